@@ -1,0 +1,1 @@
+"""Engines: lightness batch in, colour batch out, on whichever runtime this machine has."""

@@ -1,0 +1,32 @@
+"""Errors that carry an exit code and advice; `pipeline.errors` adds those of media and disks."""
+
+from __future__ import annotations
+
+
+class AutochromeError(Exception):
+    """An error meant for the user: what is wrong, with which file, and what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        """Keep ``message`` (names the file and the fault) and ``advice`` (what the user can do)."""
+        super().__init__(message)
+        self.advice = advice
+
+
+class EngineError(AutochromeError):
+    """The engine could not start, failed on a batch or answered nonsense."""
+
+    exit_code = 6
+
+
+class MissingDependencyError(AutochromeError):
+    """An optional package or driver that the request needs is not installed."""
+
+    exit_code = 8
+
+
+class WeightsError(AutochromeError):
+    """Weights that are missing, altered, or not what their card says."""
+
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""Colour films and photographs, file to file."""

@@ -1,0 +1,1 @@
+"""A tree of films and photographs: walk, run."""

@@ -1,0 +1,1 @@
+"""Luma to chroma: spaces, sketches, batching, upsampling. Knows nothing of files."""

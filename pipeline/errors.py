@@ -1,0 +1,40 @@
+"""Errors of media and disks. Exit codes are those of the documented table."""
+
+from __future__ import annotations
+
+from engines.errors import AutochromeError, EngineError, MissingDependencyError, WeightsError
+
+__all__ = [
+    "AutochromeError",
+    "EngineError",
+    "InputError",
+    "MissingDependencyError",
+    "OutputError",
+    "UsageError",
+    "VerificationError",
+    "WeightsError",
+]
+
+
+class UsageError(AutochromeError):
+    """The request itself cannot be met: options that exclude each other, output inside input."""
+
+    exit_code = 2
+
+
+class InputError(AutochromeError):
+    """The source cannot be read, or is not something this program colours."""
+
+    exit_code = 4
+
+
+class OutputError(AutochromeError):
+    """The result cannot be written: disk full, no permission, name taken."""
+
+    exit_code = 5
+
+
+class VerificationError(AutochromeError):
+    """The finished file is not what it must be; it was not given its final name."""
+
+    exit_code = 7

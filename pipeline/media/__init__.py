@@ -1,0 +1,1 @@
+"""Films and photographs in and out. Knows nothing of colourisation."""

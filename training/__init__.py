@@ -1,0 +1,1 @@
+"""Training of luma-to-chroma generators: data, architectures, losses, the loop, evaluation and export."""
