@@ -1,0 +1,57 @@
+"""The one door to colour: luma in, chroma out, in order. Films and photographs go through the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from engines.base import Engine
+from engines.registry import EngineChoice, open_engine
+from pipeline.color.batching import Coloured, coloured
+from pipeline.color.sketch import Sketch, Turn, sketch
+from pipeline.color.spaces import Codes, ColorSpec
+from pipeline.options import Options
+from pipeline.results import Note, NoteKind
+
+T = TypeVar("T")
+
+_SKETCH_SIZE = 256
+_WINDOW_WEIGHT = 128 << 20
+
+
+class Painter:
+    """An opened engine with everything between luma planes and it."""
+
+    def __init__(self, engine: Engine, choice: EngineChoice) -> None:
+        self._engine = engine
+        self.choice = choice
+        self.spec = engine.spec
+
+    def sketch(
+        self, item: T, codes: Codes, spec: ColorSpec, *, turn: Turn | None = None, aspect: float = 1.0
+    ) -> Sketch[T]:
+        """Return what the network sees of a luma plane (H, W); ``aspect`` is the shape of a stored pixel."""
+        return sketch(
+            item, codes, spec, size=_SKETCH_SIZE, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect
+        )
+
+    def coloured(self, sketches: Iterable[Sketch[T]], *, window: int) -> Iterator[Coloured[T]]:
+        """Colour ``sketches``, in order, reading at most ``window`` ahead."""
+        return coloured(sketches, self._engine, window=window, weight=_WINDOW_WEIGHT)
+
+    def notes(self) -> tuple[Note, ...]:
+        """Return the engines that were tried in vain, as notes for every result."""
+        return tuple(
+            Note(NoteKind.FALLBACK, f"engine {name} not used: {reason}") for name, reason in self.choice.rejected
+        )
+
+
+@contextmanager
+def open_painter(options: Options) -> Iterator[Painter]:
+    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`."""
+    engine, choice = open_engine(options.engine, options.model)
+    try:
+        yield Painter(engine, choice)
+    finally:
+        engine.close()

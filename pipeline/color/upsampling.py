@@ -1,0 +1,97 @@
+"""From the network's small chroma to chroma planes of any size, with luma as the guide.
+
+Guided filter after He, Sun, Tang 2013 in its fast form (He, Sun 2015): in every small window chroma is a linear
+function of luma. The coefficients are found at sketch size; only their product with luma happens at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.color.batching import Coloured
+from pipeline.color.spaces import F32, Codes, ColorSpec, chroma_from_ab, gamut_scale
+
+_RADIUS = 8
+_EDGE = 0.03
+_STRIP = 128
+
+
+@dataclass(frozen=True)
+class Wash:
+    """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (h, w, 4)."""
+
+    coefficients: F32
+
+    def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
+        """Yield (first row, luma, Cb, Cr) for strips of rows of a chroma plane of ``shape`` (rows, columns).
+
+        ``codes`` is the luma plane, ``shape`` its own or a subsampled one; luma is averaged to it. Chroma fits
+        the gamut at constant luma. Memory is a few strips, whatever the size of the picture.
+        """
+        rows, columns = shape
+        down, right = -(-codes.shape[0] // rows), -(-codes.shape[1] // columns)
+        for first in range(0, rows, _STRIP):
+            last = min(first + _STRIP, rows)
+            luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
+            spread = self._spread(first, last, rows, columns)
+            cb = spread[..., 0] * luma + spread[..., 1]
+            cr = spread[..., 2] * luma + spread[..., 3]
+            scale = gamut_scale(luma, cb, cr, spec.matrix)
+            yield first, luma, cb * scale, cr * scale
+
+    def planes(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> tuple[Codes, Codes]:
+        """Return the code values of the Cb and Cr planes, each of ``shape``, for a luma plane."""
+        kind = np.uint8 if spec.bits <= 8 else np.uint16
+        cb_plane, cr_plane = np.empty(shape, kind), np.empty(shape, kind)
+        for first, _, cb, cr in self.strips(codes, spec, shape):
+            cb_plane[first : first + len(cb)] = spec.chroma_codes(cb)
+            cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
+        return cb_plane, cr_plane
+
+    def _spread(self, first: int, last: int, rows: int, columns: int) -> F32:
+        """Interpolate the coefficients linearly to rows ``first``..``last`` of a plane of ``rows`` x ``columns``."""
+        height = len(self.coefficients)
+        place = np.clip((np.arange(first, last, dtype=np.float32) + 0.5) * (height / rows) - 0.5, 0, height - 1)
+        above = place.astype(np.intp)
+        below = np.minimum(above + 1, height - 1)
+        part = (place - above)[:, None, None]
+        lines = self.coefficients[above] * (1 - part) + self.coefficients[below] * part
+        return np.asarray(cv2.resize(lines, (columns, last - first), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> Codes:
+    if (down, right) == (1, 1):
+        return codes
+    short = rows * down - codes.shape[0], columns * right - codes.shape[1]
+    if any(short):
+        codes = cv2.copyMakeBorder(codes, 0, short[0], 0, short[1], cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def wash(picture: Coloured[object], spec: ColorSpec) -> Wash:
+    """Fit a coloured sketch's chroma to its luma and return the result in stored orientation."""
+    luma = picture.sketch.luma
+    height, width = luma.shape
+    rows, columns = picture.ab.shape[1:]
+    small = cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA)
+    chroma = chroma_from_ab(np.asarray(small, np.float32), picture.ab, spec.matrix)
+
+    mean_luma = _box(luma)
+    spread: F32 = _box(luma * luma) - mean_luma * mean_luma + np.float32(_EDGE**2)
+    coefficients = []
+    for plane in chroma:
+        wide = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        mean = _box(wide)
+        slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
+        coefficients += [_box(slope), _box(mean - slope * mean_luma)]
+    stored = [picture.sketch.turn.stored(plane) for plane in coefficients]
+    return Wash(np.ascontiguousarray(np.stack(stored, axis=-1)))
+
+
+def _box(plane: F32) -> F32:
+    side = 2 * _RADIUS + 1
+    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
