@@ -56,6 +56,8 @@ def checked(answer: F32, lightness: F32, spec: EngineSpec) -> F32:
     expected = (count, 2, height // spec.stride, width // spec.stride)
     if answer.shape != expected:
         raise EngineError(f"{spec.name}: the answer has shape {answer.shape}, not {expected}")
+    if answer.dtype != np.float32:
+        raise EngineError(f"{spec.name}: the answer is {answer.dtype}, not float32")
     if not np.isfinite(answer).all():
         raise EngineError(
             f"{spec.name}: the answer holds values that are not finite ({spec.precision} on {spec.device})",

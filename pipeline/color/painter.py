@@ -12,6 +12,7 @@ from pipeline.color.batching import Coloured, coloured
 from pipeline.color.sketch import Sketch, Turn, sketch
 from pipeline.color.spaces import Codes, ColorSpec
 from pipeline.options import Options
+from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
 
 T = TypeVar("T")
@@ -48,10 +49,18 @@ class Painter:
 
 
 @contextmanager
-def open_painter(options: Options) -> Iterator[Painter]:
-    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`."""
+def open_painter(options: Options, *, progress: Progress | None = None) -> Iterator[Painter]:
+    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
+
+    ``progress`` hears which engine it is and why, and which were tried in vain.
+    """
+    progress = progress or Silent()
     engine, choice = open_engine(options.engine, options.model)
     try:
-        yield Painter(engine, choice)
+        painter = Painter(engine, choice)
+        progress.say(f"engine: {choice.reason}; weights: {engine.spec.model}")
+        for note in painter.notes():
+            progress.note(choice.engine, note)
+        yield painter
     finally:
         engine.close()

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Codes = npt.NDArray[np.uint8 | np.uint16]
 
 _LINEAR_TO_XYZ = np.array(
     [[0.4123908, 0.3575843, 0.1804808], [0.2126390, 0.7151687, 0.0721923], [0.0193308, 0.1191948, 0.9505322]],
@@ -55,17 +55,35 @@ _H273_MATRICES = {
     9: Matrix.BT2020,
     10: Matrix.BT2020,
 }
+_H273_TAGS = {
+    Matrix.BT709: 1,
+    Matrix.FCC: 4,
+    Matrix.BT601: 6,
+    Matrix.SMPTE240M: 7,
+    Matrix.BT2020: 9,
+}
 _LIMITED, _FULL = 1, 2
 
 
 @dataclass(frozen=True)
 class ColorSpec:
-    """How a source's code values are to be read; ``assumed`` tells what the source did not say."""
+    """How a source's code values are to be read; ``assumed`` tells in words what the source did not say."""
 
     matrix: Matrix
     full_range: bool
     bits: int
     assumed: tuple[str, ...] = ()
+    assumed_matrix: bool = False
+
+    @property
+    def matrix_tag(self) -> int:
+        """Matrix coefficients as ITU-T H.273 numbers them."""
+        return _H273_TAGS[self.matrix]
+
+    @property
+    def range_tag(self) -> int:
+        """1 for limited and 2 for full range, as FFmpeg numbers them."""
+        return _FULL if self.full_range else _LIMITED
 
     def luma(self, codes: Codes) -> F32:
         """Return luma 0..1 (below black and above white clipped) for luma code values."""
@@ -91,7 +109,8 @@ def resolve_film(
     imply it (``is_full_format``) and grey ones are full range, as FFmpeg makes and reads them; others are limited.
     """
     assumed = []
-    matrix = _H273_MATRICES.get(matrix_tag)
+    said = _H273_MATRICES.get(matrix_tag)
+    matrix = said
     if matrix is None:
         matrix = Matrix.BT601 if width <= 1024 and height <= 576 else Matrix.BT709
         assumed.append(f"matrix {matrix.name} by picture size {width} x {height}")
@@ -101,7 +120,7 @@ def resolve_film(
         full = is_full_format or is_grey
         if not is_full_format:
             assumed.append("full range, as grey formats have" if full else "limited range")
-    return ColorSpec(matrix, full, bits, tuple(assumed))
+    return ColorSpec(matrix, full, bits, tuple(assumed), said is None)
 
 
 def still_spec(bits: int) -> ColorSpec:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from pipeline.color.batching import Coloured
 from pipeline.color.spaces import F32, Codes, ColorSpec, chroma_from_ab, gamut_scale
+
+T = TypeVar("T")
 
 _RADIUS = 8
 _EDGE = 0.03
@@ -72,7 +75,7 @@ def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> C
     return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def wash(picture: Coloured[object], spec: ColorSpec) -> Wash:
+def wash(picture: Coloured[T], spec: ColorSpec) -> Wash:
     """Fit a coloured sketch's chroma to its luma and return the result in stored orientation."""
     luma = picture.sketch.luma
     height, width = luma.shape

@@ -1,0 +1,29 @@
+"""Packages that an installation may lack."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engines.errors import MissingDependencyError
+
+
+def require(package: str, *, install: str) -> None:
+    """Raise `MissingDependencyError` with the command ``install`` if ``package`` is not there; does not import it."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependencyError(f"the package {package} is not installed", advice=f"Install it: {install}")
+
+
+@contextmanager
+def importing(package: str, *, install: str) -> Iterator[None]:
+    """Turn a failing import of ``package`` into `MissingDependencyError` with the command ``install``.
+
+    A package can be installed and still not import: a system library is missing, or it was built for another CPU.
+    """
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"the package {package} cannot be imported: {error}", advice=f"Install it: {install}"
+        ) from error

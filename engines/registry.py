@@ -1,0 +1,99 @@
+"""The engines there are, in order of speed, and how one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engines import onnxruntime, openvino, torch
+from engines.base import Engine
+from engines.errors import EngineError, MissingDependencyError
+from engines.guard import GuardedEngine
+from engines.weights import Weights, load_weights
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An engine that can be asked for by name.
+
+    ``check`` raises `MissingDependencyError` if this machine lacks something that the engine needs, and costs no
+    import. ``open`` loads weights and raises `MissingDependencyError`, `EngineError` or `WeightsError`.
+    """
+
+    name: str
+    description: str
+    check: Callable[[], None]
+    open: Callable[[Weights], Engine]
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine was opened, why, and which faster ones were passed over: pairs of name and reason."""
+
+    engine: str
+    reason: str
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(openvino.NAME, "Intel's OpenVINO: the fastest on CPUs", openvino.check, openvino.open_openvino),
+    Entry(onnxruntime.NAME, "ONNX Runtime: any CPU", onnxruntime.check, onnxruntime.open_onnxruntime),
+    Entry(torch.NAME, "PyTorch: the reference, on CUDA or CPU", torch.check, torch.open_torch),
+)
+
+
+def open_engine(name: str, model: str, *, extra: Sequence[Entry] = ()) -> tuple[Engine, EngineChoice]:
+    """Open the engine ``name`` with the weights ``model``, a name or a path (see `engines.weights.load_weights`).
+
+    "auto" takes the first of `ENTRIES` that works on this machine, tried out on one small picture; those it passed
+    over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried before
+    our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
+    """
+    entries = (*extra, *(one for one in ENTRIES if one.name not in {new.name for new in extra}))
+    if name == AUTO:
+        return _first_that_works(entries, load_weights(model))
+    entry = _find(name, entries)
+    entry.check()
+    engine = _open(entry, load_weights(model))
+    return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for")
+
+
+def _find(name: str, entries: Sequence[Entry]) -> Entry:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    names = ", ".join([AUTO, *(entry.name for entry in entries)])
+    if name == "tensorrt":
+        raise MissingDependencyError("this version has no TensorRT engine yet", advice=f"Use one of: {names}.")
+    raise EngineError(f"there is no engine {name!r}", advice=f"Use one of: {names}.")
+
+
+def _first_that_works(entries: Sequence[Entry], weights: Weights) -> tuple[Engine, EngineChoice]:
+    rejected: list[tuple[str, str]] = []
+    for entry in entries:
+        try:
+            entry.check()
+            engine = _open(entry, weights)
+        except (EngineError, MissingDependencyError) as error:
+            rejected.append((entry.name, str(error)))
+            continue
+        reason = f"{_portrait(engine)}, the fastest that works here"
+        return engine, EngineChoice(entry.name, reason, tuple(rejected))
+    told = "; ".join(f"{name}: {reason}" for name, reason in rejected)
+    raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome")
+
+
+def _open(entry: Entry, weights: Weights) -> Engine:
+    engine = GuardedEngine(entry.open(weights))
+    try:
+        engine.try_out()
+    except EngineError:
+        engine.close()
+        raise
+    return engine
+
+
+def _portrait(engine: Engine) -> str:
+    return f"{engine.spec.runtime} with {engine.spec.precision} on {engine.spec.device}"

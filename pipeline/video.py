@@ -1,0 +1,147 @@
+"""One film, file to file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.color.painter import Painter
+from pipeline.color.sketch import Turn
+from pipeline.color.spaces import ColorSpec, resolve_film
+from pipeline.color.upsampling import wash
+from pipeline.errors import UsageError
+from pipeline.media.decode import frames
+from pipeline.media.encode import VideoPlan, plan_video
+from pipeline.media.frames import Frame
+from pipeline.media.probe import ColorTags, FilmInfo, probe
+from pipeline.media.publish import publishing
+from pipeline.media.remux import Sink
+from pipeline.media.streams import plan_streams, stream_notes
+from pipeline.media.tally import Tally
+from pipeline.media.verify import verify
+from pipeline.options import Options
+from pipeline.progress import Progress, Silent
+from pipeline.results import FilmResult, Note, NoteKind
+from pipeline.stages import ahead
+
+_WINDOW = 4
+_DEPTH = 4
+
+
+def default_output(source: Path, options: Options) -> Path:
+    """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside ``source``.
+
+    Opens the film to see what it holds; raises `InputError` or `UsageError`.
+    """
+    plan = plan_video(probe(source), options.codec, options.quality)
+    return source.with_name(f"{source.stem}.colorized{plan.suffix}")
+
+
+def colorize_video(
+    source: Path, output: Path | None, options: Options, *, painter: Painter, progress: Progress | None = None
+) -> FilmResult:
+    """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
+
+    Raises the errors of `pipeline.errors`; then nothing stands under the final name that was not there before.
+    """
+    started = time.monotonic()
+    progress = progress or Silent()
+    info = probe(source)
+    plan = plan_video(info, options.codec, options.quality)
+    final = output or source.with_name(f"{source.stem}.colorized{plan.suffix}")
+    if final.suffix.lower() != plan.suffix:
+        raise UsageError(
+            f"{final}: this film becomes {plan.suffix}", advice=f"Give the result the suffix {plan.suffix}."
+        )
+    streams = plan_streams(info, plan)
+    spec = _color_spec(info, plan)
+    notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
+    for note in notes:
+        progress.note(str(source), note)
+
+    tally = Tally(luma=plan.encoder.is_lossless)
+    progress.begin(str(source), info.frame_count, "frames")
+    with publishing(final, overwrite=options.overwrite) as temporary:
+        with (
+            Sink(
+                info,
+                plan,
+                streams,
+                temporary,
+                final=final,
+                colors=_tags(info, spec),
+                metadata=_provenance(info, painter),
+            ) as sink,
+            closing(_painted(info, plan, spec, painter, tally, options)) as painted,
+        ):
+            for frame in painted:
+                sink.write(frame)
+                progress.advance(str(source))
+            written = sink.finish()
+        notes += verify(info, written, temporary, tally=tally, final=final)
+    progress.end(str(source))
+    return FilmResult(
+        source=source,
+        output=final,
+        frames=written.frames,
+        seconds=round(time.monotonic() - started, 3),
+        codec=plan.codec.value,
+        engine=painter.spec.name,
+        model=painter.spec.model,
+        weights_sha256=painter.spec.weights_sha256,
+        streams=tuple(str(stream) for stream in streams),
+        notes=tuple(notes),
+    )
+
+
+def _painted(
+    info: FilmInfo, plan: VideoPlan, spec: ColorSpec, painter: Painter, tally: Tally, options: Options
+) -> Generator[Frame, None, None]:
+    """Decode, colour and paint, each running ahead of the next."""
+
+    def run_ahead(stage: Generator[Frame, None, None], name: str) -> Generator[Frame, None, None]:
+        return ahead(stage, depth=_DEPTH, name=name, threads=options.threads)
+
+    def paint() -> Generator[Frame, None, None]:
+        turn = Turn(quarters=-info.rotation // 90 % 4)
+        aspect = float(info.sample_aspect_ratio)
+        with closing(run_ahead(frames(info, plan.pixel_format, tally=tally), "decode")) as decoded:
+            sketches = (painter.sketch(frame, frame.luma, spec, turn=turn, aspect=aspect) for frame in decoded)
+            for picture in painter.coloured(sketches, window=_WINDOW):
+                frame = picture.sketch.item
+                frame.paint(*wash(picture, spec).planes(frame.luma, spec, frame.chroma_shape))
+                yield frame
+
+    return run_ahead(paint(), "colour")
+
+
+def _color_spec(info: FilmInfo, plan: VideoPlan) -> ColorSpec:
+    return resolve_film(
+        matrix_tag=info.colors.matrix,
+        range_tag=info.colors.range,
+        width=info.width,
+        height=info.height,
+        bits=plan.pixel_format.bits,
+        is_grey=info.pixel_format.is_grey,
+        is_full_format=info.pixel_format.is_full_range,
+    )
+
+
+def _assumptions(spec: ColorSpec) -> tuple[Note, ...]:
+    return tuple(Note(NoteKind.ASSUMED, text) for text in spec.assumed)
+
+
+def _tags(info: FilmInfo, spec: ColorSpec) -> ColorTags:
+    """Return the source's tags, with what was assumed now said: the chroma was made with it."""
+    matrix = spec.matrix_tag if spec.assumed_matrix else info.colors.matrix
+    return replace(info.colors, matrix=matrix, range=spec.range_tag)
+
+
+def _provenance(info: FilmInfo, painter: Painter) -> dict[str, str]:
+    """Declare the colour where players show it, or under a key of its own if that place is taken."""
+    key = "AI_COLOUR" if any(name.lower() == "comment" for name in info.metadata) else "comment"
+    weights = f"{painter.spec.model} {painter.spec.weights_sha256[:12]}"
+    return {key: f"Colour made by artificial intelligence: Autochrome, model {weights}"}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines import machine
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Intel(R) Xeon(R) Processor", "Intel Xeon"),
+        ("Intel(R) Core(TM) i7-8550U CPU @ 1.80GHz", "Intel Core i7-8550U"),
+        ("AMD Ryzen 7 5800X 8-Core Processor", "AMD Ryzen 7 5800X 8-Core"),
+        ("Neoverse-N1", "Neoverse-N1"),
+        ("Processor", "Processor"),
+    ],
+)
+def test_the_processor_is_named_without_trade_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, shown: str
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\nmodel name\t: {given}\nflags\t\t: fpu\n\nprocessor\t: 1\nmodel name\t: other\n")
+    monkeypatch.setattr(machine, "_CPUINFO", info)
+    assert machine.cpu_name() == shown
+
+
+@pytest.mark.parametrize("content", [None, "processor\t: 0\nBogoMIPS\t: 48.00\n"], ids=["no file", "no name in it"])
+def test_a_processor_without_a_name_still_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    info = tmp_path / "cpuinfo"
+    if content is not None:
+        info.write_text(content)
+    monkeypatch.setattr(machine, "_CPUINFO", info)
+    assert machine.cpu_name()

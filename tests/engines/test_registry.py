@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.base import EngineSpec
+from engines.errors import EngineError, MissingDependencyError, WeightsError
+from engines.registry import ENTRIES, Entry, open_engine
+from engines.weights import Weights
+from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
+from tests.engines.tiny import tiny_model, write_model
+
+ROOT = Path(__file__).parents[2]
+GREY = np.full((2, 1, 32, 64), 50, dtype=np.float32)
+
+
+def python(code: str, *arguments: str, before: Path | None = None) -> subprocess.CompletedProcess[str]:
+    paths = [str(before)] if before else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """Make ``packages`` look as if they were not installed."""
+    for package in packages:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_importing_the_registry_imports_no_runtime() -> None:
+    done = python(
+        """
+        import sys
+        import engines.registry
+        heavy = {"openvino", "onnxruntime", "torch", "onnx", "tensorrt"} & set(sys.modules)
+        print(sorted(heavy))
+        """
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_engines_are_tried_in_order_of_speed() -> None:
+    assert [entry.name for entry in ENTRIES] == ["openvino", "onnxruntime", "torch"]
+
+
+def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path) -> None:
+    pytest.importorskip("openvino")
+    engine, choice = open_engine("auto", str(tiny))
+    assert choice.engine == engine.spec.name == "openvino"
+    assert choice.rejected == ()
+    for part in (engine.spec.runtime, engine.spec.precision, engine.spec.device):
+        assert part in choice.reason
+
+
+def test_auto_names_what_it_passed_over(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    hide(monkeypatch, "openvino")
+    engine, choice = open_engine("auto", str(tiny))
+    assert choice.engine == engine.spec.name == "onnxruntime"
+    assert choice.rejected == (("openvino", "the package openvino is not installed"),)
+
+
+def test_auto_passes_over_a_runtime_that_is_installed_but_broken(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libtbb.so.12: cannot open')\n")
+    done = python(
+        """
+        import sys
+        from engines.registry import open_engine
+        print(open_engine("auto", sys.argv[1])[1])
+        """,
+        str(tiny),
+        before=tmp_path,
+    )
+    assert "engine='onnxruntime'" in done.stdout, done.stderr
+    assert "openvino cannot be imported: libtbb.so.12" in done.stdout
+
+
+@pytest.mark.parametrize("fault", ["crashing", *WRONG_ANSWERS])
+def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str) -> None:
+    extra = [entry for entry in fault_entries(good_calls=0) if entry.name in (fault, "sane")]
+    extra.sort(key=lambda entry: entry.name == "sane")
+    engine, choice = open_engine("auto", str(tiny), extra=extra)
+    assert choice.engine == engine.spec.name == "sane"
+    ((name, reason),) = choice.rejected
+    assert name == fault
+    assert reason
+
+
+def test_auto_with_nothing_that_works_tells_every_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "openvino", "onnxruntime", "torch")
+    with pytest.raises(EngineError) as caught:
+        open_engine("auto", str(tiny))
+    for name in ("openvino", "onnxruntime", "torch"):
+        assert f"{name}: the package {name} is not installed" in str(caught.value)
+
+
+def test_auto_does_not_hide_wrong_weights(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "bad.onnx", tiny_model(), sha256="0" * 64)
+    with pytest.raises(WeightsError):
+        open_engine("auto", str(path))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+def test_a_named_engine_that_is_missing_is_an_error_with_the_install_command(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    hide(monkeypatch, name)
+    with pytest.raises(MissingDependencyError, match=name) as caught:
+        open_engine(name, str(tiny))
+    assert "pip install autochrome" in caught.value.advice
+    assert caught.value.exit_code == 8
+
+
+def test_torch_without_onnx_is_an_error_with_the_install_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    hide(monkeypatch, "onnx")
+    with pytest.raises(MissingDependencyError, match="onnx") as caught:
+        open_engine("torch", str(tiny))
+    assert "pip install autochrome[torch]" in caught.value.advice
+
+
+def test_a_named_engine_never_falls_back(tiny: Path) -> None:
+    with pytest.raises(EngineError, match="crashing"):
+        open_engine("crashing", str(tiny), extra=fault_entries(good_calls=0))
+
+
+def test_tensorrt_is_said_to_be_missing(tiny: Path) -> None:
+    with pytest.raises(MissingDependencyError, match="no TensorRT engine yet") as caught:
+        open_engine("tensorrt", str(tiny))
+    assert "openvino" in caught.value.advice
+
+
+def test_an_unknown_engine_lists_the_known_ones(tiny: Path) -> None:
+    with pytest.raises(EngineError, match="'abacus'") as caught:
+        open_engine("abacus", str(tiny))
+    assert "auto, openvino, onnxruntime, torch" in caught.value.advice
+
+
+def test_extra_entries_are_not_remembered(tiny: Path) -> None:
+    open_engine("sane", str(tiny), extra=fault_entries())
+    with pytest.raises(EngineError, match="no engine 'sane'"):
+        open_engine("sane", str(tiny))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("content", [b"no graph at all", b""], ids=["text", "empty"])
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    pytest.importorskip(name)
+    path = write_model(tmp_path / "text.onnx", tiny_model(), sha256=hashlib.sha256(content).hexdigest())
+    path.write_bytes(content)
+    with pytest.raises((EngineError, WeightsError)):
+        open_engine(name, str(path))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+def test_a_card_that_lies_about_the_stride_is_found_when_opening(tmp_path: Path, name: str) -> None:
+    pytest.importorskip(name)
+    path = write_model(tmp_path / "lying.onnx", tiny_model(), stride=8)
+    with pytest.raises(EngineError, match="shape"):
+        open_engine(name, str(path))
+
+
+@pytest.mark.parametrize("fault", WRONG_ANSWERS)
+def test_a_wrong_answer_is_caught(tiny: Path, fault: str) -> None:
+    engine, _ = open_engine(fault, str(tiny), extra=fault_entries())
+    with pytest.raises(EngineError, match=f"{fault}: the answer"):
+        engine.infer(GREY)
+
+
+def test_a_crash_is_the_engines_error(tiny: Path) -> None:
+    engine, _ = open_engine("crashing", str(tiny), extra=fault_entries())
+    with pytest.raises(EngineError, match="gave up"):
+        engine.infer(GREY)
+
+
+def test_a_slow_engine_is_waited_for(tiny: Path) -> None:
+    slow, _ = open_engine("slow", str(tiny), extra=fault_entries())
+    sane, _ = open_engine("sane", str(tiny), extra=fault_entries())
+    np.testing.assert_array_equal(slow.infer(GREY), sane.infer(GREY))
+
+
+def test_a_killing_engine_takes_the_process_with_it(tiny: Path) -> None:
+    done = python(
+        """
+        import sys
+        import numpy as np
+        from engines.registry import open_engine
+        from tests.engines.faults import fault_entries
+        engine, _ = open_engine("killing", sys.argv[1], extra=fault_entries(good_calls=2))
+        grey = np.full((1, 1, 32, 32), 50, dtype=np.float32)
+        engine.infer(grey)
+        print("alive", flush=True)
+        engine.infer(grey)
+        print("still alive", flush=True)
+        """,
+        str(tiny),
+    )
+    assert done.stdout == "alive\n", done.stderr
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("good_calls", [0, 1])
+def test_the_runtime_is_closed_exactly_once_however_it_ends(tiny: Path, good_calls: int) -> None:
+    made: list[FaultEngine] = []
+    (crashing,) = (entry for entry in fault_entries(good_calls=good_calls) if entry.name == "crashing")
+
+    def open_and_keep(weights: Weights) -> FaultEngine:
+        engine = crashing.open(weights)
+        assert isinstance(engine, FaultEngine)
+        made.append(engine)
+        return engine
+
+    entry = Entry("kept", crashing.description, crashing.check, open_and_keep)
+    if good_calls:
+        engine, _ = open_engine("kept", str(tiny), extra=[entry])
+        engine.close()
+        engine.close()
+    else:
+        with pytest.raises(EngineError):
+            open_engine("kept", str(tiny), extra=[entry])
+    assert [engine.closed for engine in made] == [1]
+
+
+def test_the_sane_engine_keeps_the_contract(tiny: Path) -> None:
+    engine, _ = open_engine("sane", str(tiny), extra=fault_entries())
+    assert isinstance(engine.spec, EngineSpec)
+    bright, dark = engine.infer(np.stack([np.full((1, 32, 32), value, dtype=np.float32) for value in (90, 10)]))
+    assert (bright[1] > 0).all()
+    assert (dark[1] < 0).all()
