@@ -1,0 +1,107 @@
+"""Join the luma scans of one JPEG with chroma planes of our own into a colour JPEG.
+
+JPEG allows every component a scan of its own, so the coded luma of the source is kept byte for byte and decodes to
+the same samples; only scans of Cb and Cr are added. Chroma has the full size of the picture (4:4:4): it was reduced
+for each pixel's luma to stay inside the gamut, and averaging it over neighbours would undo that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.media.stills.jpeg_segments import (
+    DRI,
+    EOI,
+    PROGRESSIVE,
+    SOI,
+    Component,
+    Frame,
+    Scan,
+    Segment,
+    parse,
+    quantisation_segment,
+)
+
+# T.81, table K.2 (typical chroma table), in rows.
+_CHROMA_ROWS = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+) + ((99,) * 8,) * 4
+# Some quality 92 in the usual scale. Chroma is new here and costs little, so it need not repeat the source's savings.
+_CHROMA_SCALE = 0.16
+
+# T.81, figure A.6: the place in rows of each entry of the file's order.
+ZIGZAG = tuple(
+    8 * y + x
+    for y, x in sorted(
+        ((y, x) for y in range(8) for x in range(8)),
+        key=lambda at: (sum(at), at[1] if sum(at) % 2 == 0 else at[0]),
+    )
+)
+
+
+def chroma_table(source: Sequence[int] | None) -> tuple[int, ...]:
+    """Quantisation table for new chroma, in file order: never coarser than ``source``, the chroma table there was."""
+    flat = [value for row in _CHROMA_ROWS for value in row]
+    fine = tuple(max(1, round(flat[place] * _CHROMA_SCALE)) for place in ZIGZAG)
+    return fine if source is None else tuple(min(pair) for pair in zip(fine, source, strict=True))
+
+
+def in_rows(table: Sequence[int]) -> list[int]:
+    """Put a table in file order into rows, as Pillow wants it."""
+    rows = [0] * 64
+    for value, place in zip(table, ZIGZAG, strict=True):
+        rows[place] = value
+    return rows
+
+
+def grafted(
+    applications: Sequence[Segment],
+    frame: Frame,
+    luma: Sequence[Scan],
+    luma_table: Sequence[int],
+    chroma: Sequence[NDArray[np.uint8]],
+    table: Sequence[int],
+) -> Iterator[bytes]:
+    """Give the pieces of the file, in order. ``chroma`` is Cb and Cr, (H, W) uint8; tables are in file order."""
+    components = (Component(1, 1, 1, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1))
+    yield bytes((0xFF, SOI))
+    yield from (segment.tobytes() for segment in applications)
+    yield quantisation_segment({0: tuple(luma_table), 1: tuple(table)}).tobytes()
+    yield replace(frame, components=components).tobytes()
+    for scan in luma:
+        yield _of_component(scan, 1).tobytes()
+    if any(segment.marker == DRI for scan in luma for segment in scan.tables):
+        yield Segment(DRI, b"\0\0").tobytes()
+    for name, plane in zip((2, 3), chroma, strict=True):
+        for scan in _coded(plane, table, progressive=frame.marker == PROGRESSIVE):
+            yield _of_component(scan, name).tobytes()
+    yield bytes((0xFF, EOI))
+
+
+def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) -> bytes:
+    """Make a grey JPEG of the luma scans, to see that they decode to what the source decodes to."""
+    parts = [bytes((0xFF, SOI)), quantisation_segment({0: tuple(luma_table)}).tobytes()]
+    parts.append(replace(frame, components=(Component(1, 1, 1, 0),)).tobytes())
+    parts += [_of_component(scan, 1).tobytes() for scan in luma]
+    return b"".join((*parts, bytes((0xFF, EOI))))
+
+
+def _coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Scan, ...]:
+    file = BytesIO()
+    Image.fromarray(plane).save(file, "JPEG", qtables=[in_rows(table)], progressive=progressive)
+    scans = parse(file.getvalue()).scans
+    huffman = [tuple(segment for segment in scan.tables if segment.marker == 0xC4) for scan in scans]
+    return tuple(replace(scan, tables=tables) for scan, tables in zip(scans, huffman, strict=True))
+
+
+def _of_component(scan: Scan, name: int) -> Scan:
+    return replace(scan, header=scan.header[:1] + bytes((name,)) + scan.header[2:])

@@ -1,0 +1,32 @@
+"""Bounds on untrusted pictures, checked from the header before any pixel is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.errors import InputError
+
+PIXEL_LIMIT = 400_000_000
+
+# Ours replaces it: Pillow's limit is a global that refuses honest large scans, `check_size` guards every decode here.
+Image.MAX_IMAGE_PIXELS = None
+
+# A header may claim few pixels and the file be endless; what honest pictures carry besides pixels fits in the floor.
+_FILE_FLOOR = 256 << 20
+_BYTES_PER_PIXEL = 16
+
+
+def check_size(path: Path, width: int, height: int, *, pixel_limit: int) -> None:
+    """Raise `InputError` if a picture of ``width`` x ``height`` is empty, too large, or its file far too long."""
+    if width < 1 or height < 1:
+        raise InputError(f"{path}: has no pixels ({width} x {height})")
+    if width * height > pixel_limit:
+        raise InputError(
+            f"{path}: {width} x {height} is more than {pixel_limit / 1e6:.0f} million pixels",
+            advice="If the picture is real, cut it into parts; a damaged or hostile header also looks like this.",
+        )
+    size = path.stat().st_size
+    if size > max(_FILE_FLOOR, _BYTES_PER_PIXEL * width * height):
+        raise InputError(f"{path}: {size} bytes is far more than {width} x {height} pixels can need")

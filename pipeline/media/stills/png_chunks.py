@@ -1,0 +1,135 @@
+"""PNG (W3C Recommendation, third edition) as chunks, and an encoder that takes rows as they come."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.media.stills.still import Strip
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+# Five times as fast as 6 on 16-bit samples, for files some 5 % larger.
+_LEVEL = 4
+_CHUNK = 1 << 17
+
+
+class DamagedPngError(ValueError):
+    """Chunks that do not make a PNG file."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk's type and data."""
+
+    kind: bytes
+    data: bytes
+
+    @property
+    def safe_to_copy(self) -> bool:
+        """Whether it stays true for a picture whose pixels have changed."""
+        return bool(self.kind[3] & 32)
+
+    def tobytes(self) -> bytes:
+        """Give the chunk as it stands in a file."""
+        check = zlib.crc32(self.data, zlib.crc32(self.kind))
+        return struct.pack(">I", len(self.data)) + self.kind + self.data + struct.pack(">I", check)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A chunk as found: whether it stood after the pixels, and whether its check sum is right."""
+
+    chunk: Chunk
+    after: bool
+    sound: bool
+
+
+@dataclass(frozen=True)
+class Header:
+    """IHDR: ``colour`` is one of the colour types of this module."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+
+    def chunk(self) -> Chunk:
+        """IHDR of a picture without interlacing."""
+        return Chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self.height, self.depth, self.colour, 0, 0, 0))
+
+
+def read_header(data: bytes) -> Header:
+    """IHDR from the first 33 bytes of a file. Raises `DamagedPngError`."""
+    if len(data) < 33 or not data.startswith(SIGNATURE) or data[12:16] != b"IHDR":
+        raise DamagedPngError("no IHDR")
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    return Header(width, height, depth, colour)
+
+
+def read_chunks(data: bytes) -> Iterator[Placed]:
+    """Every chunk but the header, pixels and end. Raises `DamagedPngError` where the chunks break off."""
+    position, after = len(SIGNATURE), False
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        kind = data[position + 4 : position + 8]
+        end = position + 12 + length
+        if end > len(data):
+            raise DamagedPngError(f"chunk {kind!r} does not end in the file")
+        if kind == b"IDAT":
+            after = True
+        elif kind == b"IEND":
+            return
+        elif kind != b"IHDR":
+            chunk = Chunk(kind, data[position + 8 : end - 4])
+            yield Placed(chunk, after=after, sound=chunk.tobytes()[-4:] == data[end - 4 : end])
+        position = end
+    raise DamagedPngError("no end")
+
+
+def encode_pixels(strips: Iterator[Strip]) -> Iterator[bytes]:
+    """IDAT chunks for strips (rows, W, channels), uint8 or uint16, each row filtered the way that looks smallest."""
+    packer = zlib.compressobj(_LEVEL)
+    pending = bytearray()
+    above: NDArray[np.uint8] | None = None
+    for strip in strips:
+        wide = strip.astype(strip.dtype.newbyteorder(">"), copy=False)
+        rows = np.ascontiguousarray(wide).view(np.uint8).reshape(strip.shape[0], -1)
+        if above is None:
+            above = np.zeros(rows.shape[1], np.uint8)
+        pending += packer.compress(_filtered(rows, above, strip.shape[2] * strip.dtype.itemsize))
+        above = rows[-1]
+        while len(pending) >= _CHUNK:
+            yield Chunk(b"IDAT", bytes(pending[:_CHUNK])).tobytes()
+            del pending[:_CHUNK]
+    yield Chunk(b"IDAT", bytes(pending) + packer.flush()).tobytes()
+
+
+def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], pixel: int) -> bytes:
+    """Rows (N, bytes) with the filter type before each: of None, Sub, Up and Paeth the least sum of differences."""
+    up = np.vstack((above[None], rows[:-1]))
+    left, corner = np.zeros_like(rows), np.zeros_like(rows)
+    left[:, pixel:], corner[:, pixel:] = rows[:, :-pixel], up[:, :-pixel]
+    candidates = ((0, rows), (1, rows - left), (2, rows - up), (4, rows - _paeth(left, up, corner)))
+    costs = np.stack(
+        [np.abs(made.view(np.int8).astype(np.int16)).sum(axis=1, dtype=np.int64) for _, made in candidates]
+    )
+    best = costs.argmin(axis=0)
+    out = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
+    for index, (kind, made) in enumerate(candidates):
+        chosen = best == index
+        out[chosen, 0] = kind
+        out[chosen, 1:] = made[chosen]
+    return out.tobytes()
+
+
+def _paeth(left: NDArray[np.uint8], up: NDArray[np.uint8], corner: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    a, b, c = left.astype(np.int16), up.astype(np.int16), corner.astype(np.int16)
+    to_left, to_up, to_corner = np.abs(b - c), np.abs(a - c), np.abs(a + b - 2 * c)
+    nearest_up = np.where(to_up <= to_corner, up, corner)
+    return np.where((to_left <= to_up) & (to_left <= to_corner), left, nearest_up)

@@ -1,0 +1,89 @@
+"""Samples: luma out of RGB, odd bit depths, and strips of rows on their way into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.media.stills.still import Plane, Still, Strip
+
+# ITU-R BT.601: the luma of JPEG and of nearly every picture file that does not say otherwise.
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+
+_STRIP_SAMPLES = 1 << 21
+
+
+def rows_per_step(width: int) -> int:
+    """Rows that make a piece of work of a few megabytes."""
+    return max(1, _STRIP_SAMPLES // max(1, width))
+
+
+def luma_of_rgb(rgb: NDArray[Any]) -> Plane:
+    """BT.601 luma (H, W) of full-range ``rgb`` (H, W, 3 or more), uint8 or uint16, rounded to the nearest code.
+
+    Equal R, G and B give exactly that code.
+    """
+    luma = np.empty(rgb.shape[:2], rgb.dtype)
+    step = rows_per_step(rgb.shape[1])
+    for top in range(0, rgb.shape[0], step):
+        rows = rgb[top : top + step]
+        grey = rows[..., 0] * np.float64(LUMA_WEIGHTS[0])
+        grey += rows[..., 1] * np.float64(LUMA_WEIGHTS[1])
+        grey += rows[..., 2] * np.float64(LUMA_WEIGHTS[2])
+        luma[top : top + step] = np.rint(grey).astype(rgb.dtype)
+    return luma
+
+
+def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:
+    """Codes of 1, 2 or 4 ``bits`` stretched to 0..255: exact, as 255 is a multiple of 1, 3 and 15."""
+    return (codes.astype(np.uint8) * np.uint8(255 // ((1 << bits) - 1))).astype(np.uint8)
+
+
+def is_grey(rgb: NDArray[Any]) -> bool:
+    """Whether R, G and B are equal everywhere, looked at in steps of bounded memory."""
+    step = rows_per_step(rgb.shape[1])
+    for top in range(0, rgb.shape[0], step):
+        rows = rgb[top : top + step]
+        if not (np.array_equal(rows[..., 0], rows[..., 1]) and np.array_equal(rows[..., 1], rows[..., 2])):
+            return False
+    return True
+
+
+def checked_strips(still: Still, strips: Iterator[Strip]) -> Iterator[tuple[int, Strip]]:
+    """Pass on (first row, strip), making sure that the strips cover ``still`` exactly and have its depth.
+
+    Raises ValueError otherwise: that is a fault of the program, not of the photograph.
+    """
+    top = 0
+    for strip in strips:
+        if strip.ndim != 3 or strip.shape[1:] != (still.width, 3) or strip.dtype != still.luma.dtype:
+            raise ValueError(f"strip {strip.shape} {strip.dtype} does not fit {still.luma.shape} {still.luma.dtype}")
+        if top + strip.shape[0] > still.height:
+            raise ValueError(f"strips go beyond row {still.height}")
+        yield top, strip
+        top += strip.shape[0]
+    if top != still.height:
+        raise ValueError(f"strips end at row {top} of {still.height}")
+
+
+def rgb_strips(still: Still, strips: Iterator[Strip]) -> Iterator[Strip]:
+    """Pass on the strips, (rows, W, 3), or (rows, W, 4) where the photograph has an alpha channel."""
+    for top, strip in checked_strips(still, strips):
+        if still.alpha is None:
+            yield strip
+        else:
+            both = np.empty((*strip.shape[:2], 4), strip.dtype)
+            both[..., :3] = strip
+            both[..., 3] = still.alpha[top : top + strip.shape[0]]
+            yield both
+
+
+def refuse(path: object, what: str, *, advice: str = "") -> InputError:
+    """Name the kind of picture that is not coloured, in one voice for all formats."""
+    return InputError(
+        f"{path}: {what}", advice=advice or "Save it as 8- or 16-bit grey or RGB TIFF or PNG, and colour that."
+    )

@@ -1,0 +1,117 @@
+"""XMP: say that the colour is not the photograph's own, and leave everything else in the packet as it is.
+
+Terms: IPTC Photo Metadata Standard 2025.1, and the IPTC controlled vocabulary of digital source types.
+"""
+
+from __future__ import annotations
+
+from xml.dom import minidom
+from xml.parsers.expat import ExpatError
+
+from pipeline.media.stills.still import AiColour
+from pipeline.results import Note, NoteKind
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
+
+_EMPTY = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
+)
+_BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+_END = '\n<?xpacket end="w"?>'
+
+
+class _DamagedXmpError(ValueError):
+    pass
+
+
+def declare_ai_colour(packet: bytes | None, declared: AiColour) -> tuple[bytes, tuple[Note, ...]]:
+    """``packet`` with the digital source type, AI system and its version added; other properties are not touched.
+
+    A packet that is not well-formed XMP cannot be added to: a new one takes its place and a note says so.
+    """
+    notes: tuple[Note, ...] = ()
+    try:
+        rdf = _rdf_of(packet.strip(b"\0")) if packet else _rdf_of(_EMPTY.encode())
+        former = _declare(rdf, declared)
+        text = _serialise(rdf)
+    except (_DamagedXmpError, RecursionError) as error:
+        notes = (Note(NoteKind.DROPPED, f"XMP is damaged ({error}); it remains in the original only"),)
+        rdf = _rdf_of(_EMPTY.encode())
+        former = _declare(rdf, declared)
+        text = _serialise(rdf)
+    if former and former != SOURCE_TYPE:
+        notes = (*notes, Note(NoteKind.CONVERTED, f"XMP digital source type was {former}"))
+    return (_BEGIN + text + _END).encode(), notes
+
+
+def _rdf_of(packet: bytes) -> minidom.Element:
+    # Checked before parsing too: a document type can define entities that grow without bound.
+    if b"<!DOCTYPE" in packet:
+        raise _DamagedXmpError("it has a document type, which XMP does not allow")
+    try:
+        document = minidom.parseString(packet)
+    except (ExpatError, ValueError, LookupError) as error:
+        raise _DamagedXmpError(str(error)) from error
+    if document.doctype is not None:
+        raise _DamagedXmpError("it has a document type, which XMP does not allow")
+    found = document.getElementsByTagNameNS(_RDF, "RDF")
+    if len(found) != 1:
+        raise _DamagedXmpError(f"{len(found)} rdf:RDF elements")
+    return found[0]
+
+
+def _declare(rdf: minidom.Element, declared: AiColour) -> str | None:
+    """Replace our three properties under ``rdf``; the former digital source type, if there was one."""
+    values = {
+        "DigitalSourceType": SOURCE_TYPE,
+        "AISystemUsed": declared.system,
+        "AISystemVersionUsed": declared.version,
+    }
+    described = [node for node in rdf.childNodes if isinstance(node, minidom.Element)]
+    former = [_remove(node, name) for node in described for name in values]
+    abouts = [node.getAttributeNS(_RDF, "about") for node in described]
+    for node in described:
+        if _is_empty(node):
+            rdf.removeChild(node)
+    document = rdf.ownerDocument
+    if document is None:
+        raise _DamagedXmpError("no document")
+    made = document.createElementNS(_RDF, "rdf:Description")
+    made.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
+    made.setAttributeNS(_RDF, "rdf:about", next(iter(abouts), ""))
+    made.setAttributeNS(_XMLNS, "xmlns:Iptc4xmpExt", IPTC_EXT)
+    for name, value in values.items():
+        made.setAttributeNS(IPTC_EXT, f"Iptc4xmpExt:{name}", value)
+    rdf.appendChild(made)
+    return next((value for value in former if value and value.startswith("http")), None)
+
+
+def _remove(described: minidom.Element, name: str) -> str | None:
+    """Take one of our properties out of ``described``, written as attribute or as element; its value."""
+    value: str | None = None
+    if described.hasAttributeNS(IPTC_EXT, name):
+        value = described.getAttributeNS(IPTC_EXT, name)
+        described.removeAttributeNS(IPTC_EXT, name)
+    for node in list(described.childNodes):
+        if isinstance(node, minidom.Element) and node.namespaceURI == IPTC_EXT and node.localName == name:
+            value = node.getAttributeNS(_RDF, "resource") or "".join(
+                child.data for child in node.childNodes if isinstance(child, minidom.Text)
+            )
+            described.removeChild(node)
+    return value
+
+
+def _is_empty(described: minidom.Element) -> bool:
+    """Whether nothing is left of a description but what it is about."""
+    names = [attribute.name for attribute in described.attributes.values()]
+    return not described.childNodes and all(name == "rdf:about" or name.startswith("xmlns") for name in names)
+
+
+def _serialise(rdf: minidom.Element) -> str:
+    root = rdf
+    while isinstance(root.parentNode, minidom.Element):
+        root = root.parentNode
+    return str(root.toxml())

@@ -1,0 +1,147 @@
+"""Photographs synthesised for tests: a scene with edges, texture and clipped whites, in every format that is read."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, PngImagePlugin
+
+WIDTH, HEIGHT = 173, 118
+DPI = 600
+XMP_TITLE = "Harbour, 1912"
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="ScanWorks 3"><dc:title><rdf:Alt>'
+    f'<rdf:li xml:lang="x-default">{XMP_TITLE}</rdf:li></rdf:Alt></dc:title>'
+    "</rdf:Description></rdf:RDF></x:xmpmeta>"
+    '<?xpacket end="w"?>'
+).encode()
+
+
+def scene(*, bits: int = 8, width: int = WIDTH, height: int = HEIGHT) -> NDArray[Any]:
+    """Grey codes (height, width), uint8 or uint16: a sky, a horizon, grain, and a blown-out light."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:height, :width] / max(width, height)
+    light = 0.75 - 0.6 * y + 0.08 * np.sin(40 * x * (1 + y)) + rng.normal(0, 0.02, (height, width))
+    light[(x - 0.3) ** 2 + (y - 0.2) ** 2 < 0.01] = 1.2
+    light[(y > 0.45) & (x > 0.6)] -= 0.5
+    top = (1 << bits) - 1
+    return np.rint(np.clip(light, 0, 1) * top).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def sepia(grey: NDArray[Any]) -> NDArray[Any]:
+    """RGB (H, W, 3) of the same dtype, toned brown."""
+    top = np.iinfo(grey.dtype).max
+    tone = np.array([1.07, 0.98, 0.82])
+    return np.rint(np.clip(grey[..., None] * tone, 0, top)).astype(grey.dtype)
+
+
+def tinted(luma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Synthetic chroma (Cb, Cr) in codes around zero, faded towards black and white so that RGB never clips."""
+    height, width = luma.shape
+    top = float(np.iinfo(luma.dtype).max)
+    y, x = np.mgrid[:height, :width]
+    room = np.minimum(luma, top - luma) / 2
+    reach = np.minimum(room, 0.12 * top)
+    return reach * np.sin(x / 31), reach * np.cos(y / 23)
+
+
+def rgb_of(luma: NDArray[Any], cb: NDArray[Any], cr: NDArray[Any]) -> NDArray[Any]:
+    """BT.601 RGB (H, W, 3) in the dtype of ``luma``."""
+    red = luma + 1.402 * cr
+    green = luma - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587
+    blue = luma + 1.772 * cb
+    rgb = np.rint(np.dstack((red, green, blue)))
+    return np.clip(rgb, 0, np.iinfo(luma.dtype).max).astype(luma.dtype)
+
+
+def exif(*, orientation: int = 6) -> bytes:
+    """EXIF with orientation, maker, and an exposure in its sub-directory, as Pillow writes it (with its prefix)."""
+    block = Image.Exif()
+    block[274] = orientation
+    block[271] = "Voigt & Sohn"
+    block.get_ifd(34665)[33434] = (1, 25)
+    raw: bytes = block.tobytes()
+    return raw
+
+
+def srgb_profile() -> bytes:
+    """The ICC profile of sRGB."""
+    profile: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile
+
+
+def grey_profile(*, gamma: float = 1.8, tags: dict[bytes, bytes] | None = None) -> bytes:
+    """A version 2 grey ICC profile with a gamma curve, or other ``tags`` in its place."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    name = b"Grey\0"
+    text = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(8 + 3 + 67)
+    parts = {b"desc": text + bytes(-len(text) % 4), b"cprt": b"text" + bytes(4) + b"CC0\0", b"wtpt": white}
+    parts |= {b"kTRC": curve} if tags is None else tags
+    start = 132 + 12 * len(parts)
+    table, body = struct.pack(">I", len(parts)), b""
+    for tag, data in parts.items():
+        table += tag + struct.pack(">II", start + len(body), len(data))
+        body += data
+    header = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, b"scnr", b"GRAY", b"XYZ ")
+    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp")
+    header = header.ljust(68, b"\0") + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    return header.ljust(128, b"\0") + table + body
+
+
+def save(path: Path, pixels: NDArray[Any] | Image.Image, **options: Any) -> Path:
+    """Write with Pillow, the format taken from the suffix."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(path, **options)
+    return path
+
+
+def save_with_metadata(path: Path, pixels: NDArray[Any], *, icc: bytes | None = None, **options: Any) -> Path:
+    """Write with Pillow: EXIF turned on its side, XMP with a title, 600 dpi, and ``icc``."""
+    if path.suffix == ".png":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        return save(path, pixels, exif=exif(), pnginfo=info, dpi=(DPI, DPI), icc_profile=icc, **options)
+    return save(path, pixels, exif=exif(), xmp=XMP, dpi=(DPI, DPI), icc_profile=icc, **options)
+
+
+def save_tiff(path: Path, pixels: NDArray[Any], **options: Any) -> Path:
+    """Write with tifffile: 600 dpi, XMP with a title, software and date, turned on its side."""
+    tags = [(700, 1, len(XMP), XMP, True), (274, 3, 1, 6, True)]
+    described = {"description": "Harbour", "software": "ScanWorks 3", "datetime": "2024:05:01 10:00:00"}
+    options = {"photometric": "minisblack" if pixels.ndim == 2 else "rgb", "metadata": None} | options
+    resolution = {"resolution": (DPI, DPI), "resolutionunit": 2}
+    tifffile.imwrite(path, pixels, extratags=tags, **resolution, **described, **options)
+    return path
+
+
+def xmp_of(path: Path) -> bytes:
+    """The XMP packet that Pillow finds."""
+    with Image.open(path) as image:
+        image.load()
+        packet: bytes = image.info.get("xmp", b"")
+        return packet
+
+
+def jpeg_bytes(pixels: NDArray[Any] | Image.Image, **options: Any) -> bytes:
+    """A JPEG file in memory."""
+    file = BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG that claims ``width`` x ``height`` pixels and holds none."""
+    data = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + data + struct.pack(">I", zlib.crc32(data))

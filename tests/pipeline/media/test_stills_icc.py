@@ -1,0 +1,66 @@
+"""A grey profile becomes an RGB one under which every grey looks as before."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pipeline.media.stills.icc import profile_for_colour, rgb_from_grey
+from pipeline.results import NoteKind
+from tests import photos
+
+SAMPLED = b"curv" + bytes(4) + struct.pack(">I", 256) + (np.linspace(0, 1, 256) ** 2.4 * 65535).astype(">u2").tobytes()
+
+
+def _lab_of(profile: bytes, codes: Image.Image) -> np.ndarray:
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    lab = ImageCms.createProfile("LAB")
+    transform = ImageCms.buildTransform(source, lab, codes.mode, "LAB", renderingIntent=1)
+    return np.asarray(ImageCms.applyTransform(codes, transform))
+
+
+@pytest.mark.parametrize(
+    "grey",
+    [photos.grey_profile(gamma=1.0), photos.grey_profile(gamma=2.2), photos.grey_profile(tags={b"kTRC": SAMPLED})],
+)
+def test_greys_mean_the_same_to_a_colour_manager(grey: bytes) -> None:
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    before = _lab_of(grey, ramp)
+    after = _lab_of(rgb_from_grey(grey), ramp.convert("RGB"))
+    assert np.abs(before[..., 0].astype(int) - after[..., 0]).max() <= 1
+    assert np.abs(after[..., 1:].astype(np.int8)).max() <= 1
+
+
+def test_the_tone_curve_is_kept_byte_for_byte() -> None:
+    made = rgb_from_grey(photos.grey_profile(tags={b"kTRC": SAMPLED}))
+    assert made.count(SAMPLED) == 1
+    assert all(tag in made for tag in (b"rTRC", b"gTRC", b"bTRC"))
+    assert struct.unpack_from(">I", made)[0] == len(made)
+
+
+def test_the_primaries_are_those_of_srgb() -> None:
+    made = ImageCms.ImageCmsProfile(BytesIO(rgb_from_grey(photos.grey_profile()))).profile
+    srgb = ImageCms.ImageCmsProfile(BytesIO(photos.srgb_profile())).profile
+    for colour in ("red_colorant", "green_colorant", "blue_colorant"):
+        assert np.allclose(getattr(made, colour)[0], getattr(srgb, colour)[0], atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [b"", b"nonsense" * 40, photos.grey_profile(tags={b"A2B0": b"mft1" + bytes(60)}), photos.grey_profile()[:140]],
+)
+def test_a_profile_that_cannot_be_converted_is_dropped_with_a_note(profile: bytes) -> None:
+    made, notes = profile_for_colour(profile)
+    assert made is None
+    assert [note.kind for note in notes] == [NoteKind.DROPPED]
+
+
+def test_a_profile_for_print_colours_is_dropped_with_a_note() -> None:
+    profile = photos.srgb_profile()
+    made, notes = profile_for_colour(profile[:16] + b"CMYK" + profile[20:])
+    assert made is None
+    assert "CMYK" in notes[0].text

@@ -1,0 +1,150 @@
+"""What cannot be coloured is refused by name before it costs memory, and never half-read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from pipeline.errors import InputError
+from pipeline.media.stills import read_still
+from pipeline.results import NoteKind
+from tests import photos
+
+
+def _cut(suffix: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = photos.save(folder / f"photo{suffix}", photos.scene())
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path
+
+    return make
+
+
+def _bytes(name: str, data: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    return make
+
+
+def _tiff(pixels: np.ndarray, **options: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        tifffile.imwrite(folder / "photo.tif", pixels, **options)
+        return folder / "photo.tif"
+
+    return make
+
+
+def _image(name: str, image: Image.Image, **options: object) -> Callable[[Path], Path]:
+    return lambda folder: photos.save(folder / name, image, **options)
+
+
+GREY = photos.scene()
+IMAGE = Image.fromarray(GREY)
+TURNED = Image.fromarray(GREY[::-1])
+HUGE_JPEG = bytearray(photos.jpeg_bytes(GREY))
+HUGE_JPEG[HUGE_JPEG.index(b"\xff\xc0") + 5 : HUGE_JPEG.index(b"\xff\xc0") + 9] = struct.pack(">HH", 65000, 65000)
+TWELVE_BITS = bytearray(photos.jpeg_bytes(GREY))
+TWELVE_BITS[TWELVE_BITS.index(b"\xff\xc0") + 4] = 12
+
+PROGRESSIVE = {".jpg": {"progressive": True}}
+REFUSED = {
+    "absent": (lambda folder: folder / "none.jpg", "cannot be opened"),
+    "text": (_bytes("photo.jpg", b"dear diary"), "is not a picture"),
+    "empty": (_bytes("photo.png", b""), "is not a picture"),
+    "cut-jpeg": (_cut(".jpg"), "cannot be decoded"),
+    "cut-png": (_cut(".png"), "cannot be decoded"),
+    "cut-tiff": (_cut(".tif"), "photo.tif"),
+    "cut-webp": (_cut(".webp"), "cannot be decoded"),
+    "jpeg-head-only": (_bytes("photo.jpg", photos.jpeg_bytes(GREY)[:40]), "not a sound JPEG"),
+    "tiff-head-only": (_bytes("photo.tif", b"II*\0\x08\0\0\0"), "photo.tif"),
+    "huge-png": (_bytes("photo.png", photos.png_header(100_000, 100_000)), "more than 400 million pixels"),
+    "huge-jpeg": (_bytes("photo.jpg", bytes(HUGE_JPEG)), "more than 400 million pixels"),
+    "twelve-bit-jpeg": (_bytes("photo.jpg", bytes(TWELVE_BITS)), "12 bits"),
+    "cmyk-jpeg": (_image("photo.jpg", IMAGE.convert("CMYK")), "CMYK"),
+    "cmyk-tiff": (_image("photo.tif", IMAGE.convert("CMYK")), "CMYK"),
+    "float-tiff": (_tiff(GREY.astype(np.float32)), "32-bit floating-point"),
+    "wide-tiff": (_tiff(GREY.astype(np.uint32)), "32-bit"),
+    "signed-tiff": (_tiff(GREY.astype(np.int16)), "16-bit signed"),
+    "twelve-bit-tiff": (_tiff(GREY.astype(np.uint16), bitspersample=12), "12-bit"),
+    "pages": (_image("photo.tif", IMAGE, save_all=True, append_images=[TURNED]), "2 pages"),
+    "animated-gif": (_image("photo.gif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
+    "animated-webp": (_image("photo.webp", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
+    "animated-png": (_image("photo.png", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
+    "jpeg-2000": (_bytes("photo.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n"), "JPEG 2000"),
+    "heif": (_bytes("photo.heic", b"\x00\x00\x00\x18ftypheic"), "HEIF"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    make, message = REFUSED[name]
+    path = make(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_still(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_pixel_limit_is_the_caller_s(tmp_path: Path) -> None:
+    for suffix in (".jpg", ".png", ".tif", ".webp", ".bmp"):
+        path = photos.save(tmp_path / f"photo{suffix}", GREY)
+        assert read_still(path, pixel_limit=GREY.size).luma.size == GREY.size
+        with pytest.raises(InputError, match="million pixels"):
+            read_still(path, pixel_limit=GREY.size - 1)
+
+
+def test_a_file_far_longer_than_its_picture_is_refused(tmp_path: Path) -> None:
+    path = photos.save(tmp_path / "photo.png", GREY)
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(InputError, match="far more"):
+        read_still(path)
+
+
+@pytest.mark.parametrize("damage", [bytes(400), bytes(range(100, 200)), b"\xff\xd3"])
+@pytest.mark.parametrize("toned", [False, True])
+def test_damage_inside_a_jpeg_is_named(damage: bytes, toned: bool, tmp_path: Path) -> None:
+    grey = photos.scene(width=400, height=300)
+    data = bytearray(photos.jpeg_bytes(photos.sepia(grey) if toned else grey, quality=90))
+    middle = len(data) // 2
+    data[middle : middle + len(damage)] = damage
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(bytes(data))
+    assert [note.kind for note in read_still(path).notes] == [NoteKind.CONCEALED]
+
+
+def test_a_reduced_copy_in_a_tiff_is_left_behind_with_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(GREY, photometric="minisblack", metadata=None)
+        tiff.write(GREY[::4, ::4], photometric="minisblack", subfiletype=1, metadata=None)
+    still = read_still(path)
+    assert np.array_equal(still.luma, GREY)
+    assert [note.kind for note in still.notes] == [NoteKind.DROPPED]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    pixels = photos.sepia(photos.scene(width=40, height=30))
+    path = photos.save_with_metadata(tmp_path / f"photo{suffix}", pixels, **PROGRESSIVE.get(suffix, {}))
+    good = path.read_bytes()
+    refused = 0
+    for _ in range(80):
+        data = bytearray(good)
+        for place in rng.integers(4, len(data), 6):
+            data[place] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            read_still(path)
+        except InputError:
+            refused += 1
+    assert refused > 0
