@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import png, synthetic_photo
+from training.data import CacheReport, CropStream, PhotoCache, build_cache, random_crop
+
+
+def _stream(folder: Path, *, batch: int = 4, seed: int = 1, holdout: int = 2) -> CropStream:
+    return CropStream(PhotoCache(folder), batch=batch, size=32, min_scale=0.6, seed=seed, holdout=holdout)
+
+
+def test_grey_tiny_and_broken_pictures_are_left_out_and_counted(photo_zip: Path, tmp_path: Path) -> None:
+    report = build_cache([photo_zip], tmp_path / "cache", short_side=64)
+    assert report == CacheReport(kept=12, too_small=1, grey=1, unreadable=1)
+    assert json.loads((tmp_path / "cache" / "report.json").read_text()) == vars(report)
+
+
+def test_a_folder_tree_gives_the_same_pixels_as_a_zip(photo_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    for number in range(12):
+        (tmp_path / "tree" / "deep" / f"{number:02}.png").write_bytes(png(synthetic_photo(number)))
+    build_cache([tmp_path / "tree"], tmp_path / "cache", short_side=64)
+    assert (tmp_path / "cache" / "pixels.u8").read_bytes() == (photo_cache / "pixels.u8").read_bytes()
+
+
+def test_photographs_are_scaled_to_the_short_side_and_never_enlarged(photo_zip: Path, tmp_path: Path) -> None:
+    build_cache([photo_zip], tmp_path / "small", short_side=64)
+    build_cache([photo_zip], tmp_path / "whole", short_side=500)
+    assert PhotoCache(tmp_path / "small")[0].shape == (64, 85, 3)
+    np.testing.assert_array_equal(PhotoCache(tmp_path / "whole")[3], synthetic_photo(3))
+
+
+def test_crops_are_a_pure_function_of_seed_and_step(photo_cache: Path) -> None:
+    forwards = [_stream(photo_cache)[step] for step in range(7)]
+    stream = _stream(photo_cache)
+    for step in (6, 2, 4, 2, 0):
+        np.testing.assert_array_equal(stream[step], forwards[step])
+    assert not np.array_equal(_stream(photo_cache, seed=2)[0], forwards[0])
+
+
+def test_batches_have_the_promised_shape_and_type(photo_cache: Path) -> None:
+    crops = _stream(photo_cache)[0]
+    assert crops.shape == (4, 3, 32, 32)
+    assert crops.dtype == np.uint8
+    assert crops.flags.c_contiguous
+
+
+def test_an_epoch_shows_every_photograph_once_and_the_held_out_never(tmp_path: Path) -> None:
+    shades = [(40 + 20 * n, 90, 30) for n in range(8)]
+    (tmp_path / "flat").mkdir()
+    for number, shade in enumerate(shades):
+        (tmp_path / "flat" / f"{number}.png").write_bytes(png(np.full((64, 64, 3), shade, np.uint8)))
+    build_cache([tmp_path / "flat"], tmp_path / "cache", short_side=64)
+    stream = _stream(tmp_path / "cache", batch=2, holdout=2)
+    for epoch in range(2):
+        seen = sorted(int(crop[0, 0, 0]) for step in range(3) for crop in stream[3 * epoch + step])
+        assert seen == [shade[0] for shade in shades[:6]]
+
+
+@pytest.mark.parametrize("size", [16, 64, 100])
+def test_random_crops_have_the_asked_size(size: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        crop = random_crop(synthetic_photo(0), size, 0.5, rng)
+        assert crop.shape == (size, size, 3)
+        assert crop.dtype == np.uint8

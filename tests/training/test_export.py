@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from PIL import Image  # noqa: E402
+
+from engines.base import Engine  # noqa: E402
+from engines.errors import WeightsError  # noqa: E402
+from engines.onnxruntime import open_onnxruntime  # noqa: E402
+from engines.openvino import open_openvino  # noqa: E402
+from engines.torch import open_torch  # noqa: E402
+from engines.weights import load_weights  # noqa: E402
+from tests.training.conftest import synthetic_photo  # noqa: E402
+from tests.training.tiny import CONFIG  # noqa: E402
+from training.calibrate import CalibrationError, calibrate  # noqa: E402
+from training.checkpoint import CheckpointEngine, Generator, load_trained  # noqa: E402
+from training.data import PhotoCache  # noqa: E402
+from training.evaluate import evaluate_command  # noqa: E402
+from training.export import Exported, ExportError, check_parity, export_command, to_onnx  # noqa: E402
+from training.sheets import sheet_command  # noqa: E402
+from training.train import train  # noqa: E402
+
+SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Resize", "Softmax"}
+SIMPLE |= {"Sub", "Unsqueeze"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    output = tmp_path_factory.mktemp("models") / "tiny.onnx"
+    return export_command(
+        checkpoint, output, photos=photo_cache, calibration_photos=2, calibration_size=64, cf_share=0.0
+    )
+
+
+def _settings(exported: Exported) -> dict[str, float]:
+    return {"temperature": exported.card["temperature"], "saturation": exported.card["saturation"]}
+
+
+@pytest.mark.parametrize(
+    "open_runtime", [open_onnxruntime, partial(open_openvino, precision="f32"), open_torch], ids=["ort", "ov", "torch"]
+)
+def test_every_runtime_answers_as_the_trained_network_at_every_shape(
+    exported: Exported, checkpoint: Path, open_runtime: Callable[..., Engine]
+) -> None:
+    trained = CheckpointEngine(checkpoint, **_settings(exported))
+    engine = open_runtime(load_weights(str(exported.path)))
+    for shape in ((1, 1, 32, 32), (3, 1, 64, 96), (2, 1, 160, 32)):
+        lightness = np.random.default_rng(0).uniform(0, 100, shape).astype(np.float32)
+        expected = trained.infer(lightness)
+        assert np.abs(expected).mean() > 1
+        assert np.abs(engine.infer(lightness) - expected).mean() < 0.05
+    engine.close()
+
+
+def test_the_card_is_complete_and_true(exported: Exported, checkpoint: Path, photo_cache: Path) -> None:
+    card = json.loads(exported.card_path.read_text(encoding="utf-8"))
+    assert card == exported.card
+    assert card["sha256"] == hashlib.sha256(exported.path.read_bytes()).hexdigest()
+    assert (card["name"], card["licence"], card["multiple"], card["stride"]) == ("tiny", "Apache-2.0", 32, 4)
+    assert card["training"]["config"] == dataclasses.asdict(CONFIG)
+    assert card["training"]["samples"] == CONFIG.steps * CONFIG.batch
+    assert card["training"]["photographs"] == len(PhotoCache(photo_cache)) - CONFIG.holdout
+    assert card["training"]["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert load_weights(str(exported.path)).name == "tiny"
+
+
+def test_the_graph_is_simple_and_keeps_half_precision_weights(exported: Exported) -> None:
+    graph = onnx.load(exported.path).graph
+    assert set(Counter(node.op_type for node in graph.node)) <= SIMPLE
+    types = {onnx.TensorProto.DataType.Name(weight.data_type): 0 for weight in graph.initializer}
+    for weight in graph.initializer:
+        types[onnx.TensorProto.DataType.Name(weight.data_type)] += int(np.prod(weight.dims))
+    assert types["FLOAT16"] > 100 * types["FLOAT"]
+    assert exported.path.stat().st_size < 2.1 * exported.card["parameters"]
+
+
+def test_the_file_says_nothing_about_the_machine_it_was_made_on(exported: Exported) -> None:
+    content = exported.path.read_bytes()
+    for trace in (b".py", str(Path.cwd()).encode(), b"pkg.torch", b"site-packages"):
+        assert trace not in content
+
+
+def test_the_graph_of_one_checkpoint_is_the_same_every_time(exported: Exported, checkpoint: Path) -> None:
+    again = to_onnx(Generator(load_trained(checkpoint).model, **_settings(exported)).eval())
+    assert again == exported.path.read_bytes()
+
+
+def test_a_graph_that_answers_otherwise_is_not_let_through(exported: Exported, checkpoint: Path) -> None:
+    bolder = Generator(load_trained(checkpoint).model, temperature=1.0, saturation=9.0).eval()
+    with pytest.raises(ExportError, match="differs from torch"):
+        check_parity(exported.path, bolder, None)
+
+
+def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:
+    for wanted in ({"temperature": 0.5}, {}):
+        with pytest.raises(ExportError, match="temperature and saturation"):
+            export_command(checkpoint, tmp_path / "models" / "tiny.onnx", **wanted)
+    with pytest.raises(ExportError, match=r"\.onnx"):
+        export_command(checkpoint, tmp_path / "tiny.bin", temperature=1.0, saturation=1.0)
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "wrong.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"wrong\.pt"):
+        load_trained(tmp_path / "wrong.pt")
+
+
+def test_calibration_takes_the_least_error_that_is_colourful_enough(checkpoint: Path, photo_cache: Path) -> None:
+    trained, photos = load_trained(checkpoint), PhotoCache(photo_cache)
+    grid = {"temperatures": (0.5, 1.0), "saturations": (0.5, 1.0, 4.0)}
+    free = calibrate(trained, photos, count=3, size=64, cf_share=0.0, **grid)
+    assert len(free.points) == 6
+    assert free.chosen.ciede2000 == min(point.ciede2000 for point in free.points)
+    least = sorted(point.cf for point in free.points)[3] / free.cf_truth
+    bold = calibrate(trained, photos, count=3, size=64, cf_share=least, **grid)
+    enough = [point for point in bold.points if point.cf >= least * bold.cf_truth]
+    assert 0 < len(enough) < 6
+    assert bold.chosen.ciede2000 == min(point.ciede2000 for point in enough)
+    assert len(bold.as_markdown().splitlines()) == 4
+
+
+def test_calibration_never_looks_at_photographs_trained_on(checkpoint: Path, photo_cache: Path) -> None:
+    with pytest.raises(CalibrationError, match="1 to 4"):
+        calibrate(load_trained(checkpoint), PhotoCache(photo_cache), count=5, size=64, cf_share=0.5)
+
+
+def test_colours_that_stay_too_pale_are_an_error(checkpoint: Path, photo_cache: Path) -> None:
+    with pytest.raises(CalibrationError, match="at most"):
+        calibrate(
+            load_trained(checkpoint), PhotoCache(photo_cache), count=1, size=64, cf_share=0.95, saturations=(0.01,)
+        )
+
+
+def test_a_calibrated_export_says_how_it_was_calibrated(exported: Exported) -> None:
+    assert exported.calibration is not None
+    chosen = exported.calibration.chosen
+    assert _settings(exported) == {"temperature": chosen.temperature, "saturation": chosen.saturation}
+    assert exported.card["calibration"]["photographs"] == 2
+
+
+def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        Image.fromarray(synthetic_photo(20 + number)).save(tmp_path / f"{number}.png")
+    shipped = evaluate_command(str(exported.path), [tmp_path], size=64, engine="onnxruntime", rivals=True)
+    trained = evaluate_command(str(checkpoint), [tmp_path], size=64, **_settings(exported))
+    assert [score.system for score in shipped.scores] == ["tiny", "grey"]
+    assert shipped.weights_sha256 == exported.card["sha256"]
+    assert shipped.notes == ("LPIPS was left out: no weights were given.",)
+    assert trained.scores[0].ciede2000 == pytest.approx(shipped.scores[0].ciede2000, abs=0.02)
+    assert trained.scores[0].cf == pytest.approx(shipped.scores[0].cf, abs=0.2)
+
+
+def test_a_sheet_shows_each_picture_grey_coloured_and_true(exported: Exported, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(5):
+        Image.fromarray(synthetic_photo(number)).save(folder / f"{number}.png")
+    options = {"engine": "onnxruntime", "size": 64, "tile_height": 72, "across": 1}
+    with_truth = sheet_command(str(exported.path), folder, tmp_path / "a.png", truth=True, names=["3.png"], **options)
+    without = sheet_command(str(exported.path), folder, tmp_path / "b.png", truth=False, count=2, **options)
+    sheet, truth = np.asarray(Image.open(with_truth)), synthetic_photo(3)
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, truth.shape)[:, :, 0]
+    assert any((row == truth).all(axis=(1, 2, 3)).any() for row in windows)
+    assert Image.open(without).width < sheet.shape[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "set"]

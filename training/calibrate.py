@@ -1,0 +1,130 @@
+"""Choosing how boldly a finished network colours, on photographs it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engines.errors import AutochromeError
+from training.checkpoint import MULTIPLE, Trained
+from training.cielab import F64, lab_to_rgb, rgb_to_lab
+from training.data import PhotoCache
+from training.evaluate import network_size
+from training.metrics import ciede2000, colourfulness
+from training.quantization import AbBins
+
+TEMPERATURES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+SATURATIONS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
+
+# Every third pixel each way: CF and CIEDE2000 are means over pixels, and nine times fewer tell the same.
+_SPARSE = slice(1, None, 3)
+
+
+class CalibrationError(AutochromeError):
+    """No setting of the grid makes the network colourful enough, or there are no photographs to try it on."""
+
+    exit_code = 9
+
+
+@dataclass(frozen=True)
+class CalibrationPoint:
+    """What one setting gives: mean colourfulness CF and mean CIEDE2000."""
+
+    temperature: float
+    saturation: float
+    cf: float
+    ciede2000: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The grid that was tried on ``photographs`` of mean colourfulness ``cf_truth``, and the setting chosen."""
+
+    photographs: int
+    cf_truth: float
+    cf_share: float
+    chosen: CalibrationPoint
+    points: tuple[CalibrationPoint, ...]
+
+    def as_markdown(self) -> str:
+        """Return the grid as a Markdown table of CIEDE2000 (CF), a row per temperature."""
+        saturations = sorted({point.saturation for point in self.points})
+        cells = {(p.temperature, p.saturation): f"{p.ciede2000:.2f} ({p.cf:.1f})" for p in self.points}
+        lines = [["T \\ saturation", *(f"{s:g}" for s in saturations)], ["---"] * (len(saturations) + 1)]
+        for temperature in sorted({point.temperature for point in self.points}):
+            lines.append([f"{temperature:g}", *(cells[temperature, s] for s in saturations)])
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def calibrate(
+    trained: Trained,
+    photos: PhotoCache,
+    *,
+    count: int,
+    size: int,
+    cf_share: float,
+    temperatures: Sequence[float] = TEMPERATURES,
+    saturations: Sequence[float] = SATURATIONS,
+) -> Calibration:
+    """Choose the setting of least mean CIEDE2000 among those whose mean CF is at least ``cf_share`` of the truth's.
+
+    Tries the last ``count`` photographs of the cache, which must be among those that training held out; the network
+    sees a short side of ``size`` pixels. Raises `CalibrationError`.
+    """
+    held_out = min(trained.config.holdout, len(photos))
+    if not 1 <= count <= held_out:
+        raise CalibrationError(f"calibration needs 1 to {held_out} photographs that training held out, not {count}")
+    bins = AbBins()
+    settings = [(t, s) for t in temperatures for s in saturations]
+    cf, error = np.zeros(len(settings)), np.zeros(len(settings))
+    cf_truth = 0.0
+    for number in range(len(photos) - count, len(photos)):
+        truth = photos[number]
+        lab = rgb_to_lab(truth)
+        logits = _logits(trained, lab[..., 0], size)
+        seen = lab[_SPARSE, _SPARSE]
+        cf_truth += colourfulness(truth[_SPARSE, _SPARSE]) / count
+        for place, (temperature, saturation) in enumerate(settings):
+            if saturation == saturations[0]:
+                ab = _enlarged(bins.decode(logits, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
+            coloured = lab_to_rgb(np.concatenate([seen[..., :1], ab * saturation], axis=-1))
+            cf[place] += colourfulness(coloured) / count
+            error[place] += float(ciede2000(rgb_to_lab(coloured), seen).mean()) / count
+    points = tuple(CalibrationPoint(*settings[n], cf=float(cf[n]), ciede2000=float(error[n])) for n in range(len(cf)))
+    return Calibration(
+        photographs=count,
+        cf_truth=cf_truth,
+        cf_share=cf_share,
+        chosen=_choose(points, cf_share * cf_truth),
+        points=points,
+    )
+
+
+def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationPoint:
+    bold = [point for point in points if point.cf >= least_cf]
+    if not bold:
+        best = max(point.cf for point in points)
+        raise CalibrationError(
+            f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was asked for",
+            advice="Train longer, or allow more saturation.",
+        )
+    return min(bold, key=lambda point: (point.ciede2000, math.fabs(point.saturation - 1)))
+
+
+@torch.inference_mode()
+def _logits(trained: Trained, lightness: F64, size: int) -> Tensor:
+    height, width = network_size(*lightness.shape, size=size, multiple=MULTIPLE)
+    scaled = cv2.resize(lightness.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    logits: Tensor = trained.model(torch.from_numpy(scaled)[None, None])
+    return logits
+
+
+def _enlarged(ab: Tensor, shape: tuple[int, ...]) -> F64:
+    planes = ab[0].permute(1, 2, 0).contiguous().numpy()
+    return np.asarray(cv2.resize(planes, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float64)
