@@ -1,0 +1,199 @@
+"""The streams that travel beside the picture: read a second time from the source, handed out in order of time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias
+
+import av
+import av.container
+from av.audio.stream import AudioStream
+from av.subtitles.stream import SubtitleStream
+
+from pipeline.errors import InputError
+from pipeline.media.encode import Container
+from pipeline.media.probe import FilmInfo, StreamInfo, open_source
+from pipeline.media.streams import Action, StreamPlan
+
+# Written anew by the muxer, or true of the source's coding only.
+_STALE = ("duration", "encoder", "vendor_id")
+_GAP = b"\0\0"
+_MILLISECONDS = Fraction(1, 1000)
+
+AnyPacket: TypeAlias = "av.Packet[Any]"
+
+
+class _Lane(Protocol):
+    """The way of one stream from source to result."""
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        """Turn one packet of the source into packets of the result; an empty packet ends the stream."""
+        ...
+
+
+class Companions:
+    """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet."""
+
+    def __init__(
+        self, info: FilmInfo, plans: Iterable[StreamPlan], result: av.container.OutputContainer, container: Container
+    ) -> None:
+        self.sent: Counter[int] = Counter()
+        self._info = info
+        self._source = open_source(info.path)
+        self._lanes: dict[int, _Lane] = {}
+        try:
+            for plan in plans:
+                if plan.action in (Action.COPY, Action.CONVERT):
+                    self._add(plan, result, container)
+        except BaseException:
+            self._source.close()
+            raise
+        for stream in self._source.streams:
+            if stream.index not in self._lanes:
+                stream.discard = av.stream.Discard.all
+        self._packets = self._read()
+        self._waiting: AnyPacket | None = None
+
+    def until(self, seconds: Fraction | None) -> Iterator[AnyPacket]:
+        """Yield all packets due at or before ``seconds``, for None all that are left. Raises `InputError`."""
+        while packet := self._waiting or next(self._packets, None):
+            self._waiting = packet
+            if seconds is not None and _due(packet) > seconds:
+                return
+            self._waiting = None
+            yield packet
+
+    def close(self) -> None:
+        """Close the source."""
+        self._packets.close()
+        self._lanes.clear()
+        self._source.close()
+
+    def _read(self) -> Generator[AnyPacket, None, None]:
+        if not self._lanes:
+            return
+        streams = [self._source.streams[index] for index in self._lanes]
+        try:
+            for packet in self._source.demux(*streams):
+                index = packet.stream.index
+                for ready in self._lanes[index].take(packet):
+                    self.sent[index] += 1
+                    yield ready
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(
+                f"{self._info.path}: a stream beside the picture cannot be read: {error}",
+                advice="Play the film to see where it is damaged, and restore it from another copy.",
+            ) from error
+
+    def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
+        original = self._source.streams[plan.stream.index]
+        if plan.stream.is_cover and container is Container.MATROSKA:
+            self._attach_cover(plan.stream, result)
+            return
+        made, lane = _lane(original, plan, result)
+        made.metadata.update(travelling_metadata(plan.stream.metadata))
+        made.disposition = plan.stream.disposition  # type: ignore[assignment]  # a plain number in PyAV
+        if plan.stream.type != "attachment":
+            self._lanes[plan.stream.index] = lane
+
+    def _attach_cover(self, stream: StreamInfo, result: av.container.OutputContainer) -> None:
+        kind = "png" if stream.codec == "png" else "jpeg"
+        name = stream.metadata.get("filename") or f"cover.{'png' if kind == 'png' else 'jpg'}"
+        with open_source(self._info.path) as source:
+            picture = next(p for p in source.demux(source.streams[stream.index]) if p.size)
+            result.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
+
+
+def travelling_metadata(metadata: Any) -> dict[str, str]:
+    """Return the tags of a stream that stay true when it is written elsewhere."""
+    kept = {key: value for key, value in metadata.items() if key.lower() not in _STALE}
+    if "name" in kept and "title" not in kept:
+        kept["title"] = kept.pop("name")
+    return kept
+
+
+def is_gap(packet: AnyPacket) -> bool:
+    """Tell whether ``packet`` is the silence between two MP4 subtitles, which muxers write and readers return."""
+    return packet.size == len(_GAP) and packet.stream.type == "subtitle" and bytes(packet) == _GAP
+
+
+def _due(packet: AnyPacket) -> Fraction:
+    when = packet.dts if packet.dts is not None else packet.pts
+    return Fraction(0) if when is None else when * packet.time_base
+
+
+class _Copy:
+    """Packets pass untouched."""
+
+    def __init__(self, made: av.stream.Stream) -> None:
+        self._made = made
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        if packet.size and not is_gap(packet):
+            packet.stream = self._made
+            yield packet
+
+
+class _Text:
+    """Subtitles are decoded to text with simple styles and encoded again; their times are the packets' own."""
+
+    def __init__(self, original: SubtitleStream, made: SubtitleStream) -> None:
+        self._original = original
+        self._made = made
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        text = self._original.codec_context.decode2(packet) if packet.size else None
+        if text is not None:
+            line = self._made.codec_context.encode_subtitle(text)
+            line.pts, line.dts, line.duration = packet.pts, packet.pts, packet.duration
+            line.time_base, line.stream = packet.time_base, self._made
+            yield line
+
+
+class _Sound:
+    """Sound is decoded and encoded without loss."""
+
+    def __init__(self, original: AudioStream, made: AudioStream) -> None:
+        self._original = original
+        self._made = made
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        for frame in self._original.decode(packet if packet.size else None):
+            yield from self._made.encode(frame)
+        if not packet.size:
+            yield from self._made.encode(None)
+
+
+def _lane(
+    original: av.stream.Stream, plan: StreamPlan, result: av.container.OutputContainer
+) -> tuple[av.stream.Stream, _Lane]:
+    if plan.action is Action.CONVERT and isinstance(original, SubtitleStream):
+        return _text_lane(original, plan.codec, result)
+    if plan.action is Action.CONVERT and isinstance(original, AudioStream):
+        return _sound_lane(original, plan.codec, result)
+    made = result.add_stream_from_template(original, opaque=True)
+    return made, _Copy(made)
+
+
+def _text_lane(
+    original: SubtitleStream, codec: str, result: av.container.OutputContainer
+) -> tuple[SubtitleStream, _Lane]:
+    original.codec_context.open(strict=False)
+    made = result.add_stream(codec)
+    assert isinstance(made, SubtitleStream)
+    made.time_base = _MILLISECONDS
+    made.codec_context.time_base = _MILLISECONDS
+    # The encoder will not open without the style sheet that the decoder makes up.
+    made.codec_context.subtitle_header = original.codec_context.subtitle_header
+    return made, _Text(original, made)
+
+
+def _sound_lane(original: AudioStream, codec: str, result: av.container.OutputContainer) -> tuple[AudioStream, _Lane]:
+    made = result.add_stream(codec, rate=original.codec_context.sample_rate)
+    assert isinstance(made, AudioStream)
+    made.codec_context.layout = original.codec_context.layout
+    is_short = original.codec_context.format.bytes <= 2
+    made.codec_context.format = "s16" if codec == "flac" and is_short else "s32"
+    return made, _Sound(original, made)

@@ -1,0 +1,273 @@
+"""A film being written: painted frames encoded, everything beside them carried along, in order of time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import av.container
+from av.codec.context import Flags, ThreadType
+
+from pipeline.errors import InputError, OutputError
+from pipeline.interruption import called_from_native
+from pipeline.media.companions import Companions, travelling_metadata
+from pipeline.media.encode import Container, VideoPlan
+from pipeline.media.frames import Frame
+from pipeline.media.matroska import PADDING, set_display_size
+from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
+from pipeline.media.streams import StreamPlan
+from pipeline.options import Codec
+
+_WRITE_SIZE = 1 << 20
+# Packets arrive in order of time, so the muxer need not wait for streams that are silent, as subtitles are for minutes:
+# it would keep all that comes meanwhile in memory.
+_INTERLEAVE_MICROSECONDS = 100_000
+# Facts of the source's own file, which the muxer states for the new one.
+_OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+# What the two keep in their own places. Any other key needs the table of free keys, which some players do not read.
+_KNOWN_KEYS = {"title", "artist", "album", "comment", "date", "genre", "copyright", "creation_time", "location"}
+_CONTAINER_KEYS = {
+    Container.MP4: _KNOWN_KEYS | {"composer", "album_artist", "description", "synopsis", "keywords", "show", "lyrics"},
+    Container.MOV: _KNOWN_KEYS | {"make", "model"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a finished file must hold; ``packets`` counts those of each source stream that was carried along."""
+
+    video: VideoPlan
+    streams: tuple[StreamPlan, ...]
+    colors: ColorTags
+    frames: int
+    packets: Mapping[int, int]
+
+
+class Sink:
+    """Writes one film to ``output``; use it in a ``with`` block, `write` every frame, then `finish`.
+
+    Leaving the block without `finish` abandons the file: threads end, handles close, what was written stays behind for
+    the caller to remove. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ
+    from the source's; ``metadata`` is added to the film's. Raises `OutputError` when encoder or disk refuse.
+    """
+
+    def __init__(
+        self,
+        info: FilmInfo,
+        video: VideoPlan,
+        streams: Iterable[StreamPlan],
+        output: Path,
+        *,
+        final: Path | None = None,
+        colors: ColorTags | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self._info = info
+        self._plan = video
+        self._streams = tuple(streams)
+        self._output = output
+        self._final = final or output
+        self._colors = colors or info.colors
+        self._metadata = dict(metadata or {})
+        self._cleanup = contextlib.ExitStack()
+        self._frames = 0
+
+    def __enter__(self) -> Self:
+        try:
+            with self._reporting():
+                self._open()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandon()
+
+    def write(self, frame: Frame) -> None:
+        """Encode a painted frame and write whatever is due. Raises `OutputError`, `InputError`."""
+        picture = frame.picture
+        if frame.timestamp.pts < 0:
+            raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
+        _tag(picture, self._colors)
+        # The source's frame types would otherwise force the encoder's.
+        picture.pict_type = 0
+        with self._reporting():
+            self._mux(self._video.encode(picture))
+        self._frames += 1
+
+    def finish(self) -> Written:
+        """Write what the encoder still holds, close the file and say what it holds.
+
+        Raises `OutputError`, `InputError`.
+        """
+        with self._reporting():
+            self._mux(self._video.encode(None))
+            for packet in self._companions.until(None):
+                self._result.mux_one(packet)
+            self._result.close()
+            packets = dict(self._companions.sent)
+            self._abandon()
+            if self._shows_display_size():
+                set_display_size(
+                    self._output,
+                    width=self._info.width,
+                    height=self._info.height,
+                    sample_aspect_ratio=self._info.sample_aspect_ratio,
+                )
+        return Written(
+            video=self._plan, streams=self._streams, colors=self._colors, frames=self._frames, packets=packets
+        )
+
+    def _open(self) -> None:
+        # A handle of our own: PyAV would leave its own open if the header cannot be written.
+        file = self._cleanup.enter_context(_WholeWrites(self._output, "x+"))
+        self._result = av.open(
+            file,
+            "w",
+            format=self._plan.container.muxer,
+            container_options=_muxer_options(self._plan.container, self._all_metadata()),
+            metadata_errors="surrogateescape",
+            buffer_size=_WRITE_SIZE,
+        )
+        self._cleanup.callback(_close_quietly, self._result)
+        self._video = self._video_stream()
+        self._companions = Companions(self._info, self._streams, self._result, self._plan.container)
+        self._cleanup.callback(self._companions.close)
+        self._result.metadata.update(self._all_metadata())
+        self._result.set_chapters(_chapters(self._info))
+        self._result.start_encoding()
+
+    def _video_stream(self) -> av.VideoStream:
+        info, plan = self._info, self._plan
+        if plan.codec is Codec.AV1:
+            # The encoder prints its settings on stderr otherwise.
+            os.environ.setdefault("SVT_LOG", "1")
+        stream = self._result.add_stream(plan.encoder.name, rate=info.average_rate or info.base_rate or 25)
+        assert isinstance(stream, av.VideoStream)
+        location = CHROMA_LOCATIONS[self._colors.chroma_location]
+        context = stream.codec_context
+        context.options = {**plan.options, "chroma_sample_location": location}
+        context.width, context.height, context.pix_fmt = info.width, info.height, plan.pixel_format.name
+        # The source's own clock, so that no frame time is ever rounded to a frame rate.
+        stream.time_base = info.time_base
+        context.time_base = info.time_base
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+        context.color_range, context.colorspace = self._colors.range, self._colors.matrix
+        context.color_primaries, context.color_trc = self._colors.primaries, self._colors.transfer
+        context.field_order = info.field_order
+        context.flags |= Flags.frame_duration
+        if plan.codes_fields:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        if plan.codec is Codec.HEVC and plan.container is not Container.MATROSKA:
+            context.codec_tag = "hvc1"  # Apple's players accept no other
+        if plan.encoder.name == "libx264":
+            # PyAV's default, slices, would cost the encoder quality.
+            context.thread_type = ThreadType.AUTO
+        if info.display_matrix is not None:
+            stream.set_display_matrix(info.display_matrix)
+        stream.metadata.update(_video_metadata(info))
+        stream.disposition = info.disposition  # type: ignore[assignment]  # a plain number in PyAV
+        if self._shows_display_size():
+            stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
+        return stream
+
+    def _shows_display_size(self) -> bool:
+        return self._plan.container is Container.MATROSKA and self._info.sample_aspect_ratio != 1
+
+    def _all_metadata(self) -> dict[str, str]:
+        kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
+        return {**kept, **self._metadata}
+
+    def _mux(self, packets: Iterable[av.Packet[av.VideoStream]]) -> None:
+        for packet in packets:
+            if packet.dts is not None:
+                for companion in self._companions.until(packet.dts * packet.time_base):
+                    self._result.mux_one(companion)
+            self._result.mux_one(packet)
+
+    def _abandon(self) -> None:
+        self._cleanup.close()
+        # Encoders end their threads when nothing refers to them any more.
+        for name in ("_video", "_result", "_companions"):
+            self.__dict__.pop(name, None)
+
+    @contextmanager
+    def _reporting(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self._final}: cannot be written: {error.strerror or error}",
+                advice="Check free space and permissions.",
+            ) from error
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{self._final}: {self._plan.encoder.title} in {self._plan.suffix} cannot be written: {error}",
+                advice="Try another --codec, or --quality master.",
+            ) from error
+
+
+class _WholeWrites(io.FileIO):
+    """An unbuffered file that writes everything or raises; FFmpeg would not notice a short write."""
+
+    @called_from_native
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            done += super().write(view[done:]) or 0
+        return done
+
+
+def _tag(picture: av.VideoFrame, colors: ColorTags) -> None:
+    # Some encoders read the tags of the stream, some those of every picture.
+    picture.color_range, picture.colorspace = colors.range, colors.matrix
+    picture.color_primaries, picture.color_trc = colors.primaries, colors.transfer
+
+
+def _video_metadata(info: FilmInfo) -> dict[str, str]:
+    statistics = ("_STATISTICS", "BPS", "NUMBER_OF_")
+    kept = travelling_metadata(info.stream_metadata)
+    return {key: value for key, value in kept.items() if not key.startswith(statistics)}
+
+
+def _muxer_options(container: Container, metadata: Mapping[str, str]) -> dict[str, str]:
+    options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS)}
+    if container is Container.MATROSKA:
+        return options
+    flags = "+faststart"
+    if any(key.lower() not in _CONTAINER_KEYS[container] for key in metadata):
+        flags += "+use_metadata_tags"
+    return {**options, "movflags": flags}
+
+
+def _chapters(info: FilmInfo) -> list[Any]:
+    unit = Fraction(1, 1_000_000_000)
+    return [
+        {
+            "id": number,
+            "start": round(chapter.start / unit),
+            "end": round(chapter.end / unit),
+            "time_base": unit,
+            "metadata": dict(chapter.metadata),
+        }
+        for number, chapter in enumerate(info.chapters, 1)
+    ]
+
+
+def _close_quietly(result: av.container.OutputContainer) -> None:
+    # After an error the trailer usually fails for the same reason; that error is already on its way.
+    with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+        result.close()

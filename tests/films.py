@@ -1,0 +1,220 @@
+"""Small films made on the spot with PyAV, and ways to look into finished ones that do not use the code under test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.subtitles.subtitle import SubtitleSet
+
+INTERLACED = 0x40000 | 0x20000000
+_FIELDS = (
+    "Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut,"
+    " ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding"
+)
+_STYLES = "\r\n".join(
+    (
+        "[Script Info]",
+        "ScriptType: v4.00+",
+        "",
+        "[V4+ Styles]",
+        f"Format: Name, {_FIELDS}",
+        "Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1",
+        "",
+        "[Events]",
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text",
+        "",
+    )
+).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """A tone; ``start`` in seconds."""
+
+    codec: str = "aac"
+    rate: int = 48000
+    pitch: float = 440.0
+    start: float = 0.0
+    seconds: float = 0.6
+    tags: Mapping[str, str] = field(default_factory=dict)
+    disposition: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subtitles:
+    """Lines of text: (start, duration) in milliseconds, and the text."""
+
+    lines: Sequence[tuple[int, int, str]] = ((100, 150, "Good evening"), (300, 150, "The train\\Narrives"))
+    codec: str = "subrip"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def moving_luma(number: int, *, width: int, height: int, bits: int = 8, grain: float = 0.0) -> np.ndarray:
+    """Return luma (H, W) of frame ``number``: a ramp that moves, codes over nearly the whole range, optional grain."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    wave = 0.5 + 0.35 * np.sin((columns + 3 * number) / 9.0) * np.cos((rows - number) / 7.0)
+    if grain:
+        wave = wave + np.random.default_rng(number).normal(0.0, grain, wave.shape)
+    return np.clip(np.rint(wave * ((1 << bits) - 1)), 0, (1 << bits) - 1).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def make_film(
+    path: Path,
+    *,
+    codec: str = "ffv1",
+    pixel_format: str = "yuv420p",
+    width: int = 96,
+    height: int = 64,
+    times: Iterable[int] = range(15),
+    time_base: Fraction = Fraction(1, 25),
+    rate: Fraction | int = 25,
+    grain: float = 0.0,
+    options: Mapping[str, str] | None = None,
+    muxer: str | None = None,
+    muxer_options: Mapping[str, str] | None = None,
+    sar: Fraction | None = None,
+    rotation: int = 0,
+    matrix: int = 2,
+    primaries: int = 2,
+    transfer: int = 2,
+    color_range: int = 0,
+    flags: int = 0,
+    field_order: int = 0,
+    tags: Mapping[str, str] | None = None,
+    film_tags: Mapping[str, str] | None = None,
+    sounds: Sequence[Sound] = (),
+    subtitles: Sequence[Subtitles] = (),
+    attachments: Sequence[tuple[str, str, bytes]] = (),
+    chapters: Sequence[tuple[int, int, str]] = (),
+) -> Path:
+    """Write a film whose frame ``n`` holds ``moving_luma(n)``; ``times`` are pts in ``time_base``, chapters in ms."""
+    with av.open(str(path), "w", format=muxer, container_options=dict(muxer_options or {})) as film:
+        video = film.add_stream(codec, rate=rate, options=dict(options or {}))
+        context = video.codec_context
+        context.width, context.height, context.pix_fmt = width, height, pixel_format
+        context.time_base = video.time_base = time_base
+        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.color_range = color_range
+        context.flags |= flags
+        context.field_order = field_order
+        if sar is not None:
+            context.sample_aspect_ratio = sar
+        if rotation:
+            video.set_display_rotation(rotation)
+        video.metadata.update(tags or {})
+        film.metadata.update(film_tags or {})
+        voices = [_add_sound(film, sound) for sound in sounds]
+        texts = [_add_subtitles(film, text) for text in subtitles]
+        for name, kind, data in attachments:
+            film.add_attachment(name, kind, data)
+        film.set_chapters(
+            [
+                {"id": n, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+                for n, (a, b, title) in enumerate(chapters, 1)
+            ]
+        )
+        film.start_encoding()
+        for stream, text in zip(texts, subtitles, strict=True):
+            _write_subtitles(film, stream, text)
+        for stream, sound in zip(voices, sounds, strict=True):
+            _write_sound(film, stream, sound)
+        for number, pts in enumerate(times):
+            frame = _picture(number, pixel_format, width, height, grain)
+            frame.pts, frame.time_base = pts, time_base
+            frame.colorspace, frame.color_primaries, frame.color_trc = matrix, primaries, transfer
+            frame.color_range = color_range
+            film.mux(video.encode(frame))
+        film.mux(video.encode(None))
+    return path
+
+
+def _picture(number: int, pixel_format: str, width: int, height: int, grain: float) -> av.VideoFrame:
+    frame = av.VideoFrame(width, height, pixel_format)
+    bits = frame.format.components[0].bits
+    luma = moving_luma(number, width=width, height=height, bits=bits, grain=grain)
+    if not frame.format.is_planar and len(frame.format.components) > 1:
+        packed = plane(frame, 0, width=2 * width)
+        packed[:, :] = 1 << (bits - 1)
+        packed[:, (1 if pixel_format == "uyvy422" else 0) :: 2] = luma
+        return frame
+    plane(frame, 0)[:] = luma
+    for index in range(1, len(frame.planes)):
+        plane(frame, index)[:] = 1 << (bits - 1)
+    return frame
+
+
+def plane(frame: av.VideoFrame, index: int, *, width: int | None = None) -> np.ndarray:
+    """Return a writable view of a plane, (H, W) unless ``width`` says otherwise."""
+    raw = frame.planes[index]
+    dtype = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
+    rows = np.frombuffer(raw, dtype).reshape(raw.height, raw.line_size // np.dtype(dtype).itemsize)
+    return rows[:, : width or (frame.width if index == 0 else raw.width)]
+
+
+def _add_sound(film: Any, sound: Sound) -> Any:
+    stream = film.add_stream(sound.codec, rate=sound.rate)
+    stream.metadata.update(sound.tags)
+    stream.disposition = sound.disposition
+    return stream
+
+
+def _write_sound(film: Any, stream: Any, sound: Sound) -> None:
+    # FLAC, AAC and PCM differ in sample format; the encoder converts what it is given.
+    total = int(sound.rate * sound.seconds)
+    for begin in range(0, total, 1024):
+        t = np.arange(begin, min(begin + 1024, total)) / sound.rate
+        wave = (np.sin(2 * np.pi * sound.pitch * t) * 12000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(wave[None, :], 2, 1).reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = sound.rate
+        frame.pts, frame.time_base = begin + int(sound.start * sound.rate), Fraction(1, sound.rate)
+        film.mux(stream.encode(frame))
+    film.mux(stream.encode(None))
+
+
+def _add_subtitles(film: Any, text: Subtitles) -> Any:
+    stream = film.add_stream(text.codec)
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+    stream.codec_context.subtitle_header = _STYLES
+    stream.metadata.update(text.tags)
+    return stream
+
+
+def _write_subtitles(film: Any, stream: Any, text: Subtitles) -> None:
+    for start, duration, line in text.lines:
+        ass = f"0,0,Default,,0,0,0,,{line}".encode()
+        packet = stream.codec_context.encode_subtitle(SubtitleSet.create(ass, 0, duration, start))
+        packet.pts = packet.dts = start
+        packet.duration, packet.time_base, packet.stream = duration, Fraction(1, 1000), stream
+        film.mux(packet)
+
+
+def luma_planes(path: Path) -> list[np.ndarray]:
+    """Return copies of the luma of every frame, as the file's own decoder gives it."""
+    with av.open(str(path)) as film:
+        return [plane(frame, 0).copy() for frame in film.decode(video=0)]
+
+
+def frame_times(path: Path) -> list[Fraction]:
+    """Return the exact time of every frame in seconds."""
+    with av.open(str(path)) as film:
+        return [frame.pts * frame.time_base for frame in film.decode(video=0)]
+
+
+def packets(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction, bytes]]:
+    """Return time and bytes of all packets of the ``number``-th stream of ``kind``."""
+    with av.open(str(path)) as film:
+        stream = [s for s in film.streams if s.type == kind][number]
+        return [((p.pts or 0) * p.time_base, bytes(p)) for p in film.demux(stream) if p.size]
+
+
+def positions(path: Path) -> list[tuple[int, Fraction]]:
+    """Return (stream index, time in seconds) of all packets in the order in which they lie in the file."""
+    with av.open(str(path)) as film:
+        found = [(p.pos, p.stream_index, p.dts * p.time_base) for p in film.demux() if p.size and p.dts is not None]
+    return [(index, time) for _, index, time in sorted(found)]

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import shutil
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.media.probe import MAX_PIXELS, FilmInfo, probe
+from tests.films import Sound, Subtitles, make_film
+
+
+def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:
+    film = make_film(
+        tmp_path / "film.mkv",
+        codec="libx264",
+        pixel_format="yuv422p10le",
+        options={"chroma_sample_location": "topleft"},
+        sar=Fraction(16, 15),
+        matrix=6,
+        primaries=5,
+        transfer=1,
+        color_range=1,
+        sounds=[Sound(tags={"language": "fre", "title": "Original"}, disposition=1)],
+        subtitles=[Subtitles(tags={"language": "eng"})],
+        attachments=[("font.ttf", "application/x-truetype-font", b"letters")],
+        chapters=[(0, 300, "Arrival"), (300, 600, "Departure")],
+        film_tags={"title": "A train"},
+    )
+    info = probe(film)
+    assert (info.codec, info.width, info.height) == ("h264", 96, 64)
+    assert (info.pixel_format.name, info.pixel_format.bits, info.pixel_format.layout) == ("yuv422p10le", 10, "4:2:2")
+    assert info.sample_aspect_ratio == Fraction(16, 15)
+    colors = info.colors
+    assert (colors.matrix, colors.primaries, colors.transfer, colors.range, colors.chroma_location) == (6, 5, 1, 1, 3)
+    assert [(s.type, s.codec, s.language, s.title) for s in info.streams] == [
+        ("audio", "aac", "fre", "Original"),
+        ("subtitle", "subrip", "eng", ""),
+        ("attachment", "font.ttf", "", ""),
+    ]
+    assert [(c.start, c.end, c.metadata["title"]) for c in info.chapters] == [
+        (0, Fraction(3, 10), "Arrival"),
+        (Fraction(3, 10), Fraction(6, 10), "Departure"),
+    ]
+    assert info.metadata["title"] == "A train"
+    assert info.average_rate == 25
+
+
+def test_rotation_is_read_from_the_container(tmp_path: Path) -> None:
+    assert probe(make_film(tmp_path / "film.mp4", codec="libx264", rotation=90)).rotation == 90
+
+
+@pytest.mark.parametrize(("suffix", "from_header"), [("mp4", True), ("mkv", False)])
+def test_frame_count_says_where_it_comes_from(tmp_path: Path, suffix: str, from_header: bool) -> None:
+    info = probe(make_film(tmp_path / f"film.{suffix}", codec="libx264"))
+    assert (info.frame_count, info.frame_count_from_header) == (15, from_header)
+
+
+def test_cover_art_is_not_the_film(tmp_path: Path) -> None:
+    picture = _png(tmp_path)
+    film = make_film(tmp_path / "film.mkv", attachments=[("cover.png", "image/png", picture)])
+    info = probe(film)
+    assert (info.codec, info.width) == ("ffv1", 96)
+    assert [s.is_cover for s in info.streams] == [True]
+
+
+def test_a_file_with_only_cover_art_is_not_a_film(tmp_path: Path) -> None:
+    path = tmp_path / "song.mkv"
+    with av.open(str(path), "w") as song:
+        voice = song.add_stream("pcm_s16le", rate=8000)
+        song.add_attachment("cover.png", "image/png", _png(tmp_path))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="stereo")
+        frame.sample_rate = 8000
+        song.mux(voice.encode(frame))
+    with pytest.raises(InputError, match=r"song\.mkv: holds no moving picture"):
+        probe(path)
+
+
+def _png(folder: Path) -> bytes:
+    path = folder / "cover.png"
+    with av.open(str(path), "w", format="image2") as file:
+        stream = file.add_stream("png")
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "rgb24"
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8))))
+        file.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def test_a_playlist_in_disguise_opens_no_other_file(tmp_path: Path) -> None:
+    make_film(tmp_path / "secret.mkv")
+    disguised = tmp_path / "film.mp4"
+    disguised.write_text("ffconcat version 1.0\nfile secret.mkv\n")
+    with pytest.raises(InputError, match=r"film\.mp4: is not a film") as caught:
+        probe(disguised)
+    assert "Playlists" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"To whom it may concern\n" * 99, "is not a film"), (b"\0" * 4096, "is not a film")],
+)
+def test_what_is_no_film_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "letter.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"letter\.mp4: {message}"):
+        probe(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.mkv", tmp_path):
+        with pytest.raises(InputError, match="cannot be opened"):
+            probe(path)
+
+
+def test_a_name_that_reads_like_a_protocol_is_only_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(make_film(tmp_path / "film.mkv"), tmp_path / "concat:a.mkv")
+    monkeypatch.chdir(tmp_path)
+    assert probe(Path("concat:a.mkv")).width == 96
+
+
+def test_an_encrypted_film_is_refused(tmp_path: Path) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key}
+    film = make_film(tmp_path / "film.mp4", codec="libx264", muxer_options=options)
+    with pytest.raises(InputError, match="is encrypted"):
+        probe(film)
+
+
+def test_absurd_dimensions_are_refused_before_a_picture_is_allocated(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.avi", codec="rawvideo")
+    huge = 14000
+    assert huge * huge > MAX_PIXELS
+    header = struct.pack("<III", 40, huge, huge)
+    film.write_bytes(film.read_bytes().replace(struct.pack("<III", 40, 96, 64), header))
+    with pytest.raises(InputError, match=r"film\.avi: claims pictures of 14000 x 14000 pixels"):
+        probe(film)
+
+
+def test_rgb_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "bgr0"
+        film.mux(stream.encode(av.VideoFrame(96, 64, "bgr0")))
+        film.mux(stream.encode(None))
+    with pytest.raises(InputError, match="pixel format bgr0"):
+        probe(path)
+
+
+def test_what_is_known_of_a_film_cannot_be_changed(tmp_path: Path) -> None:
+    info: FilmInfo = probe(make_film(tmp_path / "film.mkv"))
+    with pytest.raises(AttributeError):
+        info.width = 1  # type: ignore[misc]
