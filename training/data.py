@@ -87,7 +87,7 @@ def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
         return "too_small", None
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(np.float32(rgb) / 255, cv2.COLOR_RGB2LAB)
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     if float(np.hypot(lab[..., 1], lab[..., 2]).mean()) < _GREY_CHROMA:
         return "grey", None
     return "kept", np.ascontiguousarray(rgb)

@@ -17,7 +17,8 @@ def gamut_bins() -> Tensor:
     steps = torch.linspace(0, 1, 52)
     cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, -1, 1)
     ab = rgb_to_lab(cube)[0, 1:, :, 0].T
-    return torch.unique(torch.round(ab / GRID), dim=0) * GRID
+    cells: Tensor = torch.unique(torch.round(ab / GRID), dim=0)
+    return cells * GRID
 
 
 class AbBins(nn.Module):

@@ -40,9 +40,10 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     bins = AbBins()
     torch.manual_seed(config.seed)
-    model = ARCHITECTURES[config.architecture](len(bins)).to(memory_format=torch.channels_last)
+    model = ARCHITECTURES[config.architecture](len(bins))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     if backbone is not None:
-        model.encoder.load_imagenet(load_file(backbone))  # type: ignore[operator,union-attr]
+        model.encoder.load_imagenet(load_file(backbone))
     if start_from is not None:
         model.load_state_dict(torch.load(start_from, weights_only=True)["ema"])
     averaged = copy.deepcopy(model).requires_grad_(False)
@@ -81,7 +82,7 @@ def train(
             logits = model(lightness)
         loss = _loss(logits.float(), ab, bins, weights, config)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
         _average(averaged, model, min(config.ema, (step + 1) / (step + 10)))
@@ -154,8 +155,8 @@ def _loss(logits: Tensor, ab: Tensor, bins: AbBins, weights: Tensor, config: Tra
 def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     for mean, value in zip(averaged.parameters(), model.parameters(), strict=True):
         mean.lerp_(value, 1 - decay)
-    for mean, value in zip(averaged.buffers(), model.buffers(), strict=True):
-        mean.copy_(value)
+    for held, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
+        held.copy_(buffer)
 
 
 def _save(

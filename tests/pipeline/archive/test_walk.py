@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.archive.walk import Kind, walk
+
+
+def grow(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"-")
+    return root
+
+
+def found(root: Path, **options: bool) -> list[tuple[str, Kind]]:
+    return [(entry.path.as_posix(), entry.kind) for entry in walk(root, **options)]
+
+
+def test_files_come_in_order_of_name_and_before_the_folders(tmp_path: Path) -> None:
+    grow(tmp_path, "b/2.jpg", "b/1.mov", "a/z/3.png", "a/4.tif", "c.webp", "a.mp4")
+    names = [name for name, _ in found(tmp_path)]
+    assert names == ["a.mp4", "c.webp", "a/4.tif", "a/z/3.png", "b/1.mov", "b/2.jpg"]
+
+
+def test_kinds_are_told_by_suffix_whatever_its_case(tmp_path: Path) -> None:
+    grow(tmp_path, "a.JPG", "b.Mkv", "c.txt", "d", "e.bmp", "f.m2ts")
+    assert found(tmp_path) == [
+        ("a.JPG", Kind.PHOTO),
+        ("b.Mkv", Kind.FILM),
+        ("c.txt", Kind.OTHER),
+        ("d", Kind.OTHER),
+        ("e.bmp", Kind.PHOTO),
+        ("f.m2ts", Kind.FILM),
+    ]
+
+
+def test_junk_and_hidden_things_are_not_mentioned(tmp_path: Path) -> None:
+    grow(tmp_path, "Thumbs.db", "desktop.ini", ".DS_Store", "._a.jpg", ".autochrome-12ab.mp4")
+    grow(tmp_path, ".hidden/a.jpg", "@eaDir/a.jpg", "__MACOSX/a.jpg", "$RECYCLE.BIN/a.jpg", "a.jpg")
+    assert found(tmp_path) == [("a.jpg", Kind.PHOTO)]
+
+
+def test_a_hidden_root_is_entered_because_it_was_asked_for(tmp_path: Path) -> None:
+    assert found(grow(tmp_path / ".scans", "a.jpg")) == [("a.jpg", Kind.PHOTO)]
+
+
+def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
+    grow(tmp_path, "a/b.jpg")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    assert found(tmp_path) == [("a/b.jpg", Kind.PHOTO), ("a/loop", Kind.LINK)]
+
+
+def test_links_to_files_are_files(tmp_path: Path) -> None:
+    target = grow(tmp_path / "elsewhere", "a.jpg") / "a.jpg"
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "b.jpg").symlink_to(target)
+    assert found(root) == [("b.jpg", Kind.PHOTO)]
+
+
+def test_a_pipe_named_like_a_film_is_no_film(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "live.mp4")
+    assert found(tmp_path) == [("live.mp4", Kind.OTHER)]
+
+
+def test_results_of_earlier_runs_are_set_aside(tmp_path: Path) -> None:
+    grow(tmp_path, "reel.mp4", "reel.colorized.mp4", "lone.colorized.mp4", "tin/a.jpg", "tin-colorized/a.jpg")
+    grow(tmp_path, "box-colorized/b.jpg")
+    assert found(tmp_path) == [
+        ("lone.colorized.mp4", Kind.FILM),
+        ("reel.colorized.mp4", Kind.RESULT),
+        ("reel.mp4", Kind.FILM),
+        ("tin-colorized", Kind.RESULT),
+        ("box-colorized/b.jpg", Kind.PHOTO),
+        ("tin/a.jpg", Kind.PHOTO),
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_walk_goes_on(tmp_path: Path) -> None:
+    grow(tmp_path, "a/1.jpg", "b/2.jpg", "c.jpg")
+    entries = walk(tmp_path)
+    assert next(entries).path == Path("c.jpg")
+    (tmp_path / "a" / "1.jpg").unlink()
+    (tmp_path / "a").rmdir()
+    barred, photo = list(entries)
+    assert (barred.path, barred.kind) == (Path("a"), Kind.BARRED)
+    assert barred.reason
+    assert photo.path == Path("b/2.jpg")
+
+
+def test_folders_that_differ_only_in_case_clash_where_the_disk_folds_case(tmp_path: Path) -> None:
+    grow(tmp_path, "A/1.jpg", "a/2.jpg")
+    assert found(tmp_path, folds=True) == [("a", Kind.BARRED), ("A/1.jpg", Kind.PHOTO)]
+    assert found(tmp_path) == [("A/1.jpg", Kind.PHOTO), ("a/2.jpg", Kind.PHOTO)]
+
+
+def test_the_walk_is_lazy(tmp_path: Path) -> None:
+    grow(tmp_path, "a.jpg", "b/c.jpg")
+    entries = walk(tmp_path)
+    next(entries)
+    grow(tmp_path, "b/b.jpg")
+    assert [entry.path.as_posix() for entry in entries] == ["b/b.jpg", "b/c.jpg"]

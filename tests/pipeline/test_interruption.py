@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.interruption import Interruption, called_from_native, end_on_signals
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_raised_with_its_exit_code(number: signal.Signals, code: int) -> None:
+    end_on_signals()
+    with pytest.raises(Interruption) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+
+
+def test_inside_a_callback_of_a_native_library_it_waits_for_the_callback_to_end() -> None:
+    steps: list[str] = []
+
+    @called_from_native
+    def write() -> None:
+        deeper()
+        steps.append("written")
+
+    def deeper() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        steps.append("still here")
+
+    end_on_signals()
+    with pytest.raises(Interruption):
+        write()
+        while True:
+            time.sleep(0.001)
+    assert steps == ["still here", "written"]
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    end_on_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_second_signal_is_left_to_the_system() -> None:
+    end_on_signals()
+    with pytest.raises(Interruption):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline.progress import Progress
+from pipeline.results import Note, NoteKind
+from pipeline.terminal import Bars, Lines, count, duration, shown
+
+ROOT = Path("scans")
+ASSUMED = Note(NoteKind.ASSUMED, "limited range")
+
+
+def paper() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=80, highlight=False), file
+
+
+def screen() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=80, force_terminal=True, color_system=None, highlight=False, _environ={}), file
+
+
+def run(progress: Progress) -> None:
+    progress.begin("archive", 3, "items")
+    progress.begin(str(ROOT / "reels" / "a [1].mp4"), 12, "frames")
+    for _ in range(12):
+        progress.advance(str(ROOT / "reels" / "a [1].mp4"))
+    for name in "abc":
+        progress.note(str(ROOT / name), ASSUMED)
+    progress.end(str(ROOT / "reels" / "a [1].mp4"))
+    progress.say("[not markup]")
+    progress.advance("archive")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.4, "0:07"), (65, "1:05"), (600, "10:00"), (3600, "1:00:00"), (37800, "10:30:00")],
+)
+def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_counts_have_a_plural() -> None:
+    assert [count(number, "film") for number in (0, 1, 2000)] == ["0 films", "1 film", "2,000 films"]
+
+
+def test_lines_say_what_starts_and_ends_with_its_pace() -> None:
+    console, file = paper()
+    with Lines(console, ROOT) as lines:
+        run(lines)
+    text = file.getvalue()
+    assert "archive: 3 items\n" in text
+    assert "reels/a [1].mp4: 12 frames\n" in text
+    assert "reels/a [1].mp4: 12 frames in 0:00, " in text
+    assert "[not markup]" in text
+    assert "\x1b" not in text
+
+
+def test_a_note_that_many_share_is_written_once_and_counted() -> None:
+    for console, file in (paper(), screen()):
+        with shown(console, quiet=False, root=ROOT) as progress:
+            run(progress)
+        assert file.getvalue().count("assumed: limited range (a)") == 1
+        assert file.getvalue().count("assumed: limited range (as well for 2 more)") == 1
+        assert file.getvalue().count("limited range") == 2
+
+
+def test_bars_show_the_whole_and_the_film_and_leave_a_line() -> None:
+    console, file = screen()
+    with Bars(console, ROOT) as bars:
+        bars.begin("scans/reel.mp4", 24, "frames")
+        bars.advance("scans/reel.mp4", 6)
+        bars._progress.refresh()
+        bars.end("scans/reel.mp4")
+        run(bars)
+    text = file.getvalue()
+    assert "reel.mp4   " in text
+    assert " 6/24 frames" in text
+    assert "1/3 items" in text
+    assert "reels/a [1].mp4: 12 frames in 0:00" in text
+    assert "[not markup]" in text
+
+
+def test_a_film_that_ends_early_says_how_far_it_came() -> None:
+    for console, file in (paper(), screen()):
+        with shown(console, quiet=False) as progress:
+            progress.begin("reel.mp4", 100, "frames")
+            progress.advance("reel.mp4", 40)
+            progress.end("reel.mp4")
+            progress.end("reel.mp4")
+        assert file.getvalue().count("reel.mp4: 40 of 100 frames in ") == 1
+
+
+def test_quiet_draws_nothing() -> None:
+    for console, file in (paper(), screen()):
+        with shown(console, quiet=True) as progress:
+            run(progress)
+        assert file.getvalue() == ""
