@@ -1,1 +1,3 @@
 """Colour films and photographs, file to file."""
+
+DISTRIBUTION = "autochrome"

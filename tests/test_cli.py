@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.media.publish import PARTIAL_PREFIX
+from tests.engines.tiny import write_tiny_model
+from tests.films import Sound, make_film
+from tests.photos import save, scene
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
+HEAVY = ("av", "numpy", "cv2", "openvino", "onnxruntime", "torch", "PIL", "tifffile", "onnx")
+COMMON = (
+    *("--output", "-o", "--engine", "--model", "--codec", "--quality", "--overwrite", "--dry-run", "--json"),
+    *("--verbose", "-v", "--quiet", "-q", "--version"),
+)
+
+
+def command(name: str, *arguments: object) -> list[str]:
+    program = f"import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
+    return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def colorize(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(name, *arguments), env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
+    """Return the one JSON document that makes up the whole of standard output."""
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_film(tmp_path / "reel.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+
+
+@pytest.fixture(scope="session")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_film(tmp_path_factory.mktemp("long") / "long.mp4", codec="libx264", times=range(1500))
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    root = tmp_path / "scans"
+    (root / "deep").mkdir(parents=True)
+    save(root / "a.jpg", scene())
+    save(root / "deep" / "b.png", scene())
+    (root / "notes.txt").write_text("attic", encoding="utf-8")
+    return root
+
+
+def listing(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["video", "archive"])
+def test_help_names_every_common_option_and_fits_80_columns(name: str) -> None:
+    done = colorize(name, "--help")
+    assert done.returncode == 0
+    assert not [option for option in COMMON if f"{option} " not in done.stdout]
+    assert not [line for line in done.stdout.splitlines() if len(line.rstrip()) > 80]
+
+
+def test_help_of_the_model_command_names_what_it_can_do() -> None:
+    done = colorize("model", "--help")
+    assert done.returncode == 0
+    assert not [word for word in ("info", "train", "evaluate", "export") if f" {word} " not in done.stdout]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, cli\n"
+        "sys.argv = ['colorize-video', '--help']\n"
+        "try:\n    cli.video()\nexcept SystemExit:\n    pass\n"
+        f"sys.stderr.write(' '.join(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "Usage" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["video", "archive", "model"])
+def test_version_is_said(name: str) -> None:
+    done = colorize(name, "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("autochrome")
+
+
+def test_a_film_becomes_a_coloured_film_and_one_document(film: Path, model: Path) -> None:
+    done = colorize("video", film, "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    result = answer(done)
+    assert result["kind"] == "film"
+    assert result["source"] == str(film)
+    assert result["output"] == str(film.with_name("reel.colorized.mp4"))
+    assert result["frames"] == 12
+    assert result["model"] == "tiny"
+    assert Path(result["output"]).stat().st_size > 0
+    assert "reel.mp4" in done.stderr
+
+
+def test_an_archive_becomes_a_coloured_archive_and_one_document(scans: Path, model: Path) -> None:
+    (scans / "bad.tif").write_text("no picture", encoding="utf-8")
+    done = colorize("archive", scans, "--model", model, "--json", "--engine", "onnxruntime")
+    assert done.returncode == 3
+    result = answer(done)
+    assert sorted(Path(one["source"]).name for one in result["results"]) == ["a.jpg", "b.png"]
+    assert {one["kind"] for one in result["results"]} == {"photo"}
+    assert {one["engine"] for one in result["results"]} == {"onnxruntime"}
+    assert [(Path(one["source"]).name, one["exit_code"]) for one in result["failures"]] == [("bad.tif", 4)]
+    assert (result["skipped"], result["ignored"]) == (0, 1)
+    assert "bad.tif" in done.stderr
+    again = colorize("archive", scans, "--model", model, "--json")
+    assert (again.returncode, answer(again)["skipped"]) == (3, 2)
+
+
+def test_without_json_the_summary_is_on_standard_output_and_progress_on_standard_error(
+    scans: Path, model: Path
+) -> None:
+    done = colorize("archive", scans, "--model", model)
+    assert done.returncode == 0
+    assert "2 photos and 0 films" in done.stdout
+    assert "1 other file ignored" in done.stdout
+    assert "2 photos" in done.stderr
+
+
+def test_quiet_says_nothing_but_failures(scans: Path, model: Path) -> None:
+    (scans / "bad.tif").write_text("no picture", encoding="utf-8")
+    done = colorize("archive", scans, "--model", model, "-q")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert [line.split(":")[0] for line in done.stderr.splitlines()][:2] == ["1 failed", f"  {scans / 'bad.tif'}"]
+
+
+def test_dry_runs_write_nothing(film: Path, scans: Path) -> None:
+    before = listing(film.parent)
+    done = colorize("archive", scans, "--dry-run", "--json")
+    assert done.returncode == 0
+    assert (answer(done)["photos"], answer(done)["films"], answer(done)["ignored"]) == (2, 0, 1)
+    done = colorize("video", film, "--dry-run", "--json")
+    assert done.returncode == 0
+    assert answer(done)["output"] == str(film.with_name("reel.colorized.mp4"))
+    assert answer(done)["frames"] == 12
+    assert "2 photos and 0 films to colour" in colorize("archive", scans, "--dry-run").stdout
+    assert "96 x 64" in colorize("video", film, "--dry-run").stdout
+    assert listing(film.parent) == before
+
+
+ERRORS = {
+    "no argument": (2, "video"),
+    "unknown engine": (2, "video {film} --engine crystal"),
+    "folder given for a film": (2, "video {scans}"),
+    "film given for a folder": (2, "archive {film}"),
+    "output inside input": (2, "archive {scans} -o {scans}/out"),
+    "suffix of another container": (2, "video {film} -o {folder}/x.avi --model {model}"),
+    "no such film": (4, "video {folder}/none.mp4"),
+    "no such folder": (4, "archive {folder}/none"),
+    "not a film": (4, "video {folder}/text.mp4 --model {model}"),
+    "output exists": (5, "video {film} -o {folder}/taken.mp4 --model {model}"),
+    "no TensorRT": (8, "video {film} --engine tensorrt --model {model}"),
+    "unknown weights": (9, "video {film} --model no-such-weights"),
+    "no weights file": (9, "model info {folder}/none.onnx"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path, scans: Path, model: Path) -> None:
+    code, line = ERRORS[case]
+    film.with_name("taken.mp4").write_bytes(b"something else")
+    film.with_name("text.mp4").write_text("ffconcat version 1.0\nfile reel.mp4\n", encoding="utf-8")
+    before = listing(film.parent)
+    words = [word.format(film=film, scans=scans, folder=film.parent, model=model) for word in line.split()]
+    done = colorize(*words, "--json")
+    assert done.returncode == code
+    error = answer(done)["error"]
+    assert error["exit_code"] == code
+    assert error["message"]
+    assert error["advice"]
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert listing(film.parent) == before
+
+
+def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
+    assert "Traceback" not in colorize("video", film, "--model", "none").stderr
+    assert "Traceback" in colorize("video", film, "--model", "none", "-v").stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_run_and_leaves_no_temporary_file(
+    number: signal.Signals, code: int, tmp_path: Path, long_film: Path, model: Path
+) -> None:
+    running = subprocess.Popen(
+        command("video", long_film, "-o", tmp_path / "result.mp4", "--model", model, "--json"),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while running.poll() is None and not list(tmp_path.glob(f"{PARTIAL_PREFIX}*")):
+        time.sleep(0.01)
+    running.send_signal(number)
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == code, stderr
+    assert json.loads(stdout)["error"]["exit_code"] == code
+    assert listing(tmp_path) == []
+
+
+def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:
+    done = colorize("model", "info", model, "--json")
+    assert done.returncode == 0
+    assert answer(done)["card"]["licence"] == "CC0-1.0"
+    assert "CC0-1.0" in colorize("model", "info", model).stdout
+
+
+def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("", encoding="utf-8")
+    program = (
+        "import sys\nsys.modules['torch'] = None\nimport cli\nsys.argv = ['colorize-model', *sys.argv[1:]]\ncli.model()"
+    )
+    arguments = ("train", tmp_path / "config.toml", "--photos", tmp_path, "--run", tmp_path / "run", "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 8, done.stderr
+    assert "pip install 'autochrome[train]'" in answer(done)["error"]["advice"]
+
+
+def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("", encoding="utf-8")
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(
+        command("video", "--help"),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 8
+    assert f"'pipeline' in {tmp_path} is not Autochrome's" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("archive", scans, "--dry-run", "--json"), env=ENVIRONMENT, stdout=full, timeout=60, check=False
+        )
+    assert done.returncode not in (0, 3)

@@ -1,0 +1,94 @@
+"""What is installed is what we mean to install: the wheel's files, its metadata, its commands."""
+
+from __future__ import annotations
+
+import email
+import importlib
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    folder = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as opened:
+        yield opened
+
+
+def contents(wheel: zipfile.ZipFile) -> set[str]:
+    return {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+
+def read(wheel: zipfile.ZipFile, name: str) -> str:
+    (path,) = (inner for inner in wheel.namelist() if inner.endswith(f".dist-info/{name}"))
+    return wheel.read(path).decode()
+
+
+def test_the_wheel_holds_the_command_and_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    tops = {PurePosixPath(name).parts[0] for name in contents(wheel)}
+    assert tops == {"cli.py", "engines", "pipeline", "training"}
+    kinds = {PurePosixPath(name).suffix for name in contents(wheel)}
+    assert kinds <= {".py", ".onnx", ".json", ".toml"}
+
+
+def test_every_module_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    modules = {
+        str(path.relative_to(ROOT).as_posix())
+        for package in ("engines", "pipeline", "training")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert {name for name in contents(wheel) if name.endswith(".py")} == modules | {"cli.py"}
+
+
+def test_weights_travel_with_their_cards(wheel: zipfile.ZipFile) -> None:
+    models = {PurePosixPath(name) for name in contents(wheel) if name.startswith("engines/models/")}
+    weights = {path for path in models if path.suffix == ".onnx"}
+    assert PurePosixPath("engines/models/fast.onnx") in weights
+    assert {path.with_suffix(".json") for path in weights} == models - weights
+
+
+def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:
+    metadata = email.message_from_string(read(wheel, "METADATA"))
+    assert (metadata["Name"], metadata["Requires-Python"]) == ("autochrome", ">=3.11")
+    assert metadata["License-Expression"] == "Apache-2.0"
+    needs = metadata.get_all("Requires-Dist") or []
+    assert "av<19,>=18" in needs
+    base = [need for need in needs if "extra ==" not in need]
+    assert not [need for need in base if need.startswith(("torch", "tensorrt", "imageio-ffmpeg", "opencv-python>="))]
+    assert set(metadata.get_all("Provides-Extra") or []) == {"torch", "train", "tensorrt", "ffmpeg", "dev"}
+    assert read(wheel, "licenses/LICENSE").lstrip().startswith("Apache License")
+
+
+def test_the_three_commands_are_there_and_can_be_called(wheel: zipfile.ZipFile) -> None:
+    scripts = dict(line.split(" = ") for line in read(wheel, "entry_points.txt").splitlines() if " = " in line)
+    assert scripts == {
+        "colorize-archive": "cli:archive",
+        "colorize-model": "cli:model",
+        "colorize-video": "cli:video",
+    }
+    for target in scripts.values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_packages_carry_the_mark_of_the_distribution() -> None:
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    for package in ("engines", "pipeline", "training"):
+        assert name == importlib.import_module(package).DISTRIBUTION
