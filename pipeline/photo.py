@@ -16,7 +16,7 @@ from pipeline.color.painter import Painter
 from pipeline.color.sketch import EXIF_TURNS, Sketch
 from pipeline.color.spaces import ColorSpec, rgb_offsets, still_spec
 from pipeline.color.upsampling import wash
-from pipeline.errors import AutochromeError, InputError
+from pipeline.errors import InputError
 from pipeline.media.publish import publishing
 from pipeline.media.stills import AiColour, ColourModel, Still, output_suffix, read_still, write_still
 from pipeline.options import Options
@@ -80,8 +80,8 @@ def _sketches(jobs: Iterable[PhotoJob], painter: Painter, unreadable: deque[Fail
     for job in jobs:
         try:
             still = _read(job)
-        except AutochromeError as error:
-            unreadable.append(_failure(job, error))
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+            unreadable.append(Failure.of(job.source, error))
             continue
         yield painter.sketch(
             _Opened(job, still), still.luma, still_spec(still.bits), turn=EXIF_TURNS[still.orientation]
@@ -106,8 +106,8 @@ def _finished(
     try:
         with publishing(job.output, overwrite=options.overwrite) as temporary:
             notes = write_still(temporary, still, _strips(picture, still), declared=_declaration(painter))
-    except AutochromeError as error:
-        return _failure(job, error)
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+        return Failure.of(job.source, error)
     notes = (*painter.notes(), *still.notes, *notes)
     for note in notes:
         progress.note(str(job.source), note)
@@ -147,7 +147,3 @@ def _rgb_codes(
     rgb = np.stack([luma + offset for offset in rgb_offsets(cb, cr, spec.matrix)], axis=-1)
     rounded = np.rint(np.clip(rgb, 0, 1) * np.float32(top))
     return rounded.astype(np.uint8) if spec.bits == 8 else rounded.astype(np.uint16)
-
-
-def _failure(job: PhotoJob, error: AutochromeError) -> Failure:
-    return Failure(source=job.source, error=str(error), advice=error.advice, exit_code=error.exit_code)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
+
+from pipeline.errors import AutochromeError
 
 
 class NoteKind(StrEnum):
@@ -65,5 +68,14 @@ class Failure:
     advice: str
     exit_code: int
 
-
-Outcome = FilmResult | PhotoResult | Failure
+    @classmethod
+    def of(cls, source: Path, error: Exception) -> Self:
+        """Return ``error`` as the outcome of ``source``."""
+        if isinstance(error, AutochromeError):
+            return cls(source=source, error=str(error), advice=error.advice, exit_code=error.exit_code)
+        return cls(
+            source=source,
+            error=f"{source}: unexpected {type(error).__name__}: {error}",
+            advice="This is a fault of the program: please report it, with the file if you can.",
+            exit_code=1,
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +63,7 @@ def colorize_video(
         progress.note(str(source), note)
 
     tally = Tally(luma=plan.encoder.is_lossless)
-    progress.begin(str(source), info.frame_count, "frames")
-    with publishing(final, overwrite=options.overwrite) as temporary:
+    with _announced(progress, info), publishing(final, overwrite=options.overwrite) as temporary:
         with (
             Sink(
                 info,
@@ -82,7 +81,6 @@ def colorize_video(
                 progress.advance(str(source))
             written = sink.finish()
         notes += verify(info, written, temporary, tally=tally, final=final)
-    progress.end(str(source))
     return FilmResult(
         source=source,
         output=final,
@@ -95,6 +93,15 @@ def colorize_video(
         streams=tuple(str(stream) for stream in streams),
         notes=tuple(notes),
     )
+
+
+@contextmanager
+def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
+    progress.begin(str(info.path), info.frame_count, "frames")
+    try:
+        yield
+    finally:
+        progress.end(str(info.path))
 
 
 def _painted(

@@ -33,7 +33,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.interruption": set(),
     "pipeline.options": set(),
     "pipeline.progress": {"pipeline.results"},
-    "pipeline.results": set(),
+    "pipeline.results": {"pipeline.errors"},
     "engines.errors": set(),
     "pipeline": set(),
     "engines": {"engines.errors"},

@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.errors import AutochromeError
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -34,8 +36,10 @@ class TrainConfig:
     checkpoint_every: int
 
 
-class ConfigError(ValueError):
+class ConfigError(AutochromeError):
     """A training configuration that cannot be used; the message names the file and the key."""
+
+    exit_code = 9
 
 
 def load_config(path: Path) -> TrainConfig:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, walk
-from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
 from pipeline.results import Failure
 from pipeline.video import default_output as film_output
@@ -74,7 +74,7 @@ def plan(
         try:
             target = output / result_path(entry, source, options)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
-            yield failure(path, error)
+            yield Failure.of(path, error)
             continue
         key = target.name.casefold() if folds else target.name
         if (other := taken.setdefault(key, entry.path)) != entry.path:
@@ -96,18 +96,6 @@ def result_path(entry: Entry, source: Path, options: Options) -> Path:
     if suffix.lower() == entry.path.suffix.lower():
         return entry.path
     return entry.path.with_name(entry.path.name + suffix)
-
-
-def failure(source: Path, error: Exception) -> Failure:
-    """Return ``error`` as the outcome of ``source``."""
-    if isinstance(error, AutochromeError):
-        return Failure(source=source, error=str(error), advice=error.advice, exit_code=error.exit_code)
-    return Failure(
-        source=source,
-        error=f"{source}: unexpected {type(error).__name__}: {error}",
-        advice="This is a fault of the program: please report it, with the file if you can.",
-        exit_code=1,
-    )
 
 
 def ignores_case(folder: Path) -> bool:

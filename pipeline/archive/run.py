@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.archive.plan import Job, check_folders, default_output, failure, plan
+from pipeline.archive.plan import Job, check_folders, default_output, plan
 from pipeline.archive.walk import Kind
 from pipeline.color.painter import Painter, open_painter
 from pipeline.options import Options
@@ -151,5 +151,4 @@ def _film(job: Job, options: Options, painter: Painter, progress: Progress) -> F
     try:
         return colorize_video(job.source, job.output, options, painter=painter, progress=progress)
     except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-        progress.end(str(job.source))
-        return failure(job.source, error)
+        return Failure.of(job.source, error)

@@ -20,7 +20,7 @@ class Killed(BaseException):
     """Stands for a process that dies right after a checkpoint was written."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
