@@ -216,6 +216,8 @@ def test_a_signal_ends_a_run_and_leaves_no_temporary_file(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in the background hand on ignored signals, which would stay ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     while running.poll() is None and not list(tmp_path.glob(f"{PARTIAL_PREFIX}*")):
         time.sleep(0.01)

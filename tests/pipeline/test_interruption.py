@@ -15,7 +15,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such sig
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    # A run in the background inherits ignored signals, which stay ignored: begin as at a terminal.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
