@@ -24,6 +24,7 @@ from pipeline.progress import Progress, Silent
 from pipeline.results import Failure, PhotoResult
 from pipeline.stages import ahead
 
+_SKETCH_SIZE = 256
 _WINDOW = 16
 
 
@@ -84,7 +85,11 @@ def _sketches(jobs: Iterable[PhotoJob], painter: Painter, unreadable: deque[Fail
             unreadable.append(Failure.of(job.source, error))
             continue
         yield painter.sketch(
-            _Opened(job, still), still.luma, still_spec(still.bits), turn=EXIF_TURNS[still.orientation]
+            _Opened(job, still),
+            still.luma,
+            still_spec(still.bits),
+            size=_SKETCH_SIZE,
+            turn=EXIF_TURNS[still.orientation],
         )
 
 

@@ -27,6 +27,8 @@ from pipeline.progress import Progress, Silent
 from pipeline.results import FilmResult, Note, NoteKind
 from pipeline.stages import ahead
 
+# Less than for photographs: frames are softer, and the network sees more of the scene at once.
+_SKETCH_SIZE = 192
 _WINDOW = 4
 _DEPTH = 4
 
@@ -116,7 +118,10 @@ def _painted(
         turn = Turn(quarters=-info.rotation // 90 % 4)
         aspect = float(info.sample_aspect_ratio)
         with closing(run_ahead(frames(info, plan.pixel_format, tally=tally), "decode")) as decoded:
-            sketches = (painter.sketch(frame, frame.luma, spec, turn=turn, aspect=aspect) for frame in decoded)
+            sketches = (
+                painter.sketch(frame, frame.luma, spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
+                for frame in decoded
+            )
             for picture in painter.coloured(sketches, window=_WINDOW):
                 frame = picture.sketch.item
                 frame.paint(*wash(picture, spec).planes(frame.luma, spec, frame.chroma_shape))

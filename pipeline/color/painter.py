@@ -17,7 +17,6 @@ from pipeline.results import Note, NoteKind
 
 T = TypeVar("T")
 
-_SKETCH_SIZE = 256
 _WINDOW_WEIGHT = 128 << 20
 
 
@@ -30,12 +29,13 @@ class Painter:
         self.spec = engine.spec
 
     def sketch(
-        self, item: T, codes: Codes, spec: ColorSpec, *, turn: Turn | None = None, aspect: float = 1.0
+        self, item: T, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
     ) -> Sketch[T]:
-        """Return what the network sees of a luma plane (H, W); ``aspect`` is the shape of a stored pixel."""
-        return sketch(
-            item, codes, spec, size=_SKETCH_SIZE, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect
-        )
+        """Return what the network sees of a luma plane (H, W): its shorter side becomes ``size`` pixels.
+
+        ``size`` is a multiple of what the engine asks for; ``aspect`` is the width of a stored pixel over its height.
+        """
+        return sketch(item, codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
 
     def coloured(self, sketches: Iterable[Sketch[T]], *, window: int) -> Iterator[Coloured[T]]:
         """Colour ``sketches``, in order, reading at most ``window`` ahead."""
