@@ -108,9 +108,10 @@ def _finished(
     picture: Coloured[_Opened], painter: Painter, options: Options, progress: Progress
 ) -> PhotoResult | Failure:
     job, still = picture.sketch.item.job, picture.sketch.item.still
+    declared = AiColour(system="Autochrome", version=painter.weights)
     try:
         with publishing(job.output, overwrite=options.overwrite) as temporary:
-            notes = write_still(temporary, still, _strips(picture, still), declared=_declaration(painter))
+            notes = write_still(temporary, still, _strips(picture, still), declared=declared)
     except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
         return Failure.of(job.source, error)
     notes = (*painter.notes(), *still.notes, *notes)
@@ -129,11 +130,6 @@ def _finished(
     )
 
 
-def _declaration(painter: Painter) -> AiColour:
-    version = f"{painter.spec.model} {painter.spec.weights_sha256[:12]}"
-    return AiColour(system="Autochrome", version=version)
-
-
 def _strips(picture: Coloured[_Opened], still: Still) -> Iterator[npt.NDArray[np.uint8 | np.uint16]]:
     """Yield strips of rows (rows, width, 3): luma codes with chroma codes, or R, G and B."""
     spec = still_spec(still.bits)
@@ -150,5 +146,5 @@ def _rgb_codes(
 ) -> npt.NDArray[np.uint8 | np.uint16]:
     top = (1 << spec.bits) - 1
     rgb = np.stack([luma + offset for offset in rgb_offsets(cb, cr, spec.matrix)], axis=-1)
-    rounded = np.rint(np.clip(rgb, 0, 1) * np.float32(top))
-    return rounded.astype(np.uint8) if spec.bits == 8 else rounded.astype(np.uint16)
+    codes: npt.NDArray[np.uint8 | np.uint16] = np.rint(np.clip(rgb, 0, 1) * np.float32(top)).astype(spec.dtype)
+    return codes

@@ -38,7 +38,10 @@ def default_output(source: Path, options: Options) -> Path:
 
     Opens the film to see what it holds; raises `InputError` or `UsageError`.
     """
-    plan = plan_video(probe(source), options.codec, options.quality)
+    return _beside(source, plan_video(probe(source), options.codec, options.quality))
+
+
+def _beside(source: Path, plan: VideoPlan) -> Path:
     return source.with_name(f"{source.stem}.colorized{plan.suffix}")
 
 
@@ -53,7 +56,7 @@ def colorize_video(
     progress = progress or Silent()
     info = probe(source)
     plan = plan_video(info, options.codec, options.quality)
-    final = output or source.with_name(f"{source.stem}.colorized{plan.suffix}")
+    final = output or _beside(source, plan)
     if final.suffix.lower() != plan.suffix:
         raise UsageError(
             f"{final}: this film becomes {plan.suffix}", advice=f"Give the result the suffix {plan.suffix}."
@@ -155,5 +158,4 @@ def _tags(info: FilmInfo, spec: ColorSpec) -> ColorTags:
 def _provenance(info: FilmInfo, painter: Painter) -> dict[str, str]:
     """Declare the colour where players show it, or under a key of its own if that place is taken."""
     key = "AI_COLOUR" if any(name.lower() == "comment" for name in info.metadata) else "comment"
-    weights = f"{painter.spec.model} {painter.spec.weights_sha256[:12]}"
-    return {key: f"Colour made by artificial intelligence: Autochrome, model {weights}"}
+    return {key: f"Colour made by artificial intelligence: Autochrome, model {painter.weights}"}

@@ -35,7 +35,7 @@ def linear_to_lab(linear: Tensor) -> Tensor:
     """Convert linear sRGB, shape (N, 3, H, W), 0..1, to CIELAB of the same shape: L* 0..100, a* and b* about +-110."""
     xyz = torch.einsum("ij,njhw->nihw", _RGB_TO_XYZ.to(linear), linear)
     ratio = xyz / _WHITE.to(linear).view(1, 3, 1, 1)
-    f = torch.where(ratio > _DELTA**3, ratio.clamp(min=_DELTA**3) ** (1 / 3), ratio / (3 * _DELTA**2) + 4 / 29)
+    f = _cube_root(ratio)
     lightness = 116 * f[:, 1:2] - 16
     a = 500 * (f[:, 0:1] - f[:, 1:2])
     b = 200 * (f[:, 1:2] - f[:, 2:3])
@@ -58,7 +58,9 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 def luminance_to_lightness(luminance: Tensor) -> Tensor:
     """Return CIELAB L*, 0..100, for relative luminance 0..1."""
-    f = torch.where(
-        luminance > _DELTA**3, luminance.clamp(min=_DELTA**3) ** (1 / 3), luminance / (3 * _DELTA**2) + 4 / 29
-    )
-    return 116 * f - 16
+    return 116 * _cube_root(luminance) - 16
+
+
+def _cube_root(ratio: Tensor) -> Tensor:
+    """Return CIELAB's f: the cube root, straight near zero."""
+    return torch.where(ratio > _DELTA**3, ratio.clamp(min=_DELTA**3) ** (1 / 3), ratio / (3 * _DELTA**2) + 4 / 29)

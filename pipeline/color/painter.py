@@ -28,6 +28,11 @@ class Painter:
         self.choice = choice
         self.spec = engine.spec
 
+    @property
+    def weights(self) -> str:
+        """Name and hash of the weights, short enough for a file's metadata."""
+        return f"{self.spec.model} {self.spec.weights_sha256[:12]}"
+
     def sketch(
         self, item: T, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
     ) -> Sketch[T]:

@@ -85,6 +85,11 @@ class ColorSpec:
         """1 for limited and 2 for full range, as FFmpeg numbers them."""
         return _FULL if self.full_range else _LIMITED
 
+    @property
+    def dtype(self) -> type[np.uint8 | np.uint16]:
+        """What code values are stored in."""
+        return np.uint8 if self.bits <= 8 else np.uint16
+
     def luma(self, codes: Codes) -> F32:
         """Return luma 0..1 (below black and above white clipped) for luma code values."""
         black, span = (0, (1 << self.bits) - 1) if self.full_range else (16 << self.bits - 8, 219 << self.bits - 8)
@@ -95,8 +100,7 @@ class ColorSpec:
         """Return rounded code values, uint8 up to 8 bits, else uint16, for Cb or Cr in -0.5..0.5."""
         span = (1 << self.bits) - 1 if self.full_range else 224 << self.bits - 8
         values = np.rint(chroma * np.float32(span) + np.float32(1 << self.bits - 1))
-        kind = np.uint8 if self.bits <= 8 else np.uint16
-        codes: Codes = np.clip(values, 0, (1 << self.bits) - 1).astype(kind)
+        codes: Codes = np.clip(values, 0, (1 << self.bits) - 1).astype(self.dtype)
         return codes
 
 

@@ -48,8 +48,7 @@ class Wash:
 
     def planes(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> tuple[Codes, Codes]:
         """Return the code values of the Cb and Cr planes, each of ``shape``, for a luma plane."""
-        kind = np.uint8 if spec.bits <= 8 else np.uint16
-        cb_plane, cr_plane = np.empty(shape, kind), np.empty(shape, kind)
+        cb_plane, cr_plane = np.empty(shape, spec.dtype), np.empty(shape, spec.dtype)
         for first, _, cb, cr in self.strips(codes, spec, shape):
             cb_plane[first : first + len(cb)] = spec.chroma_codes(cb)
             cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
