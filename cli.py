@@ -170,7 +170,7 @@ def _film(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
         open_painter(options, progress=progress) as painter,
     ):
         result = colorize_video(film, target, options, painter=painter, progress=progress)
-    lines = [f"[bold green]{result.output}[/bold green]", f"  {result.codec}; {', '.join(result.streams)}"]
+    lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
     return Answer(plain(result), lines)
 
 
