@@ -24,13 +24,44 @@ class Quality(StrEnum):
     MASTER = "master"
 
 
+class Tone(StrEnum):
+    """What becomes of a tint (sepia, a toned print, tinted stock): NEUTRALISE replaces it by colour, KEEP keeps it."""
+
+    NEUTRALISE = "neutralise"
+    KEEP = "keep"
+
+
+class TreatAs(StrEnum):
+    """What a source is taken for; AUTO decides on the evidence of its own chroma, shot by shot."""
+
+    AUTO = "auto"
+    MONOCHROME = "monochrome"
+    TINTED = "tinted"
+    COLOUR = "colour"
+
+
+class OnDamage(StrEnum):
+    """What damaged frames do: FAIL ends the film with an error, CONCEAL keeps the film whole and names them."""
+
+    FAIL = "fail"
+    CONCEAL = "conceal"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Choices that hold for films and photographs alike."""
+    """Choices that hold for films and photographs alike.
+
+    ``every`` is for films: the network sees every n-th frame, or, if None, as many as the motion asks for.
+    """
 
     engine: str = "auto"
     model: str = "fast"
     codec: Codec = Codec.AUTO
     quality: Quality = Quality.ACCESS
     overwrite: bool = False
+    every: int | None = 1
+    tone: Tone = Tone.NEUTRALISE
+    treat_as: TreatAs = TreatAs.AUTO
+    deinterlace: bool = False
+    on_damage: OnDamage = OnDamage.FAIL
     threads: bool = True
