@@ -1,0 +1,104 @@
+"""Reels survive the death of the run that made them, and what is joined from them plays as one film."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.media.reels import ReelFolder
+
+RECIPE = {"source": "film.mkv", "codec": "h264"}
+
+
+def encoder() -> av.VideoCodecContext:
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = 64, 48, "yuv420p"
+    context.time_base = Fraction(1, 1000)
+    context.options = {"preset": "veryfast", "bf": "3"}
+    return context
+
+
+def make(folder: ReelFolder, times: list[int], *, luma: str | None = None) -> list[bytes]:
+    """Encode one reel of noise, a frame per time; return the packets' data."""
+    context = encoder()
+    rng = np.random.default_rng(len(folder.reels))
+    made = []
+    with folder.new() as reel:
+        for pts in times:
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (72, 64), np.uint8), format="yuv420p")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            packets = context.encode(frame)
+            made += map(bytes, packets)
+            reel.add(packets)
+        packets = context.encode(None)
+        made += map(bytes, packets)
+        reel.add(packets)
+        reel.finish(times=array("q", times), last_duration=40, luma=luma)
+    return made
+
+
+FIRST = [0, 41, 83, 125, 166, 500, 520, 560, 600, 640]
+SECOND = [700, 701, 702, 900, 1300, 1301, 1400]
+
+
+def test_finished_reels_are_found_again(tmp_path: Path) -> None:
+    final = tmp_path / "film.mkv"
+    folder = ReelFolder(final, RECIPE)
+    make(folder, FIRST, luma="abc")
+    make(folder, SECOND)
+    again = ReelFolder(final, RECIPE)
+    assert [reel.times.tolist() for reel in again.reels] == [FIRST, SECOND]
+    assert [reel.luma for reel in again.reels] == ["abc", None]
+    assert again.frames == len(FIRST) + len(SECOND)
+
+
+def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Path) -> None:
+    folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    data = [*make(folder, FIRST), *make(folder, SECOND)]
+    packets = list(ReelFolder(tmp_path / "film.mkv", RECIPE).packets())
+    assert [bytes(packet) for packet in packets] == data
+    assert sorted(packet.pts for packet in packets) == FIRST + SECOND
+    assert all(packet.dts <= packet.pts for packet in packets)
+    assert all(earlier.dts < later.dts for earlier, later in itertools.pairwise(packets))
+
+
+def test_a_reel_without_end_does_not_count(tmp_path: Path) -> None:
+    folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    make(folder, FIRST)
+    with pytest.raises(RuntimeError, match="killed"), folder.new() as reel:
+        reel.add(encoder().encode(None))
+        raise RuntimeError("killed")
+    assert len(ReelFolder(tmp_path / "film.mkv", RECIPE).reels) == 1
+
+
+@pytest.mark.parametrize("place", [10, 2000, -3, -20, -40, -60])
+def test_a_damaged_reel_and_those_behind_it_are_thrown_away(tmp_path: Path, place: int) -> None:
+    folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    for times in (FIRST, SECOND, [2000, 2040]):
+        make(folder, times)
+    damaged = bytearray(folder.reels[1].path.read_bytes())
+    damaged[place] ^= 0x10
+    folder.reels[1].path.write_bytes(damaged)
+    again = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    assert [reel.times.tolist() for reel in again.reels] == [FIRST]
+    assert not folder.reels[2].path.exists()
+
+
+def test_reels_of_another_recipe_are_thrown_away(tmp_path: Path) -> None:
+    make(ReelFolder(tmp_path / "film.mkv", RECIPE), FIRST)
+    assert not ReelFolder(tmp_path / "film.mkv", {**RECIPE, "codec": "ffv1"}).reels
+    assert not ReelFolder(tmp_path / "film.mkv", RECIPE).reels
+
+
+def test_nothing_is_left_when_the_reels_are_removed(tmp_path: Path) -> None:
+    folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    make(folder, FIRST)
+    folder.remove()
+    assert not list(tmp_path.iterdir())
