@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,6 +84,7 @@ def _screen(*names: str, says: str) -> Any:
     return typer.Option(*names, help=says, metavar=" ", rich_help_panel="What is said")
 
 
+_FILM = "A black-and-white film, or a folder of numbered pictures."
 _ENGINES = "auto (the fastest here), openvino, onnxruntime, torch or tensorrt."
 _CODECS = "For films: auto, h264, hevc, av1, ffv1 or prores."
 _QUALITIES = "access (looks the same, plays everywhere) or master (lossless)."
@@ -91,6 +93,7 @@ EngineOption = Annotated[EngineName, _work("--engine", metavar="ENGINE", says=_E
 ModelOption = Annotated[str, _work("--model", metavar="NAME|PATH", says="Weights: a name or an ONNX file.")]
 CodecOption = Annotated[Codec, _work("--codec", metavar="CODEC", says=_CODECS)]
 QualityOption = Annotated[Quality, _work("--quality", metavar="QUALITY", says=_QUALITIES)]
+Fps = Annotated[str | None, _work("--fps", metavar="RATE", says="For a folder of pictures: 24, 23.976, ...")]
 Overwrite = Annotated[bool, _work("--overwrite", says="Replace results that exist.")]
 DryRun = Annotated[bool, _work("--dry-run", says="Say what would be done; write nothing.")]
 Json = Annotated[bool, _screen("--json", says="One JSON document on standard output.")]
@@ -107,12 +110,13 @@ _model = typer.Typer(add_completion=False, no_args_is_help=True)
 
 @_video.command(help=_FILM_HELP, epilog=_EXIT_CODES)
 def _colorize_video(
-    film: Annotated[Path, typer.Argument(metavar="FILM", help="A black-and-white film.", show_default=False)],
+    film: Annotated[Path, typer.Argument(metavar="FILM", help=_FILM, show_default=False)],
     output: Output = None,
     engine: EngineOption = EngineName.AUTO,
     model: ModelOption = "fast",
     codec: CodecOption = Codec.AUTO,
     quality: QualityOption = Quality.ACCESS,
+    fps: Fps = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -121,15 +125,17 @@ def _colorize_video(
     version: Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
     manner = Manner(json=json, verbose=verbose, quiet=quiet)
-    options = Options(engine=engine, model=model, codec=codec, quality=quality, overwrite=overwrite)
 
     def action() -> Answer:
+        from pipeline.media.sequence import parse_rate
         from pipeline.video import default_output
 
-        if film.is_dir():
-            raise UsageError(f"{film}: a folder", advice="For folders use colorize-archive.")
         if not film.exists():
             raise InputError(f"{film}: no such file", advice="Check the path.")
+        rate = None if fps is None else parse_rate(fps)
+        options = Options(
+            engine=engine, model=model, codec=codec, quality=quality, overwrite=overwrite, frame_rate=rate
+        )
         target = output or default_output(film, options)
         return _plan_film(film, target, options) if dry_run else _film(film, target, options, manner)
 
@@ -177,7 +183,7 @@ def _film(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
 def _plan_film(film: Path, target: Path, options: Options) -> Answer:
     from pipeline.media.probe import probe
 
-    info = probe(film)
+    info = probe(film, rate=options.frame_rate)
     exists = target.exists()
     frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
     beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
@@ -239,11 +245,22 @@ def _info(
         from engines.weights import load_weights
 
         weights = load_weights(model)
-        width = max(len(key) for key in weights.card)
-        lines = [f"[bold]{key:<{width}}[/bold]  {_phrase(value)}" for key, value in weights.card.items()]
-        return Answer({"path": str(weights.path), "card": weights.card}, lines)
+        return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
 
     carry_out(Manner(json=json, verbose=verbose), action)
+
+
+def _described(card: Mapping[str, object], indent: str = "") -> Iterator[str]:
+    """Yield a card's lines: what is simple beside its key, what is nested on lines of its own below it."""
+    from rich.markup import escape
+
+    width = max(map(len, card), default=0)
+    for key, value in card.items():
+        if isinstance(value, dict) and any(isinstance(inner, dict | list) for inner in value.values()):
+            yield f"{indent}[bold]{escape(key)}[/bold]"
+            yield from _described(value, indent + "  ")
+        else:
+            yield f"{indent}[bold]{escape(f'{key:<{width}}')}[/bold]  {escape(_phrase(value))}"
 
 
 def _phrase(value: object) -> str:
@@ -251,7 +268,7 @@ def _phrase(value: object) -> str:
         return ", ".join(f"{key} {_phrase(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         return "; ".join(map(_phrase, value))
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @_model.command("train")
@@ -280,26 +297,134 @@ def _train(
     carry_out(Manner(json=json, verbose=verbose), action)
 
 
+def _measured(*names: str, says: str, metavar: str = " ", least: int | None = None) -> Any:
+    return typer.Option(*names, help=says, metavar=metavar, min=least)
+
+
+Rivals = Annotated[bool, _measured("--rivals", says="Score grey and the results of others there, too.")]
+Limit = Annotated[int | None, _measured("--limit", metavar="N", least=1, says="At most so many pictures of a folder.")]
+Lpips = Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")]
+Landscapes = Annotated[
+    list[Path] | None, _measured("--landscapes", metavar="DIR", says="The landscapes of this folder, 224 x 224.")
+]
+Size = Annotated[int, _measured("--size", metavar="PX", least=32, says="Short side that the network sees.")]
+Upsampling = Annotated[str, _measured("--upsampling", metavar="HOW", says="Colours are enlarged linear or cubic.")]
+Temperature = Annotated[float, _measured("--temperature", metavar="T", says="Of checkpoints: sharpness of choice.")]
+Saturation = Annotated[float, _measured("--saturation", metavar="S", says="Of checkpoints: factor on the colours.")]
+Sheet = Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")]
+Worst = Annotated[int | None, _measured("--worst", metavar="N", least=1, says="On the sheet: the N largest errors.")]
+Old = Annotated[list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")]
+AsMarkdown = Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")]
+
+
 @_model.command("evaluate")
 def _evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A name, an ONNX file or a checkpoint.")],
-    sets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of colour photographs.")],
+    sets: Annotated[list[Path] | None, typer.Argument(metavar="[DIR...]", help="Folders of colour photos.")] = None,
+    landscapes: Landscapes = None,
+    rivals: Rivals = False,
+    limit: Limit = None,
+    lpips: Lpips = None,
     engine: EngineOption = EngineName.AUTO,
-    rivals: Annotated[bool, typer.Option("--rivals", help="Score the results of others found there, too.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures of a folder.")] = None,
-    lpips: Annotated[Path | None, typer.Option(help="Weights of the LPIPS distance (safetensors).")] = None,
+    size: Size = 256,
+    upsampling: Upsampling = "linear",
+    temperature: Temperature = 0.4,
+    saturation: Saturation = 1.0,
+    sheet: Sheet = None,
+    worst: Worst = None,
+    old: Old = None,
+    markdown: AsMarkdown = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Measure MODEL on colour photographs: made grey, coloured again, compared."""
+    carry_out(
+        Manner(json=json, verbose=verbose),
+        lambda: _measure(
+            [model],
+            [*(sets or ())],
+            {"landscapes": landscapes or (), "rivals": rivals, "limit": limit, "lpips_weights": lpips},
+            {"output": sheet, "worst": worst, "old": old or ()},
+            markdown=markdown,
+            engine=engine,
+            size=size,
+            upsampling=upsampling,
+            temperature=temperature,
+            saturation=saturation,
+        ),
+    )
 
-    def action() -> Answer:
-        from training.evaluate import evaluate_command
 
-        report = evaluate_command(model, sets, engine=engine, rivals=rivals, limit=limit, lpips_weights=lpips)
-        return Answer(plain(report), [report.as_table(), *report.notes])
+@_model.command("compare")
+def _compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names, ONNX files or checkpoints.")],
+    sets: Annotated[
+        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos; can be repeated.")
+    ] = None,
+    landscapes: Landscapes = None,
+    rivals: Rivals = False,
+    limit: Limit = None,
+    lpips: Lpips = None,
+    engine: EngineOption = EngineName.AUTO,
+    size: Size = 256,
+    upsampling: Upsampling = "linear",
+    temperature: Temperature = 0.4,
+    saturation: Saturation = 1.0,
+    sheet: Sheet = None,
+    worst: Worst = None,
+    old: Old = None,
+    markdown: AsMarkdown = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure several models on the same colour photographs, side by side."""
+    carry_out(
+        Manner(json=json, verbose=verbose),
+        lambda: _measure(
+            models,
+            [*(sets or ())],
+            {"landscapes": landscapes or (), "rivals": rivals, "limit": limit, "lpips_weights": lpips},
+            {"output": sheet, "worst": worst, "old": old or ()},
+            markdown=markdown,
+            engine=engine,
+            size=size,
+            upsampling=upsampling,
+            temperature=temperature,
+            saturation=saturation,
+        ),
+    )
 
-    carry_out(Manner(json=json, verbose=verbose), action)
+
+def _measure(
+    models: list[str],
+    sets: list[Path],
+    choice: dict[str, Any],
+    plan: dict[str, Any],
+    *,
+    markdown: bool,
+    **settings: Any,
+) -> Answer:
+    if not (sets or choice["landscapes"] or plan["old"]):
+        raise UsageError("there is nothing to measure on", advice="Name a folder of colour photographs.")
+    if plan["output"] is None and (plan["worst"] or plan["old"]):
+        raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
+    from rich.text import Text
+
+    from pipeline.terminal import error_console
+    from training.compare import Settings, SheetPlan, compare_command
+
+    with error_console().status("Measuring") as status:
+        done = compare_command(
+            models,
+            sets,
+            **choice,
+            settings=Settings(**settings),
+            sheet=None if plan["output"] is None else SheetPlan(**plan),
+            progress=lambda name, ready, count: status.update(f"{name}: {ready:,} of {count:,}"),
+        )
+    report = done.report
+    said = [Text(report.as_markdown())] if markdown else report.for_terminal()
+    return Answer({**plain(report), "sheets": plain(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
 
 
 @_model.command("export")

@@ -138,6 +138,14 @@ def _gemm(inputs: Inputs, attributes: Attributes) -> Tensor:
     return product
 
 
+def _layer_normalization(inputs: Inputs, attributes: Attributes) -> Tensor:
+    source, scale, shift = (*inputs, None)[:3]
+    shape = list(source.shape[attributes.get("axis", -1) :])
+    # Scale and shift may be smaller than what they are applied to; PyTorch wants them whole.
+    even: Tensor = F.layer_norm(source, shape, eps=attributes.get("epsilon", 1e-5)) * scale
+    return even if shift is None else even + shift
+
+
 def _reduce_mean(inputs: Inputs, attributes: Attributes) -> Tensor:
     # The axes moved from an attribute to an input in opset 18.
     axes = _integers(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else attributes.get("axes", [])
@@ -254,6 +262,7 @@ OPERATORS: dict[str, Operator] = {
     "Gemm": _gemm,
     "GlobalAveragePool": lambda i, _: i[0].mean(dim=(2, 3), keepdim=True),
     "Identity": lambda i, _: i[0],
+    "LayerNormalization": _layer_normalization,
     "LeakyRelu": lambda i, a: F.leaky_relu(i[0], a.get("alpha", 0.01)),
     "MatMul": lambda i, _: i[0] @ i[1],
     "MaxPool": _max_pool,

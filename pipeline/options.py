@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 
 class Codec(StrEnum):
@@ -52,6 +53,8 @@ class Options:
     """Choices that hold for films and photographs alike.
 
     ``every`` is for films: the network sees every n-th frame, or, if None, as many as the motion asks for.
+    ``frame_rate`` is for folders of numbered pictures: frames a second, if None as their headers say. ``verify`` asks
+    for the luma error of every frame of a film and for the opinion of the ffmpeg program.
     """
 
     engine: str = "auto"
@@ -63,5 +66,7 @@ class Options:
     tone: Tone = Tone.NEUTRALISE
     treat_as: TreatAs = TreatAs.AUTO
     deinterlace: bool = False
+    frame_rate: Fraction | None = None
     on_damage: OnDamage = OnDamage.FAIL
+    verify: bool = False
     threads: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,62 @@ class Note:
     text: str
 
 
+class Proof(StrEnum):
+    """How luma was compared: EXACT by fingerprint of every sample, MEASURED in all frames, SAMPLED in a few."""
+
+    EXACT = "exact"
+    MEASURED = "measured"
+    SAMPLED = "sampled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LumaCheck:
+    """How far the luma of ``frames`` frames of a result is from the source's, in codes of ``bits`` bits.
+
+    ``psnr_db`` is 10 log10(peak^2 / mean squared error) over all samples of these frames with a peak of 2^bits - 1,
+    ``worst_psnr_db`` that of the worst of them; both are None where nothing differs.
+    """
+
+    proof: Proof
+    frames: int
+    bits: int
+    psnr_db: float | None = None
+    worst_psnr_db: float | None = None
+    max_error: int = 0
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        if self.proof is Proof.EXACT:
+            return f"bit for bit that of the source, {self.frames:,} frames"
+        if self.psnr_db is None or self.worst_psnr_db is None:
+            return f"{self.proof} in {self.frames:,} frames: no difference"
+        error = f"greatest error {self.max_error} of {(1 << self.bits) - 1}"
+        where = f"{self.proof} in {self.frames:,} frames"
+        return f"{where}: PSNR {self.psnr_db:.1f} dB, {self.worst_psnr_db:.1f} in the worst, {error}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The proof that a finished film is what it must be; a film that fails it never gets its name.
+
+    ``checks`` tells by name what was compared and found, ``not_checked`` what was not, and why.
+    """
+
+    checks: Mapping[str, str]
+    not_checked: Mapping[str, str]
+    luma: LumaCheck
+    seconds: float
+
+    def lines(self) -> tuple[str, ...]:
+        """Return one line for every check, for people."""
+        return (
+            *(f"{name}: {found}" for name, found in self.checks.items()),
+            f"luma: {self.luma}",
+            *(f"{name}: not checked: {why}" for name, why in self.not_checked.items()),
+            f"verified in {self.seconds:.1f} s",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilmResult:
     """A coloured film under its final name."""
@@ -42,6 +99,7 @@ class FilmResult:
     weights_sha256: str
     streams: tuple[str, ...]
     notes: tuple[Note, ...]
+    verification: Verification
 
 
 @dataclass(frozen=True, kw_only=True)

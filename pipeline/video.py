@@ -6,13 +6,13 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pipeline.color.painter import Painter
 from pipeline.color.sketch import Turn
 from pipeline.color.spaces import ColorSpec, resolve_film
 from pipeline.color.upsampling import wash
-from pipeline.errors import UsageError
 from pipeline.media.decode import frames
 from pipeline.media.encode import VideoPlan, plan_video
 from pipeline.media.frames import Frame
@@ -36,13 +36,16 @@ _DEPTH = 4
 def default_output(source: Path, options: Options) -> Path:
     """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside ``source``.
 
-    Opens the film to see what it holds; raises `InputError` or `UsageError`.
+    ``source`` is a file, or a folder of numbered pictures. Opens the film to see what it holds; raises
+    `InputError` or `UsageError`.
     """
-    return _beside(source, plan_video(probe(source), options.codec, options.quality))
+    return _beside(source, plan_video(probe(source, rate=options.frame_rate), options.codec, options.quality))
 
 
 def _beside(source: Path, plan: VideoPlan) -> Path:
-    return source.with_name(f"{source.stem}.colorized{plan.suffix}")
+    whole = source if source.name not in ("", "..") else source.resolve()
+    stem = whole.name if whole.is_dir() else whole.stem
+    return whole.with_name(f"{stem}.colorized{plan.suffix}")
 
 
 def colorize_video(
@@ -50,17 +53,15 @@ def colorize_video(
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    Raises the errors of `pipeline.errors`; then nothing stands under the final name that was not there before.
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. Raises
+    the errors of `pipeline.errors`; then nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
     progress = progress or Silent()
-    info = probe(source)
-    plan = plan_video(info, options.codec, options.quality)
+    info = probe(source, rate=options.frame_rate)
+    suffix = None if output is None else output.suffix
+    plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
-    if final.suffix.lower() != plan.suffix:
-        raise UsageError(
-            f"{final}: this film becomes {plan.suffix}", advice=f"Give the result the suffix {plan.suffix}."
-        )
     streams = plan_streams(info, plan)
     spec = _color_spec(info, plan)
     notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
@@ -78,6 +79,7 @@ def colorize_video(
                 final=final,
                 colors=_tags(info, spec),
                 metadata=_provenance(info, painter),
+                on_damage=options.on_damage,
             ) as sink,
             closing(_painted(info, plan, spec, painter, tally, options)) as painted,
         ):
@@ -85,7 +87,11 @@ def colorize_video(
                 sink.write(frame)
                 progress.advance(str(source))
             written = sink.finish()
-        notes += verify(info, written, temporary, tally=tally, final=final)
+        again = partial(_reading, info, plan, spec, Tally(luma=False), options) if options.verify else None
+        verification, found = verify(info, written, temporary, tally=tally, final=final, again=again)
+        late = (*tally.notes, *written.notes, *found)
+        for note in late:
+            progress.note(str(source), note)
     return FilmResult(
         source=source,
         output=final,
@@ -96,7 +102,8 @@ def colorize_video(
         model=painter.spec.model,
         weights_sha256=painter.spec.weights_sha256,
         streams=tuple(str(stream) for stream in streams),
-        notes=tuple(notes),
+        notes=(*notes, *late),
+        verification=verification,
     )
 
 
@@ -120,17 +127,32 @@ def _painted(
     def paint() -> Generator[Frame, None, None]:
         turn = Turn(quarters=-info.rotation // 90 % 4)
         aspect = float(info.sample_aspect_ratio)
-        with closing(run_ahead(frames(info, plan.pixel_format, tally=tally), "decode")) as decoded:
+        with closing(run_ahead(_reading(info, plan, spec, tally, options), "decode")) as decoded:
             sketches = (
                 painter.sketch(frame, frame.luma, spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
                 for frame in decoded
             )
             for picture in painter.coloured(sketches, window=_WINDOW):
                 frame = picture.sketch.item
-                frame.paint(*wash(picture, spec).planes(frame.luma, spec, frame.chroma_shape))
+                washed = wash(picture, spec)
+                for part in frame.parts:
+                    frame.paint(*washed.planes(part.luma, spec, part.chroma_shape), lines=part.lines)
                 yield frame
 
     return run_ahead(paint(), "colour")
+
+
+def _reading(
+    info: FilmInfo, plan: VideoPlan, spec: ColorSpec, tally: Tally, options: Options
+) -> Generator[Frame, None, None]:
+    return frames(
+        info,
+        plan.pixel_format,
+        tally=tally,
+        on_damage=options.on_damage,
+        luma_weights=spec.matrix.value,
+        deinterlace=plan.deinterlaces,
+    )
 
 
 def _color_spec(info: FilmInfo, plan: VideoPlan) -> ColorSpec:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 from av.subtitles.subtitle import SubtitleSet
 
@@ -80,6 +81,7 @@ def make_film(
     muxer_options: Mapping[str, str] | None = None,
     sar: Fraction | None = None,
     rotation: int = 0,
+    display_matrix: Sequence[int] = (),
     matrix: int = 2,
     primaries: int = 2,
     transfer: int = 2,
@@ -92,8 +94,13 @@ def make_film(
     subtitles: Sequence[Subtitles] = (),
     attachments: Sequence[tuple[str, str, bytes]] = (),
     chapters: Sequence[tuple[int, int, str]] = (),
+    fields: str = "",
+    luma: Callable[[int], np.ndarray] | None = None,
 ) -> Path:
-    """Write a film whose frame ``n`` holds ``moving_luma(n)``; ``times`` are pts in ``time_base``, chapters in ms."""
+    """Write a film whose frame ``n`` holds ``moving_luma(n)``; ``times`` are pts in ``time_base``, chapters in ms.
+
+    ``fields``, "tff" or "bff", marks every frame as interlaced, this field first. ``luma`` draws other pictures.
+    """
     with av.open(str(path), "w", format=muxer, container_options=dict(muxer_options or {})) as film:
         video = film.add_stream(codec, rate=rate, options=dict(options or {}))
         context = video.codec_context
@@ -107,6 +114,8 @@ def make_film(
             context.sample_aspect_ratio = sar
         if rotation:
             video.set_display_rotation(rotation)
+        if display_matrix:
+            video.set_display_matrix(display_matrix)
         video.metadata.update(tags or {})
         film.metadata.update(film_tags or {})
         voices = [_add_sound(film, sound) for sound in sounds]
@@ -125,7 +134,9 @@ def make_film(
         for stream, sound in zip(voices, sounds, strict=True):
             _write_sound(film, stream, sound)
         for number, pts in enumerate(times):
-            frame = _picture(number, pixel_format, width, height, grain)
+            frame = _picture(number, pixel_format, width, height, grain, luma)
+            if fields:
+                frame = marked(frame, fields)
             frame.pts, frame.time_base = pts, time_base
             frame.colorspace, frame.color_primaries, frame.color_trc = matrix, primaries, transfer
             frame.color_range = color_range
@@ -134,19 +145,82 @@ def make_film(
     return path
 
 
-def _picture(number: int, pixel_format: str, width: int, height: int, grain: float) -> av.VideoFrame:
+def _picture(
+    number: int,
+    pixel_format: str,
+    width: int,
+    height: int,
+    grain: float,
+    drawn: Callable[[int], np.ndarray] | None = None,
+) -> av.VideoFrame:
     frame = av.VideoFrame(width, height, pixel_format)
     bits = frame.format.components[0].bits
-    luma = moving_luma(number, width=width, height=height, bits=bits, grain=grain)
+    luma = drawn(number) if drawn else moving_luma(number, width=width, height=height, bits=bits, grain=grain)
+    if frame.format.is_rgb:
+        fill_rgb(frame, luma, luma, luma)
+        return frame
     if not frame.format.is_planar and len(frame.format.components) > 1:
         packed = plane(frame, 0, width=2 * width)
         packed[:, :] = 1 << (bits - 1)
         packed[:, (1 if pixel_format == "uyvy422" else 0) :: 2] = luma
         return frame
-    plane(frame, 0)[:] = luma
+    _native(frame, 0, 1)[:] = luma
     for index in range(1, len(frame.planes)):
         plane(frame, index)[:] = 1 << (bits - 1)
     return frame
+
+
+def fill_rgb(frame: av.VideoFrame, red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> None:
+    """Write red, green and blue, (H, W) each, into a frame of any RGB format; alpha and padding become opaque."""
+    colours = {"r": red, "g": green, "b": blue}
+    if frame.format.is_planar:
+        for index, letter in enumerate("gbr"):
+            _native(frame, index, 1)[:] = colours[letter]
+        if len(frame.planes) == 4:
+            _native(frame, 3, 1)[:] = (1 << frame.format.components[0].bits) - 1
+        return
+    order = frame.format.name.removesuffix("le").removesuffix("be").rstrip("2468")
+    samples = _native(frame, 0, len(order))
+    for place, letter in enumerate(order):
+        samples[:, place :: len(order)] = colours.get(letter, np.full_like(red, np.iinfo(red.dtype).max))
+
+
+def _native(frame: av.VideoFrame, index: int, per_pixel: int) -> np.ndarray:
+    raw = frame.planes[index]
+    dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else np.uint16)
+    dtype = dtype.newbyteorder(">") if frame.format.is_big_endian else dtype
+    rows = np.frombuffer(raw, dtype).reshape(raw.height, raw.line_size // dtype.itemsize)
+    return rows[:, : per_pixel * frame.width]
+
+
+def marked(frame: av.VideoFrame, fields: str) -> av.VideoFrame:
+    """Return ``frame`` marked "tff", "bff" or "prog", which PyAV cannot do itself."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
+    graph.link_nodes(source, graph.add("setfield", fields), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
+
+
+def write_pictures(
+    folder: Path,
+    pattern: str = "frame_%06d.dpx",
+    *,
+    codec: str = "dpx",
+    pixel_format: str = "gbrp10le",
+    numbers: Iterable[int] = range(1, 7),
+    width: int = 96,
+    height: int = 64,
+) -> Path:
+    """Write one picture file per number, holding ``moving_luma(0)`` and on, and return the folder."""
+    folder.mkdir(exist_ok=True)
+    for count, number in enumerate(numbers):
+        context: Any = av.CodecContext.create(codec, "w")
+        context.width, context.height, context.pix_fmt = width, height, pixel_format
+        context.time_base = Fraction(1, 25)
+        packets = [*context.encode(_picture(count, pixel_format, width, height, 0.0)), *context.encode(None)]
+        (folder / (pattern % number)).write_bytes(b"".join(map(bytes, packets)))
+    return folder
 
 
 def plane(frame: av.VideoFrame, index: int, *, width: int | None = None) -> np.ndarray:

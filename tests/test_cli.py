@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.media.publish import PARTIAL_PREFIX
-from tests.engines.tiny import write_tiny_model
+from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
-from tests.photos import save, scene
+from tests.photos import save, scene, sepia
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
@@ -66,6 +66,14 @@ def scans(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(2):
+        save(folder / f"{number}.png", sepia(scene(width=173 - number)))
+    return folder
+
+
 def listing(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
 
@@ -81,7 +89,7 @@ def test_help_names_every_common_option_and_fits_80_columns(name: str) -> None:
 def test_help_of_the_model_command_names_what_it_can_do() -> None:
     done = colorize("model", "--help")
     assert done.returncode == 0
-    assert not [word for word in ("info", "train", "evaluate", "export") if f" {word} " not in done.stdout]
+    assert not [word for word in ("info", "train", "evaluate", "compare", "export") if f" {word} " not in done.stdout]
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -168,7 +176,7 @@ def test_dry_runs_write_nothing(film: Path, scans: Path) -> None:
 ERRORS = {
     "no argument": (2, "video"),
     "unknown engine": (2, "video {film} --engine crystal"),
-    "folder given for a film": (2, "video {scans}"),
+    "folder without a film": (4, "video {scans}"),
     "film given for a folder": (2, "archive {film}"),
     "output inside input": (2, "archive {scans} -o {scans}/out"),
     "suffix of another container": (2, "video {film} -o {folder}/x.avi --model {model}"),
@@ -233,6 +241,38 @@ def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:
     assert done.returncode == 0
     assert answer(done)["card"]["licence"] == "CC0-1.0"
     assert "CC0-1.0" in colorize("model", "info", model).stdout
+
+
+def test_a_card_is_shown_with_what_is_nested_on_lines_of_its_own(tmp_path: Path) -> None:
+    evaluation = {"protocol": "p", "sets": {"small": {"ciede2000": 8.123456, "lpips": None}}}
+    path = write_model(tmp_path / "nested.onnx", tiny_model(), evaluation=evaluation, parameters=5508164)
+    lines = [" ".join(line.split()) for line in colorize("model", "info", path).stdout.splitlines()]
+    assert {"evaluation", "sets", "small ciede2000 8.123, lpips None", "parameters 5508164"} <= set(lines)
+
+
+def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    options = ["--size", 64, "--engine", "onnxruntime", "--rivals"]
+    evaluated = colorize("model", "evaluate", model, photos, *options, "--worst", 1, "--sheet", sheet, "--json")
+    document = answer(evaluated)
+    assert [score["system"] for score in document["scores"]] == ["tiny", "grey"]
+    assert document["sheets"] == [str(sheet)]
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    compared = colorize("model", "compare", model, "--sets", photos, *options, "--markdown")
+    assert (evaluated.returncode, compared.returncode) == (0, 0)
+    assert f"| {photos.name} | tiny | 2 |" in compared.stdout
+    shown = colorize("model", "compare", model, "--sets", photos, *options)
+    assert "CIEDE2000" in shown.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--old", "{photos}"], ["{photos}", "--worst", 3]])
+def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
+    options: list[object], model: Path, photos: Path
+) -> None:
+    words = [str(word).format(photos=photos) for word in options]
+    done = colorize("model", "evaluate", model, *words, "--json")
+    assert done.returncode == 2
+    assert answer(done)["error"]["kind"] == "UsageError"
 
 
 def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:

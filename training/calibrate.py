@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from engines.errors import AutochromeError
-from training.checkpoint import MULTIPLE, Trained
+from training.checkpoint import Trained
 from training.cielab import F64, lab_to_rgb, rgb_to_lab
 from training.data import PhotoCache
 from training.evaluate import network_size
 from training.metrics import ciede2000, colourfulness
-from training.quantization import AbBins
+from training.quantization import AbBins, ab_bins
 
 TEMPERATURES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 SATURATIONS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
@@ -34,9 +34,9 @@ class CalibrationError(AutochromeError):
 
 @dataclass(frozen=True)
 class CalibrationPoint:
-    """What one setting gives: mean colourfulness CF and mean CIEDE2000."""
+    """What one setting gives: mean colourfulness CF and mean CIEDE2000. A network that answers with ab has no T."""
 
-    temperature: float
+    temperature: float | None
     saturation: float
     cf: float
     ciede2000: float
@@ -57,8 +57,9 @@ class Calibration:
         saturations = sorted({point.saturation for point in self.points})
         cells = {(p.temperature, p.saturation): f"{p.ciede2000:.2f} ({p.cf:.1f})" for p in self.points}
         lines = [["T \\ saturation", *(f"{s:g}" for s in saturations)], ["---"] * (len(saturations) + 1)]
-        for temperature in sorted({point.temperature for point in self.points}):
-            lines.append([f"{temperature:g}", *(cells[temperature, s] for s in saturations)])
+        for temperature in dict.fromkeys(point.temperature for point in self.points):
+            name = "-" if temperature is None else f"{temperature:g}"
+            lines.append([name, *(cells[temperature, s] for s in saturations)])
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -75,24 +76,25 @@ def calibrate(
     """Choose the setting of least mean CIEDE2000 among those whose mean CF is at least ``cf_share`` of the truth's.
 
     Tries the last ``count`` photographs of the cache, which must be among those that training held out; the network
-    sees a short side of ``size`` pixels. Raises `CalibrationError`.
+    sees a short side of ``size`` pixels. One that answers with ab has no temperature to try. Raises `CalibrationError`.
     """
     held_out = min(trained.config.holdout, len(photos))
     if not 1 <= count <= held_out:
         raise CalibrationError(f"calibration needs 1 to {held_out} photographs that training held out, not {count}")
-    bins = AbBins()
-    settings = [(t, s) for t in temperatures for s in saturations]
+    named = trained.architecture.bins
+    bins = None if named is None else ab_bins(named)
+    settings = [(t, s) for t in (temperatures if bins else (None,)) for s in saturations]
     cf, error = np.zeros(len(settings)), np.zeros(len(settings))
     cf_truth = 0.0
     for number in range(len(photos) - count, len(photos)):
         truth = photos[number]
         lab = rgb_to_lab(truth)
-        logits = _logits(trained, lab[..., 0], size)
+        answer = _answer(trained, lab[..., 0], size)
         seen = lab[_SPARSE, _SPARSE]
         cf_truth += colourfulness(truth[_SPARSE, _SPARSE]) / count
         for place, (temperature, saturation) in enumerate(settings):
             if saturation == saturations[0]:
-                ab = _enlarged(bins.decode(logits, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
+                ab = _enlarged(_decoded(answer, bins, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
             coloured = lab_to_rgb(np.concatenate([seen[..., :1], ab * saturation], axis=-1))
             cf[place] += colourfulness(coloured) / count
             error[place] += float(ciede2000(rgb_to_lab(coloured), seen).mean()) / count
@@ -118,11 +120,15 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
 
 
 @torch.inference_mode()
-def _logits(trained: Trained, lightness: F64, size: int) -> Tensor:
-    height, width = network_size(*lightness.shape, size=size, multiple=MULTIPLE)
+def _answer(trained: Trained, lightness: F64, size: int) -> Tensor:
+    height, width = network_size(*lightness.shape, size=size, multiple=trained.architecture.multiple)
     scaled = cv2.resize(lightness.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    logits: Tensor = trained.model(torch.from_numpy(scaled)[None, None])
-    return logits
+    answer: Tensor = trained.model(torch.from_numpy(scaled)[None, None])
+    return answer
+
+
+def _decoded(answer: Tensor, bins: AbBins | None, temperature: float | None) -> Tensor:
+    return answer if bins is None or temperature is None else bins.decode(answer, temperature)
 
 
 def _enlarged(ab: Tensor, shape: tuple[int, ...]) -> F64:

@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from engines.base import F32, EngineSpec
 from engines.errors import EngineError, WeightsError
-from training.architectures import ARCHITECTURES
-from training.config import TrainConfig
-from training.quantization import AbBins
+from training.architectures import ARCHITECTURES, Architecture
+from training.config import ConfigError, TrainConfig, read_config
+from training.quantization import ab_bins
 
-MULTIPLE = 32
-STRIDE = 4
 _MAX_BATCH = 16
 
 
@@ -34,61 +32,86 @@ class Trained:
     step: int
     model: nn.Module
 
+    @property
+    def architecture(self) -> Architecture:
+        """What the network takes and answers."""
+        return ARCHITECTURES[self.config.architecture]
+
 
 def load_trained(path: Path) -> Trained:
     """Read a checkpoint of `training.train.train`. Raises `WeightsError` if it is not one of this version's."""
     try:
         content = path.read_bytes()
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        config = TrainConfig(**state["config"])
-        model = ARCHITECTURES[config.architecture](len(AbBins()))
+        config = read_config(state["config"], where=str(path))
+        model = ARCHITECTURES[config.architecture].build()
         model.load_state_dict(state["ema"])
         step = int(state["step"])
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, ConfigError) as error:
         raise WeightsError(f"{path}: not a training checkpoint that can be used: {error!r}") from error
     model.eval().requires_grad_(False)
     return Trained(path=path, sha256=hashlib.sha256(content).hexdigest(), config=config, step=step, model=model)
 
 
-class Generator(nn.Module):
-    """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H / 4, W / 4): the annealed mean of the bins.
+def keep_weights(checkpoint: Path, output: Path) -> Path:
+    """Write what a checkpoint needs to be evaluated, exported or started from: no optimiser, half-precision weights."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    averaged = {name: value.half() if value.ndim > 1 else value for name, value in state["ema"].items()}
+    torch.save({"config": state["config"], "step": state["step"], "ema": averaged}, output)
+    return output
 
-    Zhang 2016, equation 5: a ``temperature`` below 1 leans towards the likeliest colours. ``saturation`` multiplies
-    the result, because any mean of colours is paler than they are.
+
+class Generator(nn.Module):
+    """L* (N, 1, H, W), 0..100, to ab (N, 2, H / stride, W / stride), whatever the architecture answers with.
+
+    H and W are multiples of the architecture's ``multiple``. Bins are decoded to their annealed mean (Zhang 2016,
+    equation 5): a ``temperature`` below 1 leans towards the likeliest colours; for an architecture that answers with
+    ab it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they are.
     """
 
     colours: Tensor
 
-    def __init__(self, model: nn.Module, *, temperature: float, saturation: float) -> None:
-        """Decode the logits of ``model``, (N, bins, H / 4, W / 4)."""
+    def __init__(self, trained: Trained, *, temperature: float | None, saturation: float) -> None:
+        """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
-        self.model = model
-        self.sharpness = 1 / temperature
-        self.register_buffer("colours", (AbBins().centres.T * saturation).reshape(2, -1, 1, 1).contiguous())
+        self.model, self.saturation = trained.model, saturation
+        self.sharpness: float | None = None
+        bins = trained.architecture.bins
+        if bins is not None:
+            if temperature is None:
+                raise WeightsError(f"{trained.path}: {trained.config.architecture} needs a temperature")
+            self.sharpness = 1 / temperature
+            self.register_buffer("colours", (ab_bins(bins).centres.T * saturation).reshape(2, -1, 1, 1).contiguous())
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
-        return F.conv2d(F.softmax(self.model(lightness) * self.sharpness, dim=1), self.colours)
+        answer: Tensor = self.model(lightness)
+        if self.sharpness is None:
+            return answer * self.saturation
+        return F.conv2d(F.softmax(answer * self.sharpness, dim=1), self.colours)
 
 
 class CheckpointEngine:
-    """An `engines.base.Engine` that runs a checkpoint in torch, float32 on the CPU, for measuring while training."""
+    """An `engines.base.Engine` that runs a checkpoint in torch and float32, for measuring while training."""
 
-    def __init__(self, path: Path, *, temperature: float, saturation: float) -> None:
+    def __init__(self, path: Path, *, temperature: float, saturation: float, device: str = "cpu") -> None:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
         trained = load_trained(path)
-        generator = Generator(trained.model, temperature=temperature, saturation=saturation)
-        self._generator: nn.Module | None = generator.eval()
+        architecture = trained.architecture
+        generator = Generator(trained, temperature=temperature, saturation=saturation)
+        self._device = torch.device(device)
+        self._generator: nn.Module | None = generator.eval().to(self._device)
+        decoding = f"T {temperature:g}, " if architecture.bins else ""
         self._spec = EngineSpec(
             name="checkpoint",
             runtime=f"torch {torch.__version__}",
-            device="cpu",
+            device=device,
             precision="f32",
-            model=f"{trained.config.name}, step {trained.step}, T {temperature:g}, saturation {saturation:g}",
+            model=f"{trained.config.name}, step {trained.step}, {decoding}saturation {saturation:g}",
             weights_sha256=trained.sha256,
             max_batch=_MAX_BATCH,
-            multiple=MULTIPLE,
-            stride=STRIDE,
+            multiple=architecture.multiple,
+            stride=architecture.stride,
         )
 
     @property
@@ -101,7 +124,7 @@ class CheckpointEngine:
         """Return a* and b* for a batch of L*, see `engines.base.Engine`."""
         if self._generator is None:
             raise EngineError("checkpoint: the engine was closed")
-        return np.asarray(self._generator(torch.from_numpy(lightness)).numpy(), np.float32)
+        return np.asarray(self._generator(torch.from_numpy(lightness).to(self._device)).cpu().numpy(), np.float32)
 
     def close(self) -> None:
         """Release the network."""

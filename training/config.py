@@ -1,13 +1,52 @@
-"""What a training run is: a small TOML file, read into a frozen dataclass."""
+"""What a training run is: a small TOML file, read into frozen dataclasses."""
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from engines.errors import AutochromeError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The terms of the loss and their weights; 0 leaves a term out. `training.losses` says what each one is."""
+
+    classification: float
+    """Cross-entropy over the bins with soft labels: for architectures that answer with bins, and only for them."""
+    regression: float
+    """Distance of ab from the truth; of the bins' mean, for architectures that answer with bins."""
+    distance: Literal["l1", "l2", "huber"]
+    """Which distance ``regression`` takes."""
+    rebalance_uniform: float
+    rebalance_power: float
+    """Weights of rare colours, see `training.quantization.class_weights`; power 0 weighs all colours alike."""
+    annealing: float = 1.0
+    """Temperature of the mean of the bins that ``regression`` and the terms below see."""
+    drift: float = 0.0
+    """Against a dominant colour: how far the batch's mean ab is from the truth's."""
+    hue: float = 0.0
+    """Against a dominant colour: how much of the batch's colour lies in other hues than the truth's."""
+    paleness: float = 0.0
+    """How far the batch's mean chroma is from the truth's."""
+    divergence: float = 0.0
+    """Kullback-Leibler divergence of the latent: for architectures that have one, and only for them."""
+
+
+@dataclass(frozen=True)
+class AdversaryConfig:
+    """A discriminator, `training.architectures.patchgan.PatchGAN`, that learns beside the generator."""
+
+    objective: Literal["vanilla", "least-squares"]
+    weight: float
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -22,18 +61,26 @@ class TrainConfig:
     crop: int
     min_scale: float
     holdout: int
+    degraded_share: float
+    """How many of the crops are old film, see `training.degrade.old_film`."""
+    precision: Literal["bf16", "f32"]
     learning_rate: float
     encoder_learning_rate: float
+    beta1: float
+    beta2: float
+    weight_decay: float
     warmup: int
     cooldown: int
-    weight_decay: float
     clip: float
     ema: float
-    rebalance_uniform: float
-    rebalance_power: float
-    regression: float
-    degraded_share: float
     checkpoint_every: int
+    evaluate_every: int
+    """0: never."""
+    evaluate_photos: int
+    loss: LossConfig
+    adversary: AdversaryConfig | None = None
+    undegraded: tuple[str, ...] = ()
+    """Degradations of `training.degrade.SHARES` to leave out."""
 
 
 class ConfigError(AutochromeError):
@@ -48,14 +95,47 @@ def load_config(path: Path) -> TrainConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    fields = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
-    if unknown := sorted(values.keys() - fields.keys()):
-        raise ConfigError(f"{path}: unknown keys: {', '.join(unknown)}")
-    if missing := sorted(fields.keys() - values.keys()):
-        raise ConfigError(f"{path}: missing keys: {', '.join(missing)}")
-    for key, value in values.items():
-        if fields[key] == "float" and type(value) is int:
-            values[key] = float(value)
-        elif type(value).__name__ != fields[key]:
-            raise ConfigError(f"{path}: {key} must be of type {fields[key]}, not {type(value).__name__}")
-    return TrainConfig(**values)
+    return read_config(values, where=str(path))
+
+
+def read_config(values: Mapping[str, Any], *, where: str) -> TrainConfig:
+    """Return the config of nested ``values``, as TOML or `dataclasses.asdict` has them; see `load_config`."""
+    return _read(TrainConfig, values, where)
+
+
+def _read(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    types_by_key = get_type_hints(kind)
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # every kind here is a dataclass
+        if field.default is dataclasses.MISSING
+    }
+    if unknown := sorted(values.keys() - types_by_key.keys()):
+        raise ConfigError(f"{where}: unknown keys: {', '.join(unknown)}")
+    if missing := sorted(required - values.keys()):
+        raise ConfigError(f"{where}: missing keys: {', '.join(missing)}")
+    return kind(**{key: _value(types_by_key[key], value, where, key) for key, value in values.items()})
+
+
+def _value(kind: Any, value: Any, where: str, key: str) -> Any:
+    if isinstance(kind, types.UnionType):
+        if value is None:
+            return None
+        kind = next(one for one in get_args(kind) if one is not types.NoneType)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ConfigError(f"{where}: {key} must be one of {', '.join(get_args(kind))}, not {value!r}")
+        return value
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: {key} must be a table, not {type(value).__name__}")
+        return _read(kind, value, f"{where}: [{key}]")
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple) or not all(type(item) is str for item in value):
+            raise ConfigError(f"{where}: {key} must be a list of texts")
+        return tuple(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, not {type(value).__name__}")
+    return value

@@ -1,10 +1,13 @@
-"""Measuring a model, and its rivals' published pictures, against the truth; the protocol is `docs/evaluation.md`."""
+"""Measuring systems that colour, models and the published pictures of others, against the truth.
+
+The protocol is `docs/evaluation.md`; `training.compare` is the command.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,27 +19,32 @@ from engines.base import F32, Engine
 from engines.errors import AutochromeError, MissingDependencyError
 from engines.registry import open_engine
 from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
-from training.metrics import (
-    HUE_BINS,
-    RebalancedAuc,
-    argmax_agreement,
-    ciede2000,
-    colourfulness,
-    error_credit,
-    hue_bias,
-    hue_histogram,
-    psnr,
+from training.cost import CHECKPOINT_SUFFIX
+from training.detectors import (
+    ColourBias,
+    Faults,
+    at_size,
+    blotches,
+    checkerboard,
+    chroma_sharpness,
+    colour_spill,
+    corner_excess,
+    lattice_power,
 )
-from training.scores import PSNR_CEILING, EvaluationReport, PictureScore, SetScore
+from training.metrics import RebalancedAuc, argmax_agreement, ciede2000, colourfulness, error_credit, psnr
+from training.scores import PSNR_CEILING, PictureScore, SetScore
 
-Colourise = Callable[[F32], U8]
+Paint = Callable[[int, F32], U8]
 Distance = Callable[[U8, U8], float]
+Progress = Callable[[str, int, int], None]
 
-CHECKPOINT_SUFFIX = ".pt"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 UPSAMPLING = MappingProxyType({"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC})
+LANDSCAPES = Path(__file__).with_name("landscapes.txt")
+LANDSCAPE_SIDE = 224
 
 _TRUTH_FOLDERS = ("truth", "gt")
+_MULTIPLE = 32
 
 
 class EvaluationError(AutochromeError):
@@ -47,11 +55,27 @@ class EvaluationError(AutochromeError):
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The pictures of a folder: ``truths`` in the order of their names, and each rival's results in the same order."""
+    """The pictures of a folder: ``truths`` in the order of their names, and each rival's results in the same order.
+
+    With ``square`` the truths are cropped to the square in their middle and scaled to so many pixels.
+    """
 
     name: str
     truths: tuple[Path, ...]
     rivals: Mapping[str, tuple[Path, ...]]
+    square: int | None = None
+
+    def truth(self, number: int) -> U8:
+        """Return a truth as uint8 RGB, shape (H, W, 3). Raises `EvaluationError` if it cannot be read."""
+        picture = read_picture(self.truths[number])
+        if self.square is None:
+            return picture
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        cropped = picture[top : top + side, left : left + side]
+        how = cv2.INTER_AREA if self.square < side else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(cropped, (self.square, self.square), interpolation=how), np.uint8)
 
 
 def find_set(folder: Path, *, limit: int | None = None) -> EvaluationSet:
@@ -72,7 +96,23 @@ def find_set(folder: Path, *, limit: int | None = None) -> EvaluationSet:
             if missing := [truth.name for truth in truths if truth.stem not in by_stem]:
                 raise EvaluationError(f"{other}: no result for {', '.join(missing[:5])}")
             rivals[other.name] = tuple(by_stem[truth.stem] for truth in truths)
-    return EvaluationSet(name=folder.name, truths=truths, rivals=MappingProxyType(rivals))
+    return EvaluationSet(name=folder.resolve().name, truths=truths, rivals=MappingProxyType(rivals))
+
+
+def find_landscapes(folder: Path, *, limit: int | None = None) -> EvaluationSet:
+    """Return the set ``landscape224``: the photographs of ``folder`` that `LANDSCAPES` names, 224 x 224 pixels.
+
+    Papers on small networks report on landscapes of this size. Raises `EvaluationError` if one is missing.
+    """
+    lines = LANDSCAPES.read_text(encoding="utf-8").splitlines()
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    everything = find_set(folder)
+    by_stem = {path.stem: path for path in everything.truths}
+    if missing := [name for name in names if name not in by_stem]:
+        raise EvaluationError(f"{folder}: these landscapes are missing: {', '.join(missing[:5])}")
+    truths = tuple(by_stem[name] for name in names[:limit])
+    empty: Mapping[str, tuple[Path, ...]] = MappingProxyType({})
+    return replace(everything, name="landscape224", truths=truths, rivals=empty, square=LANDSCAPE_SIDE)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -123,93 +163,157 @@ class Colouriser:
         return lab_to_rgb(np.concatenate([lightness[..., None], self.chroma(lightness)], axis=-1))
 
 
-def evaluate(
-    colourise: Colourise, pictures: EvaluationSet, *, system: str, distance: Distance | None = None
-) -> SetScore:
-    """Colour every picture of a set from its true L* and score the results; ``distance`` is LPIPS or None.
-
-    Pictures are read, coloured and dropped one after the other.
-    """
-
-    def results() -> Iterator[tuple[str, U8, U8]]:
-        for path in pictures.truths:
-            truth = read_picture(path)
-            yield path.name, colourise(np.asarray(rgb_to_lab(truth)[..., 0], np.float32)), truth
-
-    return score(results(), set_name=pictures.name, system=system, distance=distance)
-
-
-def evaluate_rivals(pictures: EvaluationSet, *, distance: Distance | None = None) -> Iterator[SetScore]:
-    """Yield the scores of the grey picture and of every rival's published results, by the same code."""
-
-    def results(paths: Sequence[Path]) -> Iterator[tuple[str, U8, U8]]:
-        for path, truth in zip(paths, pictures.truths, strict=True):
-            yield path.name, read_picture(path), read_picture(truth)
-
-    yield evaluate(grey, pictures, system="grey", distance=distance)
-    for rival, paths in pictures.rivals.items():
-        yield score(results(paths), set_name=pictures.name, system=rival, distance=distance)
-
-
 def grey(lightness: F32) -> U8:
     """Return L* (H, W), 0..100, as a grey picture, uint8 RGB (H, W, 3): the colouriser that does nothing."""
     return lab_to_rgb(lightness[..., None] * np.array([1.0, 0.0, 0.0]))
 
 
-def score(results: Iterable[tuple[str, U8, U8]], *, set_name: str, system: str, distance: Distance | None) -> SetScore:
-    """Score (name, picture, truth) triples of one system on one set; pictures are uint8 RGB of the truth's size."""
-    rebalanced = RebalancedAuc()
-    hues, true_hues = np.zeros(HUE_BINS), np.zeros(HUE_BINS)
-    shift: F64 = np.zeros(2)
-    pixels = 0
-    scores: list[PictureScore] = []
-    for name, picture, truth in results:
-        if picture.shape != truth.shape:
-            raise EvaluationError(f"{set_name}, {system}: {name} is {picture.shape}, its truth {truth.shape}")
-        lab, true_lab = rgb_to_lab(picture), rgb_to_lab(truth)
-        credit = error_credit(lab, true_lab)
-        rebalanced.add(credit, true_lab)
-        hues += hue_histogram(lab)
-        true_hues += hue_histogram(true_lab)
-        shift += (lab - true_lab)[..., 1:].sum(axis=(0, 1))
-        pixels += credit.size
-        scores.append(
+def lightness_of(picture: U8) -> F32:
+    """Return L*, float32 (H, W), 0..100, of uint8 RGB (H, W, 3): all that a model gets."""
+    return np.asarray(rgb_to_lab(picture)[..., 0], np.float32)
+
+
+def rival_systems(pictures: EvaluationSet) -> dict[str, Paint]:
+    """Return the systems to compare with on a set: grey, and every rival's published results."""
+
+    def published(paths: Sequence[Path]) -> Paint:
+        return lambda number, _: read_picture(paths[number])
+
+    painted = {rival: published(paths) for rival, paths in pictures.rivals.items()}
+    return {"grey": lambda _, lightness: grey(lightness), **painted}
+
+
+def evaluate(
+    pictures: EvaluationSet,
+    systems: Mapping[str, Paint],
+    *,
+    size: int = 256,
+    distance: Distance | None = None,
+    progress: Progress | None = None,
+) -> list[SetScore]:
+    """Score every system on every picture of a set.
+
+    A system makes a picture (uint8 RGB of the truth's size) of the picture's number and its true L*. ``size`` is the
+    network's short side, where the detectors look; ``distance`` is LPIPS or None. ``progress`` is called with the
+    set's name, how many pictures are done, and how many there are. Pictures are read, coloured and dropped one after
+    the other. Raises `EvaluationError` for a picture that cannot be read or has another size than its truth.
+    """
+    scorers = {name: _Scorer(distance) for name in systems}
+    for number, path in enumerate(pictures.truths):
+        truth = _View.of(pictures.truth(number), size)
+        lightness = np.asarray(truth.lab[..., 0], np.float32)
+        for name, paint in systems.items():
+            picture = paint(number, lightness)
+            if picture.shape != truth.rgb.shape:
+                where = f"{pictures.name}, {name}: {path.name}"
+                raise EvaluationError(f"{where} is {picture.shape}, its truth {truth.rgb.shape}")
+            scorers[name].add(path.name, _View.of(picture, size), truth)
+        if progress is not None:
+            progress(pictures.name, number + 1, len(pictures.truths))
+    return [scorer.result(pictures.name, name) for name, scorer in scorers.items()]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A picture as the measures want it."""
+
+    rgb: U8
+    lab: F64
+    seen: F32
+    lattice: float
+    cf: float
+
+    @classmethod
+    def of(cls, rgb: U8, size: int) -> _View:
+        lab = rgb_to_lab(rgb)
+        seen = at_size(lab, *network_size(*rgb.shape[:2], size=size, multiple=_MULTIPLE))
+        return cls(rgb, lab, seen, lattice_power(seen), colourfulness(rgb))
+
+
+class _Scorer:
+    """The scores of one system on one set, gathered picture by picture."""
+
+    def __init__(self, distance: Distance | None) -> None:
+        self._distance = distance
+        self._rebalanced = RebalancedAuc()
+        self._bias = ColourBias()
+        self._lattice, self._true_lattice = 0.0, 0.0
+        self._pictures: list[PictureScore] = []
+
+    def add(self, name: str, picture: _View, truth: _View) -> None:
+        credit = error_credit(picture.lab, truth.lab)
+        self._rebalanced.add(credit, truth.lab)
+        bias = ColourBias()
+        bias.add(picture.lab, truth.lab)
+        self._bias.merge(bias)
+        self._lattice += picture.lattice
+        self._true_lattice += truth.lattice
+        self._pictures.append(
             PictureScore(
                 name=name,
-                psnr_db=min(psnr(picture, truth), PSNR_CEILING),
-                ciede2000=float(ciede2000(lab, true_lab).mean()),
-                cf=colourfulness(picture),
-                cf_truth=colourfulness(truth),
+                psnr_db=min(psnr(picture.rgb, truth.rgb), PSNR_CEILING),
+                ciede2000=float(ciede2000(picture.lab, truth.lab).mean()),
+                cf=picture.cf,
+                cf_truth=truth.cf,
                 auc=float(credit.mean()),
-                argmax=argmax_agreement(lab, true_lab),
-                lpips=None if distance is None else distance(picture, truth),
+                argmax=argmax_agreement(picture.lab, truth.lab),
+                lpips=None if self._distance is None else self._distance(picture.rgb, truth.rgb),
+                faults=Faults(
+                    hue_bias=bias.hue_bias(),
+                    shift_a=bias.shift()[0],
+                    shift_b=bias.shift()[1],
+                    corners=corner_excess(picture.seen, truth.seen),
+                    checkerboard=checkerboard(picture.lattice, truth.lattice),
+                    sharpness=chroma_sharpness(picture.seen, truth.seen),
+                    spill=colour_spill(picture.seen, truth.seen),
+                    blotches=blotches(picture.seen, truth.seen),
+                ),
             )
         )
-    cf, cf_truth = _mean(s.cf for s in scores), _mean(s.cf_truth for s in scores)
-    return SetScore(
-        set_name=set_name,
-        system=system,
-        count=len(scores),
-        psnr_db=_mean(s.psnr_db for s in scores),
-        ciede2000=_mean(s.ciede2000 for s in scores),
-        cf=cf,
-        cf_truth=cf_truth,
-        delta_cf=abs(cf - cf_truth),
-        delta_cf_pictures=_mean(abs(s.cf - s.cf_truth) for s in scores),
-        auc=_mean(s.auc for s in scores),
-        auc_rebalanced=rebalanced.value(),
-        argmax=_mean(s.argmax for s in scores),
-        hue_bias=hue_bias(hues, true_hues),
-        shift_a=float(shift[0] / pixels),
-        shift_b=float(shift[1] / pixels),
-        lpips=None if distance is None else _mean(s.lpips for s in scores if s.lpips is not None),
-        pictures=tuple(scores),
-    )
+
+    def result(self, set_name: str, system: str) -> SetScore:
+        scores = self._pictures
+        cf, cf_truth = _mean(s.cf for s in scores), _mean(s.cf_truth for s in scores)
+        return SetScore(
+            set_name=set_name,
+            system=system,
+            count=len(scores),
+            psnr_db=_mean(s.psnr_db for s in scores),
+            ciede2000=_mean(s.ciede2000 for s in scores),
+            cf=cf,
+            cf_truth=cf_truth,
+            delta_cf=abs(cf - cf_truth),
+            delta_cf_pictures=_mean(abs(s.cf - s.cf_truth) for s in scores),
+            auc=_mean(s.auc for s in scores),
+            auc_rebalanced=self._rebalanced.value(),
+            argmax=_mean(s.argmax for s in scores),
+            lpips=_mean_of_known(s.lpips for s in scores),
+            faults=self._faults([s.faults for s in scores]),
+            pictures=tuple(scores),
+        )
+
+    def _faults(self, found: Sequence[Faults]) -> Faults:
+        shift_a, shift_b = self._bias.shift()
+        return Faults(
+            hue_bias=self._bias.hue_bias(),
+            shift_a=shift_a,
+            shift_b=shift_b,
+            corners=_mean(one.corners for one in found),
+            checkerboard=checkerboard(self._lattice / len(found), self._true_lattice / len(found)),
+            sharpness=_mean_of_known(one.sharpness for one in found),
+            spill=_mean_of_known(one.spill for one in found),
+            blotches=_mean(one.blotches for one in found),
+        )
 
 
 def _mean(values: Iterable[float]) -> float:
     collected = list(values)
     return math.fsum(collected) / len(collected)
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None
 
 
 def open_model(model: str, *, engine: str, temperature: float, saturation: float) -> tuple[Engine, tuple[str, ...]]:
@@ -230,72 +334,3 @@ def open_model(model: str, *, engine: str, temperature: float, saturation: float
             advice="Install autochrome[train], or evaluate an exported model.",
         ) from error
     return CheckpointEngine(Path(model), temperature=temperature, saturation=saturation), ()
-
-
-def evaluate_command(
-    model: str,
-    sets: Sequence[Path],
-    *,
-    engine: str = "auto",
-    size: int = 256,
-    upsampling: str = "linear",
-    rivals: bool = False,
-    limit: int | None = None,
-    lpips_weights: Path | None = None,
-    temperature: float = 0.4,
-    saturation: float = 1.0,
-    progress: Callable[[SetScore], None] | None = None,
-) -> EvaluationReport:
-    """Measure ``model`` on evaluation folders; with ``rivals``, also the grey picture and the rivals' results there.
-
-    ``progress`` is called with each score as it is ready. Without ``lpips_weights`` LPIPS is left out, and the
-    report says so. ``temperature`` and ``saturation`` matter for a checkpoint only. Raises `EvaluationError` for
-    folders and pictures, and what `open_model` raises.
-    """
-    if upsampling not in UPSAMPLING:
-        raise EvaluationError(f"upsampling must be one of {', '.join(UPSAMPLING)}, not {upsampling}")
-    found = [find_set(folder, limit=limit) for folder in sets]
-    distance, notes = _lpips(lpips_weights)
-    network, passed_over = open_model(model, engine=engine, temperature=temperature, saturation=saturation)
-    try:
-        spec = network.spec
-        colourise = Colouriser(network, size=size, upsampling=upsampling)
-        scores: list[SetScore] = []
-        for pictures in found:
-            for one in _systems(colourise, spec.model, pictures, rivals=rivals, distance=distance):
-                scores.append(one)
-                if progress is not None:
-                    progress(one)
-    finally:
-        network.close()
-    return EvaluationReport(
-        model=spec.model,
-        runtime=spec.runtime,
-        device=spec.device,
-        precision=spec.precision,
-        weights_sha256=spec.weights_sha256,
-        network_size=size,
-        chroma_upsampling=upsampling,
-        scores=tuple(scores),
-        notes=(*passed_over, *notes),
-    )
-
-
-def _systems(
-    colourise: Colourise, model: str, pictures: EvaluationSet, *, rivals: bool, distance: Distance | None
-) -> Iterator[SetScore]:
-    yield evaluate(colourise, pictures, system=model, distance=distance)
-    if rivals:
-        yield from evaluate_rivals(pictures, distance=distance)
-
-
-def _lpips(weights: Path | None) -> tuple[Distance | None, tuple[str, ...]]:
-    if weights is None:
-        return None, ("LPIPS was left out: no weights were given.",)
-    try:
-        from training.lpips import Lpips
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"LPIPS needs the Python package {error.name}", advice="Install autochrome[train], or leave LPIPS out."
-        ) from error
-    return Lpips(weights), ()

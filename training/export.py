@@ -9,11 +9,12 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -21,14 +22,14 @@ import torch
 from onnx import numpy_helper
 from torch.export import Dim
 
-from engines.base import F32
+from engines.base import F32, Engine
 from engines.errors import AutochromeError, EngineError
 from engines.onnxruntime import open_onnxruntime
 from engines.openvino import open_openvino
 from engines.torch import open_torch
-from engines.weights import INPUT, OUTPUT, load_weights
+from engines.weights import INPUT, OUTPUT, Weights, load_weights
 from training.calibrate import Calibration, calibrate
-from training.checkpoint import MULTIPLE, STRIDE, Generator, Trained, load_trained
+from training.checkpoint import Generator, Trained, load_trained
 from training.cielab import rgb_to_lab
 from training.data import PhotoCache
 
@@ -39,7 +40,10 @@ MEAN_TOLERANCE = 0.05
 MAX_TOLERANCE = 1.5
 
 _SMALLEST_HALVED = 1024
-_PROBES = ((1, 64, 96), (3, 128, 64))
+_PROBE_SIDE = 64
+RUNTIMES: Mapping[str, Callable[[Weights], Engine]] = MappingProxyType(
+    {"onnxruntime": open_onnxruntime, "openvino": partial(open_openvino, precision="f32"), "torch": open_torch}
+)
 
 
 class ExportError(AutochromeError):
@@ -81,35 +85,41 @@ def export_command(
     calibration_size: int = 256,
     cf_share: float = 0.95,
     evaluation: Mapping[str, object] | None = None,
+    runtimes: Sequence[str] = tuple(RUNTIMES),
 ) -> Exported:
     """Write ``checkpoint`` as the ONNX file ``output`` and its card (the same name with ``.json``).
 
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
-    cache ``photos``. ``name`` defaults to the file's. Files of these names are replaced, and only once the new ones
-    have been checked. Raises `ExportError`, `WeightsError`, `CalibrationError`.
+    cache ``photos``; for an architecture that answers with ab there is no temperature. ``name`` defaults to the file's.
+    The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
+    once the new ones have been checked. Raises `ExportError`, `WeightsError`, `CalibrationError`.
     """
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
     trained = load_trained(checkpoint)
     cache = None if photos is None else PhotoCache(photos)
     calibration = None
-    if temperature is None or saturation is None:
-        if temperature is not saturation or cache is None:
+    classifies = trained.architecture.bins is not None
+    if temperature is not None and not classifies:
+        raise ExportError(f"{checkpoint}: {trained.config.architecture} answers with ab: it has no temperature")
+    if saturation is None or (classifies and temperature is None):
+        if temperature is not None or saturation is not None or cache is None:
             raise ExportError(
-                f"{checkpoint}: temperature and saturation are unknown",
-                advice="Give both, or a photo cache to choose them on.",
+                f"{checkpoint}: {'temperature and ' if classifies else ''}saturation unknown",
+                advice="Give them all, or none and a photo cache to choose them on.",
             )
         calibration = calibrate(trained, cache, count=calibration_photos, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
-    generator = Generator(trained.model, temperature=temperature, saturation=saturation).eval()
-    content = to_onnx(generator)
+    architecture = trained.architecture
+    generator = Generator(trained, temperature=temperature, saturation=saturation).eval()
+    content = to_onnx(generator, multiple=architecture.multiple, stride=architecture.stride)
     card: dict[str, object] = {
         "name": name or output.stem,
         "sha256": hashlib.sha256(content).hexdigest(),
         "licence": LICENCE,
         "description": description or f"Luma to chroma, architecture {trained.config.architecture}",
-        "multiple": MULTIPLE,
-        "stride": STRIDE,
+        "multiple": architecture.multiple,
+        "stride": architecture.stride,
         "architecture": trained.config.architecture,
         "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
         "temperature": temperature,
@@ -124,7 +134,7 @@ def export_command(
         candidate = Path(folder, output.name)
         candidate.write_bytes(content)
         _write_card(candidate, card)
-        parity = check_parity(candidate, generator, cache)
+        parity = check_parity(candidate, generator, cache, runtimes=runtimes)
         card["parity"] = [dataclasses.asdict(one) for one in parity]
         _write_card(candidate, card)
         os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
@@ -139,7 +149,7 @@ def _write_card(path: Path, card: Mapping[str, object]) -> None:
 
 def _training(trained: Trained, cache: PhotoCache | None) -> dict[str, object]:
     return {
-        "config": dataclasses.asdict(trained.config),
+        "config": {**dataclasses.asdict(trained.config), "undegraded": list(trained.config.undegraded)},
         "steps": trained.step,
         "samples": trained.step * trained.config.batch,
         "photographs": None if cache is None else len(cache) - trained.config.holdout,
@@ -157,15 +167,17 @@ def _calibration(calibration: Calibration, size: int) -> dict[str, object]:
     }
 
 
-def to_onnx(generator: Generator) -> bytes:
+def to_onnx(generator: Generator, *, multiple: int, stride: int) -> bytes:
     """Return ``generator`` as a self-contained ONNX graph with float16 weights.
 
     Input ``lightness``, float32 (batch, 1, height, width); output ``ab``, float32; batch, height and width are free.
     Batch normalisation is folded into the convolutions. Weights are cast to float32 on loading, so that the file is
     half as large and every runtime computes as it likes.
     """
-    model = _traced(generator)
-    for side, names in ((model.graph.input, ("batch", None, "height", "width")), (model.graph.output, _ANSWER)):
+    model = _traced(generator, multiple)
+    by = "" if stride == 1 else f"/{stride}"
+    answer = ("batch", None, f"height{by}", f"width{by}")
+    for side, names in ((model.graph.input, ("batch", None, "height", "width")), (model.graph.output, answer)):
         for dim, dim_name in zip(side[0].type.tensor_type.shape.dim, names, strict=True):
             if dim_name is not None:
                 dim.dim_param = dim_name
@@ -176,12 +188,9 @@ def to_onnx(generator: Generator) -> bytes:
     return content
 
 
-_ANSWER = ("batch", None, f"height/{STRIDE}", f"width/{STRIDE}")
-
-
-def _traced(generator: Generator) -> onnx.ModelProto:
-    example = torch.full((2, 1, 2 * MULTIPLE, 3 * MULTIPLE), 50.0)
-    free = {0: Dim("batch"), 2: MULTIPLE * Dim("rows"), 3: MULTIPLE * Dim("columns")}
+def _traced(generator: Generator, multiple: int) -> onnx.ModelProto:
+    example = torch.full((2, 1, 2 * multiple, 3 * multiple), 50.0)
+    free = {0: Dim("batch"), 2: multiple * Dim("rows"), 3: multiple * Dim("columns")}
     with _quiet():
         program = torch.onnx.export(
             generator,
@@ -237,19 +246,21 @@ def _forget_origins(model: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def check_parity(path: Path, generator: Generator, photos: PhotoCache | None) -> tuple[Parity, ...]:
+def check_parity(
+    path: Path, generator: Generator, photos: PhotoCache | None, *, runtimes: Sequence[str] = tuple(RUNTIMES)
+) -> tuple[Parity, ...]:
     """Run the ONNX file at ``path`` (its card beside it) and return how near each runtime is to ``generator``.
 
     Probes are noise, a smooth scene, and, if given, the last photographs of the cache, at several shapes; runtimes
     compute in float32. Raises `ExportError` beyond the tolerances, `EngineError` if a runtime cannot run the file.
     """
     weights = load_weights(str(path))
-    probes = list(_probes(photos))
+    probes = list(_probes(photos, weights.multiple))
     with torch.inference_mode():
         expected = [generator(torch.from_numpy(probe)).numpy() for probe in probes]
     found = []
-    for open_runtime in (open_onnxruntime, partial(open_openvino, precision="f32"), open_torch):
-        engine = open_runtime(weights)
+    for runtime in runtimes:
+        engine = RUNTIMES[runtime](weights)
         try:
             parity = _compare(engine.infer, probes, expected, engine.spec.runtime)
         finally:
@@ -274,9 +285,10 @@ def _compare(infer: Callable[[F32], F32], probes: list[F32], expected: list[F32]
     return Parity(runtime=runtime, mean=float(everything.mean()), greatest=float(everything.max()))
 
 
-def _probes(photos: PhotoCache | None) -> Iterator[F32]:
+def _probes(photos: PhotoCache | None, multiple: int) -> Iterator[F32]:
     rng = np.random.default_rng(0)
-    for count, height, width in _PROBES:
+    side = -(-_PROBE_SIDE // multiple) * multiple
+    for count, height, width in ((1, side, side + multiple), (3, 2 * side, side)):
         yield rng.uniform(0, 100, (count, 1, height, width)).astype(np.float32)
         rows, columns = np.mgrid[0 : np.pi : height * 1j, 0 : 3 * np.pi : width * 1j]
         scene = np.asarray(50 + 25 * np.sin(rows) + 25 * np.cos(columns), np.float32)
@@ -284,5 +296,7 @@ def _probes(photos: PhotoCache | None) -> Iterator[F32]:
     if photos is not None:
         for number in range(len(photos) - 1, max(len(photos) - 9, -1), -1):
             photo = photos[number]
-            height, width = (side // MULTIPLE * MULTIPLE for side in photo.shape[:2])
+            height, width = (edge // multiple * multiple for edge in photo.shape[:2])
+            if not height or not width:
+                continue
             yield np.ascontiguousarray(rgb_to_lab(photo[:height, :width])[None, None, ..., 0], np.float32)

@@ -1,6 +1,7 @@
 """How far a coloured picture is from the truth: numbers in float64, on pictures of uint8 RGB, shape (H, W, 3).
 
-`docs/evaluation.md` says which of them are reported and how a set's number is made from its pictures'.
+`docs/evaluation.md` says which of them are reported and how a set's number is made from its pictures'; what looks for
+particular faults is in `training.detectors`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import numpy.typing as npt
 from training.cielab import F64, U8
 
 AUC_LIMIT = 150
-HUE_BINS = 36
 
 _CELL = 10
 _CELLS = 23
@@ -127,21 +127,3 @@ def argmax_agreement(lab: F64, truth: F64) -> float:
 def _larger(lab: F64) -> F64:
     difference = lab[..., 1] - lab[..., 2]
     return np.where(np.abs(difference) < _TIE, 0, np.sign(difference))
-
-
-def hue_histogram(lab: F64) -> F64:
-    """Return the sum of chroma per 10 degrees of CIELAB hue, shape (36,), for CIELAB (..., 3)."""
-    a, b = lab[..., 1].ravel(), lab[..., 2].ravel()
-    place = np.floor(np.degrees(np.arctan2(b, a)) % 360 * HUE_BINS / 360).astype(np.int64) % HUE_BINS
-    return np.asarray(np.bincount(place, weights=np.hypot(a, b), minlength=HUE_BINS), np.float64)
-
-
-def hue_bias(histogram: F64, truth: F64) -> float | None:
-    """Return how much of the colour lies in hues where the truth has less, 0..1; None if either is all grey.
-
-    The total variation distance of two histograms from `hue_histogram`, each scaled to a sum of 1: amounts of
-    colour cancel out, only the choice of hues counts. Brown for everything comes near 1.
-    """
-    if histogram.sum() < 1 or truth.sum() < 1:
-        return None
-    return float(np.abs(histogram / histogram.sum() - truth / truth.sum()).sum() / 2)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,30 +14,53 @@ from training.lab import rgb_to_lab
 
 GRID = 10.0
 _HALF = 11
+_NEAREST = 5
+_SIGMA = 5.0
 
 
 def gamut_bins() -> Tensor:
-    """Return the centres, shape (Q, 2), of the ab grid cells (10 units wide) that sRGB can reach."""
-    steps = torch.linspace(0, 1, 52)
-    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, -1, 1)
-    ab = rgb_to_lab(cube)[0, 1:, :, 0].T
-    cells: Tensor = torch.unique(torch.round(ab / GRID), dim=0)
+    """Return the centres, shape (260, 2), of the ab grid cells (10 units wide) that sRGB can reach."""
+    cells: Tensor = torch.unique(torch.round(_srgb_colours() / GRID), dim=0)
     return cells * GRID
 
 
+def hull_bins() -> Tensor:
+    """Return the grid points, shape (313, 2), around the convex hull of all sRGB colours: Zhang's 313 bins.
+
+    The paper says "in gamut" and no more. Taken as the corners of every grid cell that the hull overlaps, the points
+    come to its 313: those less than one cell away from the hull on both axes.
+    """
+    reach = GRID * torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    grown = (_srgb_colours()[:, None] + reach).reshape(-1, 2)
+    outline = cv2.convexHull(grown.numpy())
+    points = _grid_points()
+    inside = [cv2.pointPolygonTest(outline, (float(a), float(b)), False) > 0 for a, b in points]
+    return points[torch.from_numpy(np.array(inside))]
+
+
+def _srgb_colours() -> Tensor:
+    steps = torch.linspace(0, 1, 52)
+    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, -1, 1)
+    return rgb_to_lab(cube)[0, 1:, :, 0].T.contiguous()
+
+
+def _grid_points() -> Tensor:
+    line = torch.arange(-_HALF, _HALF + 1) * GRID
+    return torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=-1).reshape(-1, 2)
+
+
 class AbBins(nn.Module):
-    """Soft labels for ab values, and ab values for logits."""
+    """Soft labels for ab values, and ab values for logits; the bins are those of `gamut_bins`."""
 
     centres: Tensor
     _lookup: Tensor
 
-    def __init__(self) -> None:
-        """Build the bins and the table from grid cell to the nearest bin."""
+    def __init__(self, centres: Tensor | None = None) -> None:
+        """Take ``centres``, or else `gamut_bins`, and build the table from grid cell to the nearest bin."""
         super().__init__()
-        self.register_buffer("centres", gamut_bins(), persistent=False)
-        line = torch.arange(-_HALF, _HALF + 1) * GRID
-        cells = torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=-1).reshape(-1, 2)
-        self.register_buffer("_lookup", torch.cdist(cells, self.centres).argmin(dim=1), persistent=False)
+        self.register_buffer("centres", gamut_bins() if centres is None else centres, persistent=False)
+        nearest = torch.cdist(_grid_points(), self.centres).argmin(dim=1)
+        self.register_buffer("_lookup", nearest, persistent=False)
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -41,7 +68,7 @@ class AbBins(nn.Module):
     def soft_labels(self, ab: Tensor) -> tuple[Tensor, Tensor]:
         """Spread each ab value over the four bins around it, so that their weighted mean is the value itself.
 
-        Takes (N, 2, H, W); returns bin numbers (N, 4, H, W) and weights of the same shape that sum to 1.
+        Takes (N, 2, H, W); returns bin numbers (N, K, H, W) and weights of the same shape that sum to 1, K = 4.
         Cells outside the gamut stand for the nearest bin inside.
         """
         place = (ab / GRID + _HALF).clamp(0, 2 * _HALF - 1e-3)
@@ -60,13 +87,37 @@ class AbBins(nn.Module):
     def frequencies(self, ab: Tensor) -> Tensor:
         """Return how often each bin occurs in ab values of shape (N, 2, H, W), as shares that sum to 1."""
         numbers, weights = self.soft_labels(ab)
-        total = torch.zeros(len(self)).index_add_(0, numbers.flatten(), weights.flatten())
+        total = ab.new_zeros(len(self)).index_add_(0, numbers.flatten(), weights.flatten())
         return total / total.sum()
 
     def decode(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the annealed mean of the bins (N, 2, H, W) for logits (N, Q, H, W); Zhang 2016, equation 5."""
         shares = F.softmax(logits / temperature, dim=1)
         return F.conv2d(shares, self.centres.T.to(shares).reshape(2, -1, 1, 1))
+
+
+class ZhangBins(AbBins):
+    """The bins of `hull_bins` with the soft labels of Zhang 2016, section 2.2."""
+
+    def __init__(self) -> None:
+        super().__init__(hull_bins())
+
+    def soft_labels(self, ab: Tensor) -> tuple[Tensor, Tensor]:
+        """Spread each ab value over its 5 nearest bins by a Gaussian of their distance, sigma 5; see `AbBins`."""
+        count, _, height, width = ab.shape
+        values = ab.permute(0, 2, 3, 1).reshape(-1, 1, 2)
+        squares = (values - self.centres).square().sum(dim=2)
+        nearest, numbers = squares.topk(_NEAREST, dim=1, largest=False)
+        weights = F.softmax(-nearest / (2 * _SIGMA**2), dim=1)
+        numbers, weights = (
+            part.reshape(count, height, width, _NEAREST).permute(0, 3, 1, 2) for part in (numbers, weights)
+        )
+        return numbers, weights
+
+
+def ab_bins(name: Literal["gamut260", "zhang313"]) -> AbBins:
+    """Return the bins that an architecture names."""
+    return ZhangBins() if name == "zhang313" else AbBins()
 
 
 def class_weights(frequencies: Tensor, *, uniform: float, power: float) -> Tensor:

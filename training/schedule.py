@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 def warmup_stable_decay(step: int, *, steps: int, warmup: int, cooldown: int) -> float:
     """Return the factor on the learning rate: linear rise, flat part, then 1 - sqrt fall to zero at ``steps``.
@@ -14,3 +16,30 @@ def warmup_stable_decay(step: int, *, steps: int, warmup: int, cooldown: int) ->
     if left < cooldown:
         return float(1 - (1 - max(left, 0) / cooldown) ** 0.5)
     return 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is and when its rate falls. ``steps`` None: not known yet, the rate rises and stays."""
+
+    warmup: int
+    cooldown: int
+    steps: int | None
+
+    def factor(self, step: int) -> float:
+        """Return the factor on the learning rate at ``step``."""
+        if self.steps is None:
+            return min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        return warmup_stable_decay(step, steps=self.steps, warmup=self.warmup, cooldown=self.cooldown)
+
+    def over(self, step: int) -> bool:
+        """Return whether ``step`` is past the last one."""
+        return self.steps is not None and step >= self.steps
+
+    def falling(self, step: int) -> bool:
+        """Return whether the rate at ``step`` is on its way to zero."""
+        return self.steps is not None and step > self.steps - self.cooldown
+
+    def fixed(self, steps: int, *, share: float) -> Plan:
+        """Return the plan for ``steps`` in all, with the rate falling over the last ``share`` of them."""
+        return Plan(self.warmup, max(1, round(steps * share)), steps)

@@ -1,9 +1,9 @@
-"""Contact sheets: grey, ours and, where there is one, the truth side by side, because numbers do not look."""
+"""Contact sheets: the truth, grey, and each system's colours side by side, because numbers do not look."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from training.cielab import U8, rgb_to_lab
-from training.evaluate import Colouriser, EvaluationError, find_set, grey, open_model, read_picture
+from training.cielab import U8
+from training.evaluate import EvaluationSet, Paint, grey, lightness_of
+from training.scores import SetScore
 
 _GAP = 6
 _LABEL_HEIGHT = 18
@@ -61,62 +62,54 @@ def _shortened(
     return label
 
 
-def sheet_command(
-    model: str,
-    folder: Path,
-    output: Path,
+def draw_strip(
+    pictures: EvaluationSet,
+    number: int,
+    systems: Mapping[str, Paint],
     *,
     truth: bool,
-    rivals: bool = False,
-    count: int = 12,
-    names: Sequence[str] = (),
-    engine: str = "auto",
-    size: int = 256,
-    upsampling: str = "linear",
-    tile_height: int = 200,
-    across: int = 2,
-    temperature: float = 0.4,
-    saturation: float = 1.0,
-) -> Path:
-    """Write a contact sheet of an evaluation folder to ``output`` (PNG) and return its path.
+    scores: Sequence[SetScore] = (),
+    height: int = 200,
+) -> Strip:
+    """Return one picture of a set as its truth, its L* as grey, and what each of ``systems`` makes of it.
 
-    Shows the pictures called ``names`` or, without names, ``count`` of them spread over the folder: their L* as grey,
-    ``model``'s colours, with ``rivals`` the rivals' results, and with ``truth`` the picture itself (a folder of
-    black-and-white photographs has no truth). The other options are those of `training.evaluate.evaluate_command`.
+    Without ``truth`` the picture is a black-and-white one and is shown as grey alone. Labels name the picture and
+    the systems and, where ``scores`` of the set know it, each system's CIEDE2000.
     """
-    pictures = find_set(folder)
-    chosen = _choose([path.name for path in pictures.truths], names, count, folder)
-    network, _ = open_model(model, engine=engine, temperature=temperature, saturation=saturation)
-    try:
-        colourise = Colouriser(network, size=size, upsampling=upsampling)
-        strips = []
-        for number in chosen:
-            path = pictures.truths[number]
-            source = read_picture(path)
-            lightness = np.asarray(rgb_to_lab(source)[..., 0], np.float32)
-            tiles = [(path.stem, grey(lightness)), (f"{network.spec.model}, {size} px", colourise(lightness))]
-            if rivals:
-                tiles += [(name, read_picture(paths[number])) for name, paths in pictures.rivals.items()]
-            if truth:
-                tiles.append(("truth", source))
-            strips.append(
-                Strip(tuple(_scaled(tile, tile_height) for _, tile in tiles), tuple(label for label, _ in tiles))
-            )
-    finally:
-        network.close()
+    source = pictures.truth(number)
+    lightness = lightness_of(source)
+    path = pictures.truths[number]
+    named = f"{pictures.name}/{path.stem}"
+    tiles = [(named, source), ("grey", grey(lightness))] if truth else [(named, grey(lightness))]
+    errors = {one.system: one.pictures[number].ciede2000 for one in scores if one.set_name == pictures.name}
+    for name, paint in systems.items():
+        if name != "grey":
+            label = f"{errors[name]:.1f}  {name}" if name in errors else name
+            tiles.append((label, paint(number, lightness)))
+    return Strip(tuple(_scaled(tile, height) for _, tile in tiles), tuple(label for label, _ in tiles))
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return at most ``most`` of the numbers below ``count``, evenly spread."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def worst(scores: Iterable[SetScore], count: int) -> list[tuple[str, int]]:
+    """Return set and number of the ``count`` pictures of largest CIEDE2000, the largest first; scores of one system."""
+    errors = [
+        (picture.ciede2000, score.set_name, number) for score in scores for number, picture in enumerate(score.pictures)
+    ]
+    errors.sort(key=lambda error: (-error[0], error[1:]))
+    return [(name, number) for _, name, number in errors[:count]]
+
+
+def save_sheet(strips: Sequence[Strip], output: Path, *, across: int = 2) -> Path:
+    """Write ``strips`` as the PNG file ``output``, which appears when it is complete, and return its path."""
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
     draw_sheet(strips, across=across).save(partial, format="PNG")
     os.replace(partial, output)
     return output
-
-
-def _choose(there: list[str], names: Sequence[str], count: int, folder: Path) -> list[int]:
-    if missing := [name for name in names if name not in there]:
-        raise EvaluationError(f"{folder}: no picture called {', '.join(missing)}")
-    if names:
-        return [there.index(name) for name in names]
-    return sorted({round(place) for place in np.linspace(0, len(there) - 1, min(count, len(there)))})
 
 
 def _scaled(picture: U8, height: int) -> U8:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
+import math
 import os
+import pickle
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,89 +19,266 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training.architectures import ARCHITECTURES
+from engines.errors import AutochromeError, WeightsError
+from training.adversary import Adversary
+from training.architectures import ARCHITECTURES, Answer, Architecture
+from training.batches import ResidentPhotos, resident, streamed
 from training.config import ConfigError, TrainConfig
 from training.data import CropStream, PhotoCache, random_crop
-from training.degrade import old_film
-from training.lab import decode_srgb, linear_to_lab
-from training.quantization import AbBins, class_weights
-from training.schedule import warmup_stable_decay
+from training.degrade import SHARES, old_film
+from training.device import Machine, fits, open_machine
+from training.lab import decode_srgb, linear_to_lab, rgb_to_lab
+from training.losses import ColourLoss
+from training.quantization import AbBins, ab_bins, class_weights
+from training.runlog import RunLog
+from training.samples import SAMPLES, HeldOut
+from training.sitting import Clock, Sitting, planned
 
 CHECKPOINT = "checkpoint.pt"
+DISCRIMINATOR = "discriminator"
 _FREQUENCY_SAMPLE = 2000
+_LOG_EVERY = 50
+
+
+class TrainingError(AutochromeError):
+    """Training went wrong; the message says at which step."""
+
+    exit_code = 9
 
 
 def train(
-    config: TrainConfig, *, photos: Path, run: Path, backbone: Path | None = None, start_from: Path | None = None
+    config: TrainConfig,
+    *,
+    photos: Path,
+    run: Path,
+    backbone: Path | None = None,
+    start_from: Path | None = None,
+    sitting: Sitting | None = None,
 ) -> Path:
     """Train ``config`` on the cache ``photos`` (see `training.data.build_cache`) and return the checkpoint's path.
 
     A checkpoint found in ``run`` is resumed, step for step as if it had never stopped. ``start_from`` is another
     run's checkpoint whose averaged weights this run begins with; ``backbone`` holds ImageNet weights for the encoder.
+    Under ``torchrun`` every process takes its part of each batch, and the first one writes. Raises `ConfigError` for
+    a config that does not fit its architecture, the photographs or the run, `TrainingError` if the loss diverges.
     """
+    sitting = sitting or Sitting()
     run.mkdir(parents=True, exist_ok=True)
-    bins = AbBins()
-    torch.manual_seed(config.seed)
-    model = ARCHITECTURES[config.architecture](len(bins))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    if backbone is not None:
-        model.encoder.load_imagenet(load_file(backbone))
-    if start_from is not None:
-        model.load_state_dict(torch.load(start_from, weights_only=True)["ema"])
-    averaged = copy.deepcopy(model).requires_grad_(False)
-    optimizer = _optimizer(model, config)
-    cache = PhotoCache(photos)
-    stream = CropStream(
-        cache,
-        batch=config.batch,
-        size=config.crop,
-        min_scale=config.min_scale,
-        seed=config.seed,
-        holdout=config.holdout,
-    )
-    weights = class_weights(
-        _frequencies(cache, bins, config), uniform=config.rebalance_uniform, power=config.rebalance_power
-    )
-    first = 0
     checkpoint = run / CHECKPOINT
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["config"] != dataclasses.asdict(config):
-            raise ConfigError(f"{checkpoint}: made with another configuration; choose a new run folder")
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-
-    model.train()
-    started, seen, total = time.monotonic(), 0, 0.0
-    for step, crops in _prefetch(stream, first, config.steps):
-        factor = warmup_stable_decay(step, steps=config.steps, warmup=config.warmup, cooldown=config.cooldown)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-        lightness, ab = _inputs(crops, torch.Generator().manual_seed(config.seed * 1_000_003 + step), config)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(lightness)
-        loss = _loss(logits.float(), ab, bins, weights, config)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        _average(averaged, model, min(config.ema, (step + 1) / (step + 10)))
-        seen, total = seen + 1, total + float(loss.detach())
-        if (step + 1) % 50 == 0:
-            record = {
-                "step": step + 1,
-                "loss": round(total / seen, 4),
-                "rate": round(seen * config.batch / (time.monotonic() - started), 1),
-                "lr": factor,
-            }
-            with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-            started, seen, total = time.monotonic(), 0, 0.0
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            _save(checkpoint, config, step + 1, model, averaged, optimizer)
+    with open_machine(sitting.device, precision=config.precision) as machine:
+        clock = Clock(sitting, machine)
+        cache = PhotoCache(photos)
+        architecture = check(config, photographs=len(cache), ranks=machine.ranks)
+        learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
+        state = _saved(checkpoint, config, machine)
+        plan = planned(config, sitting, state)
+        first = 0
+        if state is not None:
+            first = state["step"]
+            learner.restore(state)
+            clock.resume(first, state["seconds"])
+        if plan.over(first):
+            return checkpoint
+        if sitting.compile:
+            learner.compile()
+        log = RunLog(run, first=first, tensorboard=sitting.tensorboard) if machine.writes else None
+        bins = learner.bins if learner.classifies else None
+        held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
+        tally = Tally(config.batch)
+        with closing(_batches(cache, config, sitting, machine, first)) as batches:
+            for step, crops in batches:
+                factor = plan.factor(step)
+                tally.add(learner.learn(step, crops, factor=factor))
+                done = step + 1
+                plan = clock.fix(plan, done, share=config.cooldown / config.steps)
+                ends = plan.over(done)
+                stops = ends or clock.up()
+                if log is not None and (done % _LOG_EVERY == 0 or stops):
+                    log.write(done, {**tally.means(done), "lr": factor})
+                if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
+                    sheet = run / SAMPLES / f"{done:07}.png"
+                    log.write(done, held_out(learner.averaged, learner.loss, sheet))
+                if machine.writes and (done % config.checkpoint_every == 0 or stops):
+                    reached = {"step": done, "seconds": clock.seconds, "plan": dataclasses.asdict(plan)}
+                    _save(checkpoint, {**reached, **learner.state()})
+                if stops:
+                    break
+        if log is not None:
+            log.close()
     return checkpoint
+
+
+class Learner:
+    """A network, its running average, its optimiser and, if the config has one, its adversary."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        architecture: Architecture,
+        cache: PhotoCache,
+        machine: Machine,
+        *,
+        backbone: Path | None,
+        start_from: Path | None,
+    ) -> None:
+        """Start at random, or from given weights; see `train`."""
+        self.config, self.machine, self.stride = config, machine, architecture.stride
+        torch.manual_seed(config.seed)
+        model = _network(config, architecture, backbone, start_from)
+        self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = _optimizer(self.model, config)
+        self.adversary = Adversary(config.adversary, machine) if config.adversary else None
+        self.bins = ab_bins(architecture.bins or "gamut260").to(machine.device)
+        self.classifies = architecture.answer is Answer.BINS
+        weights = class_weights(
+            _frequencies(cache, self.bins, config),
+            uniform=config.loss.rebalance_uniform,
+            power=config.loss.rebalance_power,
+        )
+        self.loss = ColourLoss(config.loss, self.bins, weights, classifies=self.classifies)
+        self._forward: Any = self.model.with_divergence if config.loss.divergence else self.model
+        self.model.train()
+
+    def compile(self) -> None:
+        """Run the network through ``torch.compile`` from now on."""
+        self._forward = torch.compile(self._forward)
+
+    def learn(self, step: int, crops: Tensor, *, factor: float) -> dict[str, Tensor]:
+        """Take one step at ``factor`` times the learning rates; crops are sRGB (N, 3, S, S), 0..255.
+
+        Return the terms of the loss. Every random draw is a function of the seed, the step and the rank.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        lightness, truth = self._pair(step, crops)
+        with self.machine.autocast():
+            answer = self._forward(lightness)
+        terms = {}
+        if self.config.loss.divergence:
+            answer, divergence = answer
+            terms["divergence"] = self.config.loss.divergence * divergence
+        coloured, found = self.loss(answer.float(), truth)
+        terms |= coloured
+        if self.adversary is not None:
+            seen = F.avg_pool2d(lightness, self.stride)
+            told_apart = self.adversary.learn(seen, found, truth, factor=factor)
+            terms["adversarial"] = self.adversary.deceive(seen, found)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self.machine.average_gradients(self.model.parameters())
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        _average(self.averaged, self.model, min(self.config.ema, (step + 1) / (step + 10)))
+        if self.adversary is not None:
+            terms[DISCRIMINATOR] = told_apart
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _pair(self, step: int, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return degraded L* (N, 1, S, S) and the true ab (N, 2, S / stride, S / stride)."""
+        seed = self.config.seed * 1_000_003 + step + (self.machine.rank << 40)
+        # Dropout and latents draw from torch's own generator, degradations from this one.
+        torch.manual_seed(seed + (1 << 50))
+        rng = torch.Generator(self.machine.device).manual_seed(seed)
+        linear = decode_srgb(crops / 255)
+        lightness = old_film(linear, rng, share=self.config.degraded_share, without=frozenset(self.config.undegraded))
+        truth = F.avg_pool2d(linear_to_lab(linear)[:, 1:], self.stride)
+        return lightness.contiguous(memory_format=torch.channels_last), truth
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resume needs, apart from the step and the plan."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "model": self.model.state_dict(),
+            "ema": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "adversary": None if self.adversary is None else self.adversary.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
+
+
+class Tally:
+    """Means of the loss's terms, and the rate, since they were last asked for."""
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._clear()
+
+    def _clear(self) -> None:
+        self._started, self._steps = time.monotonic(), 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Add a step's terms, without waiting for the device."""
+        self._steps += 1
+        for name, term in terms.items():
+            self._sums[name] = self._sums[name] + term if name in self._sums else term
+
+    def means(self, step: int) -> dict[str, float]:
+        """Return the terms by name, the loss and the crops a second. Raises `TrainingError` if one is not finite."""
+        terms = {name: float(total) / self._steps for name, total in self._sums.items()}
+        rate = self._steps * self._batch / (time.monotonic() - self._started)
+        self._clear()
+        if not all(map(math.isfinite, terms.values())):
+            raise TrainingError(
+                f"the loss is not finite before step {step}: {terms}", advice="Lower the learning rate, or use f32."
+            )
+        loss = math.fsum(value for name, value in terms.items() if name != DISCRIMINATOR)
+        return {"loss": loss, **{f"loss/{name}": value for name, value in terms.items()}, "rate": rate}
+
+
+def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architecture:
+    """Return the architecture of ``config``, or raise `ConfigError` if the two or the photographs do not fit."""
+    if config.architecture not in ARCHITECTURES:
+        raise ConfigError(f"{config.name}: architecture must be one of {', '.join(ARCHITECTURES)}")
+    architecture = ARCHITECTURES[config.architecture]
+    classifies = architecture.answer is Answer.BINS
+    faults = {
+        "loss.classification must be above 0 for an architecture that answers with bins, 0 for others": (
+            classifies != (config.loss.classification > 0)
+        ),
+        "loss.regression must be above 0 for an architecture that answers with ab": (
+            not classifies and config.loss.regression <= 0
+        ),
+        f"crop must be a multiple of {architecture.multiple}": config.crop % architecture.multiple != 0,
+        f"batch must be a multiple of the {ranks} processes": config.batch % ranks != 0,
+        "evaluate_photos must be at least 1, and at most holdout": (
+            config.evaluate_every > 0 and not 1 <= config.evaluate_photos <= config.holdout
+        ),
+        f"undegraded must be among {', '.join(SHARES)}": not SHARES.keys() >= set(config.undegraded),
+        f"batch is larger than the {photographs - config.holdout} photographs that are not held out": (
+            config.batch > photographs - config.holdout
+        ),
+    }
+    if found := [fault for fault, there in faults.items() if there]:
+        raise ConfigError(f"{config.name}, {config.architecture}: {'; '.join(found)}")
+    return architecture
+
+
+def _network(
+    config: TrainConfig, architecture: Architecture, backbone: Path | None, start_from: Path | None
+) -> nn.Module:
+    model = architecture.build()
+    if config.loss.divergence and not hasattr(model, "with_divergence"):
+        raise ConfigError(f"{config.name}: {config.architecture} has no latent for loss.divergence")
+    if backbone is not None:
+        encoder: Any = getattr(model, "encoder", None)
+        if encoder is None:
+            raise ConfigError(f"{config.name}: {config.architecture} has no encoder for {backbone}")
+        encoder.load_imagenet(load_file(backbone))
+    if start_from is not None:
+        try:
+            model.load_state_dict(torch.load(start_from, map_location="cpu", weights_only=True)["ema"])
+        except (OSError, EOFError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
+            raise WeightsError(f"{start_from}: no weights to start {config.architecture} from: {error!r}") from error
+    return model
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -112,43 +291,39 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
             groups.append(
                 {"params": chosen, "lr": rate, "peak": rate, "weight_decay": config.weight_decay if decays else 0.0}
             )
-    return torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98))
+    return torch.optim.AdamW([group for group in groups if group["params"]], betas=(config.beta1, config.beta2))
 
 
 def _frequencies(cache: PhotoCache, bins: AbBins, config: TrainConfig) -> Tensor:
     rng = np.random.default_rng(config.seed)
     numbers = rng.choice(len(cache), min(_FREQUENCY_SAMPLE, len(cache)), replace=False)
     crops = np.stack([random_crop(cache[int(n)], 64, 0.9, rng) for n in numbers])
-    lab = linear_to_lab(decode_srgb(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255))
-    return bins.frequencies(lab[:, 1:])
+    pixels = torch.from_numpy(crops).to(bins.centres.device).permute(0, 3, 1, 2)
+    # In parts: soft labels can take some kilobytes for each pixel.
+    total = torch.stack(
+        [len(part) * bins.frequencies(rgb_to_lab(part / 255)[:, 1:]) for part in torch.split(pixels, 64)]
+    )
+    return total.sum(dim=0) / len(crops)
 
 
-def _prefetch(stream: CropStream, first: int, steps: int) -> Iterator[tuple[int, Tensor]]:
-    with ThreadPoolExecutor(1) as pool:
-        ahead = {step: pool.submit(stream.__getitem__, step) for step in range(first, min(first + 3, steps))}
-        for step in range(first, steps):
-            if step + 3 < steps:
-                ahead[step + 3] = pool.submit(stream.__getitem__, step + 3)
-            yield step, torch.from_numpy(ahead.pop(step).result())
-
-
-def _inputs(crops: Tensor, rng: torch.Generator, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Return degraded L* (N, 1, S, S) and the true ab at a quarter of the size (N, 2, S / 4, S / 4)."""
-    linear = decode_srgb(crops / 255)
-    lightness = old_film(linear, rng, share=config.degraded_share)
-    ab = F.avg_pool2d(linear_to_lab(linear)[:, 1:], 4)
-    return lightness.contiguous(memory_format=torch.channels_last), ab
-
-
-def _loss(logits: Tensor, ab: Tensor, bins: AbBins, weights: Tensor, config: TrainConfig) -> Tensor:
-    """Rebalanced cross-entropy with soft labels, plus a Huber term on the mean colour."""
-    numbers, shares = (part.permute(0, 2, 3, 1).reshape(-1, 4) for part in bins.soft_labels(ab))
-    logarithms = F.log_softmax(logits.permute(0, 2, 3, 1).reshape(-1, len(bins)), dim=1)
-    pixel_weight = (weights[numbers] * shares).sum(dim=1)
-    entropy = -((logarithms.gather(1, numbers) * shares).sum(dim=1) * pixel_weight).mean()
-    mean = logarithms.exp() @ bins.centres
-    error = F.smooth_l1_loss(mean / 10, ab.permute(0, 2, 3, 1).reshape(-1, 2) / 10)
-    return entropy + config.regression * error
+def _batches(
+    cache: PhotoCache, config: TrainConfig, sitting: Sitting, machine: Machine, first: int
+) -> Generator[tuple[int, Tensor]]:
+    stream = CropStream(
+        cache,
+        batch=config.batch,
+        size=config.crop,
+        min_scale=config.min_scale,
+        seed=config.seed,
+        holdout=config.holdout,
+        rank=machine.rank,
+        ranks=machine.ranks,
+    )
+    size = cache.path.stat().st_size
+    stays = fits(size, machine.device) if sitting.resident is None else sitting.resident
+    if stays:
+        return resident(ResidentPhotos(cache, size=config.crop, device=machine.device), stream, first)
+    return streamed(stream, first, machine.device)
 
 
 @torch.no_grad()
@@ -159,23 +334,16 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
         held.copy_(buffer)
 
 
-def _save(
-    path: Path,
-    config: TrainConfig,
-    step: int,
-    model: nn.Module,
-    averaged: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> None:
+def _saved(checkpoint: Path, config: TrainConfig, machine: Machine) -> dict[str, Any] | None:
+    if not checkpoint.exists():
+        return None
+    state: dict[str, Any] = torch.load(checkpoint, map_location=machine.device, weights_only=True)
+    if state["config"] != dataclasses.asdict(config):
+        raise ConfigError(f"{checkpoint}: made with another configuration; choose a new run folder")
+    return state
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "config": dataclasses.asdict(config),
-            "step": step,
-            "model": model.state_dict(),
-            "ema": averaged.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-        partial,
-    )
+    torch.save(state, partial)
     os.replace(partial, path)

@@ -44,11 +44,18 @@ def _infer(sketches: list[Sketch[T]], engine: Engine) -> Iterator[Coloured[T]]:
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, sketch in enumerate(sketches):
         by_shape[sketch.luma.shape].append(number)
-    answers: dict[int, F32] = {}
+    found: dict[int, F32] = {}
     for numbers in by_shape.values():
-        for start in range(0, len(numbers), engine.spec.max_batch):
-            batch = numbers[start : start + engine.spec.max_batch]
-            ab = engine.infer(lightness(np.stack([sketches[n].luma for n in batch])[:, None]))
-            answers.update(zip(batch, ab, strict=True))
+        found.update(zip(numbers, answers([sketches[n] for n in numbers], engine), strict=True))
     for number, sketch in enumerate(sketches):
-        yield Coloured(sketch, answers[number])
+        yield Coloured(sketch, found[number])
+
+
+def answers(sketches: list[Sketch[T]], engine: Engine) -> list[F32]:
+    """Return the network's ab (2, h / stride, w / stride) for sketches of one shape, in batches as large as may be."""
+    largest = engine.spec.max_batch
+    found: list[F32] = []
+    for start in range(0, len(sketches), largest):
+        luma = np.stack([sketch.luma for sketch in sketches[start : start + largest]])
+        found.extend(engine.infer(lightness(luma[:, None])))
+    return found

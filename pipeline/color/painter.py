@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from engines.base import Engine
 from engines.registry import EngineChoice, open_engine
-from pipeline.color.batching import Coloured, coloured
+from pipeline.color.batching import Coloured, answers, coloured
+from pipeline.color.film import FilmFrame, film_colours
 from pipeline.color.sketch import Sketch, Turn, sketch
-from pipeline.color.spaces import Codes, ColorSpec
+from pipeline.color.spaces import F32, Codes, ColorSpec
+from pipeline.color.tone import ToneEvidence
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
@@ -45,6 +47,16 @@ class Painter:
     def coloured(self, sketches: Iterable[Sketch[T]], *, window: int) -> Iterator[Coloured[T]]:
         """Colour ``sketches``, in order, reading at most ``window`` ahead."""
         return coloured(sketches, self._engine, window=window, weight=_WINDOW_WEIGHT)
+
+    def film(
+        self, sketches: Iterable[Sketch[T]], *, evidence: Callable[[T], ToneEvidence], options: Options
+    ) -> Iterator[FilmFrame[T]]:
+        """Colour the frames of a film, in order, see `pipeline.color.film.film_colours`."""
+
+        def ask(wanted: list[Sketch[T]]) -> list[F32]:
+            return answers(wanted, self._engine)
+
+        return film_colours(sketches, ask=ask, stride=self._engine.spec.stride, evidence=evidence, options=options)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

@@ -96,6 +96,11 @@ class ColorSpec:
         values = (codes.astype(np.float32) - np.float32(black)) * np.float32(1 / span)
         return np.clip(values, 0, 1, out=values)
 
+    def chroma(self, codes: Codes) -> F32:
+        """Return Cb or Cr, -0.5..0.5 (limited range may go beyond), for chroma code values."""
+        span = (1 << self.bits) - 1 if self.full_range else 224 << self.bits - 8
+        return (codes.astype(np.float32) - np.float32(1 << self.bits - 1)) * np.float32(1 / span)
+
     def chroma_codes(self, chroma: F32) -> Codes:
         """Return rounded code values, uint8 up to 8 bits, else uint16, for Cb or Cr in -0.5..0.5."""
         span = (1 << self.bits) - 1 if self.full_range else 224 << self.bits - 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Protocol, TypeAlias
@@ -12,15 +11,18 @@ import av.container
 from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 
-from pipeline.errors import InputError
+from pipeline.media.damage import Damage
 from pipeline.media.encode import Container
-from pipeline.media.probe import FilmInfo, StreamInfo, open_source
+from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.streams import Action, StreamPlan
+from pipeline.media.tally import PacketTally, adts_header
 
 # Written anew by the muxer, or true of the source's coding only.
 _STALE = ("duration", "encoder", "vendor_id")
 _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
+# A disk or a demuxer that fails this often in a row has nothing more to give.
+_FAILURES = 100
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
@@ -34,14 +36,28 @@ class _Lane(Protocol):
 
 
 class Companions:
-    """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet."""
+    """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet.
+
+    ``sent`` tallies, by index in the source, what went into the result. ``damage`` decides what becomes of packets
+    that cannot be read or decoded, or that go back in time.
+    """
 
     def __init__(
-        self, info: FilmInfo, plans: Iterable[StreamPlan], result: av.container.OutputContainer, container: Container
+        self,
+        info: FilmInfo,
+        plans: Iterable[StreamPlan],
+        result: av.container.OutputContainer,
+        container: Container,
+        damage: Damage,
     ) -> None:
-        self.sent: Counter[int] = Counter()
+        self.sent: dict[int, PacketTally] = {}
         self._info = info
-        self._source = open_source(info.path)
+        self._damage = damage
+        self._container = container
+        self._streams: dict[int, StreamInfo] = {}
+        self._latest: dict[int, int] = {}
+        self._with_headers: set[int] = set()
+        self._source = open_film(info)
         self._lanes: dict[int, _Lane] = {}
         try:
             for plan in plans:
@@ -75,17 +91,49 @@ class Companions:
         if not self._lanes:
             return
         streams = [self._source.streams[index] for index in self._lanes]
+        failures, packets = 0, self._source.demux(*streams)
+        while failures < _FAILURES:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._damage.met(f"a stream beside the picture cannot be read: {error}")
+                failures, packets = failures + 1, self._source.demux(*streams)
+                continue
+            if packet is None:
+                return
+            failures = 0
+            index = packet.stream.index
+            if self._is_whole(index, packet):
+                yield from (ready for ready in self._taken(index, packet) if self._is_in_order(index, ready))
+
+    def _is_whole(self, index: int, packet: AnyPacket) -> bool:
+        """Tell whether the muxer takes ``packet``: it refuses AAC that lost the header that all others have."""
+        if index in self._with_headers and packet.size and not adts_header(bytes(packet)):
+            self._damage.met(f"audio {index} is damaged: packets without their header are left out")
+            return False
+        return True
+
+    def _taken(self, index: int, packet: AnyPacket) -> list[AnyPacket]:
         try:
-            for packet in self._source.demux(*streams):
-                index = packet.stream.index
-                for ready in self._lanes[index].take(packet):
-                    self.sent[index] += 1
-                    yield ready
+            return list(self._lanes[index].take(packet))
         except (av.FFmpegError, OSError) as error:
-            raise InputError(
-                f"{self._info.path}: a stream beside the picture cannot be read: {error}",
-                advice="Play the film to see where it is damaged, and restore it from another copy.",
-            ) from error
+            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {error}")
+            return []
+
+    def _is_in_order(self, index: int, packet: AnyPacket) -> bool:
+        """Tell whether the muxer takes ``packet``, and tally it; those that go back in time it refuses."""
+        stream, dts = self._streams[index], packet.dts
+        last = self._latest.get(index)
+        if dts is not None and last is not None:
+            may_repeat = self._container is Container.MATROSKA or stream.type in ("subtitle", "data")
+            if dts < last or (dts == last and not may_repeat):
+                self._damage.met(f"{stream.type} {index} goes back in time, which no file may: packets are left out")
+                return False
+        if dts is not None:
+            self._latest[index] = dts
+        if packet.size:  # the last one of FLAC is empty: it only brings what the header still lacks
+            self.sent.setdefault(index, PacketTally()).add(packet, codec=stream.codec)
+        return True
 
     def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
         original = self._source.streams[plan.stream.index]
@@ -97,11 +145,14 @@ class Companions:
         made.disposition = plan.stream.disposition  # type: ignore[assignment]  # a plain number in PyAV
         if plan.stream.type != "attachment":
             self._lanes[plan.stream.index] = lane
+            self._streams[plan.stream.index] = plan.stream
+            if plan.stream.codec == "aac" and not original.codec_context.extradata:
+                self._with_headers.add(plan.stream.index)
 
     def _attach_cover(self, stream: StreamInfo, result: av.container.OutputContainer) -> None:
         kind = "png" if stream.codec == "png" else "jpeg"
         name = stream.metadata.get("filename") or f"cover.{'png' if kind == 'png' else 'jpg'}"
-        with open_source(self._info.path) as source:
+        with open_film(self._info) as source:
             picture = next(p for p in source.demux(source.streams[stream.index]) if p.size)
             result.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
 
@@ -125,13 +176,19 @@ def _due(packet: AnyPacket) -> Fraction:
 
 
 class _Copy:
-    """Packets pass untouched."""
+    """Packets pass untouched; sound of unknown duration gets that of the packet before."""
 
     def __init__(self, made: av.stream.Stream) -> None:
         self._made = made
+        self._latest: int | None = None
 
     def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
         if packet.size and not is_gap(packet):
+            pts, before = packet.pts, self._latest
+            if packet.stream.type == "audio" and not packet.duration and pts is not None and before is not None:
+                # Without one, MP4 takes the last packet for nothing, and players leave it out.
+                packet.duration = max(0, pts - before)
+            self._latest = pts
             packet.stream = self._made
             yield packet
 

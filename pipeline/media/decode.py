@@ -1,42 +1,81 @@
-"""A film as frames, in order; whatever is damaged stops it."""
+"""A film as frames, in order; what is damaged stops it, or is concealed and told."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
+from itertools import chain, pairwise
 
 import av
 import av.container
 
 from pipeline.errors import InputError
+from pipeline.media.awaited import Awaited
+from pipeline.media.damage import ADVICE, Damage, Remedy, twin
+from pipeline.media.deinterlace import deinterlaced
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
-from pipeline.media.probe import FilmInfo, bound_pixels, open_source
+from pipeline.media.probe import FilmInfo, bound_pixels, open_film
+from pipeline.media.structure import find_break
 from pipeline.media.tally import Tally
+from pipeline.options import OnDamage
+from pipeline.results import NoteKind
 
-_DAMAGED = "Play the film there; if it is damaged, restore it from another copy."
-# Packed B-frames leave placeholder packets behind the last picture.
-_PACKS_FRAMES = ("mpeg4", "msmpeg4v3", "msmpeg4v2", "msmpeg4v1")
-# Without a picture count, a Matroska file that ends this much before its stated end was cut off.
+# Without a picture count, a file that ends this much before its stated end was cut off.
 _MISSING_SECONDS = Fraction(1, 2)
+# A disk or a demuxer that fails this often in a row has nothing more to give.
+_FAILURES = 100
+# As many pictures of another format in a row are no accident: the film itself changes.
+_STRANGERS = 25
+# Demuxers whose duration is the header's word, not an estimate.
+_STATES_DURATION = {"matroska", "mov", "mxf"}
 
 
-def frames(info: FilmInfo, target: PixelFormat, *, tally: Tally | None = None) -> Generator[Frame, None, None]:
+def frames(
+    info: FilmInfo,
+    target: PixelFormat,
+    *,
+    tally: Tally | None = None,
+    on_damage: OnDamage = OnDamage.FAIL,
+    luma_weights: tuple[float, float] | None = None,
+    deinterlace: bool = False,
+) -> Generator[Frame, None, None]:
     """Yield every frame of the film ``info`` describes, in display order, ready for painting in format ``target``.
 
-    ``tally`` counts what is read. Closing the generator closes the file. Raises `InputError` naming the file and the
-    frame for anything that cannot be decoded cleanly, and at the end if the film is shorter than its header says.
+    ``tally`` counts what is yielded, and at the end has notes on all that is not as it should be. ``luma_weights`` are
+    those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
+
+    Under FAIL raises `InputError` naming the file and the frame for anything that cannot be decoded cleanly, before
+    the first frame if the file's structure is broken, and at the end if the film is shorter than its header says.
+    Under CONCEAL, which needs a ``tally``, damaged frames stay as the decoder conceals them, those that cannot be
+    decoded are replaced by the one before at their own times, and a film that was cut off ends where it ends. It
+    still raises `InputError` where nothing is decodable or the pictures change their format for good.
     """
-    container = open_source(info.path)
+    if on_damage is OnDamage.CONCEAL and tally is None:
+        raise ValueError("concealment needs a tally to tell of it")
+    damage = Damage(info.path, on_damage)
+    with closing(_read(info, target, damage, luma_weights)) as read:
+        for frame in deinterlaced(read, info, target) if deinterlace else read:
+            if tally is not None:
+                tally.add(frame)
+            yield frame
+    if tally is not None:
+        tally.notes += (*damage.notes(), *tally.pauses(info.time_base))
+
+
+def _read(
+    info: FilmInfo, target: PixelFormat, damage: Damage, luma_weights: tuple[float, float] | None
+) -> Generator[Frame, None, None]:
+    broken = find_break(info.path, info.container)
+    if broken is not None:
+        damage.met(broken)
+    container = open_film(info)
     try:
-        reader = _Reader(info, container)
-        with closing(reader.pictures()) as pictures:
-            for picture in pictures:
-                frame = Frame(picture, reader.timestamp(picture), source=info.pixel_format, target=target)
-                if tally is not None:
-                    tally.add(frame)
-                yield frame
+        reader = _Reader(info, container, damage)
+        with closing(reader.shown(in_place=info.pixel_format.name == target.name)) as shown:
+            for picture, time in shown:
+                yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
         reader.check_complete()
     finally:
         container.close()
@@ -45,34 +84,120 @@ def frames(info: FilmInfo, target: PixelFormat, *, tally: Tally | None = None) -
 class _Reader:
     """The state of one pass over a film: where it is, and what it has seen."""
 
-    def __init__(self, info: FilmInfo, container: av.container.InputContainer) -> None:
+    def __init__(self, info: FilmInfo, container: av.container.InputContainer, damage: Damage) -> None:
         self._info = info
         self._container = container
+        self._damage = damage
         self._stream: av.VideoStream = container.streams[info.stream_index]  # type: ignore[assignment]
+        self._entries = len(self._stream.index_entries)
+        self._awaited = Awaited(info)
+        self._decoded = 0
         self._number = 0
         self._packets = 0
-        self._latest_packet: int | None = None
+        self._strangers = 0
         self._file_end = Fraction(0)
         self._last: Timestamp | None = None
-        self._entries = len(self._stream.index_entries)
+        rate = info.average_rate
+        self._step = max(round(1 / rate / info.time_base), 1) if rate else 1
+        self._repeated: set[int | None] = set()
 
-    def pictures(self) -> Generator[av.VideoFrame, None, None]:
+    def shown(self, *, in_place: bool) -> Generator[tuple[av.VideoFrame, Timestamp], None, None]:
+        """Yield every picture with its time, and again in the places of those after it that were lost.
+
+        With ``in_place`` the reader changes the pictures it is given, and repeated ones must be copies.
+        """
+        with closing(self._pictures()) as pictures:
+            for picture, following in pairwise(chain(pictures, (None,))):
+                assert picture is not None
+                places = self._places(picture, following)
+                copies = [twin(picture) if in_place else picture for _ in places[1:]]
+                for place, shown in zip(places, [picture, *copies][: len(places)], strict=True):
+                    yield shown, self._arrive(picture, *place)
+
+    def _places(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[int, Remedy | None]]:
+        """Return the times at which ``picture`` is to be shown, in order: its own, and those of lost neighbours."""
+        if picture.is_corrupt and not self._damage.conceals:
+            raise self._error("is damaged")
+        pts = self._time(picture)
+        if pts in self._repeated:
+            return []  # it comes so late that another picture is shown in its place already
+        after = None if following is None else self._time(following)
+        if after in self._repeated:
+            after = None
+        pts, remedy = self._repaired(picture, after) if self._damage.conceals else (self._checked(picture), None)
+        before = self._awaited.before(pts)
+        behind = self._awaited.between(pts, after) if following is None or (after is not None and after > pts) else []
+        if behind and not self._damage.conceals:
+            seconds = float((behind[-1] - pts) * self._info.time_base)
+            rest = "and those after it " if following is None else ""
+            raise self._error(f"{rest}cannot be decoded: {seconds:.3f} s are missing", self._number + 1)
+        if self._last is not None:
+            before = []  # too late: what could be said of them was said with the picture before
+        elif before and not self._damage.conceals:
+            start = float(pts * self._info.time_base)
+            text = f"the film starts at {start:.3f} s: {len(before)} frames before it cannot be decoded by themselves"
+            self._damage.remark(NoteKind.ASSUMED, f"{text}, as in a part cut from a longer film")
+            before = []
+        if behind:
+            self._repeated = set(behind)
+        return [
+            *((time, Remedy.FRONTED) for time in before),
+            (pts, remedy or (Remedy.KEPT if picture.is_corrupt else None)),
+            *((time, Remedy.REPEATED) for time in behind),
+        ]
+
+    def _arrive(self, picture: av.VideoFrame, pts: int, remedy: Remedy | None) -> Timestamp:
+        if self._last is not None:
+            self._step = pts - self._last.pts
+        self._last = Timestamp(pts, self._info.time_base, picture.duration or 0)
+        if remedy is not None:
+            self._damage.remedied(remedy, self._number, self._last.seconds)
+        self._number += 1
+        return self._last
+
+    # Packets and pictures -------------------------------------------------------------------------------------------
+
+    def _pictures(self) -> Generator[av.VideoFrame, None, None]:
         self._stream.thread_type = av.codec.context.ThreadType.AUTO
         bound_pixels(self._stream)
+        for packet in self._demuxed():
+            self._note(packet)
+            is_repeat = packet.size == 0 and packet.dts is not None
+            # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
+            if packet.stream.index == self._info.stream_index and not is_repeat:
+                for picture in self._decode(packet):
+                    if self._fits(picture):
+                        yield picture
+                        self._decoded += 1
+
+    def _demuxed(self) -> Iterator[av.Packet[av.stream.Stream]]:
+        """Yield the packets of all streams, because only together do they show where the file ends."""
+        failures, packets = 0, self._container.demux()
+        while failures < _FAILURES:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._damage.met(f"frame {self._number} cannot be read: {error}")
+                failures, packets = failures + 1, self._container.demux()
+                continue
+            if packet is None:
+                return
+            failures = 0
+            yield packet
+        # Nothing more comes; the decoder still holds pictures.
+        flush = av.Packet(0)
+        flush.stream = self._stream
+        yield flush
+
+    def _decode(self, packet: av.Packet[av.stream.Stream]) -> list[av.VideoFrame]:
         try:
-            # All streams, because only together do they show where the file ends.
-            for packet in self._container.demux():
-                self._note(packet)
-                is_repeat = packet.size == 0 and packet.dts is not None
-                # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
-                if packet.stream.index != self._info.stream_index or is_repeat:
-                    continue
-                for picture in self._stream.decode(packet):
-                    self._check(picture)
-                    yield picture
-                    self._number += 1
+            return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
-            raise self._error(f"cannot be decoded: {error}") from error
+            if not self._damage.conceals:
+                raise self._error(f"cannot be decoded: {error}", self._decoded) from error
+            self._damage.met(f"frame {self._number} is near data that cannot be decoded: {error}")
+            self._awaited.suspect()
+            return []
 
     def _note(self, packet: av.Packet[av.stream.Stream]) -> None:
         if packet.size == 0:
@@ -80,28 +205,44 @@ class _Reader:
         when = packet.pts if packet.pts is not None else packet.dts
         if when is not None:
             self._file_end = max(self._file_end, (when + (packet.duration or 0)) * packet.time_base)
-        if packet.stream_index == self._info.stream_index:
+        is_ours = packet.stream_index == self._info.stream_index
+        if packet.is_corrupt:
+            place = "" if when is None else f" at {float(when * packet.time_base):.3f} s"
+            self._damage.met(f"frame {self._number} is near damage: {packet.stream.type} data is incomplete{place}")
+        if is_ours:
             self._packets += 1
-            if packet.pts is not None and not packet.is_discard:
-                latest = self._latest_packet
-                self._latest_packet = packet.pts if latest is None else max(latest, packet.pts)
+            time = self._time(packet)
+            if time is not None and not packet.is_discard:
+                self._awaited.add(time, packet.duration or 0)
 
-    def _check(self, picture: av.VideoFrame) -> None:
-        if picture.is_corrupt:
-            raise self._error("is damaged")
+    def _fits(self, picture: av.VideoFrame) -> bool:
+        """Tell whether ``picture`` has the format of the film; another one is an error, or a damaged header."""
         expected = (self._info.pixel_format.name, self._info.width, self._info.height)
         found = (picture.format.name, picture.width, picture.height)
-        if found != expected:
+        if found == expected:
+            self._strangers = 0
+            return True
+        self._strangers += 1
+        if not self._damage.conceals or self._strangers > _STRANGERS:
             raise self._error(
                 f"changes the picture format from {expected} to {found}",
+                self._decoded,
                 advice="Cut the film there and colour the parts.",
             )
+        self._damage.met(f"frame {self._number} is near a picture of another format, {found}, which is left out")
+        self._awaited.suspect()
+        return False
 
-    def timestamp(self, picture: av.VideoFrame) -> Timestamp:
-        pts = picture.pts
-        if pts is None and not self._info.reorders_frames:
+    # Times ----------------------------------------------------------------------------------------------------------
+
+    def _time(self, timed: av.VideoFrame | av.Packet[av.stream.Stream]) -> int | None:
+        if timed.pts is None and not self._info.reorders_frames:
             # Without reordering, decoding and display order are the same, and so are their times.
-            pts = picture.dts
+            return timed.dts
+        return timed.pts
+
+    def _checked(self, picture: av.VideoFrame) -> int:
+        pts = self._time(picture)
         if pts is None:
             raise self._error("has no time stamp", advice="Remux the film to Matroska or MP4, which gives it one.")
         if self._last is not None and pts <= self._last.pts:
@@ -109,27 +250,53 @@ class _Reader:
                 f"is timed {float(pts * self._info.time_base):.3f} s, not after the one before it",
                 advice="Remux the film so that its time stamps increase.",
             )
-        self._last = Timestamp(pts, self._info.time_base, picture.duration or 0)
-        return self._last
+        return pts
+
+    def _repaired(self, picture: av.VideoFrame, after: int | None) -> tuple[int, Remedy | None]:
+        """Return a time for ``picture`` after the one before it and, if that can be, before ``after``."""
+        pts = self._time(picture)
+        last = None if self._last is None else self._last.pts
+        if pts is not None and (last is None or pts > last) and (after is None or pts <= after or after <= (last or 0)):
+            return pts, None
+        self._awaited.forget(pts)
+        if last is None:
+            return max((after or 0) - self._step, 0), Remedy.RETIMED
+        if after is not None and last + 1 < after <= last + self._step:
+            return (last + after) // 2, Remedy.RETIMED
+        return last + self._step, Remedy.RETIMED
+
+    # The end --------------------------------------------------------------------------------------------------------
 
     def check_complete(self) -> None:
         if self._last is None:
             raise self._error("does not exist: nothing could be decoded")
         if "mov" in self._info.container and 0 < self._packets < self._entries:
-            raise self._error(f"is the last, of {self._entries} in the index: the file is cut off", step=-1)
-        if self._info.codec not in _PACKS_FRAMES and self._latest_packet is not None and self._info.average_rate:
-            missing = (self._latest_packet - self._last.pts) * self._info.time_base
-            if missing * self._info.average_rate > Fraction(3, 4):
-                raise self._error(f"and those after it, {float(missing):.3f} s, cannot be decoded")
+            self._cut_off(f"of {self._entries} in the index")
+        elif "mov" in self._info.container and self._info.frame_count_from_header:
+            self._compare_count(self._info.frame_count or 0, self._number, "an edit list is taken to hide the rest")
+        if self._info.sequence is not None and self._packets < (self._info.frame_count or 0):
+            self._damage.met(f"frame {self._number} cannot be read: its file is empty or gone")
         stated = self._info.duration
-        if "matroska" in self._info.container and stated is not None and stated - self._file_end > _MISSING_SECONDS:
-            raise self._error(
-                f"is the last, at {float(self._file_end):.3f} s of {float(stated):.3f} s: the file is cut off", step=-1
-            )
+        if stated is not None and _STATES_DURATION & set(self._info.container.split(",")):
+            missing = stated - self._file_end
+            if missing > _MISSING_SECONDS:
+                self._cut_off(f"at {float(self._file_end):.3f} s of {float(stated):.3f} s")
         if self._info.container == "avi" and self._info.frame_count_from_header:
             stated_frames = self._info.frame_count or 0
             if self._packets < stated_frames - max(2, stated_frames // 100):
-                raise self._error(f"is the last, of {stated_frames} in the header: the file is cut off", step=-1)
+                self._cut_off(f"of {stated_frames} in the header")
+            else:
+                self._compare_count(stated_frames, self._packets, "the header is taken to be wrong")
 
-    def _error(self, what: str, *, advice: str = _DAMAGED, step: int = 0) -> InputError:
-        return InputError(f"{self._info.path}: frame {self._number + step} {what}", advice=advice)
+    def _compare_count(self, stated: int, found: int, assumed: str) -> None:
+        if found < stated:
+            text = f"the header counts {stated:,} frames, the film shows {found:,}: {assumed}"
+            self._damage.remark(NoteKind.ASSUMED, text)
+
+    def _cut_off(self, where: str) -> None:
+        self._damage.met(f"frame {self._number - 1} is the last, {where}: the file is cut off")
+
+    def _error(self, what: str, number: int | None = None, *, advice: str = ADVICE) -> InputError:
+        return InputError(
+            f"{self._info.path}: frame {self._number if number is None else number} {what}", advice=advice
+        )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import av.codec
 
 from pipeline.errors import UsageError
+from pipeline.media.marks import BOTTOM_FIRST
 from pipeline.media.pixels import GREY, PixelFormat, pixel_format, planar
-from pipeline.media.probe import FULL_RANGE, FilmInfo
+from pipeline.media.probe import FULL_RANGE, PROGRESSIVE, FilmInfo
 from pipeline.options import Codec, Quality
 from pipeline.results import Note, NoteKind
 
@@ -109,9 +110,20 @@ _LAYOUTS = {
 }
 
 
+# What each container holds, players included; Matroska holds all.
+_HELD = {
+    Container.MP4: (Codec.H264, Codec.HEVC, Codec.AV1),
+    Container.MOV: (Codec.H264, Codec.HEVC, Codec.PRORES),
+    Container.MATROSKA: tuple(ENCODERS),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoPlan:
-    """The decisions. ``options`` are the encoder's; ``notes`` say what the user would not expect."""
+    """The decisions. ``options`` are the encoder's; ``notes`` say what the user would not expect.
+
+    ``field_order`` is FFmpeg's number for the result; ``deinterlaces`` asks for whole pictures made of fields.
+    """
 
     codec: Codec
     encoder: Encoder
@@ -119,6 +131,8 @@ class VideoPlan:
     pixel_format: PixelFormat
     container: Container
     codes_fields: bool
+    field_order: int
+    deinterlaces: bool
     notes: tuple[Note, ...]
 
     @property
@@ -127,29 +141,42 @@ class VideoPlan:
         return self.container.suffix
 
 
-def plan_video(info: FilmInfo, codec: Codec, quality: Quality) -> VideoPlan:
+def plan_video(
+    info: FilmInfo, codec: Codec, quality: Quality, *, suffix: str | None = None, deinterlace: bool = False
+) -> VideoPlan:
     """Decide how the film ``info`` is written. Luma never loses a bit of depth.
 
-    Raises `UsageError` when ``codec`` cannot hold this film or contradicts ``quality``.
+    The result has the ``suffix`` asked for, or stays in the family of its source where its codec can.
+    ``deinterlace`` makes whole pictures of interlaced film and is nothing to any other. Raises `UsageError` when
+    ``codec`` or ``suffix`` cannot hold this film, or contradict ``quality``.
     """
+    deinterlaces = deinterlace and info.is_interlaced
+    shown = replace(info, is_interlaced=False, field_order=PROGRESSIVE) if deinterlaces else info
     chosen = _codec(info, codec, quality)
     encoder = ENCODERS[chosen]
-    target = _pixel_format(info, encoder)
-    container, container_notes = _container(info, chosen)
-    codes_fields = info.is_interlaced and encoder.codes_fields
+    target = _pixel_format(shown, encoder)
+    container, container_notes = _container(info, chosen, suffix)
     options = dict(encoder.options)
     if chosen is Codec.FFV1 and not _takes_sixteen_slices(info, target):
         del options["slices"]
+    if chosen is Codec.H264 and shown.is_interlaced and shown.field_order in BOTTOM_FIRST:
+        options["x264-params"] = "bff=1"  # else the container's header says "top"
     if chosen is Codec.PRORES:
         options["profile"] = "4" if target.layout == "4:4:4" else "3"
+    notes = [*_picture_notes(shown, encoder, target), *container_notes]
+    if deinterlaces:
+        text = "deinterlaced (bwdif): every other line is made anew, luma is not that of the source there"
+        notes.append(Note(NoteKind.CONVERTED, text))
     return VideoPlan(
         codec=chosen,
         encoder=encoder,
         options=options,
         pixel_format=target,
         container=container,
-        codes_fields=codes_fields,
-        notes=(*_picture_notes(info, encoder, target), *container_notes),
+        codes_fields=shown.is_interlaced and encoder.codes_fields,
+        field_order=shown.field_order,
+        deinterlaces=deinterlaces,
+        notes=tuple(notes),
     )
 
 
@@ -169,7 +196,9 @@ def _codec(info: FilmInfo, codec: Codec, quality: Quality) -> Codec:
             f"{info.path}: has {bits} bits, {codec} holds {deepest}",
             advice="Use --codec ffv1 or --quality master to keep them all.",
         )
-    if codec is Codec.PRORES and info.colors.range == FULL_RANGE:
+    # Grey without a word about its range is full, as FFmpeg makes and reads it.
+    is_full = info.colors.range == FULL_RANGE or (info.pixel_format.is_grey and not info.colors.range)
+    if codec is Codec.PRORES and is_full:
         raise UsageError(
             f"{info.path}: uses the full range of codes, which ProRes cannot mark", advice="Use another --codec."
         )
@@ -218,7 +247,14 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tup
         notes.append(f"luma of {source.bits} bits is written with {target.bits}, shifted, without loss")
     if info.is_interlaced and not encoder.codes_fields:
         notes.append(f"interlaced pictures are coded whole: {encoder.title} marks them in the container only")
+    if source.is_rgb:
+        notes.append(
+            f"red, green and blue are written as luma and chroma {target.layout}, full range, {target.bits} bits: luma "
+            "is exact where the three are equal, elsewhere rounded by at most half a code"
+        )
     made = [Note(NoteKind.CONVERTED, text) for text in notes]
+    if info.sequence is not None:
+        made += info.sequence.notes
     if source.has_alpha and not target.has_alpha:
         made.append(Note(NoteKind.DROPPED, "the alpha channel is not written"))
     if info.has_crop:
@@ -233,21 +269,38 @@ def _takes_sixteen_slices(info: FilmInfo, target: PixelFormat) -> bool:
     return is_even and min(info.width, info.height) >= 16 and max(info.width, info.height) <= 4096
 
 
-def _container(info: FilmInfo, codec: Codec) -> tuple[Container, tuple[Note, ...]]:
-    suffix = info.path.suffix.lower()
+def _container(info: FilmInfo, codec: Codec, suffix: str | None) -> tuple[Container, tuple[Note, ...]]:
     own = _family(info)
-    if codec is Codec.FFV1:
+    if suffix is not None:
+        wanted = _asked(info, codec, suffix)
+    elif codec is Codec.FFV1:
         wanted = Container.MATROSKA
     elif codec is Codec.PRORES:
         wanted = Container.MOV
-    elif codec is Codec.AV1 and own is Container.MOV:
+    elif own is not None and codec not in _HELD[own]:
         wanted = Container.MP4  # QuickTime has no AV1
     else:
         wanted = own or Container.MATROSKA
-    if wanted is own and suffix != ".webm":
+    if info.sequence is not None or (wanted is own and info.path.suffix.lower() != ".webm"):
         return wanted, ()
-    text = f"the result is {wanted.suffix}, not {suffix or info.container}"
+    text = f"the result is {wanted.suffix}, not {info.path.suffix.lower() or info.container}"
     return wanted, (Note(NoteKind.CONVERTED, text),)
+
+
+def _asked(info: FilmInfo, codec: Codec, suffix: str) -> Container:
+    container = next((known for known in Container if known.suffix == suffix.lower()), None)
+    if container is None:
+        raise UsageError(
+            f"{info.path}: films are not written as {suffix or 'names without a suffix'}",
+            advice="Give the result the suffix .mp4, .mov or .mkv.",
+        )
+    if codec not in _HELD[container]:
+        able = " or ".join(other.suffix for other in Container if codec in _HELD[other])
+        raise UsageError(
+            f"{info.path}: becomes {ENCODERS[codec].title}, which {container.suffix} cannot hold",
+            advice=f"Give the result the suffix {able}, or choose another --codec or --quality.",
+        )
+    return container
 
 
 def _family(info: FilmInfo) -> Container | None:

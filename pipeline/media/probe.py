@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-import struct
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
 import av.container.core
 import av.error
 import av.logging
-from av.buffer import Buffer
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
+from pipeline.media.marks import display_matrix, field_order
 from pipeline.media.pixels import PixelFormat, pixel_format
+from pipeline.media.sequence import Sequence, find_sequence
 
 FORMAT_WHITELIST = "mov,matroska,avi,mpegts,mpeg,mxf,asf,flv,dv,ogg,gxf,rm,yuv4mpegpipe"
 MAX_PIXELS = 16384 * 8192
@@ -74,8 +76,9 @@ class FilmInfo:
     """A film as found: nothing here is assumed, and what the file does not say is None or its "unspecified" code.
 
     ``duration`` is in seconds; ``rotation`` in degrees counter-clockwise, ``display_matrix`` its nine raw integers.
-    ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 and 5 show the top field first, 3 and 4 the bottom field.
+    ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
     ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
+    ``sequence`` is set when ``path`` is a folder of numbered pictures.
     """
 
     path: Path
@@ -106,11 +109,12 @@ class FilmInfo:
     chapters: tuple[Chapter, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     stream_metadata: Mapping[str, str] = field(default_factory=dict)
+    sequence: Sequence | None = None
 
 
 def open_source(path: Path) -> av.container.InputContainer:
     """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`."""
-    try:
+    with _reporting(path):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
         # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
@@ -120,25 +124,23 @@ def open_source(path: Path) -> av.container.InputContainer:
             options={"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"},
             metadata_errors="surrogateescape",
         )
-    except InputError:
-        raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
-    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-        raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
-            advice="Playlists and image sequences are not read; wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG.",
-        ) from error
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
 
 
-def probe(path: Path) -> FilmInfo:
+def open_film(info: FilmInfo) -> av.container.InputContainer:
+    """Open the film ``info`` again, be it a file or a folder of pictures. Raises `InputError`."""
+    return open_source(info.path) if info.sequence is None else _open_sequence(info.sequence)
+
+
+def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
     """Describe the film at ``path``; its first picture is decoded to learn what headers leave out.
 
-    Raises `InputError` if there is nothing in it that this program can colour.
+    ``path`` is a file, or a folder of numbered pictures, for which ``rate`` sets the frames a second. Raises
+    `InputError` if there is nothing in it that this program can colour, `UsageError` for the ``rate`` of a file.
     """
-    with open_source(path) as container:
+    sequence = find_sequence(path, rate) if path.is_dir() else None
+    if rate is not None and sequence is None:
+        raise UsageError(f"{path}: has a frame rate of its own", advice="--fps is for folders of numbered pictures.")
+    with open_source(path) if sequence is None else _open_sequence(sequence) as container:
         stream = _picture_stream(path, container)
         description = _own_words(container, stream.index)
         try:
@@ -147,7 +149,56 @@ def probe(path: Path) -> FilmInfo:
             raise InputError(
                 f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
             ) from error
-        return _describe(path, container, stream, picture, description)
+        info = _describe(path, container, stream, picture, description)
+    return info if sequence is None else _of_sequence(info, sequence, picture)
+
+
+def _open_sequence(sequence: Sequence) -> av.container.InputContainer:
+    # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
+    bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
+    with _reporting(sequence.folder):
+        return av.open(
+            sequence.pattern,
+            "r",
+            format="image2",
+            options={
+                "pattern_type": "sequence",
+                "start_number": str(sequence.first),
+                "framerate": str(sequence.rate),
+                "protocol_whitelist": "file",
+            },
+            stream_options=bounds,
+        )
+
+
+def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> FilmInfo:
+    # Of all that DPX headers say, FFmpeg passes on the timecode.
+    timecode = picture.metadata.get("timecode")
+    return replace(
+        info,
+        duration=sequence.count / sequence.rate,
+        frame_count=sequence.count,
+        frame_count_from_header=True,
+        stream_metadata={"timecode": timecode} if timecode else {},
+        sequence=sequence,
+    )
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        raise InputError(
+            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            advice="Playlists are not read; wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG.",
+        ) from error
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
 
 
 def bound_pixels(stream: av.VideoStream) -> None:
@@ -172,11 +223,18 @@ def _picture_stream(path: Path, container: av.container.InputContainer) -> av.Vi
 
 def _first_picture(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
     bound_pixels(stream)
+    first_error: av.FFmpegError | None = None
     for packet in container.demux(stream):
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
             raise InputError(f"{path}: is encrypted", advice="Only films without copy protection can be read.")
-        for picture in packet.decode():
-            return picture
+        try:
+            for picture in packet.decode():
+                return picture
+        except av.FFmpegError as error:
+            # Whether damage at the start ends the film is for the reader of all frames to say.
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
     raise InputError(f"{path}: holds a video stream without a single picture", advice="Copy the file again.")
 
 
@@ -213,8 +271,8 @@ def _describe(
         time_base=stream.time_base,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         rotation=picture.rotation,
-        display_matrix=_display_matrix(picture),
-        field_order=stream.codec_context.field_order,
+        display_matrix=display_matrix(picture),
+        field_order=field_order(stream, picture),
         is_interlaced=picture.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE,
         reorders_frames=stream.codec_context.has_b_frames,
         has_crop="Frame Cropping:" in description,
@@ -242,7 +300,7 @@ def _stream_info(stream: av.stream.Stream) -> StreamInfo:
     return StreamInfo(
         index=stream.index,
         type=stream.type,
-        codec=context.codec.canonical_name if context is not None else (stream.name or ""),
+        codec=context.codec.canonical_name if context is not None else (getattr(stream, "name", None) or ""),
         tag=context.codec_tag if context is not None else "",
         language=_language(stream.metadata),
         title=_title(stream.metadata),
@@ -261,14 +319,6 @@ def _title(metadata: Mapping[str, str]) -> str:
     return metadata.get("title") or metadata.get("name") or ""
 
 
-def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    try:
-        data: Buffer = picture.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # stub lists one key
-    except KeyError:
-        return None
-    return struct.unpack("=9i", bytes(data))
-
-
 def _chapter(raw: av.container.core.Chapter) -> Chapter:
     unit = raw["time_base"] or Fraction(1)
     return Chapter(start=raw["start"] * unit, end=raw["end"] * unit, metadata=dict(raw["metadata"]))
@@ -277,7 +327,8 @@ def _chapter(raw: av.container.core.Chapter) -> Chapter:
 def _color_tags(picture: av.VideoFrame, pixels: PixelFormat, description: str) -> ColorTags:
     named = re.search(r"Video: .*[(,] ?(left|center|topleft|top|bottomleft|bottom)\)", description)
     return ColorTags(
-        matrix=int(picture.colorspace),
+        # 0 says that there is no matrix, which is true of RGB and grey, but not of the YUV that is made of them.
+        matrix=int(picture.colorspace) or UNSPECIFIED,
         primaries=int(picture.color_primaries),
         transfer=int(picture.color_trc),
         range=FULL_RANGE if pixels.is_full_range else int(picture.color_range),

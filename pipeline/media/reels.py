@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import struct
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,12 +33,10 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Reel:
-    """A finished reel: times of its frames in display order, duration of the last, fingerprint of its luma if taken."""
+    """A finished reel of ``frames`` frames."""
 
     path: Path
-    times: array[int]
-    last_duration: int
-    luma: str | None
+    frames: int
 
 
 class ReelFolder:
@@ -67,7 +64,7 @@ class ReelFolder:
     @property
     def frames(self) -> int:
         """How many frames all finished reels hold."""
-        return sum(len(reel.times) for reel in self.reels)
+        return sum(reel.frames for reel in self.reels)
 
     def new(self) -> ReelWriter:
         """Return a writer for the next reel; when its block ends well, the reel counts."""
@@ -138,14 +135,14 @@ class ReelWriter:
                 self._hash.update(part)
                 self._file.write(part)
 
-    def finish(self, *, times: array[int], last_duration: int, luma: str | None) -> None:
-        """Close the reel with what is known of its frames, see `Reel`."""
-        values = {"times": times.tolist(), "last_duration": last_duration, "luma": luma}
+    def finish(self, *, frames: int) -> None:
+        """Close the reel, which holds the packets of ``frames`` frames."""
+        values = {"frames": frames}
         summary = json.dumps(values).encode()
         self._hash.update(summary)
         self._file.write(summary + _END.pack(len(summary), self._hash.digest(), _MARK))
         self._file.close()
-        self._reel = Reel(path=self._path, times=times, last_duration=last_duration, luma=luma)
+        self._reel = Reel(self._path, frames)
 
 
 def _read(path: Path) -> Reel | None:
@@ -163,7 +160,7 @@ def _read(path: Path) -> Reel | None:
     if hasher.digest() != digest:
         return None
     values = json.loads(summary)
-    return Reel(path, array("q", values["times"]), int(values["last_duration"]), values["luma"])
+    return Reel(path, int(values["frames"]))
 
 
 def _find_end(file: BinaryIO) -> tuple[int, int, bytes] | None:

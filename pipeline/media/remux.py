@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,17 +14,20 @@ from typing import Any, Self
 
 import av
 import av.container
-from av.codec.context import Flags, ThreadType
 
 from pipeline.errors import InputError, OutputError
 from pipeline.interruption import called_from_native
 from pipeline.media.companions import Companions, travelling_metadata
+from pipeline.media.damage import Damage
 from pipeline.media.encode import Container, VideoPlan
+from pipeline.media.encoding import configure, encode
 from pipeline.media.frames import Frame
 from pipeline.media.matroska import PADDING, set_display_size
-from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
+from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.streams import StreamPlan
-from pipeline.options import Codec
+from pipeline.media.tally import PacketTally
+from pipeline.options import OnDamage
+from pipeline.results import Note
 
 _WRITE_SIZE = 1 << 20
 # Packets arrive in order of time, so the muxer need not wait for streams that are silent, as subtitles are for minutes:
@@ -43,13 +45,18 @@ _CONTAINER_KEYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a finished file must hold; ``packets`` counts those of each source stream that was carried along."""
+    """What a finished file must hold.
+
+    ``packets`` tallies those of each source stream that was carried along, by its index; ``notes`` tell of damage in
+    them.
+    """
 
     video: VideoPlan
     streams: tuple[StreamPlan, ...]
     colors: ColorTags
     frames: int
-    packets: Mapping[int, int]
+    packets: Mapping[int, PacketTally]
+    notes: tuple[Note, ...] = ()
 
 
 class Sink:
@@ -57,7 +64,8 @@ class Sink:
 
     Leaving the block without `finish` abandons the file: threads end, handles close, what was written stays behind for
     the caller to remove. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ
-    from the source's; ``metadata`` is added to the film's. Raises `OutputError` when encoder or disk refuse.
+    from the source's; ``metadata`` is added to the film's; ``on_damage`` is for the streams beside the picture. Raises
+    `OutputError` when encoder or disk refuse.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Sink:
         final: Path | None = None,
         colors: ColorTags | None = None,
         metadata: Mapping[str, str] | None = None,
+        on_damage: OnDamage = OnDamage.FAIL,
     ) -> None:
         self._info = info
         self._plan = video
@@ -78,6 +87,7 @@ class Sink:
         self._final = final or output
         self._colors = colors or info.colors
         self._metadata = dict(metadata or {})
+        self._damage = Damage(info.path, on_damage)
         self._cleanup = contextlib.ExitStack()
         self._frames = 0
 
@@ -97,15 +107,19 @@ class Sink:
 
     def write(self, frame: Frame) -> None:
         """Encode a painted frame and write whatever is due. Raises `OutputError`, `InputError`."""
-        picture = frame.picture
         if frame.timestamp.pts < 0:
             raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
-        _tag(picture, self._colors)
-        # The source's frame types would otherwise force the encoder's.
-        picture.pict_type = 0
         with self._reporting():
-            self._mux(self._video.encode(picture))
+            self._mux(encode(self._video.codec_context, frame, self._colors))
         self._frames += 1
+
+    def append(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
+        """Write the packets of ``frames`` frames, coded elsewhere by `pipeline.media.encoding.new_encoder`."""
+        with self._reporting():
+            for packet in packets:
+                packet.time_base = self._info.time_base
+                self._mux([packet])
+        self._frames += frames
 
     def finish(self) -> Written:
         """Write what the encoder still holds, close the file and say what it holds.
@@ -127,7 +141,12 @@ class Sink:
                     sample_aspect_ratio=self._info.sample_aspect_ratio,
                 )
         return Written(
-            video=self._plan, streams=self._streams, colors=self._colors, frames=self._frames, packets=packets
+            video=self._plan,
+            streams=self._streams,
+            colors=self._colors,
+            frames=self._frames,
+            packets=packets,
+            notes=self._damage.notes(),
         )
 
     def _open(self) -> None:
@@ -143,7 +162,7 @@ class Sink:
         )
         self._cleanup.callback(_close_quietly, self._result)
         self._video = self._video_stream()
-        self._companions = Companions(self._info, self._streams, self._result, self._plan.container)
+        self._companions = Companions(self._info, self._streams, self._result, self._plan.container, self._damage)
         self._cleanup.callback(self._companions.close)
         self._result.metadata.update(self._all_metadata())
         self._result.set_chapters(_chapters(self._info))
@@ -151,30 +170,10 @@ class Sink:
 
     def _video_stream(self) -> av.VideoStream:
         info, plan = self._info, self._plan
-        if plan.codec is Codec.AV1:
-            # The encoder prints its settings on stderr otherwise.
-            os.environ.setdefault("SVT_LOG", "1")
         stream = self._result.add_stream(plan.encoder.name, rate=info.average_rate or info.base_rate or 25)
         assert isinstance(stream, av.VideoStream)
-        location = CHROMA_LOCATIONS[self._colors.chroma_location]
-        context = stream.codec_context
-        context.options = {**plan.options, "chroma_sample_location": location}
-        context.width, context.height, context.pix_fmt = info.width, info.height, plan.pixel_format.name
-        # The source's own clock, so that no frame time is ever rounded to a frame rate.
         stream.time_base = info.time_base
-        context.time_base = info.time_base
-        context.sample_aspect_ratio = info.sample_aspect_ratio
-        context.color_range, context.colorspace = self._colors.range, self._colors.matrix
-        context.color_primaries, context.color_trc = self._colors.primaries, self._colors.transfer
-        context.field_order = info.field_order
-        context.flags |= Flags.frame_duration
-        if plan.codes_fields:
-            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-        if plan.codec is Codec.HEVC and plan.container is not Container.MATROSKA:
-            context.codec_tag = "hvc1"  # Apple's players accept no other
-        if plan.encoder.name == "libx264":
-            # PyAV's default, slices, would cost the encoder quality.
-            context.thread_type = ThreadType.AUTO
+        configure(stream.codec_context, info, plan, self._colors)
         if info.display_matrix is not None:
             stream.set_display_matrix(info.display_matrix)
         stream.metadata.update(_video_metadata(info))
@@ -190,8 +189,9 @@ class Sink:
         kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
         return {**kept, **self._metadata}
 
-    def _mux(self, packets: Iterable[av.Packet[av.VideoStream]]) -> None:
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         for packet in packets:
+            packet.stream = self._video
             if packet.dts is not None:
                 for companion in self._companions.until(packet.dts * packet.time_base):
                     self._result.mux_one(companion)
@@ -229,12 +229,6 @@ class _WholeWrites(io.FileIO):
         while done < len(view):
             done += super().write(view[done:]) or 0
         return done
-
-
-def _tag(picture: av.VideoFrame, colors: ColorTags) -> None:
-    # Some encoders read the tags of the stream, some those of every picture.
-    picture.color_range, picture.colorspace = colors.range, colors.matrix
-    picture.color_primaries, picture.color_trc = colors.primaries, colors.transfer
 
 
 def _video_metadata(info: FilmInfo) -> dict[str, str]:

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import av
 import av.container
+from av.audio.stream import AudioStream
 
 from pipeline.media.encode import Container, VideoPlan
-from pipeline.media.probe import FilmInfo, StreamInfo, open_source
+from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.results import Note, NoteKind
 
 
@@ -50,7 +51,7 @@ def plan_streams(info: FilmInfo, video: VideoPlan) -> tuple[StreamPlan, ...]:
 
     Raises `InputError` if the source cannot be opened.
     """
-    with open_source(info.path) as source:
+    with open_film(info) as source:
         return tuple(_plan(info, video.container, stream, source.streams[stream.index]) for stream in info.streams)
 
 
@@ -69,11 +70,13 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.is_cover and container is Container.MOV:
         return _because(stream, Action.DROP, "QuickTime files have no place for cover art")
-    refusal = _refusal(container, original)
+    refusal = _lacks_layout(container, stream, original) or _refusal(container, original)
     if not refusal:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.codec in _TEXT_SUBTITLES:
         return _because(stream, Action.CONVERT, f"{container.suffix} holds no {stream.codec}", _TEXT_TARGET[container])
+    if isinstance(original, AudioStream) and not original.sample_rate:
+        return _because(stream, Action.DROP, "it tells no sampling rate: none of it can be played")
     if stream.type == "audio" and original.codec_context is not None:
         reason = f"{container.suffix} holds no {stream.codec}; nothing audible is lost"
         return _because(stream, Action.CONVERT, reason, _SOUND_TARGET[container])
@@ -88,6 +91,12 @@ def _is_chapter_track(stream: StreamInfo) -> bool:
 
 def _because(stream: StreamInfo, action: Action, reason: str, codec: str = "") -> StreamPlan:
     return StreamPlan(stream=stream, action=action, codec=codec or stream.codec, reason=reason)
+
+
+def _lacks_layout(container: Container, stream: StreamInfo, original: av.stream.Stream) -> str:
+    # Found out only when the file is finished: MP4 writes down which channel of PCM is which, Matroska may not say it.
+    is_told = not isinstance(original, AudioStream) or not original.layout.name.endswith("channels")
+    return "" if is_told or container is not Container.MP4 or not stream.codec.startswith("pcm_") else "no layout"
 
 
 def _refusal(container: Container, stream: av.stream.Stream) -> str:

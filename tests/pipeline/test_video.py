@@ -18,7 +18,16 @@ from pipeline.options import Codec, Options, Quality
 from pipeline.results import Note, NoteKind
 from pipeline.video import colorize_video, default_output
 from tests.engines.faults import fault_entries
-from tests.films import Sound, frame_times, luma_planes, make_film, packets, plane
+from tests.films import (
+    Sound,
+    frame_times,
+    luma_planes,
+    make_film,
+    moving_luma,
+    packets,
+    plane,
+    write_pictures,
+)
 
 MASTER = Options(quality=Quality.MASTER)
 ACCESS = Options()
@@ -155,10 +164,75 @@ def test_an_existing_result_is_kept(tmp_path: Path, painter: Painter) -> None:
     assert len(frame_times(existing)) == 15
 
 
-def test_a_name_of_another_container_is_refused(tmp_path: Path, painter: Painter) -> None:
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_name_of_the_result_chooses_its_container(tmp_path: Path, painter: Painter, suffix: str) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(4))
+    result = colorize_video(film, tmp_path / f"result{suffix}", ACCESS, painter=painter)
+    with av.open(str(result.output)) as made:
+        assert ("matroska" in made.format.name) == (suffix == ".mkv")
+        assert (made.metadata.get("major_brand") == "qt  ") == (suffix == ".mov")
+
+
+def test_a_name_of_no_container_is_refused(tmp_path: Path, painter: Painter) -> None:
     film = make_film(tmp_path / "film.mkv")
-    with pytest.raises(UsageError, match=r"becomes \.mkv"):
-        colorize_video(film, tmp_path / "film.mov", ACCESS, painter=painter)
+    with pytest.raises(UsageError, match=r"not written as \.avi"):
+        colorize_video(film, tmp_path / "film.avi", ACCESS, painter=painter)
+
+
+def test_a_folder_of_numbered_pictures_is_a_film(
+    tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pictures(tmp_path / "reel.v2")
+    result = colorize_video(folder, None, replace(MASTER, frame_rate=Fraction(18)), painter=painter)
+    assert result.output == tmp_path / "reel.v2.colorized.mkv"
+    assert result.frames == 6
+    assert frame_times(result.output)[-1] == Fraction(278, 1000)
+    for number, luma in enumerate(luma_planes(result.output)):
+        assert np.array_equal(luma, moving_luma(number, width=96, height=64, bits=10))
+    monkeypatch.chdir(folder)
+    assert default_output(Path(), ACCESS).name == "reel.v2.colorized.mkv"
+
+
+def bar(number: int) -> np.ndarray:
+    """A white bar on grey that moves 8 columns from the field of the even lines to that of the odd ones."""
+    picture = np.full((64, 96), 90, np.uint8)
+    for field in (0, 1):
+        left = 16 * number + 8 * field
+        picture[field::2, left : left + 24] = 200
+    return picture
+
+
+def test_chroma_of_each_field_follows_the_picture_of_that_field(tmp_path: Path, painter: Painter) -> None:
+    marked = make_film(tmp_path / "marked.mkv", times=range(3), luma=bar, fields="tff", field_order=2)
+    whole = make_film(tmp_path / "whole.mkv", times=range(3), luma=bar)
+    fields, frames = (
+        chroma_planes(colorize_video(film, None, MASTER, painter=painter).output) for film in (marked, whole)
+    )
+    for number in range(3):
+        # Here the even lines show the bar and the odd lines do not; every chroma sample is two columns wide.
+        only_top = slice(8 * number, 8 * number + 4)
+        for of_fields, of_frame in zip(fields[number], frames[number], strict=True):
+            assert difference(of_fields[:, only_top]) > 3 * difference(of_frame[:, only_top])
+
+
+def difference(plane: np.ndarray) -> float:
+    """Return how far apart the colours of the two fields are, in codes."""
+    return float(abs(np.mean(plane[0::2].astype(float) - plane[1::2])))
+
+
+@pytest.mark.parametrize("quality", list(Quality))
+def test_deinterlaced_film_has_whole_pictures_and_keeps_their_times(
+    tmp_path: Path, painter: Painter, quality: Quality
+) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(5), luma=bar, fields="bff", field_order=3)
+    options = Options(quality=quality, deinterlace=True)
+    result = colorize_video(film, None, options, painter=painter)
+    assert frame_times(result.output) == frame_times(film)
+    assert any(note.kind is NoteKind.CONVERTED and "deinterlaced" in note.text for note in result.notes)
+    with av.open(str(result.output)) as made:
+        pictures = list(made.decode(video=0))
+        assert not any(picture.interlaced_frame for picture in pictures)
+        assert made.streams.video[0].codec_context.field_order in (0, 1)
 
 
 @pytest.mark.parametrize(

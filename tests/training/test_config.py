@@ -5,21 +5,37 @@ from pathlib import Path
 
 import pytest
 
-from training.config import ConfigError, TrainConfig, load_config
+from training.config import AdversaryConfig, ConfigError, TrainConfig, load_config, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
+GAN = next(path for path in CONFIGS if path.stem == "pix2pix")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_of_the_project_can_be_read(path: Path) -> None:
-    assert load_config(path).name
+def test_every_config_of_the_project_can_be_read_and_fits_its_architecture(path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from training.train import check
+
+    config = load_config(path)
+    assert config.name == path.stem
+    check(config, photographs=10_000)
+
+
+def test_the_systems_of_the_comparison_see_equally_many_crops() -> None:
+    compared = [load_config(path) for path in CONFIGS if "Budget of every system" in path.read_text(encoding="utf-8")]
+    staged = [config for config in compared if config.architecture == "resnet18-unet"]
+    assert sum(config.steps * config.batch for config in staged) == 20_000
+    others = [config for config in compared if config not in staged]
+    assert {config.steps * config.batch for config in others} == {20_000}
+    assert {(config.crop, config.degraded_share) for config in compared} == {(128, 0.0)}
+    assert len(others) >= 8
 
 
 def _altered(tmp_path: Path, old: str, new: str) -> Path:
-    text = CONFIGS[0].read_text(encoding="utf-8")
+    text = GAN.read_text(encoding="utf-8")
     assert old in text
     path = tmp_path / "altered.toml"
-    path.write_text(text.replace(old, new), encoding="utf-8")
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
     return path
 
 
@@ -32,6 +48,13 @@ def _altered(tmp_path: Path, old: str, new: str) -> Path:
         ("clip = ", 'clip = "much" #', "clip must be of type float, not str"),
         ("clip = ", "clip = true #", "clip must be of type float, not bool"),
         ("seed =", "seed = =", "altered.toml"),
+        ('"bf16"', '"f16"', "precision must be one of bf16, f32, not 'f16'"),
+        ("regression =", "regresion =", r"\[loss\]: unknown keys: regresion"),
+        ('"vanilla"', '"chocolate"', r"\[adversary\]: objective must be one of vanilla, least-squares"),
+        ("weight = 1.0", "", r"\[adversary\]: missing keys: weight"),
+        ("[loss]", "loss = 1\n[other]", "unknown keys: other"),
+        ("seed = 1", 'seed = 1\nundegraded = "grain"', "undegraded must be a list of texts"),
+        ("[adversary]", "[[adversary]]", "adversary must be a table, not list"),
     ],
 )
 def test_a_wrong_config_is_refused_by_file_and_key(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -45,6 +68,20 @@ def test_a_whole_number_stands_for_a_float(tmp_path: Path) -> None:
     clip = load_config(_altered(tmp_path, "clip = ", "clip = 3 #")).clip
     assert clip == 3
     assert type(clip) is float
+
+
+def test_tables_are_read_into_their_own_types(tmp_path: Path) -> None:
+    config = load_config(_altered(tmp_path, "seed = 1", 'seed = 1\nundegraded = ["grain", "dust"]'))
+    assert config.undegraded == ("grain", "dust")
+    assert config.adversary == AdversaryConfig(objective="vanilla", weight=1.0, learning_rate=2e-4)
+    assert config.loss.distance == "l1"
+    assert load_config(CONFIGS[0]).undegraded == ()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_a_checkpoint_keeps_of_a_config_gives_it_back(path: Path) -> None:
+    config = load_config(path)
+    assert read_config(dataclasses.asdict(config), where="checkpoint") == config
 
 
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:

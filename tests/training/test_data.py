@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import png, synthetic_photo
-from training.data import CacheReport, CropStream, PhotoCache, build_cache, random_crop
+from training.data import CacheReport, CropStream, PhotoCache, build_cache, middle_crop, random_crop
 
 
 def _stream(folder: Path, *, batch: int = 4, seed: int = 1, holdout: int = 2) -> CropStream:
@@ -16,8 +16,28 @@ def _stream(folder: Path, *, batch: int = 4, seed: int = 1, holdout: int = 2) ->
 
 def test_grey_tiny_and_broken_pictures_are_left_out_and_counted(photo_zip: Path, tmp_path: Path) -> None:
     report = build_cache([photo_zip], tmp_path / "cache", short_side=64)
-    assert report == CacheReport(kept=12, too_small=1, grey=1, unreadable=1)
+    assert report == CacheReport(kept=12, too_small=1, grey=1, toned=0, unreadable=1)
     assert json.loads((tmp_path / "cache" / "report.json").read_text()) == vars(report)
+
+
+@pytest.mark.parametrize("tone", [(1.0, 0.82, 0.6), (0.7, 0.85, 1.0)], ids=["sepia", "blue"])
+def test_toned_prints_are_left_out_and_counted(tmp_path: Path, tone: tuple[float, ...]) -> None:
+    (tmp_path / "album").mkdir()
+    for number in range(3):
+        grey = synthetic_photo(number).mean(axis=2, keepdims=True)
+        paper = np.random.default_rng(number).normal(0, 2, grey.shape)
+        (tmp_path / "album" / f"{number}.png").write_bytes(png(np.uint8(np.clip((grey + paper) * tone, 0, 255))))
+    (tmp_path / "album" / "colour.png").write_bytes(png(synthetic_photo(7)))
+    report = build_cache([tmp_path / "album"], tmp_path / "cache", short_side=64)
+    assert (report.kept, report.toned) == (1, 3)
+
+
+def test_a_limit_takes_the_first_and_the_number_of_workers_changes_nothing(
+    photo_zip: Path, photo_cache: Path, tmp_path: Path
+) -> None:
+    assert build_cache([photo_zip], tmp_path / "few", short_side=64, limit=5).kept == 5
+    build_cache([photo_zip], tmp_path / "slow", short_side=64, workers=1)
+    assert (tmp_path / "slow" / "pixels.u8").read_bytes() == (photo_cache / "pixels.u8").read_bytes()
 
 
 def test_a_folder_tree_gives_the_same_pixels_as_a_zip(photo_cache: Path, tmp_path: Path) -> None:
@@ -51,15 +71,31 @@ def test_batches_have_the_promised_shape_and_type(photo_cache: Path) -> None:
 
 
 def test_an_epoch_shows_every_photograph_once_and_the_held_out_never(tmp_path: Path) -> None:
-    shades = [(40 + 20 * n, 90, 30) for n in range(8)]
+    shades = [(40 + 20 * n, 90, 0) for n in range(8)]
     (tmp_path / "flat").mkdir()
     for number, shade in enumerate(shades):
-        (tmp_path / "flat" / f"{number}.png").write_bytes(png(np.full((64, 64, 3), shade, np.uint8)))
+        picture = np.full((64, 64, 3), shade, np.uint8)
+        picture[..., 2] = np.random.default_rng(number).integers(0, 256, (64, 64))
+        (tmp_path / "flat" / f"{number}.png").write_bytes(png(picture))
     build_cache([tmp_path / "flat"], tmp_path / "cache", short_side=64)
     stream = _stream(tmp_path / "cache", batch=2, holdout=2)
     for epoch in range(2):
         seen = sorted(int(crop[0, 0, 0]) for step in range(3) for crop in stream[3 * epoch + step])
         assert seen == [shade[0] for shade in shades[:6]]
+
+
+def test_processes_share_a_batch_without_gaps_or_doubles(photo_cache: Path) -> None:
+    whole = _stream(photo_cache)[3]
+    options = {"batch": 4, "size": 32, "min_scale": 0.6, "seed": 1, "holdout": 2, "ranks": 2}
+    even, odd = (CropStream(PhotoCache(photo_cache), rank=rank, **options)[3] for rank in (0, 1))
+    np.testing.assert_array_equal(even, whole[::2])
+    np.testing.assert_array_equal(odd, whole[1::2])
+
+
+def test_a_middle_crop_is_the_whole_short_side() -> None:
+    picture = synthetic_photo(0)
+    np.testing.assert_array_equal(middle_crop(picture, 72), picture[:, 12:84])
+    assert middle_crop(picture, 32).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("size", [16, 64, 100])

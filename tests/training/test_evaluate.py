@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +9,20 @@ import pytest
 from PIL import Image
 
 from engines.base import F32, EngineSpec
+from tests.engines.tiny import write_tiny_model
 from tests.training.conftest import synthetic_photo
+from tests.training.evaluation_sets import score_rivals, write_pictures, write_rivals
 from training.cielab import rgb_to_lab
 from training.evaluate import (
+    LANDSCAPES,
     Colouriser,
     EvaluationError,
     evaluate,
-    evaluate_command,
-    evaluate_rivals,
+    find_landscapes,
     find_set,
     network_size,
+    rival_systems,
 )
-from training.scores import EvaluationReport
 
 
 class TrueColours:
@@ -54,20 +55,9 @@ class TrueColours:
         self.asked.clear()
 
 
-def _write(folder: Path, photos: dict[str, np.ndarray]) -> Path:
-    folder.mkdir(parents=True)
-    for name, photo in photos.items():
-        Image.fromarray(photo).save(folder / name)
-    return folder
-
-
 @pytest.fixture
 def rivals_folder(tmp_path: Path) -> Path:
-    photos = {f"{number}.png": synthetic_photo(number) for number in range(3)}
-    _write(tmp_path / "set" / "truth", photos)
-    _write(tmp_path / "set" / "perfect", photos)
-    _write(tmp_path / "set" / "swapped", {name: photo[..., ::-1].copy() for name, photo in photos.items()})
-    return tmp_path / "set"
+    return write_rivals(tmp_path / "set")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +86,10 @@ def test_the_coloured_picture_keeps_the_lightness_and_size_of_the_source() -> No
 def test_true_colours_at_low_resolution_score_near_perfect(tmp_path: Path, upsampling: str) -> None:
     rows, columns = np.mgrid[0:1:96j, 0:1:128j]
     photo = np.uint8(np.stack([60 + 120 * rows, 80 + 90 * columns, 180 - 100 * rows], axis=-1))
-    pictures = find_set(_write(tmp_path / "smooth", {"a.png": photo}))
-    scored = evaluate(Colouriser(TrueColours(photo), size=96, upsampling=upsampling), pictures, system="true")
+    pictures = find_set(write_pictures(tmp_path / "smooth", {"a.png": photo}))
+    colourise = Colouriser(TrueColours(photo), size=96, upsampling=upsampling)
+    (scored,) = evaluate(pictures, {"true": lambda _, lightness: colourise(lightness)}, size=96)
+    assert (scored.set_name, scored.system, scored.count) == ("smooth", "true", 1)
     assert scored.ciede2000 < 1
     assert scored.psnr_db > 40
     assert scored.auc > 0.98
@@ -105,28 +97,39 @@ def test_true_colours_at_low_resolution_score_near_perfect(tmp_path: Path, upsam
 
 
 def test_a_perfect_rival_scores_perfectly_and_grey_does_not(rivals_folder: Path) -> None:
-    grey, perfect, swapped = evaluate_rivals(find_set(rivals_folder))
+    grey, perfect, swapped = score_rivals(rivals_folder)
     assert [grey.system, perfect.system, swapped.system] == ["grey", "perfect", "swapped"]
-    assert (perfect.psnr_db, perfect.ciede2000, perfect.auc, perfect.argmax, perfect.hue_bias) == (100, 0, 1, 1, 0)
+    assert (perfect.psnr_db, perfect.ciede2000, perfect.auc, perfect.argmax) == (100, 0, 1, 1)
+    faults = perfect.faults
+    assert (faults.hue_bias, faults.shift_a, faults.shift_b, faults.corners, faults.checkerboard) == (0, 0, 0, 0, 0)
+    assert (faults.sharpness, faults.spill, faults.blotches) == (1, 0, 0)
     assert perfect.delta_cf == perfect.delta_cf_pictures == 0
     assert grey.cf == 0
     assert grey.delta_cf == pytest.approx(grey.cf_truth)
     assert swapped.ciede2000 > grey.ciede2000 > 0
+    assert (grey.faults.hue_bias, grey.faults.sharpness, grey.faults.spill, grey.faults.blotches) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    assert swapped.faults.hue_bias is not None
+    assert swapped.faults.hue_bias > 0.1
 
 
 def test_delta_cf_of_a_set_is_between_means_and_that_of_pictures_is_a_mean(tmp_path: Path) -> None:
     bold, pale = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 90, np.uint8)
     bold[:4] = 255, 0, 0
     folder = tmp_path / "set"
-    _write(folder / "truth", {"1.png": bold, "2.png": pale})
-    _write(folder / "exchanged", {"1.png": pale, "2.png": bold})
-    _, exchanged = evaluate_rivals(find_set(folder))
+    write_pictures(folder / "truth", {"1.png": bold, "2.png": pale})
+    write_pictures(folder / "exchanged", {"1.png": pale, "2.png": bold})
+    _, exchanged = score_rivals(folder)
     assert exchanged.delta_cf == pytest.approx(0)
     assert exchanged.delta_cf_pictures > 50
 
 
 def test_a_plain_folder_is_a_set_without_rivals_in_the_order_of_names(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "plain", {name: synthetic_photo(0) for name in ("b.png", "a.png", "c.png")})
+    folder = write_pictures(tmp_path / "plain", {name: synthetic_photo(0) for name in ("b.png", "a.png", "c.png")})
     (folder / "notes.txt").write_text("not a picture")
     found = find_set(folder, limit=2)
     assert [path.name for path in found.truths] == ["a.png", "b.png"]
@@ -142,7 +145,7 @@ def test_a_rival_without_a_result_is_refused_by_name(rivals_folder: Path) -> Non
 def test_a_rival_of_another_size_is_refused(rivals_folder: Path) -> None:
     Image.fromarray(synthetic_photo(0, 40, 40)).save(rivals_folder / "perfect" / "0.png")
     with pytest.raises(EvaluationError, match=r"perfect: 0\.png is \(40, 40, 3\)"):
-        list(evaluate_rivals(find_set(rivals_folder)))
+        score_rivals(rivals_folder)
 
 
 def test_an_empty_and_an_absent_folder_are_refused(tmp_path: Path) -> None:
@@ -155,50 +158,74 @@ def test_an_empty_and_an_absent_folder_are_refused(tmp_path: Path) -> None:
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
     with pytest.raises(EvaluationError, match=r"broken\.png"):
-        list(evaluate_rivals(find_set(tmp_path)))
+        score_rivals(tmp_path)
 
 
-def test_an_unknown_upsampling_is_refused_before_anything_is_opened() -> None:
-    with pytest.raises(EvaluationError, match="linear, cubic"):
-        evaluate_command("absent", [], upsampling="nearest")
+def test_the_number_of_a_set_is_the_mean_of_its_pictures_that_have_one(tmp_path: Path) -> None:
+    coloured, plain = synthetic_photo(0, 128, 160), np.full((128, 160, 3), 90, np.uint8)
+    folder = tmp_path / "set"
+    write_pictures(folder / "truth", {"1.png": coloured, "2.png": plain})
+    write_pictures(folder / "perfect", {"1.png": coloured, "2.png": plain})
+    _, perfect = score_rivals(folder)
+    assert [one.faults.sharpness for one in perfect.pictures] == [1, None]
+    assert perfect.faults.sharpness == 1
+    assert [one.name for one in perfect.pictures] == ["1.png", "2.png"]
 
 
-def test_the_report_speaks_markdown_json_and_table(rivals_folder: Path) -> None:
-    scores = tuple(evaluate_rivals(find_set(rivals_folder)))
-    report = EvaluationReport(
-        model="none",
-        runtime="none",
-        device="cpu",
-        precision="f32",
-        weights_sha256="",
-        network_size=256,
-        chroma_upsampling="linear",
-        scores=scores,
-        notes=("LPIPS was left out.",),
-    )
-    lines = report.as_markdown().splitlines()
-    assert len({line.count("|") for line in lines[:5]}) == 1
-    assert lines[3].startswith("| set | perfect | 3 | 100.00 | 0.00 |")
-    assert lines[-1] == "LPIPS was left out."
-    values = json.loads(report.as_json())
-    assert values["scores"][0]["hue_bias"] is None
-    assert [len(one["pictures"]) for one in values["scores"]] == [3, 3, 3]
-    assert report.as_table().row_count == 3
+def test_progress_is_told_picture_by_picture(rivals_folder: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    pictures = find_set(rivals_folder, limit=2)
+    evaluate(pictures, rival_systems(pictures), progress=lambda *news: told.append(news))
+    assert told == [("set", 1, 2), ("set", 2, 2)]
+
+
+def listed_landscapes() -> list[str]:
+    lines = LANDSCAPES.read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+def test_landscapes_are_the_middle_of_those_listed_at_224_pixels(tmp_path: Path) -> None:
+    photo = np.zeros((256, 400, 3), np.uint8)
+    photo[:, 72:328] = 200
+    folder = write_pictures(tmp_path / "photos", dict.fromkeys((f"{name}.png" for name in listed_landscapes()), photo))
+    write_pictures(folder / "truth-of-others", {"x.png": photo})
+    Image.fromarray(photo).save(folder / "another.png")
+    found = find_landscapes(folder)
+    assert found.name == "landscape224"
+    assert [path.stem for path in found.truths] == listed_landscapes()
+    assert found.truth(0).shape == (224, 224, 3)
+    assert (found.truth(0) == 200).all()
+    assert len(find_landscapes(folder, limit=3).truths) == 3
+
+
+def test_a_missing_landscape_is_named(rivals_folder: Path) -> None:
+    with pytest.raises(EvaluationError, match=listed_landscapes()[0]):
+        find_landscapes(rivals_folder)
+
+
+def test_the_list_of_landscapes_names_each_once() -> None:
+    names = listed_landscapes()
+    assert len(names) == len(set(names)) > 15
 
 
 WITHOUT_TORCH = """
 import sys
 from pathlib import Path
 sys.modules.update(torch=None, safetensors=None, onnx=None)
-import training.sheets
 from engines.errors import MissingDependencyError
-from training.evaluate import evaluate_command, evaluate_rivals, find_set
+from training.compare import compare_command
+from training.evaluate import evaluate, find_set, rival_systems
 
-folder = Path(sys.argv[1])
-assert len(list(evaluate_rivals(find_set(folder)))) == 3
-for options in ({"model": "run/checkpoint.pt"}, {"model": "absent.onnx", "lpips_weights": folder}):
+folder, model = map(Path, sys.argv[1:])
+pictures = find_set(folder)
+assert len(evaluate(pictures, rival_systems(pictures))) == 3
+report = compare_command([str(model)], [folder], limit=1).report
+assert report.scores[0].count == 1
+assert report.models[0].cost.flops is None
+assert any("torch" in note for note in report.notes), report.notes
+for options in ({"models": ["run/checkpoint.pt"]}, {"models": ["absent.onnx"], "lpips_weights": folder}):
     try:
-        evaluate_command(sets=[folder], **options)
+        compare_command(sets=[folder], **options)
     except MissingDependencyError as error:
         assert "torch" in str(error), error
     else:
@@ -206,7 +233,8 @@ for options in ({"model": "run/checkpoint.pt"}, {"model": "absent.onnx", "lpips_
 """
 
 
-def test_measuring_needs_no_torch_except_for_checkpoints_and_lpips(rivals_folder: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_TORCH, str(rivals_folder)]
+def test_measuring_needs_no_torch_except_for_checkpoints_flops_and_lpips(rivals_folder: Path, tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path)
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(rivals_folder), str(model)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 0, done.stderr

@@ -25,22 +25,31 @@ from engines.openvino import open_openvino  # noqa: E402
 from engines.torch import open_torch  # noqa: E402
 from engines.weights import load_weights  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
-from tests.training.tiny import CONFIG  # noqa: E402
+from tests.training.tiny import CONFIG, LATENT  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
-from training.checkpoint import CheckpointEngine, Generator, load_trained  # noqa: E402
+from training.checkpoint import CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
+from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
-from training.evaluate import evaluate_command  # noqa: E402
 from training.export import Exported, ExportError, check_parity, export_command, to_onnx  # noqa: E402
-from training.sheets import sheet_command  # noqa: E402
+from training.scores import as_card  # noqa: E402
+from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
 
 SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Resize", "Softmax"}
 SIMPLE |= {"Sub", "Unsqueeze"}
 
 
+PLAIN = Sitting(tensorboard=False)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"))
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), sitting=PLAIN)
+
+
+@pytest.fixture(scope="module")
+def regressor(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(LATENT, photos=photo_cache, run=tmp_path_factory.mktemp("regressor"), sitting=PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +85,7 @@ def test_the_card_is_complete_and_true(exported: Exported, checkpoint: Path, pho
     assert card == exported.card
     assert card["sha256"] == hashlib.sha256(exported.path.read_bytes()).hexdigest()
     assert (card["name"], card["licence"], card["multiple"], card["stride"]) == ("tiny", "Apache-2.0", 32, 4)
-    assert card["training"]["config"] == dataclasses.asdict(CONFIG)
+    assert card["training"]["config"] == {**dataclasses.asdict(CONFIG), "undegraded": []}
     assert card["training"]["samples"] == CONFIG.steps * CONFIG.batch
     assert card["training"]["photographs"] == len(PhotoCache(photo_cache)) - CONFIG.holdout
     assert card["training"]["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
@@ -100,12 +109,12 @@ def test_the_file_says_nothing_about_the_machine_it_was_made_on(exported: Export
 
 
 def test_the_graph_of_one_checkpoint_is_the_same_every_time(exported: Exported, checkpoint: Path) -> None:
-    again = to_onnx(Generator(load_trained(checkpoint).model, **_settings(exported)).eval())
+    again = to_onnx(Generator(load_trained(checkpoint), **_settings(exported)).eval(), multiple=32, stride=4)
     assert again == exported.path.read_bytes()
 
 
 def test_a_graph_that_answers_otherwise_is_not_let_through(exported: Exported, checkpoint: Path) -> None:
-    bolder = Generator(load_trained(checkpoint).model, temperature=1.0, saturation=9.0).eval()
+    bolder = Generator(load_trained(checkpoint), temperature=1.0, saturation=9.0).eval()
     with pytest.raises(ExportError, match="differs from torch"):
         check_parity(exported.path, bolder, None)
 
@@ -162,25 +171,57 @@ def test_a_calibrated_export_says_how_it_was_calibrated(exported: Exported) -> N
 def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
     for number in range(2):
         Image.fromarray(synthetic_photo(20 + number)).save(tmp_path / f"{number}.png")
-    shipped = evaluate_command(str(exported.path), [tmp_path], size=64, engine="onnxruntime", rivals=True)
-    trained = evaluate_command(str(checkpoint), [tmp_path], size=64, **_settings(exported))
+    small = Settings(size=64, engine="onnxruntime")
+    shipped = compare_command([str(exported.path)], [tmp_path], settings=small, rivals=True).report
+    decoding = Settings(size=64, **_settings(exported))
+    trained = compare_command([str(checkpoint)], [tmp_path], settings=decoding).report
     assert [score.system for score in shipped.scores] == ["tiny", "grey"]
-    assert shipped.weights_sha256 == exported.card["sha256"]
+    assert shipped.models[0].weights_sha256 == exported.card["sha256"]
     assert shipped.notes == ("LPIPS was left out: no weights were given.",)
     assert trained.scores[0].ciede2000 == pytest.approx(shipped.scores[0].ciede2000, abs=0.02)
     assert trained.scores[0].cf == pytest.approx(shipped.scores[0].cf, abs=0.2)
+    assert trained.models[0].cost.parameters == shipped.models[0].cost.parameters == exported.card["parameters"]
+    assert trained.models[0].cost.flops == pytest.approx(shipped.models[0].cost.flops, rel=0.01)
+    assert as_card(shipped)["weights_sha256"] == exported.card["sha256"]
 
 
-def test_a_sheet_shows_each_picture_grey_coloured_and_true(exported: Exported, tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    folder.mkdir()
-    for number in range(5):
-        Image.fromarray(synthetic_photo(number)).save(folder / f"{number}.png")
-    options = {"engine": "onnxruntime", "size": 64, "tile_height": 72, "across": 1}
-    with_truth = sheet_command(str(exported.path), folder, tmp_path / "a.png", truth=True, names=["3.png"], **options)
-    without = sheet_command(str(exported.path), folder, tmp_path / "b.png", truth=False, count=2, **options)
-    sheet, truth = np.asarray(Image.open(with_truth)), synthetic_photo(3)
-    windows = np.lib.stride_tricks.sliding_window_view(sheet, truth.shape)[:, :, 0]
-    assert any((row == truth).all(axis=(1, 2, 3)).any() for row in windows)
-    assert Image.open(without).width < sheet.shape[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "set"]
+def test_a_network_that_answers_with_ab_is_exported_at_full_size(
+    regressor: Path, photo_cache: Path, tmp_path: Path
+) -> None:
+    done = export_command(regressor, tmp_path / "ab.onnx", saturation=1.5, photos=photo_cache)
+    assert (done.card["multiple"], done.card["stride"], done.card["temperature"]) == (16, 1, None)
+    assert [one.runtime.split()[0] for one in done.parity] == ["ONNX", "OpenVINO", "PyTorch"]
+    lightness = np.random.default_rng(0).uniform(0, 100, (2, 1, 48, 80)).astype(np.float32)
+    bold, plain = (CheckpointEngine(regressor, temperature=0.4, saturation=s).infer(lightness) for s in (1.5, 1.0))
+    np.testing.assert_allclose(bold, 1.5 * plain, atol=1e-4)
+    engine = open_onnxruntime(load_weights(str(done.path)))
+    assert engine.infer(lightness).shape == (2, 2, 48, 80)
+    assert np.abs(engine.infer(lightness) - bold).mean() < 0.05
+    engine.close()
+
+
+def test_only_the_saturation_of_such_a_network_is_calibrated(regressor: Path, photo_cache: Path) -> None:
+    found = calibrate(load_trained(regressor), PhotoCache(photo_cache), count=2, size=64, cf_share=0.0)
+    assert {point.temperature for point in found.points} == {None}
+    assert len(found.as_markdown().splitlines()) == 3
+
+
+def test_a_temperature_where_there_is_none_to_choose_is_refused(regressor: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="it has no temperature"):
+        export_command(regressor, tmp_path / "ab.onnx", temperature=0.4, saturation=1.0)
+
+
+def test_the_card_names_only_the_runtimes_that_were_asked(checkpoint: Path, tmp_path: Path) -> None:
+    done = export_command(checkpoint, tmp_path / "x.onnx", temperature=0.4, saturation=1.0, runtimes=["onnxruntime"])
+    assert len(done.card["parity"]) == 1
+
+
+def test_weights_kept_alone_colour_as_the_checkpoint_and_are_much_smaller(checkpoint: Path, tmp_path: Path) -> None:
+    kept = keep_weights(checkpoint, tmp_path / "weights.pt")
+    assert kept.stat().st_size < checkpoint.stat().st_size / 7
+    lightness = np.random.default_rng(0).uniform(0, 100, (1, 1, 64, 64)).astype(np.float32)
+    whole, half = (
+        CheckpointEngine(path, temperature=1.0, saturation=1.0).infer(lightness) for path in (checkpoint, kept)
+    )
+    assert np.abs(whole - half).mean() < 0.05
+    assert load_trained(kept).config == CONFIG

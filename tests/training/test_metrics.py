@@ -13,8 +13,6 @@ from training.metrics import (
     ciede2000,
     colourfulness,
     error_credit,
-    hue_bias,
-    hue_histogram,
     psnr,
 )
 
@@ -158,32 +156,3 @@ def test_grey_scores_a_coins_half_in_argmax_agreement_wherever_there_is_colour()
     half_grey = np.array([[[200, 40, 30], [90, 90, 90]]], np.uint8)
     for truth, expected in ((colour, 0.5), (half_grey, 0.75)):
         assert argmax_agreement(rgb_to_lab(_grey(truth)), rgb_to_lab(truth)) == expected
-
-
-def test_hue_bias_is_nothing_for_paler_colours_of_the_same_hues() -> None:
-    lab = rgb_to_lab(synthetic_photo(7))
-    assert hue_bias(hue_histogram(lab * [1, 0.5, 0.5]), hue_histogram(lab)) == pytest.approx(0)
-
-
-def test_hue_bias_is_whole_when_no_hue_is_shared() -> None:
-    red, blue = (hue_histogram(rgb_to_lab(_flat(*rgb))) for rgb in ((200, 0, 0), (0, 0, 200)))
-    assert hue_bias(red, blue) == 1
-
-
-def test_hue_bias_of_brown_for_everything_exceeds_that_of_small_errors() -> None:
-    truth = rgb_to_lab(synthetic_photo(8))
-    turn = np.radians(10)
-    turned = truth.copy()
-    turned[..., 1] = np.cos(turn) * truth[..., 1] - np.sin(turn) * truth[..., 2]
-    turned[..., 2] = np.sin(turn) * truth[..., 1] + np.cos(turn) * truth[..., 2]
-    brown = np.broadcast_to([50.0, 10.0, 20.0], truth.shape)
-    true_hues = hue_histogram(truth)
-    small, large = hue_bias(hue_histogram(turned), true_hues), hue_bias(hue_histogram(brown), true_hues)
-    assert small is not None
-    assert large is not None
-    assert large > 0.6
-
-
-def test_grey_has_no_hue_bias() -> None:
-    lab = rgb_to_lab(synthetic_photo(9))
-    assert hue_bias(hue_histogram(lab * [1, 0, 0]), hue_histogram(lab)) is None

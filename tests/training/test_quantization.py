@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from training.lab import rgb_to_lab  # noqa: E402
-from training.quantization import GRID, AbBins, class_weights, gamut_bins  # noqa: E402
+from training.quantization import GRID, AbBins, ZhangBins, ab_bins, class_weights, gamut_bins, hull_bins  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,40 @@ def test_frequencies_are_shares(bins: AbBins) -> None:
     frequencies = bins.frequencies(ab)
     assert frequencies.sum() == pytest.approx(1)
     assert frequencies.max() == pytest.approx(1)
+
+
+def test_the_corners_of_the_cells_that_the_hull_of_srgb_overlaps_are_zhangs_313_bins() -> None:
+    points = hull_bins()
+    assert points.shape == (313, 2)
+    known = {tuple(point) for point in points.tolist()}
+    assert known > {tuple(centre) for centre in gamut_bins().tolist()}
+    # A convex set of grid points has no gaps along either axis.
+    for axis in (0, 1):
+        for value in points[:, axis].unique():
+            line = points[points[:, axis] == value][:, 1 - axis].sort().values
+            assert torch.equal(line.diff(), torch.full((len(line) - 1,), GRID))
+
+
+def test_zhangs_soft_labels_are_a_gaussian_over_the_five_nearest_bins() -> None:
+    bins = ZhangBins()
+    ab = torch.empty(2, 2, 4, 3).uniform_(-130, 130, generator=torch.Generator().manual_seed(3))
+    ab[0, :, 0, 0] = torch.tensor([20.0, -30.0])
+    numbers, shares = bins.soft_labels(ab)
+    assert numbers.shape == shares.shape == (2, 5, 4, 3)
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 4, 3))
+    there = bins.centres[numbers[0, :, 0, 0]]
+    assert there[0].tolist() == [20.0, -30.0]
+    squares = (there - ab[0, :, 0, 0]).square().sum(dim=1)
+    assert sorted(squares.tolist()) == [0, 100, 100, 100, 100]
+    torch.testing.assert_close(shares[0, :, 0, 0] / shares[0, 0, 0, 0], torch.exp(-squares / 50))
+
+
+@pytest.mark.parametrize(("name", "count"), [("gamut260", 260), ("zhang313", 313)])
+def test_bins_are_as_many_as_their_name_says(name: str, count: int) -> None:
+    bins = ab_bins(name)
+    assert len(bins) == count
+    assert bins.frequencies(torch.full((1, 2, 3, 3), 12.0)).sum() == pytest.approx(1)
+    assert bins.decode(torch.zeros(1, count, 2, 2), 1.0).shape == (1, 2, 2, 2)
 
 
 def test_class_weights_have_a_mean_of_one_over_the_data_and_raise_the_rare() -> None:

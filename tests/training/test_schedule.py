@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.schedule import warmup_stable_decay
+from training.schedule import Plan, warmup_stable_decay
 
 
 def _factors(steps: int = 100, warmup: int = 10, cooldown: int = 20) -> list[float]:
@@ -24,3 +24,21 @@ def test_the_fall_is_one_less_the_root_of_the_part_done() -> None:
 
 def test_beyond_the_end_nothing_is_learnt() -> None:
     assert warmup_stable_decay(140, steps=100, warmup=10, cooldown=20) == 0
+
+
+def test_a_plan_gives_the_same_factors() -> None:
+    plan = Plan(warmup=10, cooldown=20, steps=100)
+    assert [plan.factor(step) for step in range(101)] == _factors()
+    assert not plan.over(99)
+    assert plan.over(100)
+    assert not plan.falling(80)
+    assert plan.falling(81)
+
+
+def test_an_open_plan_rises_and_stays_and_is_never_over() -> None:
+    plan = Plan(warmup=10, cooldown=20, steps=None)
+    assert [plan.factor(step) for step in range(80)] == _factors()[:80]
+    assert plan.factor(10**9) == 1.0
+    assert not plan.over(10**9)
+    assert not plan.falling(10**9)
+    assert plan.fixed(1000, share=0.2) == Plan(10, 200, 1000)

@@ -1,19 +1,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
+pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 
-from tests.training.tiny import CONFIG  # noqa: E402
+from PIL import Image  # noqa: E402
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
+
+from engines.errors import WeightsError  # noqa: E402
+from tests.training.tiny import CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
-from training.config import ConfigError  # noqa: E402
-from training.train import CHECKPOINT, train  # noqa: E402
+from training.config import ConfigError, TrainConfig  # noqa: E402
+from training.sitting import Sitting  # noqa: E402
+from training.train import CHECKPOINT, TrainingError, check, train  # noqa: E402
+
+PLAIN = Sitting(tensorboard=False)
 
 
 class Killed(BaseException):
@@ -28,10 +41,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    checkpoint = train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("straight"))
+def _load(checkpoint: Path) -> dict[str, Any]:
     return torch.load(checkpoint, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def run(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("straight")).parent
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run: Path) -> dict[str, Any]:
+    return _load(run / CHECKPOINT)
 
 
 def _assert_equal(first: object, second: object) -> None:
@@ -40,7 +61,7 @@ def _assert_equal(first: object, second: object) -> None:
         assert torch.equal(first, second)
     elif isinstance(first, dict):
         assert first.keys() == second.keys()
-        for key in first:
+        for key in first.keys() - {"seconds"}:
             _assert_equal(first[key], second[key])
     elif isinstance(first, list):
         for one, other in zip(first, second, strict=True):
@@ -52,6 +73,7 @@ def _assert_equal(first: object, second: object) -> None:
 def test_a_run_leaves_a_checkpoint_with_all_that_a_resume_needs(uninterrupted: dict[str, Any]) -> None:
     assert uninterrupted["step"] == CONFIG.steps
     assert uninterrupted["config"] == dataclasses.asdict(CONFIG)
+    assert uninterrupted["plan"] == {"warmup": 1, "cooldown": 2, "steps": 4}
     assert uninterrupted["optimizer"]["state"]
     for weights in (uninterrupted["model"], uninterrupted["ema"]):
         assert all(torch.isfinite(value).all() for value in weights.values())
@@ -61,46 +83,198 @@ def test_training_moves_the_weights_and_the_average_follows(
     uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path
 ) -> None:
     shorter = dataclasses.replace(CONFIG, steps=1)
-    start = torch.load(train(shorter, photos=photo_cache, run=tmp_path), weights_only=True)
+    start = _load(train(shorter, photos=photo_cache, run=tmp_path, sitting=PLAIN))
     name = "head.weight"
     assert not torch.equal(start["model"][name], uninterrupted["model"][name])
     assert not torch.equal(uninterrupted["model"][name], uninterrupted["ema"][name])
 
 
-def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
-    uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = train_module._save
 
-    def save_and_die(path: Path, *rest: Any) -> None:
-        save(path, *rest)
+    def save_and_die(path: Path, state: dict[str, Any]) -> None:
+        save(path, state)
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(train_module, "_save", save_and_die)
-        train(CONFIG, photos=photo_cache, run=tmp_path)
-    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == CONFIG.checkpoint_every < CONFIG.steps
-    resumed = torch.load(train(CONFIG, photos=photo_cache, run=tmp_path), weights_only=True)
-    _assert_equal(resumed, uninterrupted)
+        train(config, photos=photos, run=run, sitting=PLAIN)
+
+
+@pytest.mark.parametrize("config", [CONFIG, GAN, LATENT], ids=lambda config: config.name)
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
+    config: TrainConfig, photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = _load(train(config, photos=photo_cache, run=tmp_path / "straight", sitting=PLAIN))
+    _train_and_die(config, photo_cache, tmp_path / "killed", monkeypatch)
+    assert _load(tmp_path / "killed" / CHECKPOINT)["step"] == config.checkpoint_every < config.steps
+    resumed = _load(train(config, photos=photo_cache, run=tmp_path / "killed", sitting=PLAIN))
+    _assert_equal(resumed, straight)
+    assert (resumed["adversary"] is None) == (config.adversary is None)
+
+
+def test_a_slice_stops_cleanly_and_the_next_goes_on_to_the_same_end(
+    uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path
+) -> None:
+    instant = Sitting(minutes=0.0, tensorboard=False)
+    for step in range(1, CONFIG.steps + 1):
+        assert _load(train(CONFIG, photos=photo_cache, run=tmp_path, sitting=instant))["step"] == step
+    _assert_equal(_load(tmp_path / CHECKPOINT), uninterrupted)
+
+
+def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
+    run: Path, photo_cache: Path, tmp_path: Path
+) -> None:
+    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=Sitting(resident=True, tensorboard=False))
+    streamed, resident = (json.loads((of / "log.jsonl").read_text().splitlines()[0]) for of in (run, tmp_path))
+    for term in ("loss/classification", "loss/regression"):
+        assert resident[term] == pytest.approx(streamed[term], rel=0.03)
+
+
+def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache: Path, tmp_path: Path) -> None:
+    open_ended = dataclasses.replace(REGRESSION, evaluate_every=0)
+    first = Sitting(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
+    steps = _load(train(open_ended, photos=photo_cache, run=tmp_path, sitting=first))["plan"]["steps"]
+    assert steps > 10
+    longer = dataclasses.replace(first, total_minutes=99.0)
+    state = _load(train(open_ended, photos=photo_cache, run=tmp_path, sitting=longer))
+    assert state["step"] == state["plan"]["steps"] == steps
+
+
+def test_a_run_can_be_brought_to_an_early_end(photo_cache: Path, tmp_path: Path) -> None:
+    endless = dataclasses.replace(REGRESSION, steps=10**6, cooldown=1, evaluate_every=0)
+    train(endless, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, tensorboard=False))
+    finish = Sitting(finish_minutes=0.02, tensorboard=False)
+    state = _load(train(endless, photos=photo_cache, run=tmp_path, sitting=finish))
+    assert state["step"] == state["plan"]["steps"] == state["plan"]["cooldown"] + 1 < 10**6
 
 
 def test_a_finished_run_is_left_as_it_is(photo_cache: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, steps=1)
-    before = train(config, photos=photo_cache, run=tmp_path).read_bytes()
-    assert train(config, photos=photo_cache, run=tmp_path).read_bytes() == before
+    before = train(config, photos=photo_cache, run=tmp_path, sitting=PLAIN).read_bytes()
+    assert train(config, photos=photo_cache, run=tmp_path, sitting=PLAIN).read_bytes() == before
 
 
 def test_another_configuration_may_not_resume_a_run(photo_cache: Path, tmp_path: Path) -> None:
-    train(dataclasses.replace(CONFIG, steps=1), photos=photo_cache, run=tmp_path)
+    train(dataclasses.replace(CONFIG, steps=1), photos=photo_cache, run=tmp_path, sitting=PLAIN)
     with pytest.raises(ConfigError, match="another configuration"):
-        train(CONFIG, photos=photo_cache, run=tmp_path)
+        train(CONFIG, photos=photo_cache, run=tmp_path, sitting=PLAIN)
 
 
-def test_a_run_begins_with_the_averaged_weights_it_is_given(photo_cache: Path, tmp_path: Path) -> None:
+def test_a_run_begins_with_the_averaged_weights_it_is_given(run: Path, photo_cache: Path, tmp_path: Path) -> None:
     still = dataclasses.replace(CONFIG, steps=1, learning_rate=0.0, encoder_learning_rate=0.0)
-    first = train(CONFIG, photos=photo_cache, run=tmp_path / "first")
-    second = train(still, photos=photo_cache, run=tmp_path / "second", start_from=first)
-    begun, given = (torch.load(path, weights_only=True) for path in (second, first))
+    given = _load(run / CHECKPOINT)
+    # Of another run's file nothing but the averaged weights is needed.
+    torch.save({"ema": given["ema"]}, tmp_path / "old.pt")
+    begun = _load(train(still, photos=photo_cache, run=tmp_path / "run", start_from=tmp_path / "old.pt", sitting=PLAIN))
     for name, value in given["ema"].items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(begun["model"][name], value)
+
+
+def test_weights_of_another_architecture_are_refused_by_name(run: Path, photo_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=CHECKPOINT):
+        train(REGRESSION, photos=photo_cache, run=tmp_path, start_from=run / CHECKPOINT, sitting=PLAIN)
+
+
+def test_log_and_tensorboard_say_the_same(run: Path) -> None:
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [4, 4]
+    assert {"loss", "loss/classification", "rate", "lr"} <= records[0].keys()
+    assert {"held_out/loss", "held_out/ciede2000", "held_out/cf", "held_out/cf_truth"} <= records[1].keys()
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    for key, value in {**records[0], **records[1]}.items():
+        if key != "step":
+            (point,) = events.Scalars(key)
+            assert (point.step, point.value) == (4, pytest.approx(value, abs=1e-5, rel=1e-4))
+
+
+def test_an_evaluation_draws_the_held_out_photographs_beside_their_truth(run: Path, photo_cache: Path) -> None:
+    with Image.open(run / "samples" / "0000004.png") as sheet:
+        pixels = np.asarray(sheet)
+    tile = CONFIG.crop
+    assert pixels.shape[0] > tile
+    assert pixels.shape[1] > 3 * CONFIG.evaluate_photos * tile
+
+
+def test_a_log_forgets_what_was_written_after_the_checkpoint(photo_cache: Path, tmp_path: Path) -> None:
+    short = dataclasses.replace(CONFIG, evaluate_every=1)
+    train(short, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, tensorboard=False))
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 2, "loss": 99.0}\n')
+    train(short, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "held_out/loss" in record] == [1, 2, 3, 4]
+    assert 99.0 not in [record.get("loss") for record in records]
+
+
+def test_a_loss_that_diverges_stops_the_run(photo_cache: Path, tmp_path: Path) -> None:
+    wild = dataclasses.replace(REGRESSION, loss=dataclasses.replace(REGRESSION.loss, regression=float("inf")))
+    with pytest.raises(TrainingError, match="not finite before step 4"):
+        train(wild, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"architecture": "resnet19"}, "architecture must be one of"),
+        ({"loss": REGRESSION.loss}, "loss.classification must be above 0"),
+        ({"architecture": "unet-plain"}, "loss.classification must be above 0"),
+        ({"crop": 48}, "crop must be a multiple of 32"),
+        ({"batch": 5}, "multiple of the 2 processes"),
+        ({"batch": 64}, "larger than the 8 photographs"),
+        ({"evaluate_photos": 5}, "at most holdout"),
+        ({"undegraded": ("rain",)}, "undegraded must be among"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check(dataclasses.replace(CONFIG, **changes), photographs=12, ranks=2)
+
+
+def test_a_divergence_needs_a_latent_and_a_backbone_an_encoder(photo_cache: Path, tmp_path: Path) -> None:
+    no_latent = dataclasses.replace(LATENT, architecture="unet-plain")
+    with pytest.raises(ConfigError, match="no latent"):
+        train(no_latent, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+    with pytest.raises(ConfigError, match="no encoder"):
+        train(REGRESSION, photos=photo_cache, run=tmp_path, backbone=tmp_path / "weights", sitting=PLAIN)
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+import torch
+from tests.training.tiny import CONFIG
+from training.device import open_machine
+from training.sitting import Sitting
+from training.train import train
+
+torch.set_num_threads(1)
+with open_machine("cpu", precision="f32") as machine:
+    weight = torch.nn.Parameter(torch.zeros(3))
+    weight.grad = torch.full((3,), float(machine.rank))
+    machine.average_gradients([weight])
+    assert machine.ranks == 2 and torch.equal(weight.grad, torch.full((3,), 0.5))
+    assert machine.agreed(machine.rank + 7.0) == 7.0
+train(CONFIG, photos=Path(sys.argv[1]), run=Path(sys.argv[2]), sitting=Sitting(device="cpu", tensorboard=False))
+"""
+
+
+def test_two_processes_share_every_batch_and_one_writes(photo_cache: Path, tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [*command, str(photo_cache), str(tmp_path / "run")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert _load(tmp_path / "run" / CHECKPOINT)["step"] == CONFIG.steps
+    records = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(record)["step"] for record in records] == [4, 4]

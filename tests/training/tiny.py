@@ -1,8 +1,10 @@
-"""The smallest training run: four steps on thumbnails."""
+"""The smallest training runs: four steps on thumbnails."""
 
 from __future__ import annotations
 
-from training.config import TrainConfig
+import dataclasses
+
+from training.config import AdversaryConfig, LossConfig, TrainConfig
 
 CONFIG = TrainConfig(
     name="tiny",
@@ -13,16 +15,43 @@ CONFIG = TrainConfig(
     crop=32,
     min_scale=0.6,
     holdout=4,
+    degraded_share=0.5,
+    precision="bf16",
     learning_rate=1e-3,
     encoder_learning_rate=1e-4,
+    beta1=0.9,
+    beta2=0.98,
+    weight_decay=0.02,
     warmup=1,
     cooldown=2,
-    weight_decay=0.02,
     clip=1.0,
     ema=0.9,
-    rebalance_uniform=0.2,
-    rebalance_power=0.5,
-    regression=0.2,
-    degraded_share=0.5,
     checkpoint_every=2,
+    evaluate_every=4,
+    evaluate_photos=3,
+    loss=LossConfig(
+        classification=1.0, regression=0.2, distance="huber", rebalance_uniform=0.2, rebalance_power=0.5, hue=0.1
+    ),
+)
+
+REGRESSION = dataclasses.replace(
+    CONFIG,
+    name="tiny-regression",
+    architecture="unet-plain",
+    loss=LossConfig(
+        classification=0.0, regression=100.0, distance="l1", rebalance_uniform=0.2, rebalance_power=0.5, drift=0.1
+    ),
+)
+
+GAN = dataclasses.replace(
+    REGRESSION,
+    name="tiny-gan",
+    adversary=AdversaryConfig(objective="least-squares", weight=1.0, learning_rate=2e-4),
+)
+
+LATENT = dataclasses.replace(
+    REGRESSION,
+    name="tiny-latent",
+    architecture="unet-vae",
+    loss=dataclasses.replace(REGRESSION.loss, divergence=0.1),
 )

@@ -1,12 +1,78 @@
-"""The generators, by name."""
+"""The generators, by name, and what each promises.
+
+Every generator takes L* (N, 1, H, W), 0..100, H and W multiples of ``multiple``, and answers at a ``stride`` of it
+either with logits over quantised ab or with a* and b* in CIELAB units. Those that start from ImageNet weights have an
+``encoder`` with ``load_imagenet``; `UNetVAE` also has ``with_divergence`` for training. Some draw from torch's global
+generator while they train (dropout, the VAE's latent), so that a resume must restore its state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 from torch import nn
 
+from training.architectures.encoder_decoder_6 import EncoderDecoder6
+from training.architectures.fine import Fine
+from training.architectures.pix2pix_unet import Pix2PixUNet
 from training.architectures.resnet18_bins import ResNet18Bins
+from training.architectures.resnet18_unet import ResNet18UNet
+from training.architectures.unet_plain import UNetPlain
+from training.architectures.unet_vae import UNetVAE
+from training.architectures.vgg16_autoencoder import VGG16Autoencoder
+from training.architectures.zhang2016 import Zhang2016
 
-ARCHITECTURES: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType({"resnet18-bins": ResNet18Bins})
+GAMUT_BINS = 260
+ZHANG_BINS = 313
+
+
+class Answer(Enum):
+    """What a generator answers with."""
+
+    BINS = "bins"
+    """Logits over quantised ab, (N, Q, H / stride, W / stride)."""
+    AB = "ab"
+    """a* and b* in CIELAB units, (N, 2, H / stride, W / stride)."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A generator: how to build it with random weights, and its contract."""
+
+    build: Callable[[], nn.Module]
+    answer: Answer
+    stride: int
+    """Input pixels per pixel of the answer, on either side."""
+    multiple: int
+    """The input's height and width must be multiples of this."""
+    bins: Literal["gamut260", "zhang313"] | None = None
+    """The colours that the logits stand for; None for ab."""
+
+
+def _bins(build: Callable[[int], nn.Module], *, multiple: int) -> Architecture:
+    return Architecture(partial(build, GAMUT_BINS), Answer.BINS, 4, multiple, "gamut260")
+
+
+def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
+    return Architecture(build, Answer.AB, 1, multiple)
+
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {
+        "fine": _bins(Fine, multiple=32),
+        "resnet18-bins": _bins(ResNet18Bins, multiple=32),
+        "resnet18-unet": _ab(ResNet18UNet, multiple=32),
+        "vgg16-autoencoder": _ab(VGG16Autoencoder, multiple=32),
+        "encoder-decoder-6": _ab(EncoderDecoder6, multiple=64),
+        "unet-plain": _ab(UNetPlain, multiple=16),
+        "unet-vae": _ab(UNetVAE, multiple=16),
+        "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
+        "pix2pix-unet-7": _ab(partial(Pix2PixUNet, levels=7), multiple=128),
+        "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), Answer.BINS, 4, 8, "zhang313"),
+    }
+)

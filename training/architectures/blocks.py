@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+AB_REACH = 110.0
+"""The farthest that a bounded answer lies from grey on either axis: sRGB's a* and b* lie within -108..99 (CIELAB)."""
 
 
 def conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -15,10 +19,60 @@ def conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 
     )
 
 
+def two_convs(inputs: int, outputs: int) -> nn.Sequential:
+    """Return the step of a U-Net (Ronneberger et al. 2015), padded and batch-normalised: 3 x 3 convolution, twice."""
+    return nn.Sequential(conv_norm_relu(inputs, outputs), conv_norm_relu(outputs, outputs))
+
+
+def double(x: Tensor) -> Tensor:
+    """Return a map of twice the height and width: bilinear, which leaves no checkerboard."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def centred(lightness: Tensor) -> Tensor:
+    """Return -1..1 for L* 0..100."""
+    return lightness / 50 - 1
+
+
+def bounded_ab(x: Tensor) -> Tensor:
+    """Return a* and b* within +-`AB_REACH`: tanh, scaled."""
+    return AB_REACH * torch.tanh(x)
+
+
+def grey_head(inputs: int, *, kernel: int = 1) -> nn.Conv2d:
+    """Return the last convolution, to two channels, at zero: the answer starts grey, far from where tanh is flat."""
+    head = nn.Conv2d(inputs, 2, kernel, padding=kernel // 2)
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
+    return head
+
+
+def start_as_gan(module: nn.Module) -> None:
+    """Draw convolutions from N(0, 0.02) and batch normalisation from N(1, 0.02), for `nn.Module.apply`.
+
+    Isola et al. 2017, section 6.2, after DCGAN.
+    """
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def start_for_relu(module: nn.Module) -> None:
+    """Draw convolutions so that ReLU keeps the variance (He et al. 2015), for `nn.Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 class BasicBlock(nn.Module):
     """The residual block of ResNet-18 (He et al. 2015), with torchvision's parameter names."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, start_silent: bool = False) -> None:
+        """With ``start_silent`` the last scale starts at 0 and the block as its short cut (Goyal et al. 2017)."""
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -27,36 +81,10 @@ class BasicBlock(nn.Module):
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        if start_silent:
+            nn.init.zeros_(self.bn2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, H / stride, W / stride)."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
-
-
-class ResNet18Encoder(nn.Module):
-    """ResNet-18 from one L channel to layer3, stride 16, with torchvision's parameter names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64), BasicBlock(64, 64))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256))
-
-    def forward(self, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features of 64, 128 and 256 channels at strides 4, 8 and 16 for L* (N, 1, H, W), 0..100."""
-        x = (lightness / 100 - 0.449) / 0.226
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        quarter = self.layer1(F.max_pool2d(x, 3, 2, 1))
-        eighth = self.layer2(quarter)
-        return quarter, eighth, self.layer3(eighth)
-
-    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take torchvision's ImageNet weights; the first convolution is summed over its three colour channels."""
-        state = {name: value.float() for name, value in weights.items()}
-        state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
-        own = self.state_dict()
-        state.update({name: value for name, value in own.items() if name.endswith("num_batches_tracked")})
-        self.load_state_dict(state)

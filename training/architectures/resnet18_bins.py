@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.architectures.blocks import BasicBlock, ResNet18Encoder, conv_norm_relu
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+from training.architectures.blocks import BasicBlock, conv_norm_relu, double
+from training.architectures.encoders import ResNet18Encoder
 
 
 class ResNet18Bins(nn.Module):
@@ -28,11 +24,11 @@ class ResNet18Bins(nn.Module):
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return the logits."""
-        quarter, eighth, sixteenth = self.encoder(lightness)
+        _, quarter, eighth, sixteenth = self.encoder(lightness)
         x = self.context(sixteenth)
         x = x + self.scene(x.mean(dim=(2, 3)))[:, :, None, None]
-        x = self.up16(torch.cat([_double(x), sixteenth], dim=1))
-        x = self.up8(torch.cat([_double(x), eighth], dim=1))
-        x = self.up4(torch.cat([_double(x), quarter], dim=1))
+        x = self.up16(torch.cat([double(x), sixteenth], dim=1))
+        x = self.up8(torch.cat([double(x), eighth], dim=1))
+        x = self.up4(torch.cat([double(x), quarter], dim=1))
         logits: Tensor = self.head(x)
         return logits

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.media.decode import frames
 from pipeline.media.encode import VideoPlan, plan_video
-from pipeline.media.frames import neutral_chroma
+from pipeline.media.frames import Frame, neutral_chroma
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.remux import Sink, Written
 from pipeline.media.streams import StreamPlan, plan_streams, stream_notes
 from pipeline.media.tally import Tally
 from pipeline.media.verify import verify
-from pipeline.options import Codec, Quality
-from pipeline.results import Note
+from pipeline.options import Codec, OnDamage, Quality
+from pipeline.results import Note, Verification
+
+BT709 = (0.2126, 0.0722)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Rewritten:
     written: Written
     tally: Tally
     notes: tuple[Note, ...]
+    verification: Verification | None
 
     @property
     def info(self) -> FilmInfo:
@@ -41,19 +47,32 @@ def rewrite(
     quality: Quality = Quality.ACCESS,
     tint: int = 0,
     check: bool = True,
+    suffix: str | None = None,
+    deinterlace: bool = False,
+    rate: Fraction | None = None,
+    full: bool = False,
+    on_damage: OnDamage = OnDamage.FAIL,
 ) -> Rewritten:
-    source = probe(path)
-    video = plan_video(source, codec, quality)
+    source = probe(path, rate=rate)
+    video = plan_video(source, codec, quality, suffix=suffix, deinterlace=deinterlace)
     streams = plan_streams(source, video)
     output = path.with_name(f"{path.stem}-{codec}-{quality}{video.suffix}")
     tally = Tally(luma=video.encoder.is_lossless)
-    with Sink(source, video, streams, output) as sink:
-        for frame in frames(source, video.pixel_format, tally=tally):
+
+    def read(tally: Tally) -> Iterator[Frame]:
+        weights = {"luma_weights": BT709, "deinterlace": video.deinterlaces}
+        return frames(source, video.pixel_format, tally=tally, on_damage=on_damage, **weights)
+
+    with Sink(source, video, streams, output, on_damage=on_damage) as sink:
+        for frame in read(tally):
             flat = neutral_chroma(frame)
             frame.paint(flat, (flat + np.array(tint, flat.dtype)))
             sink.write(frame)
         written = sink.finish()
-    notes = (*video.notes, *stream_notes(streams))
+    notes = (*video.notes, *stream_notes(streams), *tally.notes, *written.notes)
+    verification = None
     if check:
-        notes += verify(source, written, output, tally=tally)
-    return Rewritten(output, source, video, streams, written, tally, notes)
+        again = partial(read, Tally(luma=False)) if full else None
+        verification, found = verify(source, written, output, tally=tally, again=again)
+        notes += found
+    return Rewritten(output, source, video, streams, written, tally, notes, verification)

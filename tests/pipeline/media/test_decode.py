@@ -85,13 +85,13 @@ def cut(path: Path, share: float) -> Path:
 
 def test_a_matroska_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(75), grain=0.1)
-    with pytest.raises(InputError, match=r"cut\.mkv: frame \d+ is the last, .* the file is cut off"):
+    with pytest.raises(InputError, match=r"cut\.mkv: is cut off: [\d,]+ bytes are missing"):
         read_all(cut(film, 0.5))
 
 
 def test_an_mp4_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(75), grain=0.1, muxer_options=FASTSTART)
-    with pytest.raises(InputError, match=r"cut\.mp4: frame \d+ "):
+    with pytest.raises(InputError, match=r"cut\.mp4: is cut off"):
         read_all(cut(film, 0.6))
 
 
@@ -103,7 +103,7 @@ def test_an_mp4_file_without_its_index_is_an_error(tmp_path: Path) -> None:
 
 def test_an_avi_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.avi", times=range(50), grain=0.1)
-    with pytest.raises(InputError, match=r"cut\.avi: frame \d+ "):
+    with pytest.raises(InputError, match=r"cut\.avi: is cut off"):
         read_all(cut(film, 0.5))
 
 
@@ -121,7 +121,9 @@ def test_damage_in_the_middle_is_an_error_that_names_the_frame(tmp_path: Path, c
     middle = len(data) // 2
     data[middle : middle + 4000] = chance.randbytes(4000)
     film.write_bytes(data)
-    with pytest.raises(InputError, match=rf"film\.{suffix}: frame \d+ .*(damaged|cannot be decoded|cut off)") as caught:
+    with pytest.raises(
+        InputError, match=rf"film\.{suffix}: (frame \d+ .*(damage|cannot)|is damaged: .* byte )"
+    ) as caught:
         read_all(film)
     assert caught.value.advice
 

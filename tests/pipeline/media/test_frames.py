@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.media.frames import Frame, Timestamp, neutral_chroma
-from pipeline.media.pixels import PixelFormat, pixel_format
-from tests.films import moving_luma, plane
+from pipeline.media.pixels import PixelFormat, pixel_format, planar
+from tests.films import fill_rgb, marked, moving_luma, plane
 
 SIZES = [(96, 64), (121, 81), (7, 5)]
 
@@ -109,7 +109,127 @@ def test_a_frame_that_nobody_painted_is_not_given_out() -> None:
         _ = frame.picture
 
 
-@pytest.mark.parametrize("name", ["rgb24", "gbrp", "pal8", "monob", "p010le", "xyz12le", "grayf32le", "bayer_bggr8"])
-def test_formats_without_a_luma_plane_are_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["x2rgb10le", "rgb565le", "monob", "p010le", "xyz12le", "grayf32le", "gbrpf32le", "bayer_bggr8"]
+)
+def test_formats_without_readable_samples_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         pixel_format(name)
+
+
+BT709 = (0.2126, 0.0722)
+PACKED = ["rgb24", "bgr24", "rgba", "bgra", "argb", "abgr", "rgb0", "bgr0", "0rgb", "0bgr"]
+DEEP = [
+    "gbrp",
+    "gbrp9le",
+    "gbrp10le",
+    "gbrp10be",
+    "gbrp12le",
+    "gbrp14le",
+    "gbrp16le",
+    "gbrap12le",
+    "rgb48le",
+    "rgb48be",
+]
+
+
+def rgb_frame(name: str, colours: list[np.ndarray], target: str | None = None) -> Frame:
+    source = pixel_format(name)
+    height, width = colours[0].shape
+    picture = av.VideoFrame(width, height, name)
+    fill_rgb(picture, *colours)
+    to = pixel_format(target or planar("4:4:4", source.bits))
+    return Frame(picture, Timestamp(0, Fraction(1, 25), 1), source=source, target=to, luma_weights=BT709)
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (7, 5)])
+@pytest.mark.parametrize("name", [*PACKED, *DEEP, "rgba64be", "bgr48le", "bgra64le"])
+def test_grey_stored_as_rgb_is_luma_code_for_code(name: str, width: int, height: int) -> None:
+    bits = pixel_format(name).bits
+    grey = moving_luma(2, width=width, height=height, bits=bits)
+    frame = rgb_frame(name, [grey] * 3)
+    np.testing.assert_array_equal(frame.luma, grey)
+    for plane_ in frame.chroma:
+        assert (plane_ == 1 << bits - 1).all()
+
+
+@pytest.mark.parametrize("name", ["rgb24", "gbrp10le", "rgb48be"])
+def test_luma_and_chroma_of_colours_are_rounded_to_the_nearest_code(name: str) -> None:
+    bits = pixel_format(name).bits
+    highest = (1 << bits) - 1
+    chance = np.random.default_rng(3)
+    colours = [chance.integers(0, highest + 1, (64, 96)).astype(np.uint8 if bits == 8 else np.uint16) for _ in "rgb"]
+    for corner in range(8):
+        for index, colour in enumerate(colours):
+            colour[0, corner] = highest * (corner >> index & 1)
+    frame = rgb_frame(name, colours)
+    red, green, blue = (colour.astype(np.float64) for colour in colours)
+    kr, kb = BT709
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = ((c - luma) / (2 - 2 * k) + (1 << bits - 1) for c, k in ((blue, kb), (red, kr)))
+    # Half a code, and what 24 bits of a float32 leave open; the highest chroma code stands for half a code more.
+    for made, exact in zip((frame.luma, *frame.chroma), (luma, cb, cr), strict=True):
+        assert np.abs(made - np.clip(exact, 0, highest)).max() < 0.5 + 2e-6 * highest
+
+
+def test_a_toned_picture_has_the_luma_of_its_colours_in_fewer_chroma_samples_too() -> None:
+    sepia = [np.full((6, 8), code, np.uint8) for code in (200, 150, 100)]
+    whole, fewer = rgb_frame("rgb24", sepia), rgb_frame("rgb24", sepia, "yuv420p")
+    np.testing.assert_array_equal(whole.luma, fewer.luma)
+    assert fewer.chroma_shape == (3, 4)
+    for a, b in zip(whole.chroma, fewer.chroma, strict=True):
+        np.testing.assert_array_equal(a[::2, ::2], b)
+
+
+def test_rgb_without_luma_weights_is_a_mistake() -> None:
+    picture = av.VideoFrame(8, 6, "rgb24")
+    with pytest.raises(ValueError, match="weights"):
+        Frame(
+            picture,
+            Timestamp(0, Fraction(1, 25), 1),
+            source=pixel_format("rgb24"),
+            target=pixel_format("yuv444p"),
+        )
+
+
+def field_frame(target: str, *, height: int, fields: str) -> Frame:
+    picture = av.VideoFrame(16, height, target)
+    plane(picture, 0)[:] = np.arange(height)[:, None] % 256
+    stamp = Timestamp(0, Fraction(1, 25), 1)
+    facts = pixel_format(target)
+    return Frame(marked(picture, fields), stamp, source=facts, target=facts)
+
+
+@pytest.mark.parametrize("height", [64, 486, 66, 6])
+@pytest.mark.parametrize("target", ["yuv420p", "yuv440p", "yuv410p"])
+def test_fields_are_painted_apart_where_they_share_no_chroma_lines(target: str, height: int) -> None:
+    frame = field_frame(target, height=height, fields="tff")
+    rows, columns = frame.chroma_shape
+    assert len(frame.parts) == 2
+    for field, part in enumerate(frame.parts):
+        assert (part.luma == np.arange(height)[field::2][: len(part.luma), None] % 256).all()
+        assert part.chroma_shape == (len(range(rows)[part.lines]), columns)
+        assert -(-len(part.luma) // part.chroma_shape[0]) == -(-height // rows)
+        code = np.full(part.chroma_shape, 10 + field, np.uint8)
+        frame.paint(code, code, lines=part.lines)
+    for painted in frame.chroma:
+        assert (painted[0::2] == 10).all()
+        assert (painted[1::2] == 11).all()
+    assert frame.picture.interlaced_frame
+
+
+@pytest.mark.parametrize(("target", "fields"), [("yuv422p", "tff"), ("yuv444p", "bff"), ("yuv420p", "prog")])
+def test_other_pictures_are_painted_whole(target: str, fields: str) -> None:
+    frame = field_frame(target, height=64, fields=fields)
+    (part,) = frame.parts
+    assert part.luma.shape == frame.luma.shape
+    assert part.chroma_shape == frame.chroma_shape
+
+
+def test_a_frame_with_one_painted_field_is_not_given_out() -> None:
+    frame = field_frame("yuv420p", height=64, fields="tff")
+    part = frame.parts[0]
+    code = np.zeros(part.chroma_shape, np.uint8)
+    frame.paint(code, code, lines=part.lines)
+    with pytest.raises(ValueError, match="without painted chroma"):
+        _ = frame.picture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.media.probe import MAX_PIXELS, FilmInfo, probe
-from tests.films import Sound, Subtitles, make_film
+from tests.films import Sound, Subtitles, make_film, write_pictures
 
 
 def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:
@@ -111,9 +112,10 @@ def test_what_is_no_film_is_refused_by_name(tmp_path: Path, content: bytes, mess
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.mkv", tmp_path):
-        with pytest.raises(InputError, match="cannot be opened"):
-            probe(path)
+    with pytest.raises(InputError, match="cannot be opened"):
+        probe(tmp_path / "nowhere.mkv")
+    with pytest.raises(InputError, match="holds no numbered pictures"):
+        probe(tmp_path)
 
 
 def test_a_name_that_reads_like_a_protocol_is_only_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,15 +142,37 @@ def test_absurd_dimensions_are_refused_before_a_picture_is_allocated(tmp_path: P
         probe(film)
 
 
-def test_rgb_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "film.mkv"
+def test_samples_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "film.mov"
     with av.open(str(path), "w") as film:
-        stream = film.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "bgr0"
-        film.mux(stream.encode(av.VideoFrame(96, 64, "bgr0")))
+        stream = film.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "monob"
+        film.mux(stream.encode(av.VideoFrame(96, 64, "monob")))
         film.mux(stream.encode(None))
-    with pytest.raises(InputError, match="pixel format bgr0"):
+    with pytest.raises(InputError, match="pixel format monob holds single bits"):
         probe(path)
+
+
+@pytest.mark.parametrize(("fields", "said", "order"), [("tff", 2, 2), ("bff", 3, 3), ("bff", 2, 3), ("tff", 0, 2)])
+def test_pictures_decide_the_field_order_where_the_container_disagrees(
+    tmp_path: Path, fields: str, said: int, order: int
+) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(3), fields=fields, field_order=said)
+    assert (probe(film).is_interlaced, probe(film).field_order) == (True, order)
+
+
+def test_rotation_is_read_beside_side_data_without_a_name(tmp_path: Path) -> None:
+    # Exif is such a kind; FFmpeg makes a display matrix of its orientation, and PyAV then shows neither.
+    folder = write_pictures(tmp_path / "scans", "%d.png", codec="png", pixel_format="gray", numbers=range(3))
+    orientation = bytes.fromhex("4d4d002a00000008000101120003000000010006000000000000")
+    for picture in folder.iterdir():
+        data = picture.read_bytes()
+        body = b"eXIf" + orientation
+        chunk = struct.pack(">I", len(orientation)) + body + struct.pack(">I", zlib.crc32(body))
+        picture.write_bytes(data[:33] + chunk + data[33:])
+    info = probe(folder)
+    assert info.rotation % 360 == 270
+    assert info.display_matrix == (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 
 
 def test_what_is_known_of_a_film_cannot_be_changed(tmp_path: Path) -> None:

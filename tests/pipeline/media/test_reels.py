@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from array import array
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def encoder() -> av.VideoCodecContext:
     return context
 
 
-def make(folder: ReelFolder, times: list[int], *, luma: str | None = None) -> list[bytes]:
+def make(folder: ReelFolder, times: list[int]) -> list[bytes]:
     """Encode one reel of noise, a frame per time; return the packets' data."""
     context = encoder()
     rng = np.random.default_rng(len(folder.reels))
@@ -40,7 +39,7 @@ def make(folder: ReelFolder, times: list[int], *, luma: str | None = None) -> li
         packets = context.encode(None)
         made += map(bytes, packets)
         reel.add(packets)
-        reel.finish(times=array("q", times), last_duration=40, luma=luma)
+        reel.finish(frames=len(times))
     return made
 
 
@@ -51,11 +50,10 @@ SECOND = [700, 701, 702, 900, 1300, 1301, 1400]
 def test_finished_reels_are_found_again(tmp_path: Path) -> None:
     final = tmp_path / "film.mkv"
     folder = ReelFolder(final, RECIPE)
-    make(folder, FIRST, luma="abc")
+    make(folder, FIRST)
     make(folder, SECOND)
     again = ReelFolder(final, RECIPE)
-    assert [reel.times.tolist() for reel in again.reels] == [FIRST, SECOND]
-    assert [reel.luma for reel in again.reels] == ["abc", None]
+    assert [reel.frames for reel in again.reels] == [len(FIRST), len(SECOND)]
     assert again.frames == len(FIRST) + len(SECOND)
 
 
@@ -78,7 +76,7 @@ def test_a_reel_without_end_does_not_count(tmp_path: Path) -> None:
     assert len(ReelFolder(tmp_path / "film.mkv", RECIPE).reels) == 1
 
 
-@pytest.mark.parametrize("place", [10, 2000, -3, -20, -40, -60])
+@pytest.mark.parametrize("place", [10, 2000, -3, -20, -34])
 def test_a_damaged_reel_and_those_behind_it_are_thrown_away(tmp_path: Path, place: int) -> None:
     folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
     for times in (FIRST, SECOND, [2000, 2040]):
@@ -87,7 +85,7 @@ def test_a_damaged_reel_and_those_behind_it_are_thrown_away(tmp_path: Path, plac
     damaged[place] ^= 0x10
     folder.reels[1].path.write_bytes(damaged)
     again = ReelFolder(tmp_path / "film.mkv", RECIPE)
-    assert [reel.times.tolist() for reel in again.reels] == [FIRST]
+    assert [reel.frames for reel in again.reels] == [len(FIRST)]
     assert not folder.reels[2].path.exists()
 
 

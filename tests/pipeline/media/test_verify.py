@@ -79,7 +79,8 @@ def test_a_missing_sound_is_found(result: Rewritten) -> None:
 
 
 def test_a_missing_sound_packet_is_found(result: Rewritten) -> None:
-    packets = {index: count + 1 for index, count in result.written.packets.items()}
+    packets = dict(result.written.packets)
+    packets[1].count += 1
     more = dataclasses.replace(result, written=dataclasses.replace(result.written, packets=packets))
     with pytest.raises(VerificationError, match="number of packets of audio 1"):
         check(more, result.output)

@@ -1,0 +1,1 @@
+"""Measurements of the whole pipeline that anyone can repeat. Not installed."""

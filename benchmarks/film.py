@@ -1,0 +1,238 @@
+"""Colour that stays still, measured: ``python -m benchmarks.film CLIP...`` prints the tables of docs/temporal.md.
+
+Clips are made grey (BT.601 luma), coloured frame by frame, smoothed and with sparse key frames, and compared. Clips
+that have no colour themselves are measured without a truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from engines.base import Engine
+from engines.registry import open_engine
+from pipeline.color.batching import Coloured, answers
+from pipeline.color.shots import Link, Placed, in_shots
+from pipeline.color.sketch import Sketch, sketch
+from pipeline.color.spaces import F32, rgb_offsets, still_spec
+from pipeline.color.temporal import steadied
+from pipeline.color.upsampling import wash
+from training.cielab import F64, U8, rgb_to_lab
+from training.film_metrics import WarpError, cdc, histogram
+from training.metrics import ciede2000, colourfulness
+
+SKETCH_SIZE = 192
+TRUTH, GREY, EACH = "truth", "grey", "per frame"
+VERSIONS: dict[str, int | None] = {"smoothed": 1, "every 2": 2, "every 4": 4, "auto": None}
+
+_SPEC = still_spec(8)
+_BT601 = np.array([0.299, 0.587, 0.114])
+# The error of every fifth frame and fifth pixel is enough for its mean, and spares most of the time.
+_THINNED = 5
+_COLOURLESS = 3.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one version of a clip measures; ``asked`` is the share of frames the network saw, ``cpu`` ms a frame."""
+
+    cdc: float
+    warp_error: float
+    ciede2000: float | None
+    colourfulness: float
+    asked: float | None
+    cpu: float | None
+
+
+@dataclass
+class _Answers:
+    """A clip's sketches with all that the network says about them, and what it cost."""
+
+    placed: list[Placed[int]] = field(default_factory=list)
+    ab: list[F32] = field(default_factory=list)
+    cpu: float = 0.0
+
+
+def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str, Score]:
+    """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
+    known = _asked_for_all(clip, engine, limit)
+    count = len(known.placed)
+    chroma: dict[str, list[F32]] = {EACH: known.ab}
+    asked: dict[str, float] = {EACH: 1.0}
+    cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
+    for name, every in VERSIONS.items():
+        lookup = _Lookup(known.ab)
+        start = time.process_time()
+        chroma[name] = [
+            picture.ab for picture in steadied(iter(known.placed), lookup, stride=engine.spec.stride, every=every)
+        ]
+        cpu[name] = 1e3 * (time.process_time() - start) / count
+        asked[name] = lookup.count / count
+    return _scores(clip, known.placed, chroma, asked, cpu, limit)
+
+
+class _Lookup:
+    """Answers from memory, counted."""
+
+    def __init__(self, ab: Sequence[F32]) -> None:
+        self._ab = ab
+        self.count = 0
+
+    def __call__(self, sketches: list[Sketch[int]]) -> list[F32]:
+        self.count += len(sketches)
+        return [self._ab[sketch.item] for sketch in sketches]
+
+
+def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
+    known = _Answers()
+    multiple = engine.spec.multiple
+    sketches = (
+        sketch(number, _luma(rgb), _SPEC, size=SKETCH_SIZE, multiple=multiple)
+        for number, rgb in enumerate(_frames(clip, limit))
+    )
+    known.placed = list(in_shots(sketches))
+    for start in range(0, len(known.placed), 4):
+        batch = [placed.sketch for placed in known.placed[start : start + 4]]
+        before = time.process_time()
+        known.ab += answers(batch, engine)
+        known.cpu += time.process_time() - before
+    return known
+
+
+def _frames(clip: Path, limit: int | None) -> Iterator[U8]:
+    with av.open(str(clip)) as film:
+        for number, frame in enumerate(film.decode(video=0)):
+            if number == limit:
+                return
+            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _luma(rgb: U8) -> U8:
+    return np.asarray(np.rint(rgb @ _BT601), np.uint8)
+
+
+@dataclass
+class _Tally:
+    histograms: list[F64] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    colours: list[float] = field(default_factory=list)
+
+    def add(self, picture: U8, truth: U8, *, error: bool) -> None:
+        self.histograms.append(histogram(picture))
+        self.colours.append(colourfulness(picture))
+        if error:
+            thin = np.s_[::_THINNED, ::_THINNED]
+            self.errors.append(float(ciede2000(rgb_to_lab(picture[thin]), rgb_to_lab(truth[thin])).mean()))
+
+
+def _scores(
+    clip: Path,
+    placed: Sequence[Placed[int]],
+    chroma: dict[str, list[F32]],
+    asked: dict[str, float],
+    cpu: dict[str, float],
+    limit: int | None,
+) -> dict[str, Score]:
+    tallies = {name: _Tally() for name in (TRUTH, GREY, *chroma)}
+    warp = WarpError()
+    for number, (truth, place) in enumerate(zip(_frames(clip, limit), placed, strict=True)):
+        luma = _luma(truth)
+        pictures = {TRUTH: truth, GREY: np.repeat(luma[..., None], 3, axis=2)}
+        pictures |= {name: _painted(place.sketch, ab[number], luma) for name, ab in chroma.items()}
+        if place.link is Link.CUT:
+            warp.cut()
+        warp.add(luma, pictures)
+        for name, picture in pictures.items():
+            tallies[name].add(picture, truth, error=number % _THINNED == 0)
+    has_truth = float(np.mean(tallies[TRUTH].colours)) > _COLOURLESS
+    return {
+        name: Score(
+            cdc(tally.histograms),
+            warp.value(name),
+            float(np.mean(tally.errors)) if has_truth else None,
+            float(np.mean(tally.colours)),
+            asked.get(name),
+            cpu.get(name),
+        )
+        for name, tally in tallies.items()
+        if has_truth or name != TRUTH
+    }
+
+
+def _painted(small: Sketch[int], ab: F32, luma: U8) -> U8:
+    """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
+    strips = wash(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
+    rgb = [np.stack([y + offset for offset in rgb_offsets(cb, cr, _SPEC.matrix)], axis=-1) for _, y, cb, cr in strips]
+    return np.asarray(np.rint(np.clip(np.concatenate(rgb), 0, 1) * 255), np.uint8)
+
+
+def mean(scores: Sequence[Score]) -> Score:
+    """Return the mean of each number over clips; None where a clip has none."""
+
+    def over(number: Callable[[Score], float | None]) -> float | None:
+        values = [value for score in scores if (value := number(score)) is not None]
+        return float(np.mean(values)) if len(values) == len(scores) else None
+
+    return Score(
+        float(np.mean([score.cdc for score in scores])),
+        float(np.mean([score.warp_error for score in scores])),
+        over(lambda score: score.ciede2000),
+        float(np.mean([score.colourfulness for score in scores])),
+        over(lambda score: score.asked),
+        over(lambda score: score.cpu),
+    )
+
+
+def table(title: str, scores: dict[str, Score]) -> str:
+    """Return the scores as a Markdown table."""
+    lines = [
+        f"| {title} | CDC | warp error | CIEDE2000 | CF | frames asked | CPU ms a frame |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, score in scores.items():
+        error = "" if score.ciede2000 is None else f"{score.ciede2000:.2f}"
+        asked = "" if score.asked is None else f"{score.asked:.0%}"
+        cpu = "" if score.cpu is None else f"{score.cpu:.1f}"
+        still = f"{score.cdc:.5f} | {score.warp_error:.2f}"
+        lines.append(f"| {name} | {still} | {error} | {score.colourfulness:.1f} | {asked} | {cpu} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the clips of the command line and print a table for each, and their mean."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
+    arguments.add_argument("--engine", default="auto")
+    arguments.add_argument("--model", default="fast")
+    arguments.add_argument("--frames", type=int, help="only so many frames of each clip")
+    arguments.add_argument("--json", type=Path, help="write all numbers here as well")
+    options = arguments.parse_args()
+    cv2.setNumThreads(1)
+    engine, choice = open_engine(options.engine, options.model)
+    try:
+        print(f"{choice.reason}; weights {engine.spec.model} {engine.spec.weights_sha256[:12]}\n")  # noqa: T201
+        measured: dict[str, dict[str, Score]] = {}
+        for clip in options.clips:
+            measured[clip.stem] = measure(clip, engine, limit=options.frames)
+            print(table(clip.stem, measured[clip.stem]), end="\n\n", flush=True)  # noqa: T201
+    finally:
+        engine.close()
+    names = [name for name in (TRUTH, GREY, EACH, *VERSIONS) if all(name in of for of in measured.values())]
+    total = {name: mean([of[name] for of in measured.values()]) for name in names}
+    print(table("mean of the clips", total))  # noqa: T201
+    if options.json:
+        options.json.write_text(
+            json.dumps({clip: {name: asdict(score) for name, score in of.items()} for clip, of in measured.items()})
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The colours of one film: shots found, judged, coloured where they have no colour, steadied, here and there neutral."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import Generic, TypeVar
+
+from pipeline.color.batching import Coloured
+from pipeline.color.neutral import neutral_weight
+from pipeline.color.shots import Placed, in_shots
+from pipeline.color.sketch import Sketch
+from pipeline.color.temporal import Ask, steadied
+from pipeline.color.tone import ToneEvidence, Treatment
+from pipeline.color.triage import Treated, treated
+from pipeline.options import Options
+
+T = TypeVar("T")
+
+# Frames wait for shots to be found; heavy ones are not looked ahead of so far.
+_LOOK_AHEAD = 24
+_LEAST_LOOK_AHEAD = 12
+_WEIGHT = 40 << 20
+
+
+@dataclass(frozen=True)
+class FilmFrame(Generic[T]):
+    """A frame with what was found out about it; ``coloured`` is None where the source's own chroma stays."""
+
+    treated: Treated[T]
+    coloured: Coloured[T] | None
+
+    @property
+    def item(self) -> T:
+        """What the sketch was made of."""
+        return self.treated.placed.sketch.item
+
+
+def film_colours(
+    sketches: Iterable[Sketch[T]],
+    *,
+    ask: Ask[T],
+    stride: int,
+    evidence: Callable[[T], ToneEvidence],
+    options: Options,
+) -> Iterator[FilmFrame[T]]:
+    """Colour the frames of a film, in order, in bounded memory.
+
+    ``ask`` and ``stride`` are those of `pipeline.color.temporal.steadied`; ``evidence`` looks at an item's own chroma.
+    What a shot becomes depends on that shot alone.
+    """
+    waiting: deque[Treated[T]] = deque()
+
+    def remembered(run: Iterator[Treated[T]]) -> Iterator[Placed[T]]:
+        for frame in run:
+            waiting.append(frame)
+            yield frame.placed
+
+    judged = treated(_in_shots(sketches), lambda placed: evidence(placed.sketch.item), options)
+    for what, run in groupby(judged, key=lambda frame: frame.treatment):
+        if what is Treatment.COLOUR_IT:
+            for coloured in steadied(remembered(run), ask, stride=stride, every=options.every):
+                weight = neutral_weight(coloured.sketch.luma, coloured.ab.shape[1:])
+                yield FilmFrame(waiting.popleft(), Coloured(coloured.sketch, coloured.ab * weight))
+        else:
+            for frame in run:
+                yield FilmFrame(frame, None)
+
+
+def _in_shots(sketches: Iterable[Sketch[T]]) -> Iterator[Placed[T]]:
+    frames = iter(sketches)
+    first = next(frames, None)
+    if first is not None:
+        look_ahead = max(_LEAST_LOOK_AHEAD, min(_LOOK_AHEAD, _WEIGHT // max(first.weight, 1)))
+        yield from in_shots(chain([first], frames), look_ahead=look_ahead)

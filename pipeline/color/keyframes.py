@@ -1,0 +1,40 @@
+"""Which frames of a shot the network is asked for; the others get their chroma along the motion."""
+
+from __future__ import annotations
+
+from pipeline.color.motion import Step
+from pipeline.color.spaces import F32
+
+# By itself (automatic): ask again when less than this part of the last answer can still be followed, or after
+# so many frames.
+_FOLLOWED = 0.75
+_LONGEST = 8
+# With a fixed distance: ask in between only when next to nothing is left to carry.
+_LOST = 0.2
+
+
+class KeyFrames:
+    """Decides frame by frame, from the start of a shot; ``every`` is a distance in frames, or None for automatic."""
+
+    def __init__(self, every: int | None) -> None:
+        self._distance = every or _LONGEST
+        self._least = _FOLLOWED if every is None else _LOST
+        self._since = 0
+        # How much of the last answer is still there, per chroma pixel; None: all of it.
+        self._followed: F32 | None = None
+
+    def asks(self, step: Step | None, *, last: bool = False, blending: bool = False) -> bool:
+        """Tell whether the next frame, to which ``step`` leads (None: the first), is one to ask the network for.
+
+        The first and the ``last`` frame of a shot always are, so that all others lie between two answers, and so are
+        frames inside a dissolve (``blending``).
+        """
+        self._since += 1
+        asks = step is None or last or blending or self._since >= self._distance
+        if not asks and step is not None:
+            path = step.past
+            self._followed = path.trust if self._followed is None else path.carried(self._followed)
+            asks = float(self._followed.mean()) < self._least
+        if asks:
+            self._since, self._followed = 0, None
+        return asks

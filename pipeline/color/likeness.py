@@ -1,0 +1,121 @@
+"""How alike two pictures are, however they are lit, shaken or soiled, and whether one is a mixture of two others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from pipeline.color.spaces import F32
+
+# A glance has 24 lines on its shorter side, and blocks of 12 move up to 3: an eighth of the side, half a block.
+_SIDE = 24
+_BLOCK = 12
+_REACH = 3
+# Contrast below which a picture holds nothing but grain: about three codes of 255.
+_NOTHING = 0.012
+# Contrast added (in squares) before pictures are scaled to the same, so that grain in the dark is not blown up.
+_FLOOR = 0.06
+_GRAIN = 3e-5
+_LEVEL = 0.05
+# How far the ends of a mixture may have moved from its middle, in lines.
+_DRIFT = 5
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A picture at a glance: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
+
+    ``contrast`` is the standard deviation of the luma, ``edges`` the mean square of its slope.
+    """
+
+    plain: F32
+    even: F32
+    contrast: float
+    edges: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be seen: black, white or a plain card."""
+        return self.contrast < _NOTHING
+
+
+def glance(luma: F32) -> Glance:
+    """Reduce luma (h, w), 0..1, to what tells one scene from another. Grain, dust and scratches mostly vanish."""
+    height, width = luma.shape
+    long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
+    size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
+    small = cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3)
+    plain: F32 = small - small.mean()
+    variance = float(np.mean(plain * plain))
+    across = small[1:-1, 2:] - small[1:-1, :-2]
+    down = small[2:, 1:-1] - small[:-2, 1:-1]
+    even: F32 = plain / np.float32(np.sqrt(variance + _FLOOR * _FLOOR))
+    return Glance(plain, even, float(np.sqrt(variance)), float(np.mean(across * across + down * down)) + 1e-5)
+
+
+def unlike(before: Glance, after: Glance) -> float:
+    """Return how little of ``after`` can be found in ``before``: about 0 (all) to 1 (nothing).
+
+    Each block of ``after`` looks for its best place in ``before``, a little aside; brightness and contrast of the
+    whole do not count. Both must have one shape.
+    """
+    target = after.even
+    rows, columns = target.shape
+    padded = cv2.copyMakeBorder(before.even, _REACH, _REACH, _REACH, _REACH, cv2.BORDER_REPLICATE)
+    moved = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns)).reshape(-1, rows, columns)
+    across = np.abs(moved - target) @ _sums(columns)
+    blocks = across.reshape(len(moved), rows // _BLOCK, _BLOCK, -1).sum(axis=2)
+    left = float(blocks.min(axis=0).sum())
+    whole = max(float(np.abs(before.even).sum()), float(np.abs(target).sum()))
+    return left / (whole + _LEVEL * target.size)
+
+
+@cache
+def _sums(columns: int) -> F32:
+    """Return the matrix (columns, columns / 12) that adds up the columns of each block."""
+    return np.kron(np.eye(columns // _BLOCK, dtype=np.float32), np.ones((_BLOCK, 1), np.float32))
+
+
+def mixture(before: Glance, middle: Glance, after: Glance) -> float:
+    """Return the evidence, above 0 if convincing, that ``middle`` is a dissolve from ``before`` to ``after``.
+
+    Three things speak for it: the ends have nothing in common; the middle is a weighted sum of both, each moved to
+    where it fits best; and its edges are faint, as those of two pictures at half strength are. The weights are those
+    of a logistic regression on dissolves and undissolved camera moves.
+    """
+    faintness = -float(np.log(np.clip(2 * middle.edges / (before.edges + after.edges), 0.4, 1.5)))
+    if min(before.contrast, after.contrast) < max(_NOTHING, 0.1 * max(before.contrast, after.contrast)):
+        return -1.0
+    if _evidence(0.0, _dot(before.even, after.even) / before.even.size, faintness) < 0:
+        return -1.0
+    x = np.ascontiguousarray(middle.plain[_DRIFT:-_DRIFT, _DRIFT:-_DRIFT])
+    a, b = _best_place(before.plain, x), _best_place(after.plain, x)
+    x = x - x.mean()
+    grain = _GRAIN * x.size
+    aa, bb, ab = _dot(a, a) + grain, _dot(b, b) + grain, _dot(a, b)
+    ax, bx, xx = _dot(a, x), _dot(b, x), _dot(x, x) + grain
+    # Least squares: x = p a + q b.
+    determinant = aa * bb - ab * ab
+    p, q = (ax * bb - bx * ab) / determinant, (bx * aa - ax * ab) / determinant
+    unexplained = min(1.0, (xx - p * ax - q * bx) / xx)
+    in_common = ab / float(np.sqrt(aa * bb))
+    return _evidence(unexplained, in_common, faintness)
+
+
+def _evidence(unexplained: float, in_common: float, faintness: float) -> float:
+    return 0.9 - 1.35 * unexplained - 1.6 * in_common + 1.05 * faintness
+
+
+def _best_place(picture: F32, part: F32) -> F32:
+    scores = cv2.matchTemplate(picture, part, cv2.TM_CCOEFF_NORMED)
+    y, x = np.unravel_index(int(scores.argmax()), scores.shape)
+    found = picture[y : y + part.shape[0], x : x + part.shape[1]]
+    centred: F32 = found - found.mean()
+    return centred
+
+
+def _dot(a: F32, b: F32) -> float:
+    return float(np.vdot(a, b))

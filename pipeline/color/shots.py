@@ -1,0 +1,218 @@
+"""Shots: where one picture of the camera ends and the next begins, found while the film goes by.
+
+Nothing is known after a cut of what was before it: each decision rests on frames of its own shot and on those ahead.
+So a run that begins at a frame whose link is CUT finds the same links from there on, and the same numbers but for
+their start.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import count, pairwise, takewhile
+from statistics import median
+from typing import Generic, TypeVar
+
+from pipeline.color.likeness import Glance, glance, mixture, unlike
+from pipeline.color.sketch import Sketch
+
+T = TypeVar("T")
+
+# Three frames of flash, splice or blot are no cut if what was there before is there afterwards.
+_FLASH = 3
+_CUT_AHEAD = _FLASH + 1
+# Two frames of one shot are rarely less alike than this; first frames of shots are nearly always.
+_CUT = 0.47
+_MATCH = 0.43
+# In fast motion, a cut is what stands out from the steps around it.
+_STANDS_OUT = 1.4
+_AROUND = 3
+# Distances from the middle of a dissolve at which its ends are looked for, in frames.
+_SPANS = (3, 4, 6, 9)
+# A fade has begun when this part of the shot's contrast is left; the memory of that contrast fades, per frame.
+_FAINT = 0.3
+_FORGET = 0.97
+
+
+class Link(Enum):
+    """How a frame hangs together with the frame before it."""
+
+    CUT = "cut"
+    """First frame of the film, or first frame after a cut."""
+    SAME = "same"
+    """Same shot."""
+    BLEND = "blend"
+    """Inside a dissolve or a fade: both shots are visible, or neither."""
+
+
+@dataclass(frozen=True)
+class Placed(Generic[T]):
+    """A sketch in its ``shot``, numbered from 0; in a dissolve or fade the number changes once, at the middle."""
+
+    sketch: Sketch[T]
+    shot: int
+    link: Link
+
+
+def in_shots(sketches: Iterable[Sketch[T]], *, look_ahead: int = 24) -> Iterator[Placed[T]]:
+    """Number the shots of a film: every sketch comes out, in order, after at most ``look_ahead`` have been read.
+
+    ``look_ahead`` is at least 12; with less than 24, long dissolves are found in part. A change of the sketches'
+    shape is a cut.
+    """
+    if look_ahead < 12:
+        raise ValueError(f"look_ahead is {look_ahead}, must be at least 12")
+    # Each stage looks ahead: the cuts 4 frames, the spans one span, the numbers one span and a frame.
+    spans = [span for span in _SPANS if span <= (look_ahead - _CUT_AHEAD - 1) // 2]
+    seen = (_Seen(sketch, glance(sketch.luma)) for sketch in sketches)
+    return _numbered(_with_spans(_with_cuts(seen), spans), max(spans))
+
+
+@dataclass(frozen=True)
+class _Seen(Generic[T]):
+    """A sketch on its way; ``span`` > 0 where it looks like the middle of a dissolve with ends that far away."""
+
+    sketch: Sketch[T]
+    glance: Glance
+    is_cut: bool = False
+    span: int = 0
+
+
+def _with_cuts(frames: Iterable[_Seen[T]]) -> Iterator[_Seen[T]]:
+    """Mark the first frame of every shot."""
+    shot: deque[Glance] = deque(maxlen=_CUT_AHEAD)
+    steps: deque[float] = deque(maxlen=_AROUND)
+    for frame, following in _looking_ahead(frames, _CUT_AHEAD - 1):
+        ahead = [frame.glance, *(other.glance for other in following)]
+        is_cut = True
+        if shot and shot[-1].even.shape == frame.glance.even.shape:
+            step = unlike(shot[-1], frame.glance)
+            is_cut = step >= _CUT and _is_cut(step, steps, shot, _of_one_shape(ahead))
+            steps.append(step)
+        if is_cut:
+            shot.clear()
+            steps.clear()
+        shot.append(frame.glance)
+        yield replace(frame, is_cut=is_cut)
+
+
+def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
+    # A shot of one frame is the blot in the splice between two others: it goes with the second.
+    if len(shot) == 1:
+        return False
+    around = [*steps, *(unlike(a, b) for a, b in pairwise(ahead))]
+    if around and step < _STANDS_OUT * median(around):
+        return False
+    return not any(
+        unlike(past, future) < _MATCH
+        for back, past in enumerate(reversed(shot), 1)
+        for forth, future in enumerate(ahead)
+        if 1 < back + forth <= _CUT_AHEAD
+    )
+
+
+def _of_one_shape(glances: list[Glance]) -> list[Glance]:
+    return list(takewhile(lambda other: other.even.shape == glances[0].even.shape, glances))
+
+
+def _with_spans(frames: Iterable[_Seen[T]], spans: Sequence[int]) -> Iterator[_Seen[T]]:
+    """Mark what looks like the middle of a dissolve."""
+    longest = max(spans)
+    shot: deque[Glance] = deque(maxlen=longest)
+    for frame, following in _looking_ahead(frames, longest):
+        if frame.is_cut:
+            shot.clear()
+        ahead = [other.glance for other in _of_one_shot(following)]
+        evidence = {
+            span: mixture(shot[-span], frame.glance, ahead[span - 1])
+            for span in spans
+            if span <= min(len(shot), len(ahead))
+        }
+        span = max(evidence, key=evidence.__getitem__, default=0)
+        shot.append(frame.glance)
+        yield replace(frame, span=span if span and evidence[span] > 0 else 0)
+
+
+def _of_one_shot(following: Sequence[_Seen[T]]) -> list[_Seen[T]]:
+    return list(takewhile(lambda other: not other.is_cut, following))
+
+
+def _numbered(frames: Iterable[_Seen[T]], longest: int) -> Iterator[Placed[T]]:
+    """Give every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
+    number = -1
+    shot = _Shot(longest)
+    for frame, following in _looking_ahead(frames, longest + 1):
+        if frame.is_cut:
+            shot = _Shot(longest)
+        blends, turns = shot.place(frame, _of_one_shot(following))
+        number += frame.is_cut or turns
+        link = Link.CUT if frame.is_cut else Link.BLEND if blends else Link.SAME
+        yield Placed(frame.sketch, number, link)
+
+
+class _Shot(Generic[T]):
+    """What has been seen since the last cut."""
+
+    def __init__(self, longest: int) -> None:
+        self._behind: deque[_Seen[T]] = deque(maxlen=longest + 1)
+        self._contrast = 0.0
+        self._has_content = False
+        self._has_turned = False
+
+    def place(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> tuple[bool, bool]:
+        """Say whether ``frame`` is part of a blend, and whether the next shot's number begins with it."""
+        around = [*self._behind, frame, *ahead]
+        here = len(self._behind)
+        middles = _middles(around)
+        blends = self._is_faint(frame, ahead) or any(abs(here - m) <= around[m].span for m in middles)
+        turns = False
+        if not blends:
+            self._has_turned = False
+        elif not self._has_turned and (_is_central(here, middles) or self._goes_dark(frame, ahead)):
+            turns = self._has_turned = True
+            self._has_content = False
+        self._has_content = self._has_content or not frame.glance.is_empty
+        self._behind.append(frame)
+        return blends, turns
+
+    def _is_faint(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> bool:
+        contrast = frame.glance.contrast
+        self._contrast = max(self._contrast * _FORGET, contrast)
+        most = max([self._contrast, *(other.glance.contrast for other in ahead)])
+        return frame.glance.is_empty or contrast < _FAINT * most
+
+    def _goes_dark(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> bool:
+        # A few empty frames are a flash.
+        dark = [frame, *ahead[:_FLASH]]
+        return self._has_content and len(dark) > _FLASH and all(other.glance.is_empty for other in dark)
+
+
+def _middles(frames: Sequence[_Seen[T]]) -> set[int]:
+    """Return where dissolves have their middles: one frame alone that looks like it is chance."""
+    return {
+        n
+        for n, frame in enumerate(frames)
+        if frame.span and any(other.span for other in (*frames[max(n - 1, 0) : n], *frames[n + 1 : n + 2]))
+    }
+
+
+def _is_central(here: int, middles: set[int]) -> bool:
+    """Say whether as many middles lie behind as ahead, without a gap: the middle of the middles."""
+    if here not in middles:
+        return False
+    behind = sum(1 for _ in takewhile(middles.__contains__, count(here - 1, -1)))
+    ahead = sum(1 for _ in takewhile(middles.__contains__, count(here + 1)))
+    return behind >= ahead
+
+
+def _looking_ahead(frames: Iterable[_Seen[T]], most: int) -> Iterator[tuple[_Seen[T], Sequence[_Seen[T]]]]:
+    """Yield each frame with up to ``most`` that follow it."""
+    window: deque[_Seen[T]] = deque()
+    for frame in frames:
+        window.append(frame)
+        if len(window) > most:
+            yield window.popleft(), tuple(window)
+    while window:
+        yield window.popleft(), tuple(window)

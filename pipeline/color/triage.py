@@ -1,0 +1,69 @@
+"""Shot by shot: what a source is (monochrome, tinted, coloured), and so what is to be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pipeline.color.shots import Link, Placed
+from pipeline.color.tone import ToneEvidence, Treatment, Verdict, judge, treatment
+from pipeline.options import Options
+
+T = TypeVar("T")
+
+# The pictures a shot is judged by, at its beginning. Where they are black or flat, the next that is not decides.
+_JUDGED = 8
+
+
+@dataclass(frozen=True)
+class Treated(Generic[T]):
+    """A frame in its shot, with the verdict on the shot and what follows from it."""
+
+    placed: Placed[T]
+    verdict: Verdict
+    treatment: Treatment
+
+
+def treated(
+    placed: Iterable[Placed[T]], evidence: Callable[[Placed[T]], ToneEvidence], options: Options
+) -> Iterator[Treated[T]]:
+    """Judge every shot by the ``evidence`` of its first pictures; frames come out in order.
+
+    At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
+    (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone.
+    """
+    shot = _Shot[T](options)
+    for frame in placed:
+        if frame.link is Link.CUT or frame.shot != shot.number:
+            yield from shot.released()
+            shot = _Shot(options, frame.shot)
+        yield from shot.take(frame, evidence)
+    yield from shot.released()
+
+
+class _Shot(Generic[T]):
+    def __init__(self, options: Options, number: int = -1) -> None:
+        self.number = number
+        self._options = options
+        self._waiting: list[Placed[T]] = []
+        self._seen: list[ToneEvidence] = []
+        self._verdict: Verdict | None = None
+
+    def take(self, frame: Placed[T], evidence: Callable[[Placed[T]], ToneEvidence]) -> Iterator[Treated[T]]:
+        self._waiting.append(frame)
+        if self._verdict is None or self._verdict.confidence == 0:
+            self._seen = [*self._seen[-_JUDGED + 1 :], evidence(frame)]
+            if self._verdict is not None:
+                self._verdict = judge(self._seen)
+        if self._verdict is not None or len(self._waiting) >= _JUDGED:
+            yield from self.released()
+
+    def released(self) -> Iterator[Treated[T]]:
+        """Yield the frames that wait, by the verdict on what was seen so far."""
+        if self._verdict is None:
+            self._verdict = judge(self._seen)
+        what = treatment(self._verdict, tone=self._options.tone, treat_as=self._options.treat_as)
+        for frame in self._waiting:
+            yield Treated(frame, self._verdict, what)
+        self._waiting = []

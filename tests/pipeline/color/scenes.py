@@ -1,0 +1,54 @@
+"""Small scenes with known motion and known colours, drawn on the spot."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+HEIGHT, WIDTH, STRIDE = 128, 192, 4
+ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
+
+
+def texture(seed: int, *, height: int = HEIGHT, width: int = 2 * WIDTH) -> np.ndarray:
+    """Return luma (height, width) about 0.2..0.8 with detail of several sizes."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((height, width)).astype(np.float32)
+    layers = [cv2.GaussianBlur(noise, (0, 0), sigma) * sigma for sigma in (2.0, 5.0)]
+    return np.clip(0.5 + 0.2 * sum(layers), 0.05, 0.95).astype(np.float32)
+
+
+def pan(count: int, *, speed: int, seed: int = 0) -> list[np.ndarray]:
+    """Return frames of a camera that moves ``speed`` pixels a frame to the right."""
+    wide = texture(seed, width=WIDTH + abs(speed) * count)
+    return [np.ascontiguousarray(wide[:, speed * n : speed * n + WIDTH]) for n in range(count)]
+
+
+def box(number: int, *, speed: int, side: int = 48) -> tuple[slice, slice]:
+    """Return where a thing is that moves to the right over a still ground, in sketch pixels."""
+    left = 8 + speed * number
+    return slice(40, 40 + side), slice(left, left + side)
+
+
+def passing(count: int, *, speed: int) -> list[np.ndarray]:
+    """Return frames in which a textured `box` moves over a still ground."""
+    ground, thing = texture(1, width=WIDTH), texture(2)
+    frames = []
+    for number in range(count):
+        frame = ground.copy()
+        place = box(number, speed=speed)
+        frame[place] = 0.3 + 0.7 * thing[:48, :48]
+        frames.append(frame)
+    return frames
+
+
+def box_chroma(number: int, *, speed: int, inside: float, outside: float) -> np.ndarray:
+    """Return ab (2, ROWS, COLUMNS): a* is ``inside`` within the `box` and ``outside`` elsewhere, b* is 0."""
+    ab = np.zeros((2, HEIGHT, WIDTH), np.float32)
+    ab[0] = outside
+    ab[0][box(number, speed=speed)] = inside
+    return np.stack([cv2.resize(plane, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA) for plane in ab])
+
+
+def flat(a: float, b: float) -> np.ndarray:
+    """Return ab (2, ROWS, COLUMNS) of one colour."""
+    return np.stack([np.full((ROWS, COLUMNS), value, np.float32) for value in (a, b)])

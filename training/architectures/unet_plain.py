@@ -1,0 +1,34 @@
+"""The plain U-Net without skips: down by pooling, up by deconvolution, nothing carried across."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from training.architectures.blocks import bounded_ab, centred, grey_head, two_convs
+
+
+class UNetPlain(nn.Module):
+    """L* (N, 1, H, W), 0..100, H and W multiples of 16, to ab (N, 2, H, W) within +-110.
+
+    The U-Net of Ronneberger et al. 2015 (two 3 x 3 convolutions per level, 2 x 2 pools and up-convolutions) with its
+    skips left out, as the source has it: the picture's detail has to pass through the bottom. The widths are half of
+    the paper's: a quarter of its cost.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        """Make ``width`` channels at full size, twice as many at each of four levels below."""
+        super().__init__()
+        widths = [width << level for level in range(5)]
+        self.down = nn.Sequential(two_convs(1, width))
+        for inputs, outputs in pairwise(widths):
+            self.down.extend([nn.MaxPool2d(2), two_convs(inputs, outputs)])
+        self.up = nn.Sequential()
+        for inputs, outputs in pairwise(widths[::-1]):
+            self.up.extend([nn.ConvTranspose2d(inputs, outputs, 2, 2), two_convs(outputs, outputs)])
+        self.head = grey_head(width)
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """Return a* and b*."""
+        return bounded_ab(self.head(self.up(self.down(centred(lightness)))))

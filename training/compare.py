@@ -1,0 +1,204 @@
+"""Several models on the same pictures, with the rivals' published results: one table, and sheets to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.base import F32, Engine
+from engines.errors import MissingDependencyError
+from training.cielab import U8
+from training.cost import measure_cost
+from training.evaluate import (
+    UPSAMPLING,
+    Colouriser,
+    Distance,
+    EvaluationError,
+    EvaluationSet,
+    Paint,
+    Progress,
+    evaluate,
+    find_landscapes,
+    find_set,
+    open_model,
+    rival_systems,
+)
+from training.scores import EvaluationReport, ModelInfo, SetScore
+from training.sheets import draw_strip, save_sheet, spread, worst
+
+MOST_STRIPS = 40
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The report, and the contact sheets that were written."""
+
+    report: EvaluationReport
+    sheets: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How models are run: see `training.evaluate.open_model` and `training.evaluate.Colouriser`."""
+
+    engine: str = "auto"
+    size: int = 256
+    upsampling: str = "linear"
+    temperature: float = 0.4
+    saturation: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetPlan:
+    """Which sheets to draw: ``output`` is a PNG file.
+
+    With ``worst`` it is one sheet of so many pictures, of all sets, where the first model's CIEDE2000 is largest. Else
+    each set, and each folder of ``old`` photographs without a truth, has its sheet of at most 40 pictures; of several
+    sheets each has its set's name added to the file's.
+    """
+
+    output: Path
+    worst: int | None = None
+    old: Sequence[Path] = ()
+
+
+def compare_command(
+    models: Sequence[str],
+    sets: Sequence[Path],
+    *,
+    landscapes: Sequence[Path] = (),
+    settings: Settings | None = None,
+    rivals: bool = False,
+    limit: int | None = None,
+    lpips_weights: Path | None = None,
+    sheet: SheetPlan | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Measure ``models`` on evaluation folders; with ``rivals``, also the grey picture and the rivals' results there.
+
+    Of a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` bounds the pictures of a set. Without
+    ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for folders, pictures
+    and settings that cannot be, and what `training.evaluate.open_model` raises.
+    """
+    settings = settings or Settings()
+    if settings.upsampling not in UPSAMPLING:
+        raise EvaluationError(f"upsampling must be one of {', '.join(UPSAMPLING)}, not {settings.upsampling}")
+    found = [find_set(folder, limit=limit) for folder in sets]
+    found += [find_landscapes(folder, limit=limit) for folder in landscapes]
+    old = [find_set(folder, limit=limit) for folder in sheet.old] if sheet else []
+    _require_distinct([one.name for one in (*found, *old)], "sets")
+    distance, notes = _lpips(lpips_weights)
+    with _opened(models, settings) as (painters, infos, opening_notes):
+        by_set = {one.name: {**painters, **(rival_systems(one) if rivals else {})} for one in found}
+        scores: list[SetScore] = []
+        for one in found:
+            systems = by_set[one.name]
+            scores += evaluate(one, systems, size=settings.size, distance=distance, progress=progress)
+        drawn: tuple[Path, ...] = ()
+        if sheet is not None:
+            drawn = _draw(sheet, found, by_set, scores, old, painters)
+    report = EvaluationReport(
+        models=infos,
+        network_size=settings.size,
+        chroma_upsampling=settings.upsampling,
+        scores=tuple(scores),
+        notes=(*opening_notes, *(notes if scores else ())),
+    )
+    return Comparison(report=report, sheets=drawn)
+
+
+def _require_distinct(names: Sequence[str], what: str) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise EvaluationError(f"two {what} are called {', '.join(twice)}", advice="Name each once.")
+
+
+Opened = tuple[Mapping[str, Paint], tuple[ModelInfo, ...], tuple[str, ...]]
+
+
+@contextmanager
+def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
+    """Give the models as painters by name, what is known of them, and notes; they are closed in the end."""
+    with ExitStack() as stack:
+        engines: list[Engine] = []
+        notes: list[str] = []
+        for model in models:
+            engine, passed_over = open_model(
+                model, engine=settings.engine, temperature=settings.temperature, saturation=settings.saturation
+            )
+            stack.callback(engine.close)
+            engines.append(engine)
+            notes += passed_over
+        names = _names(models, engines)
+        infos = []
+        for name, model, engine in zip(names, models, engines, strict=True):
+            cost, unknown = measure_cost(model, engine)
+            notes += unknown
+            spec = engine.spec
+            infos.append(ModelInfo(name, spec.runtime, spec.device, spec.precision, spec.weights_sha256, cost))
+        painters = {name: _painter(engine, settings) for name, engine in zip(names, engines, strict=True)}
+        yield painters, tuple(infos), tuple(dict.fromkeys(notes))
+
+
+def _names(models: Sequence[str], engines: Sequence[Engine]) -> list[str]:
+    """Return the engines' names for their models; where two are the same, with what the user called them."""
+    counted = Counter(engine.spec.model for engine in engines)
+    names = [
+        engine.spec.model if counted[engine.spec.model] == 1 else f"{engine.spec.model} ({model})"
+        for model, engine in zip(models, engines, strict=True)
+    ]
+    _require_distinct(names, "models")
+    return names
+
+
+def _painter(engine: Engine, settings: Settings) -> Paint:
+    colourise = Colouriser(engine, size=settings.size, upsampling=settings.upsampling)
+
+    def paint(_number: int, lightness: F32) -> U8:
+        return colourise(lightness)
+
+    return paint
+
+
+def _draw(
+    plan: SheetPlan,
+    found: Sequence[EvaluationSet],
+    systems: Mapping[str, Mapping[str, Paint]],
+    scores: Sequence[SetScore],
+    old: Sequence[EvaluationSet],
+    painters: Mapping[str, Paint],
+) -> tuple[Path, ...]:
+    by_name = {one.name: one for one in found}
+    wanted: list[tuple[str, list[tuple[EvaluationSet, int]]]]
+    if plan.worst is not None:
+        first = next(iter(painters))
+        chosen = worst([score for score in scores if score.system == first], plan.worst)
+        wanted = [("worst", [(by_name[name], number) for name, number in chosen])] if chosen else []
+    else:
+        wanted = [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in found]
+    wanted += [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in old]
+    if not wanted:
+        raise EvaluationError("a contact sheet needs pictures", advice="Name a folder of photographs.")
+    sheets = []
+    for name, places in wanted:
+        path = plan.output if len(wanted) == 1 else plan.output.with_stem(f"{plan.output.stem}-{name}")
+        strips = [
+            draw_strip(one, number, systems.get(one.name, painters), truth=one not in old, scores=scores)
+            for one, number in places
+        ]
+        sheets.append(save_sheet(strips, path))
+    return tuple(sheets)
+
+
+def _lpips(weights: Path | None) -> tuple[Distance | None, tuple[str, ...]]:
+    if weights is None:
+        return None, ("LPIPS was left out: no weights were given.",)
+    try:
+        from training.lpips import Lpips
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"LPIPS needs the Python package {error.name}", advice="Install autochrome[train], or leave LPIPS out."
+        ) from error
+    return Lpips(weights), ()

@@ -1,0 +1,88 @@
+"""What film and time do to a picture, applied to modern photographs: the network must know such input.
+
+Each degradation is a function of pictures and a random generator on the same device, and changes every picture that it
+is given, by a strength drawn for each. `old_film` is the door: it chooses the pictures, and which of them suffer what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from training.degrade.compression import jpeg, video
+from training.degrade.exposure import emulsion, fading, gamma, seen_luminance, tone, vignette
+from training.degrade.surface import blur, dust, grain, scratches
+from training.lab import luminance_to_lightness
+
+Degradation = Callable[[Tensor, torch.Generator], Tensor]
+
+SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        "emulsion": 0.75,
+        "vignette": 0.25,
+        "blur": 0.4,
+        "tone": 0.5,
+        "grain": 0.5,
+        "fading": 0.4,
+        "dust": 0.15,
+        "scratches": 0.15,
+        "gamma": 0.4,
+        "jpeg": 0.25,
+        "video": 0.2,
+    }
+)
+"""How often an old picture suffers from each degradation, in the order of its life: lens to file."""
+
+_ON_LIGHTNESS: Mapping[str, Degradation] = MappingProxyType(
+    {
+        "blur": blur,
+        "tone": tone,
+        "grain": grain,
+        "fading": fading,
+        "dust": dust,
+        "scratches": scratches,
+        "gamma": gamma,
+        "jpeg": jpeg,
+        "video": video,
+    }
+)
+
+
+def old_film(linear: Tensor, rng: torch.Generator, *, share: float, without: frozenset[str] = frozenset()) -> Tensor:
+    """Return the L* (N, 1, H, W), 0..100, of black-and-white copies of linear sRGB (N, 3, H, W), 0..1.
+
+    A ``share`` of the pictures is old, and each of those suffers from each degradation of `SHARES` that often, but
+    from none named in ``without``; the others are as the eye sees them. ``rng`` is on the device of ``linear``.
+    Raises `ValueError` for a name that is not in `SHARES`.
+    """
+    if unknown := without - SHARES.keys():
+        raise ValueError(f"no such degradation: {', '.join(sorted(unknown))}; there are {', '.join(SHARES)}")
+    lightness = luminance_to_lightness(seen_luminance(linear))
+    old = _chosen(linear, rng, share)
+    if len(old):
+        lightness[old] = _aged(linear[old], rng, SHARES.keys() - without)
+    return lightness.clamp_(0, 100)
+
+
+def _aged(linear: Tensor, rng: torch.Generator, names: set[str]) -> Tensor:
+    def some(pictures: Tensor, name: str, degrade: Degradation, source: Tensor | None = None) -> None:
+        chosen = _chosen(pictures, rng, SHARES[name] if name in names else 0.0)
+        if len(chosen):
+            pictures[chosen] = degrade((pictures if source is None else source)[chosen], rng)
+
+    luminance = seen_luminance(linear)
+    some(luminance, "emulsion", emulsion, linear)
+    some(luminance, "vignette", vignette)
+    lightness = luminance_to_lightness(luminance)
+    for name, degrade in _ON_LIGHTNESS.items():
+        some(lightness, name, degrade)
+        lightness.clamp_(0, 100)
+    return lightness
+
+
+def _chosen(pictures: Tensor, rng: torch.Generator, share: float) -> Tensor:
+    """Return the numbers of the pictures that are chosen, each with probability ``share``."""
+    return torch.nonzero(torch.rand(len(pictures), generator=rng, device=rng.device) < share).flatten()

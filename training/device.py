@@ -1,0 +1,89 @@
+"""Where a run computes: one CPU or GPU, or several side by side under ``torchrun``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from engines.errors import EngineError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device of this process, and its place among ``ranks`` processes that share every batch."""
+
+    device: torch.device
+    precision: Literal["bf16", "f32"] = "f32"
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.rank == 0
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which networks run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @torch.no_grad()
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give every process the mean of all processes' gradients, in one exchange."""
+        if self.ranks == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(together)
+        together /= self.ranks
+        for gradient, mean in zip(gradients, torch.split(together, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def agreed(self, value: float) -> float:
+        """Return the first process's ``value`` in all of them."""
+        if self.ranks == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+
+@contextmanager
+def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iterator[Machine]:
+    """Yield the machine called ``name``; ``auto`` is the GPU, if there is one. ``torchrun`` says what runs beside it.
+
+    Raises `EngineError` if ``cuda`` is wanted and not there.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise EngineError("cuda: PyTorch sees no GPU here", advice="Train with --device cpu, or check the driver.")
+    kind = "cuda" if there and name != "cpu" else "cpu"
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    device = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+    if kind == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
+    if ranks == 1:
+        yield Machine(device, precision)
+        return
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    try:
+        yield Machine(device, precision, dist.get_rank(), ranks)
+    finally:
+        dist.destroy_process_group()
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Return whether ``device`` is a GPU, and ``size`` bytes take less than half of what it has free."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return 2 * size < free

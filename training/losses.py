@@ -1,0 +1,119 @@
+"""What a generator is trained to make small, term by term; `ColourLoss` adds them up as a configuration says.
+
+Every function takes batches of ab, (N, 2, H, W) in CIELAB units, and returns a mean that does not depend on their size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.architectures.blocks import AB_REACH
+from training.config import LossConfig
+from training.quantization import GRID, AbBins
+
+_HUES = 12
+_HUE_SHARPNESS = 4.0
+_LEAST_CHROMA = 1e-3
+
+
+def distances(found: Tensor, truth: Tensor, kind: Literal["l1", "l2", "huber"]) -> Tensor:
+    """Return each pixel's distance (N, H, W), the mean of a*'s and b*'s.
+
+    L1 and L2 (the square) in units of 110, in which ab lies within +-1; Huber in units of the bins' grid of 10, so
+    that it is square up to 10 and straight beyond (Huber 1964).
+    """
+    if kind == "huber":
+        return F.smooth_l1_loss(found / GRID, truth / GRID, reduction="none").mean(dim=1)
+    error = (found - truth) / AB_REACH
+    return (error.abs() if kind == "l1" else error.square()).mean(dim=1)
+
+
+def soft_cross_entropy(logits: Tensor, numbers: Tensor, shares: Tensor) -> Tensor:
+    """Return each pixel's cross-entropy (N, H, W) of logits (N, Q, H, W) with soft labels (N, K, H, W).
+
+    Zhang 2016, equation 2, without its weights.
+    """
+    return -(F.log_softmax(logits, dim=1).gather(1, numbers) * shares).sum(dim=1)
+
+
+def mean_drift(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the distance of the batch's mean ab from the truth's, in units of 10: a cast over everything."""
+    return (found - truth).mean(dim=(0, 2, 3)).square().sum().add(1e-12).sqrt() / GRID
+
+
+def hue_distance(found: Tensor, truth: Tensor) -> Tensor:
+    """Return how much of the batch's colour lies in hues where the truth has less, 0..1.
+
+    The total variation distance of two histograms over 12 soft hues, weighted by chroma; amounts of colour cancel.
+    """
+    return (_hues(found) - _hues(truth)).abs().sum() / 2
+
+
+def _hues(ab: Tensor) -> Tensor:
+    chroma = _chroma(ab)
+    angles = torch.arange(_HUES, device=ab.device) * (2 * math.pi / _HUES)
+    directions = torch.stack([angles.cos(), angles.sin()], dim=1).to(ab)
+    cosines = torch.einsum("kc,nchw->nkhw", directions, ab / chroma)
+    shares = F.softmax(_HUE_SHARPNESS * cosines, dim=1) * chroma
+    totals = shares.sum(dim=(0, 2, 3))
+    return totals / totals.sum()
+
+
+def paleness(found: Tensor, truth: Tensor) -> Tensor:
+    """Return the distance of the batch's mean chroma from the truth's, in units of 10."""
+    return (_chroma(found).mean() - _chroma(truth).mean()).abs() / GRID
+
+
+def _chroma(ab: Tensor) -> Tensor:
+    # The root has no slope at 0.
+    return ab.square().sum(dim=1, keepdim=True).add(_LEAST_CHROMA**2).sqrt()
+
+
+def patch_loss(logits: Tensor, *, real: bool, objective: Literal["vanilla", "least-squares"]) -> Tensor:
+    """Return how wrong a discriminator is that answers ``logits`` for pictures that are all ``real``, or all not.
+
+    Vanilla: cross-entropy (Goodfellow et al. 2014); least squares: distance from 1 or 0 (Mao et al. 2017).
+    """
+    target = torch.full_like(logits, float(real))
+    if objective == "vanilla":
+        return F.binary_cross_entropy_with_logits(logits, target)
+    return F.mse_loss(logits, target)
+
+
+class ColourLoss:
+    """The loss of an answer against true ab, in its weighted parts."""
+
+    def __init__(self, config: LossConfig, bins: AbBins, weights: Tensor, *, classifies: bool) -> None:
+        """``weights`` (Q,) raise the rare among ``bins``; ``classifies``: answers are logits over them, not ab."""
+        self._config, self._bins, self._weights, self._classifies = config, bins, weights, classifies
+
+    def __call__(self, answer: Tensor, truth: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the terms by name, whose sum is the loss, and the ab that the answer stands for.
+
+        In classification rare colours are weighted in the cross-entropy (Zhang 2016, equation 2), in pure regression
+        in the distance: an error counts more where the true colour is rare.
+        """
+        config = self._config
+        numbers, shares = self._bins.soft_labels(truth)
+        pixel_weights = (self._weights[numbers] * shares).sum(dim=1)
+        found = self._bins.decode(answer, config.annealing) if self._classifies else answer
+        terms = {}
+        if self._classifies:
+            entropy = soft_cross_entropy(answer, numbers, shares) * pixel_weights
+            terms["classification"] = config.classification * entropy.mean()
+        if config.regression:
+            error = distances(found, truth, config.distance)
+            error = error if self._classifies else error * pixel_weights
+            terms["regression"] = config.regression * error.mean()
+        if config.drift:
+            terms["drift"] = config.drift * mean_drift(found, truth)
+        if config.hue:
+            terms["hue"] = config.hue * hue_distance(found, truth)
+        if config.paleness:
+            terms["paleness"] = config.paleness * paleness(found, truth)
+        return terms, found

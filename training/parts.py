@@ -1,0 +1,69 @@
+"""Large files in numbered parts with a list of checksums, for ways that carry only small files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from engines.errors import WeightsError
+
+PART_BYTES = 15 * 2**20
+LIST_SUFFIX = ".sha256"
+
+
+def split_file(path: Path, folder: Path, *, limit: int = PART_BYTES) -> tuple[Path, ...]:
+    """Write ``path`` into ``folder`` as ``NAME.001``, ``NAME.002``, ... of at most ``limit`` bytes each.
+
+    The list ``NAME.sha256`` beside them, in the format of sha256sum, names the parts in order and, last, the whole:
+    ``cat NAME.0* > NAME && sha256sum -c NAME.sha256`` does what `join_parts` does.
+    Return the parts and the list.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = hashlib.sha256()
+    parts: list[Path] = []
+    lines: list[str] = []
+    with path.open("rb") as source:
+        while content := source.read(limit):
+            whole.update(content)
+            parts.append(folder / f"{path.name}.{len(parts) + 1:03}")
+            parts[-1].write_bytes(content)
+            lines.append(f"{hashlib.sha256(content).hexdigest()}  {parts[-1].name}\n")
+    listing = folder / f"{path.name}{LIST_SUFFIX}"
+    listing.write_text("".join(lines) + f"{whole.hexdigest()}  {path.name}\n", encoding="utf-8")
+    return (*parts, listing)
+
+
+def join_parts(listing: Path, output: Path) -> Path:
+    """Write the parts that ``listing`` of `split_file` names, beside it, as one file ``output``.
+
+    Raises `WeightsError` for a part that is missing or altered; then there is no ``output``.
+    """
+    try:
+        *parts, whole = (line.split("  ", 1) for line in listing.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{listing}: no list of parts: {error}") from error
+    partial = output.with_name(f".{output.name}.partial")
+    digest = hashlib.sha256()
+    try:
+        with partial.open("wb") as joined:
+            for expected, name in parts:
+                content = _part(listing.with_name(name), expected)
+                digest.update(content)
+                joined.write(content)
+        if digest.hexdigest() != whole[0]:
+            raise WeightsError(f"{listing}: the parts do not make up {whole[1]}")
+        os.replace(partial, output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return output
+
+
+def _part(path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: a part is missing: {error.strerror}", advice="Fetch it again.") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise WeightsError(f"{path}: the part was altered", advice="Fetch it again.")
+    return content

@@ -1,0 +1,196 @@
+"""One GPU for half an hour: ``python -m training.recipe --photos ZIPS --run DIR`` from photographs to weights.
+
+Photographs are decoded once; training goes on in slices that stop cleanly after ``--minutes``, each call resuming the
+last; then the network is exported, measured and packed into small files. Everything stays in the run's folder, so that
+the same command, said again, goes on where it stopped:
+
+    python -m training.recipe --photos train-*.zip --run run --backbone resnet18.safetensors --total-minutes 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engines.errors import AutochromeError
+from training.checkpoint import keep_weights
+from training.compare import Settings, SheetPlan, compare_command
+from training.config import ConfigError, TrainConfig, load_config
+from training.data import PIXELS, build_cache
+from training.export import RUNTIMES, export_command
+from training.parts import PART_BYTES, split_file
+from training.sitting import Sitting
+from training.train import CHECKPOINT, train
+
+STAGES = ("train", "finish", "export", "evaluate", "pack")
+# Of a slice that is to finish the run, what is left when the photographs are loaded.
+_FINISHING_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a recipe's files are."""
+
+    run: Path
+    config: TrainConfig
+    cache: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training run's checkpoint."""
+        return self.run / CHECKPOINT
+
+    @property
+    def exported(self) -> Path:
+        """The ONNX file."""
+        return self.run / f"{self.config.name}.onnx"
+
+    @property
+    def weights(self) -> Path:
+        """The averaged weights alone, a checkpoint that can be evaluated, exported and started from."""
+        return self.run / f"{self.config.name}-weights.pt"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the stages that the command line names, or all that are due; return the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        config = load_config(asked.config)
+        place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
+        if asked.stage in (None, "train", "finish"):
+            _train(place, asked)
+        if asked.stage == "export" or (asked.stage is None and _finished(place)):
+            _export(place, asked)
+        if asked.stage == "evaluate" or (asked.stage is None and _finished(place) and asked.sets):
+            _evaluate(place, asked)
+        if asked.stage == "pack" or (asked.stage is None and _finished(place)):
+            _pack(place, asked)
+    except AutochromeError as error:
+        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.recipe", description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    add("--config", type=Path, default=Path(__file__).parent / "configs" / "fine.toml")
+    add("--run", type=Path, required=True, help="folder of everything that is made")
+    add("--stage", choices=STAGES, help="only this; finish: let the rate fall to zero within --minutes")
+    add("--photos", type=Path, nargs="+", default=[], help="zip files or folders; decoded at the first call")
+    add("--cache", type=Path, help="folder of the decoded photographs, on a fast disk (default: RUN/photos)")
+    add("--short-side", type=int, default=256, help="photographs are reduced to so many pixels")
+    add("--limit", type=int, help="take the first so many photographs")
+    add("--minutes", type=float, default=9.0, help="longest slice, decoding and start-up included")
+    add("--total-minutes", type=float, help="fix the run's steps by the clock: this long in all slices")
+    add("--pace-seconds", type=float, default=60.0, help="how long steps are timed for --total-minutes")
+    add("--backbone", type=Path, help="ImageNet weights of the encoder (safetensors)")
+    add("--start-from", type=Path, help="another run's checkpoint to begin with")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--compile", action="store_true", help="use torch.compile")
+    add("--no-tensorboard", action="store_true", help="write log.jsonl alone")
+    add("--temperature", type=float, help="with --saturation: do not calibrate")
+    add("--saturation", type=float)
+    add("--calibration-photos", type=int, default=100)
+    add("--size", type=int, default=256, help="short side that the network sees when it is calibrated and measured")
+    add("--runtimes", nargs="+", choices=list(RUNTIMES), default=list(RUNTIMES), help="that check the export")
+    add("--sets", type=Path, nargs="+", default=[], help="evaluation folders")
+    add("--lpips", type=Path, help="weights of LPIPS (safetensors)")
+    add("--whole", action="store_true", help="pack the whole checkpoint, too")
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stdout.flush()
+
+
+def _train(place: Workplace, asked: argparse.Namespace) -> None:
+    began = time.monotonic()
+    if not (place.cache / PIXELS).exists():
+        if not asked.photos:
+            raise ConfigError(f"{place.cache}: no decoded photographs there", advice="Give --photos.")
+        report = build_cache(asked.photos, place.cache, short_side=asked.short_side, limit=asked.limit)
+        _say(f"decoded in {time.monotonic() - began:.0f} s: {report}")
+    if asked.stage is None and place.checkpoint.exists() and _finished(place):
+        return
+    sitting = Sitting(
+        device=asked.device,
+        minutes=asked.minutes - (time.monotonic() - began) / 60,
+        total_minutes=asked.total_minutes,
+        finish_minutes=_FINISHING_SHARE * asked.minutes if asked.stage == "finish" else None,
+        pace_seconds=asked.pace_seconds,
+        compile=asked.compile,
+        tensorboard=not asked.no_tensorboard,
+    )
+    train(
+        place.config,
+        photos=place.cache,
+        run=place.run,
+        backbone=asked.backbone,
+        start_from=asked.start_from,
+        sitting=sitting,
+    )
+    step, steps, seconds = _progress(place)
+    _say(f"step {step} of {steps or 'a number not yet fixed'}, {seconds / 60:.1f} minutes of training")
+    if not _finished(place):
+        _say("not finished: say the same again, or --stage finish")
+
+
+def _progress(place: Workplace) -> tuple[int, int | None, float]:
+    state = torch.load(place.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return state["step"], state["plan"]["steps"], state["seconds"]
+
+
+def _finished(place: Workplace) -> bool:
+    step, steps, _ = _progress(place)
+    return steps is not None and step >= steps
+
+
+def _export(place: Workplace, asked: argparse.Namespace) -> None:
+    began = time.monotonic()
+    keep_weights(place.checkpoint, place.weights)
+    done = export_command(
+        place.weights,
+        place.exported,
+        temperature=asked.temperature,
+        saturation=asked.saturation,
+        photos=place.cache,
+        calibration_photos=min(asked.calibration_photos, place.config.holdout),
+        calibration_size=asked.size,
+        runtimes=asked.runtimes,
+    )
+    if done.calibration is not None:
+        (place.run / "calibration.md").write_text(done.calibration.as_markdown(), encoding="utf-8")
+    said = ", ".join(f"{one.runtime} {one.mean:.4f}" for one in done.parity)
+    setting = f"T {done.card['temperature']}, saturation {done.card['saturation']}"
+    _say(f"exported in {time.monotonic() - began:.0f} s: {setting}; mean difference of ab: {said}")
+
+
+def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
+    began = time.monotonic()
+    settings = Settings(size=asked.size)
+    sheet = SheetPlan(output=place.run / "evaluation.png")
+    found = compare_command(
+        [str(place.exported)], asked.sets, settings=settings, rivals=True, lpips_weights=asked.lpips, sheet=sheet
+    )
+    (place.run / "evaluation.json").write_text(found.report.as_json(), encoding="utf-8")
+    (place.run / "evaluation.md").write_text(found.report.as_markdown(), encoding="utf-8")
+    _say(f"measured in {time.monotonic() - began:.0f} s\n{found.report.as_markdown()}")
+
+
+def _pack(place: Workplace, asked: argparse.Namespace) -> None:
+    for path in (place.weights, place.exported, *([place.checkpoint] if asked.whole else [])):
+        if path.exists():
+            parts = split_file(path, place.run / "parts")
+            _say(f"{path.name}: {len(parts) - 1} parts of at most {PART_BYTES >> 20} MiB, list {parts[-1]}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
