@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,7 +31,7 @@ _check_siblings()
 
 from pipeline.command import Answer, Manner, as_json, carry_out, error_document, plain  # noqa: E402
 from pipeline.errors import InputError, MissingDependencyError, UsageError  # noqa: E402 - only after the check
-from pipeline.options import Codec, Options, Quality  # noqa: E402
+from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs  # noqa: E402
 
 
 class EngineName(StrEnum):
@@ -93,6 +94,20 @@ EngineOption = Annotated[EngineName, _work("--engine", metavar="ENGINE", says=_E
 ModelOption = Annotated[str, _work("--model", metavar="NAME|PATH", says="Weights: a name or an ONNX file.")]
 CodecOption = Annotated[Codec, _work("--codec", metavar="CODEC", says=_CODECS)]
 QualityOption = Annotated[Quality, _work("--quality", metavar="QUALITY", says=_QUALITIES)]
+Every = Annotated[
+    str, _work("--every", metavar="auto|N", says="For films: the network sees each N-th frame, or as motion asks.")
+]
+ToneOption = Annotated[
+    Tone, _work("--tone", metavar="TONE", says="For tinted films: neutralise (colour replaces the tint) or keep.")
+]
+TreatAsOption = Annotated[
+    TreatAs, _work("--treat-as", metavar="WHAT", says="For films: auto, monochrome, tinted or colour.")
+]
+OnDamageOption = Annotated[
+    OnDamage, _work("--on-damage", metavar="WHAT", says="For films: fail, or conceal damaged frames and name them.")
+]
+Deinterlace = Annotated[bool, _work("--deinterlace", says="For interlaced films: write whole pictures.")]
+Verify = Annotated[bool, _work("--verify", says="For films: compare all luma with the source's and show the proof.")]
 Fps = Annotated[str | None, _work("--fps", metavar="RATE", says="For a folder of pictures: 24, 23.976, ...")]
 Overwrite = Annotated[bool, _work("--overwrite", says="Replace results that exist.")]
 DryRun = Annotated[bool, _work("--dry-run", says="Say what would be done; write nothing.")]
@@ -117,6 +132,12 @@ def _colorize_video(
     codec: CodecOption = Codec.AUTO,
     quality: QualityOption = Quality.ACCESS,
     fps: Fps = None,
+    every: Every = "1",
+    tone: ToneOption = Tone.NEUTRALISE,
+    treat_as: TreatAsOption = TreatAs.AUTO,
+    deinterlace: Deinterlace = False,
+    on_damage: OnDamageOption = OnDamage.FAIL,
+    verify: Verify = False,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -134,7 +155,18 @@ def _colorize_video(
             raise InputError(f"{film}: no such file", advice="Check the path.")
         rate = None if fps is None else parse_rate(fps)
         options = Options(
-            engine=engine, model=model, codec=codec, quality=quality, overwrite=overwrite, frame_rate=rate
+            engine=engine,
+            model=model,
+            codec=codec,
+            quality=quality,
+            overwrite=overwrite,
+            frame_rate=rate,
+            every=_every(every),
+            tone=tone,
+            treat_as=treat_as,
+            deinterlace=deinterlace,
+            on_damage=on_damage,
+            verify=verify,
         )
         target = output or default_output(film, options)
         return _plan_film(film, target, options) if dry_run else _film(film, target, options, manner)
@@ -150,6 +182,12 @@ def _colorize_archive(
     model: ModelOption = "fast",
     codec: CodecOption = Codec.AUTO,
     quality: QualityOption = Quality.ACCESS,
+    every: Every = "1",
+    tone: ToneOption = Tone.NEUTRALISE,
+    treat_as: TreatAsOption = TreatAs.AUTO,
+    deinterlace: Deinterlace = False,
+    on_damage: OnDamageOption = OnDamage.FAIL,
+    verify: Verify = False,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -158,12 +196,32 @@ def _colorize_archive(
     version: Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
     manner = Manner(json=json, verbose=verbose, quiet=quiet)
-    options = Options(engine=engine, model=model, codec=codec, quality=quality, overwrite=overwrite)
 
     def action() -> Answer:
+        options = Options(
+            engine=engine,
+            model=model,
+            codec=codec,
+            quality=quality,
+            overwrite=overwrite,
+            every=_every(every),
+            tone=tone,
+            treat_as=treat_as,
+            deinterlace=deinterlace,
+            on_damage=on_damage,
+            verify=verify,
+        )
         return _plan_archive(folder, output, options) if dry_run else _whole_archive(folder, output, options, manner)
 
     carry_out(manner, action)
+
+
+def _every(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise UsageError(f"--every {text}: neither auto nor a number from 1 on", advice="Try --every auto.")
 
 
 def _film(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
@@ -177,6 +235,8 @@ def _film(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
     ):
         result = colorize_video(film, target, options, painter=painter, progress=progress)
     lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
+    if options.verify:
+        lines += [f"  {line}" for line in result.verification.lines()]
     return Answer(plain(result), lines)
 
 
@@ -279,20 +339,29 @@ def _train(
     backbone: Annotated[Path | None, typer.Option(help="ImageNet weights of the encoder (safetensors).")] = None,
     start_from: Annotated[Path | None, typer.Option(help="Another run's checkpoint to begin with.")] = None,
     short_side: Annotated[int, typer.Option(min=64, help="Photos are reduced to so many pixels.")] = 192,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto is the GPU, if there.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so long.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write scalars for TensorBoard.")] = True,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a network as CONFIG says; a run that was stopped goes on."""
+    """Train a network as CONFIG says; a run that was stopped goes on. Under torchrun, all processes take part."""
 
     def action() -> Answer:
         _require_torch()
         from training.config import load_config
+        from training.data import read_report
+        from training.sitting import Sitting
         from training.train import train
 
         chosen = load_config(config)
+        sitting = Sitting(device, minutes=minutes, compile=compiled, tensorboard=tensorboard)
         cache = _photo_cache(photos, run, short_side)
-        checkpoint = train(chosen, photos=cache, run=run, backbone=backbone, start_from=start_from)
-        return Answer({"checkpoint": str(checkpoint)}, [f"[bold green]{checkpoint}[/bold green]"])
+        checkpoint = train(chosen, photos=cache, run=run, backbone=backbone, start_from=start_from, sitting=sitting)
+        photographs = read_report(cache)
+        lines = [f"[bold green]{checkpoint}[/bold green]", f"  photographs: {_phrase(photographs)}"]
+        return Answer({"checkpoint": str(checkpoint), "photographs": photographs}, lines)
 
     carry_out(Manner(json=json, verbose=verbose), action)
 
@@ -433,8 +502,8 @@ def _export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
     name: Annotated[str | None, typer.Option(help="Name of the weights.")] = None,
     description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
-    photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose the next two on.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Sharpness of the colour choice.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose on what is next.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -466,6 +535,11 @@ def _photo_cache(sources: list[Path], run: Path, short_side: int) -> Path:
     made = [folder for folder in (*sources, run / "photos") if (folder / "pixels.u8").exists()]
     if made:
         return made[0]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            f"{run}: the photographs are not decoded yet, and several processes would all do it",
+            advice="Say it once without torchrun, with --minutes 0.",
+        )
     build_cache(sources, run / "photos", short_side=short_side)
     return run / "photos"
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
 
 from pipeline.color.painter import Painter
 from pipeline.color.sketch import Turn
 from pipeline.color.spaces import ColorSpec, resolve_film
+from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, evidence
 from pipeline.color.upsampling import wash
 from pipeline.media.decode import frames
 from pipeline.media.encode import VideoPlan, plan_video
-from pipeline.media.frames import Frame
+from pipeline.media.frames import Frame, Plane
 from pipeline.media.probe import ColorTags, FilmInfo, probe
 from pipeline.media.publish import publishing
 from pipeline.media.remux import Sink
@@ -29,8 +35,11 @@ from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 _SKETCH_SIZE = 192
-_WINDOW = 4
+_EVIDENCE_SIDE = 64
 _DEPTH = 4
+
+
+Tones: TypeAlias = Counter[tuple[Treatment, SourceTone]]
 
 
 def default_output(source: Path, options: Options) -> Path:
@@ -68,6 +77,7 @@ def colorize_video(
     for note in notes:
         progress.note(str(source), note)
 
+    tones = Tones()
     tally = Tally(luma=plan.encoder.is_lossless)
     with _announced(progress, info), publishing(final, overwrite=options.overwrite) as temporary:
         with (
@@ -81,7 +91,7 @@ def colorize_video(
                 metadata=_provenance(info, painter),
                 on_damage=options.on_damage,
             ) as sink,
-            closing(_painted(info, plan, spec, painter, tally, options)) as painted,
+            closing(_painted(info, plan, spec, painter, tally, options, tones)) as painted,
         ):
             for frame in painted:
                 sink.write(frame)
@@ -89,7 +99,7 @@ def colorize_video(
             written = sink.finish()
         again = partial(_reading, info, plan, spec, Tally(luma=False), options) if options.verify else None
         verification, found = verify(info, written, temporary, tally=tally, final=final, again=again)
-        late = (*tally.notes, *written.notes, *found)
+        late = (*_tone_notes(tones), *tally.notes, *written.notes, *found)
         for note in late:
             progress.note(str(source), note)
     return FilmResult(
@@ -117,9 +127,15 @@ def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
 
 
 def _painted(
-    info: FilmInfo, plan: VideoPlan, spec: ColorSpec, painter: Painter, tally: Tally, options: Options
+    info: FilmInfo,
+    plan: VideoPlan,
+    spec: ColorSpec,
+    painter: Painter,
+    tally: Tally,
+    options: Options,
+    tones: Tones,
 ) -> Generator[Frame, None, None]:
-    """Decode, colour and paint, each running ahead of the next."""
+    """Decode, colour and paint, each running ahead of the next; ``tones`` counts what became of the frames."""
 
     def run_ahead(stage: Generator[Frame, None, None], name: str) -> Generator[Frame, None, None]:
         return ahead(stage, depth=_DEPTH, name=name, threads=options.threads)
@@ -132,14 +148,48 @@ def _painted(
                 painter.sketch(frame, frame.luma, spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
                 for frame in decoded
             )
-            for picture in painter.coloured(sketches, window=_WINDOW):
-                frame = picture.sketch.item
-                washed = wash(picture, spec)
-                for part in frame.parts:
-                    frame.paint(*washed.planes(part.luma, spec, part.chroma_shape), lines=part.lines)
+            is_grey = info.pixel_format.is_grey
+            for shown in painter.film(
+                sketches, evidence=lambda frame: _evidence(frame, spec, is_grey=is_grey), options=options
+            ):
+                tones[shown.treated.treatment, shown.treated.verdict.tone] += 1
+                frame = shown.item
+                if shown.coloured is None:
+                    frame.keep()
+                else:
+                    washed = wash(shown.coloured, spec)
+                    for part in frame.parts:
+                        frame.paint(*washed.planes(part.luma, spec, part.chroma_shape), lines=part.lines)
                 yield frame
 
     return run_ahead(paint(), "colour")
+
+
+def _evidence(frame: Frame, spec: ColorSpec, *, is_grey: bool) -> ToneEvidence:
+    if is_grey:
+        return evidence(np.zeros((1, 1), np.float32), None, None)
+    luma, cb, cr = (_reduced(plane) for plane in (frame.luma, *frame.chroma))
+    return evidence(spec.luma(luma), spec.chroma(cb), spec.chroma(cr))
+
+
+def _reduced(plane: Plane) -> Plane:
+    scale = min(1.0, _EVIDENCE_SIDE / max(plane.shape))
+    size = max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale))
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _tone_notes(tones: Tones) -> tuple[Note, ...]:
+    whole = tones.total()
+    notes = []
+    for (what, tone), count in sorted(tones.items()):
+        share = f"{count:,} of {whole:,} frames"
+        if what is Treatment.PASS_THROUGH:
+            notes.append(f"{share} are taken for coloured already: their colours are the source's own")
+        elif what is Treatment.KEEP_TINT:
+            notes.append(f"{share} are taken for tinted: the tint was kept")
+        elif tone is SourceTone.TINTED:
+            notes.append(f"{share} are taken for tinted: colour replaced the tint")
+    return tuple(Note(NoteKind.ASSUMED, text) for text in notes)
 
 
 def _reading(

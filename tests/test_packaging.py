@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_command_and_three_packages_and_nothing_else(wheel: 
     tops = {PurePosixPath(name).parts[0] for name in contents(wheel)}
     assert tops == {"cli.py", "engines", "pipeline", "training"}
     kinds = {PurePosixPath(name).suffix for name in contents(wheel)}
-    assert kinds <= {".py", ".onnx", ".json", ".toml"}
+    assert kinds <= {".py", ".onnx", ".json", ".toml", ".txt"}
 
 
 def test_every_module_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:

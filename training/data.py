@@ -44,6 +44,12 @@ class CacheReport:
     unreadable: int
 
 
+def read_report(cache: Path) -> dict[str, int]:
+    """Return the counts of a `CacheReport` that `build_cache` left in ``cache``, of the version that made it."""
+    counts: dict[str, int] = json.loads((cache / "report.json").read_text(encoding="utf-8"))
+    return counts
+
+
 def build_cache(
     sources: list[Path], cache: Path, *, short_side: int, limit: int | None = None, workers: int | None = None
 ) -> CacheReport:
@@ -68,7 +74,7 @@ def build_cache(
                     offset += out.write(picture.tobytes())
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
-    (cache / "report.json").write_text(json.dumps(counts))
+    (cache / "report.json").write_text(json.dumps(counts), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
 

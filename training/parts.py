@@ -20,6 +20,8 @@ def split_file(path: Path, folder: Path, *, limit: int = PART_BYTES) -> tuple[Pa
     Return the parts and the list.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"{path.name}.[0-9][0-9][0-9]"):
+        old.unlink()
     whole = hashlib.sha256()
     parts: list[Path] = []
     lines: list[str] = []

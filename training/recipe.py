@@ -65,12 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
         if asked.stage in (None, "train", "finish"):
             _train(place, asked)
-        if asked.stage == "export" or (asked.stage is None and _finished(place)):
+        everything = asked.stage is None and _finished(place)
+        # First what cost the most: whatever goes wrong later, the weights can be taken away.
+        if asked.stage == "pack" or everything:
+            _pack(place, keep_weights(place.checkpoint, place.weights))
+            if asked.whole:
+                _pack(place, place.checkpoint)
+        if asked.stage == "export" or everything:
             _export(place, asked)
-        if asked.stage == "evaluate" or (asked.stage is None and _finished(place) and asked.sets):
+            _pack(place, place.exported)
+        if asked.stage == "evaluate" or (everything and asked.sets):
             _evaluate(place, asked)
-        if asked.stage == "pack" or (asked.stage is None and _finished(place)):
-            _pack(place, asked)
     except AutochromeError as error:
         sys.stderr.write(f"Error: {error}\n{error.advice}\n")
         return error.exit_code
@@ -98,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--temperature", type=float, help="with --saturation: do not calibrate")
     add("--saturation", type=float)
     add("--calibration-photos", type=int, default=100)
+    add("--cf-share", type=float, default=0.95, help="colourfulness to reach, as a share of the truth's")
     add("--size", type=int, default=256, help="short side that the network sees when it is calibrated and measured")
     add("--runtimes", nargs="+", choices=list(RUNTIMES), default=list(RUNTIMES), help="that check the export")
     add("--sets", type=Path, nargs="+", default=[], help="evaluation folders")
@@ -155,15 +161,15 @@ def _finished(place: Workplace) -> bool:
 
 def _export(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
-    keep_weights(place.checkpoint, place.weights)
     done = export_command(
-        place.weights,
+        keep_weights(place.checkpoint, place.weights),
         place.exported,
         temperature=asked.temperature,
         saturation=asked.saturation,
         photos=place.cache,
         calibration_photos=min(asked.calibration_photos, place.config.holdout),
         calibration_size=asked.size,
+        cf_share=asked.cf_share,
         runtimes=asked.runtimes,
     )
     if done.calibration is not None:
@@ -185,11 +191,9 @@ def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
     _say(f"measured in {time.monotonic() - began:.0f} s\n{found.report.as_markdown()}")
 
 
-def _pack(place: Workplace, asked: argparse.Namespace) -> None:
-    for path in (place.weights, place.exported, *([place.checkpoint] if asked.whole else [])):
-        if path.exists():
-            parts = split_file(path, place.run / "parts")
-            _say(f"{path.name}: {len(parts) - 1} parts of at most {PART_BYTES >> 20} MiB, list {parts[-1]}")
+def _pack(place: Workplace, path: Path) -> None:
+    parts = split_file(path, place.run / "parts")
+    _say(f"{path.name}: {len(parts) - 1} parts of at most {PART_BYTES >> 20} MiB, list {parts[-1]}")
 
 
 if __name__ == "__main__":

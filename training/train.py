@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from engines.errors import AutochromeError, WeightsError
 from training.adversary import Adversary
@@ -70,7 +71,7 @@ def train(
         cache = PhotoCache(photos)
         architecture = check(config, photographs=len(cache), ranks=machine.ranks)
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
-        state = _saved(checkpoint, config, machine)
+        state = _saved(checkpoint, config)
         plan = planned(config, sitting, state)
         first = 0
         if state is not None:
@@ -328,16 +329,17 @@ def _batches(
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    for mean, value in zip(averaged.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average(list(averaged.parameters()), list(model.parameters()), None)
     for held, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
         held.copy_(buffer)
 
 
-def _saved(checkpoint: Path, config: TrainConfig, machine: Machine) -> dict[str, Any] | None:
+def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
-    state: dict[str, Any] = torch.load(checkpoint, map_location=machine.device, weights_only=True)
+    # On the CPU: optimisers count steps there, and would ask a GPU for every parameter's count at every step.
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     if state["config"] != dataclasses.asdict(config):
         raise ConfigError(f"{checkpoint}: made with another configuration; choose a new run folder")
     return state

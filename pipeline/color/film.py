@@ -1,4 +1,4 @@
-"""The colours of one film: shots found, judged, coloured where they have no colour, steadied, here and there neutral."""
+"""The colours of one film: shots are found and judged, coloured where they have no colour, steadied."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -20,6 +20,8 @@ _NOTHING = 0.012
 _FLOOR = 0.06
 _GRAIN = 3e-5
 _LEVEL = 0.05
+_DIM = 0.22
+_PAN = 10
 # How far the ends of a mixture may have moved from its middle, in lines.
 _DRIFT = 5
 
@@ -73,10 +75,25 @@ def unlike(before: Glance, after: Glance) -> float:
     return left / (whole + _LEVEL * target.size)
 
 
+def unlike_after_pan(before: Glance, after: Glance) -> float:
+    """Return how `unlike` two glances are when all of ``before`` has first moved to where it fits ``after`` best."""
+    rows, columns = after.even.shape
+    aside = (_PAN * columns) // max(rows, columns), (_PAN * rows) // max(rows, columns)
+    x, y = aside
+    part = np.ascontiguousarray(after.even[y:-y, x:-x])
+    scores = cv2.matchTemplate(before.even, part, cv2.TM_CCOEFF_NORMED)
+    dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
+    shift = np.array([[1, 0, x - dx], [0, 1, y - dy]], np.float32)
+    moved = cv2.warpAffine(
+        before.even, shift, (columns, rows), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+    )
+    return unlike(replace(before, even=moved), after)
+
+
 @cache
 def _sums(columns: int) -> F32:
     """Return the matrix (columns, columns / 12) that adds up the columns of each block."""
-    return np.kron(np.eye(columns // _BLOCK, dtype=np.float32), np.ones((_BLOCK, 1), np.float32))
+    return np.asarray(np.kron(np.eye(columns // _BLOCK), np.ones((_BLOCK, 1))), np.float32)
 
 
 def mixture(before: Glance, middle: Glance, after: Glance) -> float:
@@ -87,7 +104,8 @@ def mixture(before: Glance, middle: Glance, after: Glance) -> float:
     of a logistic regression on dissolves and undissolved camera moves.
     """
     faintness = -float(np.log(np.clip(2 * middle.edges / (before.edges + after.edges), 0.4, 1.5)))
-    if min(before.contrast, after.contrast) < max(_NOTHING, 0.1 * max(before.contrast, after.contrast)):
+    least, most = sorted((before.contrast, after.contrast))
+    if least < max(_NOTHING, _DIM * most) or middle.contrast < _DIM * least:
         return -1.0
     if _evidence(0.0, _dot(before.even, after.even) / before.even.size, faintness) < 0:
         return -1.0

@@ -20,14 +20,14 @@ _BLACK = 0.07, 0.03  # level of a bar
 _NEAR = 0.05, 0.025  # distance from the level of a bar
 _EQUAL = 0.035, 0.015  # distance from the level of a margin or ground; skies differ by more
 _AGREEING = 0.05, 0.02  # distance between the levels of the four sides
-_LINE = 0.65, 0.85  # share of a line that has the level: a caption may be written on the rest
+_LINE = 0.65, 0.80  # share of a line that has the level: a caption may be written on the rest
 _GROUND = 0.72, 0.88  # share of a picture that is one flat ground
 _DARK_GROUND = 0.22, 0.15  # level of the ground of a title card
 _GRAIN = 0.06  # what stands out from that ground by less is its grain
-_STROKES = 0.28, 0.45  # outline over area, per pixel of the sketch: letters are thin, lit people are not
+_STROKES = 0.35, 0.50  # outline over area, per pixel of the sketch: letters are thin, lit people are not
 _DARKNESS = 0.03, 0.25  # luma of the lightest parts of a picture
-_FULLY_LIT = 0.60  # below, what counts as black, and as near it, shrinks with the light: a fade has no new bars
-_CONTRAST = 0.05, 0.15  # luma between the darkest and the lightest parts, relative to the lightest
+_FULLY_LIT = 0.60  # below, what counts as black and as equal shrinks with the light: a fade makes no new bars
+_CONTRAST = 0.04, 0.20  # luma between the darkest and the lightest parts, relative to the lightest
 _EXTREMES = 0.005  # share of the picture that counts as its lightest, and as its darkest, part
 
 
@@ -44,14 +44,14 @@ def neutral_weight(luma: F32, shape: tuple[int, int]) -> F32:
     turned = np.ascontiguousarray(small.T)
     sides = small, small[::-1], turned, turned[::-1]
     levels = [_level(lines) for lines in sides]
-    framed = _framed(sides, levels)
     light = min(1.0, lightest / _FULLY_LIT)
+    framed = _framed(sides, levels, light)
     weight: F32 = _margins(sides[:2], levels[:2], light, framed)[:, None] * _margins(
         sides[2:], levels[2:], light, framed
     )
     if framed > 0:
         level = sum(levels) / len(levels)
-        ground = _alike(small, level, _EQUAL)
+        ground = _alike(small, level, _scaled(_EQUAL, light))
         filling = framed * _step(float(ground.mean()), _GROUND)
         if filling > 0:
             weight = weight * (1 - np.float32(filling) * ground)
@@ -71,12 +71,13 @@ def _level(lines: F32) -> float:
     return float(np.partition(lines[:2], middle, axis=None)[middle])
 
 
-def _framed(sides: tuple[F32, ...], levels: list[float]) -> float:
+def _framed(sides: Sequence[F32], levels: Sequence[float], light: float) -> float:
     """Return how much all four sides begin with lines of one and the same level."""
-    agreeing = _step(max(levels) - min(levels), _AGREEING)
+    agreeing = _step(max(levels) - min(levels), _scaled(_AGREEING, light))
     if agreeing == 0:
         return 0.0
-    first = (_alike(lines[:2], level, _EQUAL).mean(axis=1).min() for lines, level in zip(sides, levels, strict=True))
+    equal = _scaled(_EQUAL, light)
+    first = (_alike(lines[:2], level, equal).mean(axis=1).min() for lines, level in zip(sides, levels, strict=True))
     return agreeing * min(_step(float(share), _LINE) for share in first)
 
 
@@ -85,9 +86,9 @@ def _margins(pair: Sequence[F32], levels: Sequence[float], light: float, framed:
 
     Black bars come in pairs, which tells them from a night sky; margins of any other level along all four sides.
     """
-    black = _step(max(levels), (_BLACK[0] * light, _BLACK[1] * light))
+    black = _step(max(levels), _scaled(_BLACK, light))
     weight = np.ones(len(pair[0]), np.float32)
-    for strength, tolerance in ((black, (_NEAR[0] * light, _NEAR[1] * light)), (framed, _EQUAL)):
+    for strength, tolerance in ((black, _scaled(_NEAR, light)), (framed, _scaled(_EQUAL, light))):
         if strength > 0:
             first, second = (_reach(lines, level, tolerance) for lines, level in zip(pair, levels, strict=True))
             both = np.maximum(first, second[::-1])
@@ -110,6 +111,10 @@ def _lettering(luma: F32, level: float) -> float:
     raised = np.maximum(luma - np.float32(level + _GRAIN), np.float32(0))
     outline = cv2.norm(raised[1:], raised[:-1], cv2.NORM_L1) + cv2.norm(raised[:, 1:], raised[:, :-1], cv2.NORM_L1)
     return dark * _step(outline / (float(raised.sum()) + 1e-6), _STROKES)
+
+
+def _scaled(ends: tuple[float, float], light: float) -> tuple[float, float]:
+    return ends[0] * light, ends[1] * light
 
 
 def _alike(luma: F32, level: float, tolerance: tuple[float, float]) -> F32:

@@ -15,7 +15,7 @@ from itertools import count, pairwise, takewhile
 from statistics import median
 from typing import Generic, TypeVar
 
-from pipeline.color.likeness import Glance, glance, mixture, unlike
+from pipeline.color.likeness import Glance, glance, mixture, unlike, unlike_after_pan
 from pipeline.color.sketch import Sketch
 
 T = TypeVar("T")
@@ -30,9 +30,13 @@ _MATCH = 0.43
 _STANDS_OUT = 1.4
 _AROUND = 3
 # Distances from the middle of a dissolve at which its ends are looked for, in frames.
+_ENDS = 0.5
 _SPANS = (3, 4, 6, 9)
+# What is left of the contrast within four frames of a fade at its dark end.
+_RAMP = 0.6
 # A fade has begun when this part of the shot's contrast is left; the memory of that contrast fades, per frame.
 _FAINT = 0.3
+_DARK = 0.2
 _FORGET = 0.97
 
 
@@ -57,7 +61,7 @@ class Placed(Generic[T]):
 
 
 def in_shots(sketches: Iterable[Sketch[T]], *, look_ahead: int = 24) -> Iterator[Placed[T]]:
-    """Number the shots of a film: every sketch comes out, in order, after at most ``look_ahead`` have been read.
+    """Yield every sketch of a film, in order, with its place in a shot, after at most ``look_ahead`` have been read.
 
     ``look_ahead`` is at least 12; with less than 24, long dissolves are found in part. A change of the sketches'
     shape is a cut.
@@ -102,6 +106,8 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: 
     # A shot of one frame is the blot in the splice between two others: it goes with the second.
     if len(shot) == 1:
         return False
+    if unlike_after_pan(shot[-1], ahead[0]) < _CUT or _fades(shot, ahead):
+        return False
     around = [*steps, *(unlike(a, b) for a, b in pairwise(ahead))]
     if around and step < _STANDS_OUT * median(around):
         return False
@@ -113,6 +119,11 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: 
     )
 
 
+def _fades(shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
+    """Say whether contrast sinks towards the last frame of ``shot``, or rises from the first ``ahead``, as in a fade."""
+    return shot[-1].contrast < _RAMP * shot[0].contrast or ahead[0].contrast < _RAMP * ahead[-1].contrast
+
+
 def _of_one_shape(glances: list[Glance]) -> list[Glance]:
     return list(takewhile(lambda other: other.even.shape == glances[0].even.shape, glances))
 
@@ -120,7 +131,7 @@ def _of_one_shape(glances: list[Glance]) -> list[Glance]:
 def _with_spans(frames: Iterable[_Seen[T]], spans: Sequence[int]) -> Iterator[_Seen[T]]:
     """Mark what looks like the middle of a dissolve."""
     longest = max(spans)
-    shot: deque[Glance] = deque(maxlen=longest)
+    shot: deque[Glance] = deque(maxlen=longest + 1)
     for frame, following in _looking_ahead(frames, longest):
         if frame.is_cut:
             shot.clear()
@@ -132,7 +143,8 @@ def _with_spans(frames: Iterable[_Seen[T]], spans: Sequence[int]) -> Iterator[_S
         }
         span = max(evidence, key=evidence.__getitem__, default=0)
         shot.append(frame.glance)
-        yield replace(frame, span=span if span and evidence[span] > 0 else 0)
+        is_middle = span > 0 and evidence[span] > 0 and unlike(shot[-1 - span], ahead[span - 1]) > _ENDS
+        yield replace(frame, span=span if is_middle else 0)
 
 
 def _of_one_shot(following: Sequence[_Seen[T]]) -> list[_Seen[T]]:
@@ -142,7 +154,7 @@ def _of_one_shot(following: Sequence[_Seen[T]]) -> list[_Seen[T]]:
 def _numbered(frames: Iterable[_Seen[T]], longest: int) -> Iterator[Placed[T]]:
     """Give every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
     number = -1
-    shot = _Shot(longest)
+    shot = _Shot[T](longest)
     for frame, following in _looking_ahead(frames, longest + 1):
         if frame.is_cut:
             shot = _Shot(longest)
@@ -184,9 +196,14 @@ class _Shot(Generic[T]):
         return frame.glance.is_empty or contrast < _FAINT * most
 
     def _goes_dark(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> bool:
-        # A few empty frames are a flash.
-        dark = [frame, *ahead[:_FLASH]]
-        return self._has_content and len(dark) > _FLASH and all(other.glance.is_empty for other in dark)
+        # A few dark frames are a flash.
+        dark = [other.glance.contrast for other in (frame, *ahead[:_FLASH])]
+        return (
+            self._has_content
+            and len(dark) > _FLASH
+            and max(dark) < _FAINT * self._contrast
+            and min(dark) < _DARK * self._contrast
+        )
 
 
 def _middles(frames: Sequence[_Seen[T]]) -> set[int]:

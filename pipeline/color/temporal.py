@@ -23,7 +23,7 @@ Ask = Callable[[list[Sketch[T]]], list[F32]]
 LOOK_AHEAD = 8
 _BATCH = 4
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
-_WEIGHT = 256 << 20
+_WEIGHT = 192 << 20
 _BLEND_BELIEF = 0.3
 
 

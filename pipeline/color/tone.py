@@ -8,7 +8,6 @@ and handwriting may leave more over, on a small part of the picture.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -148,7 +147,7 @@ def judge(pictures: Sequence[ToneEvidence]) -> Verdict:
         _weighted_quantile(np.array([getattr(picture, name) for picture in telling]), weights, _SHOT_QUANTILE)
         for name in ("ratio", "vivid")
     )
-    certainty = 1 - math.exp(-2 * abs(math.log(max(ratio, 1e-3) / _COLOUR_RATIO)))
+    certainty = 1 - (min(ratio, _COLOUR_RATIO) / max(ratio, _COLOUR_RATIO)) ** 2
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if ratio > _COLOUR_RATIO:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")

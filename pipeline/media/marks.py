@@ -13,46 +13,60 @@ from av.buffer import Buffer
 # FFmpeg's numbers. The second of each is what QuickTime writes: it names the field that is coded first, which cameras
 # also show first.
 TOP_FIRST, BOTTOM_FIRST = (2, 4), (3, 5)
+# FFmpeg's number of the side data that hold Exif.
+_EXIF = 31
+_UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
 def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
-    """Return FFmpeg's number: the container's word, or the picture's where they disagree, as players go by the picture."""
+    """Return FFmpeg's number: the container's word, or the picture's where they disagree, for players go by that."""
     said: int = stream.codec_context.field_order
     if not picture.interlaced_frame:
         return said
-    is_top = _shows_top_first(picture)
-    return said if said in (TOP_FIRST if is_top else BOTTOM_FIRST) else (TOP_FIRST if is_top else BOTTOM_FIRST)[0]
-
-
-def _shows_top_first(picture: av.VideoFrame) -> bool:
-    # PyAV does not show this mark, but FFmpeg's filter lets through only what bears it.
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 25)
-    )
-    graph.link_nodes(source, graph.add("select", "eq(interlace_type,TOPFIRST)"), graph.add("buffersink")).configure()
-    graph.push(picture)
-    graph.push(None)
-    try:
-        graph.pull()
-    except (av.BlockingIOError, av.EOFError):
-        return False
-    return True
+    orders = BOTTOM_FIRST if _filtered(picture, "select", "eq(interlace_type,TOPFIRST)") is None else TOP_FIRST
+    return said if said in orders else orders[0]
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """Return the nine raw integers that say how ``picture`` is turned or mirrored for display; None if it is not."""
+    """Return the nine raw integers that turn or mirror ``picture`` for display (ISO/IEC 14496-12, 8.3.2), if any do."""
+    try:
+        return _display_matrix(picture)
+    except ValueError:
+        # PyAV has no name for Exif, from whose orientation FFmpeg makes the matrix, and then shows no side data at all.
+        bare = _filtered(picture, "sidedata", f"mode=delete:type={_EXIF}")
+        return None if bare is None else _display_matrix(bare)
+
+
+def rotation(matrix: tuple[int, ...] | None) -> int:
+    """Return by how many degrees ``matrix`` turns counter-clockwise, after mirroring left to right if it mirrors."""
+    if matrix is None:
+        return 0
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    side = -1 if a * d < b * c else 1
+    return -round(math.degrees(math.atan2(side * b, side * a)))
+
+
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     try:
         data: Buffer = picture.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # stub lists one key
     except KeyError:
         return None
-    except ValueError:
-        # PyAV knows no name for some kinds of side data, Exif among them, and then shows none at all.
-        return _turning(picture.rotation) if picture.rotation else None
-    return struct.unpack("=9i", bytes(data))
+    matrix = struct.unpack("=9i", bytes(data))
+    return None if matrix == _UPRIGHT else matrix
 
 
-def _turning(degrees: int) -> tuple[int, ...]:
-    """Return the display matrix (ISO/IEC 14496-12, 8.3.2) that turns a picture counter-clockwise."""
-    cos, sin = (round(part * (1 << 16)) for part in (math.cos(math.radians(degrees)), math.sin(math.radians(degrees))))
-    return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
+def _filtered(picture: av.VideoFrame, name: str, options: str) -> av.VideoFrame | None:
+    """Return what the FFmpeg filter ``name`` makes of ``picture``; None if it lets nothing through."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 25)
+    )
+    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
+    graph.push(picture)
+    graph.push(None)
+    try:
+        result = graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+        return None
+    assert isinstance(result, av.VideoFrame)
+    return result

@@ -18,7 +18,7 @@ import av.error
 import av.logging
 
 from pipeline.errors import InputError, UsageError
-from pipeline.media.marks import display_matrix, field_order
+from pipeline.media.marks import display_matrix, field_order, rotation
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
 
@@ -255,6 +255,7 @@ def _describe(
         raise InputError(f"{path}: its video has no time base", advice="Remux it to Matroska or MP4.")
     duration = None if container.duration is None else Fraction(container.duration, 1_000_000)
     count, from_header = _frame_count(stream, duration)
+    matrix = display_matrix(picture)
     return FilmInfo(
         path=path,
         container=container.format.name,
@@ -270,8 +271,8 @@ def _describe(
         base_rate=stream.base_rate or None,
         time_base=stream.time_base,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        rotation=picture.rotation,
-        display_matrix=display_matrix(picture),
+        rotation=rotation(matrix),
+        display_matrix=matrix,
         field_order=field_order(stream, picture),
         is_interlaced=picture.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE,
         reorders_frames=stream.codec_context.has_b_frames,

@@ -167,7 +167,7 @@ def test_a_change_of_shape_counts_as_a_cut() -> None:
     np.testing.assert_allclose(made[3].ab, -5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("weight", "most"), [(1, 12), (32 << 20, 8), (1 << 30, 5)])
+@pytest.mark.parametrize(("weight", "most"), [(1, 12), (32 << 20, 6), (1 << 30, 5)])
 def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
     read = 0
 

@@ -102,8 +102,12 @@ def test_lost_frames_keep_sound_and_picture_in_step(tmp_path: Path) -> None:
     holed.write_bytes(data[:place] + data[place + 188 * 12 :])
     result = rewrite(holed, on_damage=OnDamage.CONCEAL)
     assert set(frame_times(result.output)) <= set(frame_times(film))
-    for time, data in packets(result.output, "audio"):
-        assert any(data == other and abs(time - due) <= Fraction(1, 1000) for due, other in packets(film, "audio"))
+    # The hole may cut one packet of sound in two; all others are where they were.
+    before, after = packets(film, "audio"), packets(result.output, "audio")
+    tick = Fraction(1, 1000)
+    same = [any(data == other and abs(time - due) <= tick for due, other in before) for time, data in after]
+    assert same.count(False) <= 2
+    assert same.count(True) > len(before) // 2
     assert any(note.kind is NoteKind.CONCEALED for note in result.notes)
 
 

@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.media.probe import MAX_PIXELS, FilmInfo, probe
 from tests.films import Sound, Subtitles, make_film, write_pictures
+from tests.pipeline.media.rewriting import rewrite
 
 
 def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:
@@ -161,18 +162,31 @@ def test_pictures_decide_the_field_order_where_the_container_disagrees(
     assert (probe(film).is_interlaced, probe(film).field_order) == (True, order)
 
 
-def test_rotation_is_read_beside_side_data_without_a_name(tmp_path: Path) -> None:
-    # Exif is such a kind; FFmpeg makes a display matrix of its orientation, and PyAV then shows neither.
+W = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("orientation", "corner", "degrees"),
+    [
+        *((1, (W, 0, 0, W), 0), (2, (-W, 0, 0, W), 0), (3, (-W, 0, 0, -W), 180), (4, (W, 0, 0, -W), 180)),
+        *((5, (0, W, W, 0), 90), (6, (0, W, -W, 0), 270), (7, (0, -W, -W, 0), 270), (8, (0, -W, W, 0), 90)),
+    ],
+)
+def test_orientation_by_exif_is_read_and_kept(
+    tmp_path: Path, orientation: int, corner: tuple[int, int, int, int], degrees: int
+) -> None:
     folder = write_pictures(tmp_path / "scans", "%d.png", codec="png", pixel_format="gray", numbers=range(3))
-    orientation = bytes.fromhex("4d4d002a00000008000101120003000000010006000000000000")
+    exif = bytes.fromhex(f"4d4d002a00000008000101120003000000010{orientation:03x}000000000000")
     for picture in folder.iterdir():
         data = picture.read_bytes()
-        body = b"eXIf" + orientation
-        chunk = struct.pack(">I", len(orientation)) + body + struct.pack(">I", zlib.crc32(body))
+        chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
         picture.write_bytes(data[:33] + chunk + data[33:])
+    a, b, c, d = corner
     info = probe(folder)
-    assert info.rotation % 360 == 270
-    assert info.display_matrix == (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    assert info.display_matrix == (None if orientation == 1 else (a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    assert info.rotation % 360 == degrees
+    for suffix in (".mp4", ".mkv"):
+        assert rewrite(folder, suffix=suffix).info.display_matrix == info.display_matrix
 
 
 def test_what_is_known_of_a_film_cannot_be_changed(tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
+from pipeline.command import plain
 from pipeline.errors import VerificationError
 from pipeline.media.verify import verify
 from pipeline.options import Codec, Quality
-from pipeline.results import NoteKind
-from tests.films import Sound, Subtitles, make_film, plane
+from pipeline.results import NoteKind, Proof
+from tests.films import INTERLACED, Sound, Subtitles, luma_planes, make_film, plane
 from tests.pipeline.media.rewriting import Rewritten, rewrite
 
 Packet = Any
@@ -148,3 +151,135 @@ def test_what_only_the_container_lost_is_a_note(tmp_path: Path) -> None:
     dropped = [note.text for note in notes if note.kind is NoteKind.DROPPED]
     assert any("language 'fre'" in text for text in dropped)
     assert any("no longer marked comment" in text for text in dropped)
+
+
+def redone(result: Rewritten, **changes: Any) -> Rewritten:
+    return dataclasses.replace(result, source=dataclasses.replace(result.source, **changes))
+
+
+def change_packets(path: Path, kind: str, change: Callable[[Packet, int], Packet]) -> Path:
+    """Remux ``path`` with every packet of ``kind``, numbered, passed through ``change``."""
+    changed = path.with_name(f"changed{path.suffix}")
+    with av.open(str(path)) as source, av.open(str(changed), "w") as copy:
+        made = [copy.add_stream_from_template(stream, opaque=True) for stream in source.streams]
+        number = -1
+        for packet in source.demux():
+            if not packet.size:
+                continue
+            target = made[packet.stream_index]
+            if packet.stream.type == kind:
+                number += 1
+                packet = change(packet, number)
+            packet.stream = target
+            copy.mux(packet)
+    return changed
+
+
+def test_one_wrong_byte_of_sound_is_found(result: Rewritten) -> None:
+    def spoiled(packet: Packet, number: int) -> Packet:
+        if number != 3:
+            return packet
+        data = bytearray(bytes(packet))
+        data[-1] ^= 1
+        other: Packet = av.Packet(bytes(data))
+        other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
+        return other
+
+    with pytest.raises(VerificationError, match=r"audio 1 \(flac\): copy: what its packets hold is not what was"):
+        check(result, change_packets(result.output, "audio", spoiled))
+
+
+def test_sound_that_is_out_of_step_is_found(result: Rewritten) -> None:
+    def late(packet: Packet, _: int) -> Packet:
+        packet.pts += 90
+        packet.dts += 90
+        return packet
+
+    with pytest.raises(VerificationError, match=r"audio 1 .*: packet 0, due at 0\.000 s, is \+0\.090 s out of step"):
+        check(result, change_packets(result.output, "audio", late))
+
+
+def test_a_moved_chapter_and_a_lost_attachment_are_found(tmp_path: Path) -> None:
+    font = ("font.ttf", "application/x-truetype-font", b"letters" * 100)
+    chapters = [(0, 240, "Arrival"), (240, 600, "Departure")]
+    result = rewrite(make_film(tmp_path / "film.mkv", attachments=[font], chapters=chapters))
+    assert result.verification is not None
+    assert result.verification.checks["chapters"] == "2, with their times and titles"
+    assert result.verification.checks["attachments"] == "1, bit for bit"
+    moved = (result.source.chapters[0], dataclasses.replace(result.source.chapters[1], start=Fraction(1, 2)))
+    with pytest.raises(VerificationError, match=r"chapter 2 starts at 0\.240 s, must at 0\.500 s"):
+        check(redone(result, chapters=moved), result.output)
+    renamed = (result.source.chapters[0], dataclasses.replace(result.source.chapters[1], metadata={"title": "End"}))
+    _, notes = verify(redone(result, chapters=renamed).source, result.written, result.output, tally=result.tally)
+    assert "chapter 2: its title 'End'" in [note.text for note in notes]
+    other = make_film(tmp_path / "other.mkv", attachments=[(*font[:2], b"other letters")], chapters=chapters)
+    with pytest.raises(VerificationError, match="attachments are not those of the source"):
+        check(redone(result, path=other), result.output)
+
+
+def test_a_changed_tag_is_told(tmp_path: Path) -> None:
+    result = rewrite(make_film(tmp_path / "film.mkv", film_tags={"title": "A train"}))
+    other = redone(result, metadata={"title": "A bus"})
+    _, notes = verify(other.source, result.written, result.output, tally=result.tally)
+    assert [note.text for note in notes] == ["the tag title 'A bus' became 'A train'"]
+
+
+def test_the_other_field_first_is_found(tmp_path: Path) -> None:
+    film = make_film(
+        tmp_path / "film.mov", codec="libx264", height=128, flags=INTERLACED, field_order=2, times=range(6)
+    )
+    result = rewrite(film)
+    video = dataclasses.replace(result.written.video, field_order=5 - result.source.field_order)
+    other = dataclasses.replace(result, written=dataclasses.replace(result.written, video=video))
+    with pytest.raises(VerificationError, match=r"first field is (top|bottom), must be "):
+        check(other, result.output)
+
+
+def test_a_last_frame_that_is_shown_for_another_time_is_told(result: Rewritten) -> None:
+    result.tally.last_duration = 2000
+    _, notes = verify(result.source, result.written, result.output, tally=result.tally)
+    assert [note.text for note in notes] == ["the last frame is shown for 0.040 s, in the source for 2.000 s"]
+
+
+def test_a_master_is_proved_exact_and_everything_is_told(result: Rewritten) -> None:
+    verification = result.verification
+    assert verification is not None
+    assert verification.luma.proof is Proof.EXACT
+    assert verification.checks["frames"] == "12, each at its time in units of 1/1000 s"
+    assert "in step" in verification.checks["audio 1 (flac): copy"]
+    assert verification.checks["duration"] == "0.480 s"
+    assert set(verification.not_checked) == {"ffmpeg program"}
+    assert len(verification.lines()) == len(verification.checks) + 3
+    json.dumps(plain(verification), allow_nan=False)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_luma_error_of_an_access_copy_is_what_it_is(tmp_path: Path, full: bool) -> None:
+    film = make_film(tmp_path / "film.mkv", width=160, height=96, grain=0.04, times=range(14))
+    result = rewrite(film, full=full)
+    assert result.verification is not None
+    measured = result.verification.luma
+    before, after = luma_planes(film), luma_planes(result.output)
+    # Of 14 frames, every fourth is kept as a sample.
+    shown = range(14) if full else (3, 7, 11)
+    errors = np.array([before[n].astype(float) - after[n] for n in shown])
+    worst = max(float(np.mean(error**2)) for error in errors)
+    assert (measured.frames, measured.proof) == (len(shown), Proof.MEASURED if full else Proof.SAMPLED)
+    assert measured.psnr_db == pytest.approx(10 * np.log10(255**2 / np.mean(errors**2)), abs=0.01)
+    assert measured.worst_psnr_db == pytest.approx(10 * np.log10(255**2 / worst), abs=0.01)
+    assert measured.max_error == int(np.abs(errors).max())
+
+
+def test_a_frame_that_is_not_there_to_be_measured_fails_the_film(tmp_path: Path) -> None:
+    result = rewrite(make_film(tmp_path / "film.mkv", times=range(12)))
+    with pytest.raises(VerificationError, match="decodes to another number of frames"):
+        verify(result.source, result.written, result.output, tally=result.tally, again=lambda: iter(()))
+
+
+@pytest.mark.parametrize(("packet_frames", "quality"), [(1000, Quality.ACCESS), (2000, Quality.MASTER)])
+def test_uncompressed_sound_may_be_cut_into_packets_anew(tmp_path: Path, packet_frames: int, quality: Quality) -> None:
+    film = make_film(tmp_path / "film.mkv", sounds=[Sound(codec="pcm_s16le", rate=packet_frames * 20)])
+    codec = Codec.PRORES if quality is Quality.ACCESS else Codec.AUTO
+    verification = rewrite(film, codec=codec, quality=quality).verification
+    assert verification is not None
+    assert "bit for bit" in verification.checks["audio 1 (pcm_s16le): copy"]
