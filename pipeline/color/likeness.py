@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.color.spaces import F32
 
-# A glance has 24 lines on its shorter side, and blocks of 12 move up to 3: an eighth of the side, half a block.
+Box = tuple[int, int, int, int]
+Lit = npt.NDArray[np.bool_]
+
+# A glance has 24 lines on its shorter side, and blocks of 12.
 _SIDE = 24
 _BLOCK = 12
-_REACH = 3
 # Contrast below which a picture holds nothing but grain: about three codes of 255.
 _NOTHING = 0.012
 # Contrast added (in squares) before pictures are scaled to the same, so that grain in the dark is not blown up.
@@ -21,7 +24,6 @@ _FLOOR = 0.06
 _GRAIN = 3e-5
 _LEVEL = 0.05
 _DIM = 0.22
-_PAN = 10
 # How far the ends of a mixture may have moved from its middle, in lines.
 _DRIFT = 5
 
@@ -30,13 +32,15 @@ _DRIFT = 5
 class Glance:
     """A picture at a glance: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
 
-    ``contrast`` is the standard deviation of the luma, ``edges`` the mean square of its slope.
+    ``contrast`` is the standard deviation of the luma, ``edges`` the mean square of its slope. ``box`` (top, bottom,
+    left, right) is what lies within black bars.
     """
 
     plain: F32
     even: F32
     contrast: float
     edges: float
+    box: Box
 
     @property
     def is_empty(self) -> bool:
@@ -49,45 +53,56 @@ def glance(luma: F32) -> Glance:
     height, width = luma.shape
     long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
     size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
-    small = cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3)
+    return _glance(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3))
+
+
+def _glance(small: F32) -> Glance:
     plain: F32 = small - small.mean()
     variance = float(np.mean(plain * plain))
     across = small[1:-1, 2:] - small[1:-1, :-2]
     down = small[2:, 1:-1] - small[:-2, 1:-1]
+    edges = float(np.mean(across * across) + np.mean(down * down)) + 1e-5
     even: F32 = plain / np.float32(np.sqrt(variance + _FLOOR * _FLOOR))
-    return Glance(plain, even, float(np.sqrt(variance)), float(np.mean(across * across + down * down)) + 1e-5)
+    black = small.min() + np.float32(_NOTHING)
+    box = (*_ends(small.max(axis=1) > black), *_ends(small.max(axis=0) > black))
+    return Glance(plain, even, float(np.sqrt(variance)), edges, box)
 
 
-def unlike(before: Glance, after: Glance) -> float:
+def _ends(lit: Lit) -> tuple[int, int]:
+    if lit[0] and lit[-1]:
+        return 0, len(lit)
+    where = np.flatnonzero(lit)
+    return (int(where[0]), int(where[-1]) + 1) if len(where) > len(lit) // 2 else (0, len(lit))
+
+
+def _unbarred(*glances: Glance) -> tuple[Glance, ...]:
+    """Cut away the bars that all ``glances`` have, and stretch what is left to their size."""
+    boxes = [glance.box for glance in glances]
+    tops, bottoms, lefts, rights = zip(*boxes, strict=True)
+    top, bottom, left, right = min(tops), max(bottoms), min(lefts), max(rights)
+    rows, columns = glances[0].plain.shape
+    if (bottom - top, right - left) == (rows, columns):
+        return glances
+    inside = (glance.plain[top:bottom, left:right] for glance in glances)
+    return tuple(_glance(cv2.resize(plain, (columns, rows), interpolation=cv2.INTER_LINEAR)) for plain in inside)
+
+
+def unlike(before: Glance, after: Glance, *, reach: int = 3) -> float:
     """Return how little of ``after`` can be found in ``before``: about 0 (all) to 1 (nothing).
 
-    Each block of ``after`` looks for its best place in ``before``, a little aside; brightness and contrast of the
+    Each block of ``after`` looks for its best place in ``before``, up to ``reach`` lines aside; brightness and contrast of the
     whole do not count. Both must have one shape.
     """
+    before, after = _unbarred(before, after)
     target = after.even
     rows, columns = target.shape
-    padded = cv2.copyMakeBorder(before.even, _REACH, _REACH, _REACH, _REACH, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(before.even, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     moved = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns)).reshape(-1, rows, columns)
     across = np.abs(moved - target) @ _sums(columns)
     blocks = across.reshape(len(moved), rows // _BLOCK, _BLOCK, -1).sum(axis=2)
     left = float(blocks.min(axis=0).sum())
     whole = max(float(np.abs(before.even).sum()), float(np.abs(target).sum()))
     return left / (whole + _LEVEL * target.size)
-
-
-def unlike_after_pan(before: Glance, after: Glance) -> float:
-    """Return how `unlike` two glances are when all of ``before`` has first moved to where it fits ``after`` best."""
-    rows, columns = after.even.shape
-    aside = (_PAN * columns) // max(rows, columns), (_PAN * rows) // max(rows, columns)
-    x, y = aside
-    part = np.ascontiguousarray(after.even[y:-y, x:-x])
-    scores = cv2.matchTemplate(before.even, part, cv2.TM_CCOEFF_NORMED)
-    dy, dx = np.unravel_index(int(scores.argmax()), scores.shape)
-    shift = np.array([[1, 0, x - dx], [0, 1, y - dy]], np.float32)
-    moved = cv2.warpAffine(
-        before.even, shift, (columns, rows), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-    )
-    return unlike(replace(before, even=moved), after)
 
 
 @cache
@@ -103,6 +118,7 @@ def mixture(before: Glance, middle: Glance, after: Glance) -> float:
     where it fits best; and its edges are faint, as those of two pictures at half strength are. The weights are those
     of a logistic regression on dissolves and undissolved camera moves.
     """
+    before, middle, after = _unbarred(before, middle, after)
     faintness = -float(np.log(np.clip(2 * middle.edges / (before.edges + after.edges), 0.4, 1.5)))
     least, most = sorted((before.contrast, after.contrast))
     if least < max(_NOTHING, _DIM * most) or middle.contrast < _DIM * least:

@@ -93,7 +93,7 @@ def _margins(pair: Sequence[F32], levels: Sequence[float], light: float, framed:
             first, second = (_reach(lines, level, tolerance) for lines, level in zip(pair, levels, strict=True))
             both = np.maximum(first, second[::-1])
             # Margins surround something; lines that are alike throughout only show something slender.
-            paired = strength * min(float(first[1]), float(second[1])) * (1 - float(both.min()))
+            paired = strength * min(float(first[1]), float(second[1])) * _step(float(both.min()), (1.0, 0.0))
             weight = np.minimum(weight, 1 - np.float32(paired) * both)
     return weight
 

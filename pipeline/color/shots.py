@@ -15,7 +15,7 @@ from itertools import count, pairwise, takewhile
 from statistics import median
 from typing import Generic, TypeVar
 
-from pipeline.color.likeness import Glance, glance, mixture, unlike, unlike_after_pan
+from pipeline.color.likeness import Glance, glance, mixture, unlike
 from pipeline.color.sketch import Sketch
 
 T = TypeVar("T")
@@ -26,6 +26,8 @@ _CUT_AHEAD = _FLASH + 1
 # Two frames of one shot are rarely less alike than this; first frames of shots are nearly always.
 _CUT = 0.47
 _MATCH = 0.43
+_WIDE = 6
+_CUT_WIDE = 0.5
 # In fast motion, a cut is what stands out from the steps around it.
 _STANDS_OUT = 1.4
 _AROUND = 3
@@ -106,7 +108,7 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: 
     # A shot of one frame is the blot in the splice between two others: it goes with the second.
     if len(shot) == 1:
         return False
-    if unlike_after_pan(shot[-1], ahead[0]) < _CUT or _fades(shot, ahead):
+    if unlike(shot[-1], ahead[0], reach=_WIDE) < _CUT_WIDE or _fades(shot, ahead):
         return False
     around = [*steps, *(unlike(a, b) for a, b in pairwise(ahead))]
     if around and step < _STANDS_OUT * median(around):

@@ -34,9 +34,9 @@ _FITS = 3
 _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is left out, as a share of a side
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
 _FAINTEST = 0.004  # left over: one code of 8 bits, what rounding alone may cause
-_COLOUR_RATIO = (
-    1.1  # left over, relative to the noise: colour above. 1 % of colour was below 1.0, 5 % of tints above 1.2
-)
+# Left over relative to the noise: colour above. Of 1,000 photographs that were not used to choose it 2.3 % were below,
+# most of them of one hue; of 260 toned in six ways 1.2 % were above at JPEG qualities from 50 to 92, 7.8 % at 30.
+_COLOUR_RATIO = 1.1
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
 _VIVID_PART, _VIVID = 0.97, 0.04  # left over by that quantile of the picture: a stamp, or a small coloured object
 _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a red flower, a sunset

@@ -1,0 +1,104 @@
+"""Memory against length: ``python -m benchmarks.memory 10 60`` colours made-up films of 10 and 60 seconds.
+
+Every film is made and coloured in a process of its own, and the peak of the memory that process held is printed (the
+"high-water mark" of its resident set). It must not grow with the length of the film.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from pipeline.color.painter import open_painter
+from pipeline.options import Codec, Options
+from pipeline.video import colorize_video
+
+_RATE = 24
+_GRAIN = 0.02
+_PICTURES = 12
+
+
+def make(path: Path, *, seconds: int, width: int, height: int) -> None:
+    """Write a grey-looking film with grain: a pattern that drifts, a cut every five seconds."""
+    rng = np.random.default_rng(0)
+    grain = rng.normal(0.0, 255 * _GRAIN, (_PICTURES, height, width)).astype(np.float32)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    with av.open(str(path), "w") as film:
+        video = film.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "crf": "20"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        for number in range(seconds * _RATE):
+            scale = 40.0 + 15 * (number // (5 * _RATE) % 5)
+            wave = 128 + 90 * np.sin((columns + 3 * number) / scale) * np.cos(rows / scale)
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for index, codes in enumerate((np.clip(wave + grain[number % _PICTURES], 0, 255), 128, 128)):
+                plane = frame.planes[index]
+                np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width] = codes
+            film.mux(video.encode(frame))
+        film.mux(video.encode(None))
+
+
+def colour(path: Path, options: Options) -> dict[str, float]:
+    """Colour ``path`` in this process; return frames, seconds and this process's peak memory in MB."""
+    started = time.monotonic()
+    with open_painter(options) as painter:
+        result = colorize_video(path, None, options, painter=painter)
+    return {"frames": result.frames, "seconds": time.monotonic() - started, "peak": peak_megabytes()}
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process ever held, in MB of 10^6 bytes.
+
+    From /proc where there is one: what getrusage says includes the parent's memory at the time of the fork.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+
+
+def main() -> None:
+    """Measure the lengths named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", nargs="*", type=int, default=[10, 60])
+    parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--codec", default="auto", type=Codec)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--colour", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    width, height = map(int, asked.size.split("x"))
+    if asked.make:
+        make(asked.make, seconds=asked.seconds[0], width=width, height=height)
+    elif asked.colour:
+        pass
+    else:
+        _compare(asked.seconds, ["--size", asked.size, "--engine", asked.engine, "--codec", asked.codec])
+
+
+def _compare(lengths: list[int], options: list[str]) -> None:
+    for seconds in lengths:
+        with tempfile.TemporaryDirectory() as folder:
+            film = str(Path(folder) / "film.mp4")
+            _ourselves(str(seconds), "--make", film, *options)
+            found = json.loads(_ourselves("--colour", film, *options).splitlines()[-1])
+        found["frames"] / found["seconds"]
+
+
+def _ourselves(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.memory", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()

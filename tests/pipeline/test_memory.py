@@ -1,0 +1,60 @@
+"""Memory does not grow with the length of a film."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.films import make_film
+
+ROOT = Path(__file__).parents[2]
+SIZE = (320, 240)
+SHORT, LONG = 150, 750
+# One plane kept of every frame would be three times as much; the times of all frames take some kilobytes.
+GROWTH_MEGABYTES = 16
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see the memory of a process")
+@pytest.mark.parametrize(("codec", "quality"), [("h264", "access"), ("ffv1", "master")])
+def test_a_film_five_times_as_long_needs_no_more_memory(tmp_path: Path, tiny: Path, codec: str, quality: str) -> None:
+    peaks = []
+    for frames in (SHORT, LONG):
+        film = make_film(
+            tmp_path / f"{frames}.mkv",
+            codec="libx264",
+            width=SIZE[0],
+            height=SIZE[1],
+            times=range(frames),
+            options={"preset": "ultrafast"},
+        )
+        peaks.append(peak(film, tiny, f"codec=Codec({codec!r}), quality=Quality({quality!r})"))
+    assert peaks[1] - peaks[0] < GROWTH_MEGABYTES, peaks
+
+
+def peak(film: Path, tiny: Path, options: str) -> float:
+    """Colour ``film`` in a process of its own and return the most memory it ever held, in MB."""
+    script = f"""
+        from pathlib import Path
+        from pipeline.color.painter import open_painter
+        from pipeline.options import Codec, Options, Quality
+        from pipeline.video import colorize_video
+
+        options = Options(engine="onnxruntime", model={str(tiny)!r}, {options})
+        with open_painter(options) as painter:
+            colorize_video(Path({str(film)!r}), None, options, painter=painter)
+        status = Path("/proc/self/status").read_text().splitlines()
+        print(next(line for line in status if line.startswith("VmHWM")).split()[1])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return int(run.stdout) / 1000
