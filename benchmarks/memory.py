@@ -95,6 +95,11 @@ def _compare(lengths: list[int], options: list[str]) -> None:
         found["frames"] / found["seconds"]
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _ourselves(*arguments: str) -> str:
     command = [sys.executable, "-m", "benchmarks.memory", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

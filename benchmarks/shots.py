@@ -24,6 +24,8 @@ from pipeline.color.spaces import F32
 
 HEIGHT, WIDTH = 192, 272
 _PIECES_PER_FILM = 12
+# A blend may be taken for longer than it is by this many frames at each end.
+_MARGIN = 9
 _SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 
 
@@ -56,12 +58,13 @@ AGEINGS = {
 
 @dataclass
 class Film:
-    """Frames (h, w), 0..1; first frames after cuts; first and last frame of every dissolve and fade."""
+    """Frames (h, w), 0..1; first frames after cuts; first and last frame of dissolves, fades and flashes."""
 
     frames: list[F32]
     cuts: set[int] = field(default_factory=set)
     dissolves: list[tuple[int, int]] = field(default_factory=list)
     fades: list[tuple[int, int]] = field(default_factory=list)
+    flashes: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -77,13 +80,15 @@ class Count:
     fades_found: int = 0
     hard: int = 0
     frames: int = 0
+    elsewhere: int = 0
     stray: int = 0
     seconds: float = 0.0
 
     def add(self, film: Film, placed: Sequence[Placed[int]], seconds: float) -> None:
         """Compare what was found in ``film`` with what is there."""
         blends = [*film.dissolves, *film.fades]
-        inside = {n for first, last in blends for n in range(first - 4, last + 5)}
+        inside = _near(blends, 4)
+        elsewhere = {*range(len(placed))} - _near(blends, _MARGIN) - _near(film.flashes, 1)
         cuts = {p.sketch.item for p in placed if p.link is Link.CUT} - {0}
         self.found += len(cuts & film.cuts)
         self.missed += len(film.cuts - cuts)
@@ -93,8 +98,9 @@ class Count:
         self.dissolves_found += sum(_is_found(placed, blend) for blend in film.dissolves)
         self.fades += len(film.fades)
         self.fades_found += sum(_is_found(placed, blend) for blend in film.fades)
-        self.frames += len(placed) - len(inside)
-        self.stray += sum(p.link is Link.BLEND and p.sketch.item not in inside for p in placed)
+        self.frames += len(placed)
+        self.elsewhere += len(elsewhere)
+        self.stray += sum(placed[n].link is Link.BLEND for n in elsewhere)
         self.seconds += seconds
 
     def row(self) -> str:
@@ -105,12 +111,16 @@ class Count:
             f"{self.found + self.missed:5d} {precision:9.4f} {recall:7.4f}"
             f" {self.dissolves:9d} {self.dissolves_found / max(self.dissolves, 1):6.3f}"
             f" {self.fades:5d} {self.fades_found / max(self.fades, 1):6.3f} {self.hard:5d}"
-            f" {self.stray / max(self.frames, 1):7.4f}"
+            f" {self.stray / max(self.elsewhere, 1):7.4f}"
             f" {1000 * self.seconds / max(self.frames, 1):6.2f}"
         )
 
 
 HEADER = " cuts precision  recall dissolves  found fades  found  hard   stray     ms"
+
+
+def _near(ranges: Iterable[tuple[int, int]], margin: int) -> set[int]:
+    return {n for first, last in ranges for n in range(first - margin, last + margin + 1)}
 
 
 def _is_found(placed: Sequence[Placed[int]], blend: tuple[int, int]) -> bool:
@@ -188,6 +198,8 @@ def joined(shots: Sequence[list[F32]], ageing: Ageing, rng: np.random.Generator)
             _dissolve(film, piece, int(rng.integers(12, min(24, room - 6) + 1)))
         else:
             _fade(film, piece, ramp=int(rng.integers(6, 13)), black=int(rng.integers(0, 13)))
+        if rng.random() < ageing.flashes and len(piece) > 12:
+            _flash(film, len(film.frames) - int(rng.integers(7, 10)), rng)
     film.frames = list(_aged(film.frames, ageing, rng))
     return film
 
@@ -196,12 +208,15 @@ def _piece(shot: list[F32], ageing: Ageing, rng: np.random.Generator) -> list[F3
     length = int(rng.integers(8, 41))
     first = int(rng.integers(0, max(1, len(shot) - length)))
     exposure = np.float32(rng.uniform(ageing.exposure, 1.0))
-    piece = [frame * exposure for frame in shot[first : first + length]]
-    if rng.random() < ageing.flashes and len(piece) > 12:
-        n, level = int(rng.integers(4, len(piece) - 7)), np.float32(rng.choice([0.02, 0.5, 0.95]))
-        for k in range(n, n + int(rng.integers(1, 4))):
-            piece[k] = piece[k] * np.float32(0.05) + level
-    return piece
+    return [frame * exposure for frame in shot[first : first + length]]
+
+
+def _flash(film: Film, first: int, rng: np.random.Generator) -> None:
+    level = np.float32(rng.choice([0.02, 0.5, 0.95]))
+    last = first + int(rng.integers(0, 3))
+    for n in range(first, last + 1):
+        film.frames[n] = film.frames[n] * np.float32(0.05) + level
+    film.flashes.append((first, last))
 
 
 def _dissolve(film: Film, piece: list[F32], length: int) -> None:

@@ -105,8 +105,8 @@ class ZhangBins(AbBins):
     def soft_labels(self, ab: Tensor) -> tuple[Tensor, Tensor]:
         """Spread each ab value over its 5 nearest bins by a Gaussian of their distance, sigma 5; see `AbBins`."""
         count, _, height, width = ab.shape
-        values = ab.permute(0, 2, 3, 1).reshape(-1, 1, 2)
-        squares = (values - self.centres).square().sum(dim=2)
+        a, b = (part.reshape(-1, 1) for part in ab.unbind(dim=1))
+        squares = (a - self.centres[:, 0]).square() + (b - self.centres[:, 1]).square()
         nearest, numbers = squares.topk(_NEAREST, dim=1, largest=False)
         weights = F.softmax(-nearest / (2 * _SIGMA**2), dim=1)
         numbers, weights = (

@@ -90,8 +90,8 @@ def _unbarred(*glances: Glance) -> tuple[Glance, ...]:
 def unlike(before: Glance, after: Glance, *, reach: int = 3) -> float:
     """Return how little of ``after`` can be found in ``before``: about 0 (all) to 1 (nothing).
 
-    Each block of ``after`` looks for its best place in ``before``, up to ``reach`` lines aside; brightness and contrast of the
-    whole do not count. Both must have one shape.
+    Each block of ``after`` looks for its best place in ``before``, up to ``reach`` lines aside; brightness and
+    contrast of the whole do not count. Both must have one shape.
     """
     before, after = _unbarred(before, after)
     target = after.even

@@ -33,6 +33,7 @@ _STANDS_OUT = 1.4
 _AROUND = 3
 # Distances from the middle of a dissolve at which its ends are looked for, in frames.
 _ENDS = 0.5
+_CALM = 0.1
 _SPANS = (3, 4, 6, 9)
 # What is left of the contrast within four frames of a fade at its dark end.
 _RAMP = 0.6
@@ -78,11 +79,15 @@ def in_shots(sketches: Iterable[Sketch[T]], *, look_ahead: int = 24) -> Iterator
 
 @dataclass(frozen=True)
 class _Seen(Generic[T]):
-    """A sketch on its way; ``span`` > 0 where it looks like the middle of a dissolve with ends that far away."""
+    """A sketch on its way, ``step`` unlike the one before it in its shot.
+
+    ``span`` > 0 where it looks like the middle of a dissolve with ends that far away.
+    """
 
     sketch: Sketch[T]
     glance: Glance
     is_cut: bool = False
+    step: float = 0.0
     span: int = 0
 
 
@@ -92,7 +97,7 @@ def _with_cuts(frames: Iterable[_Seen[T]]) -> Iterator[_Seen[T]]:
     steps: deque[float] = deque(maxlen=_AROUND)
     for frame, following in _looking_ahead(frames, _CUT_AHEAD - 1):
         ahead = [frame.glance, *(other.glance for other in following)]
-        is_cut = True
+        is_cut, step = True, 0.0
         if shot and shot[-1].even.shape == frame.glance.even.shape:
             step = unlike(shot[-1], frame.glance)
             is_cut = step >= _CUT and _is_cut(step, steps, shot, _of_one_shape(ahead))
@@ -101,7 +106,7 @@ def _with_cuts(frames: Iterable[_Seen[T]]) -> Iterator[_Seen[T]]:
             shot.clear()
             steps.clear()
         shot.append(frame.glance)
-        yield replace(frame, is_cut=is_cut)
+        yield replace(frame, is_cut=is_cut, step=0.0 if is_cut else step)
 
 
 def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
@@ -122,8 +127,11 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: 
 
 
 def _fades(shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
-    """Say whether contrast sinks towards the last frame of ``shot``, or rises from the first ``ahead``, as in a fade."""
-    return shot[-1].contrast < _RAMP * shot[0].contrast or ahead[0].contrast < _RAMP * ahead[-1].contrast
+    """Say whether contrast sinks up to the end of ``shot`` and stays low, or is low and then rises, as in a fade."""
+    last, first = shot[-1].contrast, ahead[0].contrast
+    sinks = last < _RAMP * shot[0].contrast and first < last / _RAMP
+    rises = first < _RAMP * ahead[-1].contrast and last < first / _RAMP
+    return sinks or rises
 
 
 def _of_one_shape(glances: list[Glance]) -> list[Glance]:
@@ -133,20 +141,25 @@ def _of_one_shape(glances: list[Glance]) -> list[Glance]:
 def _with_spans(frames: Iterable[_Seen[T]], spans: Sequence[int]) -> Iterator[_Seen[T]]:
     """Mark what looks like the middle of a dissolve."""
     longest = max(spans)
-    shot: deque[Glance] = deque(maxlen=longest + 1)
+    shot: deque[_Seen[T]] = deque(maxlen=longest)
     for frame, following in _looking_ahead(frames, longest):
         if frame.is_cut:
             shot.clear()
-        ahead = [other.glance for other in _of_one_shot(following)]
-        evidence = {
-            span: mixture(shot[-span], frame.glance, ahead[span - 1])
-            for span in spans
-            if span <= min(len(shot), len(ahead))
-        }
-        span = max(evidence, key=evidence.__getitem__, default=0)
-        shot.append(frame.glance)
-        is_middle = span > 0 and evidence[span] > 0 and unlike(shot[-1 - span], ahead[span - 1]) > _ENDS
-        yield replace(frame, span=span if is_middle else 0)
+        ahead = _of_one_shot(following)
+        span = _span(shot, frame, ahead, [span for span in spans if span <= min(len(shot), len(ahead))])
+        shot.append(frame)
+        yield replace(frame, span=span)
+
+
+def _span(behind: Sequence[_Seen[T]], frame: _Seen[T], ahead: Sequence[_Seen[T]], spans: Sequence[int]) -> int:
+    """Return where the ends of the dissolve are of which ``frame`` seems to be the middle; 0 if it does not."""
+    if not spans:
+        return 0
+    ends = {span: (behind[-span].glance, ahead[span - 1].glance) for span in spans}
+    evidence = {span: mixture(before, frame.glance, after) for span, (before, after) in ends.items()}
+    span = max(evidence, key=evidence.__getitem__)
+    haste = max(0.0, median((behind[-1].step, frame.step, ahead[0].step, ahead[1].step)) - _CALM)
+    return span if evidence[span] > haste and unlike(*ends[span]) > _ENDS else 0
 
 
 def _of_one_shot(following: Sequence[_Seen[T]]) -> list[_Seen[T]]:
