@@ -60,7 +60,7 @@ class Machine:
 def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iterator[Machine]:
     """Yield the machine called ``name``; ``auto`` is the GPU, if there is one. ``torchrun`` says what runs beside it.
 
-    Raises `EngineError` if ``cuda`` is wanted and not there.
+    Processes that are connected already stay so. Raises `EngineError` if ``cuda`` is wanted and not there.
     """
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
@@ -74,11 +74,14 @@ def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iter
     if ranks == 1:
         yield Machine(device, precision)
         return
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    ours = not dist.is_initialized()
+    if ours:
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         yield Machine(device, precision, dist.get_rank(), ranks)
     finally:
-        dist.destroy_process_group()
+        if ours:
+            dist.destroy_process_group()
 
 
 def fits(size: int, device: torch.device) -> bool:

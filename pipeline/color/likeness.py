@@ -53,7 +53,7 @@ def glance(luma: F32) -> Glance:
     height, width = luma.shape
     long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
     size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
-    return _glance(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3))
+    return _glance(np.asarray(np.asarray(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3), np.float32), np.float32))
 
 
 def _glance(small: F32) -> Glance:

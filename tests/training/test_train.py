@@ -257,7 +257,7 @@ with open_machine("cpu", precision="f32") as machine:
     machine.average_gradients([weight])
     assert machine.ranks == 2 and torch.equal(weight.grad, torch.full((3,), 0.5))
     assert machine.agreed(machine.rank + 7.0) == 7.0
-train(CONFIG, photos=Path(sys.argv[1]), run=Path(sys.argv[2]), sitting=Sitting(device="cpu", tensorboard=False))
+    train(CONFIG, photos=Path(sys.argv[1]), run=Path(sys.argv[2]), sitting=Sitting(device="cpu", tensorboard=False))
 """
 
 
