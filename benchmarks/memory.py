@@ -81,18 +81,20 @@ def main() -> None:
     if asked.make:
         make(asked.make, seconds=asked.seconds[0], width=width, height=height)
     elif asked.colour:
-        pass
+        _say(json.dumps(colour(asked.colour, Options(engine=asked.engine, codec=asked.codec))))
     else:
         _compare(asked.seconds, ["--size", asked.size, "--engine", asked.engine, "--codec", asked.codec])
 
 
 def _compare(lengths: list[int], options: list[str]) -> None:
+    _say(f"{'length':>8} {'frames':>8} {'frames/s':>9} {'peak MB':>9}")
     for seconds in lengths:
         with tempfile.TemporaryDirectory() as folder:
             film = str(Path(folder) / "film.mp4")
             _ourselves(str(seconds), "--make", film, *options)
             found = json.loads(_ourselves("--colour", film, *options).splitlines()[-1])
-        found["frames"] / found["seconds"]
+        rate = found["frames"] / found["seconds"]
+        _say(f"{seconds:>6} s {found['frames']:>8} {rate:>9.1f} {found['peak']:>9.0f}")
 
 
 def _say(line: str) -> None:

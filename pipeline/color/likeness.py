@@ -53,7 +53,7 @@ def glance(luma: F32) -> Glance:
     height, width = luma.shape
     long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
     size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
-    return _glance(np.asarray(np.asarray(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3), np.float32), np.float32))
+    return _glance(np.asarray(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3), np.float32))
 
 
 def _glance(small: F32) -> Glance:
@@ -84,7 +84,8 @@ def _unbarred(*glances: Glance) -> tuple[Glance, ...]:
     if (bottom - top, right - left) == (rows, columns):
         return glances
     inside = (glance.plain[top:bottom, left:right] for glance in glances)
-    return tuple(_glance(cv2.resize(plain, (columns, rows), interpolation=cv2.INTER_LINEAR)) for plain in inside)
+    stretched = (cv2.resize(plain, (columns, rows), interpolation=cv2.INTER_LINEAR) for plain in inside)
+    return tuple(_glance(np.asarray(plain, np.float32)) for plain in stretched)
 
 
 def unlike(before: Glance, after: Glance, *, reach: int = 3) -> float:
