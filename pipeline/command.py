@@ -64,9 +64,10 @@ def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
 
 
 def plain(value: Any) -> Any:
-    """Return a result as JSON knows it: objects, lists, text, numbers. Results of items say their ``kind``."""
+    """Return a result as JSON knows it: objects, lists, text, numbers; no previews. Results say their ``kind``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        names = (field.name for field in dataclasses.fields(value) if field.name != "previews")
+        fields = {name: plain(getattr(value, name)) for name in names}
         kinds = {FilmResult: "film", PhotoResult: "photo"}
         return {"kind": kinds[type(value)], **fields} if type(value) in kinds else fields
     if isinstance(value, Mapping):

@@ -86,6 +86,46 @@ class Verification:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measures:
+    """How a result looks in figures, for those who choose what to look at first.
+
+    All are taken on the small picture that the network saw. ``colourfulness`` is that of Hasler and Suesstrunk
+    (2003), ``strong`` the share of pixels whose CIELAB chroma is beyond 60, ``clipped`` the share whose colour had to
+    be drawn into the gamut, ``doubt`` from 0 (sure) to 1 how unsure the judgement of the source's tone was, and
+    ``flicker``, for films, the mean change of (a, b) between neighbouring frames of a shot.
+    """
+
+    colourfulness: float
+    strong: float
+    clipped: float
+    doubt: float
+    flicker: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A small picture before and after, both JPEG files of at most 256 pixels a side; ``label`` says which one.
+
+    A photograph has one; a film has one for each of its shots, or of so many of them as suffice for an overview.
+    """
+
+    label: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotRecord:
+    """A shot of a film: where it begins, how long it is, what it was taken for and what was done with it."""
+
+    first_frame: int
+    frames: int
+    start_seconds: float
+    tone: str
+    treatment: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmResult:
     """A coloured film under its final name."""
 
@@ -100,6 +140,9 @@ class FilmResult:
     streams: tuple[str, ...]
     notes: tuple[Note, ...]
     verification: Verification
+    shots: tuple[ShotRecord, ...] = ()
+    measures: Measures | None = None
+    previews: tuple[Preview, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +158,10 @@ class PhotoResult:
     model: str
     weights_sha256: str
     notes: tuple[Note, ...]
+    tone: str = ""
+    treatment: str = ""
+    measures: Measures | None = None
+    previews: tuple[Preview, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
