@@ -29,7 +29,8 @@ def _check_siblings() -> None:
 
 _check_siblings()
 
-from pipeline.command import Answer, Manner, as_json, carry_out, error_document, plain  # noqa: E402
+from pipeline.command import Answer, Manner, carry_out, error_document  # noqa: E402
+from pipeline.documents import as_json, plain  # noqa: E402
 from pipeline.errors import InputError, MissingDependencyError, UsageError  # noqa: E402 - only after the check
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs  # noqa: E402
 

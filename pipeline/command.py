@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from pipeline.documents import as_json
 from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Interruption, end_on_signals
-from pipeline.results import Failure, FilmResult, PhotoResult
+from pipeline.results import Failure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,25 +59,6 @@ def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
             answer = _told(manner, type(error).__name__, f"unexpected {type(error).__name__}: {error}", _ISSUES, 1)
         _tell(manner, answer, stdout)
     raise SystemExit(answer.exit_code)
-
-
-def plain(value: Any) -> Any:
-    """Return a result as JSON knows it: objects, lists, text, numbers; no previews. Results say their ``kind``."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value) if field.name != "previews")
-        fields = {name: plain(getattr(value, name)) for name in names}
-        kinds = {FilmResult: "film", PhotoResult: "photo"}
-        return {"kind": kinds[type(value)], **fields} if type(value) in kinds else fields
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def as_json(document: Mapping[str, Any]) -> str:
-    """Return ``document`` as the text of ``--json``: ASCII, so that any name of a file survives any terminal."""
-    return json.dumps(document, indent=2, allow_nan=False)
 
 
 def error_document(kind: str, message: str, advice: str, exit_code: int) -> dict[str, Any]:

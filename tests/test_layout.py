@@ -16,7 +16,14 @@ MODULES = sorted(
 IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # The parts of the house, the most particular name first, with the parts each may lean on besides itself.
-FOUNDATION = {"pipeline.errors", "pipeline.interruption", "pipeline.options", "pipeline.progress", "pipeline.results"}
+FOUNDATION = {
+    "pipeline.documents",
+    "pipeline.errors",
+    "pipeline.interruption",
+    "pipeline.options",
+    "pipeline.progress",
+    "pipeline.results",
+}
 PARTS: dict[str, set[str]] = {
     "cli": {"pipeline", "pipeline.archive", "pipeline.color", "pipeline.media", "pipeline.video", "pipeline.photo"}
     | {"pipeline.terminal", "pipeline.command", "engines", "training"}
@@ -29,6 +36,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.color": {"engines", "pipeline.stages", *FOUNDATION},
     "pipeline.media": {"pipeline.stages", *FOUNDATION},
     "pipeline.stages": set(),
+    "pipeline.documents": {"pipeline.results"},
     "pipeline.errors": {"engines.errors"},
     "pipeline.interruption": set(),
     "pipeline.options": set(),
