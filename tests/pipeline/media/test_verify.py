@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.command import plain
+from pipeline.documents import plain
 from pipeline.errors import VerificationError
 from pipeline.media.verify import verify
 from pipeline.options import Codec, Quality
