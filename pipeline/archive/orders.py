@@ -1,0 +1,45 @@
+"""How a run over an archive is to go: what it takes, when it stops, what it leaves behind. Not how pictures look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Part ``index`` of ``count``, from 1 on."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """Choices of one run; none of them changes what a result looks like, so none makes finished work stale.
+
+    ``until`` ends the run at a safe boundary. ``retry`` is the number of further attempts at an item whose failure may
+    pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs is set aside until its source or recipe
+    changes. ``include`` and ``exclude`` are patterns over the path below the source folder; ``since`` takes sources
+    changed at or after that time; ``shard`` takes one part of them. ``verify_all`` compares finished work by
+    fingerprint instead of size and time. ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines,
+    ``metrics`` a Prometheus text file.
+    """
+
+    until: datetime | None = None
+    retry: int = 1
+    quarantine_after: int = 3
+    jobs: int = 1
+    shard: Shard | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    since: datetime | None = None
+    follow_links: bool = False
+    verify_all: bool = False
+    keep_free: int = 1 << 30
+    sidecars: bool = True
+    bag: bool = False
+    report: bool = True
+    log: Path | None = None
+    metrics: Path | None = None
