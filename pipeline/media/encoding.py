@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 from av.codec.context import Flags, ThreadType
 
+from pipeline.errors import OutputError
 from pipeline.media.encode import Container, VideoPlan
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
@@ -57,3 +61,19 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
     # The source's frame types would otherwise force the encoder's.
     picture.pict_type = 0
     return list(context.encode(picture))
+
+
+@contextmanager
+def refusals(final: Path, plan: VideoPlan) -> Iterator[None]:
+    """Turn what disk and FFmpeg raise into `OutputError`, about the result ``final``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{final}: cannot be written: {error.strerror or error}", advice="Check free space and permissions."
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise OutputError(
+            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {error}",
+            advice="Try another --codec, or --quality master.",
+        ) from error

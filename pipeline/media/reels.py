@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +33,17 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Reel:
-    """A finished reel of ``frames`` frames."""
+    """A finished reel of ``frames`` frames; ``summary`` (JSON values) is what its maker wants to know of them later."""
 
     path: Path
     frames: int
+    summary: Mapping[str, Any]
 
 
 class ReelFolder:
     """The finished reels of one result, in order; use `new` to add one, `remove` when the film is complete."""
 
-    def __init__(self, final: Path, recipe: dict[str, Any]) -> None:
+    def __init__(self, final: Path, recipe: Mapping[str, Any]) -> None:
         """Open the reels of the result ``final``; those of another ``recipe`` (JSON values) are thrown away.
 
         Reels that are damaged are thrown away too, with all behind them. Raises `OutputError`.
@@ -135,14 +136,13 @@ class ReelWriter:
                 self._hash.update(part)
                 self._file.write(part)
 
-    def finish(self, *, frames: int) -> None:
-        """Close the reel, which holds the packets of ``frames`` frames."""
-        values = {"frames": frames}
-        summary = json.dumps(values).encode()
-        self._hash.update(summary)
-        self._file.write(summary + _END.pack(len(summary), self._hash.digest(), _MARK))
+    def finish(self, *, frames: int, summary: Mapping[str, Any]) -> None:
+        """Close the reel, which holds the packets of ``frames`` frames; ``summary`` is kept with them."""
+        values = json.dumps({"frames": frames, "summary": summary}).encode()
+        self._hash.update(values)
+        self._file.write(values + _END.pack(len(values), self._hash.digest(), _MARK))
         self._file.close()
-        self._reel = Reel(self._path, frames)
+        self._reel = Reel(self._path, frames, summary)
 
 
 def _read(path: Path) -> Reel | None:
@@ -160,7 +160,7 @@ def _read(path: Path) -> Reel | None:
     if hasher.digest() != digest:
         return None
     values = json.loads(summary)
-    return Reel(path, int(values["frames"]))
+    return Reel(path, int(values["frames"]), values["summary"])
 
 
 def _find_end(file: BinaryIO) -> tuple[int, int, bytes] | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any, Self
 import av
 import av.container
 
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError
 from pipeline.interruption import called_from_native
 from pipeline.media.companions import Companions, travelling_metadata
 from pipeline.media.damage import Damage
 from pipeline.media.encode import Container, VideoPlan
-from pipeline.media.encoding import configure, encode
+from pipeline.media.encoding import configure, encode, refusals
 from pipeline.media.frames import Frame
 from pipeline.media.matroska import PADDING, set_display_size
 from pipeline.media.probe import ColorTags, FilmInfo
@@ -90,10 +89,11 @@ class Sink:
         self._damage = Damage(info.path, on_damage)
         self._cleanup = contextlib.ExitStack()
         self._frames = 0
+        self._is_encoding = False
 
     def __enter__(self) -> Self:
         try:
-            with self._reporting():
+            with refusals(self._final, self._plan):
                 self._open()
         except BaseException:
             self._abandon()
@@ -109,13 +109,14 @@ class Sink:
         """Encode a painted frame and write whatever is due. Raises `OutputError`, `InputError`."""
         if frame.timestamp.pts < 0:
             raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
-        with self._reporting():
+        with refusals(self._final, self._plan):
             self._mux(encode(self._video.codec_context, frame, self._colors))
+        self._is_encoding = True
         self._frames += 1
 
     def append(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
         """Write the packets of ``frames`` frames, coded elsewhere by `pipeline.media.encoding.new_encoder`."""
-        with self._reporting():
+        with refusals(self._final, self._plan):
             for packet in packets:
                 packet.time_base = self._info.time_base
                 self._mux([packet])
@@ -126,8 +127,9 @@ class Sink:
 
         Raises `OutputError`, `InputError`.
         """
-        with self._reporting():
-            self._mux(self._video.encode(None))
+        with refusals(self._final, self._plan):
+            if self._is_encoding:
+                self._mux(self._video.encode(None))
             for packet in self._companions.until(None):
                 self._result.mux_one(packet)
             self._result.close()
@@ -202,21 +204,6 @@ class Sink:
         # Encoders end their threads when nothing refers to them any more.
         for name in ("_video", "_result", "_companions"):
             self.__dict__.pop(name, None)
-
-    @contextmanager
-    def _reporting(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(
-                f"{self._final}: cannot be written: {error.strerror or error}",
-                advice="Check free space and permissions.",
-            ) from error
-        except (av.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{self._final}: {self._plan.encoder.title} in {self._plan.suffix} cannot be written: {error}",
-                advice="Try another --codec, or --quality master.",
-            ) from error
 
 
 class _WholeWrites(io.FileIO):

@@ -39,7 +39,7 @@ def make(folder: ReelFolder, times: list[int]) -> list[bytes]:
         packets = context.encode(None)
         made += map(bytes, packets)
         reel.add(packets)
-        reel.finish(frames=len(times))
+        reel.finish(frames=len(times), summary={"times": times})
     return made
 
 
@@ -55,6 +55,7 @@ def test_finished_reels_are_found_again(tmp_path: Path) -> None:
     again = ReelFolder(final, RECIPE)
     assert [reel.frames for reel in again.reels] == [len(FIRST), len(SECOND)]
     assert again.frames == len(FIRST) + len(SECOND)
+    assert [reel.summary for reel in again.reels] == [{"times": FIRST}, {"times": SECOND}]
 
 
 def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Path) -> None:
