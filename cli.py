@@ -1,4 +1,4 @@
-"""The commands: parse, show progress, turn results and errors into words and exit codes. No logic of pictures here."""
+"""The three commands. Those for films and archives are in `pipeline.commands`; that for the weights is here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,264 +28,14 @@ def _check_siblings() -> None:
 
 _check_siblings()
 
-from pipeline.command import Answer, Manner, carry_out, error_document  # noqa: E402
+from pipeline.commands import archive as archive_command  # noqa: E402 - only after the check
+from pipeline.commands import film as film_command  # noqa: E402
+from pipeline.commands.choices import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
+from pipeline.commands.ending import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
 from pipeline.documents import as_json, plain  # noqa: E402
-from pipeline.errors import InputError, MissingDependencyError, UsageError  # noqa: E402 - only after the check
-from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs  # noqa: E402
+from pipeline.errors import AutochromeError, MissingDependencyError, UsageError  # noqa: E402
 
-
-class EngineName(StrEnum):
-    """Runtimes that ``--engine`` takes."""
-
-    AUTO = "auto"
-    OPENVINO = "openvino"
-    ONNXRUNTIME = "onnxruntime"
-    TORCH = "torch"
-    TENSORRT = "tensorrt"
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            typer.echo(f"autochrome {version('autochrome')}")
-        except PackageNotFoundError:
-            typer.echo("autochrome, not installed: run from its source folder")
-        raise typer.Exit
-
-
-def _folded(text: str) -> str:
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-
-
-_FILM_HELP = _folded("""
-    Colour a black-and-white film, and change nothing else about it.
-
-    The result is written beside the film: FILM.colorized.mp4, or as its container asks. Sound, subtitles, chapters
-    and timing are kept. The film itself is never touched.
-""")
-_ARCHIVE_HELP = _folded("""
-    Colour every black-and-white photograph and film of a folder and of the folders in it.
-
-    The results go to DIR-colorized, in the same tree. What is there already is skipped, so the command can be run
-    again and again. A file that cannot be coloured is named at the end and stops nothing.
-""")
-_EXIT_CODES = _folded("""
-    Exit codes: 0 all done; 2 usage; 3 finished, but some items failed; 4 input unusable; 5 output or disk; 6 engine;
-    7 verification failed; 8 a dependency is missing; 9 weights or configuration; 130, 143 interrupted.
-""")
-
-
-def _work(*names: str, says: str, metavar: str = " ") -> Any:
-    return typer.Option(*names, help=says, metavar=metavar, rich_help_panel="The result")
-
-
-def _screen(*names: str, says: str) -> Any:
-    return typer.Option(*names, help=says, metavar=" ", rich_help_panel="What is said")
-
-
-_FILM = "A black-and-white film, or a folder of numbered pictures."
-_ENGINES = "auto (the fastest here), openvino, onnxruntime, torch or tensorrt."
-_CODECS = "For films: auto, h264, hevc, av1, ffv1 or prores."
-_QUALITIES = "access (looks the same, plays everywhere) or master (lossless)."
-Output = Annotated[Path | None, _work("--output", "-o", metavar="PATH", says="Where the result goes.")]
-EngineOption = Annotated[EngineName, _work("--engine", metavar="ENGINE", says=_ENGINES)]
-ModelOption = Annotated[str, _work("--model", metavar="NAME|PATH", says="Weights: a name or an ONNX file.")]
-CodecOption = Annotated[Codec, _work("--codec", metavar="CODEC", says=_CODECS)]
-QualityOption = Annotated[Quality, _work("--quality", metavar="QUALITY", says=_QUALITIES)]
-Every = Annotated[
-    str, _work("--every", metavar="auto|N", says="For films: the network sees each N-th frame, or as motion asks.")
-]
-ToneOption = Annotated[
-    Tone, _work("--tone", metavar="TONE", says="For tinted films: neutralise (colour replaces the tint) or keep.")
-]
-TreatAsOption = Annotated[
-    TreatAs, _work("--treat-as", metavar="WHAT", says="For films: auto, monochrome, tinted or colour.")
-]
-OnDamageOption = Annotated[
-    OnDamage, _work("--on-damage", metavar="WHAT", says="For films: fail, or conceal damaged frames and name them.")
-]
-Deinterlace = Annotated[bool, _work("--deinterlace", says="For interlaced films: write whole pictures.")]
-Verify = Annotated[bool, _work("--verify", says="For films: compare all luma with the source's and show the proof.")]
-Fps = Annotated[str | None, _work("--fps", metavar="RATE", says="For a folder of pictures: 24, 23.976, ...")]
-Overwrite = Annotated[bool, _work("--overwrite", says="Replace results that exist.")]
-DryRun = Annotated[bool, _work("--dry-run", says="Say what would be done; write nothing.")]
-Json = Annotated[bool, _screen("--json", says="One JSON document on standard output.")]
-Verbose = Annotated[bool, _screen("--verbose", "-v", says="Show where errors arise.")]
-Quiet = Annotated[bool, _screen("--quiet", "-q", says="Say nothing but errors.")]
-Version = Annotated[
-    bool, typer.Option("--version", metavar=" ", help="Show the version.", callback=_show_version, is_eager=True)
-]
-
-_video = typer.Typer(add_completion=False)
-_archive = typer.Typer(add_completion=False)
 _model = typer.Typer(add_completion=False, no_args_is_help=True)
-
-
-@_video.command(help=_FILM_HELP, epilog=_EXIT_CODES)
-def _colorize_video(
-    film: Annotated[Path, typer.Argument(metavar="FILM", help=_FILM, show_default=False)],
-    output: Output = None,
-    engine: EngineOption = EngineName.AUTO,
-    model: ModelOption = "fast",
-    codec: CodecOption = Codec.AUTO,
-    quality: QualityOption = Quality.ACCESS,
-    fps: Fps = None,
-    every: Every = "1",
-    tone: ToneOption = Tone.NEUTRALISE,
-    treat_as: TreatAsOption = TreatAs.AUTO,
-    deinterlace: Deinterlace = False,
-    on_damage: OnDamageOption = OnDamage.FAIL,
-    verify: Verify = False,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-    version: Version = False,  # noqa: ARG001 - handled by its callback
-) -> None:
-    manner = Manner(json=json, verbose=verbose, quiet=quiet)
-
-    def action() -> Answer:
-        from pipeline.media.sequence import parse_rate
-        from pipeline.video import default_output
-
-        if not film.exists():
-            raise InputError(f"{film}: no such file", advice="Check the path.")
-        rate = None if fps is None else parse_rate(fps)
-        options = Options(
-            engine=engine,
-            model=model,
-            codec=codec,
-            quality=quality,
-            overwrite=overwrite,
-            frame_rate=rate,
-            every=_every(every),
-            tone=tone,
-            treat_as=treat_as,
-            deinterlace=deinterlace,
-            on_damage=on_damage,
-            verify=verify,
-        )
-        target = output or default_output(film, options)
-        return _plan_film(film, target, options) if dry_run else _film(film, target, options, manner)
-
-    carry_out(manner, action)
-
-
-@_archive.command(help=_ARCHIVE_HELP, epilog=_EXIT_CODES)
-def _colorize_archive(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", show_default=False)],
-    output: Output = None,
-    engine: EngineOption = EngineName.AUTO,
-    model: ModelOption = "fast",
-    codec: CodecOption = Codec.AUTO,
-    quality: QualityOption = Quality.ACCESS,
-    every: Every = "1",
-    tone: ToneOption = Tone.NEUTRALISE,
-    treat_as: TreatAsOption = TreatAs.AUTO,
-    deinterlace: Deinterlace = False,
-    on_damage: OnDamageOption = OnDamage.FAIL,
-    verify: Verify = False,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-    version: Version = False,  # noqa: ARG001 - handled by its callback
-) -> None:
-    manner = Manner(json=json, verbose=verbose, quiet=quiet)
-
-    def action() -> Answer:
-        options = Options(
-            engine=engine,
-            model=model,
-            codec=codec,
-            quality=quality,
-            overwrite=overwrite,
-            every=_every(every),
-            tone=tone,
-            treat_as=treat_as,
-            deinterlace=deinterlace,
-            on_damage=on_damage,
-            verify=verify,
-        )
-        return _plan_archive(folder, output, options) if dry_run else _whole_archive(folder, output, options, manner)
-
-    carry_out(manner, action)
-
-
-def _every(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise UsageError(f"--every {text}: neither auto nor a number from 1 on", advice="Try --every auto.")
-
-
-def _film(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
-    from pipeline.color.painter import open_painter
-    from pipeline.terminal import error_console, shown
-    from pipeline.video import colorize_video
-
-    with (
-        shown(error_console(), quiet=manner.quiet) as progress,
-        open_painter(options, progress=progress) as painter,
-    ):
-        result = colorize_video(film, target, options, painter=painter, progress=progress)
-    lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
-    if options.verify:
-        lines += [f"  {line}" for line in result.verification.lines()]
-    return Answer(plain(result), lines)
-
-
-def _plan_film(film: Path, target: Path, options: Options) -> Answer:
-    from pipeline.media.probe import probe
-
-    info = probe(film, rate=options.frame_rate)
-    exists = target.exists()
-    frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
-    beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
-    lines = [
-        f"{film}: {info.width} x {info.height}, {info.codec}, {frames}",
-        f"  besides the picture: {beside or 'nothing'}",
-        f"  the result would be {target}, codec {options.codec}, quality {options.quality}",
-    ]
-    if exists:
-        lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "nothing would be done"))
-    document = {"dry_run": True, "source": film, "output": target, "exists": exists, "frames": info.frame_count}
-    return Answer(plain(document), lines)
-
-
-def _whole_archive(folder: Path, output: Path | None, options: Options, manner: Manner) -> Answer:
-    from pipeline.archive.run import colorize_archive
-    from pipeline.terminal import count, duration, error_console, shown
-
-    with shown(error_console(), quiet=manner.quiet, root=folder) as progress:
-        result = colorize_archive(folder, output, options, progress=progress)
-    films = sum(item["kind"] == "film" for item in map(plain, result.results))
-    photos = len(result.results) - films
-    lines = [
-        f"[bold green]{result.output}[/bold green]",
-        f"  {count(photos, 'photo')} and {count(films, 'film')} coloured in {duration(result.seconds)}; "
-        f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
-    ]
-    return Answer(plain(result), lines, exit_code=3 if result.failures else 0, failures=result.failures)
-
-
-def _plan_archive(folder: Path, output: Path | None, options: Options) -> Answer:
-    from pipeline.archive.run import survey_archive
-    from pipeline.terminal import count
-
-    survey = survey_archive(folder, output, options)
-    lines = [
-        f"{folder}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, into {survey.output}",
-        f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored",
-        *(f"  set aside: {path}" for path in survey.set_aside),
-    ]
-    document = {"dry_run": True, **plain(survey)}
-    return Answer(document, lines, exit_code=3 if survey.failures else 0, failures=survey.failures)
 
 
 @_model.callback()
@@ -558,12 +307,12 @@ def _require_torch() -> None:
 
 def video() -> None:
     """Run ``colorize-video``."""
-    _run(_video)
+    _run(film_command.commands)
 
 
 def archive() -> None:
     """Run ``colorize-archive``."""
-    _run(_archive)
+    _run(archive_command.commands)
 
 
 def model() -> None:
@@ -572,13 +321,14 @@ def model() -> None:
 
 
 def _run(commands: typer.Typer) -> None:
-    if "--json" not in sys.argv:
-        commands()
+    json = "--json" in sys.argv or os.environ.get("AUTOCHROME_JSON", "").lower() in ("1", "true", "yes", "on")
     try:
-        raise SystemExit(commands(standalone_mode=False))
+        raise SystemExit(commands(standalone_mode=not json))
     except typer.TyperException as error:
         # A command line that is not understood: for a machine, too, one document.
         message = error.format_message()
         typer.echo(f"Error: {message}", err=True)
         typer.echo(as_json(error_document("UsageError", message, "See --help.", error.exit_code)))
         raise SystemExit(error.exit_code) from error
+    except AutochromeError as error:
+        refuse(Manner(json=json), error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +13,28 @@ import numpy.typing as npt
 from engines.errors import EngineError
 
 F32 = npt.NDArray[np.float32]
+
+
+def silent(_: str) -> None:
+    """Hear a line of progress, and do nothing with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How an engine is to be opened.
+
+    ``threads`` is how many CPU threads work on a batch, None as many as the runtime thinks best (for PyTorch it holds
+    for the whole process); engines on a GPU take no notice. ``cache`` is a folder for what was compiled, see
+    `engines.cache.cache_folder`; None keeps nothing. ``say`` is told what is worth knowing while the engine opens:
+    long work under way, a cache that cannot be used.
+    """
+
+    threads: int | None = None
+    cache: Path | None = None
+    say: Callable[[str], None] = silent
+
+
+PLAIN = Setup()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""The name of this machine's processor."""
+"""What this machine computes with: its processor's name, and whether there is an NVIDIA GPU."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
+import sys
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -12,6 +14,18 @@ _CPUINFO = Path("/proc/cpuinfo")
 def cpu_name() -> str:
     """Return the processor's name as its maker gives it, without trade marks, such as "Intel Xeon"."""
     return _plain(_from_kernel() or platform.processor() or platform.machine() or "CPU")
+
+
+def gpu_count() -> int:
+    """Return how many NVIDIA GPUs this process may use: the driver's own answer, so ``CUDA_VISIBLE_DEVICES`` holds."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
 
 
 def _from_kernel() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engines import optional
-from engines.base import F32, EngineSpec
+from engines.base import F32, PLAIN, EngineSpec, Setup
 from engines.errors import EngineError
 from engines.guard import describe
 from engines.machine import cpu_name
@@ -23,7 +23,7 @@ def check() -> None:
     optional.require("onnxruntime", install=_INSTALL)
 
 
-def open_onnxruntime(weights: Weights) -> OnnxRuntimeEngine:
+def open_onnxruntime(weights: Weights, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
     """Load ``weights`` on the CPU, in float32.
 
     Raises `MissingDependencyError` if ONNX Runtime does not import, `EngineError` if it cannot take the graph,
@@ -34,6 +34,8 @@ def open_onnxruntime(weights: Weights) -> OnnxRuntimeEngine:
     content = weights.read()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    if setup.threads is not None:
+        options.intra_op_num_threads = setup.threads
     # Waiting threads must leave the cores to the decoder and the encoder instead of spinning on them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Without the arena, memory is that of the present batch, not of the largest one so far (675 against 1030 MB for

@@ -1,14 +1,16 @@
-"""The engines there are, in order of speed, and how one is chosen."""
+"""The engines there are, and how one is chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engines import onnxruntime, openvino, torch
-from engines.base import Engine
+from engines.base import PLAIN, Engine, Setup
 from engines.errors import EngineError, MissingDependencyError
 from engines.guard import GuardedEngine
+from engines.machine import gpu_count
 from engines.weights import Weights, load_weights
 
 AUTO = "auto"
@@ -25,7 +27,7 @@ class Entry:
     name: str
     description: str
     check: Callable[[], None]
-    open: Callable[[Weights], Engine]
+    open: Callable[[Weights, Setup], Engine]
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,40 @@ class EngineChoice:
 ENTRIES: tuple[Entry, ...] = (
     Entry(openvino.NAME, "Intel's OpenVINO: the fastest on CPUs", openvino.check, openvino.open_openvino),
     Entry(onnxruntime.NAME, "ONNX Runtime: any CPU", onnxruntime.check, onnxruntime.open_onnxruntime),
-    Entry(torch.NAME, "PyTorch: the reference, on CUDA or CPU", torch.check, torch.open_torch),
+    Entry(torch.NAME, "PyTorch: on CUDA, or the reference on the CPU", torch.check, torch.open_torch),
+)
+_ON_GPU: tuple[Entry, ...] = (
+    Entry(torch.NAME, "PyTorch on CUDA", torch.check, partial(torch.open_torch, device="cuda")),
 )
 
 
-def open_engine(name: str, model: str, *, extra: Sequence[Entry] = ()) -> tuple[Engine, EngineChoice]:
+def fastest_first() -> tuple[Entry, ...]:
+    """Return what "auto" tries on this machine, in order: engines of the GPU if there is one, then of the CPU.
+
+    Without a GPU those of the GPU are no choice that was passed over, and PyTorch comes last.
+    """
+    if not gpu_count():
+        return ENTRIES
+    on_gpu = {entry.name for entry in _ON_GPU}
+    return (*_ON_GPU, *(entry for entry in ENTRIES if entry.name not in on_gpu))
+
+
+def open_engine(
+    name: str, model: str, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+) -> tuple[Engine, EngineChoice]:
     """Open the engine ``name`` with the weights ``model``, a name or a path (see `engines.weights.load_weights`).
 
-    "auto" takes the first of `ENTRIES` that works on this machine, tried out on one small picture; those it passed
-    over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried before
-    our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
+    "auto" takes the first of `fastest_first` that works on this machine, tried out on one small picture; those it
+    passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried
+    before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
     """
-    entries = (*extra, *(one for one in ENTRIES if one.name not in {new.name for new in extra}))
+    ours = fastest_first() if name == AUTO else ENTRIES
+    entries = (*extra, *(one for one in ours if one.name not in {new.name for new in extra}))
     if name == AUTO:
-        return _first_that_works(entries, load_weights(model))
+        return _first_that_works(entries, load_weights(model), setup)
     entry = _find(name, entries)
     entry.check()
-    engine = _open(entry, load_weights(model))
+    engine = _open(entry, load_weights(model), setup)
     return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for")
 
 
@@ -70,12 +89,12 @@ def _find(name: str, entries: Sequence[Entry]) -> Entry:
     raise EngineError(f"there is no engine {name!r}", advice=f"Use one of: {names}.")
 
 
-def _first_that_works(entries: Sequence[Entry], weights: Weights) -> tuple[Engine, EngineChoice]:
+def _first_that_works(entries: Sequence[Entry], weights: Weights, setup: Setup) -> tuple[Engine, EngineChoice]:
     rejected: list[tuple[str, str]] = []
     for entry in entries:
         try:
             entry.check()
-            engine = _open(entry, weights)
+            engine = _open(entry, weights, setup)
         except (EngineError, MissingDependencyError) as error:
             rejected.append((entry.name, str(error)))
             continue
@@ -85,8 +104,8 @@ def _first_that_works(entries: Sequence[Entry], weights: Weights) -> tuple[Engin
     raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome")
 
 
-def _open(entry: Entry, weights: Weights) -> Engine:
-    engine = GuardedEngine(entry.open(weights))
+def _open(entry: Entry, weights: Weights, setup: Setup) -> Engine:
+    engine = GuardedEngine(entry.open(weights, setup))
     try:
         engine.try_out()
     except EngineError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engines import optional
-from engines.base import F32, EngineSpec
+from engines.base import F32, PLAIN, EngineSpec, Setup
 from engines.errors import EngineError
 from engines.guard import describe
 from engines.machine import cpu_name
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NAME = "torch"
 _INSTALL = "pip install autochrome[torch]"
 
+Device = Literal["auto", "cpu", "cuda"]
+
 
 def check() -> None:
     """Raise `MissingDependencyError` if PyTorch or onnx, which reads the file for it, is not installed."""
@@ -24,7 +26,7 @@ def check() -> None:
     optional.require("onnx", install=_INSTALL)
 
 
-def open_torch(weights: Weights) -> TorchEngine:
+def open_torch(weights: Weights, setup: Setup = PLAIN, *, device: Device = "auto") -> TorchEngine:
     """Load ``weights`` on CUDA if there is a device, else on the CPU.
 
     Raises `MissingDependencyError` if PyTorch or onnx does not import, `EngineError` for a graph with an operator
@@ -35,7 +37,11 @@ def open_torch(weights: Weights) -> TorchEngine:
         import torch
 
         from engines.torch_graph import TorchGraph
-    cuda = torch.cuda.is_available()
+    if setup.threads is not None:
+        torch.set_num_threads(setup.threads)
+    cuda = torch.cuda.is_available() and device != "cpu"
+    if device == "cuda" and not cuda:
+        raise EngineError(f"PyTorch {torch.__version__} sees no GPU", advice="Install PyTorch for CUDA.")
     graph = TorchGraph(weights.read(), torch.device("cuda" if cuda else "cpu"))
     require_contract(graph.inputs, graph.outputs, weights)
     return TorchEngine(

@@ -8,6 +8,7 @@ __all__ = [
     "AutochromeError",
     "EngineError",
     "InputError",
+    "LockedError",
     "MissingDependencyError",
     "OutputError",
     "UsageError",
@@ -38,3 +39,9 @@ class VerificationError(AutochromeError):
     """The finished file is not what it must be; it was not given its final name."""
 
     exit_code = 7
+
+
+class LockedError(AutochromeError):
+    """Another run is at work on the same output folder."""
+
+    exit_code = 75

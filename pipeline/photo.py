@@ -1,31 +1,37 @@
-"""Photographs, file to file: read, sketch, colour in shared batches, paint, publish."""
+"""Photographs, file to file: read, judge, colour in shared batches, paint, publish."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.color.batching import Coloured
+from pipeline.color.measures import averaged
 from pipeline.color.painter import Painter
-from pipeline.color.sketch import EXIF_TURNS, Sketch
-from pipeline.color.spaces import ColorSpec, rgb_offsets, still_spec
-from pipeline.color.upsampling import wash
+from pipeline.color.spaces import F32
+from pipeline.color.tone import Treatment
 from pipeline.errors import InputError
 from pipeline.media.publish import publishing
-from pipeline.media.stills import AiColour, ColourModel, Still, output_suffix, read_still, write_still
+from pipeline.media.stills import (
+    AiColour,
+    Still,
+    converted_suffix,
+    output_suffix,
+    own_strips,
+    read_still,
+    write_still,
+)
 from pipeline.options import Options
+from pipeline.picture import Painted, Picture, look_at, paint
 from pipeline.progress import Progress, Silent
-from pipeline.results import Failure, PhotoResult
+from pipeline.results import Failure, Note, PhotoResult
 from pipeline.stages import ahead
 
-_SKETCH_SIZE = 256
 _WINDOW = 16
+_WINDOW_WEIGHT = 128 << 20
+_MOST_PREVIEWS = 12
 
 
 @dataclass(frozen=True)
@@ -37,27 +43,49 @@ class PhotoJob:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Photo:
+    """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them."""
+
     job: PhotoJob
-    still: Still
+    pictures: tuple[Picture, ...]
+    answers: tuple[F32 | None, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        return sum(picture.sketch.weight for picture in self.pictures)
+
+    @property
+    def is_coloured(self) -> bool:
+        return any(picture.is_coloured for picture in self.pictures)
+
+
+def result_name(name: str) -> str:
+    """Return the name of the result of the photograph ``name``, told by its suffix.
+
+    It is the same name; where the result has another format, the new suffix is added: ``a.bmp`` gives ``a.bmp.png``.
+    """
+    return name + converted_suffix(Path(name).suffix)
 
 
 def colorize_photos(
     jobs: Iterable[PhotoJob], *, painter: Painter, options: Options, progress: Progress | None = None
 ) -> Iterator[PhotoResult | Failure]:
-    """Colour ``jobs`` and yield a result or a failure for each: one bad photograph stops no other.
+    """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph stops no other.
 
-    Sketches of one shape share batches. Failures to read may come earlier than the results of jobs before them.
-    Errors of the engine end the run, for they would meet every photograph.
+    A photograph that is coloured already, or whose tint is wanted, is copied byte for byte. Sketches of one shape
+    share batches. Errors of the engine end the run, for they would meet every photograph.
     """
     progress = progress or Silent()
-    unreadable: deque[Failure] = deque()
-    with closing(_coloured(jobs, painter, options, unreadable)) as pictures:
-        for picture in pictures:
-            while unreadable:
-                yield unreadable.popleft()
-            yield _finished(picture, painter, options, progress)
-    yield from unreadable
+    with closing(_coloured(jobs, painter, options)) as photos:
+        for photo in photos:
+            if isinstance(photo, Failure):
+                yield photo
+                continue
+            try:
+                outcome: PhotoResult | Failure = _finished(photo, painter, options, progress)
+            except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+                outcome = Failure.of(photo.job.source, error)
+            yield outcome
 
 
 def colorize_photo(
@@ -67,84 +95,108 @@ def colorize_photo(
     return next(iter(colorize_photos([PhotoJob(source, output)], painter=painter, options=options, progress=progress)))
 
 
-def _coloured(
-    jobs: Iterable[PhotoJob], painter: Painter, options: Options, unreadable: deque[Failure]
-) -> Generator[Coloured[_Opened], None, None]:
-    sketches = ahead(_sketches(jobs, painter, unreadable), depth=2, name="read", threads=options.threads)
-    with closing(sketches):
-        pictures = painter.coloured(sketches, window=_WINDOW)
-        with closing(ahead(pictures, depth=2, name="colour", threads=options.threads)) as ready:
+def _coloured(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | Failure, None, None]:
+    with closing(ahead(_read(jobs, painter, options), depth=2, name="read", threads=options.threads)) as photos:
+        answered = _answered(photos, painter)
+        with closing(ahead(answered, depth=2, name="colour", threads=options.threads)) as ready:
             yield from ready
 
 
-def _sketches(jobs: Iterable[PhotoJob], painter: Painter, unreadable: deque[Failure]) -> Iterator[Sketch[_Opened]]:
+def _read(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | Failure, None, None]:
     for job in jobs:
         try:
-            still = _read(job)
+            still = read_still(job.source)
+            _check_name(job, still)
+            photo = _Photo(job, tuple(look_at(page, painter, options) for page in (still, *still.further)))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-            unreadable.append(Failure.of(job.source, error))
-            continue
-        yield painter.sketch(
-            _Opened(job, still),
-            still.luma,
-            still_spec(still.bits),
-            size=_SKETCH_SIZE,
-            turn=EXIF_TURNS[still.orientation],
-        )
+            yield Failure.of(job.source, error)
+        else:
+            yield photo
 
 
-def _read(job: PhotoJob) -> Still:
-    still = read_still(job.source)
+def _check_name(job: PhotoJob, still: Still) -> None:
     suffix = output_suffix(still)
     if job.output.suffix.lower() != suffix.lower():
         raise InputError(
             f"{job.source}: holds {still.format}, so its result cannot be named {job.output.name}",
             advice=f"Give the file the suffix that fits its content; the result will be {suffix}.",
         )
-    return still
 
 
-def _finished(
-    picture: Coloured[_Opened], painter: Painter, options: Options, progress: Progress
-) -> PhotoResult | Failure:
-    job, still = picture.sketch.item.job, picture.sketch.item.still
-    declared = AiColour(system="Autochrome", version=painter.weights)
-    try:
-        with publishing(job.output, overwrite=options.overwrite) as temporary:
-            notes = write_still(temporary, still, _strips(picture, still), declared=declared)
-    except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-        return Failure.of(job.source, error)
-    notes = (*painter.notes(), *still.notes, *notes)
+def _answered(photos: Iterable[_Photo | Failure], painter: Painter) -> Generator[_Photo | Failure, None, None]:
+    """Ask the network about the pictures that get colours, those of many photographs at a time."""
+    for window in _windows(photos):
+        pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
+        asked = [picture.sketch for picture in pictures if picture.is_coloured]
+        answers = (answer.ab for answer in painter.coloured(asked, window=_WINDOW))
+        for photo in window:
+            if isinstance(photo, Failure):
+                yield photo
+            else:
+                found = tuple(next(answers) if picture.is_coloured else None for picture in photo.pictures)
+                yield replace(photo, answers=found)
+
+
+def _windows(photos: Iterable[_Photo | Failure]) -> Iterator[list[_Photo | Failure]]:
+    window: list[_Photo | Failure] = []
+    weight = 0
+    for photo in photos:
+        window.append(photo)
+        weight += photo.weight if isinstance(photo, _Photo) else 0
+        if len(window) >= _WINDOW or weight >= _WINDOW_WEIGHT:
+            yield window
+            window, weight = [], 0
+    yield window
+
+
+def _finished(photo: _Photo, painter: Painter, options: Options, progress: Progress) -> PhotoResult:
+    job, first = photo.job, photo.pictures[0]
+    is_alone = len(photo.pictures) == 1
+    painted = [
+        paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
+        for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
+    ]
+    with publishing(job.output, overwrite=options.overwrite) as temporary:
+        notes = (*_tone_notes(photo), *_written(temporary, photo, painted, painter))
     for note in notes:
         progress.note(str(job.source), note)
     return PhotoResult(
         source=job.source,
         output=job.output,
-        width=still.luma.shape[1],
-        height=still.luma.shape[0],
-        bits=still.bits,
+        width=first.still.width,
+        height=first.still.height,
+        bits=first.still.bits,
         engine=painter.spec.name,
         model=painter.spec.model,
         weights_sha256=painter.spec.weights_sha256,
         notes=notes,
+        tone=", ".join(dict.fromkeys(picture.verdict.tone.value for picture in photo.pictures)),
+        treatment=(Treatment.COLOUR_IT if photo.is_coloured else first.treatment).value,
+        measures=averaged([picture.measures for picture in painted]),
+        previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
     )
 
 
-def _strips(picture: Coloured[_Opened], still: Still) -> Iterator[npt.NDArray[np.uint8 | np.uint16]]:
-    """Yield strips of rows (rows, width, 3): luma codes with chroma codes, or R, G and B."""
-    spec = still_spec(still.bits)
-    for first, luma, cb, cr in wash(picture, spec).strips(still.luma, spec, still.luma.shape):
-        if still.colour_model is ColourModel.YCBCR:
-            codes = still.luma[first : first + len(luma)]
-            yield np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)], axis=-1)
-        else:
-            yield _rgb_codes(luma, cb, cr, spec)
+def _written(temporary: Path, photo: _Photo, painted: Sequence[Painted], painter: Painter) -> tuple[Note, ...]:
+    """Write the result and return what there is to say of it."""
+    still = photo.pictures[0].still
+    read = tuple(note for picture in photo.pictures for note in picture.still.notes)
+    if photo.is_coloured:
+        declared = AiColour(system="Autochrome", version=painter.weights)
+        strips, *further = (picture.strips for picture in painted)
+        return (*painter.notes(), *read, *write_still(temporary, still, strips, declared=declared, further=further))
+    if converted_suffix(still.path.suffix):
+        return (*read, *write_still(temporary, still, own_strips(still)))
+    with still.path.open("rb") as source, temporary.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+    return ()
 
 
-def _rgb_codes(
-    luma: npt.NDArray[np.float32], cb: npt.NDArray[np.float32], cr: npt.NDArray[np.float32], spec: ColorSpec
-) -> npt.NDArray[np.uint8 | np.uint16]:
-    top = (1 << spec.bits) - 1
-    rgb = np.stack([luma + offset for offset in rgb_offsets(cb, cr, spec.matrix)], axis=-1)
-    codes: npt.NDArray[np.uint8 | np.uint16] = np.rint(np.clip(rgb, 0, 1) * np.float32(top)).astype(spec.dtype)
-    return codes
+def _tone_notes(photo: _Photo) -> tuple[Note, ...]:
+    if len(photo.pictures) == 1:
+        return photo.pictures[0].notes
+    return tuple(
+        replace(note, text=f"page {number}: {note.text}")
+        for number, picture in enumerate(photo.pictures, 1)
+        for note in picture.notes
+    )

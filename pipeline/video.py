@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
-
-import cv2
-import numpy as np
 
 from pipeline.color.painter import Painter
-from pipeline.color.sketch import Turn
 from pipeline.color.spaces import ColorSpec, resolve_film
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, evidence
-from pipeline.color.upsampling import wash
-from pipeline.media.decode import frames
 from pipeline.media.encode import VideoPlan, plan_video
-from pipeline.media.frames import Frame, Plane
 from pipeline.media.probe import ColorTags, FilmInfo, probe
 from pipeline.media.publish import publishing
-from pipeline.media.remux import Sink
+from pipeline.media.remux import Sink, Written
 from pipeline.media.streams import plan_streams, stream_notes
 from pipeline.media.tally import Tally
 from pipeline.media.verify import verify
 from pipeline.options import Options
+from pipeline.painted import FilmSource
 from pipeline.progress import Progress, Silent
 from pipeline.results import FilmResult, Note, NoteKind
-from pipeline.stages import ahead
-
-# Less than for photographs: frames are softer, and the network sees more of the scene at once.
-_SKETCH_SIZE = 192
-_EVIDENCE_SIDE = 64
-_DEPTH = 4
-
-
-Tones: TypeAlias = Counter[tuple[Treatment, SourceTone]]
+from pipeline.shotlog import ShotLog
+from pipeline.winding import REEL_FRAMES, kept_reels, wind
 
 
 def default_output(source: Path, options: Options) -> Path:
@@ -48,7 +32,14 @@ def default_output(source: Path, options: Options) -> Path:
     ``source`` is a file, or a folder of numbered pictures. Opens the film to see what it holds; raises
     `InputError` or `UsageError`.
     """
-    return _beside(source, plan_video(probe(source, rate=options.frame_rate), options.codec, options.quality))
+    return outline(source, options)[0]
+
+
+def outline(source: Path, options: Options) -> tuple[Path, int]:
+    """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
+    info = probe(source, rate=options.frame_rate)
+    plan = plan_video(info, options.codec, options.quality)
+    return _beside(source, plan), (info.frame_count or 0) * info.width * info.height
 
 
 def _beside(source: Path, plan: VideoPlan) -> Path:
@@ -58,12 +49,20 @@ def _beside(source: Path, plan: VideoPlan) -> Path:
 
 
 def colorize_video(
-    source: Path, output: Path | None, options: Options, *, painter: Painter, progress: Progress | None = None
+    source: Path,
+    output: Path | None,
+    options: Options,
+    *,
+    painter: Painter,
+    progress: Progress | None = None,
+    reel_frames: int = REEL_FRAMES,
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. Raises
-    the errors of `pipeline.errors`; then nothing stands under the final name that was not there before.
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. A film of
+    more than two times ``reel_frames`` frames is kept in reels on its way, in a hidden folder beside ``output``: if
+    the run dies, the next one goes on after the last of them. Raises the errors of `pipeline.errors`; then nothing
+    stands under the final name that was not there before.
     """
     started = time.monotonic()
     progress = progress or Silent()
@@ -73,33 +72,37 @@ def colorize_video(
     final = output or _beside(source, plan)
     streams = plan_streams(info, plan)
     spec = _color_spec(info, plan)
+    film = FilmSource(info, plan, spec, options)
     notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
     for note in notes:
         progress.note(str(source), note)
 
-    tones = Tones()
     tally = Tally(luma=plan.encoder.is_lossless)
-    with _announced(progress, info), publishing(final, overwrite=options.overwrite) as temporary:
-        with (
-            Sink(
-                info,
-                plan,
-                streams,
-                temporary,
-                final=final,
-                colors=_tags(info, spec),
-                metadata=_provenance(info, painter),
-                on_damage=options.on_damage,
-            ) as sink,
-            closing(_painted(info, plan, spec, painter, tally, options, tones)) as painted,
-        ):
-            for frame in painted:
-                sink.write(frame)
-                progress.advance(str(source))
-            written = sink.finish()
-        again = partial(_reading, info, plan, spec, Tally(luma=False), options) if options.verify else None
+    with (
+        _announced(progress, info),
+        kept_reels(film, final, painter, reel_frames) as reels,
+        publishing(final, overwrite=options.overwrite) as temporary,
+    ):
+        sink = Sink(
+            info,
+            plan,
+            streams,
+            temporary,
+            final=final,
+            colors=_tags(info, spec),
+            metadata=_provenance(info, painter),
+            on_damage=options.on_damage,
+        )
+        if reels is None:
+            written, log = _written(film, sink, painter, tally, progress)
+        else:
+            log = wind(film, reels, painter, tally, _tags(info, spec), final, progress, reel_frames)
+            with sink:
+                sink.append(reels.packets(), frames=reels.frames)
+                written = sink.finish()
+        again = partial(film.decoded, Tally(luma=False)) if options.verify else None
         verification, found = verify(info, written, temporary, tally=tally, final=final, again=again)
-        late = (*_tone_notes(tones), *tally.notes, *written.notes, *found)
+        late = (*log.notes(), *tally.notes, *written.notes, *found)
         for note in late:
             progress.note(str(source), note)
     return FilmResult(
@@ -114,7 +117,22 @@ def colorize_video(
         streams=tuple(str(stream) for stream in streams),
         notes=(*notes, *late),
         verification=verification,
+        shots=log.shots,
+        measures=log.measures,
+        previews=log.previews,
     )
+
+
+def _written(
+    film: FilmSource, sink: Sink, painter: Painter, tally: Tally, progress: Progress
+) -> tuple[Written, ShotLog]:
+    log = ShotLog(film)
+    with sink, closing(film.painted(painter, tally)) as ready:
+        for painted in ready:
+            sink.write(painted.frame)
+            log.add(painted)
+            progress.advance(str(film.info.path))
+        return sink.finish(), log
 
 
 @contextmanager
@@ -124,85 +142,6 @@ def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
         yield
     finally:
         progress.end(str(info.path))
-
-
-def _painted(
-    info: FilmInfo,
-    plan: VideoPlan,
-    spec: ColorSpec,
-    painter: Painter,
-    tally: Tally,
-    options: Options,
-    tones: Tones,
-) -> Generator[Frame, None, None]:
-    """Decode, colour and paint, each running ahead of the next; ``tones`` counts what became of the frames."""
-
-    def run_ahead(stage: Generator[Frame, None, None], name: str) -> Generator[Frame, None, None]:
-        return ahead(stage, depth=_DEPTH, name=name, threads=options.threads)
-
-    def paint() -> Generator[Frame, None, None]:
-        turn = Turn(quarters=-info.rotation // 90 % 4)
-        aspect = float(info.sample_aspect_ratio)
-        with closing(run_ahead(_reading(info, plan, spec, tally, options), "decode")) as decoded:
-            sketches = (
-                painter.sketch(frame, frame.luma, spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
-                for frame in decoded
-            )
-            is_grey = info.pixel_format.is_grey
-            for shown in painter.film(
-                sketches, evidence=lambda frame: _evidence(frame, spec, is_grey=is_grey), options=options
-            ):
-                tones[shown.treated.treatment, shown.treated.verdict.tone] += 1
-                frame = shown.item
-                if shown.coloured is None:
-                    frame.keep()
-                else:
-                    washed = wash(shown.coloured, spec)
-                    for part in frame.parts:
-                        frame.paint(*washed.planes(part.luma, spec, part.chroma_shape), lines=part.lines)
-                yield frame
-
-    return run_ahead(paint(), "colour")
-
-
-def _evidence(frame: Frame, spec: ColorSpec, *, is_grey: bool) -> ToneEvidence:
-    if is_grey:
-        return evidence(np.zeros((1, 1), np.float32), None, None)
-    luma, cb, cr = (_reduced(plane) for plane in (frame.luma, *frame.chroma))
-    return evidence(spec.luma(luma), spec.chroma(cb), spec.chroma(cr))
-
-
-def _reduced(plane: Plane) -> Plane:
-    scale = min(1.0, _EVIDENCE_SIDE / max(plane.shape))
-    size = max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale))
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
-
-def _tone_notes(tones: Tones) -> tuple[Note, ...]:
-    whole = tones.total()
-    notes = []
-    for (what, tone), count in sorted(tones.items()):
-        share = f"{count:,} of {whole:,} frames"
-        if what is Treatment.PASS_THROUGH:
-            notes.append(f"{share} are taken for coloured already: their colours are the source's own")
-        elif what is Treatment.KEEP_TINT:
-            notes.append(f"{share} are taken for tinted: the tint was kept")
-        elif tone is SourceTone.TINTED:
-            notes.append(f"{share} are taken for tinted: colour replaced the tint")
-    return tuple(Note(NoteKind.ASSUMED, text) for text in notes)
-
-
-def _reading(
-    info: FilmInfo, plan: VideoPlan, spec: ColorSpec, tally: Tally, options: Options
-) -> Generator[Frame, None, None]:
-    return frames(
-        info,
-        plan.pixel_format,
-        tally=tally,
-        on_damage=options.on_damage,
-        luma_weights=spec.matrix.value,
-        deinterlace=plan.deinterlaces,
-    )
 
 
 def _color_spec(info: FilmInfo, plan: VideoPlan) -> ColorSpec:

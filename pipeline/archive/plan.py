@@ -2,26 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
+from pipeline.archive.ledger import Record, State
+from pipeline.archive.orders import Orders
+from pipeline.archive.selection import Selection
+from pipeline.archive.stamps import Stamp, is_same
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
+from pipeline.photo import result_name as photo_name
 from pipeline.results import Failure
-from pipeline.video import default_output as film_output
+from pipeline.video import outline
+
+Known: TypeAlias = Callable[[str], Record | None]
+
+BARRED_KIND = "folder"
+_NO_STAMP = Stamp(0, 0)
 
 
-@dataclass(frozen=True)
+class Standing(StrEnum):
+    """What is to become of a source.
+
+    DUE has no result yet; STALE has one of ours that is to be replaced; DONE has one that fits source and recipe;
+    FOREIGN has, under its result's name, a file that is not known to be ours; QUARANTINED failed too often.
+    """
+
+    DUE = "due"
+    STALE = "stale"
+    DONE = "done"
+    FOREIGN = "foreign"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """One source and the name of its result; ``done`` when that result exists and is to be kept."""
+    """A source, the name of its result, and how the two stand.
 
+    ``path`` is below the source folder, ``name`` that of the result below the output folder, both with ``/``.
+    ``record`` is what was known of it before, ``attempts`` counts the runs in which this very source failed with this
+    very recipe. ``weight`` says how much work a film is; it is 0 where there is none to do. ``found`` is the stamp of
+    what stands under the result's name.
+    """
+
+    path: str
+    name: str
     source: Path
     output: Path
     kind: Kind
-    done: bool
+    stamp: Stamp
+    recipe: str
+    standing: Standing
+    attempts: int
+    weight: int
+    record: Record | None
+    found: Stamp | None
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether a result is to be made."""
+        return self.standing in (Standing.DUE, Standing.STALE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job."""
+
+    path: str
+    kind: str
+    stamp: Stamp
+    recipe: str
+    attempts: int
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a plan rests on: a recipe for each kind, and what is ``known`` of a path from earlier runs.
+
+    ``tree`` is the folder of the results, below the output folder.
+    """
+
+    options: Options
+    orders: Orders
+    recipes: Mapping[Kind, str]
+    known: Known
+    tree: Path = Path()
 
 
 def default_output(source: Path) -> Path:
@@ -46,56 +118,157 @@ def check_folders(source: Path, output: Path) -> None:
 
 
 def plan(
-    source: Path, output: Path, options: Options, *, kinds: Collection[Kind] = (Kind.PHOTO, Kind.FILM)
-) -> Iterator[Job | Failure | Entry]:
-    """Yield a `Job` for every source of ``kinds``, a `Failure` where none can be made, an `Entry` for the rest.
+    source: Path, output: Path, terms: Terms, *, kinds: Collection[Kind] = (Kind.PHOTO, Kind.FILM)
+) -> Iterator[Job | Refused | Entry]:
+    """Yield a `Job` for every source of ``kinds`` that is wanted, `Refused` where none can be made, else an `Entry`.
 
     The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
     the whole name (``reel.avi`` gives ``reel.avi.mkv``), so sources of one stem keep apart. Two sources that would
-    still share a name on the output's disk are refused, the later of them.
+    still share a name on the output's disk are refused, the later of them. Sources that the orders leave out are not
+    mentioned.
     """
-    folds = ignores_case(output)
-    folder, taken = Path(), dict[str, Path]()
-    for entry in walk(source, folds=folds):
-        path = source / entry.path
+    planner = _Planner(source, output, terms)
+    orders = terms.orders
+    wanted = Selection.of(orders)
+    entered = Selection.of(replace(orders, include=(), since=None, shard=None))
+    for entry in walk(source, folds=planner.folds, follow_links=orders.follow_links, output=output):
+        path = PurePosixPath(entry.path)
         if entry.kind is Kind.BARRED:
-            yield Failure(
-                source=path,
-                error=f"{path}: not entered: {entry.reason}",
-                advice="Check the name and the permissions of this folder.",
-                exit_code=InputError.exit_code,
-            )
-            continue
-        if entry.kind not in kinds:
+            if entered.takes(path, math.inf):
+                yield planner.barred(entry)
+        elif entry.kind not in kinds:
             yield entry
-            continue
-        if entry.path.parent != folder:
-            folder, taken = entry.path.parent, {}
+        else:
+            stamp = _stamp(source / entry.path)
+            if wanted.takes(path, math.inf if stamp is None else stamp.mtime_ns / 1e9):
+                yield planner.item(entry, stamp)
+
+
+class _Planner:
+    """Makes jobs; it remembers the names taken in one folder."""
+
+    def __init__(self, source: Path, output: Path, terms: Terms) -> None:
+        self._source, self._output, self._terms = source, output, terms
+        self.folds = ignores_case(output)
+        self._folder = Path()
+        self._taken: dict[str, Path] = {}
+
+    def barred(self, entry: Entry) -> Refused:
+        path, name = self._source / entry.path, entry.path.as_posix()
+        record = self._terms.known(name)
+        failure = Failure(
+            source=path,
+            error=f"{path}: not entered: {entry.reason}",
+            advice="Check the name and the permissions of this folder.",
+            exit_code=InputError.exit_code,
+        )
+        attempts = record.attempts if record else 0
+        return Refused(path=name, kind=BARRED_KIND, stamp=_NO_STAMP, recipe="", attempts=attempts, failure=failure)
+
+    def item(self, entry: Entry, stamp: Stamp | None) -> Job | Refused:
+        path, name, recipe = self._source / entry.path, entry.path.as_posix(), self._terms.recipes[entry.kind]
+        record = self._terms.known(name)
+        is_known = record is not None and (record.recipe, record.source_stamp) == (recipe, stamp or _NO_STAMP)
+        attempts = record.attempts if record is not None and is_known else 0
         try:
-            target = output / result_path(entry, source, options)
+            if stamp is None:
+                raise InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
+            return self._job(entry, stamp, record, attempts)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
-            yield Failure.of(path, error)
-            continue
-        key = target.name.casefold() if folds else target.name
-        if (other := taken.setdefault(key, entry.path)) != entry.path:
-            yield Failure(
-                source=path,
-                error=f"{path}: its result would take the name of that of {other}",
-                advice="Rename one of the two.",
-                exit_code=UsageError.exit_code,
+            return Refused(
+                path=name,
+                kind=entry.kind,
+                stamp=stamp or _NO_STAMP,
+                recipe=recipe,
+                attempts=attempts,
+                failure=Failure.of(path, error),
             )
-            continue
-        yield Job(path, target, entry.kind, done=target.exists() and not options.overwrite)
+
+    def _job(self, entry: Entry, stamp: Stamp, record: Record | None, attempts: int) -> Job:
+        path, recipe = self._source / entry.path, self._terms.recipes[entry.kind]
+        thorough = self._terms.orders.verify_all
+        is_finished = record is not None and record.state is State.DONE and record.recipe == recipe
+        fits = (
+            record is not None
+            and is_finished
+            and is_same(path, stamp, record.source_stamp, record.source_sha256, thorough=thorough)
+        )
+        job = Job(
+            path=entry.path.as_posix(),
+            name=record.output if record is not None and fits else "",
+            source=path,
+            output=self._output,
+            kind=entry.kind,
+            stamp=stamp,
+            recipe=recipe,
+            standing=Standing.QUARANTINED,
+            attempts=attempts,
+            weight=0,
+            record=record,
+            found=None,
+        )
+        if record is not None and record.state is State.QUARANTINED and self._is_enough(attempts):
+            return job
+        # A film is opened, for the name of its result and its length, only where there may be work to do.
+        if not job.name or self._terms.options.overwrite:
+            job = self._named(job, entry)
+        self._take(self._output / job.name, entry.path)
+        standing, found = self._standing(self._output / job.name, record, fits=fits)
+        job = replace(job, output=self._output / job.name, standing=standing, found=found)
+        return self._named(job, entry) if fits and job.is_to_do else job
+
+    def _is_enough(self, attempts: int) -> bool:
+        return attempts >= self._terms.orders.quarantine_after
+
+    def _named(self, job: Job, entry: Entry) -> Job:
+        name, weight = result_name(entry, self._source, self._terms.options)
+        return replace(job, name=(self._terms.tree / name).as_posix(), weight=weight)
+
+    def _take(self, target: Path, path: Path) -> None:
+        """Keep the name of ``target`` for the source at ``path``."""
+        if path.parent != self._folder:
+            self._folder, self._taken = path.parent, {}
+        key = target.name.casefold() if self.folds else target.name
+        if (other := self._taken.setdefault(key, path)) != path:
+            raise UsageError(
+                f"{self._source / path}: its result would take the name of that of {other}",
+                advice="Rename one of the two.",
+            )
+
+    def _standing(self, target: Path, record: Record | None, *, fits: bool) -> tuple[Standing, Stamp | None]:
+        found = _stamp(target)
+        if found is None:
+            return Standing.DUE, None
+        if self._terms.options.overwrite:
+            return Standing.STALE, found
+        if record is None or self._output / record.output != target:
+            return Standing.FOREIGN, found
+        known, sha256 = record.result_stamp, record.result_sha256
+        if record.state is State.RUNNING:
+            # The run that died may have given the result its name just before.
+            return Standing.STALE, found
+        if not is_same(target, found, known, sha256):
+            return Standing.FOREIGN, found
+        thorough = self._terms.orders.verify_all and found == known
+        is_whole = not thorough or is_same(target, found, known, sha256, thorough=True)
+        return Standing.DONE if fits and is_whole else Standing.STALE, found
 
 
-def result_path(entry: Entry, source: Path, options: Options) -> Path:
-    """Return the path of ``entry``'s result below the output folder."""
+def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:
+    """Return the path of ``entry``'s result below the folder of the results, and the weight of a film."""
     if entry.kind is Kind.PHOTO:
-        return entry.path
-    suffix = film_output(source / entry.path, options).suffix
-    if suffix.lower() == entry.path.suffix.lower():
-        return entry.path
-    return entry.path.with_name(entry.path.name + suffix)
+        return entry.path.with_name(photo_name(entry.path.name)), 0
+    whole, weight = outline(source / entry.path, options)
+    if whole.suffix.lower() == entry.path.suffix.lower():
+        return entry.path, weight
+    return entry.path.with_name(entry.path.name + whole.suffix), weight
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return Stamp.of(path)
+    except OSError:
+        return None
 
 
 def ignores_case(folder: Path) -> bool:

@@ -39,17 +39,20 @@ class Entry:
     reason: str = ""
 
 
-def walk(root: Path, *, folds: bool = False) -> Iterator[Entry]:
+def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output: Path | None = None) -> Iterator[Entry]:
     """Yield what lies under ``root``: a folder's files in order of name, then its folders, each in the same way.
 
     Junk (hidden files and folders, thumbnails, the bins and indexes of file systems) is not mentioned. Links to
     folders are named as LINK and not followed, results of an earlier run beside their source as RESULT and not
     entered, folders that cannot be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of
-    the one before it only in case. Only one path from the root down is kept in memory.
+    the one before it only in case. With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it
+    was entered already, or is ``output``. Only one path from the root down is kept in memory, and the folders behind
+    links.
     """
-    waiting = [Path()]
+    waiting = [(Path(), False)]
+    beyond = _Beyond(root, output) if follow_links else None
     while waiting:
-        folder = waiting.pop()
+        folder, is_beyond = waiting.pop()
         try:
             with os.scandir(root / folder) as listing:
                 names = sorted((item for item in listing if not _is_junk(item.name)), key=lambda item: item.name)
@@ -58,20 +61,38 @@ def walk(root: Path, *, folds: bool = False) -> Iterator[Entry]:
             continue
         siblings = {item.name for item in names}
         stems = {Path(name).stem for name in siblings}
-        inner: dict[str, Path] = {}
+        inner: dict[str, tuple[Path, bool]] = {}
         for item in names:
             path = folder / item.name
-            if item.is_dir(follow_symlinks=False):
-                key = item.name.casefold() if folds else item.name
-                if item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name}:
-                    yield Entry(path, Kind.RESULT)
-                elif (other := inner.setdefault(key, path)) != path:
-                    yield Entry(path, Kind.BARRED, f"the disk of the results cannot tell it from {other.name}")
-            elif item.is_dir():
+            needs_leave = is_beyond or item.is_symlink()
+            if not item.is_dir():
+                yield Entry(path, _kind_of_file(root / path, stems))
+            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name}:
+                yield Entry(path, Kind.RESULT)
+            elif needs_leave and (beyond is None or not beyond.enter(root / path)):
                 yield Entry(path, Kind.LINK)
             else:
-                yield Entry(path, _kind_of_file(root / path, stems))
+                key = item.name.casefold() if folds else item.name
+                other, _ = inner.setdefault(key, (path, needs_leave))
+                if other != path:
+                    yield Entry(path, Kind.BARRED, f"the disk of the results cannot tell it from {other.name}")
         waiting.extend(reversed(inner.values()))
+
+
+class _Beyond:
+    """The folders outside of the tree that links led to."""
+
+    def __init__(self, root: Path, output: Path | None) -> None:
+        self._root = root.resolve()
+        self._entered = set() if output is None else {output.resolve()}
+
+    def enter(self, folder: Path) -> bool:
+        """Say whether ``folder`` lies outside of the tree and is entered for the first time."""
+        place = folder.resolve()
+        if place in self._entered or self._root == place or self._root in place.parents:
+            return False
+        self._entered.add(place)
+        return True
 
 
 def _kind_of_file(path: Path, stems: set[str]) -> Kind:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from engines.base import Engine
+from engines.base import Engine, Setup
+from engines.cache import cache_folder
 from engines.registry import EngineChoice, open_engine
+from engines.weights import load_weights
 from pipeline.color.batching import Coloured, answers, coloured
 from pipeline.color.film import FilmFrame, film_colours
 from pipeline.color.sketch import Sketch, Turn, sketch
@@ -72,7 +74,7 @@ def open_painter(options: Options, *, progress: Progress | None = None) -> Itera
     ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     progress = progress or Silent()
-    engine, choice = open_engine(options.engine, options.model)
+    engine, choice = open_engine(options.engine, options.model, setup=Setup(cache=cache_folder(), say=progress.say))
     try:
         painter = Painter(engine, choice)
         progress.say(f"engine: {choice.reason}; weights: {engine.spec.model}")
@@ -81,3 +83,8 @@ def open_painter(options: Options, *, progress: Progress | None = None) -> Itera
         yield painter
     finally:
         engine.close()
+
+
+def weights_sha256(options: Options) -> str:
+    """Return the fingerprint of the weights that ``options`` name, without opening an engine. Raises `WeightsError`."""
+    return load_weights(options.model).sha256

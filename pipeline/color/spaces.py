@@ -23,6 +23,10 @@ _LINEAR_TO_XYZ = np.array(
 _XYZ_TO_LINEAR = np.linalg.inv(_LINEAR_TO_XYZ.astype(np.float64)).astype(np.float32)
 _WHITE = _LINEAR_TO_XYZ.sum(axis=1)
 _DELTA = 6 / 29
+# XYZ relative to D65 to XYZ relative to D50, the white of ICC profiles (Bradford, ICC.1:2022 annex E).
+_D65_TO_D50 = np.array(
+    [[1.0478112, 0.0228866, -0.0501270], [0.0295424, 0.9904844, -0.0170491], [-0.0092345, 0.0150436, 0.7521316]]
+)
 
 
 class Matrix(Enum):
@@ -109,6 +113,49 @@ class ColorSpec:
         return codes
 
 
+@dataclass(frozen=True, eq=False)
+class RgbSpace:
+    """RGB that is not sRGB, as an ICC profile of three primaries and one tone curve describes it.
+
+    ``from_xyz`` (3, 3) leads from XYZ relative to D65 to linear R, G and B, white to exactly 1, 1, 1; ``curve`` (n,)
+    holds the linear values, 0..1 and rising, of n code values from 0 to 1.
+    """
+
+    from_xyz: F32
+    curve: F32
+
+    @classmethod
+    def of_profile(cls, primaries: npt.NDArray[np.float64], curve: F32) -> RgbSpace:
+        """Take the profile's ``primaries`` (3, 3), whose columns are XYZ relative to D50, and its tone curve.
+
+        Raises ValueError (numpy's LinAlgError is one) if the primaries span no space.
+        """
+        from_xyz = np.linalg.inv(primaries) @ _D65_TO_D50
+        white = from_xyz @ _WHITE
+        if not np.all(white > 0):
+            raise ValueError("its primaries do not add up to white")
+        rising = np.maximum.accumulate(np.clip(curve, 0, 1)) + np.linspace(0, 1e-6, len(curve))
+        return cls((from_xyz / white[:, None]).astype(np.float32), rising.astype(np.float32))
+
+    def seen(self, luma: F32) -> F32:
+        """Return the sRGB code values, 0..1, of greys that look like the greys with code values ``luma``."""
+        return np.clip(_encoded(self.linear(luma)), 0, 1).astype(np.float32)
+
+    def codes(self, seen: F32) -> F32:
+        """Undo `seen`."""
+        return self.encoded(_linear(seen))
+
+    def linear(self, codes: F32) -> F32:
+        """Return the linear values of code values 0..1."""
+        return np.interp(codes, np.linspace(0, 1, len(self.curve)), self.curve).astype(np.float32)
+
+    def encoded(self, linear: F32) -> F32:
+        """Return the code values of linear values; those beyond 0..1 go on in a mirrored and a straight line."""
+        size = np.abs(linear)
+        inside = np.interp(size, self.curve, np.linspace(0, 1, len(self.curve)))
+        return np.copysign(np.where(size > 1, (1 + size) / 2, inside), linear).astype(np.float32)
+
+
 def resolve_film(
     *, matrix_tag: int, range_tag: int, width: int, height: int, bits: int, is_grey: bool, is_full_format: bool
 ) -> ColorSpec:
@@ -139,47 +186,77 @@ def still_spec(bits: int) -> ColorSpec:
 
 def lightness(luma: F32) -> F32:
     """Return CIELAB L*, 0..100, of greys with sRGB code values 0..1."""
-    linear = np.where(luma <= 0.04045, luma / 12.92, ((luma + 0.055) / 1.055) ** 2.4)
-    f = np.where(linear > _DELTA**3, np.cbrt(linear), linear / (3 * _DELTA**2) + 4 / 29)
-    return (116 * f - 16).astype(np.float32)
+    return _lightness_of_linear(_linear(luma))
 
 
-def chroma_from_ab(luma: F32, ab: F32, matrix: Matrix) -> F32:
+def chroma_from_ab(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None = None) -> F32:
     """Return Cb and Cr, shape (2, H, W), that give luma (H, W), 0..1, the hue and chroma ``ab`` (2, H, W).
 
-    L* is searched (secant method) until the colour has the given luma: luma is never traded for colour.
+    L* is searched (secant method) until the colour has the given luma: luma is never traded for colour. Luma and
+    chroma are those of sRGB code values, or of code values in ``space``.
     The result is reduced toward grey, at constant luma, until R, G and B fit into 0..1.
     """
-    target = lightness(luma)
-    before, lightness_before = target, _lightness_made(target, ab, matrix)
+    chroma, scale = chroma_and_room(luma, ab, matrix, space)
+    return chroma * scale
+
+
+def chroma_and_room(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None = None) -> tuple[F32, F32]:
+    """Return what `chroma_from_ab` multiplies: chroma that may lie outside the gamut, and `gamut_scale` for it."""
+
+    def lightness_made(trial: F32) -> F32:
+        """Return the L* of the grey that has the luma of the colour (``trial``, ab)."""
+        return _grey_lightness(np.clip(_rgb_and_luma(trial, ab, matrix, space)[1], 0, 1), space)
+
+    target = _grey_lightness(luma, space)
+    before, lightness_before = target, lightness_made(target)
     trial = np.clip(target + target - lightness_before, 0, 100)
     for _ in range(5):
-        made = _lightness_made(trial, ab, matrix)
+        made = lightness_made(trial)
         rise = made - lightness_before
         slope = np.where(np.abs(rise) > 1e-3, (trial - before) / np.where(np.abs(rise) > 1e-3, rise, 1), 1)
         before, lightness_before = trial, made
         trial = np.clip(trial + (target - made) * np.clip(slope, 0.3, 4), 0, 100)
-    (red, _, blue), reached = _rgb_and_luma(trial, ab, matrix)
+    (red, _, blue), reached = _rgb_and_luma(trial, ab, matrix, space)
     cb = (blue - reached) / (2 * (1 - matrix.kb))
     cr = (red - reached) / (2 * (1 - matrix.kr))
-    scale = gamut_scale(luma, cb, cr, matrix)
-    return np.stack([cb * scale, cr * scale])
+    return np.stack([cb, cr]), gamut_scale(luma, cb, cr, matrix)
 
 
-def _lightness_made(lightness_: F32, ab: F32, matrix: Matrix) -> F32:
-    """Return the L* of the grey that has the luma of the colour (L*, ab)."""
-    return lightness(np.clip(_rgb_and_luma(lightness_, ab, matrix)[1], 0, 1))
+def ab_of_rgb(rgb: F32) -> F32:
+    """Return CIELAB a and b, (2, H, W), of sRGB code values 0..1, (H, W, 3)."""
+    x, y, z = np.moveaxis(_lab_curve(_linear(rgb) @ _LINEAR_TO_XYZ.T / _WHITE), -1, 0)
+    return np.stack([500 * (x - y), 200 * (y - z)]).astype(np.float32)
 
 
-def _rgb_and_luma(lightness_: F32, ab: F32, matrix: Matrix) -> tuple[F32, F32]:
-    """Return sRGB code values (3, H, W), not clipped, and their luma."""
+def _grey_lightness(luma: F32, space: RgbSpace | None) -> F32:
+    return lightness(luma) if space is None else _lightness_of_linear(space.linear(luma))
+
+
+def _lightness_of_linear(linear: F32) -> F32:
+    return (116 * _lab_curve(linear) - 16).astype(np.float32)
+
+
+def _lab_curve(linear: F32) -> F32:
+    return np.asarray(np.where(linear > _DELTA**3, np.cbrt(linear), linear / (3 * _DELTA**2) + 4 / 29))
+
+
+def _linear(codes: F32) -> F32:
+    return np.asarray(np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4))
+
+
+def _encoded(linear: F32) -> F32:
+    size = np.abs(linear)
+    encoded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+    return np.copysign(encoded, linear).astype(np.float32)
+
+
+def _rgb_and_luma(lightness_: F32, ab: F32, matrix: Matrix, space: RgbSpace | None) -> tuple[F32, F32]:
+    """Return code values (3, H, W), not clipped, and their luma."""
     fy = (lightness_ + 16) / 116
     f = np.stack([fy + ab[0] / 500, fy, fy - ab[1] / 200])
     xyz = np.where(f > _DELTA, f**3, 3 * _DELTA**2 * (f - 4 / 29)) * _WHITE[:, None, None]
-    linear = np.tensordot(_XYZ_TO_LINEAR, xyz, axes=1)
-    size = np.abs(linear)
-    encoded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
-    rgb = np.copysign(encoded, linear).astype(np.float32)
+    linear = np.tensordot(_XYZ_TO_LINEAR if space is None else space.from_xyz, xyz, axes=1)
+    rgb = _encoded(linear) if space is None else space.encoded(linear)
     return rgb, matrix.kr * rgb[0] + (1 - matrix.kr - matrix.kb) * rgb[1] + matrix.kb * rgb[2]
 
 

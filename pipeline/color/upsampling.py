@@ -14,20 +14,32 @@ import cv2
 import numpy as np
 
 from pipeline.color.batching import Coloured
-from pipeline.color.spaces import F32, Codes, ColorSpec, chroma_from_ab, gamut_scale
+from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
 
 T = TypeVar("T")
 
 _RADIUS = 8
 _EDGE = 0.03
 _STRIP = 128
+_DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
+_DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour at all
 
 
 @dataclass(frozen=True)
 class Wash:
-    """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (h, w, 4)."""
+    """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (h, w, 4).
+
+    ``clipped`` is the share of the picture, 0..1, whose colour had to be drawn into the gamut, black and white aside.
+    """
 
     coefficients: F32
+    clipped: float = 0.0
+
+    def small(self, luma: F32, matrix: Matrix) -> F32:
+        """Return Cb and Cr, (2, h, w), for the sketch itself: ``luma`` (h, w), 0..1, in stored orientation."""
+        cb = self.coefficients[..., 0] * luma + self.coefficients[..., 1]
+        cr = self.coefficients[..., 2] * luma + self.coefficients[..., 3]
+        return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
         """Yield (first row, luma, Cb, Cr) for strips of rows of a chroma plane of ``shape`` (rows, columns).
@@ -74,24 +86,29 @@ def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> C
     return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def wash(picture: Coloured[T], spec: ColorSpec) -> Wash:
-    """Fit a coloured sketch's chroma to its luma and return the result in stored orientation."""
-    luma = picture.sketch.luma
+def wash(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -> Wash:
+    """Fit a coloured sketch's chroma to its luma and return the result in stored orientation.
+
+    The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the sketch itself is
+    always in sRGB (see `RgbSpace.seen`).
+    """
+    luma = picture.sketch.luma if space is None else space.codes(picture.sketch.luma)
     height, width = luma.shape
     rows, columns = picture.ab.shape[1:]
-    small = cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA)
-    chroma = chroma_from_ab(np.asarray(small, np.float32), picture.ab, spec.matrix)
+    small = np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    asked, room = chroma_and_room(small, picture.ab, spec.matrix, space)
+    drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     mean_luma = _box(luma)
     spread: F32 = _box(luma * luma) - mean_luma * mean_luma + np.float32(_EDGE**2)
     coefficients = []
-    for plane in chroma:
+    for plane in asked * room:
         wide = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         mean = _box(wide)
         slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
         coefficients += [_box(slope), _box(mean - slope * mean_luma)]
     stored = [picture.sketch.turn.stored(plane) for plane in coefficients]
-    return Wash(np.ascontiguousarray(np.stack(stored, axis=-1)))
+    return Wash(np.ascontiguousarray(np.stack(stored, axis=-1)), float(drawn.mean()))
 
 
 def _box(plane: F32) -> F32:

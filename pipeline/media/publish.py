@@ -15,15 +15,17 @@ PARTIAL_PREFIX = ".autochrome-"
 
 
 @contextmanager
-def publishing(final: Path, *, overwrite: bool) -> Iterator[Path]:
+def publishing(final: Path, *, overwrite: bool, partial_suffix: str | None = None) -> Iterator[Path]:
     """Give a temporary path in the folder of ``final``; when the block ends well, move it to ``final``.
 
-    The temporary name ends in the same suffix. If the block raises, the temporary file is removed and ``final`` is
-    as it was. Raises `OutputError` if ``final`` exists and ``overwrite`` is false, or when the disk refuses.
+    The temporary name ends in the same suffix, or in ``partial_suffix``. If the block raises, the temporary file is
+    removed and ``final`` is as it was. Raises `OutputError` if ``final`` exists and ``overwrite`` is false, or when the
+    disk refuses.
     """
     if final.exists() and not overwrite:
         raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
-    temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{final.suffix}")
+    suffix = final.suffix if partial_suffix is None else partial_suffix
+    temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -91,7 +91,8 @@ class ReelFolder:
         return recipe.exists() and recipe.read_text(encoding="utf-8") == self._recipe
 
     def _find(self) -> None:
-        found = sorted(self._folder.glob(f"*{_SUFFIX}"))
+        # A run that was killed may have left its last reel half-made, under a temporary name.
+        found = sorted(self._folder.glob(f"[0-9]*{_SUFFIX}"))
         for number, path in enumerate(found):
             reel = _read(path) if path.stem == f"{number:06}" else None
             if reel is None:

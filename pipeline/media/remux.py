@@ -225,7 +225,8 @@ def _video_metadata(info: FilmInfo) -> dict[str, str]:
 
 
 def _muxer_options(container: Container, metadata: Mapping[str, str]) -> dict[str, str]:
-    options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS)}
+    # Bit-exact: nothing random and no clock, so that one film, coloured twice, gives one file.
+    options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS), "fflags": "+bitexact"}
     if container is Container.MATROSKA:
         return options
     flags = "+faststart"

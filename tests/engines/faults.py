@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engines.base import F32, EngineSpec
+from engines.base import F32, EngineSpec, Setup
 from engines.errors import EngineError
 from engines.guard import describe
 from engines.registry import Entry
@@ -103,7 +103,7 @@ def fault_entries(*, good_calls: int = 1) -> tuple[Entry, ...]:
     """Return registry entries for all faults, by the names in the table above."""
 
     def entry(name: str, fault: Fault) -> Entry:
-        def open_fault(weights: Weights) -> FaultEngine:
+        def open_fault(weights: Weights, setup: Setup) -> FaultEngine:
             spec = describe(weights, name=name, runtime="tests", device="tests", precision="f32")
             return FaultEngine(spec, fault, good_calls)
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from engines import openvino
-from engines.base import F32, Engine
+from engines.base import F32, Engine, Setup
 from engines.errors import EngineError
 from engines.registry import ENTRIES, Entry, open_engine
 from engines.weights import known_weights, load_weights
 
 INSTALLED = [entry.name for entry in ENTRIES if importlib.util.find_spec(entry.name)]
 VARIANTS = ["openvino-bf16", "openvino-f32", "onnxruntime", "torch"]
-REFERENCE = "torch" if "torch" in INSTALLED else "onnxruntime"
+REFERENCE = "onnxruntime"
 MODELS = ["tiny", *dict.fromkeys(["fast", *known_weights()])]
 
 BATCHES = [(count, 64, 96) for count in (1, 2, 3, 8, 16)]
@@ -196,6 +196,17 @@ def test_closing_twice_is_harmless_and_colouring_afterwards_is_an_error(variant:
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.infer(scenes(1, 32, 32))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_number_of_threads_changes_no_colour(
+    variant: str, model: str, reference: Reference, tmp_path: Path
+) -> None:
+    entry = variant_entry(variant)
+    for _ in ("compiled", "from the cache"):
+        one, _ = open_engine(variant, model, extra=[entry], setup=Setup(threads=1, cache=tmp_path))
+        assert is_close(one.infer(scenes(2, 32, 32)), reference(2, 32, 32), one.spec.precision)
+        one.close()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

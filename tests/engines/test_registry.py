@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import EngineSpec
+from engines import registry
+from engines.base import EngineSpec, Setup
 from engines.errors import EngineError, MissingDependencyError, WeightsError
-from engines.registry import ENTRIES, Entry, open_engine
+from engines.machine import gpu_count
+from engines.registry import Entry, fastest_first, open_engine
 from engines.weights import Weights
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
 from tests.engines.tiny import tiny_model, write_model
@@ -37,6 +39,11 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
         monkeypatch.setitem(sys.modules, package, None)
 
 
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
+
+
 def test_importing_the_registry_imports_no_runtime() -> None:
     done = python(
         """
@@ -49,11 +56,30 @@ def test_importing_the_registry_imports_no_runtime() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_engines_are_tried_in_order_of_speed() -> None:
-    assert [entry.name for entry in ENTRIES] == ["openvino", "onnxruntime", "torch"]
+def test_without_a_gpu_only_engines_of_the_cpu_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
+    assert [entry.name for entry in fastest_first()] == ["openvino", "onnxruntime", "torch"]
 
 
-def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path) -> None:
+def test_with_a_gpu_its_engines_are_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
+    assert [entry.name for entry in fastest_first()] == ["torch", "openvino", "onnxruntime"]
+
+
+def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    if gpu_count():
+        pytest.skip("there is a GPU, and it would be used")
+    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
+    engine, choice = open_engine("auto", str(tiny))
+    engine.close()
+    assert choice.engine == "openvino"
+    reasons = dict(choice.rejected)
+    assert list(reasons) == ["torch"]
+    assert "sees no GPU" in reasons["torch"] or "not installed" in reasons["torch"]
+
+
+def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path, no_gpu: None) -> None:
     pytest.importorskip("openvino")
     engine, choice = open_engine("auto", str(tiny))
     assert choice.engine == engine.spec.name == "openvino"
@@ -62,7 +88,7 @@ def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path) -> None:
         assert part in choice.reason
 
 
-def test_auto_names_what_it_passed_over(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_names_what_it_passed_over(tiny: Path, no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     hide(monkeypatch, "openvino")
     engine, choice = open_engine("auto", str(tiny))
@@ -216,8 +242,8 @@ def test_the_runtime_is_closed_exactly_once_however_it_ends(tiny: Path, good_cal
     made: list[FaultEngine] = []
     (crashing,) = (entry for entry in fault_entries(good_calls=good_calls) if entry.name == "crashing")
 
-    def open_and_keep(weights: Weights) -> FaultEngine:
-        engine = crashing.open(weights)
+    def open_and_keep(weights: Weights, setup: Setup) -> FaultEngine:
+        engine = crashing.open(weights, setup)
         assert isinstance(engine, FaultEngine)
         made.append(engine)
         return engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from engines.base import F32, Engine, EngineSpec
 from engines.registry import open_engine
 from pipeline.color.painter import Painter
 from pipeline.errors import EngineError
-from pipeline.options import Options
-from pipeline.photo import PhotoJob, colorize_photo, colorize_photos
-from pipeline.results import Failure, PhotoResult
+from pipeline.options import Options, Tone, TreatAs
+from pipeline.photo import PhotoJob, colorize_photo, colorize_photos, result_name
+from pipeline.results import Failure, NoteKind, PhotoResult
 from tests.engines.faults import fault_entries
-from tests.photos import exif, save, save_tiff, scene
+from tests.photos import exif, rgb_of, save, save_tiff, save_with_metadata, scene, sepia, tinted
 
 OPTIONS = Options()
 
@@ -45,10 +46,21 @@ def jobs(folder: Path, *sources: Path) -> list[PhotoJob]:
     return [PhotoJob(source, folder / "out" / source.name) for source in sources]
 
 
-def coloured(source: Path, painter: Painter) -> Path:
-    result = colorize_photo(source, source.parent / "out" / source.name, painter=painter, options=OPTIONS)
+def result_of(source: Path, painter: Painter, options: Options = OPTIONS) -> PhotoResult:
+    output = source.parent / "out" / result_name(source.name)
+    result = colorize_photo(source, output, painter=painter, options=options)
     assert isinstance(result, PhotoResult), result
-    return result.output
+    return result
+
+
+def coloured(source: Path, painter: Painter) -> Path:
+    return result_of(source, painter).output
+
+
+def colour_scene(*, bits: int = 8) -> np.ndarray:
+    """The scene in colours of its own."""
+    grey = scene(bits=bits)
+    return rgb_of(grey, *tinted(grey))
 
 
 def luma601(rgb: np.ndarray) -> np.ndarray:
@@ -149,3 +161,113 @@ def test_a_failing_engine_ends_the_run_and_leaves_no_half_results(tmp_path: Path
     with pytest.raises(EngineError):
         list(colorize_photos(jobs(tmp_path, *sources), painter=Painter(engine, choice), options=OPTIONS))
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_a_colour_photograph_is_copied_byte_for_byte(suffix: str, tmp_path: Path, painter: Painter) -> None:
+    source = save_with_metadata(tmp_path / f"a{suffix}", colour_scene())
+    result = result_of(source, painter)
+    assert result.output.read_bytes() == source.read_bytes()
+    assert (result.tone, result.treatment) == ("colour", "pass through")
+    assert [note.kind for note in result.notes] == [NoteKind.ASSUMED]
+    assert "coloured already" in result.notes[0].text
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".gif"])
+def test_a_colour_photograph_in_a_format_that_changes_keeps_every_sample(
+    suffix: str, tmp_path: Path, painter: Painter
+) -> None:
+    source = save(tmp_path / f"a{suffix}", Image.fromarray(colour_scene()).quantize(200).convert("RGB"))
+    result = result_of(source, painter)
+    assert result.output.name == f"a{suffix}.png"
+    with Image.open(source) as before, Image.open(result.output) as after:
+        assert np.array_equal(np.asarray(before.convert("RGB")), np.asarray(after))
+    assert {note.kind for note in result.notes} == {NoteKind.ASSUMED, NoteKind.CONVERTED}
+
+
+def test_a_colour_photograph_never_reaches_the_network(tmp_path: Path, tiny: Path) -> None:
+    opened, choice = open_engine("onnxruntime", str(tiny))
+    engine = Counting(opened)
+    sources = [save(tmp_path / f"{n}.png", colour_scene() if n % 2 else scene()) for n in range(5)]
+    outcomes = list(colorize_photos(jobs(tmp_path, *sources), painter=Painter(engine, choice), options=OPTIONS))
+    assert [outcome.source for outcome in outcomes] == sources
+    assert [batch[0] for batch in engine.batches] == [3]
+
+
+def test_a_sepia_jpeg_loses_its_tint_and_keeps_every_luma_sample(tmp_path: Path, painter: Painter) -> None:
+    source = save(tmp_path / "a.jpg", sepia(scene()), quality=85)
+    result = result_of(source, painter)
+    assert (result.tone, result.treatment) == ("tinted", "colour it")
+    assert any("colour replaced the tint" in note.text for note in result.notes)
+    with Image.open(source) as before, Image.open(result.output) as after:
+        for image in (before, after):
+            image.draft("YCbCr", None)
+        (was, *_), (luma, cb, cr) = before.split(), after.split()
+        assert np.array_equal(np.asarray(was), np.asarray(luma))
+        assert np.asarray(cb).std() + np.asarray(cr).std() > 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_a_tint_that_is_wanted_is_kept_with_every_byte(suffix: str, tmp_path: Path, painter: Painter) -> None:
+    source = save_with_metadata(tmp_path / f"a{suffix}", sepia(scene()))
+    result = result_of(source, painter, Options(tone=Tone.KEEP))
+    assert result.output.read_bytes() == source.read_bytes()
+    assert (result.tone, result.treatment) == ("tinted", "keep tint")
+    assert "tint was kept" in result.notes[0].text
+
+
+def test_the_user_s_word_stands_above_the_verdict(tmp_path: Path, painter: Painter) -> None:
+    source = save(tmp_path / "a.png", colour_scene())
+    result = result_of(source, painter, Options(treat_as=TreatAs.MONOCHROME))
+    assert result.treatment == "colour it"
+    assert result.measures is not None
+    assert result.measures.doubt == 0
+    grey = save(tmp_path / "b.png", scene())
+    assert result_of(grey, painter, Options(treat_as=TreatAs.COLOUR)).output.read_bytes() == grey.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_black_and_white_without_greys_is_copied(suffix: str, tmp_path: Path, painter: Painter) -> None:
+    source = save(tmp_path / f"a{suffix}", Image.fromarray(scene() > 100))
+    result = result_of(source, painter)
+    assert result.output.read_bytes() == source.read_bytes()
+    assert "no room for colour" in result.notes[0].text
+
+
+def test_the_mount_around_a_photograph_stays_neutral(tmp_path: Path, painter: Painter) -> None:
+    page = np.full((400, 520), 225, np.uint8)
+    page[80:320, 100:420] = scene(width=320, height=240)
+    made = np.asarray(Image.open(coloured(save(tmp_path / "a.png", page), painter)), int)
+    assert np.ptp(made[:30], axis=2).max() <= 1
+    assert np.ptp(made[:, -40:], axis=2).max() <= 1
+    assert np.ptp(made[120:280, 140:380], axis=2).mean() > 3
+
+
+def test_a_result_is_measured_and_shown_upright(tmp_path: Path, painter: Painter) -> None:
+    source = save(tmp_path / "a.jpg", sepia(scene(width=400, height=300)), exif=exif(orientation=6))
+    result = result_of(source, painter)
+    assert result.measures is not None
+    assert result.measures.colourfulness > 1
+    assert 0 <= result.measures.doubt < 1
+    (shown,) = result.previews
+    assert shown.label == "a.jpg"
+    before, after = (np.asarray(Image.open(BytesIO(data)), int) for data in (shown.before, shown.after))
+    assert before.shape == after.shape == (256, 192, 3)
+    assert (before[..., 0] - before[..., 2])[60:120, 40:160].mean() > 20
+    assert np.abs(before.mean(axis=2) - after.mean(axis=2)).mean() < 8
+
+
+def test_a_photograph_passed_through_has_measures_and_one_preview(tmp_path: Path, painter: Painter) -> None:
+    result = result_of(save(tmp_path / "a.png", colour_scene()), painter)
+    assert result.measures is not None
+    assert result.measures.colourfulness > 10
+    assert result.previews[0].before == result.previews[0].after
+
+
+def test_the_name_of_a_result_follows_from_the_source_s(tmp_path: Path) -> None:
+    assert [result_name(name) for name in ("a.jpg", "b.tif", "c.bmp", "d.GIF")] == [
+        "a.jpg",
+        "b.tif",
+        "c.bmp.png",
+        "d.GIF.png",
+    ]

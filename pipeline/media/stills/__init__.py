@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.media.stills.bitmap import read_bitmap
+from pipeline.media.stills.bitmap import bitmap_pixels, read_bitmap
 from pipeline.media.stills.jpeg import read_jpeg, write_jpeg
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.png import read_png, write_png
@@ -24,7 +24,9 @@ __all__ = [
     "Still",
     "StillFormat",
     "Strip",
+    "converted_suffix",
     "output_suffix",
+    "own_strips",
     "read_still",
     "write_still",
 ]
@@ -39,6 +41,7 @@ _SUFFIXES = {
 }
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
+# Formats that cannot hold what a result carries, and those that take their place.
 _RESULT_FORMATS = {StillFormat.BMP: StillFormat.PNG, StillFormat.GIF: StillFormat.PNG}
 
 # First bytes of other picture formats, so that they are refused by name.
@@ -60,10 +63,13 @@ _READERS: dict[StillFormat, Callable[..., Still]] = {
     StillFormat.TIFF: read_tiff,
     StillFormat.WEBP: read_webp,
 }
+_PIXELS: dict[StillFormat, Callable[[Path], Strip]] = {
+    StillFormat.BMP: bitmap_pixels,
+    StillFormat.GIF: bitmap_pixels,
+}
 _WRITERS = {
     StillFormat.JPEG: write_jpeg,
     StillFormat.PNG: write_png,
-    StillFormat.TIFF: write_tiff,
     StillFormat.WEBP: write_webp,
 }
 
@@ -85,16 +91,27 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
 
 
 def write_still(
-    path: Path, still: Still, strips: Iterator[Strip], *, declared: AiColour | None = None
+    path: Path,
+    still: Still,
+    strips: Iterator[Strip] | None,
+    *,
+    declared: AiColour | None = None,
+    further: Sequence[Iterator[Strip] | None] = (),
 ) -> tuple[Note, ...]:
     """Write the coloured photograph to ``path``, in the format `output_suffix` says, with all that ``still`` carries.
 
     ``strips``: full-size (rows, W, 3) arrays of the dtype of ``still.luma``, from top to bottom, any number of rows
-    each, together H rows; in ``still.colour_model``, full range, in the pixel order of the file. ``declared`` is
-    written to XMP; None leaves XMP as it was. What had to be converted or dropped is returned, in addition to
-    ``still.notes``. Raises OSError when the disk refuses and `OutputError` when the format has no room; ValueError if
-    the strips do not fit the photograph.
+    each, together H rows; in ``still.colour_model``, full range, in the pixel order of the file. ``further`` holds
+    those of ``still.further``. In a file of several pages, None leaves a page as it is, pixel for pixel. ``declared``
+    is written to XMP beside new colours; None leaves XMP as it was. What had to be converted or dropped is returned,
+    in addition to ``still.notes``. Raises OSError when the disk refuses and `OutputError` when the format has no room;
+    ValueError if the strips do not fit the photograph.
     """
+    if still.format is StillFormat.TIFF:
+        pages = zip((still, *still.further), (strips, *further), strict=True)
+        return write_tiff(path, [(page, made, declared) for page, made in pages])
+    if strips is None or further:
+        raise ValueError(f"{still.format} has one page")
     return _WRITERS[_RESULT_FORMATS.get(still.format, still.format)](path, still, strips, declared=declared)
 
 
@@ -102,6 +119,19 @@ def output_suffix(still: Still) -> str:
     """Give the suffix of the result: that of the source where it fits the content, else the usual one."""
     suffixes = _SUFFIXES[_RESULT_FORMATS.get(still.format, still.format)]
     return still.path.suffix if still.path.suffix.lower() in suffixes else suffixes[0]
+
+
+def converted_suffix(suffix: str) -> str:
+    """Give the suffix that the result of a file with ``suffix`` gets beside it; "" where the format stays."""
+    for source, result in _RESULT_FORMATS.items():
+        if suffix.lower() in _SUFFIXES[source]:
+            return _SUFFIXES[result][0]
+    return ""
+
+
+def own_strips(still: Still) -> Iterator[Strip]:
+    """Yield the source's own R, G and B as `write_still` takes them, for a format that is written as another one."""
+    yield _PIXELS[still.format](still.path)
 
 
 def _format_of(path: Path, head: bytes) -> StillFormat:

@@ -9,8 +9,8 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import luma_of_rgb, refuse
-from pipeline.media.stills.still import ColourModel, Still, StillFormat
+from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.still import ColourModel, Still, StillFormat, Strip
 from pipeline.results import Note, NoteKind
 
 
@@ -23,17 +23,26 @@ def read_bitmap(path: Path, file_format: StillFormat, *, pixel_limit: int) -> St
                 raise refuse(path, f"is an animated {file_format}")
             if image.mode not in ("1", "L", "P", "RGB") or "transparency" in image.info:
                 raise refuse(path, f"is a {file_format} with transparency or of a rare kind ({image.mode})")
-            luma = np.asarray(image) if image.mode == "L" else luma_of_rgb(np.asarray(image.convert("RGB")))
+            is_grey, is_bilevel = image.mode in ("1", "L"), image.mode == "1"
+            rgb = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
     return Still(
         path=path,
         format=file_format,
-        luma=luma,
+        luma=luma_of_rgb(rgb),
         bits=8,
         orientation=1,
         colour_model=ColourModel.RGB,
         alpha=None,
         notes=(Note(NoteKind.CONVERTED, f"{file_format} is written as PNG"),),
         carried=None,
+        chroma=None if is_grey else small_chroma(rgb),
+        is_bilevel=is_bilevel,
     )
+
+
+def bitmap_pixels(path: Path) -> Strip:
+    """Give R, G and B (H, W, 3) of a file that was read before."""
+    with Image.open(path, formats=(StillFormat.BMP.value, StillFormat.GIF.value)) as image:
+        return np.asarray(image.convert("RGB"))

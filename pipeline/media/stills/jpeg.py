@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import InputError
@@ -32,7 +34,7 @@ from pipeline.media.stills.jpeg_segments import (
     read_frame,
 )
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import checked_strips, refuse
+from pipeline.media.stills.samples import checked_strips, refuse, small_chroma, small_size
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -81,6 +83,8 @@ def read_jpeg(path: Path, *, pixel_limit: int) -> Still:
         alpha=None,
         notes=(*notes, *scan_notes),
         carried=CarriedJpeg(jpeg=jpeg, luma=scans),
+        chroma=_own_chroma(path, data, jpeg),
+        profile=_profile(jpeg.applications),
     )
 
 
@@ -113,6 +117,23 @@ def _decode(path: Path, data: bytes) -> Plane:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+
+
+def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] | None:
+    """Small chroma of a file that has any; libjpeg reduces it while decoding."""
+    if len(jpeg.frame.components) != 3:
+        return None
+    size = small_size(jpeg.frame.width, jpeg.frame.height)
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+            image.draft("RGB" if _is_rgb(jpeg) else "YCbCr", size)
+            pixels = np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+    if _is_rgb(jpeg):
+        return small_chroma(pixels)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.ascontiguousarray(np.moveaxis((small[..., 1:] - 128) / 255, -1, 0), np.float32)
 
 
 def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
@@ -196,16 +217,20 @@ def _now_ycbcr(segment: Segment) -> Segment:
 
 
 def _with_profile(segments: list[Segment]) -> tuple[list[Segment], tuple[Note, ...]]:
-    parts = [segment.payload[12:] for segment in segments if _is(segment, APP2, _ICC) and len(segment.payload) > 14]
-    if not parts:
+    profile = _profile(segments)
+    if profile is None:
         return segments, ()
-    profile = b"".join(part[2:] for part in sorted(parts, key=lambda part: part[0]))
     result, notes = profile_for_colour(profile)
     if result == profile:
         return segments, notes
     at = next(index for index, segment in enumerate(segments) if _is(segment, APP2, _ICC))
     others = [segment for segment in segments if not _is(segment, APP2, _ICC)]
     return [*others[:at], *_profile_segments(result or b""), *others[at:]], notes
+
+
+def _profile(segments: Sequence[Segment]) -> bytes | None:
+    parts = [segment.payload[12:] for segment in segments if _is(segment, APP2, _ICC) and len(segment.payload) > 14]
+    return b"".join(part[2:] for part in sorted(parts, key=lambda part: part[0])) or None
 
 
 def _profile_segments(profile: bytes) -> list[Segment]:

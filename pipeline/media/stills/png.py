@@ -31,7 +31,7 @@ from pipeline.media.stills.png_chunks import (
     read_chunks,
     read_header,
 )
-from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips
+from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -71,6 +71,8 @@ def read_png(path: Path, *, pixel_limit: int) -> Still:
     if pixels.shape[:2] != (header.height, header.width):
         raise InputError(f"{path}: decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
     luma, alpha = _planes(pixels, kinds.get(b"tRNS") if header.colour in (GREY, RGB) else None, header)
+    chroma = small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None
+    del pixels
     orientation, notes = orientation_of(kinds.get(b"eXIf"))
     damaged = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
     notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in damaged)
@@ -88,6 +90,9 @@ def read_png(path: Path, *, pixel_limit: int) -> Still:
             before=tuple(placed.chunk for placed in chunks if not placed.after),
             after=tuple(placed.chunk for placed in chunks if placed.after),
         ),
+        chroma=chroma,
+        is_bilevel=header.colour == GREY and header.depth == 1 and alpha is None,
+        profile=_inflated_profile(kinds.get(b"iCCP")),
     )
 
 
@@ -175,18 +180,25 @@ _STANDARD = (
 
 
 def _profile(chunk: Chunk) -> tuple[list[Chunk], tuple[Note, ...]]:
-    _, _, rest = chunk.data.partition(b"\0")
-    unpacker = zlib.decompressobj()
-    try:
-        profile = unpacker.decompress(rest[1:], _INFLATED_LIMIT)
-    except zlib.error as error:
-        return [], (Note(NoteKind.DROPPED, f"ICC profile: damaged ({error})"),)
+    profile = _inflated_profile(chunk.data)
+    if profile is None:
+        return [], (Note(NoteKind.DROPPED, "ICC profile: damaged (it cannot be inflated)"),)
     made, notes = profile_for_colour(profile)
     if made is None:
         return [], notes
     if made == profile:
         return [chunk], notes
     return [Chunk(b"iCCP", _PROFILE_NAME + b"\0\0" + zlib.compress(made))], notes
+
+
+def _inflated_profile(data: bytes | None) -> bytes | None:
+    """Profile inside the data of an iCCP chunk; None if there is none, or none to be had."""
+    if data is None:
+        return None
+    try:
+        return zlib.decompressobj().decompress(data.partition(b"\0")[2][1:], _INFLATED_LIMIT)
+    except zlib.error:
+        return None
 
 
 def _with_declaration(

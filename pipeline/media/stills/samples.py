@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from pipeline.media.stills.still import Plane, Still, Strip
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 _STRIP_SAMPLES = 1 << 21
+_SMALL_SIDE = 256
 
 
 def rows_per_step(width: int) -> int:
@@ -36,6 +38,23 @@ def luma_of_rgb(rgb: NDArray[Any]) -> Plane:
         grey += rows[..., 2] * np.float64(LUMA_WEIGHTS[2])
         luma[top : top + step] = np.rint(grey).astype(rgb.dtype)
     return luma
+
+
+def small_chroma(rgb: NDArray[Any]) -> NDArray[np.float32]:
+    """BT.601 Cb and Cr, (2, h, w), -0.5..0.5, of full-range ``rgb`` (H, W, 3 or more), reduced to 256 pixels a side."""
+    size = small_size(rgb.shape[1], rgb.shape[0])
+    small = np.asarray(cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA), np.float32)
+    small /= np.float32(np.iinfo(rgb.dtype).max)
+    red, green, blue = (small[..., channel] for channel in range(3))
+    luma = LUMA_WEIGHTS[0] * red + LUMA_WEIGHTS[1] * green + LUMA_WEIGHTS[2] * blue
+    cb, cr = ((blue - luma) / (2 - 2 * LUMA_WEIGHTS[2])), ((red - luma) / (2 - 2 * LUMA_WEIGHTS[0]))
+    return np.stack([cb, cr]).astype(np.float32)
+
+
+def small_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a small picture of the same shape: at most 256 pixels a side."""
+    scale = min(1.0, _SMALL_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:

@@ -54,6 +54,9 @@ class Still:
 
     ``luma``: (H, W), uint8 or uint16, full range, in the pixel order of the file: ``orientation`` (EXIF, 1 to 8) is
     not applied, and stays in the file. ``bits`` is 8 or 16. ``alpha`` has the shape and dtype of ``luma``, or is None.
+    ``chroma`` is the source's own, small: BT.601 Cb and Cr, (2, h, w) of at most 256 pixels a side, -0.5..0.5; None
+    for a file of grey samples. ``is_bilevel``: there are no samples but black and white. ``profile`` is the source's
+    ICC profile. ``further`` holds the other pages of a file of several.
     ``carried`` belongs to the module of ``format``: it is what that module needs to write the result.
     """
 
@@ -66,6 +69,10 @@ class Still:
     alpha: Plane | None
     notes: tuple[Note, ...]
     carried: Any
+    chroma: NDArray[np.float32] | None = None
+    is_bilevel: bool = False
+    profile: bytes | None = None
+    further: tuple[Still, ...] = ()
 
     @property
     def height(self) -> int:

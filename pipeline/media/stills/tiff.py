@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -16,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.media.stills.exif import read_orientation
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import expand_to_8_bits, luma_of_rgb, refuse, rgb_strips
+from pipeline.media.stills.samples import expand_to_8_bits, luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.tiff_ifd import (
     BYTE,
@@ -31,8 +32,17 @@ from pipeline.media.stills.tiff_ifd import (
     read_entry,
     read_header,
     read_items,
+    shortened,
 )
-from pipeline.media.stills.tiff_pixels import DEFLATE, LOSSLESS, write_pixels
+from pipeline.media.stills.tiff_pixels import (
+    DEFLATE,
+    LOSSLESS,
+    STRIP_COUNTS,
+    STRIP_OFFSETS,
+    TILE_COUNTS,
+    TILE_OFFSETS,
+    TiffPages,
+)
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
 
@@ -45,6 +55,10 @@ _DECODER_ERRORS = (
 )
 
 _XMP, _ICC, _EXTRA_SAMPLES, _DESCRIPTION = 700, 34675, 338, 270
+_SUBFILE_TYPE, _ONE_OF_SEVERAL = 254, 2
+_SUB_PICTURES = 330
+_PLACES = (STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS)
+_MOST_PAGES = 1000
 
 # Tags that describe how the pixels were stored; the result is stored otherwise.
 _STRUCTURE = frozenset(
@@ -60,7 +74,10 @@ _GREY_ONLY = {290: "grey response unit", 291: "grey response curve"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedTiff:
-    """Tags of the source as raw entries in the byte ``order`` of the file, and what its pixels were packed with."""
+    """Tags of a page as raw entries in the byte ``order`` of the file, and what its pixels were packed with.
+
+    ``directory`` and ``segments``, (offset, size) of every strip or tile, are where the page lies in the source.
+    """
 
     order: str
     entries: tuple[Entry, ...]
@@ -68,39 +85,53 @@ class CarriedTiff:
     icc: bytes | None
     compression: int
     extra_sample: int
+    directory: TiffHeader
+    segments: tuple[tuple[int, int], ...]
 
 
 def read_tiff(path: Path, *, pixel_limit: int) -> Still:
-    """Decode to luma and alpha. Raises `InputError`."""
+    """Decode to luma and alpha, all pages. Raises `InputError`."""
     try:
         with tifffile.TiffFile(path) as tiff:
-            page, notes = _only_page(path, tiff)
-            check_size(path, page.imagewidth, page.imagelength, pixel_limit=pixel_limit)
-            _check_kind(path, page)
-            _check_whole(path, page)
-            pixels = page.asarray(maxworkers=1)
+            pages, notes = _picture_pages(path, tiff)
+            check_size(path, pages[0].imagewidth, pages[0].imagelength, pixel_limit=pixel_limit)
+            size = sum(page.imagewidth * page.imagelength for page in pages)
+            if size > pixel_limit:
+                raise refuse(path, f"is a TIFF of {len(pages)} pages with {size / 1e6:.0f} million pixels together")
+            stills = [_read_page(path, page) for page in pages]
     except _DECODER_ERRORS as error:
         raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
-    if pixels.shape[:2] != (page.imagelength, page.imagewidth) and page.planarconfig == 2:
-        pixels = np.moveaxis(pixels, 0, -1)
-    luma, alpha, more = _planes(path, page, pixels)
-    del pixels
-    orientation, carried, still_more = _carried(path, page)
-    return Still(
-        path=path,
-        format=StillFormat.TIFF,
-        luma=luma,
-        bits=8 * luma.dtype.itemsize,
-        orientation=orientation,
-        colour_model=ColourModel.RGB,
-        alpha=alpha,
-        notes=(*notes, *more, *still_more),
-        carried=carried,
+    more = tuple(
+        replace(still, notes=tuple(replace(note, text=f"page {number}: {note.text}") for note in still.notes))
+        for number, still in enumerate(stills[1:], 2)
     )
+    return replace(stills[0], notes=(*notes, *stills[0].notes), further=more)
 
 
-def write_tiff(path: Path, still: Still, strips: Iterator[Strip], *, declared: AiColour | None) -> tuple[Note, ...]:
-    """Write RGB ``strips`` as one page, packed without loss as the source was, with its tags."""
+def write_tiff(path: Path, pages: Sequence[tuple[Still, Iterator[Strip] | None, AiColour | None]]) -> tuple[Note, ...]:
+    """Write ``pages``: RGB strips packed without loss as the source was, with its tags; or the page as it was."""
+    notes: list[Note] = []
+    source = pages[0][0].path
+    with path.open("wb") as file, source.open("rb") as original:
+        made = TiffPages(path, file, pages[0][0].carried.order)
+        for still, strips, declared in pages:
+            carried: CarriedTiff = still.carried
+            if strips is None:
+                made.copy(_pieces(original, carried), _all_entries(original, carried))
+                continue
+            entries, more = _entries(still, declared)
+            notes += (note for note in more if note not in notes)
+            made.add(
+                rgb_strips(still, strips),
+                shape=(still.height, still.width, 3 if still.alpha is None else 4),
+                bits=still.bits,
+                compression=carried.compression if carried.compression in LOSSLESS else DEFLATE,
+                entries=entries,
+            )
+    return tuple(notes)
+
+
+def _entries(still: Still, declared: AiColour | None) -> tuple[tuple[Entry, ...], tuple[Note, ...]]:
     carried: CarriedTiff = still.carried
     icc, notes = profile_for_colour(carried.icc)
     xmp = carried.xmp
@@ -114,31 +145,69 @@ def write_tiff(path: Path, still: Still, strips: Iterator[Strip], *, declared: A
         entries.append(Entry(_XMP, BYTE, len(xmp), xmp))
     if still.alpha is not None:
         entries.append(Entry(_EXTRA_SAMPLES, SHORT, 1, struct.pack(carried.order + "H", carried.extra_sample)))
-    packing = carried.compression if carried.compression in LOSSLESS else DEFLATE
-    write_pixels(
-        path,
-        rgb_strips(still, strips),
-        shape=(still.height, still.width, 3 if still.alpha is None else 4),
-        bits=still.bits,
-        order=carried.order,
-        compression=packing,
-        entries=tuple(entries),
+    return tuple(entries), notes
+
+
+def _pieces(original: BinaryIO, carried: CarriedTiff) -> Iterator[bytes]:
+    for offset, size in carried.segments:
+        original.seek(offset)
+        yield original.read(size)
+
+
+def _all_entries(original: BinaryIO, carried: CarriedTiff) -> tuple[Entry, ...]:
+    """All tags of a page that is kept, those of its storage too; the damaged ones were named when it was read."""
+    found = []
+    for item in read_items(original, carried.directory, carried.directory.first):
+        if item[0] not in (_SUB_PICTURES, *_PLACES):
+            with contextlib.suppress(DamagedIfdError):
+                found.append(classic(shortened(read_entry(original, carried.directory, item), carried.order)))
+    return tuple(entry for entry in found if entry is not None)
+
+
+def _picture_pages(path: Path, tiff: tifffile.TiffFile) -> tuple[list[tifffile.TiffPage], tuple[Note, ...]]:
+    """Find the pictures in the file; reduced copies of them are left behind with a note."""
+    pages: list[tifffile.TiffPage] = []
+    is_reduced = False
+    for number, page in enumerate(tiff.pages):
+        if number >= _MOST_PAGES:
+            raise refuse(path, f"is a TIFF of more than {_MOST_PAGES} pages")
+        # tifffile hands out pages like the first one in a shorter form.
+        page = page if isinstance(page, tifffile.TiffPage) else page.aspage()
+        is_reduced |= bool(page.subfiletype & 1) or bool(page.subifds)
+        if not page.subfiletype & 1:
+            pages.append(page)
+        elif number == 0:
+            raise refuse(path, "is a TIFF that begins with a reduced picture (camera raw or the like)")
+    if is_reduced:
+        return pages, (Note(NoteKind.DROPPED, "reduced copies inside the TIFF are not carried over"),)
+    return pages, ()
+
+
+def _read_page(path: Path, page: tifffile.TiffPage) -> Still:
+    try:
+        _check_kind(path, page)
+        _check_whole(path, page)
+    except InputError as error:
+        raise InputError(f"{error} (page {page.index + 1})", advice=error.advice) if page.index else error from None
+    pixels = page.asarray(maxworkers=1)
+    if pixels.shape[:2] != (page.imagelength, page.imagewidth) and page.planarconfig == 2:
+        pixels = np.moveaxis(pixels, 0, -1)
+    luma, alpha, chroma, notes = _planes(path, page, pixels)
+    orientation, carried, more = _carried(path, page)
+    return Still(
+        path=path,
+        format=StillFormat.TIFF,
+        luma=luma,
+        bits=8 * luma.dtype.itemsize,
+        orientation=orientation,
+        colour_model=ColourModel.RGB,
+        alpha=alpha,
+        notes=(*notes, *more),
+        carried=carried,
+        chroma=chroma,
+        is_bilevel=int(page.bitspersample) == 1 and int(page.photometric) != _PALETTE,
+        profile=carried.icc,
     )
-    return notes
-
-
-def _only_page(path: Path, tiff: tifffile.TiffFile) -> tuple[tifffile.TiffPage, tuple[Note, ...]]:
-    """Find the picture, if the file holds one; reduced copies of it are left behind with a note."""
-    pages = list(tiff.pages)
-    page = pages[0]
-    others = [other for other in pages[1:] if not getattr(other, "subfiletype", 0) & 1]
-    if not isinstance(page, tifffile.TiffPage) or page.subfiletype & 1:
-        raise refuse(path, "is a TIFF that begins with a reduced picture (camera raw or the like)")
-    if others:
-        raise refuse(path, f"is a TIFF of {len(others) + 1} pages", advice="Split it into one file for each page.")
-    if len(pages) > 1 or page.subifds:
-        return page, (Note(NoteKind.DROPPED, "reduced copies inside the TIFF are not carried over"),)
-    return page, ()
 
 
 def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
@@ -166,36 +235,42 @@ def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
             raise InputError(f"{path}: part of its pixels is not in the file", advice="The file is cut off.")
 
 
-def _planes(path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]) -> tuple[Plane, Plane | None, tuple[Note, ...]]:
-    notes: tuple[Note, ...] = ()
+def _planes(
+    path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]
+) -> tuple[Plane, Plane | None, NDArray[np.float32] | None, tuple[Note, ...]]:
+    """Luma, alpha and small chroma of decoded pixels, and what had to be converted."""
+    notes = list(_storage_notes(page))
     bits = int(page.bitspersample)
     photometric = int(page.photometric)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     if photometric == _PALETTE:
         table = np.moveaxis(np.asarray(page.colormap), 0, -1)
-        luma = luma_of_rgb((table // 257).astype(np.uint8)[None])[0][pixels[..., 0]]
-        return luma, None, (Note(NoteKind.CONVERTED, "palette became full 8-bit samples"),)
+        rgb = (table // 257).astype(np.uint8)[pixels[..., 0]]
+        notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
+        return luma_of_rgb(rgb), None, small_chroma(rgb), tuple(notes)
     if bits < 8:
         pixels = expand_to_8_bits(pixels, bits=bits)
-        notes = (Note(NoteKind.CONVERTED, f"{bits}-bit grey became 8-bit samples"),)
+        notes.append(Note(NoteKind.CONVERTED, f"{bits}-bit grey became 8-bit samples"))
     if pixels.dtype not in (np.uint8, np.uint16):
         raise refuse(path, f"is a TIFF of {pixels.dtype} samples")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    colours = 3 if photometric in (_RGB, _YCBCR) else 1
-    luma = luma_of_rgb(pixels) if colours == 3 else np.ascontiguousarray(pixels[..., 0])
+    is_rgb = photometric in (_RGB, _YCBCR)
+    luma = luma_of_rgb(pixels) if is_rgb else np.ascontiguousarray(pixels[..., 0])
     if photometric == _WHITE_IS_ZERO:
         luma = np.iinfo(luma.dtype).max - luma
-        notes = (*notes, Note(NoteKind.CONVERTED, "white-is-zero TIFF became black-is-zero; it looks the same"))
+        notes.append(Note(NoteKind.CONVERTED, "white-is-zero TIFF became black-is-zero; it looks the same"))
+    alpha = np.ascontiguousarray(pixels[..., -1]) if pixels.shape[2] > (3 if is_rgb else 1) else None
+    return luma, alpha, small_chroma(pixels) if is_rgb else None, tuple(notes)
+
+
+def _storage_notes(page: tifffile.TiffPage) -> Iterator[Note]:
+    if page.parent.is_bigtiff:
+        yield Note(NoteKind.CONVERTED, "BigTIFF became classic TIFF")
+    if page.is_tiled:
+        yield Note(NoteKind.CONVERTED, "tiles became strips")
     if int(page.compression) not in LOSSLESS:
-        notes = (
-            *notes,
-            Note(
-                NoteKind.CONVERTED,
-                f"TIFF packed with {tifffile.COMPRESSION(page.compression).name} is packed with deflate",
-            ),
-        )
-    alpha = np.ascontiguousarray(pixels[..., -1]) if pixels.shape[2] > colours else None
-    return luma, alpha, notes
+        name = tifffile.COMPRESSION(page.compression).name
+        yield Note(NoteKind.CONVERTED, f"TIFF packed with {name} is packed with deflate")
 
 
 def _carried(path: Path, page: tifffile.TiffPage) -> tuple[int, CarriedTiff, tuple[Note, ...]]:
@@ -210,6 +285,8 @@ def _carried(path: Path, page: tifffile.TiffPage) -> tuple[int, CarriedTiff, tup
         notes += more
         for item in read_items(file, header, page.offset):
             tag = item[0]
+            if tag == _SUBFILE_TYPE and page.subfiletype == _ONE_OF_SEVERAL:
+                entries.append(read_entry(file, header, item))
             if tag in _STRUCTURE - {_XMP, _ICC, _EXTRA_SAMPLES}:
                 continue
             try:
@@ -239,6 +316,8 @@ def _carried(path: Path, page: tifffile.TiffPage) -> tuple[int, CarriedTiff, tup
             icc=found.get(_ICC),
             compression=int(page.compression),
             extra_sample=found.get(_EXTRA_SAMPLES, b"\0")[0],
+            directory=header,
+            segments=tuple(zip(page.dataoffsets, page.databytecounts, strict=True)),
         ),
         tuple(notes),
     )

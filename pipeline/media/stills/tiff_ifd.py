@@ -28,7 +28,8 @@ TYPE_SIZES = {
     18: 8,
     129: 1,
 }
-_BIG_ONLY = (16, 17, 18)
+_LONG8 = 16
+_BIG_ONLY = (_LONG8, 17, 18)
 SHORT, LONG, UNDEFINED, BYTE = 3, 4, 7, 1
 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
@@ -135,6 +136,16 @@ def classic(entry: Entry) -> Entry | None:
         return entry
     children = tuple(kept for child in entry.children if (kept := classic(child)))
     return replace(entry, kind=LONG, count=1, data=b"", children=children) if children else None
+
+
+def shortened(entry: Entry, order: str) -> Entry:
+    """``entry`` with 4-byte integers in place of the 8-byte ones only BigTIFF has. Raises `DamagedIfdError`."""
+    if entry.kind != _LONG8:
+        return entry
+    values = struct.unpack(f"{order}{entry.count}Q", entry.data)
+    if max(values, default=0) >> 32:
+        raise DamagedIfdError(f"tag {entry.tag} holds a number beyond 4 bytes")
+    return replace(entry, kind=LONG, data=struct.pack(f"{order}{entry.count}I", *values))
 
 
 def integer(entry: Entry, order: str) -> int | None:

@@ -1,11 +1,12 @@
-"""Write one picture as a classic TIFF: strips packed as they come, then the directory that describes them."""
+"""Write classic TIFF: of each page strips packed as they come, then the directory that describes them."""
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -16,6 +17,8 @@ from pipeline.media.stills.still import Strip
 from pipeline.media.stills.tiff_ifd import LONG, SHORT, Entry, write_ifd
 
 NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD = 1, 5, 8, 32946, 32773, 50000
+STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 279, 324, 325
+_TILE_WIDTH = 322
 _STRIP_BYTES = 1 << 20
 _LIMIT = 1 << 32
 
@@ -30,52 +33,83 @@ LOSSLESS: dict[int, tuple[Callable[[bytes], bytes], bool]] = {
 }
 
 
-def write_pixels(
-    path: Path,
-    strips: Iterator[Strip],
-    *,
-    shape: tuple[int, int, int],
-    bits: int,
-    order: str,
-    compression: int,
-    entries: tuple[Entry, ...],
-) -> None:
-    """Write ``strips`` (rows, W, 3 or 4), together ``shape``, as RGB with ``entries`` beside the tags for the pixels.
+class TiffPages:
+    """A classic TIFF in the making, page after page, written to ``file``, whose name is ``path``.
 
-    ``order`` is "<" or ">", ``compression`` a key of `LOSSLESS`. Raises `OutputError` beyond the 4 GB of a TIFF.
+    ``order`` is "<" or ">". Methods raise `OutputError` beyond the 4 GB of a TIFF.
     """
-    pack, differs = LOSSLESS[compression]
-    rows = max(1, _STRIP_BYTES // (shape[1] * shape[2] * bits // 8))
-    offsets, counts = [], []
-    with path.open("wb") as file:
+
+    def __init__(self, path: Path, file: BinaryIO, order: str) -> None:
+        self._path, self._file, self._order = path, file, order
         file.write((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0))
-        for strip in _of_height(strips, rows):
-            packed = pack(_bytes(strip, order, differs=differs))
-            offsets.append(file.tell())
-            counts.append(len(packed))
-            file.write(packed + b"\0" * (len(packed) % 2))
-        at = file.tell()
+        self._link = 4
+
+    def add(
+        self,
+        strips: Iterator[Strip],
+        *,
+        shape: tuple[int, int, int],
+        bits: int,
+        compression: int,
+        entries: tuple[Entry, ...],
+    ) -> None:
+        """Add a page of ``strips`` (rows, W, 3 or 4), together ``shape``: RGB, ``entries`` beside its own tags.
+
+        ``compression`` is a key of `LOSSLESS`.
+        """
+        pack, differs = LOSSLESS[compression]
+        rows = max(1, _STRIP_BYTES // (shape[1] * shape[2] * bits // 8))
+        packed = (pack(_bytes(strip, self._order, differs=differs)) for strip in _of_height(strips, rows))
+        offsets, counts = self._placed(packed)
         table = {
             256: (LONG, [shape[1]]),
             257: (LONG, [shape[0]]),
             258: (SHORT, [bits] * shape[2]),
             259: (SHORT, [compression]),
             262: (SHORT, [2]),
-            273: (LONG, offsets),
+            STRIP_OFFSETS: (LONG, offsets),
             277: (SHORT, [shape[2]]),
             278: (LONG, [rows]),
-            279: (LONG, counts),
+            STRIP_COUNTS: (LONG, counts),
             284: (SHORT, [1]),
         }
         if differs:
             table[317] = (SHORT, [2])
-        made = tuple(_entry(tag, kind, values, order) for tag, (kind, values) in table.items())
-        directory = write_ifd(made + entries, order, at) if at < _LIMIT else b""
-        if at + len(directory) >= _LIMIT:
-            raise OutputError(f"{path}: would be larger than the 4 GB a TIFF can hold", advice="Use a PNG source.")
-        file.write(directory)
-        file.seek(4)
-        file.write(struct.pack(order + "I", at))
+        made = tuple(_entry(tag, kind, values, self._order) for tag, (kind, values) in table.items())
+        self._finish(made + entries)
+
+    def copy(self, segments: Iterator[bytes], entries: tuple[Entry, ...]) -> None:
+        """Add a page as it is in its source: the same packed strips or tiles, ``entries`` that tell all but where."""
+        offsets, counts = self._placed(segments)
+        is_tiled = any(entry.tag == _TILE_WIDTH for entry in entries)
+        places = (TILE_OFFSETS, TILE_COUNTS) if is_tiled else (STRIP_OFFSETS, STRIP_COUNTS)
+        made = (_entry(tag, LONG, values, self._order) for tag, values in zip(places, (offsets, counts), strict=True))
+        self._finish((*entries, *made))
+
+    def _placed(self, pieces: Iterator[bytes]) -> tuple[list[int], list[int]]:
+        offsets, counts = [], []
+        for piece in pieces:
+            offsets.append(self._file.tell())
+            counts.append(len(piece))
+            self._file.write(piece + b"\0" * (len(piece) % 2))
+            self._check(self._file.tell())
+        return offsets, counts
+
+    def _finish(self, entries: tuple[Entry, ...]) -> None:
+        at = self._file.tell()
+        directory = write_ifd(entries, self._order, at)
+        self._check(at + len(directory))
+        self._file.write(directory)
+        self._file.seek(self._link)
+        self._file.write(struct.pack(self._order + "I", at))
+        self._file.seek(0, os.SEEK_END)
+        self._link = at + 2 + 12 * len(entries)
+
+    def _check(self, end: int) -> None:
+        if end >= _LIMIT:
+            raise OutputError(
+                f"{self._path}: would be larger than the 4 GB a TIFF can hold", advice="Use a PNG source."
+            )
 
 
 def _of_height(strips: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:

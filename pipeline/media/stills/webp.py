@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips
+from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -65,6 +65,8 @@ def read_webp(path: Path, *, pixel_limit: int) -> Still:
         alpha=np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None,
         notes=notes,
         carried=CarriedWebp(exif=exif, icc=chunks.get(b"ICCP"), xmp=chunks.get(b"XMP ")),
+        chroma=small_chroma(pixels),
+        profile=chunks.get(b"ICCP"),
     )
 
 

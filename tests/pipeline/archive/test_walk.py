@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pipeline.archive.walk import Kind, walk
 
@@ -14,7 +15,7 @@ def grow(root: Path, *names: str) -> Path:
     return root
 
 
-def found(root: Path, **options: bool) -> list[tuple[str, Kind]]:
+def found(root: Path, **options: Any) -> list[tuple[str, Kind]]:
     return [(entry.path.as_posix(), entry.kind) for entry in walk(root, **options)]
 
 
@@ -50,6 +51,43 @@ def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
     grow(tmp_path, "a/b.jpg")
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert found(tmp_path) == [("a/b.jpg", Kind.PHOTO), ("a/loop", Kind.LINK)]
+
+
+def test_links_to_folders_outside_are_followed_if_asked_for_each_folder_once(tmp_path: Path) -> None:
+    root, other = tmp_path / "root", tmp_path / "other"
+    grow(root, "a.jpg", "real/b.jpg")
+    grow(other, "c.jpg", "deep/d.jpg")
+    links = {"1": other, "2": other / "deep", "3": root / "real", "4": root, "5": tmp_path / "gone"}
+    for name, target in links.items():
+        (root / name).symlink_to(target, target_is_directory=True)
+    (other / "back").symlink_to(root, target_is_directory=True)
+    (other / "round").symlink_to(other, target_is_directory=True)
+    assert found(root, follow_links=True) == [
+        ("3", Kind.LINK),
+        ("4", Kind.LINK),
+        ("5", Kind.OTHER),
+        ("a.jpg", Kind.PHOTO),
+        ("1/back", Kind.LINK),
+        ("1/c.jpg", Kind.PHOTO),
+        ("1/deep", Kind.LINK),
+        ("1/round", Kind.LINK),
+        ("2/d.jpg", Kind.PHOTO),
+        ("real/b.jpg", Kind.PHOTO),
+    ]
+
+
+def test_a_link_never_leads_into_the_output(tmp_path: Path) -> None:
+    root, output = tmp_path / "root", tmp_path / "far" / "out"
+    grow(root, "a.jpg")
+    grow(tmp_path / "far", "b.jpg", "out/result.jpg")
+    (root / "far").symlink_to(tmp_path / "far", target_is_directory=True)
+    (root / "out").symlink_to(output, target_is_directory=True)
+    assert found(root, follow_links=True, output=output) == [
+        ("a.jpg", Kind.PHOTO),
+        ("out", Kind.LINK),
+        ("far/b.jpg", Kind.PHOTO),
+        ("far/out", Kind.LINK),
+    ]
 
 
 def test_links_to_files_are_files(tmp_path: Path) -> None:

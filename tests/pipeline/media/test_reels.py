@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.media.publish import PARTIAL_PREFIX
 from pipeline.media.reels import ReelFolder
 
 RECIPE = {"source": "film.mkv", "codec": "h264"}
@@ -56,6 +57,17 @@ def test_finished_reels_are_found_again(tmp_path: Path) -> None:
     assert [reel.frames for reel in again.reels] == [len(FIRST), len(SECOND)]
     assert again.frames == len(FIRST) + len(SECOND)
     assert [reel.summary for reel in again.reels] == [{"times": FIRST}, {"times": SECOND}]
+
+
+def test_a_reel_that_was_being_written_when_the_run_was_killed_is_thrown_away(tmp_path: Path) -> None:
+    folder = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    make(folder, FIRST)
+    made = folder.reels[0].path
+    half = made.with_name(f"{PARTIAL_PREFIX}1234.reel")
+    half.write_bytes(b"half a reel")
+    again = ReelFolder(tmp_path / "film.mkv", RECIPE)
+    assert [reel.path for reel in again.reels] == [made]
+    assert not half.exists()
 
 
 def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
     raise SystemExit(answer.exit_code)
 
 
+def refuse(manner: Manner, error: AutochromeError) -> NoReturn:
+    """Tell ``error``, which came before there was anything to carry out, and leave with its exit code."""
+    answer = _told(manner, type(error).__name__, str(error), error.advice, error.exit_code)
+    _tell(manner, answer, sys.stdout)
+    raise SystemExit(answer.exit_code)
+
+
 def error_document(kind: str, message: str, advice: str, exit_code: int) -> dict[str, Any]:
     """Return what ``--json`` prints when a command fails."""
     return {"error": {"kind": kind, "message": message, "advice": advice, "exit_code": exit_code}}

@@ -1,0 +1,127 @@
+"""The output folder as a bag (BagIt 1.0, RFC 8493): results below ``data``, fingerprints of all of them above."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from pipeline import DISTRIBUTION
+from pipeline.archive.ledger_file import HOME, LEDGER
+from pipeline.archive.recipe import program_version
+from pipeline.archive.stamps import fingerprint
+from pipeline.errors import OutputError, UsageError
+from pipeline.media.publish import PARTIAL_PREFIX, publishing
+
+PAYLOAD = "data"
+_DECLARATION = "bagit.txt"
+_DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+_MANIFEST, _INFO, _TAG_MANIFEST = "manifest-sha256.txt", "bag-info.txt", "tagmanifest-sha256.txt"
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    size: int
+    sha256: str
+
+
+def results_folder(output: Path, *, bag: bool) -> Path:
+    """Return the folder that holds the tree of results: ``output``, or ``output/data`` for a bag. Nothing is written.
+
+    Raises `UsageError` if the folder was begun the other way: finished work would be looked for in the wrong place.
+    """
+    homes = output / HOME
+    is_begun = any(homes.glob(LEDGER)) or any(homes.glob(f"shard-*/{LEDGER}"))
+    is_bag = (output / _DECLARATION).exists()
+    if bag and is_begun and not is_bag:
+        raise UsageError(
+            f"{output}: was begun without --bag", advice="Go on without it, or name a new folder with --output."
+        )
+    if is_bag and not bag:
+        raise UsageError(f"{output}: is a bag", advice="Go on with --bag, or name a new folder with --output.")
+    return output / PAYLOAD if bag else output
+
+
+def begin_bag(output: Path) -> None:
+    """Make ``output`` a bag that is not complete yet, so that every later run knows. Raises `OutputError`."""
+    with publishing(output / _DECLARATION, overwrite=True) as temporary:
+        (output / PAYLOAD).mkdir(exist_ok=True)
+        temporary.write_bytes(_DECLARED)
+
+
+def write_bag(output: Path, entries: Iterable[tuple[str, str]]) -> None:
+    """Write the manifests of the bag ``output`` in the place of older ones.
+
+    ``entries`` are paths below ``output`` (``data/...``) with the SHA-256 that is known of them; every other file
+    below ``data``, such as a sidecar, is read. Raises `OutputError` if a file is missing, has a name that manifests
+    cannot hold, or the disk refuses; the bag is then not valid until the next run.
+    """
+    known = dict(entries)
+    files = list(_payload(output, known))
+    if missing := sorted(known.keys() - {file.name for file in files}):
+        raise OutputError(
+            f"{output / missing[0]}: is missing from the bag, with {len(missing) - 1:,} more",
+            advice="Run again with --verify-all: what is gone is made again.",
+        )
+    manifest = "".join(f"{file.sha256}  {file.name}\n" for file in files).encode()
+    info = _info(files)
+    tags = {_DECLARATION: _DECLARED, _INFO: info, _MANIFEST: manifest}
+    listed = "".join(f"{sha256(tags[name]).hexdigest()}  {name}\n" for name in sorted(tags)).encode()
+    for name, content in {**tags, _TAG_MANIFEST: listed}.items():
+        _write(output / name, content)
+
+
+def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
+    """Yield the files below ``data`` in order of name; what a run that died left half written is none of them."""
+    names: dict[str, str] = {}
+    for folder, inner, found in os.walk(output / PAYLOAD):
+        inner.sort()
+        for name in sorted(found):
+            if name.startswith(PARTIAL_PREFIX):
+                continue
+            path = Path(folder, name)
+            relative = path.relative_to(output).as_posix()
+            _check_name(path, relative)
+            if (other := names.setdefault(unicodedata.normalize("NFC", relative), relative)) != relative:
+                raise OutputError(
+                    f"{path}: validators of bags cannot tell its name from that of {output / other}",
+                    advice="The two differ in how an accent is encoded only: rename one of the sources.",
+                )
+            try:
+                yield _File(relative, path.stat().st_size, known.get(relative) or fingerprint(path))
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _check_name(path: Path, name: str) -> None:
+    """Refuse names that a manifest cannot hold, or that the standard validator would read otherwise."""
+    broken = [*name.splitlines(), ""][0] != name or name != name.strip()
+    encoded = any(mark in name.upper() for mark in ("%0A", "%0D"))
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        broken = True
+    if broken or encoded:
+        raise OutputError(
+            f"{path}: the manifest of a bag cannot hold this name",
+            advice="Rename the source: line breaks, %0A, %0D, a space at the end and names that are no UTF-8 are out.",
+        )
+
+
+def _info(files: list[_File]) -> bytes:
+    lines = {
+        "Bag-Software-Agent": f"{DISTRIBUTION} {program_version()}",
+        "Bagging-Date": datetime.now(UTC).date().isoformat(),
+        "Payload-Oxum": f"{sum(file.size for file in files)}.{len(files)}",
+    }
+    return "".join(f"{name}: {value}\n" for name, value in lines.items()).encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with publishing(path, overwrite=True) as temporary:
+        temporary.write_bytes(content)

@@ -1,0 +1,93 @@
+"""The log of a run as JSON Lines: one object a line, for machines. docs/operations.md describes every event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from pipeline.documents import plain
+from pipeline.errors import OutputError
+
+
+class Event(StrEnum):
+    """What a line of the log tells."""
+
+    RUN_STARTED = "run_started"
+    ITEM_STARTED = "item_started"
+    ITEM_DONE = "item_done"
+    ITEM_FAILED = "item_failed"
+    ITEM_RETRIED = "item_retried"
+    ITEM_QUARANTINED = "item_quarantined"
+    NOTE = "note"
+    MESSAGE = "message"
+    RUN_ENDED = "run_ended"
+
+
+# The schema: the fields of every event besides "ts" and "event". All of them are always there.
+FIELDS: Mapping[Event, frozenset[str]] = {
+    Event.RUN_STARTED: frozenset({"run", "version", "source", "output", "options", "orders", "waiting", "skipped"}),
+    Event.ITEM_STARTED: frozenset({"run", "path", "kind", "attempt"}),
+    Event.ITEM_DONE: frozenset({"run", "path", "kind", "output", "seconds", "engine", "notes"}),
+    Event.ITEM_FAILED: frozenset({"run", "path", "kind", "error", "advice", "exit_code", "attempts"}),
+    Event.ITEM_RETRIED: frozenset({"run", "path", "kind", "error", "exit_code"}),
+    Event.ITEM_QUARANTINED: frozenset({"run", "path", "kind", "error", "attempts"}),
+    Event.NOTE: frozenset({"run", "path", "kind", "text"}),
+    Event.MESSAGE: frozenset({"run", "text"}),
+    Event.RUN_ENDED: frozenset({"run", "outcome", "exit_code", "done", "failed", "skipped", "waiting", "seconds"}),
+}
+
+
+class Journal:
+    """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
+
+    Raises `OutputError` when the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("a", encoding="ascii")
+            except OSError as error:
+                raise self._refused(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one line with the time, ``event`` and its ``fields``, and hand it to the disk.
+
+        Fields are made plain as ``--json`` makes them. Raises `ValueError` unless they are those of `FIELDS`.
+        """
+        expected = FIELDS[Event(event)]
+        if fields.keys() != expected:
+            raise ValueError(f"{event}: its fields are {sorted(expected)}, not {sorted(fields)}")
+        if self._file is None:
+            return
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"ts": stamp, "event": str(event), **plain(fields)}, allow_nan=False)
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path}: the log cannot be written: {error.strerror or error}",
+            advice="Check free space and permissions, or name another file with --log.",
+        )

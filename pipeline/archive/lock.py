@@ -1,0 +1,90 @@
+"""One run at a time for an output folder: a lock that the system lets go of when its process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from pipeline.archive.ledger_file import home
+from pipeline.archive.orders import Shard
+from pipeline.errors import LockedError, OutputError
+
+LOCK = "lock"
+_ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
+
+
+@contextmanager
+def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
+    """Hold the lock of ``output`` for the block; folders that are missing are made.
+
+    A whole run excludes all others. The shards of a run exclude whole runs and each itself: they work side by side,
+    every one with a ledger of its own. The file tells who holds it; it is left behind, and says nothing then. Raises
+    `LockedError` if another run holds the lock, `OutputError` if the folder cannot be written or its disk has no locks.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_held(home(output, None) / LOCK, output, shared=shard is not None))
+        if shard is not None:
+            stack.enter_context(_held(home(output, shard) / LOCK, output, shared=False))
+        yield
+
+
+@contextmanager
+def _held(path: Path, output: Path, *, shared: bool) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{output}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
+        ) from error
+    with file:
+        _take(file, path, output, shared=shared)
+        try:
+            _write(file, "" if shared else _holder())
+            yield
+        finally:
+            if not shared:
+                _write(file, "")
+
+
+def _take(file: IO[str], path: Path, output: Path, *, shared: bool) -> None:
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LockedError(f"{output}: another run is at work on it{_described(path)}", advice=_ADVICE) from error
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be locked: {error.strerror or error}",
+            advice="The disk of the output folder has no file locks: mount it with locks, or write to another one.",
+        ) from error
+
+
+def _holder() -> str:
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time())})
+
+
+def _write(file: IO[str], text: str) -> None:
+    # What stands here is only for the message of the others: a full disk must not end the run for its sake.
+    with contextlib.suppress(OSError):
+        file.seek(0)
+        file.truncate()
+        file.write(text)
+        file.flush()
+
+
+def _described(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        since = datetime.fromtimestamp(holder["started"]).isoformat(" ", "minutes")
+        return f" (process {holder['pid']} on {holder['host']}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,135 @@
+"""Where a result comes from: a JSON file beside it, for those who keep it (docs/provenance.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import DISTRIBUTION
+from pipeline.archive.recipe import FILMS_ONLY, program_version
+from pipeline.color.tone import Treatment
+from pipeline.documents import as_json, plain
+from pipeline.errors import InputError
+from pipeline.media.publish import publishing
+from pipeline.media.stills.xmp import SOURCE_TYPE
+from pipeline.options import Options
+from pipeline.results import FilmResult, Note, NoteKind, PhotoResult
+
+SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
+SIDECAR_SUFFIX = ".autochrome.json"
+# How the work was done, which no result shows.
+_UNSEEN = {"overwrite", "threads", "verify"}
+
+
+def sidecar_path(result: Path) -> Path:
+    """Return the name of the sidecar of ``result``: ``scan.jpg.autochrome.json`` beside ``scan.jpg``."""
+    return result.with_name(result.name + SIDECAR_SUFFIX)
+
+
+def write_sidecar(
+    result: PhotoResult | FilmResult,
+    *,
+    source_sha256: str,
+    result_sha256: str,
+    options: Options,
+    root: Path | None = None,
+    made: datetime | None = None,
+) -> Path:
+    """Write the sidecar of ``result`` beside it, whole or not at all, in the place of an older one; return its path.
+
+    The fingerprints are SHA-256 in hexadecimal digits. The source is named by its path below ``root``, or by its
+    name alone. ``made`` is the time that is written down, by default now; all else depends on the arguments and the
+    sizes of the two files only. Raises `InputError` if the source is gone, `OutputError` if the disk refuses.
+    """
+    path = sidecar_path(result.output)
+    document = describe(
+        result,
+        source_sha256=source_sha256,
+        result_sha256=result_sha256,
+        options=options,
+        root=root,
+        made=made or datetime.now(UTC),
+    )
+    with publishing(path, overwrite=True) as temporary:
+        temporary.write_bytes(f"{as_json(document)}\n".encode("ascii"))
+    return path
+
+
+def describe(
+    result: PhotoResult | FilmResult,
+    *,
+    source_sha256: str,
+    result_sha256: str,
+    options: Options,
+    root: Path | None,
+    made: datetime,
+) -> dict[str, Any]:
+    """Return what the sidecar of ``result`` says, as `write_sidecar` would write it."""
+    source = result.source
+    name = source.relative_to(root).as_posix() if root is not None else source.name
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "made": made.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "software": {"name": DISTRIBUTION, "version": program_version()},
+        "digital_source_type": SOURCE_TYPE if _has_new_colour(result) else None,
+        "source": {"name": name, "size": _size(source), "sha256": source_sha256},
+        "result": {"name": result.output.name, "size": _size(result.output), "sha256": result_sha256},
+        "model": {"name": result.model, "weights_sha256": result.weights_sha256},
+        "engine": result.engine,
+        "options": _shaping(options, result),
+        **(_of_photo(result) if isinstance(result, PhotoResult) else _of_film(result)),
+        "notes": _by_kind(result.notes),
+        "measures": plain(result.measures),
+    }
+
+
+def _of_photo(result: PhotoResult) -> dict[str, Any]:
+    return {
+        "kind": "photo",
+        "photo": {"width": result.width, "height": result.height, "bits": result.bits},
+        "tone": result.tone,
+        "treatment": result.treatment,
+    }
+
+
+def _of_film(result: FilmResult) -> dict[str, Any]:
+    # How long it took says nothing of the result, and would differ each time.
+    verification = {name: value for name, value in plain(result.verification).items() if name != "seconds"}
+    return {
+        "kind": "film",
+        "film": {"frames": result.frames, "codec": result.codec, "streams": list(result.streams)},
+        "shots": plain(result.shots),
+        "verification": verification,
+    }
+
+
+def _has_new_colour(result: PhotoResult | FilmResult) -> bool:
+    """Whether colour was made; a result of which nothing is known counts as coloured."""
+    treatments = [result.treatment] if isinstance(result, PhotoResult) else [shot.treatment for shot in result.shots]
+    kept = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
+    return not treatments or not kept.issuperset(treatments)
+
+
+def _shaping(options: Options, result: PhotoResult | FilmResult) -> dict[str, Any]:
+    without = _UNSEEN | FILMS_ONLY if isinstance(result, PhotoResult) else _UNSEEN
+    fields = (field.name for field in dataclasses.fields(options) if field.name not in without)
+    return {name: plain(getattr(options, name)) for name in fields}
+
+
+def _by_kind(notes: Iterable[Note]) -> Mapping[str, list[str]]:
+    notes = tuple(notes)
+    return {kind.value: [note.text for note in notes if note.kind is kind] for kind in NoteKind}
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder of numbered pictures."""
+    try:
+        return sum(inner.stat().st_size for inner in (path.iterdir() if path.is_dir() else (path,)))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be described: {error.strerror or error}", advice="It must stay while its result is made."
+        ) from error

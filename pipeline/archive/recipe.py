@@ -1,0 +1,46 @@
+"""What shapes a result, as one fingerprint: when it changes, finished work is stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+
+from pipeline.archive.walk import Kind
+from pipeline.documents import plain
+from pipeline.options import Options
+
+# The engine computes the same colours whichever it is, up to rounding; the rest say how to work, not what to make. The
+# weights are here by what is in them, not by name.
+_NEVER = {"engine", "model", "overwrite", "threads", "verify"}
+FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
+
+
+def program_version() -> str:
+    """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
+    try:
+        return version("autochrome")
+    except PackageNotFoundError:
+        return "source"
+
+
+def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:
+    """Return the SHA-256 of what shapes results of ``kind``: options, weights, version of the program.
+
+    An option that is not known to be without effect on ``kind`` counts. Options that only concern films do not make
+    photographs stale.
+    """
+    without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
+    chosen = {
+        field.name: _text(getattr(options, field.name))
+        for field in dataclasses.fields(options)
+        if field.name not in without
+    }
+    whole = {"kind": kind.value, "options": chosen, "weights": weights_sha256, "version": program_version()}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _text(value: object) -> object:
+    found = plain(value)
+    return found if isinstance(found, str | int | float | bool | list | dict) or found is None else str(found)

@@ -1,0 +1,1 @@
+"""The commands for films and archives: their options, what they call, how they end."""

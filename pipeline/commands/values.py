@@ -1,0 +1,93 @@
+"""From the words of a command line to values: times, ages, sizes, shards, paces."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta
+from fractions import Fraction
+
+import typer
+
+from pipeline.archive.orders import Shard
+from pipeline.errors import UsageError
+
+_AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_POWERS = "kmgtp"
+
+
+def parse_every(text: object) -> int | None:
+    """Return N for ``"N"``, None for ``"auto"``. Raises `typer.BadParameter` for anything else."""
+    if text == "auto":
+        return None
+    if str(text).isdecimal() and int(str(text)) > 0:
+        return int(str(text))
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 on.")
+
+
+def parse_rate(text: object) -> Fraction:
+    """Return frames a second from ``24``, ``23.976`` or ``24000/1001``. Raises `typer.BadParameter`."""
+    from pipeline.media import sequence
+
+    try:
+        return sequence.parse_rate(str(text))
+    except UsageError as error:
+        raise typer.BadParameter(f"{error}. {error.advice}") from error
+
+
+def parse_until(text: object, *, now: datetime | None = None) -> datetime:
+    """Return the next local ``06:00`` after ``now``, or the time that ISO 8601 writes ``2026-01-31T06:00``.
+
+    The value knows its offset from UTC, that of this place if the text has none. Raises `typer.BadParameter` for
+    other texts, and for times that are over.
+    """
+    now = now or datetime.now().astimezone()
+    try:
+        clock = time.fromisoformat(str(text))
+    except ValueError:
+        moment = _moment(str(text), "06:00 or 2026-01-31T06:00")
+        if moment <= now:
+            raise typer.BadParameter(f"{text} is over.") from None
+        return moment
+    if clock.tzinfo is not None:
+        raise typer.BadParameter(f"{text!r}: a time of day is local; write it without a zone.")
+    # Local days may be 23 or 25 hours long: the zone is looked up anew for the other day.
+    days = (now.replace(tzinfo=None) + timedelta(days=number) for number in (0, 1))
+    return next(m for m in (datetime.combine(day, clock).astimezone() for day in days) if m > now)
+
+
+def parse_since(text: object, *, now: datetime | None = None) -> datetime:
+    """Return the local time that ``2026-01-31`` begins, an ISO 8601 time, or ``7d`` (h, d, w) before ``now``.
+
+    The value knows its offset from UTC. Raises `typer.BadParameter` for other texts.
+    """
+    if age := re.fullmatch(r"(\d{1,5})([hdw])", str(text)):
+        return (now or datetime.now().astimezone()) - int(age[1]) * _AGES[age[2]]
+    return _moment(str(text), "2026-01-31, 2026-01-31T06:00, 36h, 7d or 2w")
+
+
+def parse_shard(text: object) -> Shard:
+    """Return part I of N for ``I/N``, with I from 1 to N. Raises `typer.BadParameter` for anything else."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text), re.ASCII)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise typer.BadParameter(f"{text!r} is no part of a whole: write 3/16 for the third of sixteen.")
+    return Shard(index=int(found[1]), count=int(found[2]))
+
+
+def parse_size(text: object) -> int:
+    """Return bytes: ``5GB`` is 5,000,000,000 and ``5GiB`` 5 x 1024^3; k, M, T, P as well; a number alone is bytes.
+
+    Case does not matter, ``5G`` is ``5GB``. Raises `typer.BadParameter` for anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])(i?))?b?", str(text).strip().lower(), re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no size: write 500MB, 5GB or 5GiB.")
+    base = 1024 if found[3] else 1000
+    power = _POWERS.index(found[2]) + 1 if found[2] else 0
+    return int(Fraction(found[1]) * base**power)
+
+
+def _moment(text: str, examples: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{text!r} is no time: write {examples}.") from error

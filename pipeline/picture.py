@@ -1,0 +1,134 @@
+"""One picture of a photograph's file: what it is taken for, what the network sees of it, how it is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.color.batching import Coloured
+from pipeline.color.measures import doubt, measured
+from pipeline.color.neutral import neutral_weight
+from pipeline.color.painter import Painter
+from pipeline.color.sketch import EXIF_TURNS, Sketch
+from pipeline.color.spaces import F32, Codes, ColorSpec, rgb_offsets, still_spec
+from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, evidence, judge, treatment
+from pipeline.color.upsampling import Wash, wash
+from pipeline.media.stills import ColourModel, Still, Strip
+from pipeline.options import Options
+from pipeline.previews import preview
+from pipeline.results import Measures, Note, NoteKind, Preview
+
+_SKETCH_SIZE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture with the verdict on it, what follows from it, and what the network would see of it."""
+
+    still: Still
+    spec: ColorSpec
+    verdict: Verdict
+    treatment: Treatment
+    sketch: Sketch[None]
+    doubt: float
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether it gets new chroma; otherwise its file, or page, stays as it is."""
+        return self.treatment is Treatment.COLOUR_IT
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was assumed about it, where that decided something."""
+        if self.still.is_bilevel:
+            text = "holds black and white only, which have no room for colour: kept as it is"
+        elif self.treatment is Treatment.PASS_THROUGH:
+            text = "taken for coloured already: kept as it is"
+        elif self.treatment is Treatment.KEEP_TINT:
+            text = "taken for tinted: the tint was kept"
+        elif self.verdict.tone is SourceTone.TINTED:
+            text = "taken for tinted: colour replaced the tint"
+        else:
+            return ()
+        return (Note(NoteKind.ASSUMED, text),)
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """What becomes of a picture: full-size ``strips`` for `write_still`, None where it stays as it is."""
+
+    strips: Iterator[Strip] | None
+    measures: Measures
+    preview: Preview
+
+
+def look_at(still: Still, painter: Painter, options: Options) -> Picture:
+    """Judge the tone of ``still`` and draw the sketch of it."""
+    spec = still_spec(still.bits)
+    verdict = judge([_evidence(still, spec)])
+    what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
+    return Picture(
+        still=still,
+        spec=spec,
+        verdict=verdict,
+        treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
+        sketch=painter.sketch(None, still.luma, spec, size=_SKETCH_SIZE, turn=EXIF_TURNS[still.orientation]),
+        doubt=doubt(verdict, options.treat_as),
+    )
+
+
+def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
+    """Spread the network's ``answer``, ab (2, h, w), over the picture; None leaves it as it is.
+
+    ``label`` is that of the preview.
+    """
+    still, turn = picture.still, picture.sketch.turn
+    luma, chroma, clipped = turn.stored(picture.sketch.luma), still.chroma, 0.0
+    strips: Iterator[Strip] | None = None
+    if answer is not None:
+        weight = neutral_weight(picture.sketch.luma, answer.shape[1:])
+        washed = wash(Coloured(picture.sketch, answer * weight), picture.spec)
+        chroma, clipped = washed.small(luma, picture.spec.matrix), washed.clipped
+        strips = _strips(washed, picture)
+    return Painted(
+        strips=strips,
+        measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=picture.doubt),
+        preview=preview(
+            label,
+            luma,
+            before=still.chroma,
+            after=chroma,
+            matrix=picture.spec.matrix,
+            turn=turn,
+            aspect=still.width / still.height,
+        ),
+    )
+
+
+def _evidence(still: Still, spec: ColorSpec) -> ToneEvidence:
+    if still.chroma is None:
+        return evidence(np.zeros((1, 1), np.float32), None, None)
+    cb, cr = still.chroma
+    small: Codes = cv2.resize(still.luma, cb.shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return evidence(spec.luma(small), cb, cr)
+
+
+def _strips(washed: Wash, picture: Picture) -> Iterator[Strip]:
+    """Yield strips of rows (rows, width, 3): luma codes with chroma codes, or R, G and B."""
+    still, spec = picture.still, picture.spec
+    for first, luma, cb, cr in washed.strips(still.luma, spec, still.luma.shape):
+        if still.colour_model is ColourModel.YCBCR:
+            codes = still.luma[first : first + len(luma)]
+            yield np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)], axis=-1)
+        else:
+            yield _rgb_codes(luma, cb, cr, spec)
+
+
+def _rgb_codes(luma: F32, cb: F32, cr: F32, spec: ColorSpec) -> Strip:
+    top = (1 << spec.bits) - 1
+    rgb = np.stack([luma + offset for offset in rgb_offsets(cb, cr, spec.matrix)], axis=-1)
+    codes: Strip = np.rint(np.clip(rgb, 0, 1) * np.float32(top)).astype(spec.dtype)
+    return codes

@@ -1,0 +1,132 @@
+"""A long film on its way to disk in parts, so that a run that died goes on after the last of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.color.painter import Painter
+from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.media.encoding import encode, new_encoder, refusals
+from pipeline.media.probe import ColorTags
+from pipeline.media.reels import ReelFolder
+from pipeline.media.tally import Tally
+from pipeline.painted import FilmSource
+from pipeline.progress import Progress
+from pipeline.shotlog import ShotLog
+
+# A reel of this many frames is a minute at 25 frames a second; what is shorter than two of them is not worth it.
+REEL_FRAMES = 1500
+_ENDS = 1 << 20
+
+
+@contextmanager
+def kept_reels(film: FilmSource, final: Path, painter: Painter, reel_frames: int) -> Iterator[ReelFolder | None]:
+    """Give the reels for the result ``final``, with those an earlier run left; None if the film is short.
+
+    At the end they are removed, except after an interruption or an error that may pass: then they stay for the next
+    run with the same film, options, weights and program.
+    """
+    count = film.info.frame_count
+    if count is not None and count <= 2 * reel_frames:
+        yield None
+        return
+    reels = ReelFolder(final, _recipe(film, painter))
+    is_over = True
+    try:
+        yield reels
+    except BaseException as error:
+        is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
+        raise
+    finally:
+        if is_over or not reels.reels:
+            reels.remove()
+
+
+def _recipe(film: FilmSource, painter: Painter) -> dict[str, Any]:
+    options = asdict(film.options)
+    for choice in ("engine", "model", "overwrite", "verify", "threads"):
+        del options[choice]
+    return {
+        "source": fingerprint(film.info.path),
+        "options": {name: str(value) for name, value in options.items()},
+        "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
+        "weights": painter.spec.weights_sha256,
+        "engine": str(painter.spec),
+        "program": _version(),
+        "libraries": str(av.library_versions),
+    }
+
+
+def fingerprint(source: Path) -> list[str]:
+    """Return what tells a source from another: its name, size and time of change, and a hash of both its ends.
+
+    Of a folder: the same of every file in it, without the hashes.
+    """
+    if source.is_dir():
+        files = sorted(source.iterdir())
+        return [f"{path.name} {(state := path.stat()).st_size} {state.st_mtime_ns}" for path in files]
+    state = source.stat()
+    with source.open("rb") as file:
+        ends = hashlib.blake2b(file.read(_ENDS), digest_size=16)
+        file.seek(max(0, state.st_size - _ENDS), os.SEEK_SET)
+        ends.update(file.read(_ENDS))
+    return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
+
+
+def wind(
+    film: FilmSource,
+    reels: ReelFolder,
+    painter: Painter,
+    tally: Tally,
+    colors: ColorTags,
+    final: Path,
+    progress: Progress,
+    reel_frames: int,
+) -> ShotLog:
+    """Colour what is not on ``reels`` yet and encode it onto new ones; return the shots of the whole film.
+
+    Each reel ends at the first cut after ``reel_frames`` frames. Raises `OutputError`, `InputError`.
+    """
+    name = str(film.info.path)
+    if reels.frames:
+        progress.say(f"{name}: {reels.frames:,} frames are done, from an earlier run")
+        progress.advance(name, reels.frames)
+    with closing(film.painted(painter, tally, skip=reels.frames)) as ready:
+        following = next(ready, None)
+        while following is not None:
+            with reels.new() as reel:
+                with refusals(final, film.plan):
+                    encoder = new_encoder(film.info, film.plan, colors)
+                log = ShotLog(film, reels.frames)
+                frames, following = chain([following], ready), None
+                for count, painted in enumerate(frames):
+                    if count >= reel_frames and painted.begins_shot:
+                        following = painted
+                        break
+                    if painted.frame.timestamp.pts < 0:
+                        raise InputError(f"{name}: starts before time zero", advice="Remux it to Matroska first.")
+                    with refusals(final, film.plan):
+                        reel.add(encode(encoder, painted.frame, colors))
+                    log.add(painted)
+                    progress.advance(name)
+                with refusals(final, film.plan):
+                    reel.add(encoder.encode(None))
+                reel.finish(frames=log.frames, summary=log.summary())
+    return ShotLog.joined(film, (reel.summary for reel in reels.reels))
+
+
+def _version() -> str:
+    try:
+        return version("autochrome")
+    except PackageNotFoundError:
+        return "source folder"

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.base import Setup
+from engines.cache import CompiledCache, cache_folder
+from engines.openvino import open_openvino
+from engines.registry import open_engine
+from engines.weights import load_weights
+
+ROOT = Path(__file__).parents[2]
+KEY = {"weights": "aa", "runtime": "1"}
+BODY = bytes(range(256)) * 40
+GREY = np.full((2, 1, 64, 32), 50, dtype=np.float32)
+GREY[:, :, ::7] = 80
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def cache(tmp_path: Path, said: list[str]) -> CompiledCache:
+    return CompiledCache(tmp_path / "deep" / "cache", said.append)
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.rglob("*.compiled")
+    return path
+
+
+def kept(cache: CompiledCache, key: Mapping[str, str]) -> bytes | None:
+    body = cache.get(key)
+    return None if body is None else body.tobytes()
+
+
+def flip(path: Path, place: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 0x40
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "the seal": lambda path: flip(path, 0),
+    "the middle": lambda path: flip(path, 0.5),
+    "the last byte": lambda path: flip(path, 1),
+    "cut short": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "empty": lambda path: os.truncate(path, 0),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+}
+
+
+def test_what_was_kept_comes_back(cache: CompiledCache, said: list[str]) -> None:
+    assert cache.get(KEY) is None
+    cache.put(KEY, BODY)
+    assert kept(cache, KEY) == BODY
+    assert kept(cache, dict(reversed(KEY.items()))) == BODY
+    assert cache.get({**KEY, "runtime": "2"}) is None
+    assert said == []
+    assert cache.folder.stat().st_mode & 0o077 == 0 or os.name == "nt"
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_never_returned(
+    cache: CompiledCache, said: list[str], damage: Callable[[Path], object]
+) -> None:
+    cache.put(KEY, BODY)
+    damage(only_file(cache.folder))
+    assert cache.get(KEY) is None
+    assert len(said) == 1
+    assert "damaged" in said[0]
+    cache.put(KEY, BODY)
+    assert kept(cache, KEY) == BODY
+
+
+def test_a_file_under_another_ones_name_is_not_taken_for_it(cache: CompiledCache) -> None:
+    cache.put(KEY, BODY)
+    path = only_file(cache.folder)
+    cache.put({"weights": "bb"}, b"other")
+    (other,) = (one for one in cache.folder.glob("*.compiled") if one != path)
+    other.replace(path)
+    assert cache.get(KEY) is None
+
+
+def test_the_models_used_last_are_kept(cache: CompiledCache) -> None:
+    for number in range(12):
+        cache.put({"weights": str(number)}, BODY)
+        os.utime(max(cache.folder.glob("*.compiled"), key=lambda one: one.stat().st_ctime_ns), (number, number))
+        if number == 8:
+            assert kept(cache, {"weights": "1"}) == BODY
+    left = [number for number in range(12) if cache.get({"weights": str(number)}) is not None]
+    assert len(left) == 8
+    assert {1, 11} <= set(left)
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, tiny: Path, said: list[str]) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "file").write_text("in the way")
+    engine, _ = open_engine("openvino", str(tiny), setup=Setup(cache=tmp_path / "file", say=said.append))
+    engine.close()
+    assert any("cannot be kept" in line for line in said)
+
+
+def test_the_cache_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "autochrome"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder().is_relative_to(Path.home())
+
+
+def test_nothing_is_kept_unless_asked_for(tiny: Path, own_cache: Path) -> None:
+    pytest.importorskip("openvino")
+    before = set(own_cache.rglob("*"))
+    open_engine("openvino", str(tiny))[0].close()
+    assert set(own_cache.rglob("*")) == before
+
+
+@pytest.mark.parametrize("damage", [None, *DAMAGE.values()], ids=["whole", *DAMAGE])
+def test_a_model_from_the_cache_colours_like_a_fresh_one(
+    tiny: Path, tmp_path: Path, said: list[str], damage: Callable[[Path], object] | None
+) -> None:
+    pytest.importorskip("openvino")
+    setup = Setup(cache=tmp_path, say=said.append)
+    weights = load_weights(str(tiny))
+    fresh = open_openvino(weights, setup)
+    expected = fresh.infer(GREY).copy()
+    if damage is not None:
+        damage(only_file(tmp_path))
+    again = open_openvino(weights, setup)
+    np.testing.assert_array_equal(again.infer(GREY), expected)
+    assert again.spec == fresh.spec
+    assert [("damaged" in line) for line in said] == ([] if damage is None else [True])
+
+
+def test_a_sealed_file_that_openvino_refuses_is_compiled_again(tiny: Path, tmp_path: Path, said: list[str]) -> None:
+    pytest.importorskip("openvino")
+    setup = Setup(cache=tmp_path, say=said.append)
+    weights = load_weights(str(tiny))
+    expected = open_openvino(weights, setup).infer(GREY).copy()
+    path = only_file(tmp_path)
+    content = path.read_bytes()
+    key, _ = json.JSONDecoder().raw_decode(content[content.index(b"{") : 4096].decode())
+    CompiledCache(path.parent, said.append).put(key, b"no model")
+    np.testing.assert_array_equal(open_openvino(weights, setup).infer(GREY), expected)
+    assert any("cannot be used" in line for line in said)
+
+
+def test_precisions_and_weights_do_not_share_a_file(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    weights = load_weights(str(tiny))
+    first = open_openvino(weights, Setup(cache=tmp_path), precision="f32")
+    second = open_openvino(weights, Setup(cache=tmp_path))
+    assert len(list(tmp_path.rglob("*.compiled"))) == len({first.spec.precision, second.spec.precision})
+
+
+def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    code = """
+        import sys
+        from functools import partial
+        from pathlib import Path
+        from engines.cache import CompiledCache
+        say = partial(print, flush=True)
+        with CompiledCache(Path(sys.argv[1]), say).alone():
+            say("in")
+            sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1
+        )
+
+    with start() as first, start() as second:
+        lines = {}
+        try:
+            assert first.stdout
+            assert second.stdout
+            lines = {id(one): one.stdout.readline() for one in (first, second) if one.stdout}
+            inside, waiting = sorted((first, second), key=lambda one: lines[id(one)] != "in\n")
+            assert lines[id(inside)] == "in\n"
+            assert "another run is compiling" in lines[id(waiting)]
+            assert inside.stdin
+            inside.stdin.close()
+            assert waiting.stdout
+            assert waiting.stdout.readline() == "in\n"
+        finally:
+            first.kill()
+            second.kill()

@@ -1,0 +1,110 @@
+"""Results and failures as runs would hand them on, with real files and small pictures, for tests of what is told."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.results import (
+    FilmResult,
+    LumaCheck,
+    Measures,
+    Note,
+    NoteKind,
+    PhotoResult,
+    Preview,
+    Proof,
+    ShotRecord,
+    Verification,
+)
+
+WEIGHTS = hashlib.sha256(b"weights").hexdigest()
+CALM = Measures(colourfulness=32.5, strong=0.001, clipped=0.002, doubt=0.0)
+
+
+def preview(label: str = "", *, colour: tuple[int, int, int] = (180, 120, 90)) -> Preview:
+    """A small real preview: a grey before, and ``colour`` after."""
+    return Preview(label=label, before=_jpeg((128, 128, 128)), after=_jpeg(colour))
+
+
+def _jpeg(colour: tuple[int, int, int]) -> bytes:
+    kept = io.BytesIO()
+    Image.new("RGB", (48, 32), colour).save(kept, "JPEG")
+    return kept.getvalue()
+
+
+def photo(
+    source: Path,
+    output: Path,
+    *,
+    measures: Measures | None = CALM,
+    notes: tuple[Note, ...] = (),
+    treatment: str = "colour it",
+    previews: tuple[Preview, ...] = (),
+) -> PhotoResult:
+    """A coloured photograph, whose two files are made."""
+    for path in (source, output):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"picture {path.name}".encode(errors="surrogateescape"))
+    return PhotoResult(
+        source=source,
+        output=output,
+        width=3000,
+        height=2000,
+        bits=16,
+        engine="openvino",
+        model="fast",
+        weights_sha256=WEIGHTS,
+        notes=notes,
+        tone="monochrome",
+        treatment=treatment,
+        measures=measures,
+        previews=previews,
+    )
+
+
+def film(
+    source: Path,
+    output: Path,
+    *,
+    measures: Measures | None = None,
+    notes: tuple[Note, ...] = (Note(NoteKind.ASSUMED, "no matrix tag: BT.601"),),
+    previews: tuple[Preview, ...] = (),
+    seconds: float = 12.5,
+) -> FilmResult:
+    """A coloured film of two shots, the second coloured already, whose two files are made."""
+    for path in (source, output):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"film {path.name}".encode())
+    return FilmResult(
+        source=source,
+        output=output,
+        frames=144,
+        seconds=seconds,
+        codec="h264",
+        engine="openvino",
+        model="fast",
+        weights_sha256=WEIGHTS,
+        streams=("video 0: coloured", "audio 1: copied"),
+        notes=notes,
+        verification=Verification(
+            checks={"frames": "144, as in the source", "audio 1": "the same packets"},
+            not_checked={"ffmpeg's opinion": "not asked for"},
+            luma=LumaCheck(proof=Proof.SAMPLED, frames=12, bits=8, psnr_db=48.25, worst_psnr_db=47.0, max_error=3),
+            seconds=seconds / 10,
+        ),
+        shots=(
+            ShotRecord(first_frame=0, frames=100, start_seconds=0.0, tone="monochrome", treatment="colour it"),
+            ShotRecord(first_frame=100, frames=44, start_seconds=4.17, tone="colour", treatment="pass through"),
+        ),
+        measures=measures,
+        previews=previews,
+    )
+
+
+def sha256(path: Path) -> str:
+    """The fingerprint of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
+from pipeline.archive.ledger_file import VERSION
+from pipeline.archive.orders import Shard
+from pipeline.archive.stamps import Stamp
+from pipeline.documents import plain
+from pipeline.errors import OutputError
+from pipeline.results import Failure, Note, NoteKind, PhotoResult, Preview
+
+HASH = "ab" * 32
+
+
+def planned(path: str, **changes: object) -> Planned:
+    values: dict[str, object] = {
+        "path": path, "kind": "photo", "output": path, "source": Stamp(100, 5), "recipe": HASH,
+        "attempts": 0, "weight": 0, "replaces": False,
+    }  # fmt: skip
+    return Planned(**(values | changes))  # type: ignore[arg-type]
+
+
+def result_of(path: str, *, previews: tuple[Preview, ...] = ()) -> PhotoResult:
+    return PhotoResult(
+        source=Path("in") / path,
+        output=Path("out") / path,
+        width=4,
+        height=3,
+        bits=8,
+        engine="onnxruntime",
+        model="tiny",
+        weights_sha256=HASH,
+        notes=(Note(NoteKind.ASSUMED, f"something about {path}"),),
+        previews=previews,
+    )
+
+
+def finish(ledger: Ledger, path: str, *, previews: tuple[Preview, ...] = ()) -> PhotoResult:
+    result = result_of(path, previews=previews)
+    ledger.claim([path])
+    ledger.done(
+        path,
+        result,
+        source=Stamp(100, 5),
+        source_sha256=HASH,
+        result=Stamp(90, 7),
+        result_sha256=HASH[::-1],
+        started=1000.0,
+        seconds=2.0,
+    )
+    return result
+
+
+def fail(ledger: Ledger, path: str, *, quarantine_after: int = 3) -> State:
+    failure = Failure(source=Path(path), error=f"{path}: is damaged", advice="Copy it again.", exit_code=4)
+    return ledger.failed(path, failure, seconds=1.0, quarantine_after=quarantine_after)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path) as opened:
+        yield opened
+
+
+def test_an_item_waits_runs_and_is_done_with_its_result_and_previews(ledger: Ledger) -> None:
+    run = ledger.begin_run(version="1", options={})
+    ledger.plan(run, [planned("a.png")])
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.state, record.result, record.result_stamp) == (State.WAITING, None, None)
+    ledger.claim(["a.png"])
+    assert [one.state for one in ledger.records()] == [State.RUNNING]
+    preview = Preview(label="", before=b"grey", after=b"coloured")
+    result = finish(ledger, "a.png", previews=(preview,))
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.state, record.engine, record.seconds) == (State.DONE, "onnxruntime", 2.0)
+    assert record.result == plain(result)
+    assert (record.source_stamp, record.result_stamp) == (Stamp(100, 5), Stamp(90, 7))
+    assert (record.source_sha256, record.result_sha256) == (HASH, HASH[::-1])
+    assert ledger.previews("a.png") == [preview]
+
+
+def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.plan(ledger.begin_run(version="1", options={"codec": "auto"}), [planned("a.png")])
+        finish(ledger, "a.png")
+        before = list(ledger.records()), ledger.runs()
+    with open_ledger(tmp_path) as ledger:
+        assert (list(ledger.records()), ledger.runs()) == before
+    read = read_ledger(tmp_path)
+    assert read is not None
+    with read:
+        assert (list(read.records()), read.runs()) == before
+
+
+def test_new_previews_take_the_place_of_old_ones(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("a.mp4")])
+    shots = tuple(Preview(label=str(number), before=b"b", after=b"a") for number in range(3))
+    finish(ledger, "a.mp4", previews=shots)
+    finish(ledger, "a.mp4", previews=shots[1:])
+    assert ledger.previews("a.mp4") == list(shots[1:])
+
+
+def test_records_come_in_order_of_path_however_many(ledger: Ledger) -> None:
+    names = [f"{number:04}.png" for number in range(700)]
+    ledger.plan(1, map(planned, reversed(names)))
+    assert [record.path for record in ledger.records()] == names
+    finish(ledger, names[3])
+    assert [record.path for record in ledger.records(State.DONE)] == [names[3]]
+    assert ledger.counts()[State.WAITING] == 699
+    assert sum(ledger.counts().values()) == 700
+
+
+def test_names_that_are_no_text_are_kept_as_they_are(ledger: Ledger) -> None:
+    name = os.fsdecode(b"caf\xe9/\xff.png")
+    ledger.plan(1, [planned(name), planned("caf\u00e9.png"), planned("z.png")])
+    finish(ledger, name, previews=(Preview(label="", before=b"b", after=b"a"),))
+    assert [record.path for record in ledger.records()] == ["caf\u00e9.png", "z.png", name]
+    record = ledger.get(name)
+    assert record is not None
+    assert record.output == name
+    assert record.result is not None
+    assert record.result["source"] == f"in/{name}"
+    assert len(ledger.previews(name)) == 1
+    fail(ledger, name)
+    assert ledger.get(name).error == f"{name}: is damaged"  # type: ignore[union-attr]
+
+
+def test_a_new_plan_keeps_the_last_result_and_forgets_the_fingerprint_of_the_source(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("a.png")])
+    result = finish(ledger, "a.png")
+    ledger.plan(2, [planned("a.png", source=Stamp(101, 9), replaces=True)])
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.state, record.source_stamp, record.source_sha256) == (State.WAITING, Stamp(101, 9), "")
+    assert (record.result, record.result_stamp) == (plain(result), Stamp(90, 7))
+
+
+def test_what_a_dead_run_left_running_stays_running_until_it_has_an_outcome(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("a.png")])
+    ledger.claim(["a.png"])
+    ledger.plan(2, [planned("a.png")])
+    assert [record.state for record in ledger.queue(2, "photo", replaces=False)] == [State.RUNNING]
+    finish(ledger, "a.png")
+    assert not list(ledger.queue(2, "photo", replaces=False))
+
+
+def test_the_queue_holds_what_this_run_planned_and_has_no_outcome(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("old.png")])
+    ledger.plan(2, [planned("b.png"), planned("a.png"), planned("c.png", replaces=True), planned("f.mp4", kind="film")])
+    finish(ledger, "b.png")
+    assert [record.path for record in ledger.queue(2, "photo", replaces=False)] == ["a.png"]
+    assert [record.path for record in ledger.queue(2, "photo", replaces=True)] == ["c.png"]
+
+
+def test_the_longest_films_come_first(ledger: Ledger) -> None:
+    weights = {"a.mp4": 10, "b.mp4": 3000, "c.mp4": 200}
+    ledger.plan(1, [planned(name, kind="film", weight=weight) for name, weight in weights.items()])
+    assert ledger.heaviest(1, "film") == [("b.mp4", False), ("c.mp4", False), ("a.mp4", False)]
+
+
+def test_an_item_that_failed_in_so_many_runs_is_quarantined(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("a.png")])
+    assert [fail(ledger, "a.png") for _ in range(3)] == [State.FAILED, State.FAILED, State.QUARANTINED]
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.attempts, record.error, record.exit_code) == (3, "a.png: is damaged", 4)
+    ledger.plan(4, [planned("a.png", source=Stamp(3, 3))])
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.state, record.attempts, record.error, record.exit_code) == (State.WAITING, 0, "", 0)
+
+
+def test_unfinished_items_whose_sources_are_gone_are_forgotten_and_finished_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "there.png").write_bytes(b"-")
+    with open_ledger(tmp_path / "out") as ledger:
+        ledger.plan(1, map(planned, ["there.png", "gone.png", "done.png"]))
+        finish(ledger, "done.png")
+        ledger.plan(2, [planned("new.png")])
+        assert ledger.forget(2, tmp_path) == 1
+        assert [record.path for record in ledger.records()] == ["done.png", "new.png", "there.png"]
+
+
+def test_runs_are_numbered_and_one_that_died_has_no_end(ledger: Ledger) -> None:
+    first = ledger.begin_run(version="0.1.0", options={"every": 2})
+    second = ledger.begin_run(version="0.1.0", options={})
+    ledger.end_run(second, outcome="finished", done=3, failed=1, skipped=2)
+    died, ended = ledger.runs()
+    assert (died.number, died.ended, died.options) == (first, None, {"every": 2})
+    assert (ended.outcome, ended.done, ended.failed, ended.skipped) == ("finished", 3, 1, 2)
+    assert ended.ended is not None
+    assert ended.ended >= ended.started
+
+
+def test_a_process_that_is_killed_loses_nothing_it_was_told_is_written(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.archive.ledger import open_ledger
+from tests.pipeline.archive.test_ledger import finish, planned
+ledger = open_ledger(Path(sys.argv[1]))
+ledger.plan(1, [planned("a.png"), planned("b.png"), planned("c.png")])
+finish(ledger, "a.png")
+ledger.claim(["b.png"])
+ledger._connection.execute("BEGIN IMMEDIATE")
+ledger._connection.execute("DELETE FROM items")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=60)
+    assert died.returncode == -9
+    with open_ledger(tmp_path) as ledger:
+        states = {record.path: record.state for record in ledger.records()}
+    assert states == {"a.png": State.DONE, "b.png": State.RUNNING, "c.png": State.WAITING}
+
+
+def test_an_interruption_between_a_begin_and_its_block_costs_nothing(ledger: Ledger) -> None:
+    ledger._connection.execute("BEGIN IMMEDIATE")
+    ledger.plan(1, [planned("a.png")])
+    assert ledger.get("a.png") is not None
+
+
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    assert read_ledger(tmp_path) is None
+    with open_ledger(tmp_path) as ledger:
+        ledger.plan(1, [planned("a.png")])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    read = read_ledger(tmp_path)
+    assert read is not None
+    with read:
+        assert [record.path for record in read.records()] == ["a.png"]
+        with pytest.raises(OutputError, match="readonly"):
+            read.claim(["a.png"])
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_it_can_be_read_while_a_run_writes(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.plan(1, [planned("a.png")])
+        read = read_ledger(tmp_path)
+        assert read is not None
+        with read:
+            assert [record.state for record in read.records()] == [State.WAITING]
+            ledger.claim(["a.png"])
+            assert [record.state for record in read.records()] == [State.RUNNING]
+
+
+def test_every_shard_has_a_ledger_of_its_own(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as whole, open_ledger(tmp_path, shard=Shard(index=2, count=8)) as part:
+        part.plan(1, [planned("a.png")])
+        assert whole.get("a.png") is None
+        assert part.path == tmp_path / ".autochrome" / "shard-2-of-8" / "ledger.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "advice"),
+    [
+        (f"PRAGMA user_version = {VERSION + 1}", "newer Autochrome", "Update"),
+        ("PRAGMA user_version = 0", "of version 0", "move it elsewhere"),
+        ("PRAGMA application_id = 7", "not a ledger", "move it elsewhere"),
+    ],
+)
+def test_ledgers_of_other_versions_and_programs_are_refused(
+    tmp_path: Path, change: str, message: str, advice: str
+) -> None:
+    with open_ledger(tmp_path) as ledger:
+        path = ledger.path
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+    before = path.read_bytes()
+    for opening in (open_ledger, read_ledger):
+        with pytest.raises(OutputError, match=message) as caught:
+            opening(tmp_path)
+        assert str(path) in str(caught.value)
+        assert advice in caught.value.advice
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "cut", "no database"])
+def test_a_damaged_ledger_is_refused_with_advice_and_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.plan(1, (planned(f"{number:05}.png") for number in range(2000)))
+        path = ledger.path
+    content = bytearray(path.read_bytes())
+    if damage == "overwritten":
+        content[4096 * 3 : 4096 * 40] = bytes(4096 * 37)
+    elif damage == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content = bytearray(b"shoe box, attic" * 1000)
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="damaged") as caught:
+        open_ledger(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "move it elsewhere" in caught.value.advice
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError, match="out"):
+        open_ledger(tmp_path / "out")
+
+
+def test_the_schema_in_the_manual_is_the_one_that_is_made(ledger: Ledger) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text(encoding="utf-8")
+    rows = ledger._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for (table,) in rows:
+        section = manual.partition(f"## `{table}`")[2].partition("\n## ")[0]
+        told = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+        made = {column[1] for column in ledger._connection.execute(f"PRAGMA table_info({table})")}
+        assert told == made

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.archive.lock import locked
+from pipeline.archive.orders import Shard
+from pipeline.errors import LockedError, OutputError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.archive.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def other_run(output: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", HOLD, str(output)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "held\n"
+            yield run
+        finally:
+            run.kill()
+
+
+def test_a_second_run_is_refused_with_the_one_that_holds_the_lock_and_exit_code_75(tmp_path: Path) -> None:
+    with other_run(tmp_path / "out") as other:
+        with pytest.raises(LockedError) as caught, locked(tmp_path / "out"):
+            pass
+        assert caught.value.exit_code == 75
+        assert f"process {other.pid} on {socket.gethostname()}" in str(caught.value)
+        assert str(tmp_path / "out") in str(caught.value)
+        with locked(tmp_path / "elsewhere"):
+            pass
+
+
+def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
+    with other_run(tmp_path) as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait(timeout=10)
+        note = tmp_path / ".autochrome" / "lock"
+        assert json.loads(note.read_text(encoding="utf-8"))["pid"] == other.pid
+        with locked(tmp_path):
+            assert json.loads(note.read_text(encoding="utf-8"))["pid"] == os.getpid()
+        assert note.read_text(encoding="utf-8") == ""
+
+
+def test_the_lock_is_free_after_its_block_whatever_happened_in_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), locked(tmp_path):
+        raise ValueError("inside")
+    with locked(tmp_path):
+        pass
+
+
+def test_shards_work_side_by_side_but_no_shard_twice_and_no_whole_run_among_them(tmp_path: Path) -> None:
+    one, two = Shard(index=1, count=2), Shard(index=2, count=2)
+    with locked(tmp_path, shard=one), locked(tmp_path, shard=two):
+        for shard in (one, None):
+            with pytest.raises(LockedError), locked(tmp_path, shard=shard):
+                pass
+    with locked(tmp_path), pytest.raises(LockedError), locked(tmp_path, shard=one):
+        pass
+
+
+def test_an_output_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError, match="out: cannot be written"), locked(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_without_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"), locked(tmp_path):
+        pass

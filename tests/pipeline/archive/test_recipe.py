@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from pipeline.archive import recipe as recipes
+from pipeline.archive.recipe import recipe
+from pipeline.archive.walk import Kind
+from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+
+WEIGHTS = "0" * 64
+CHANGES: dict[str, Any] = {
+    "engine": "torch", "model": "other", "codec": Codec.HEVC, "quality": Quality.MASTER, "overwrite": True,
+    "every": None, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
+    "frame_rate": Fraction(24000, 1001), "on_damage": OnDamage.CONCEAL, "verify": True, "threads": False,
+}  # fmt: skip
+NEVER = {"engine", "model", "overwrite", "verify", "threads"}
+FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Options)])
+def test_a_result_is_stale_only_when_an_option_changes_that_shaped_it(name: str) -> None:
+    changed = replace(Options(), **{name: CHANGES[name]})
+    for kind in (Kind.PHOTO, Kind.FILM):
+        is_same = recipe(kind, Options(), weights_sha256=WEIGHTS) == recipe(kind, changed, weights_sha256=WEIGHTS)
+        assert is_same is (name in NEVER or (kind is Kind.PHOTO and name in FILMS_ONLY))
+
+
+def test_other_weights_and_another_version_make_all_results_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe(Kind.PHOTO, Options(), weights_sha256=WEIGHTS)
+    assert recipe(Kind.PHOTO, Options(), weights_sha256="1" * 64) != before
+    monkeypatch.setattr(recipes, "program_version", lambda: "99")
+    assert recipe(Kind.PHOTO, Options(), weights_sha256=WEIGHTS) != before
