@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from engines import onnxruntime, openvino, torch
+from engines import onnxruntime, openvino, tensorrt, torch
 from engines.base import PLAIN, Engine, Setup
 from engines.errors import EngineError, MissingDependencyError
 from engines.guard import GuardedEngine
@@ -39,14 +39,16 @@ class EngineChoice:
     rejected: tuple[tuple[str, str], ...] = ()
 
 
-ENTRIES: tuple[Entry, ...] = (
+_ON_CPU: tuple[Entry, ...] = (
     Entry(openvino.NAME, "Intel's OpenVINO: the fastest on CPUs", openvino.check, openvino.open_openvino),
     Entry(onnxruntime.NAME, "ONNX Runtime: any CPU", onnxruntime.check, onnxruntime.open_onnxruntime),
-    Entry(torch.NAME, "PyTorch: on CUDA, or the reference on the CPU", torch.check, torch.open_torch),
+    Entry(torch.NAME, "PyTorch: on CUDA or any CPU", torch.check, torch.open_torch),
 )
 _ON_GPU: tuple[Entry, ...] = (
+    Entry(tensorrt.NAME, "NVIDIA's TensorRT: the fastest on its GPUs", tensorrt.check, tensorrt.open_tensorrt),
     Entry(torch.NAME, "PyTorch on CUDA", torch.check, partial(torch.open_torch, device="cuda")),
 )
+ENTRIES: tuple[Entry, ...] = (*_ON_CPU, _ON_GPU[0])
 
 
 def fastest_first() -> tuple[Entry, ...]:
@@ -55,9 +57,9 @@ def fastest_first() -> tuple[Entry, ...]:
     Without a GPU those of the GPU are no choice that was passed over, and PyTorch comes last.
     """
     if not gpu_count():
-        return ENTRIES
+        return _ON_CPU
     on_gpu = {entry.name for entry in _ON_GPU}
-    return (*_ON_GPU, *(entry for entry in ENTRIES if entry.name not in on_gpu))
+    return (*_ON_GPU, *(entry for entry in _ON_CPU if entry.name not in on_gpu))
 
 
 def open_engine(
@@ -84,8 +86,6 @@ def _find(name: str, entries: Sequence[Entry]) -> Entry:
         if entry.name == name:
             return entry
     names = ", ".join([AUTO, *(entry.name for entry in entries)])
-    if name == "tensorrt":
-        raise MissingDependencyError("this version has no TensorRT engine yet", advice=f"Use one of: {names}.")
     raise EngineError(f"there is no engine {name!r}", advice=f"Use one of: {names}.")
 
 

@@ -69,7 +69,7 @@ def result_name(name: str) -> str:
 
 def colorize_photos(
     jobs: Iterable[PhotoJob], *, painter: Painter, options: Options, progress: Progress | None = None
-) -> Iterator[PhotoResult | Failure]:
+) -> Generator[PhotoResult | Failure, None, None]:
     """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph stops no other.
 
     A photograph that is coloured already, or whose tint is wanted, is copied byte for byte. Sketches of one shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,10 +13,10 @@ from pipeline.color.measures import doubt, measured
 from pipeline.color.neutral import neutral_weight
 from pipeline.color.painter import Painter
 from pipeline.color.sketch import EXIF_TURNS, Sketch
-from pipeline.color.spaces import F32, Codes, ColorSpec, rgb_offsets, still_spec
+from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, rgb_offsets, still_spec
 from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Wash, wash
-from pipeline.media.stills import ColourModel, Still, Strip
+from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
 from pipeline.options import Options
 from pipeline.previews import preview
 from pipeline.results import Measures, Note, NoteKind, Preview
@@ -26,10 +26,14 @@ _SKETCH_SIZE = 256
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded picture with the verdict on it, what follows from it, and what the network would see of it."""
+    """A decoded picture with the verdict on it, what follows from it, and what the network would see of it.
+
+    ``space`` is what its code values mean if not sRGB; the sketch is in sRGB.
+    """
 
     still: Still
     spec: ColorSpec
+    space: RgbSpace | None
     verdict: Verdict
     treatment: Treatment
     sketch: Sketch[None]
@@ -70,12 +74,16 @@ def look_at(still: Still, painter: Painter, options: Options) -> Picture:
     spec = still_spec(still.bits)
     verdict = judge([_evidence(still, spec)])
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
+    described = space_for_colour(still.profile)
+    space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
+    sketch = painter.sketch(None, still.luma, spec, size=_SKETCH_SIZE, turn=EXIF_TURNS[still.orientation])
     return Picture(
         still=still,
         spec=spec,
+        space=space,
         verdict=verdict,
         treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
-        sketch=painter.sketch(None, still.luma, spec, size=_SKETCH_SIZE, turn=EXIF_TURNS[still.orientation]),
+        sketch=sketch if space is None else replace(sketch, luma=space.seen(sketch.luma)),
         doubt=doubt(verdict, options.treat_as),
     )
 
@@ -90,8 +98,11 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     strips: Iterator[Strip] | None = None
     if answer is not None:
         weight = neutral_weight(picture.sketch.luma, answer.shape[1:])
-        washed = wash(Coloured(picture.sketch, answer * weight), picture.spec)
-        chroma, clipped = washed.small(luma, picture.spec.matrix), washed.clipped
+        coloured = Coloured(picture.sketch, answer * weight)
+        shown = washed = wash(coloured, picture.spec)
+        if picture.space is not None:
+            washed = wash(coloured, picture.spec, picture.space)
+        chroma, clipped = shown.small(luma, picture.spec.matrix), washed.clipped
         strips = _strips(washed, picture)
     return Painted(
         strips=strips,

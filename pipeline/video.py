@@ -60,7 +60,7 @@ def colorize_video(
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
     ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. A film of
-    more than two times ``reel_frames`` frames is kept in reels on its way, in a hidden folder beside ``output``: if
+    more than four times ``reel_frames`` frames is kept in reels on its way, in a hidden folder beside ``output``: if
     the run dies, the next one goes on after the last of them. Raises the errors of `pipeline.errors`; then nothing
     stands under the final name that was not there before.
     """

@@ -24,8 +24,9 @@ from pipeline.painted import FilmSource
 from pipeline.progress import Progress
 from pipeline.shotlog import ShotLog
 
-# A reel of this many frames is a minute at 25 frames a second; what is shorter than two of them is not worth it.
-REEL_FRAMES = 1500
+# Twenty seconds at 25 frames a second. What is shorter than four reels is not worth it.
+REEL_FRAMES = 500
+_FEW = 4
 _ENDS = 1 << 20
 
 
@@ -37,7 +38,7 @@ def kept_reels(film: FilmSource, final: Path, painter: Painter, reel_frames: int
     run with the same film, options, weights and program.
     """
     count = film.info.frame_count
-    if count is not None and count <= 2 * reel_frames:
+    if count is not None and count <= _FEW * reel_frames:
         yield None
         return
     reels = ReelFolder(final, _recipe(film, painter))

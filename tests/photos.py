@@ -82,21 +82,75 @@ def srgb_profile() -> bytes:
 
 def grey_profile(*, gamma: float = 1.8, tags: dict[bytes, bytes] | None = None) -> bytes:
     """A version 2 grey ICC profile with a gamma curve, or other ``tags`` in its place."""
-    white = b"XYZ " + bytes(4) + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    name = b"Grey\0"
+    return profile_of("GRAY", {b"kTRC": curve} if tags is None else tags)
+
+
+def dot_gain_profile() -> bytes:
+    """A version 2 grey ICC profile with a sampled curve as that of ink on paper: midtones darker than a gamma's."""
+    ink = 1 - np.linspace(0, 1, 256)
+    printed = ink + 0.2 * 4 * ink * (1 - ink)
+    samples = np.rint((1 - np.minimum(printed, 1)) * 65535).astype(">u2").tobytes()
+    return grey_profile(tags={b"kTRC": b"curv" + bytes(4) + struct.pack(">I", 256) + samples})
+
+
+def profile_of(space: str, tags: dict[bytes, bytes]) -> bytes:
+    """A version 2 ICC profile of ``space`` ("RGB " or "GRAY") with ``tags`` beside those every profile has."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    name = b"Test\0"
     text = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(8 + 3 + 67)
-    parts = {b"desc": text + bytes(-len(text) % 4), b"cprt": b"text" + bytes(4) + b"CC0\0", b"wtpt": white}
-    parts |= {b"kTRC": curve} if tags is None else tags
+    parts = {b"desc": text + bytes(-len(text) % 4), b"cprt": b"text" + bytes(4) + b"CC0\0", b"wtpt": white} | tags
     start = 132 + 12 * len(parts)
     table, body = struct.pack(">I", len(parts)), b""
     for tag, data in parts.items():
         table += tag + struct.pack(">II", start + len(body), len(data))
-        body += data
-    header = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, b"scnr", b"GRAY", b"XYZ ")
+        body += data + bytes(-len(data) % 4)
+    kind = b"scnr" if space == "GRAY" else b"mntr"
+    header = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, kind, space.encode(), b"XYZ ")
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp")
     header = header.ljust(68, b"\0") + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     return header.ljust(128, b"\0") + table + body
+
+
+D50 = (0.9642, 1.0, 0.8249)
+# Chromaticities of red, green, blue and white, and a gamma, of well-known working spaces.
+WORKING_SPACES = {
+    "Adobe RGB": ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290), 2.19921875),
+    "Display P3": ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), (0.3127, 0.3290), 2.2),
+    "ProPhoto": ((0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105), (0.345704, 0.35854), 1.8),
+}
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+
+
+def _xyz(x: float, y: float) -> NDArray[Any]:
+    return np.array([x / y, 1, (1 - x - y) / y])
+
+
+def working_space(name: str) -> bytes:
+    """A version 2 RGB ICC profile of primaries and a gamma curve."""
+    *primaries, white, gamma = WORKING_SPACES[name]
+    columns = np.stack([_xyz(*primary) for primary in primaries], axis=1)
+    columns = columns * np.linalg.solve(columns, _xyz(*white))
+    scale = (_BRADFORD @ D50) / (_BRADFORD @ _xyz(*white))
+    columns = np.linalg.inv(_BRADFORD) @ np.diag(scale) @ _BRADFORD @ columns
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    tags = {tag: _xyz_tag(column) for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns.T, strict=True)}
+    return profile_of("RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+
+
+def table_profile(*, gamma: float = 2.2) -> bytes:
+    """A version 2 RGB ICC profile that is a table (sRGB primaries and a gamma, in XYZ), as scanners have."""
+    srgb = np.array([[0.4360, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
+    grid = np.array([[r, g, b] for r in (0, 1) for g in (0, 1) for b in (0, 1)]) @ srgb.T
+    inputs = np.tile(np.linspace(0, 1, 256) ** gamma * 65535, 3)
+    outputs = np.tile([0, 65535], 3)
+    numbers = np.rint(np.concatenate([inputs, grid.ravel() * 32768, outputs])).astype(">u2").tobytes()
+    head = b"mft2" + bytes(4) + bytes((3, 3, 2, 0)) + struct.pack(">9i", *(np.eye(3).ravel() * 65536).astype(int))
+    return profile_of("RGB ", {b"A2B0": head + struct.pack(">HH", 256, 2) + numbers})
+
+
+def _xyz_tag(values: NDArray[Any]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *np.rint(values * 65536).astype(int))
 
 
 def save(path: Path, pixels: NDArray[Any] | Image.Image, **options: Any) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.archive.ledger import State, read_ledger
 from pipeline.media.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
@@ -21,7 +22,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR
 HEAVY = ("av", "numpy", "cv2", "openvino", "onnxruntime", "torch", "PIL", "tifffile", "onnx")
 COMMON = (
     *("--output", "-o", "--engine", "--model", "--codec", "--quality", "--overwrite", "--dry-run", "--json"),
-    *("--verbose", "-v", "--quiet", "-q", "--version"),
+    *("--verbose", "-v", "--quiet", "-q", "--version", "--config"),
+)
+ARCHIVE = (
+    *("--include", "--exclude", "--since", "--shard", "--follow-links", "--verify-all", "--until", "--jobs", "--retry"),
+    *("--quarantine-after", "--keep-free", "--no-sidecars", "--bag", "--no-report", "--log", "--metrics"),
 )
 
 
@@ -82,7 +87,8 @@ def listing(root: Path) -> list[str]:
 def test_help_names_every_common_option_and_fits_80_columns(name: str) -> None:
     done = colorize(name, "--help")
     assert done.returncode == 0
-    assert not [option for option in COMMON if f"{option} " not in done.stdout]
+    options = COMMON + (ARCHIVE if name == "archive" else ())
+    assert not [option for option in options if f"{option} " not in done.stdout]
     assert not [line for line in done.stdout.splitlines() if len(line.rstrip()) > 80]
 
 
@@ -131,9 +137,14 @@ def test_an_archive_becomes_a_coloured_archive_and_one_document(scans: Path, mod
     done = colorize("archive", scans, "--model", model, "--json", "--engine", "onnxruntime")
     assert done.returncode == 3
     result = answer(done)
-    assert sorted(Path(one["source"]).name for one in result["results"]) == ["a.jpg", "b.png"]
-    assert {one["kind"] for one in result["results"]} == {"photo"}
-    assert {one["engine"] for one in result["results"]} == {"onnxruntime"}
+    assert (result["photos"], result["films"], result["failed"]) == (2, 0, 1)
+    ledger = read_ledger(Path(result["output"]))
+    assert ledger is not None
+    with ledger:
+        assert [(one.path, one.engine) for one in ledger.records(State.DONE)] == [
+            ("a.jpg", "onnxruntime"),
+            ("deep/b.png", "onnxruntime"),
+        ]
     assert [(Path(one["source"]).name, one["exit_code"]) for one in result["failures"]] == [("bad.tif", 4)]
     assert (result["skipped"], result["ignored"]) == (0, 1)
     assert "bad.tif" in done.stderr

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from pipeline.documents import plain
 from pipeline.errors import OutputError
@@ -50,13 +53,13 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         if self._path is not None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("a", encoding="ascii")
+                self._file = self._path.open("ab", buffering=0)
             except OSError as error:
                 raise self._refused(error) from error
         return self
@@ -80,9 +83,11 @@ class Journal:
             return
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"ts": stamp, "event": str(event), **plain(fields)}, allow_nan=False)
+        content = f"{line}\n".encode("ascii")
         try:
-            self._file.write(line + "\n")
-            self._file.flush()
+            # One call, so that runs that share a log do not write into each other's lines.
+            if self._file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise self._refused(error) from error
 

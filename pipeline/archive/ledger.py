@@ -131,15 +131,16 @@ ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, output = excluded.output,
     exit_code = CASE excluded.attempts WHEN 0 THEN 0 ELSE exit_code END
 """
 _DONE = """
-UPDATE items SET state = 'done', attempts = 0, source_size = ?, source_mtime_ns = ?, source_sha256 = ?,
-    result_size = ?, result_mtime_ns = ?, result_sha256 = ?, engine = ?, started = ?, seconds = ?, result = ?,
+UPDATE items SET state = 'done', attempts = 0, source_size = ?, source_mtime_ns = ?, source_sha256 = '',
+    result_size = ?, result_mtime_ns = ?, result_sha256 = NULL, engine = ?, started = ?, seconds = ?, result = ?,
     error = '', advice = '', exit_code = 0
 WHERE path = ?
 """
 _FAILED = """
-UPDATE items SET state = CASE WHEN attempts + 1 >= ? THEN 'quarantined' ELSE 'failed' END, attempts = attempts + 1,
-    seconds = ?, error = ?, advice = ?, exit_code = ?
-WHERE path = ?
+UPDATE items SET state = CASE WHEN attempts + 1 >= ?1 THEN 'quarantined' ELSE 'failed' END,
+    attempts = CASE WHEN ?1 IS NULL THEN attempts ELSE attempts + 1 END,
+    seconds = ?2, error = ?3, advice = ?4, exit_code = ?5
+WHERE path = ?6
 """
 
 
@@ -177,7 +178,9 @@ class Ledger:
     def previews(self, path: str) -> list[Preview]:
         """Return the previews of the last result of the source at ``path``."""
         query = "SELECT label, before, after FROM previews WHERE path = ? ORDER BY number"
-        return [Preview(label=row[0], before=row[1], after=row[2]) for row in self._rows(query, (_stored(path),))]
+        return [
+            Preview(label=_text(row[0]), before=row[1], after=row[2]) for row in self._rows(query, (_stored(path),))
+        ]
 
     def runs(self) -> list[RunRecord]:
         """Return all runs, the first one first."""
@@ -187,6 +190,11 @@ class Ledger:
         """Return how many items there are in each state; all states are there."""
         found = dict(self._rows("SELECT state, COUNT(*) FROM items GROUP BY state"))
         return {state: found.get(state.value, 0) for state in State}
+
+    def left(self, run: int) -> int:
+        """Return how many items that ``run`` planned have no outcome."""
+        query = "SELECT COUNT(*) FROM items WHERE planned = ? AND state IN ('waiting', 'running')"
+        return int(self._rows(query, (run,))[0][0])
 
     def queue(self, run: int, kind: str, *, replaces: bool) -> Iterator[Record]:
         """Yield the items of ``kind`` that ``run`` planned and that have no outcome yet, in order of path."""
@@ -232,36 +240,55 @@ class Ledger:
         with self._writing(durable=True) as connection:
             connection.executemany("UPDATE items SET state = 'running', started = ? WHERE path = ?", rows)
 
+    def release(self, paths: Sequence[str]) -> None:
+        """Mark the RUNNING items at ``paths`` WAITING again: no result was given their names."""
+        query = "UPDATE items SET state = 'waiting' WHERE path = ? AND state = 'running'"
+        with self._writing() as connection:
+            connection.executemany(query, [(_stored(path),) for path in paths])
+
     def done(
         self,
         path: str,
         outcome: PhotoResult | FilmResult,
         *,
         source: Stamp,
-        source_sha256: str,
         result: Stamp,
-        result_sha256: str,
         started: float,
         seconds: float,
     ) -> None:
-        """Keep the result of an item, with its previews in the place of older ones."""
+        """Keep the result of an item, with its previews in the place of older ones; `seal` it afterwards."""
         key = _stored(path)
         row = (
-            *(source.size, source.mtime_ns, source_sha256, result.size, result.mtime_ns, result_sha256),
+            *(source.size, source.mtime_ns, result.size, result.mtime_ns),
             *(outcome.engine, started, seconds, json.dumps(plain(outcome)), key),
         )
-        previews = [(key, number, one.label, one.before, one.after) for number, one in enumerate(outcome.previews)]
+        previews = [
+            (key, number, _stored(one.label), one.before, one.after) for number, one in enumerate(outcome.previews)
+        ]
         with self._writing() as connection:
             connection.execute(_DONE, row)
             connection.execute("DELETE FROM previews WHERE path = ?", (key,))
             connection.executemany("INSERT INTO previews VALUES (?, ?, ?, ?, ?)", previews)
 
-    def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int) -> State:
-        """Keep that an item failed in this run and return where it stands now: FAILED or QUARANTINED."""
-        key = _stored(path)
-        said = (_stored(failure.error), _stored(failure.advice), failure.exit_code)
+    def seal(self, path: str, *, source_sha256: str, result_sha256: str) -> None:
+        """Keep the fingerprints of an item that is DONE: all that belongs to its result is there now."""
         with self._writing() as connection:
-            connection.execute(_FAILED, (quarantine_after, seconds, *said, key))
+            query = "UPDATE items SET source_sha256 = ?, result_sha256 = ? WHERE path = ?"
+            connection.execute(query, (source_sha256, result_sha256, _stored(path)))
+
+    def unsealed(self) -> Iterator[Record]:
+        """Yield the items that are DONE and were not sealed, because their run died in between."""
+        return self._pages("state = 'done' AND result_sha256 IS NULL", ())
+
+    def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int | None) -> State:
+        """Keep that an item failed in this run and return where it stands now: FAILED or QUARANTINED.
+
+        With None the failure is none of the item's own: it does not count among its attempts.
+        """
+        row = (quarantine_after, seconds, _stored(failure.error), _stored(failure.advice), failure.exit_code)
+        key = _stored(path)
+        with self._writing() as connection:
+            connection.execute(_FAILED, (*row, key))
             (state,) = connection.execute("SELECT state FROM items WHERE path = ?", (key,)).fetchone()
         return State(state)
 

@@ -44,7 +44,7 @@ CREATE TABLE items (
 CREATE TABLE previews (
     path NOT NULL REFERENCES items (path) ON DELETE CASCADE,
     number INTEGER NOT NULL,
-    label TEXT NOT NULL,
+    label NOT NULL,
     before BLOB NOT NULL,
     after BLOB NOT NULL,
     PRIMARY KEY (path, number)

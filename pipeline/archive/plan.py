@@ -72,9 +72,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job."""
+    """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job.
+
+    ``name`` is that of the last result there is, or empty.
+    """
 
     path: str
+    name: str
     kind: str
     stamp: Stamp
     recipe: str
@@ -163,7 +167,9 @@ class _Planner:
             exit_code=InputError.exit_code,
         )
         attempts = record.attempts if record else 0
-        return Refused(path=name, kind=BARRED_KIND, stamp=_NO_STAMP, recipe="", attempts=attempts, failure=failure)
+        return Refused(
+            path=name, name="", kind=BARRED_KIND, stamp=_NO_STAMP, recipe="", attempts=attempts, failure=failure
+        )
 
     def item(self, entry: Entry, stamp: Stamp | None) -> Job | Refused:
         path, name, recipe = self._source / entry.path, entry.path.as_posix(), self._terms.recipes[entry.kind]
@@ -177,6 +183,7 @@ class _Planner:
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
             return Refused(
                 path=name,
+                name=record.output if record else "",
                 kind=entry.kind,
                 stamp=stamp or _NO_STAMP,
                 recipe=recipe,

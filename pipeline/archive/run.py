@@ -4,81 +4,63 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from pipeline.archive.plan import Job, check_folders, default_output, plan
+from pipeline.archive.bag import begin_bag, results_folder, write_bag
+from pipeline.archive.books import Books, Heard
+from pipeline.archive.journal import Event, Journal
+from pipeline.archive.ledger import Ledger, State, open_ledger
+from pipeline.archive.lock import locked
+from pipeline.archive.orders import Orders
+from pipeline.archive.plan import Terms, check_folders, default_output, plan
+from pipeline.archive.recipe import program_version
+from pipeline.archive.shift import Shift
+from pipeline.archive.space import free_space
+from pipeline.archive.survey import Survey, recipes, survey_archive
+from pipeline.archive.sweep import sweep
+from pipeline.archive.telemetry import Figures, write_metrics
 from pipeline.archive.walk import Kind
-from pipeline.color.painter import Painter, open_painter
+from pipeline.color.painter import Painter, open_painter, weights_sha256
+from pipeline.documents import plain
+from pipeline.errors import AutochromeError, UsageError
+from pipeline.interruption import Interruption
 from pipeline.options import Options
-from pipeline.photo import PhotoJob, colorize_photos
 from pipeline.progress import Progress, Silent
-from pipeline.results import Failure, FilmResult, PhotoResult
-from pipeline.video import colorize_video
+from pipeline.results import Failure
 
-WHOLE, PHOTOS = "archive", "photos"
+__all__ = ["ArchiveResult", "Survey", "colorize_archive", "survey_archive"]
+
+_FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
+_SOME_FAILED = 3
+_PAGE = 500
+_LONG_AGO = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
-    """What a run would do: jobs by kind, how many results are there already, what is not ours to colour."""
+class ArchiveResult:
+    """What a run did; what became of each item is in the ledger (`pipeline.archive.ledger.read_ledger`).
+
+    ``photos`` and ``films`` were coloured. ``skipped`` results were there before; of these, ``unknown`` are files that
+    are not known to be ours. ``quarantined`` sources failed in too many runs. ``waiting`` items are left for the next
+    run, because time was up. ``ignored`` files are neither photograph nor film. ``failed`` counts the failures, of
+    which ``failures`` holds the first thousand.
+    """
 
     source: Path
     output: Path
     photos: int
     films: int
-    skipped: int
-    ignored: int
-    set_aside: tuple[Path, ...]
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchiveResult:
-    """What a run did. ``skipped`` results were there before; ``ignored`` files are neither photograph nor film."""
-
-    source: Path
-    output: Path
-    results: tuple[FilmResult | PhotoResult, ...]
+    failed: int
     failures: tuple[Failure, ...]
     skipped: int
+    unknown: int
+    quarantined: int
+    waiting: int
     ignored: int
     seconds: float
-
-
-def survey_archive(source: Path, output: Path | None, options: Options) -> Survey:
-    """Walk the tree and count; nothing is written and no picture is opened.
-
-    ``set_aside`` names links to folders and results of earlier runs found in the tree. Raises `InputError` if
-    ``source`` is no folder, `UsageError` if source and output lie in each other.
-    """
-    output = output or default_output(source)
-    check_folders(source, output)
-    counts = {Kind.PHOTO: 0, Kind.FILM: 0}
-    skipped = ignored = 0
-    set_aside: list[Path] = []
-    failures: list[Failure] = []
-    for item in plan(source, output, options):
-        if isinstance(item, Failure):
-            failures.append(item)
-        elif isinstance(item, Job):
-            skipped += item.done
-            counts[item.kind] += not item.done
-        elif item.kind is Kind.OTHER:
-            ignored += 1
-        else:
-            set_aside.append(source / item.path)
-    return Survey(
-        source=source,
-        output=output,
-        photos=counts[Kind.PHOTO],
-        films=counts[Kind.FILM],
-        skipped=skipped,
-        ignored=ignored,
-        set_aside=tuple(set_aside),
-        failures=tuple(failures),
-    )
 
 
 def colorize_archive(
@@ -86,69 +68,164 @@ def colorize_archive(
     output: Path | None,
     options: Options,
     *,
+    orders: Orders | None = None,
     painter: Painter | None = None,
     progress: Progress | None = None,
 ) -> ArchiveResult:
     """Colour every photograph and film under ``source`` into the same tree under ``output``.
 
-    Photographs first, then films. A result that exists is kept and its source skipped, unless ``options.overwrite``:
-    a result has its name only when complete. A file that cannot be coloured becomes a `Failure` and the rest goes on;
-    what concerns the run as a whole (folders, engine, weights) is raised. The engine is opened only when there is
-    work for it, or ``painter`` is used and left open.
+    Photographs first, then films, the longest first. What an earlier run finished is skipped, unless its source, the
+    options that shape it, the weights or the program changed; then the old result is kept until the new one takes its
+    place. A file under a result's name that is not known to be ours is kept, unless ``options.overwrite``. A file
+    that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the run as a whole (folders,
+    engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed at any moment: the next
+    one goes on. The engine is opened only when there is work for it, or ``painter`` is used and left open.
     """
-    started = time.monotonic()
-    progress = progress or Silent()
-    survey = survey_archive(source, output, options)
-    for path in survey.set_aside:
-        progress.say(f"{path}: set aside, a link or the result of an earlier run")
-    results: list[FilmResult | PhotoResult] = []
-    failures = list(survey.failures)
-    if survey.photos or survey.films:
+    orders = orders or Orders()
+    output = output or default_output(source)
+    check_folders(source, output)
+    if orders.jobs > 1:
+        raise UsageError("--jobs: items are done one after the other", advice="Run several shards instead: --shard.")
+    tree = results_folder(output, bag=orders.bag)
+    with (
+        locked(output, shard=orders.shard),
+        open_ledger(output, shard=orders.shard) as ledger,
+        Journal(orders.log) as journal,
+    ):
+        heard = Heard(progress or Silent(), journal, source)
+        return _Run(source, output, tree, options, orders, ledger, heard).carry_out(painter)
+
+
+class _Run:
+    """One run, from the moment it holds the lock."""
+
+    def __init__(
+        self, source: Path, output: Path, tree: Path, options: Options, orders: Orders, ledger: Ledger, heard: Heard
+    ) -> None:
+        self._source, self._output, self._tree = source, output, tree
+        self._options, self._orders = options, orders
+        self._ledger, self._heard = ledger, heard
+        self._started = time.time()
+        self._clock = time.monotonic()
+        said = {"options": plain(options), "orders": plain(orders)}
+        self._number = heard.run = ledger.begin_run(version=program_version(), options=said)
+        self._books = Books(source, output, options, orders, ledger, heard)
+        self._shift = Shift(self._number, source, output, options, orders, ledger, self._books, heard)
+
+    def carry_out(self, painter: Painter | None) -> ArchiveResult:
+        try:
+            self._work(painter)
+        except BaseException as error:
+            is_signal = isinstance(error, Interruption | KeyboardInterrupt)
+            # What ended the run is what is told, even if the disk does not take its last words.
+            with suppress(AutochromeError):
+                self._close(_INTERRUPTED if is_signal else type(error).__name__, getattr(error, "exit_code", 1))
+            raise
+        failed = self._books.tally.failed
+        return self._close(_UNTIL if self._shift.is_over else _FINISHED, _SOME_FAILED if failed else 0)
+
+    def _work(self, painter: Painter | None) -> None:
+        if self._is_unclean():
+            # Other shards may be at work on theirs.
+            sweep(self._output, older_than=_LONG_AGO if self._orders.shard else 0.0)
+        if self._orders.bag:
+            begin_bag(self._output)
+        self._books.catch_up()
+        self._queue(painter)
         with ExitStack() as stack:
-            painter = painter or stack.enter_context(open_painter(options, progress=progress))
-            progress.begin(WHOLE, survey.photos + survey.films, "items")
-            for outcome in _outcomes(survey, options, painter, progress):
-                if isinstance(outcome, Failure):
-                    failures.append(outcome)
-                    progress.say(f"failed: {outcome.error}")
-                else:
-                    results.append(outcome)
-                progress.advance(WHOLE)
-            progress.end(WHOLE)
-    return ArchiveResult(
-        source=source,
-        output=survey.output,
-        results=tuple(results),
-        failures=tuple(failures),
-        skipped=survey.skipped,
-        ignored=survey.ignored,
-        seconds=round(time.monotonic() - started, 3),
-    )
+            if any(self._books.tally.jobs.values()):
+                painter = painter or stack.enter_context(open_painter(self._options, progress=self._heard))
+                self._shift.work(painter)
+        if self._shift.error is not None:
+            raise self._shift.error
+        if self._orders.bag and self._orders.shard is None:
+            write_bag(self._output, self._entries())
 
+    def _is_unclean(self) -> bool:
+        """Whether the run before this one died, or there was none that is known."""
+        *earlier, _ = self._ledger.runs()
+        return not earlier or earlier[-1].ended is None
 
-def _outcomes(
-    survey: Survey, options: Options, painter: Painter, progress: Progress
-) -> Iterator[FilmResult | PhotoResult | Failure]:
-    if survey.photos:
-        jobs = (PhotoJob(job.source, job.output) for job in _jobs(survey, options, Kind.PHOTO))
-        progress.begin(PHOTOS, survey.photos, "photos")
-        for outcome in colorize_photos(jobs, painter=painter, options=options, progress=progress):
-            progress.advance(PHOTOS)
-            yield outcome
-        progress.end(PHOTOS)
-    for job in _jobs(survey, options, Kind.FILM):
-        yield _film(job, options, painter, progress)
+    def _queue(self, painter: Painter | None) -> None:
+        """Walk the tree and queue what is to be done."""
+        weights = weights_sha256(self._options) if painter is None else painter.spec.weights_sha256
+        terms = Terms(
+            options=self._options,
+            orders=self._orders,
+            recipes=recipes(self._options, weights),
+            known=self._ledger.get,
+            tree=self._tree.relative_to(self._output),
+        )
+        items = plan(self._source, self._output, terms)
+        while page := list(islice(items, _PAGE)):
+            self._books.plan(self._number, page)
+        self._ledger.forget(self._number, self._source)
+        self._tell_plan()
 
+    def _tell_plan(self) -> None:
+        tally = self._books.tally
+        for path in tally.set_aside:
+            self._heard.say(f"{path}: set aside, a link or the result of an earlier run")
+        if tally.unknown:
+            self._heard.say(
+                f"{tally.unknown:,} sources skipped: under the names of their results are files that are not known to "
+                "be ours"
+            )
+        if tally.quarantined:
+            self._heard.say(f"{tally.quarantined:,} sources skipped: they failed in too many runs")
+        self._heard.write(
+            Event.RUN_STARTED,
+            version=program_version(),
+            source=self._source,
+            output=self._output,
+            options=self._options,
+            orders=self._orders,
+            waiting=sum(tally.jobs.values()),
+            skipped=tally.skipped,
+        )
 
-def _jobs(survey: Survey, options: Options, kind: Kind) -> Iterator[Job]:
-    # The tree is walked again instead of kept: an archive may hold millions of files.
-    for item in plan(survey.source, survey.output, options, kinds=(kind,)):
-        if isinstance(item, Job) and not item.done:
-            yield item
+    def _entries(self) -> Iterator[tuple[str, str]]:
+        for record in self._ledger.records(State.DONE):
+            if record.result_sha256 and (self._output / record.output).is_relative_to(self._tree):
+                yield record.output, record.result_sha256
 
+    def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
+        self._shift.put_back()
+        tally, done = self._books.tally, self._books.done
+        counts = {"done": sum(done.values()), "failed": tally.failed, "skipped": tally.skipped}
+        self._ledger.end_run(self._number, outcome=outcome, **counts)
+        waiting, seconds = self._ledger.left(self._number), round(time.monotonic() - self._clock, 3)
+        told = {"outcome": outcome, "exit_code": exit_code, "waiting": waiting, "seconds": seconds}
+        self._heard.write(Event.RUN_ENDED, **told, **counts)
+        if self._orders.metrics is not None:
+            write_metrics(self._orders.metrics, self._figures(exit_code, seconds, counts))
+        return ArchiveResult(
+            source=self._source,
+            output=self._output,
+            photos=done[Kind.PHOTO],
+            films=done[Kind.FILM],
+            failed=tally.failed,
+            failures=tuple(tally.failures),
+            skipped=tally.skipped,
+            unknown=tally.unknown,
+            quarantined=tally.quarantined,
+            waiting=waiting,
+            ignored=tally.ignored,
+            seconds=seconds,
+        )
 
-def _film(job: Job, options: Options, painter: Painter, progress: Progress) -> FilmResult | Failure:
-    try:
-        return colorize_video(job.source, job.output, options, painter=painter, progress=progress)
-    except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-        return Failure.of(job.source, error)
+    def _figures(self, exit_code: int, seconds: float, counts: dict[str, int]) -> Figures:
+        good = [run.ended for run in self._ledger.runs() if run.outcome in (_FINISHED, _UNTIL) and not run.failed]
+        shard = self._orders.shard
+        return Figures(
+            archive=str(self._output),
+            shard=f"{shard.index}/{shard.count}" if shard else "",
+            version=program_version(),
+            items={state.value: count for state, count in self._ledger.counts().items()},
+            started=self._started,
+            seconds=seconds,
+            exit_code=exit_code,
+            last_success=good[-1] if good else None,
+            free_bytes=free_space(self._output),
+            **counts,
+        )

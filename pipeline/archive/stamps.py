@@ -30,7 +30,9 @@ def fingerprint(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}", advice="Check its permissions.") from error
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror or error}", advice="Check its permissions."
+        ) from error
 
 
 def is_same(path: Path, found: Stamp, known: Stamp | None, sha256: str | None, *, thorough: bool = False) -> bool:

@@ -29,6 +29,8 @@ def sweep(output: Path, *, older_than: float = 0.0) -> int:
                 if older_than and path.stat().st_mtime > latest:
                     continue
                 path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
             except OSError as error:
                 raise OutputError(
                     f"{path}: left by a run that died, cannot be deleted: {error.strerror or error}",

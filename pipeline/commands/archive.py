@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.archive.orders import Orders
+from pipeline.commands import archive_choices as own
 from pipeline.commands import choices
 from pipeline.commands.choices import EngineName
 from pipeline.commands.configured import ConfiguredCommand
@@ -14,11 +17,15 @@ from pipeline.commands.ending import Answer, Manner, carry_out
 from pipeline.documents import plain
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
+if TYPE_CHECKING:
+    from pipeline.archive.forecast import Forecast
+    from pipeline.archive.survey import Survey
+
 _HELP = choices.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
 
-    The results go to DIR-colorized, in the same tree. What is there already is skipped, so the command can be run
-    again and again. A file that cannot be coloured is named at the end and stops nothing.
+    The results go to DIR-colorized, in the same tree. What is done is skipped, so the command can be run again and
+    again, every night. A file that cannot be coloured is named at the end and stops nothing.
 """)
 
 commands = typer.Typer(add_completion=False)
@@ -39,6 +46,22 @@ def _colorize_archive(
     on_damage: choices.OnDamageOption = OnDamage.FAIL,
     verify: choices.Verify = False,
     overwrite: choices.Overwrite = False,
+    include: own.Include = None,
+    exclude: own.Exclude = None,
+    since: own.Since = None,
+    shard: own.ShardOption = None,
+    follow_links: own.FollowLinks = False,
+    verify_all: own.VerifyAll = False,
+    until: own.Until = None,
+    jobs: own.Jobs = Orders.jobs,
+    retry: own.Retry = Orders.retry,
+    quarantine_after: own.QuarantineAfter = Orders.quarantine_after,
+    keep_free: own.KeepFree = Orders.keep_free,
+    no_sidecars: own.NoSidecars = False,
+    bag: own.Bag = False,
+    no_report: own.NoReport = False,
+    log: own.Log = None,
+    metrics: own.Metrics = None,
     dry_run: choices.DryRun = False,
     config: choices.Config = None,  # noqa: ARG001 - read by its callback
     json: choices.Json = False,
@@ -60,34 +83,99 @@ def _colorize_archive(
         on_damage=on_damage,
         verify=verify,
     )
-    carry_out(manner, lambda: _plan(folder, output, options) if dry_run else _colour(folder, output, options, manner))
+    orders = Orders(
+        until=until,
+        retry=retry,
+        quarantine_after=quarantine_after,
+        jobs=jobs,
+        shard=shard,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        since=since,
+        follow_links=follow_links,
+        verify_all=verify_all,
+        keep_free=keep_free,
+        sidecars=not no_sidecars,
+        bag=bag,
+        report=not no_report,
+        log=log,
+        metrics=metrics,
+    )
+    act = _plan if dry_run else _colour
+    carry_out(manner, lambda: act(folder, output, options, orders, manner))
 
 
-def _colour(folder: Path, output: Path | None, options: Options, manner: Manner) -> Answer:
+def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
     from pipeline.archive.run import colorize_archive
     from pipeline.terminal import count, duration, error_console, shown
 
     with shown(error_console(), quiet=manner.quiet, root=folder) as progress:
-        result = colorize_archive(folder, output, options, progress=progress)
-    films = sum(item["kind"] == "film" for item in map(plain, result.results))
-    photos = len(result.results) - films
+        result = colorize_archive(folder, output, options, orders=orders, progress=progress)
     lines = [
         f"[bold green]{result.output}[/bold green]",
-        f"  {count(photos, 'photo')} and {count(films, 'film')} coloured in {duration(result.seconds)}; "
+        f"  {count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
-    return Answer(plain(result), lines, exit_code=3 if result.failures else 0, failures=result.failures)
+    if result.waiting:
+        lines.append(f"  {count(result.waiting, 'item')} left for the next run: time was up")
+    code = 3 if result.failed else 0
+    return Answer(plain(result), lines, exit_code=code, failures=result.failures, failed=result.failed)
 
 
-def _plan(folder: Path, output: Path | None, options: Options) -> Answer:
-    from pipeline.archive.run import survey_archive
+def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
+    from pipeline.archive.space import free_space
+    from pipeline.archive.survey import survey_archive
     from pipeline.terminal import count
 
-    survey = survey_archive(folder, output, options)
+    survey = survey_archive(folder, output, options, orders=orders)
+    expected = _forecast(survey, options, orders, manner)
+    free = free_space(survey.output)
+    aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
     lines = [
         f"{folder}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, into {survey.output}",
-        f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored",
+        f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
+        *_expectations(expected, free, orders),
         *(f"  set aside: {path}" for path in survey.set_aside),
     ]
-    document = {"dry_run": True, **plain(survey)}
-    return Answer(document, lines, exit_code=3 if survey.failures else 0, failures=survey.failures)
+    document = {"dry_run": True, **plain(survey), "forecast": plain(expected), "free_bytes": free}
+    code = 3 if survey.failed else 0
+    return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
+
+
+def _forecast(survey: Survey, options: Options, orders: Orders, manner: Manner) -> Forecast:
+    """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
+    from pipeline.archive import forecast
+    from pipeline.archive.ledger import read_ledger
+    from pipeline.color.painter import open_painter
+    from pipeline.terminal import error_console
+
+    photos = films = None
+    ledger = read_ledger(survey.output, shard=orders.shard)
+    if ledger is not None:
+        with ledger:
+            photos, films = forecast.measured(ledger)
+    wants_photos, wants_films = survey.photos and photos is None, survey.films and films is None
+    if wants_photos or wants_films:
+        some_photos, some_films = forecast.samples(survey.source, orders)
+        console = error_console()
+        console.quiet = manner.quiet
+        with console.status("Judging the speed of this machine"), open_painter(options) as painter:
+            if wants_photos:
+                photos = forecast.photo_pace(some_photos, options, painter=painter)
+            if wants_films:
+                films = forecast.film_pace(some_films, options, painter=painter)
+    return forecast.forecast(survey, photos=photos if survey.photos else None, films=films if survey.films else None)
+
+
+def _expectations(expected: Forecast, free: int, orders: Orders) -> Iterator[str]:
+    from pipeline.archive.space import as_size
+    from pipeline.terminal import count, duration
+
+    if expected.seconds is None or expected.size is None:
+        yield f"  how long it takes cannot be told; {as_size(free)} are free"
+    elif expected.photos or expected.films:
+        judged = f"judged by {count(expected.photos, 'photo')} and {count(expected.films, 'film')}"
+        yield f"  some {duration(expected.seconds)} on this machine, {judged}"
+        short = max(0, expected.size - (free - orders.keep_free))
+        lack = f"; {as_size(short)} too little, with {as_size(orders.keep_free)} to stay free" if short else ""
+        yield f"  some {as_size(expected.size)} needed, {as_size(free)} free{lack}"

@@ -49,6 +49,7 @@ class ConfiguredCommand(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
             name = "" if error.param is None else error.param.name
             source = getattr(ctx.get_parameter_source(name), "name", "")
             if source == "ENVIRONMENT":

@@ -34,12 +34,16 @@ class Manner:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found or made: ``document`` for machines, ``lines`` (rich markup) and ``failures`` for people."""
+    """What a command found or made: ``document`` for machines, ``lines`` (rich markup) and ``failures`` for people.
+
+    ``failed`` counts the failures, of which ``failures`` may name only the first.
+    """
 
     document: Mapping[str, Any]
     lines: Sequence[RenderableType]
     exit_code: int = 0
     failures: tuple[Failure, ...] = ()
+    failed: int = 0
 
 
 def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
@@ -114,8 +118,10 @@ def _tell(manner: Manner, answer: Answer, stdout: TextIO) -> None:
         for line in answer.lines:
             out.print(line)
     if answer.failures:
-        console.print(f"[bold red]{len(answer.failures):,} failed:[/bold red]")
+        console.print(f"[bold red]{answer.failed:,} failed:[/bold red]")
     for failed in answer.failures:
         console.print(f"  {escape(failed.error)}")
         if failed.advice:
             console.print(f"    [dim]{escape(failed.advice)}[/dim]")
+    if answer.failed > len(answer.failures):
+        console.print(f"  ... and {answer.failed - len(answer.failures):,} more")

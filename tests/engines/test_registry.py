@@ -63,7 +63,7 @@ def test_without_a_gpu_only_engines_of_the_cpu_are_tried(monkeypatch: pytest.Mon
 
 def test_with_a_gpu_its_engines_are_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    assert [entry.name for entry in fastest_first()] == ["torch", "openvino", "onnxruntime"]
+    assert [entry.name for entry in fastest_first()] == ["tensorrt", "torch", "openvino", "onnxruntime"]
 
 
 def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,8 @@ def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyP
     engine.close()
     assert choice.engine == "openvino"
     reasons = dict(choice.rejected)
-    assert list(reasons) == ["torch"]
+    assert list(reasons) == ["tensorrt", "torch"]
+    assert "not installed" in reasons["tensorrt"] or "no NVIDIA GPU" in reasons["tensorrt"]
     assert "sees no GPU" in reasons["torch"] or "not installed" in reasons["torch"]
 
 
@@ -138,7 +139,7 @@ def test_auto_does_not_hide_wrong_weights(tmp_path: Path) -> None:
         open_engine("auto", str(path))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch", "tensorrt"])
 def test_a_named_engine_that_is_missing_is_an_error_with_the_install_command(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -162,16 +163,10 @@ def test_a_named_engine_never_falls_back(tiny: Path) -> None:
         open_engine("crashing", str(tiny), extra=fault_entries(good_calls=0))
 
 
-def test_tensorrt_is_said_to_be_missing(tiny: Path) -> None:
-    with pytest.raises(MissingDependencyError, match="no TensorRT engine yet") as caught:
-        open_engine("tensorrt", str(tiny))
-    assert "openvino" in caught.value.advice
-
-
 def test_an_unknown_engine_lists_the_known_ones(tiny: Path) -> None:
     with pytest.raises(EngineError, match="'abacus'") as caught:
         open_engine("abacus", str(tiny))
-    assert "auto, openvino, onnxruntime, torch" in caught.value.advice
+    assert "auto, openvino, onnxruntime, torch, tensorrt" in caught.value.advice
 
 
 def test_extra_entries_are_not_remembered(tiny: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.media.stills.bitmap import bitmap_pixels, read_bitmap
+from pipeline.media.stills.icc import space_for_colour
+from pipeline.media.stills.icc_tags import RgbDescription
 from pipeline.media.stills.jpeg import read_jpeg, write_jpeg
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.png import read_png, write_png
@@ -21,6 +23,7 @@ __all__ = [
     "AiColour",
     "ColourModel",
     "Plane",
+    "RgbDescription",
     "Still",
     "StillFormat",
     "Strip",
@@ -28,6 +31,7 @@ __all__ = [
     "output_suffix",
     "own_strips",
     "read_still",
+    "space_for_colour",
     "write_still",
 ]
 

@@ -1,4 +1,4 @@
-"""ICC profiles: which one may stay on a coloured picture, and a colour profile that keeps a grey one's tones.
+"""ICC profiles: which one a coloured picture carries, so that its greys mean what they did and its colours are right.
 
 Layout: ICC.1:2001-04 and ICC.1:2022 (versions 2 and 4), sections 7 to 10.
 """
@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import struct
 
-from pipeline.results import Note, NoteKind
+import numpy as np
+from numpy.typing import NDArray
 
-_HEADER = 128
+from pipeline.media.stills.icc_tags import (
+    HEADER,
+    DamagedProfileError,
+    RgbDescription,
+    colour_space,
+    curve_of,
+    describe,
+    grey_axis,
+    tags_of,
+)
+from pipeline.results import Note, NoteKind
 
 # sRGB primaries adapted to D50 (Bradford), as s15Fixed16; the three add up to the D50 white of the header exactly,
 # so that R = G = B stays on the grey axis to the last bit.
@@ -19,49 +30,74 @@ _GREEN = (0x6299, 0xB785, 0x18DA)
 _BLUE = tuple(white - red - green for white, red, green in zip(_D50, _RED, _GREEN, strict=True))
 
 _COPIED = (b"cprt", b"wtpt", b"bkpt", b"chad")
-
-
-class DamagedProfileError(ValueError):
-    """Bytes that are not an ICC profile."""
+_SRGB_PRIMARIES = np.array((_RED, _GREEN, _BLUE)).T / 65536
+_CURVE_SAMPLES = 1024
+# How far primaries and tone curve may be from those of sRGB and still be taken for it: profiles of it differ by less.
+_SRGB_NEAR = 0.003, 0.006
 
 
 def profile_for_colour(profile: bytes | None) -> tuple[bytes | None, tuple[Note, ...]]:
     """Give the profile the coloured picture carries in place of ``profile``, and what has to be said about it.
 
-    RGB profiles are kept byte for byte. A grey profile becomes an RGB one with the same tone curve, so every grey
-    keeps its meaning. Anything else cannot describe an RGB picture and is dropped.
+    RGB profiles of primaries and a tone curve are kept byte for byte. A grey profile becomes an RGB one with the same
+    tone curve, so every grey keeps its meaning; so does an RGB profile of tables, under which new colours could not
+    be told beforehand. Anything else cannot describe an RGB picture and is dropped.
     """
     if profile is None:
         return None, ()
     try:
         space = colour_space(profile)
-        if space == "RGB":
+        if space == "RGB" and describe(profile) is not None:
             return profile, ()
+        if space == "RGB":
+            made, text = rgb_from_greys_of(profile), "RGB ICC profile of tables became one with sRGB primaries"
+            return made, (Note(NoteKind.CONVERTED, f"{text}; its greys are the same"),)
         if space == "GRAY":
-            return rgb_from_grey(profile), (
-                Note(NoteKind.CONVERTED, "grey ICC profile became an RGB one with the same tone curve"),
-            )
+            text = "grey ICC profile became an RGB one with the same tone curve"
+            return rgb_from_grey(profile), (Note(NoteKind.CONVERTED, text),)
     except DamagedProfileError as error:
         return None, (Note(NoteKind.DROPPED, f"ICC profile: {error}"),)
     return None, (Note(NoteKind.DROPPED, f"ICC profile for {space} cannot describe an RGB picture"),)
 
 
-def colour_space(profile: bytes) -> str:
-    """Read the data colour space the header names, such as "RGB" or "GRAY". Raises `DamagedProfileError`."""
-    if len(profile) < _HEADER + 4 or profile[36:40] != b"acsp":
-        raise DamagedProfileError("damaged")
-    return profile[16:20].decode("ascii", "replace").strip()
+def space_for_colour(profile: bytes | None) -> RgbDescription | None:
+    """Describe the space that colour has to be made for, that of `profile_for_colour`; None where it is sRGB."""
+    made, _ = profile_for_colour(profile)
+    found = None if made is None else describe(made)
+    if found is None:
+        return None
+    primaries, curve = _SRGB_NEAR
+    is_srgb = np.abs(found.primaries - _SRGB_PRIMARIES).max() < primaries and (
+        np.abs(found.curve - _srgb_curve(len(found.curve))).max() < curve
+    )
+    return None if is_srgb else found
 
 
 def rgb_from_grey(profile: bytes) -> bytes:
     """Build an RGB matrix profile: sRGB primaries, three times the tone curve of the grey profile, byte for byte.
 
-    Raises `DamagedProfileError` if the grey profile is not built on a tone curve to XYZ.
+    Where the profile has tables instead of a curve, its greys are sampled. Raises `DamagedProfileError`.
     """
-    tags = _tags(profile)
-    curve = tags.get(b"kTRC")
-    if curve is None or curve[:4] not in (b"curv", b"para") or profile[20:24] != b"XYZ ":
-        raise DamagedProfileError("its greys are not described by a tone curve")
+    curve = tags_of(profile).get(b"kTRC")
+    if curve is None or profile[20:24] != b"XYZ ":
+        return rgb_from_greys_of(profile)
+    curve_of(curve)
+    return _with_curve(profile, curve)
+
+
+def rgb_from_greys_of(profile: bytes) -> bytes:
+    """Build an RGB matrix profile: sRGB primaries, and a tone curve sampled from the greys of a grey or RGB profile.
+
+    Raises `DamagedProfileError`.
+    """
+    axis = grey_axis(profile)
+    points = np.interp(np.linspace(0, 1, _CURVE_SAMPLES), np.linspace(0, 1, len(axis)), axis)
+    samples: bytes = np.rint(points * 65535).astype(">u2").tobytes()
+    return _with_curve(profile, b"curv" + bytes(4) + struct.pack(">I", _CURVE_SAMPLES) + samples)
+
+
+def _with_curve(profile: bytes, curve: bytes) -> bytes:
+    tags = tags_of(profile)
     modern = profile[8] >= 4
     name = "Grey tone curve with sRGB primaries"
     made = {tag: tags[tag] for tag in _COPIED if tag in tags}
@@ -73,36 +109,29 @@ def rgb_from_grey(profile: bytes) -> bytes:
     return _assemble(profile, made)
 
 
+def _srgb_curve(points: int) -> NDArray[np.float64]:
+    """Linear values of code values after IEC 61966-2-1."""
+    codes = np.linspace(0, 1, points)
+    return np.asarray(np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4))
+
+
 def _assemble(source: bytes, tags: dict[bytes, bytes]) -> bytes:
     table = struct.pack(">I", len(tags))
     body = b""
     placed: dict[bytes, int] = {}
-    start = _HEADER + 4 + 12 * len(tags)
+    start = HEADER + 4 + 12 * len(tags)
     for tag, data in tags.items():
         if data not in placed:
             placed[data] = start + len(body)
             body += data + bytes(-len(data) % 4)
         table += tag + struct.pack(">II", placed[data], len(data))
-    header = bytearray(source[:_HEADER])
+    header = bytearray(source[:HEADER])
     header[0:4] = struct.pack(">I", start + len(body))
-    header[12:20] = (b"scnr" if source[12:16] == b"scnr" else b"mntr") + b"RGB "
+    header[12:24] = (b"scnr" if source[12:16] == b"scnr" else b"mntr") + b"RGB XYZ "
     # The preferred module, the device, the creator and the profile ID belong to the profile this one was made from.
     for first, last in ((4, 8), (48, 56), (80, 100)):
         header[first:last] = bytes(last - first)
     return bytes(header) + table + body
-
-
-def _tags(profile: bytes) -> dict[bytes, bytes]:
-    (number,) = struct.unpack_from(">I", profile, _HEADER)
-    if number > 1000 or _HEADER + 4 + 12 * number > len(profile):
-        raise DamagedProfileError("damaged")
-    tags = {}
-    for index in range(number):
-        name, offset, size = struct.unpack_from(">4sII", profile, _HEADER + 4 + 12 * index)
-        if offset + size > len(profile):
-            raise DamagedProfileError("damaged")
-        tags[name] = profile[offset : offset + size]
-    return tags
 
 
 def _xyz(values: tuple[int, ...]) -> bytes:

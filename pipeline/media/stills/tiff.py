@@ -167,8 +167,14 @@ def _all_entries(original: BinaryIO, carried: CarriedTiff) -> tuple[Entry, ...]:
 def _picture_pages(path: Path, tiff: tifffile.TiffFile) -> tuple[list[tifffile.TiffPage], tuple[Note, ...]]:
     """Find the pictures in the file; reduced copies of them are left behind with a note."""
     pages: list[tifffile.TiffPage] = []
+    notes: list[Note] = []
     is_reduced = False
+    seen: set[int] = set()
     for number, page in enumerate(tiff.pages):
+        if page.offset in seen:
+            notes.append(Note(NoteKind.CONCEALED, "the pages of the TIFF run in a circle: each was read once"))
+            break
+        seen.add(page.offset)
         if number >= _MOST_PAGES:
             raise refuse(path, f"is a TIFF of more than {_MOST_PAGES} pages")
         # tifffile hands out pages like the first one in a shorter form.
@@ -179,8 +185,8 @@ def _picture_pages(path: Path, tiff: tifffile.TiffFile) -> tuple[list[tifffile.T
         elif number == 0:
             raise refuse(path, "is a TIFF that begins with a reduced picture (camera raw or the like)")
     if is_reduced:
-        return pages, (Note(NoteKind.DROPPED, "reduced copies inside the TIFF are not carried over"),)
-    return pages, ()
+        notes.append(Note(NoteKind.DROPPED, "reduced copies inside the TIFF are not carried over"))
+    return pages, tuple(notes)
 
 
 def _read_page(path: Path, page: tifffile.TiffPage) -> Still:

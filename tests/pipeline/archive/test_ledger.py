@@ -51,16 +51,15 @@ def finish(ledger: Ledger, path: str, *, previews: tuple[Preview, ...] = ()) -> 
         path,
         result,
         source=Stamp(100, 5),
-        source_sha256=HASH,
         result=Stamp(90, 7),
-        result_sha256=HASH[::-1],
         started=1000.0,
         seconds=2.0,
     )
+    ledger.seal(path, source_sha256=HASH, result_sha256=HASH[::-1])
     return result
 
 
-def fail(ledger: Ledger, path: str, *, quarantine_after: int = 3) -> State:
+def fail(ledger: Ledger, path: str, *, quarantine_after: int | None = 3) -> State:
     failure = Failure(source=Path(path), error=f"{path}: is damaged", advice="Copy it again.", exit_code=4)
     return ledger.failed(path, failure, seconds=1.0, quarantine_after=quarantine_after)
 
@@ -124,14 +123,14 @@ def test_records_come_in_order_of_path_however_many(ledger: Ledger) -> None:
 def test_names_that_are_no_text_are_kept_as_they_are(ledger: Ledger) -> None:
     name = os.fsdecode(b"caf\xe9/\xff.png")
     ledger.plan(1, [planned(name), planned("caf\u00e9.png"), planned("z.png")])
-    finish(ledger, name, previews=(Preview(label="", before=b"b", after=b"a"),))
+    finish(ledger, name, previews=(Preview(label=name, before=b"b", after=b"a"),))
     assert [record.path for record in ledger.records()] == ["caf\u00e9.png", "z.png", name]
     record = ledger.get(name)
     assert record is not None
     assert record.output == name
     assert record.result is not None
     assert record.result["source"] == f"in/{name}"
-    assert len(ledger.previews(name)) == 1
+    assert [preview.label for preview in ledger.previews(name)] == [name]
     fail(ledger, name)
     assert ledger.get(name).error == f"{name}: is damaged"  # type: ignore[union-attr]
 
@@ -179,6 +178,30 @@ def test_an_item_that_failed_in_so_many_runs_is_quarantined(ledger: Ledger) -> N
     record = ledger.get("a.png")
     assert record is not None
     assert (record.state, record.attempts, record.error, record.exit_code) == (State.WAITING, 0, "", 0)
+
+
+def test_failures_that_are_none_of_an_items_own_do_not_count(ledger: Ledger) -> None:
+    ledger.plan(1, [planned("a.png")])
+    assert [fail(ledger, "a.png", quarantine_after=None) for _ in range(5)] == [State.FAILED] * 5
+    record = ledger.get("a.png")
+    assert record is not None
+    assert (record.attempts, record.error) == (0, "a.png: is damaged")
+
+
+def test_what_is_done_and_not_sealed_is_known(ledger: Ledger) -> None:
+    ledger.plan(1, map(planned, ["a.png", "b.png"]))
+    finish(ledger, "a.png")
+    ledger.done("b.png", result_of("b.png"), source=Stamp(1, 1), result=Stamp(1, 1), started=0.0, seconds=0.0)
+    (record,) = ledger.unsealed()
+    assert (record.path, record.state, record.source_sha256, record.result_sha256) == ("b.png", State.DONE, "", None)
+
+
+def test_released_items_wait_again_and_finished_ones_stay_done(ledger: Ledger) -> None:
+    ledger.plan(1, map(planned, ["a.png", "b.png"]))
+    ledger.claim(["a.png"])
+    finish(ledger, "b.png")
+    ledger.release(["a.png", "b.png"])
+    assert [record.state for record in ledger.records()] == [State.WAITING, State.DONE]
 
 
 def test_unfinished_items_whose_sources_are_gone_are_forgotten_and_finished_ones_are_not(tmp_path: Path) -> None:

@@ -1,19 +1,50 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.archive.plan import Job, check_folders, default_output, ignores_case, plan
+from pipeline.archive.ledger import Record, State
+from pipeline.archive.orders import Orders, Shard
+from pipeline.archive.plan import Job, Refused, Standing, Terms, check_folders, default_output, ignores_case, plan
+from pipeline.archive.stamps import Stamp, fingerprint
+from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options, Quality
-from pipeline.results import Failure
 from tests.films import make_film
 
+RECIPES = {Kind.PHOTO: "photos", Kind.FILM: "films"}
 
-def planned(source: Path, output: Path, **options: object) -> dict[str, str]:
-    jobs = [item for item in plan(source, output, Options(**options)) if isinstance(item, Job)]  # type: ignore[arg-type]
-    return {str(job.source.relative_to(source)): str(job.output.relative_to(output)) for job in jobs}
+
+def nothing(_path: str) -> None:
+    return None
+
+
+def items(
+    source: Path,
+    output: Path,
+    *,
+    known: Callable[[str], Record | None] = nothing,
+    orders: Orders | None = None,
+    **options: Any,
+) -> list[Job | Refused | Entry]:
+    terms = Terms(options=Options(**options), orders=orders or Orders(), recipes=RECIPES, known=known)
+    return list(plan(source, output, terms))
+
+
+def jobs(source: Path, output: Path, **settings: Any) -> list[Job]:
+    return [item for item in items(source, output, **settings) if isinstance(item, Job)]
+
+
+def planned(source: Path, output: Path, **options: Any) -> dict[str, str]:
+    found = jobs(source, output, **options)
+    assert [str(job.output.relative_to(output)) for job in found] == [job.name for job in found]
+    return {job.path: job.name for job in found}
 
 
 def touch(path: Path) -> Path:
@@ -45,28 +76,157 @@ def test_a_source_whose_result_would_take_another_ones_name_is_refused(tmp_path:
     source.mkdir()
     for name in ("reel.mp4", "reel.mp4.mkv"):
         make_film(source / name, codec="libx264", times=range(2))
-    items = list(plan(source, tmp_path / "out", Options(quality=Quality.MASTER)))
-    assert [type(item) for item in items] == [Job, Failure]
-    assert isinstance(items[1], Failure)
-    assert "reel.mp4.mkv" in items[1].error
-    assert "name of that of reel.mp4" in items[1].error
+    first, second = items(source, tmp_path / "out", quality=Quality.MASTER)
+    assert isinstance(first, Job)
+    assert isinstance(second, Refused)
+    assert "reel.mp4.mkv" in second.failure.error
+    assert "name of that of reel.mp4" in second.failure.error
 
 
 def test_a_film_that_cannot_be_planned_is_a_failure_and_the_plan_goes_on(tmp_path: Path) -> None:
     source = tmp_path / "in"
     touch(source / "broken.mp4")
     touch(source / "c.png")
-    kinds = [type(item) for item in plan(source, tmp_path / "out", Options())]
-    assert kinds == [Failure, Job]
+    assert [type(item) for item in items(source, tmp_path / "out")] == [Refused, Job]
 
 
-def test_what_has_a_result_is_done_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
-    touch(tmp_path / "in" / "a.png")
-    touch(tmp_path / "out" / "a.png")
-    for overwrite in (False, True):
-        (job,) = plan(tmp_path / "in", tmp_path / "out", Options(overwrite=overwrite))
-        assert isinstance(job, Job)
-        assert job.done is not overwrite
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path, Record]:
+    """A photograph that is done, its result, and what is known of the two."""
+    source, result = touch(tmp_path / "in" / "a.png"), touch(tmp_path / "out" / "a.png")
+    result.write_bytes(b"coloured")
+    record = Record(
+        path="a.png", kind="photo", output="a.png", state=State.DONE, attempts=0, recipe="photos",
+        source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256=fingerprint(source),
+        result_size=8, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=fingerprint(result),
+        engine="torch", started=0.0, seconds=1.0, result={}, error="", advice="", exit_code=0,
+    )  # fmt: skip
+    return source, result, record
+
+
+def standing(record: Record | None, tmp_path: Path, *, orders: Orders | None = None, **options: Any) -> Standing:
+    (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record, orders=orders, **options)
+    return job.standing
+
+
+def test_a_result_that_fits_its_source_is_done(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    _, result, record = pair
+    assert standing(record, tmp_path) is Standing.DONE
+    assert standing(record, tmp_path, overwrite=True) is Standing.STALE
+    result.unlink()
+    assert standing(record, tmp_path) is Standing.DUE
+
+
+def test_a_changed_source_or_recipe_makes_a_result_stale(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    source, _, record = pair
+    assert standing(replace(record, recipe="others"), tmp_path) is Standing.STALE
+    source.write_bytes(b"+")
+    assert standing(record, tmp_path) is Standing.STALE
+    source.write_bytes(b"longer")
+    assert standing(record, tmp_path) is Standing.STALE
+
+
+def test_a_new_time_without_a_new_content_changes_nothing(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    source, result, record = pair
+    touch(source)
+    result.write_bytes(b"coloured")
+    old = replace(record, source_mtime_ns=1, result_mtime_ns=2)
+    assert standing(old, tmp_path) is Standing.DONE
+    assert standing(replace(old, source_sha256=""), tmp_path) is Standing.STALE
+
+
+def test_a_file_that_is_not_known_to_be_ours_is_kept(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    _, result, record = pair
+    assert standing(None, tmp_path) is Standing.FOREIGN
+    result.write_bytes(b"retouched by hand")
+    for known in (record, replace(record, recipe="others"), replace(record, state=State.FAILED)):
+        assert standing(known, tmp_path) is Standing.FOREIGN
+        assert standing(known, tmp_path, overwrite=True) is Standing.STALE
+
+
+def test_what_stands_under_the_name_of_an_item_left_running_is_replaced(
+    pair: tuple[Path, Path, Record], tmp_path: Path
+) -> None:
+    _, result, record = pair
+    result.write_bytes(b"published just before the end")
+    assert standing(replace(record, state=State.RUNNING), tmp_path) is Standing.STALE
+
+
+def test_damage_behind_an_unchanged_time_is_found_when_all_is_verified(
+    pair: tuple[Path, Path, Record], tmp_path: Path
+) -> None:
+    source, result, record = pair
+    for path, content in ((source, b"+"), (result, b"damaged!")):
+        before, whole = path.stat(), path.read_bytes()
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert standing(record, tmp_path) is Standing.DONE
+        assert standing(record, tmp_path, orders=Orders(verify_all=True)) is Standing.STALE
+        path.write_bytes(whole)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert standing(record, tmp_path, orders=Orders(verify_all=True)) is Standing.DONE
+
+
+def test_quarantine_lasts_until_the_source_or_recipe_changes(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    source, result, record = pair
+    result.unlink()
+    known = replace(record, state=State.QUARANTINED, attempts=3)
+    assert standing(known, tmp_path) is Standing.QUARANTINED
+    assert standing(known, tmp_path, orders=Orders(quarantine_after=4)) is Standing.DUE
+    assert standing(replace(known, recipe="others"), tmp_path) is Standing.DUE
+    source.write_bytes(b"longer")
+    assert standing(known, tmp_path) is Standing.DUE
+
+
+def test_attempts_count_for_one_source_and_one_recipe(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
+    known = replace(pair[2], state=State.FAILED, attempts=2)
+    for record, attempts in ((known, 2), (replace(known, recipe="others"), 0), (replace(known, source_size=7), 0)):
+        (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path, record=record: record)
+        assert job.attempts == attempts
+
+
+def test_a_finished_film_is_not_opened(tmp_path: Path) -> None:
+    source = touch(tmp_path / "in" / "no-film.avi")
+    result = touch(tmp_path / "out" / "no-film.avi.mkv")
+    record = Record(
+        path="no-film.avi", kind="film", output="no-film.avi.mkv", state=State.DONE, attempts=0, recipe="films",
+        source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256="",
+        result_size=1, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=None,
+        engine="torch", started=0.0, seconds=1.0, result={}, error="", advice="", exit_code=0,
+    )  # fmt: skip
+    (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record)
+    assert (job.standing, job.name) == (Standing.DONE, "no-film.avi.mkv")
+
+
+def test_films_weigh_their_frames_times_their_pixels(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_film(tmp_path / "in" / "a.mp4", codec="libx264", times=range(5))
+    (job,) = jobs(tmp_path / "in", tmp_path / "out")
+    assert job.weight == 5 * 96 * 64
+
+
+def test_sources_that_the_orders_leave_out_are_not_mentioned(tmp_path: Path) -> None:
+    for name in ("a.png", "b/c.png", "b/d.jpg", "e.txt"):
+        touch(tmp_path / "in" / name)
+    os.utime(tmp_path / "in" / "a.png", (1000, 1000))
+
+    def taken(**orders: Any) -> list[str]:
+        return [job.path for job in jobs(tmp_path / "in", tmp_path / "out", orders=Orders(**orders))]
+
+    assert taken(include=("*.png",)) == ["a.png", "b/c.png"]
+    assert taken(exclude=("b",)) == ["a.png"]
+    assert taken(since=datetime(2001, 1, 1, tzinfo=UTC)) == ["b/c.png", "b/d.jpg"]
+    shards = [taken(shard=Shard(index=index, count=3)) for index in (1, 2, 3)]
+    assert sorted(name for shard in shards for name in shard) == ["a.png", "b/c.png", "b/d.jpg"]
+
+
+def test_a_link_that_leads_nowhere_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (item,) = items(tmp_path / "in", tmp_path / "out")
+    assert isinstance(item, Refused)
+    assert (item.failure.exit_code, item.stamp) == (4, Stamp(0, 0))
+    assert "gone.png" in item.failure.error
 
 
 def test_the_default_output_stands_beside_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

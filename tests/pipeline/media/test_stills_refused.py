@@ -55,6 +55,7 @@ TWELVE_BITS = bytearray(photos.jpeg_bytes(GREY))
 TWELVE_BITS[TWELVE_BITS.index(b"\xff\xc0") + 4] = 12
 
 PROGRESSIVE = {".jpg": {"progressive": True}}
+CMYK_SECOND = {"save_all": True, "append_images": [IMAGE.convert("CMYK")]}
 REFUSED = {
     "absent": (lambda folder: folder / "none.jpg", "cannot be opened"),
     "text": (_bytes("photo.jpg", b"dear diary"), "is not a picture"),
@@ -74,7 +75,7 @@ REFUSED = {
     "wide-tiff": (_tiff(GREY.astype(np.uint32)), "32-bit"),
     "signed-tiff": (_tiff(GREY.astype(np.int16)), "16-bit signed"),
     "twelve-bit-tiff": (_tiff(GREY.astype(np.uint16), bitspersample=12), "12-bit"),
-    "pages": (_image("photo.tif", IMAGE, save_all=True, append_images=[TURNED]), "2 pages"),
+    "page-of-cmyk": (_image("photo.tif", IMAGE, **CMYK_SECOND), r"CMYK samples \(page 2\)"),
     "animated-gif": (_image("photo.gif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "animated-webp": (_image("photo.webp", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "animated-png": (_image("photo.png", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
@@ -105,6 +106,22 @@ def test_a_file_far_longer_than_its_picture_is_refused(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(1 << 30)
     with pytest.raises(InputError, match="far more"):
+        read_still(path)
+
+
+def test_the_pixel_limit_holds_for_all_pages_together(tmp_path: Path) -> None:
+    path = photos.save(tmp_path / "photo.tif", IMAGE, save_all=True, append_images=[TURNED] * 3)
+    assert len(read_still(path, pixel_limit=4 * GREY.size).further) == 3
+    with pytest.raises(InputError, match="4 pages"):
+        read_still(path, pixel_limit=4 * GREY.size - 1)
+
+
+def test_a_tiff_of_endless_pages_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for _ in range(1001):
+            tiff.write(np.zeros((2, 2), np.uint8), photometric="minisblack", metadata=None, contiguous=False)
+    with pytest.raises(InputError, match="more than 1000 pages"):
         read_still(path)
 
 

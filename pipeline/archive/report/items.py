@@ -1,0 +1,177 @@
+"""The items of the ledger as rows of the page's data, and what they come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pipeline.archive.ledger import Record, State
+from pipeline.archive.report.attention import Attention, attention
+from pipeline.archive.report.groups import Group, Groups
+from pipeline.color.tone import Treatment
+from pipeline.results import LumaCheck, Measures, NoteKind, Proof
+
+_BROKEN = (State.FAILED, State.QUARANTINED)
+_ORDER = {State.QUARANTINED: 0, State.FAILED: 1, State.DONE: 2, State.RUNNING: 3, State.WAITING: 4}
+
+
+@dataclass
+class Item:
+    """What the page tells of one item; ``preview`` is the stem of the names of its pictures, empty if there is none.
+
+    ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
+    the failure's group with its text. ``labels`` has one entry for every preview.
+    """
+
+    path: str
+    kind: str
+    state: State
+    output: str
+    attention: Attention
+    measures: Mapping[str, float | None] | None
+    facts: list[tuple[str, str]]
+    checks: list[str]
+    notes: list[tuple[int, str]]
+    error: tuple[int, str] | None
+    advice: str
+    attempts: int
+    started: float | None
+    seconds: float | None
+    preview: str
+    labels: list[str] = field(default_factory=list)
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Failures first, then the doubtful, then by name."""
+        return _ORDER[self.state], -self.attention.score, self.path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """All items in the order of the page, how many there are of each state and kind, and what they say in groups.
+
+    ``photo_seconds`` is the median time for a photograph, ``frames`` and ``film_seconds`` are sums over all films.
+    """
+
+    items: list[Item]
+    states: Counter[State]
+    kinds: Counter[str]
+    failures: list[Group]
+    notes: list[Group]
+    doubtful: int
+    photo_seconds: float | None
+    frames: int
+    film_seconds: float
+
+
+def survey(records: Iterable[Record], source: Path, output: Path) -> Survey:
+    """Return what ``records`` say; ``source`` and ``output`` are the folders that their paths lie in."""
+    failures, notes = Groups(), Groups()
+    items: list[Item] = []
+    photo_seconds: list[float] = []
+    frames, film_seconds = 0, 0.0
+    for record in records:
+        items.append(_item(record, source, output, failures, notes))
+        if record.state is State.DONE and record.result is not None:
+            if record.kind == "photo" and record.seconds is not None:
+                photo_seconds.append(record.seconds)
+            elif record.kind == "film":
+                frames += record.result["frames"]
+                film_seconds += record.result["seconds"]
+    items.sort(key=lambda item: item.rank)
+    return Survey(
+        items=items,
+        states=Counter(item.state for item in items),
+        kinds=Counter(item.kind for item in items),
+        failures=failures.all(),
+        notes=notes.all(),
+        doubtful=sum(bool(item.attention.reasons) for item in items),
+        photo_seconds=median(photo_seconds) if photo_seconds else None,
+        frames=frames,
+        film_seconds=film_seconds,
+    )
+
+
+def _item(record: Record, source: Path, output: Path, failures: Groups, notes: Groups) -> Item:
+    result = record.result or {}
+    names = _names(record, source, output)
+    error: tuple[int, str] | None = None
+    if record.state in _BROKEN:
+        group = failures.take(str(record.exit_code), record.error, names=names, advice=record.advice)
+        error = group.number, record.error
+    noted = [(notes.take(note["kind"], note["text"], names=names).number, note) for note in result.get("notes", ())]
+    figures = result.get("measures")
+    return Item(
+        path=record.path,
+        kind=record.kind,
+        state=record.state,
+        output=record.output if record.result_sha256 else "",
+        attention=attention(
+            Measures(**figures) if figures else None,
+            keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
+            is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
+        ),
+        measures=figures,
+        facts=_facts(record, result),
+        checks=_checks(result.get("verification")),
+        notes=[(number, f"{note['kind']}: {note['text']}") for number, note in noted],
+        error=error,
+        advice=record.advice if error else "",
+        attempts=record.attempts,
+        started=record.started,
+        seconds=record.seconds,
+        preview=_stem(record) if record.result_sha256 else "",
+    )
+
+
+def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
+    made = output / record.output
+    return str(source / record.path), str(made), record.path, record.output, Path(record.path).name, made.name
+
+
+def _stem(record: Record) -> str:
+    """A name for the previews of this very result, so that those of an older one are not taken for them."""
+    whole = f"{record.path}\0{record.result_sha256}".encode(errors="surrogateescape")
+    return sha256(whole).hexdigest()[:20]
+
+
+def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if result.get("kind") == "photo":
+        facts.append(("Picture", f"{result['width']:,} × {result['height']:,}, {result['bits']} bits"))
+        if result["treatment"]:
+            facts.append(("Taken for", f"{result['tone']}: {result['treatment']}"))
+    elif result.get("kind") == "film":
+        facts.append(("Film", f"{result['frames']:,} frames, {result['codec']}"))
+        shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
+        said = (f"{count:,} {tone}: {treatment}" for (tone, treatment), count in sorted(shots.items()))
+        if shots:
+            facts.append(("Shots", "; ".join(said)))
+    if result:
+        facts.append(("Made by", f"{result['model']} on {result['engine']}"))
+    if record.result_size is not None:
+        facts.append(("Size", f"{_size(record.source_size)}, result {_size(record.result_size)}"))
+    return facts
+
+
+def _checks(verification: Mapping[str, Any] | None) -> list[str]:
+    if verification is None:
+        return []
+    luma = verification["luma"]
+    return [
+        *(f"{name}: {found}" for name, found in verification["checks"].items()),
+        *(f"{name}: not checked: {why}" for name, why in verification["not_checked"].items()),
+        f"luma: {LumaCheck(**luma | {'proof': Proof(luma['proof'])})}",
+    ]
+
+
+def _size(size: int) -> str:
+    for unit, whole in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= whole:
+            return f"{size / whole:.1f} {unit}"
+    return f"{size} bytes"

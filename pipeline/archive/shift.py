@@ -1,0 +1,130 @@
+"""The work itself: photographs in shared batches, then films, the longest first, until all is done or time is up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from pipeline.archive.books import Books, Heard
+from pipeline.archive.ledger import Ledger, Record
+from pipeline.archive.orders import Orders
+from pipeline.archive.space import check_space
+from pipeline.archive.walk import Kind
+from pipeline.color.painter import Painter
+from pipeline.errors import OutputError
+from pipeline.options import Options
+from pipeline.photo import PhotoJob, colorize_photos
+from pipeline.results import Failure, FilmResult
+from pipeline.video import colorize_video
+
+WHOLE, PHOTOS = "archive", "photos"
+# So many photographs are claimed at once: each claim waits for the disk.
+_CLAIMS = 64
+
+
+class Shift:
+    """Works off what ``run`` queued in the ledger. ``is_over`` when time was up; ``error`` when the disk was full."""
+
+    def __init__(
+        self,
+        run: int,
+        source: Path,
+        output: Path,
+        options: Options,
+        orders: Orders,
+        ledger: Ledger,
+        books: Books,
+        heard: Heard,
+    ) -> None:
+        self._run, self._source, self._output, self._options, self._orders = run, source, output, options, orders
+        self._ledger, self._books, self._heard = ledger, books, heard
+        self._claimed: dict[str, None] = {}
+        self.is_over = False
+        self.error: OutputError | None = None
+
+    def work(self, painter: Painter) -> None:
+        """Do all jobs; those that fail in a way that may pass are done again at the end of their kind."""
+        jobs = self._books.tally.jobs
+        self._heard.begin(WHOLE, sum(jobs.values()), "items")
+        if jobs[Kind.PHOTO]:
+            self._heard.begin(PHOTOS, jobs[Kind.PHOTO], "photos")
+            for chance in range(self._orders.retry + 1):
+                if not self._photos(painter, chance):
+                    break
+            self._heard.end(PHOTOS)
+        for chance in range(self._orders.retry + 1):
+            if not self._films(painter, chance):
+                break
+        self._heard.end(WHOLE)
+
+    def put_back(self) -> None:
+        """Let go of what was claimed and not begun, or begun and surely without a result."""
+        self._ledger.release([*self._claimed, *self._books.unfinished()])
+
+    def _photos(self, painter: Painter, chance: int) -> int:
+        """Do the photographs that have no outcome; return how many are to be tried once more."""
+        put_off = 0
+        for replaces in (False, True):
+            options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
+            jobs = self._fed(self._ledger.queue(self._run, Kind.PHOTO, replaces=replaces), chance)
+            outcomes = colorize_photos(jobs, painter=painter, options=options, progress=self._heard)
+            with closing(outcomes):
+                for outcome in outcomes:
+                    if self._books.book(outcome, is_last_chance=chance == self._orders.retry):
+                        self._heard.advance(PHOTOS)
+                        self._heard.advance(WHOLE)
+                    else:
+                        put_off += 1
+        return put_off
+
+    def _fed(self, records: Iterable[Record], chance: int) -> Iterator[PhotoJob]:
+        records = iter(records)
+        while self._goes_on(0) and (page := list(islice(records, _CLAIMS))):
+            names = [record.path for record in page]
+            self._claimed.update(dict.fromkeys(names))
+            self._ledger.claim(names)
+            for record in page:
+                if not self._goes_on(record.source_size):
+                    return
+                self._books.begin(record, chance=chance + 1)
+                del self._claimed[record.path]
+                yield PhotoJob(self._source / record.path, self._output / record.output)
+
+    def _films(self, painter: Painter, chance: int) -> int:
+        """Do the films that have no outcome; return how many are to be tried once more."""
+        put_off = 0
+        for path, replaces in self._ledger.heaviest(self._run, Kind.FILM):
+            record = self._ledger.get(path)
+            if record is None or not self._goes_on(record.source_size):
+                break
+            self._ledger.claim([path])
+            self._books.begin(record, chance=chance + 1)
+            outcome = self._film(record, painter, replaces=replaces)
+            if self._books.book(outcome, is_last_chance=chance == self._orders.retry):
+                self._heard.advance(WHOLE)
+            else:
+                put_off += 1
+        return put_off
+
+    def _film(self, record: Record, painter: Painter, *, replaces: bool) -> FilmResult | Failure:
+        source, output = self._source / record.path, self._output / record.output
+        options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
+        try:
+            return colorize_video(source, output, options, painter=painter, progress=self._heard)
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+            return Failure.of(source, error)
+
+    def _goes_on(self, needed: int) -> bool:
+        """Say whether there is time and room for one more item, of which the source takes ``needed`` bytes."""
+        until = self._orders.until
+        if until is not None and datetime.now(until.tzinfo) >= until:
+            self.is_over = True
+        try:
+            check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
+        except OutputError as error:
+            self.error = error
+        return not self.is_over and self.error is None

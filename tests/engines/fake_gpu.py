@@ -1,0 +1,225 @@
+"""A GPU made of main memory, with TensorRT made of ONNX Runtime: for all of our code around the real ones.
+
+What the real libraries are called with is checked against their own signatures in test_tensorrt.py. Work put on a
+stream is done when the stream is waited for, as on a GPU that is busy, so that whoever reads or writes too early sees
+it in the picture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from enum import Enum
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from engines.base import F32
+from engines.cuda import CudaError
+
+Work = Callable[[], None]
+
+
+class FakeCuda:
+    """What `engines.cuda.Cuda` does, and counts of what is held."""
+
+    def __init__(self, name: str = "Fake GPU") -> None:
+        self.name = name
+        self.streams: dict[int, list[Work]] = {}
+        self.recording: dict[int, list[Work]] = {}
+        self.held: dict[int, Any] = {}
+        self.replays = 0
+        self._numbers = count(1)
+        self.fails_at: str = ""
+
+    def device(self) -> tuple[str, str]:
+        return self.name, "8.9"
+
+    def stream(self) -> int:
+        number = next(self._numbers)
+        self.streams[number] = []
+        return number
+
+    def wait(self, stream: int) -> None:
+        self._fail("wait")
+        for work in self.streams[stream]:
+            work()
+        self.streams[stream].clear()
+
+    def put(self, stream: int, work: Work) -> None:
+        self.recording.get(stream, self.streams[stream]).append(work)
+
+    def memory(self, size: int) -> int:
+        self._fail("memory")
+        block = ctypes.create_string_buffer(size)
+        self.held[ctypes.addressof(block)] = block
+        return ctypes.addressof(block)
+
+    def pinned(self, shape: tuple[int, ...]) -> F32:
+        array = np.full(shape, np.nan, np.float32)
+        self.held[array.ctypes.data] = array
+        return array
+
+    def upload(self, target: int, source: F32, stream: int) -> None:
+        self.put(stream, lambda: ctypes.memmove(target, source.ctypes.data, source.nbytes))  # type: ignore[arg-type]
+
+    def download(self, target: F32, source: int, stream: int) -> None:
+        self.put(stream, lambda: ctypes.memmove(target.ctypes.data, source, target.nbytes))  # type: ignore[arg-type]
+
+    def recorded(self, stream: int, work: Work) -> list[Work]:
+        self.recording[stream] = []
+        work()
+        return self.recording.pop(stream)
+
+    def replay(self, graph: list[Work], stream: int) -> None:
+        self.replays += 1
+        self.streams[stream].extend(graph)
+
+    def release(self, *, stream: int, memory: list[int], pinned: list[F32], graph: Any | None) -> None:
+        for address in (*memory, *(array.ctypes.data for array in pinned)):
+            del self.held[address]
+        del self.streams[stream]
+
+    def _fail(self, what: str) -> None:
+        if self.fails_at == what:
+            raise CudaError(f"{what}: cudaErrorIllegalAddress")
+
+
+class FakeTensorRT:
+    """The names that our code takes from the package tensorrt. ``spoil`` is what a plan does to its answers."""
+
+    __version__ = "11.4.0.fake"
+    TensorIOMode = Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
+    ExecutionContextAllocationStrategy = Enum("ExecutionContextAllocationStrategy", ["STATIC", "USER_MANAGED"])
+
+    class NetworkDefinitionCreationFlag:
+        STRONGLY_TYPED = 1
+
+    class ILogger:
+        Severity = Enum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING"])
+
+    class IProgressMonitor:
+        pass
+
+    def __init__(self, cuda: FakeCuda, spoil: Callable[[F32], F32] = lambda answer: answer) -> None:
+        self.cuda, self.spoil = cuda, spoil
+        self.built: list[bytes] = []
+        self.profiles: list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = []
+        self.fails_to_build = False
+
+    def Builder(self, log: Any) -> SimpleNamespace:  # noqa: N802 - the real name
+        def create_network(flags: int) -> SimpleNamespace:
+            assert flags == 2, "not strongly typed"
+            return SimpleNamespace(graph=b"")
+
+        def build(network: SimpleNamespace, config: SimpleNamespace) -> bytes | None:
+            monitor = config.progress_monitor
+            monitor.phase_start("Building", None, 2)
+            monitor.phase_start("Tactics", "Building", 9)
+            assert monitor.step_complete("Tactics", 0)
+            assert monitor.step_complete("Building", 0)
+            monitor.phase_finish("Building")
+            if self.fails_to_build:
+                log.log(self.ILogger.Severity.ERROR, "out of tactics")
+                return None
+            self.built.append(network.graph)
+            return bytes(network.graph)
+
+        profile = SimpleNamespace(set_shape=lambda *shapes: self.profiles.append(shapes))
+        config = SimpleNamespace(add_optimization_profile=lambda _: 0, progress_monitor=None)
+        return SimpleNamespace(
+            create_network=create_network,
+            create_builder_config=lambda: config,
+            create_optimization_profile=lambda: profile,
+            build_serialized_network=build,
+        )
+
+    def OnnxParser(self, network: SimpleNamespace, _: Any) -> SimpleNamespace:  # noqa: N802 - the real name
+        def parse(graph: bytes) -> bool:
+            network.graph = graph
+            return True
+
+        return SimpleNamespace(parse=parse, num_errors=0)
+
+    def Runtime(self, log: Any) -> SimpleNamespace:  # noqa: N802 - the real name
+        def load(plan: Any) -> FakeEngine | None:
+            try:
+                return FakeEngine(self, bytes(plan))
+            except Exception as error:  # noqa: BLE001 - the real one has no reasons but those it logs
+                log.log(self.ILogger.Severity.ERROR, str(error))
+                return None
+
+        return SimpleNamespace(deserialize_cuda_engine=load)
+
+
+class FakeEngine:
+    num_io_tensors = 2
+
+    def __init__(self, trt: FakeTensorRT, plan: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self.trt = trt
+        self.session = onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
+        self.names = [*self.session.get_inputs(), *self.session.get_outputs()]
+
+    def get_tensor_name(self, number: int) -> str:
+        return str(self.names[number].name)
+
+    def get_tensor_mode(self, name: str) -> Any:
+        return self.trt.TensorIOMode.INPUT if name == self.names[0].name else self.trt.TensorIOMode.OUTPUT
+
+    def create_execution_context(self, strategy: Any) -> FakeContext:
+        assert strategy is self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        return FakeContext(self)
+
+
+class FakeContext:
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.profile: int | None = None
+        self.addresses: dict[str, int] = {}
+        self.shape: tuple[int, ...] = ()
+        self.scratch = False
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        self.profile = profile_index
+        return stream_handle in self.engine.trt.cuda.streams
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        _, least, _, most = self.engine.trt.profiles[self.profile or 0]
+        self.shape = shape
+        return all(low <= side <= high for low, side, high in zip(least, shape, most, strict=True))
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        pictures, _, height, width = self.shape
+        return pictures, 2, height // 4, width // 4
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self.addresses[name] = memory
+        return True
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        return 256
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self.scratch = size >= 256
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        assert self.scratch
+        assert set(self.addresses) == {"lightness", "ab"}
+
+        def work() -> None:
+            source = _array(self.addresses["lightness"], self.shape)
+            (answer,) = self.engine.session.run(["ab"], {"lightness": source.copy()})
+            target = self.get_tensor_shape("ab")
+            _array(self.addresses["ab"], target)[...] = self.engine.trt.spoil(answer)
+
+        self.engine.trt.cuda.put(stream_handle, work)
+        return True
+
+
+def _array(address: int, shape: tuple[int, ...]) -> F32:
+    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), shape)

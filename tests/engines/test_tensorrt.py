@@ -1,0 +1,279 @@
+"""The engine on TensorRT: all of it on a GPU, its own logic on a fake one, its calls against the real signatures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="onnx is not installed")
+
+from engines import tensorrt
+from engines.base import F32, Setup
+from engines.cuda import Cuda, CudaError
+from engines.errors import EngineError, MissingDependencyError
+from engines.guard import GuardedEngine
+from engines.machine import gpu_count
+from engines.onnxruntime import open_onnxruntime
+from engines.registry import open_engine
+from engines.tensorrt_plan import profiles
+from engines.weights import load_weights
+from tests.engines.fake_gpu import FakeCuda, FakeTensorRT
+from tests.engines.test_contract import scenes
+
+
+def open_fake(tiny: Path, setup: Setup, *, trt: FakeTensorRT | None = None) -> tuple[GuardedEngine, FakeTensorRT]:
+    trt = trt or FakeTensorRT(FakeCuda())
+    engine = tensorrt._opened(trt, trt.cuda, load_weights(str(tiny)), setup)  # type: ignore[arg-type]
+    return GuardedEngine(engine), trt
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def setup(tmp_path: Path, said: list[str]) -> Setup:
+    return Setup(cache=tmp_path, say=said.append)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 13, 16])
+def test_a_batch_of_any_size_comes_back_whole_and_in_order(tiny: Path, setup: Setup, count: int) -> None:
+    engine, _ = open_fake(tiny, setup)
+    reference = open_onnxruntime(load_weights(str(tiny)))
+    for height, width in ((64, 96), (96, 64), (64, 96), (64, 96)):
+        batch = scenes(count, height, width)
+        np.testing.assert_allclose(engine.infer(batch), reference.infer(batch), atol=0.1)
+
+
+def test_every_shape_is_recorded_once_and_replayed(tiny: Path, setup: Setup) -> None:
+    engine, trt = open_fake(tiny, setup)
+    before = trt.cuda.replays
+    for _ in range(5):
+        engine.infer(scenes(8, 32, 64))
+    assert trt.cuda.replays - before == 4
+
+
+def test_an_answer_outlives_the_next_batch(tiny: Path, setup: Setup) -> None:
+    engine, _ = open_fake(tiny, setup)
+    answer = engine.infer(scenes(2, 32, 64))
+    kept = answer.copy()
+    engine.infer(100 - scenes(2, 32, 64))
+    np.testing.assert_array_equal(answer, kept)
+
+
+def test_many_shapes_do_not_fill_the_gpu_and_closing_empties_it(tiny: Path, setup: Setup) -> None:
+    engine, trt = open_fake(tiny, setup)
+    for width in range(32, 32 * 24, 32):
+        engine.infer(scenes(1, 32, width % 576 + 32))
+        assert len(trt.cuda.streams) <= 16
+    engine.close()
+    assert not trt.cuda.streams
+    assert not trt.cuda.held
+
+
+def test_a_plan_is_built_once_and_kept(tiny: Path, setup: Setup, said: list[str]) -> None:
+    first, trt = open_fake(tiny, setup)
+    assert any("building a plan of tiny for Fake GPU" in line for line in said)
+    second, other = open_fake(tiny, setup)
+    assert (len(trt.built), len(other.built)) == (1, 0)
+    assert first.spec == second.spec
+    other.profiles = trt.profiles
+    np.testing.assert_array_equal(first.infer(scenes(3, 32, 32)), second.infer(scenes(3, 32, 32)))
+
+
+@pytest.mark.parametrize("change", ["gpu", "version"])
+def test_another_gpu_or_version_gets_a_plan_of_its_own(tiny: Path, setup: Setup, change: str) -> None:
+    open_fake(tiny, setup)
+    trt = FakeTensorRT(FakeCuda("Other GPU" if change == "gpu" else "Fake GPU"))
+    if change == "version":
+        trt.__version__ = "11.5"  # type: ignore[misc]
+    open_fake(tiny, setup, trt=trt)
+    assert len(trt.built) == 1
+
+
+def test_a_kept_plan_that_does_not_load_is_built_again(tiny: Path, setup: Setup, said: list[str]) -> None:
+    _, trt = open_fake(tiny, setup)
+    trt.built.clear()
+    (path,) = (setup.cache or Path()).rglob("*.compiled")
+    path.write_bytes(path.read_bytes()[:-100])
+    open_fake(tiny, setup, trt=trt)
+    assert len(trt.built) == 1
+    assert any("damaged" in line for line in said)
+
+
+SPOILED: dict[str, Callable[[F32], F32]] = {
+    "not a number": lambda answer: np.where(answer > answer.mean(), np.float32(np.nan), answer),
+    "everything drifts": lambda answer: answer + np.float32(0.5),
+    "one pixel is wrong": lambda answer: np.where(answer == answer.max(), answer + 9, answer).astype(np.float32),
+    "saturation is lost": lambda answer: answer * np.float32(0.9),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_a_plan_that_colours_otherwise_is_refused_and_not_kept(
+    tiny: Path, setup: Setup, spoil: Callable[[F32], F32]
+) -> None:
+    trt = FakeTensorRT(FakeCuda(), spoil)
+    with pytest.raises(EngineError, match=r"tensorrt: in f16 its colours are .* from ONNX Runtime's"):
+        open_fake(tiny, setup, trt=trt)
+    assert not list((setup.cache or Path()).rglob("*.compiled"))
+    assert not trt.cuda.streams
+
+
+def test_a_build_that_fails_says_what_tensorrt_said(tiny: Path, setup: Setup) -> None:
+    trt = FakeTensorRT(FakeCuda())
+    trt.fails_to_build = True
+    with pytest.raises(EngineError, match="cannot build a plan: out of tactics"):
+        open_fake(tiny, setup, trt=trt)
+
+
+def test_a_gpu_that_fails_in_the_middle_is_the_engines_error(tiny: Path, setup: Setup) -> None:
+    engine, trt = open_fake(tiny, setup)
+    trt.cuda.fails_at = "wait"
+    with pytest.raises((EngineError, CudaError), match="cudaErrorIllegalAddress"):
+        engine.infer(scenes(2, 32, 32))
+
+
+def test_pictures_larger_than_the_plan_takes_are_an_error(tiny: Path, setup: Setup) -> None:
+    engine, _ = open_fake(tiny, setup)
+    with pytest.raises(EngineError, match="too large; the plan takes up to 768 x 768"):
+        engine.infer(np.full((1, 1, 32, 800), 50, np.float32))
+
+
+def test_the_profiles_take_every_shape_that_the_pipeline_sends() -> None:
+    for multiple in (8, 32, 64, 256):
+        film, photo = profiles(multiple)
+        for profile, short in ((film, 192), (photo, 256)):
+            for long in (short, 3 * short):
+                whole = -(-long // multiple) * multiple
+                side = -(-short // multiple) * multiple
+                assert profile.takes((8, 1, side, whole))
+                assert profile.takes((1, 1, whole, side))
+            assert profile.takes(profile.usual)
+        assert photo.takes((1, 1, multiple, multiple))
+
+
+def test_tensorrt_without_a_gpu_is_an_error_that_says_so(tiny: Path) -> None:
+    if gpu_count():
+        pytest.skip("there is a GPU")
+    with pytest.raises(MissingDependencyError) as caught:
+        open_engine("tensorrt", str(tiny))
+    assert re.search("not installed|no NVIDIA GPU", str(caught.value))
+    assert caught.value.advice
+
+
+# The calls of our code, as the real packages declare them: names of arguments in order, from the first overload on.
+BUILDER_HALF = {
+    "Builder.__init__": ["logger"],
+    "Builder.create_network": ["flags"],
+    "Builder.create_builder_config": [],
+    "Builder.create_optimization_profile": [],
+    "Builder.build_serialized_network": ["network", "config"],
+    "OnnxParser.__init__": ["network", "logger"],
+    "OnnxParser.parse": ["model"],
+    "OnnxParser.get_error": ["index"],
+    "OnnxParser.num_errors": None,
+    "ParserError.desc": [],
+    "IBuilderConfig.add_optimization_profile": ["profile"],
+    "IBuilderConfig.progress_monitor": None,
+    "IOptimizationProfile.set_shape": ["input", "min", "opt", "max"],
+    "NetworkDefinitionCreationFlag.STRONGLY_TYPED": None,
+}
+RUNTIME_HALF = {
+    "ILogger.__init__": [],
+    "ILogger.log": ["severity", "msg"],
+    "ILogger.Severity.ERROR": None,
+    "ILogger.Severity.INTERNAL_ERROR": None,
+    "IProgressMonitor.__init__": [],
+    "IProgressMonitor.phase_start": ["phase_name", "parent_phase", "num_steps"],
+    "IProgressMonitor.step_complete": ["phase_name", "step"],
+    "IProgressMonitor.phase_finish": ["phase_name"],
+    "Runtime.__init__": ["logger"],
+    "Runtime.deserialize_cuda_engine": ["serialized_engine"],
+    "ICudaEngine.num_io_tensors": None,
+    "ICudaEngine.get_tensor_name": ["index"],
+    "ICudaEngine.get_tensor_mode": ["name"],
+    "ICudaEngine.create_execution_context": ["strategy"],
+    "ExecutionContextAllocationStrategy.USER_MANAGED": None,
+    "TensorIOMode.INPUT": None,
+    "IExecutionContext.set_optimization_profile_async": ["profile_index", "stream_handle"],
+    "IExecutionContext.set_input_shape": ["name", "shape"],
+    "IExecutionContext.get_tensor_shape": ["name"],
+    "IExecutionContext.set_tensor_address": ["name", "memory"],
+    "IExecutionContext.update_device_memory_size_for_shapes": [],
+    "IExecutionContext.set_device_memory": ["memory", "size"],
+    "IExecutionContext.execute_async_v3": ["stream_handle"],
+}
+
+
+def declared(found: Any) -> list[str]:
+    """Return the arguments of a function of pybind11's, read from its first signature."""
+    signature = re.search(r"\(self: [^,)]+(?:, )?(.*?)\) -> ", found.__doc__)
+    assert signature, found.__doc__
+    return re.findall(r"(?:^|, )(\w+): ", signature[1])
+
+
+@pytest.mark.parametrize(
+    ("package", "calls"),
+    [("tensorrt_bindings", BUILDER_HALF | RUNTIME_HALF), ("tensorrt_lean_bindings", RUNTIME_HALF)],
+)
+def test_tensorrt_has_what_we_call(package: str, calls: dict[str, list[str] | None]) -> None:
+    bindings = pytest.importorskip(package, reason=f"{package} does not import", exc_type=ImportError)
+    for call, arguments in calls.items():
+        found: Any = bindings
+        for name in call.split("."):
+            found = getattr(found, name)
+        assert arguments is None or declared(found)[: len(arguments)] == arguments, call
+
+
+def test_cuda_python_takes_what_we_give_it() -> None:
+    pytest.importorskip("cuda.bindings.runtime", reason="cuda-python is not installed", exc_type=ImportError)
+    if gpu_count():
+        pytest.skip("there is a GPU, and the engine's own tests call it")
+    cuda = Cuda()
+    array = np.zeros((1, 1, 4, 4), np.float32)
+    calls: list[Callable[[], object]] = [
+        cuda.device,
+        cuda.stream,
+        lambda: cuda.wait(1),
+        lambda: cuda.memory(64),
+        lambda: cuda.pinned((1, 1, 4, 4)),
+        lambda: cuda.upload(64, array, 1),
+        lambda: cuda.download(array, 64, 1),
+        lambda: cuda.recorded(1, lambda: None),
+    ]
+    for call in calls:
+        with pytest.raises(CudaError, match=r"cuda\w+: cudaError"):
+            call()
+    for name, arguments in {
+        "cudaGraphLaunch": (cuda._runtime.cudaGraphExec_t(0), 1),
+        "cudaGraphInstantiate": (cuda._runtime.cudaGraph_t(0), 0),
+        "cudaGraphDestroy": (cuda._runtime.cudaGraph_t(0),),
+        "cudaGraphExecDestroy": (cuda._runtime.cudaGraphExec_t(0),),
+        "cudaFree": (64,),
+        "cudaFreeHost": (64,),
+        "cudaStreamDestroy": (1,),
+    }.items():
+        with pytest.raises(CudaError, match=name):
+            cuda._call(name, *arguments)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_plan_is_built_kept_and_loaded(tiny: Path, setup: Setup, said: list[str]) -> None:
+    pytest.importorskip("tensorrt", reason="TensorRT is not installed", exc_type=ImportError)
+    if not gpu_count():
+        pytest.skip("there is no NVIDIA GPU")
+    built, _ = open_engine("tensorrt", str(tiny), setup=setup)
+    loaded, _ = open_engine("tensorrt", str(tiny), setup=setup)
+    assert len([line for line in said if "building a plan" in line]) == 1
+    for count in (1, 3, 8, 16, 16, 16):
+        batch = scenes(count, 96, 160)
+        np.testing.assert_array_equal(built.infer(batch), loaded.infer(batch))
+    built.close()
+    loaded.close()
