@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -18,6 +17,7 @@ from engines.errors import EngineError
 from engines.torch_ops import OPERATORS, Attributes, Operator
 
 _OLDEST_OPSET = 13
+_NUMBERS = {"Clip", "Resize"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class _Step:
 
 
 class TorchGraph:
-    """An ONNX graph in float32 on one device. Integer values, which are shapes and indices, stay on the CPU."""
+    """An ONNX graph on one device, in the precision of its types.
+
+    Integer values, which are shapes and indices, stay on the CPU, and so do numbers that PyTorch takes as such: the
+    scales of a Resize, the bounds of a Clip. So nothing waits for a GPU, and what runs there can be recorded.
+    """
 
     def __init__(self, content: bytes, device: torch.device) -> None:
         """Read the ONNX file ``content``.
@@ -42,8 +46,12 @@ class TorchGraph:
         except DecodeError as error:
             raise EngineError(f"the weights are not an ONNX file: {error}", advice="Export them again.") from error
         _require_opset(model)
-        self._device = device
-        self._constants = {one.name: self._place(numpy_helper.to_array(one)) for one in model.graph.initializer}
+        self.device = device
+        self._numbers = {name for node in model.graph.node if node.op_type in _NUMBERS for name in node.input[1:]}
+        self._constants = {
+            one.name: self._place(one.name, torch.from_numpy(np.array(numpy_helper.to_array(one))))
+            for one in model.graph.initializer
+        }
         self.inputs = tuple(one.name for one in model.graph.input if one.name not in self._constants)
         self.outputs = tuple(one.name for one in model.graph.output)
         with torch.inference_mode():
@@ -51,7 +59,12 @@ class TorchGraph:
 
     def run(self, feeds: dict[str, F32]) -> dict[str, F32]:
         """Return the outputs by name for the inputs by name. Raises `RuntimeError` where PyTorch does."""
-        values = {**self._constants, **{name: self._place(array) for name, array in feeds.items()}}
+        answers = self.forward({name: torch.from_numpy(np.array(array)) for name, array in feeds.items()})
+        return {name: answer.cpu().numpy() for name, answer in answers.items()}
+
+    def forward(self, feeds: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the outputs by name, on the graph's device, for the inputs by name. Raises `RuntimeError`."""
+        values = {**self._constants, **{name: self._place(name, tensor) for name, tensor in feeds.items()}}
         # TF32 keeps 10 bits of each factor; a reference needs them all.
         strict = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), strict:
@@ -59,19 +72,21 @@ class TorchGraph:
                 values[step.output] = _apply(step, values)
                 for name in step.finished:
                     del values[name]
-        return {name: values[name].cpu().numpy() for name in self.outputs}
+        return {name: values[name] for name in self.outputs}
 
-    def _place(self, array: npt.NDArray[np.generic]) -> Tensor:
-        tensor = torch.from_numpy(np.array(array))
-        return tensor.to(self._device) if tensor.is_floating_point() else tensor
+    def _place(self, name: str, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point() or name in self._numbers:
+            return tensor
+        # Tensor cores want channels last; a CPU is told nothing, and answers as it always did.
+        kind = torch.channels_last if self.device.type == "cuda" and tensor.ndim == 4 else torch.preserve_format
+        return tensor.to(self.device, memory_format=kind)
 
     def _fold(self, nodes: Iterable[onnx.NodeProto]) -> list[_Step]:
         steps = []
         for node in nodes:
             step = _step(node)
             if all(name in self._constants for name in step.inputs if name):
-                value = _apply(step, self._constants)
-                self._constants[step.output] = value.to(self._device) if value.is_floating_point() else value
+                self._constants[step.output] = self._place(step.output, _apply(step, self._constants))
             else:
                 steps.append(step)
         used = {name for step in steps for name in step.inputs} | set(self.outputs)

@@ -15,19 +15,22 @@ from pipeline.color.painter import Painter
 from pipeline.color.shots import Link
 from pipeline.color.sketch import Turn
 from pipeline.color.spaces import ColorSpec
-from pipeline.color.tone import ToneEvidence, evidence
+from pipeline.color.tone import SourceTone, ToneEvidence, evidence
+from pipeline.color.triage import usual_tone
 from pipeline.color.upsampling import Wash, wash
 from pipeline.media.decode import frames
 from pipeline.media.encode import VideoPlan
 from pipeline.media.frames import Frame, Plane
 from pipeline.media.probe import FilmInfo
+from pipeline.media.sampling import sampled
 from pipeline.media.tally import Tally
-from pipeline.options import Options
+from pipeline.options import Options, TreatAs
 from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 _SKETCH_SIZE = 192
 _EVIDENCE_SIDE = 64
+_SAMPLES = 24
 _DEPTH = 4
 
 
@@ -87,7 +90,8 @@ class FilmSource:
                     painter.sketch(frame, frame.luma, self.spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
                     for frame in islice(decoded, skip, None)
                 )
-                for shown in painter.film(sketches, evidence=self._evidence, options=self.options):
+                usual = self._usual_tone()
+                for shown in painter.film(sketches, evidence=self._evidence, options=self.options, usual=usual):
                     yield Painted(shown, self._paint(shown))
 
         return ahead(paint(), depth=_DEPTH, name="colour", threads=self.options.threads)
@@ -101,6 +105,13 @@ class FilmSource:
         for part in frame.parts:
             frame.paint(*washed.planes(part.luma, self.spec, part.chroma_shape), lines=part.lines)
         return washed
+
+    def _usual_tone(self) -> SourceTone | None:
+        if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
+            return None
+        weights = self.spec.matrix.value
+        pictures = sampled(self.info, self.plan.pixel_format, count=_SAMPLES, luma_weights=weights)
+        return usual_tone(map(self._evidence, pictures))
 
     def _evidence(self, frame: Frame) -> ToneEvidence:
         if self.info.pixel_format.is_grey:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
 from pathlib import Path
@@ -61,7 +61,7 @@ def read_settings(path: Path, *, command: str, shapes: Mapping[str, Shape]) -> d
     return settings | dict(_checked(path, own, shapes, where="See --help for the options there are."))
 
 
-def unknown_variables(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
+def unknown_variables(environment: Iterable[str], known: Collection[str]) -> list[str]:
     """Return the variables that begin with `PREFIX` but are not ``known``."""
     return sorted(name for name in environment if name.startswith(f"{PREFIX}_") and name not in known)
 

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.archive.journal import FIELDS, Event
 from pipeline.archive.ledger import State, read_ledger
+from pipeline.archive.lock import locked
 from pipeline.media.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
@@ -184,9 +187,67 @@ def test_dry_runs_write_nothing(film: Path, scans: Path) -> None:
     assert listing(film.parent) == before
 
 
+def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
+    done = colorize("archive", scans, "--model", model, "--dry-run", "--json")
+    document = answer(done)
+    assert document["forecast"]["photos"] == 2
+    assert document["forecast"]["seconds"] > 0
+    assert document["forecast"]["size"] > 0
+    assert document["free_bytes"] > 0
+    assert "judged by 2 photos and 0 films" in done.stderr
+    short = colorize("archive", scans, "--model", model, "--dry-run", "--keep-free", "900PB")
+    assert "too little, with 900.0 PB to stay free" in short.stdout
+
+
+def test_the_log_and_the_metrics_of_a_run_are_as_documented(scans: Path, model: Path) -> None:
+    (scans / "bad.tif").write_text("no picture", encoding="utf-8")
+    log, metrics = scans.parent / "night.jsonl", scans.parent / "a.prom"
+    words = ("--model", model, "--engine", "onnxruntime", "--log", log, "--metrics", metrics)
+    assert colorize("archive", scans, *words).returncode == 3
+    lines = [json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]
+    assert all(line.keys() == {"ts", "event", *FIELDS[Event(line["event"])]} for line in lines)
+    counted = Counter(line["event"] for line in lines)
+    assert (counted["item_started"], counted["item_done"], counted["item_failed"]) == (3, 2, 1)
+    assert (lines[-1]["event"], lines[-1]["outcome"], lines[-1]["exit_code"]) == ("run_ended", "finished", 3)
+    assert {line["run"] for line in lines} == {1}
+    figures = metrics.read_text(encoding="utf-8")
+    assert f'autochrome_items{{archive="{scans}-colorized",state="done"}} 2\n' in figures
+    assert f'autochrome_run_exit_code{{archive="{scans}-colorized"}} 3\n' in figures
+    assert "last_success" not in figures
+
+
+def test_a_run_takes_what_its_orders_say(scans: Path, model: Path) -> None:
+    def photos(*words: object) -> int:
+        done = colorize("archive", scans, "--dry-run", "--model", model, "--json", *words)
+        assert done.returncode == 0, done.stderr
+        return int(answer(done)["photos"])
+
+    os.utime(scans / "a.jpg", (0, 0))
+    assert photos("--include", "*.png") == photos("--exclude", "*.jpg") == photos("--since", "7d") == 1
+    assert photos("--include", "*.png", "--include", "*.jpg", "--exclude", "deep") == 1
+    assert photos("--shard", "1/2") + photos("--shard", "2/2") == 2
+
+
+def test_two_runs_in_one_output_folder_exclude_each_other(scans: Path, model: Path) -> None:
+    with locked(scans.with_name("scans-colorized")):
+        done = colorize("archive", scans, "--model", model, "--json")
+    assert done.returncode == 75
+    assert answer(done)["error"]["kind"] == "LockedError"
+    assert colorize("archive", scans, "--model", model).returncode == 0
+
+
+def test_a_disk_below_its_floor_ends_the_run(scans: Path, model: Path) -> None:
+    done = colorize("archive", scans, "--model", model, "--json", "--keep-free", "900PB")
+    assert done.returncode == 5
+    assert "--keep-free" in answer(done)["error"]["advice"]
+
+
 ERRORS = {
     "no argument": (2, "video"),
     "unknown engine": (2, "video {film} --engine crystal"),
+    "a part of no whole": (2, "archive {scans} --shard 17/16"),
+    "a time that is over": (2, "archive {scans} --until 2020-01-31T06:00"),
+    "no settings file": (9, "archive {scans} --config {folder}/none.toml"),
     "folder without a film": (4, "video {scans}"),
     "film given for a folder": (2, "archive {film}"),
     "output inside input": (2, "archive {scans} -o {scans}/out"),

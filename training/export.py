@@ -42,7 +42,11 @@ MAX_TOLERANCE = 1.5
 _SMALLEST_HALVED = 1024
 _PROBE_SIDE = 64
 RUNTIMES: Mapping[str, Callable[[Weights], Engine]] = MappingProxyType(
-    {"onnxruntime": open_onnxruntime, "openvino": partial(open_openvino, precision="f32"), "torch": open_torch}
+    {
+        "onnxruntime": open_onnxruntime,
+        "openvino": partial(open_openvino, precision="f32"),
+        "torch": partial(open_torch, device="cpu"),
+    }
 )
 
 

@@ -357,6 +357,13 @@ def read_ledger(output: Path, *, shard: Shard | None = None) -> Ledger | None:
     return Ledger(path, read_only=True) if path.exists() else None
 
 
+def read_other_ledgers(output: Path, *, shard: Shard | None = None) -> list[Ledger]:
+    """Open for reading the ledgers of ``output`` besides that of ``shard`` (None: the whole). Raises `OutputError`."""
+    folders = [home(output, None), *sorted(home(output, None).glob("shard-*-of-*"))]
+    paths = [folder / LEDGER for folder in folders if folder != home(output, shard)]
+    return [Ledger(path, read_only=True) for path in paths if path.exists()]
+
+
 def _stored(text: str) -> str | bytes:
     """Return ``text`` as SQLite keeps it: names that are no UTF-8 as the bytes they are."""
     try:

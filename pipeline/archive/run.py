@@ -12,11 +12,12 @@ from pathlib import Path
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.books import Books, Heard
 from pipeline.archive.journal import Event, Journal
-from pipeline.archive.ledger import Ledger, State, open_ledger
+from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
 from pipeline.archive.lock import locked
 from pipeline.archive.orders import Orders
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.recipe import program_version
+from pipeline.archive.report import write_report
 from pipeline.archive.shift import Shift
 from pipeline.archive.space import free_space
 from pipeline.archive.survey import Survey, recipes, survey_archive
@@ -46,7 +47,7 @@ class ArchiveResult:
     ``photos`` and ``films`` were coloured. ``skipped`` results were there before; of these, ``unknown`` are files that
     are not known to be ours. ``quarantined`` sources failed in too many runs. ``waiting`` items are left for the next
     run, because time was up. ``ignored`` files are neither photograph nor film. ``failed`` counts the failures, of
-    which ``failures`` holds the first thousand.
+    which ``failures`` holds the first thousand. ``report`` is the page about it all, None if none was asked for.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class ArchiveResult:
     waiting: int
     ignored: int
     seconds: float
+    report: Path | None
 
 
 def colorize_archive(
@@ -212,7 +214,16 @@ class _Run:
             waiting=waiting,
             ignored=tally.ignored,
             seconds=seconds,
+            report=self._report() if self._orders.report else None,
         )
+
+    def _report(self) -> Path:
+        """Write the page about this archive; one shard's tells of the others as well."""
+        with ExitStack() as stack:
+            others = read_other_ledgers(self._output, shard=self._orders.shard)
+            for other in others:
+                stack.enter_context(other)
+            return write_report(self._source, self._output, self._ledger, *others)
 
     def _figures(self, exit_code: int, seconds: float, counts: dict[str, int]) -> Figures:
         good = [run.ended for run in self._ledger.runs() if run.outcome in (_FINISHED, _UNTIL) and not run.failed]

@@ -7,7 +7,6 @@ import re
 import time
 from pathlib import Path
 
-from pipeline.archive.ledger_file import HOME
 from pipeline.errors import OutputError
 from pipeline.media.publish import PARTIAL_PREFIX
 
@@ -22,7 +21,7 @@ def sweep(output: Path, *, older_than: float = 0.0) -> int:
     """
     latest, count = time.time() - older_than, 0
     for folder, inner, files in os.walk(output):
-        inner[:] = [name for name in inner if name != HOME and not name.startswith(PARTIAL_PREFIX)]
+        inner[:] = [name for name in inner if not name.startswith(PARTIAL_PREFIX)]
         for name in filter(_PARTIAL.fullmatch, files):
             path = Path(folder, name)
             try:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 RESULT_MARK = "colorized"
 PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif"}
+    | {".jp2", ".jpf", ".jpx", ".heic", ".heif", ".hif", ".avif"}
+    # Photographs that are refused: by name and with advice, rather than passed over.
+    | {".j2k", ".jxl", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
 )
 _STREAMS = {".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".dv", ".mxf"}
 FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".ogv"} | _STREAMS)

@@ -13,7 +13,7 @@ from pipeline.color.neutral import neutral_weight
 from pipeline.color.shots import Placed, in_shots
 from pipeline.color.sketch import Sketch
 from pipeline.color.temporal import Ask, steadied
-from pipeline.color.tone import ToneEvidence, Treatment
+from pipeline.color.tone import SourceTone, ToneEvidence, Treatment
 from pipeline.color.triage import Treated, treated
 from pipeline.options import Options
 
@@ -45,11 +45,12 @@ def film_colours(
     stride: int,
     evidence: Callable[[T], ToneEvidence],
     options: Options,
+    usual: SourceTone | None = None,
 ) -> Iterator[FilmFrame[T]]:
     """Colour the frames of a film, in order, in bounded memory.
 
-    ``ask`` and ``stride`` are those of `pipeline.color.temporal.steadied`; ``evidence`` looks at an item's own chroma.
-    What a shot becomes depends on that shot alone.
+    ``ask`` and ``stride`` are those of `pipeline.color.temporal.steadied`; ``evidence`` looks at an item's own chroma;
+    ``usual`` is what most of the film is. What a shot becomes depends on that and on the shot alone.
     """
     waiting: deque[Treated[T]] = deque()
 
@@ -58,7 +59,7 @@ def film_colours(
             waiting.append(frame)
             yield frame.placed
 
-    judged = treated(_in_shots(sketches), lambda placed: evidence(placed.sketch.item), options)
+    judged = treated(_in_shots(sketches), lambda placed: evidence(placed.sketch.item), options, usual=usual)
     for what, run in groupby(judged, key=lambda frame: frame.treatment):
         if what is Treatment.COLOUR_IT:
             for coloured in steadied(remembered(run), ask, stride=stride, every=options.every):

@@ -24,6 +24,8 @@ _FLOOR = 0.06
 _GRAIN = 3e-5
 _LEVEL = 0.05
 _DIM = 0.22
+# Edges as strong as this in the middle are those of a camera that moves on to something else.
+_SHARP = 0.12
 # How far the ends of a mixture may have moved from its middle, in lines.
 _DRIFT = 5
 
@@ -124,7 +126,7 @@ def mixture(before: Glance, middle: Glance, after: Glance) -> float:
     least, most = sorted((before.contrast, after.contrast))
     if least < max(_NOTHING, _DIM * most) or middle.contrast < _DIM * least:
         return -1.0
-    if _evidence(0.0, _dot(before.even, after.even) / before.even.size, faintness) < 0:
+    if faintness < _SHARP or _evidence(0.0, _dot(before.even, after.even) / before.even.size, faintness) < 0:
         return -1.0
     x = np.ascontiguousarray(middle.plain[_DRIFT:-_DRIFT, _DRIFT:-_DRIFT])
     a, b = _best_place(before.plain, x), _best_place(after.plain, x)

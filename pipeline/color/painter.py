@@ -14,7 +14,7 @@ from pipeline.color.batching import Coloured, answers, coloured
 from pipeline.color.film import FilmFrame, film_colours
 from pipeline.color.sketch import Sketch, Turn, sketch
 from pipeline.color.spaces import F32, Codes, ColorSpec
-from pipeline.color.tone import ToneEvidence
+from pipeline.color.tone import SourceTone, ToneEvidence
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
@@ -51,14 +51,20 @@ class Painter:
         return coloured(sketches, self._engine, window=window, weight=_WINDOW_WEIGHT)
 
     def film(
-        self, sketches: Iterable[Sketch[T]], *, evidence: Callable[[T], ToneEvidence], options: Options
+        self,
+        sketches: Iterable[Sketch[T]],
+        *,
+        evidence: Callable[[T], ToneEvidence],
+        options: Options,
+        usual: SourceTone | None = None,
     ) -> Iterator[FilmFrame[T]]:
         """Colour the frames of a film, in order, see `pipeline.color.film.film_colours`."""
 
         def ask(wanted: list[Sketch[T]]) -> list[F32]:
             return answers(wanted, self._engine)
 
-        return film_colours(sketches, ask=ask, stride=self._engine.spec.stride, evidence=evidence, options=options)
+        stride = self._engine.spec.stride
+        return film_colours(sketches, ask=ask, stride=stride, evidence=evidence, options=options, usual=usual)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from pipeline.color.shots import Link, Placed
-from pipeline.color.tone import ToneEvidence, Treatment, Verdict, judge, treatment
+from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, judge, treatment
 from pipeline.options import Options
 
 T = TypeVar("T")
 
+# A shot judged with less confidence than this is what most of the film is.
+_SURE = 0.5
+# Most: this part of the pictures that can be judged, of at least so many.
+_MOST = 0.75
+_FEWEST = 4
 # The pictures a shot is judged by, at its beginning. Where they are black or flat, the next that is not decides.
 _JUDGED = 8
 
@@ -25,27 +31,40 @@ class Treated(Generic[T]):
     treatment: Treatment
 
 
+def usual_tone(pictures: Iterable[ToneEvidence]) -> SourceTone | None:
+    """Return what most of a film is, by pictures from all over it; None where there is no telling."""
+    sure = [verdict.tone for picture in pictures if (verdict := judge([picture])).confidence >= _SURE]
+    tone, count = Counter(sure).most_common(1)[0] if sure else (None, 0)
+    return tone if len(sure) >= _FEWEST and count >= _MOST * len(sure) else None
+
+
 def treated(
-    placed: Iterable[Placed[T]], evidence: Callable[[Placed[T]], ToneEvidence], options: Options
+    placed: Iterable[Placed[T]],
+    evidence: Callable[[Placed[T]], ToneEvidence],
+    options: Options,
+    *,
+    usual: SourceTone | None = None,
 ) -> Iterator[Treated[T]]:
     """Judge every shot by the ``evidence`` of its first pictures; frames come out in order.
 
     At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
-    (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone.
+    (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone, and
+    on the ``usual`` tone of the film, which decides where the shot itself leaves doubt.
     """
-    shot = _Shot[T](options)
+    shot = _Shot[T](options, usual)
     for frame in placed:
         if frame.link is Link.CUT or frame.shot != shot.number:
             yield from shot.released()
-            shot = _Shot(options, frame.shot)
+            shot = _Shot(options, usual, frame.shot)
         yield from shot.take(frame, evidence)
     yield from shot.released()
 
 
 class _Shot(Generic[T]):
-    def __init__(self, options: Options, number: int = -1) -> None:
+    def __init__(self, options: Options, usual: SourceTone | None, number: int = -1) -> None:
         self.number = number
         self._options = options
+        self._usual = usual
         self._waiting: list[Placed[T]] = []
         self._seen: list[ToneEvidence] = []
         self._verdict: Verdict | None = None
@@ -55,15 +74,21 @@ class _Shot(Generic[T]):
         if self._verdict is None or self._verdict.confidence == 0:
             self._seen = [*self._seen[-_JUDGED + 1 :], evidence(frame)]
             if self._verdict is not None:
-                self._verdict = judge(self._seen)
+                self._verdict = self._judged()
         if self._verdict is not None or len(self._waiting) >= _JUDGED:
             yield from self.released()
 
     def released(self) -> Iterator[Treated[T]]:
         """Yield the frames that wait, by the verdict on what was seen so far."""
         if self._verdict is None:
-            self._verdict = judge(self._seen)
+            self._verdict = self._judged()
         what = treatment(self._verdict, tone=self._options.tone, treat_as=self._options.treat_as)
         for frame in self._waiting:
             yield Treated(frame, self._verdict, what)
         self._waiting = []
+
+    def _judged(self) -> Verdict:
+        verdict = judge(self._seen)
+        if self._usual is None or verdict.confidence >= _SURE or verdict.tone is self._usual:
+            return verdict
+        return replace(verdict, tone=self._usual, reason="in doubt, so what most of the film is")

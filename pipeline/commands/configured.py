@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
+from typer.main import get_command
 
 from pipeline.settings import PREFIX, SettingsError, Shape, find_settings, read_settings, unknown_variables
 
@@ -64,9 +65,9 @@ class ConfiguredCommand(TyperCommand):
         if not ctx.params.get("quiet"):
             if _READ in ctx.meta:
                 typer.echo(f"settings: {ctx.meta[_READ]}", err=True)
-            known = {f"{PREFIX}_{option.name.upper()}" for option in _options(self).values()} | {f"{PREFIX}_CONFIG"}
-            for name in unknown_variables(os.environ, known):
-                typer.echo(f"ignored: the variable {name} names no option of this command", err=True)
+            strange = unknown_variables(os.environ, _variables(self))
+            for name in strange and unknown_variables(strange, _all_variables()):
+                typer.echo(f"ignored: the variable {name} names no option", err=True)
         return super().invoke(ctx)
 
 
@@ -80,6 +81,17 @@ def apply_settings(ctx: typer.Context, value: Path | None) -> Path | None:
         ctx.default_map = {options[key].name: setting for key, setting in settings.items()}
         ctx.meta[_READ] = path
     return value
+
+
+def _variables(command: Any) -> set[str]:
+    return {f"{PREFIX}_{option.name.upper()}" for option in _options(command).values()} | {f"{PREFIX}_CONFIG"}
+
+
+def _all_variables() -> set[str]:
+    """Return the variables of all commands: one environment may serve them all."""
+    from pipeline.commands import archive, film
+
+    return _variables(get_command(archive.commands)) | _variables(get_command(film.commands))
 
 
 def _options(command: Any) -> dict[str, TyperOption]:

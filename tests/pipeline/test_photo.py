@@ -12,8 +12,10 @@ from PIL import Image
 
 from engines.base import F32, Engine, EngineSpec
 from engines.registry import open_engine
+from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.painter import Painter
 from pipeline.errors import EngineError
+from pipeline.media.stills import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo import PhotoJob, colorize_photo, colorize_photos, result_name
 from pipeline.results import Failure, NoteKind, PhotoResult
@@ -262,6 +264,10 @@ def test_a_photograph_passed_through_has_measures_and_one_preview(tmp_path: Path
     assert result.measures is not None
     assert result.measures.colourfulness > 10
     assert result.previews[0].before == result.previews[0].after
+
+
+def test_the_walk_over_an_archive_misses_no_format_that_is_read() -> None:
+    assert SUFFIXES <= PHOTO_SUFFIXES
 
 
 def test_the_name_of_a_result_follows_from_the_source_s(tmp_path: Path) -> None:

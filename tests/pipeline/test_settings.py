@@ -237,12 +237,12 @@ def colorize(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_which_file_was_read_is_said_and_so_are_variables_of_no_option() -> None:
     settings("[archive]\ndry-run = true")
     Path("scans").mkdir()
-    done = colorize("scans", AUTOCHROME_ENGIN="torch")
+    done = colorize("scans", AUTOCHROME_ENGIN="torch", AUTOCHROME_FPS="24")
     assert done.returncode == 0, done.stderr
     assert "0 photos and 0 films to colour" in done.stdout
     assert done.stderr.splitlines() == [
         "settings: autochrome.toml",
-        "ignored: the variable AUTOCHROME_ENGIN names no option of this command",
+        "ignored: the variable AUTOCHROME_ENGIN names no option",
     ]
     assert colorize("scans", "--quiet", AUTOCHROME_ENGIN="torch").stderr == ""
 

@@ -17,7 +17,6 @@ from pipeline.color.tone import Treatment
 from pipeline.results import LumaCheck, Measures, NoteKind, Proof
 
 _BROKEN = (State.FAILED, State.QUARANTINED)
-_ORDER = {State.QUARANTINED: 0, State.FAILED: 1, State.DONE: 2, State.RUNNING: 3, State.WAITING: 4}
 
 
 @dataclass
@@ -47,8 +46,12 @@ class Item:
 
     @property
     def rank(self) -> tuple[int, float, str]:
-        """Failures first, then the doubtful, then by name."""
-        return _ORDER[self.state], -self.attention.score, self.path
+        """What deserves a look first, then what has no result, then the rest, then what waits."""
+        if self.state is State.DONE:
+            place = 0 if self.attention.reasons else 2
+        else:
+            place = 1 if self.state in _BROKEN else 3
+        return place, -self.attention.score, self.path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         path=record.path,
         kind=record.kind,
         state=record.state,
-        output=record.output if record.result_sha256 else "",
+        output=record.output if record.result is not None else "",
         attention=attention(
             Measures(**figures) if figures else None,
             keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
@@ -125,7 +128,7 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         attempts=record.attempts,
         started=record.started,
         seconds=record.seconds,
-        preview=_stem(record) if record.result_sha256 else "",
+        preview=_stem(record) if record.result is not None else "",
     )
 
 
@@ -135,21 +138,21 @@ def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
 
 
 def _stem(record: Record) -> str:
-    """A name for the previews of this very result, so that those of an older one are not taken for them."""
-    whole = f"{record.path}\0{record.result_sha256}".encode(errors="surrogateescape")
+    """Return a name for the previews of this very result: those of an older one are not taken for them."""
+    whole = f"{record.path}\0{record.result_size}\0{record.result_mtime_ns}".encode(errors="surrogateescape")
     return sha256(whole).hexdigest()[:20]
 
 
 def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if result.get("kind") == "photo":
-        facts.append(("Picture", f"{result['width']:,} × {result['height']:,}, {result['bits']} bits"))
+        facts.append(("Picture", f"{result['width']:,} x {result['height']:,}, {result['bits']} bits"))
         if result["treatment"]:
             facts.append(("Taken for", f"{result['tone']}: {result['treatment']}"))
     elif result.get("kind") == "film":
         facts.append(("Film", f"{result['frames']:,} frames, {result['codec']}"))
         shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
-        said = (f"{count:,} {tone}: {treatment}" for (tone, treatment), count in sorted(shots.items()))
+        said = (f"{count:,} x {tone}: {treatment}" for (tone, treatment), count in sorted(shots.items()))
         if shots:
             facts.append(("Shots", "; ".join(said)))
     if result:

@@ -1,4 +1,4 @@
-"""The small pictures of the page: those of the most doubtful items inside it, the others in files it loads when seen."""
+"""The small pictures of the page: those of the most doubtful items inside it, the others in files beside it."""
 
 from __future__ import annotations
 

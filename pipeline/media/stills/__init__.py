@@ -7,8 +7,11 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.media.stills.bitmap import bitmap_pixels, read_bitmap
+from pipeline.media.stills.heif import heif_format, heif_pixels, read_heif
 from pipeline.media.stills.icc import space_for_colour
 from pipeline.media.stills.icc_tags import RgbDescription
+from pipeline.media.stills.jp2 import read_jp2, write_jp2
+from pipeline.media.stills.jp2_boxes import SIGNATURE as JP2_SIGNATURE
 from pipeline.media.stills.jpeg import read_jpeg, write_jpeg
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.png import read_png, write_png
@@ -42,23 +45,46 @@ _SUFFIXES = {
     StillFormat.WEBP: (".webp",),
     StillFormat.BMP: (".bmp", ".dib"),
     StillFormat.GIF: (".gif",),
+    StillFormat.JPEG_2000: (".jp2", ".jpf", ".jpx"),
+    StillFormat.HEIC: (".heic", ".heif", ".hif"),
+    StillFormat.AVIF: (".avif",),
 }
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
 # Formats that cannot hold what a result carries, and those that take their place.
-_RESULT_FORMATS = {StillFormat.BMP: StillFormat.PNG, StillFormat.GIF: StillFormat.PNG}
+_RESULT_FORMATS = dict.fromkeys((StillFormat.BMP, StillFormat.GIF, StillFormat.HEIC, StillFormat.AVIF), StillFormat.PNG)
 
+_BEGINNINGS = (
+    (b"\xff\xd8\xff", StillFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", StillFormat.PNG),
+    *((magic, StillFormat.TIFF) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    (JP2_SIGNATURE, StillFormat.JPEG_2000),
+    (b"BM", StillFormat.BMP),
+    (b"GIF87a", StillFormat.GIF),
+    (b"GIF89a", StillFormat.GIF),
+)
 # First bytes of other picture formats, so that they are refused by name.
+_CONVERT = "Convert it to TIFF or PNG first."
+_DEVELOP = "Develop it to TIFF first, and colour that."
 _REFUSED = (
-    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (4, b"ftyp", "HEIF, AVIF or a film"),
-    (0, b"8BPS", "Photoshop"),
-    (0, b"%PDF", "PDF"),
-    (0, b"DDS ", "DDS"),
-    (0, b"v/1\x01", "OpenEXR"),
+    (0, b"\xff\x4f\xff\x51", "a bare JPEG 2000 codestream", "Put it into a .jp2 file first."),
+    (0, b"\xff\x0a", "JPEG XL", _CONVERT),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL", _CONVERT),
+    (4, b"ftypcrx ", "camera raw (Canon)", _DEVELOP),
+    (4, b"ftyp", "a film, or HEIF of an unknown kind", _CONVERT),
+    (8, b"CR\2\0", "camera raw (Canon)", _DEVELOP),
+    (6, b"HEAPCCDR", "camera raw (Canon)", _DEVELOP),
+    (0, b"FUJIFILMCCD-RAW", "camera raw (Fujifilm)", _DEVELOP),
+    (0, b"IIRO", "camera raw (Olympus)", _DEVELOP),
+    (0, b"IIRS", "camera raw (Olympus)", _DEVELOP),
+    (0, b"MMOR", "camera raw (Olympus)", _DEVELOP),
+    (0, b"IIU\0", "camera raw (Panasonic)", _DEVELOP),
+    (0, b"FOVb", "camera raw (Sigma)", _DEVELOP),
+    (0, b"\0MRM", "camera raw (Minolta)", _DEVELOP),
+    (0, b"8BPS", "Photoshop", _CONVERT),
+    (0, b"%PDF", "PDF", _CONVERT),
+    (0, b"DDS ", "DDS", _CONVERT),
+    (0, b"v/1\x01", "OpenEXR", _CONVERT),
 )
 
 _READERS: dict[StillFormat, Callable[..., Still]] = {
@@ -66,15 +92,19 @@ _READERS: dict[StillFormat, Callable[..., Still]] = {
     StillFormat.PNG: read_png,
     StillFormat.TIFF: read_tiff,
     StillFormat.WEBP: read_webp,
+    StillFormat.JPEG_2000: read_jp2,
 }
 _PIXELS: dict[StillFormat, Callable[[Path], Strip]] = {
     StillFormat.BMP: bitmap_pixels,
     StillFormat.GIF: bitmap_pixels,
+    StillFormat.HEIC: heif_pixels,
+    StillFormat.AVIF: heif_pixels,
 }
 _WRITERS = {
     StillFormat.JPEG: write_jpeg,
     StillFormat.PNG: write_png,
     StillFormat.WEBP: write_webp,
+    StillFormat.JPEG_2000: write_jp2,
 }
 
 
@@ -91,6 +121,8 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
     file_format = _format_of(path, head)
     if file_format in _READERS:
         return _READERS[file_format](path, pixel_limit=pixel_limit)
+    if file_format in (StillFormat.HEIC, StillFormat.AVIF):
+        return read_heif(path, file_format, pixel_limit=pixel_limit)
     return read_bitmap(path, file_format, pixel_limit=pixel_limit)
 
 
@@ -139,19 +171,15 @@ def own_strips(still: Still) -> Iterator[Strip]:
 
 
 def _format_of(path: Path, head: bytes) -> StillFormat:
-    if head.startswith(b"\xff\xd8\xff"):
-        return StillFormat.JPEG
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return StillFormat.PNG
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return StillFormat.TIFF
+    for offset, magic, name, advice in _REFUSED:
+        if head[offset : offset + len(magic)] == magic and heif_format(head) is None:
+            raise InputError(f"{path}: is {name}, which is not coloured", advice=advice)
+    for begin, file_format in _BEGINNINGS:
+        if head.startswith(begin):
+            return file_format
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return StillFormat.WEBP
-    if head.startswith(b"BM"):
-        return StillFormat.BMP
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return StillFormat.GIF
-    for offset, magic, name in _REFUSED:
-        if head[offset : offset + len(magic)] == magic:
-            raise InputError(f"{path}: is {name}, which is not coloured", advice="Convert it to TIFF or PNG first.")
-    raise InputError(f"{path}: is not a picture", advice="JPEG, PNG, TIFF, WebP, BMP and GIF are read.")
+    if (heif := heif_format(head)) is not None:
+        return heif
+    names = "JPEG, PNG, TIFF, JPEG 2000, WebP, HEIC, AVIF, BMP and GIF"
+    raise InputError(f"{path}: is not a picture", advice=f"{names} are read.")

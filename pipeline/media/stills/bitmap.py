@@ -44,5 +44,5 @@ def read_bitmap(path: Path, file_format: StillFormat, *, pixel_limit: int) -> St
 
 def bitmap_pixels(path: Path) -> Strip:
     """Give R, G and B (H, W, 3) of a file that was read before."""
-    with Image.open(path, formats=(StillFormat.BMP.value, StillFormat.GIF.value)) as image:
+    with Image.open(path, formats=("BMP", "GIF")) as image:
         return np.asarray(image.convert("RGB"))

@@ -10,6 +10,7 @@ from pipeline.media.stills.tiff_ifd import (
     DamagedIfdError,
     Entry,
     TiffHeader,
+    has_successor,
     integer,
     read_header,
     read_ifd,
@@ -36,6 +37,8 @@ def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
         return _UPRIGHT, (Note(NoteKind.ASSUMED, f"EXIF is damaged ({error}): kept as it was, taken as upright"),)
     try:
         read_ifd(file, header, header.first)
+        if has_successor(file, header, header.first):
+            notes = (*notes, Note(NoteKind.ASSUMED, "the thumbnail in EXIF is kept: it shows the picture as it was"))
     except DamagedIfdError as error:
         text = f"EXIF is damaged ({error}): kept as it was; its orientation, {orientation}, was readable"
         notes = (*notes, Note(NoteKind.ASSUMED, text))

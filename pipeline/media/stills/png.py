@@ -36,7 +36,7 @@ from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, Sti
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
 
-_XMP = b"XML:com.adobe.xmp\0"
+XMP_KEY = b"XML:com.adobe.xmp\0"
 _PROFILE_NAME = b"ICC profile"
 _INFLATED_LIMIT = 64 << 20
 # Described the pixels as they were coded; the result is coded otherwise.
@@ -204,9 +204,9 @@ def _inflated_profile(data: bytes | None) -> bytes | None:
 def _with_declaration(
     before: list[Chunk], after: list[Chunk], declared: AiColour
 ) -> tuple[list[Chunk], list[Chunk], tuple[Note, ...]]:
-    former = next((chunk for chunk in before + after if chunk.kind == b"iTXt" and chunk.data.startswith(_XMP)), None)
+    former = next((chunk for chunk in before + after if chunk.kind == b"iTXt" and chunk.data.startswith(XMP_KEY)), None)
     packet, notes = declare_ai_colour(_xmp_text(former.data) if former else None, declared)
-    made = Chunk(b"iTXt", _XMP + b"\0\0\0\0" + packet)
+    made = Chunk(b"iTXt", XMP_KEY + b"\0\0\0\0" + packet)
     if former is None:
         return [*before, made], after, notes
     swap = [[made if chunk is former else chunk for chunk in chunks] for chunks in (before, after)]
@@ -215,7 +215,7 @@ def _with_declaration(
 
 def _xmp_text(data: bytes) -> bytes:
     """Text of an iTXt chunk; what cannot be unpacked is handed on as it is, and found to be damaged there."""
-    packed, rest = data[len(_XMP) : len(_XMP) + 1], data[len(_XMP) + 2 :]
+    packed, rest = data[len(XMP_KEY) : len(XMP_KEY) + 1], data[len(XMP_KEY) + 2 :]
     text = rest.partition(b"\0")[2].partition(b"\0")[2]
     if packed != b"\x01":
         return text

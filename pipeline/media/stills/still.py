@@ -25,6 +25,9 @@ class StillFormat(StrEnum):
     WEBP = "WebP"
     BMP = "BMP"
     GIF = "GIF"
+    JPEG_2000 = "JPEG 2000"
+    HEIC = "HEIC"
+    AVIF = "AVIF"
 
 
 class ColourModel(StrEnum):

@@ -108,6 +108,15 @@ def read_items(file: BinaryIO, header: TiffHeader, offset: int) -> list[tuple[in
     return items
 
 
+def has_successor(file: BinaryIO, header: TiffHeader, offset: int) -> bool:
+    """Whether another directory follows that at ``offset``. Raises `DamagedIfdError`."""
+    counter, size, pointer = ("Q", 20, "Q") if header.big else ("H", 12, "I")
+    width = struct.calcsize(header.order + counter)
+    (number,) = struct.unpack(header.order + counter, _read(file, offset, width))
+    end = _read(file, offset + width + number * size, struct.calcsize(header.order + pointer))
+    return any(end)
+
+
 def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:
     """Make a classic TIFF directory for the even file position ``offset``, its values and sub-directories after it."""
     entries = tuple(sorted(entries, key=lambda entry: entry.tag))

@@ -517,12 +517,14 @@ def test_unfinished_files_of_a_dead_run_are_deleted_and_reels_kept(archive: Path
     output = archive.with_name("scans-colorized")
     partial = output / "people" / f"{PARTIAL_PREFIX}0123456789ab.jpg"
     reels = output / "reels" / f"{PARTIAL_PREFIX}e.mp4.reels"
+    inner = output / ".autochrome" / f"{PARTIAL_PREFIX}0123456789ab.json"
     others = [output / "people" / f"{PARTIAL_PREFIX}notes.txt", reels / "000000.reel"]
-    for path in (partial, *others):
+    for path in (partial, inner, *others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
     run(archive, painter)
     assert not partial.exists()
+    assert not inner.exists()
     assert all(path.exists() for path in others)
     partial.write_bytes(b"half")
     change_ledger(output, "UPDATE runs SET ended = NULL")

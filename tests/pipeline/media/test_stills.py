@@ -68,6 +68,21 @@ def _palette(path: Path) -> Path:
     return photos.save(path, Image.fromarray(photos.scene()).convert("P"))
 
 
+def _jp2(*, bits: int = 8, rgb: bool = False, **options: Any) -> Writer:
+    grey = photos.scene(bits=bits)
+    return lambda path: photos.save_jp2(path, photos.sepia(grey) if rgb else grey, **options)
+
+
+def _avif(path: Path) -> Path:
+    return photos.save(path, photos.sepia(photos.scene()), quality=90)
+
+
+def _avif_10(path: Path) -> Path:
+    codes = photos.sepia(photos.scene(bits=16)) >> 6
+    path.write_bytes(imagecodecs.avif_encode(codes, level=95, bitspersample=10))
+    return path
+
+
 def _scene16() -> NDArray[Any]:
     return photos.scene(bits=16)
 
@@ -102,6 +117,13 @@ CASES = (
     Case("tiff-zstd", ".tif", _tiff(compression="zstd"), luma_error=1, luma=photos.scene),
     Case("tiff-tiled-deflate", ".tif", _tiff(bits=16, compression="zlib", tile=(32, 48)), 16, 1, _scene16),
     Case("tiff-big", ".tif", _tiff(bigtiff=True), luma_error=1, luma=photos.scene),
+    Case("jp2-grey-8", ".jp2", _jp2(), luma_error=1, luma=photos.scene),
+    Case("jp2-grey-16", ".jp2", _jp2(bits=16), bits=16, luma_error=1, luma=_scene16),
+    Case("jp2-rgb-8", ".jp2", _jp2(rgb=True), luma_error=1),
+    Case("jp2-rgb-16", ".jp2", _jp2(bits=16, rgb=True), bits=16, luma_error=1),
+    Case("jp2-lossy", ".jp2", _jp2(rgb=True, reversible=False, level=40), luma_error=1),
+    Case("avif-8", ".avif", _avif, luma_error=1),
+    Case("avif-10", ".avif", _avif_10, bits=16, luma_error=1),
     Case("webp-lossless", ".webp", _grey(lossless=True), luma_error=1, luma=photos.scene),
     Case("webp-lossy", ".webp", _grey(quality=80), luma_error=1),
 )
@@ -140,6 +162,9 @@ def decoded(path: Path) -> NDArray[Any]:
     if path.suffix in (".tif", ".tiff"):
         page: NDArray[Any] = tifffile.imread(path)
         return page
+    if path.suffix == ".jp2":
+        samples: NDArray[Any] = imagecodecs.jpeg2k_decode(path.read_bytes())
+        return samples
     with Image.open(path) as image:
         return np.asarray(image)
 

@@ -221,6 +221,16 @@ def test_orientation_is_found_where_the_rest_of_exif_is_damaged(tmp_path: Path) 
     assert "damaged" in still.notes[0].text
 
 
+def test_a_thumbnail_of_the_former_picture_is_named(tmp_path: Path) -> None:
+    orientation, compression = struct.pack("<HHIHH", 274, 3, 1, 6, 0), struct.pack("<HHIHH", 259, 3, 1, 6, 0)
+    first = struct.pack("<H", 1) + orientation + struct.pack("<I", 8 + 18)
+    second = struct.pack("<H", 1) + compression + bytes(4)
+    block = b"Exif\0\0II*\0\x08\0\0\0" + first + second
+    path = photos.save(tmp_path / "photo.jpg", photos.scene(), exif=block)
+    assert read_still(path).orientation == 6
+    assert ["thumbnail" in note.text for note in read_still(path).notes] == [True]
+
+
 def test_an_impossible_orientation_is_upright(tmp_path: Path) -> None:
     still = read_still(photos.save(tmp_path / "photo.png", photos.scene(), exif=photos.exif(orientation=9)))
     assert still.orientation == 1

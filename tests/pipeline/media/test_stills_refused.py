@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -40,6 +41,24 @@ def _tiff(pixels: np.ndarray, **options: object) -> Callable[[Path], Path]:
         return folder / "photo.tif"
 
     return make
+
+
+def _jp2(pixels: np.ndarray, **options: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        coded = imagecodecs.jpeg2k_encode(pixels, codecformat="jp2", level=0, reversible=True, **options)
+        (folder / "photo.jp2").write_bytes(coded)
+        return folder / "photo.jp2"
+
+    return make
+
+
+def _cut_after(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    def cut(folder: Path) -> Path:
+        path = make(folder)
+        path.write_bytes(path.read_bytes()[:-3000])
+        return path
+
+    return cut
 
 
 def _image(name: str, image: Image.Image, **options: object) -> Callable[[Path], Path]:
@@ -79,8 +98,24 @@ REFUSED = {
     "animated-gif": (_image("photo.gif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "animated-webp": (_image("photo.webp", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "animated-png": (_image("photo.png", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
-    "jpeg-2000": (_bytes("photo.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n"), "JPEG 2000"),
-    "heif": (_bytes("photo.heic", b"\x00\x00\x00\x18ftypheic"), "HEIF"),
+    "jpeg-2000-head-only": (_bytes("photo.jp2", photos.box(b"jP  ", b"\r\n\x87\n")), "JPEG 2000 of 0 pictures"),
+    "jpeg-2000-codestream": (_bytes("photo.jp2", b"\xff\x4f\xff\x51"), "bare JPEG 2000 codestream"),
+    "jpeg-2000-alpha": (_jp2(np.dstack((GREY,) * 4)), "4 components"),
+    "jpeg-2000-signed": (_jp2(GREY.astype(np.int16)), "16-bit signed"),
+    "jpeg-2000-12-bit": (_jp2(GREY.astype(np.uint16), bitspersample=12), "12-bit"),
+    "cut-jpeg-2000": (_cut_after(_jp2(GREY)), "cannot be decoded"),
+    "cut-avif": (_cut(".avif"), "cannot be decoded"),
+    "animated-avif": (_image("photo.avif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
+    "film": (_bytes("photo.heic", b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42"), "a film"),
+    "dng": (_tiff(GREY, extratags=[(50706, 1, 4, bytes((1, 4, 0, 0)), True)]), "camera raw"),
+    "raw-linear": (_tiff(np.dstack((GREY,) * 3), photometric=34892), "camera raw"),
+    "raw-canon": (_bytes("photo.cr2", b"II*\0\x10\0\0\0CR\2\0"), "camera raw"),
+    "raw-canon-3": (_bytes("photo.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"), "camera raw"),
+    "raw-fujifilm": (_bytes("photo.raf", b"FUJIFILMCCD-RAW 0201"), "camera raw"),
+    "raw-olympus": (_bytes("photo.orf", b"IIRO\x08\0\0\0"), "camera raw"),
+    "raw-panasonic": (_bytes("photo.rw2", b"IIU\0\x18\0\0\0"), "camera raw"),
+    "jpeg-xl": (_bytes("photo.jxl", b"\xff\x0a\0"), "JPEG XL"),
+    "photoshop": (_bytes("photo.psd", b"8BPS\0\1"), "Photoshop"),
 }
 
 
@@ -148,11 +183,15 @@ def test_a_reduced_copy_in_a_tiff_is_left_behind_with_a_note(tmp_path: Path) -> 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".jp2"])
 def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     pixels = photos.sepia(photos.scene(width=40, height=30))
-    path = photos.save_with_metadata(tmp_path / f"photo{suffix}", pixels, **PROGRESSIVE.get(suffix, {}))
+    path = tmp_path / f"photo{suffix}"
+    if suffix == ".jp2":
+        photos.save_jp2(path, pixels)
+    else:
+        photos.save_with_metadata(path, pixels, **PROGRESSIVE.get(suffix, {}))
     good = path.read_bytes()
     refused = 0
     for _ in range(80):

@@ -1,0 +1,298 @@
+"""Speed on a GPU, by one command: ``python -m benchmarks.gpu --output FOLDER`` writes gpu.json and gpu.md.
+
+Measured are the network alone by batch (with the copies to the GPU and back), networks of other colourisers' size with
+random weights on the same input, and whole runs of `colorize_video` on made-up films with the share of time in which
+the GPU had nothing to do. ``--rehearse`` runs all of it at toy sizes, on whatever there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.memory import make
+from engines.base import F32, Setup
+from engines.cache import cache_folder
+from engines.errors import AutochromeError
+from engines.machine import cpu_name, gpu_count
+from engines.registry import open_engine
+from engines.weights import known_weights
+from pipeline.color.painter import open_painter
+from pipeline.options import Options
+from pipeline.video import colorize_video
+
+# What the pipeline sends of a 4 : 3 film.
+_SHAPE = (192, 256)
+_WINDOWS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure; a rehearsal measures little."""
+
+    engines: tuple[str, ...] = ("tensorrt", "torch", "openvino")
+    models: tuple[str, ...] = field(default_factory=known_weights)
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
+    shape: tuple[int, int] = _SHAPE
+    rival_sides: bool = True
+    window: float = 1.0
+    films: tuple[tuple[int, int], ...] = ((854, 480), (1920, 1080))
+    seconds: int = 30
+
+
+REHEARSAL = Plan(
+    engines=("tensorrt", "torch", "openvino"),
+    batches=(1, 3),
+    shape=(64, 96),
+    rival_sides=False,
+    window=0.05,
+    films=((320, 240),),
+    seconds=1,
+)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Pictures a second of a network alone: the median of windows, and the slowest and fastest of them."""
+
+    what: str
+    on: str
+    batch: int
+    height: int
+    width: int
+    median: float
+    slowest: float
+    fastest: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A whole film; ``first_frame`` and ``seconds`` include neither the engine's start nor the making of the film.
+
+    ``cpu`` is in seconds of all processes, ``idle`` the share of time in which the GPU did nothing, None if unknown.
+    """
+
+    width: int
+    height: int
+    frames: int
+    on: str
+    model: str
+    start: float
+    seconds: float
+    cpu: float
+    idle: float | None
+
+
+@dataclass
+class Report:
+    """All that was measured, and why the rest was not."""
+
+    machine: dict[str, str]
+    rates: list[Rate] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def measure(plan: Plan, say: Callable[[str], None]) -> Report:
+    """Measure what ``plan`` asks for; an engine that is not to be had is named in the report, and stops nothing."""
+    report = Report(machine())
+    for model in plan.models:
+        for engine in plan.engines:
+            with _left_out(report, f"{model} on {engine}", say):
+                report.rates += _engine_rates(plan, engine, model, say)
+    with _left_out(report, "rivals", say):
+        report.rates += _rival_rates(plan, say)
+    with tempfile.TemporaryDirectory() as folder:
+        for width, height in plan.films:
+            film = Path(folder, f"{height}.mp4")
+            make(film, seconds=plan.seconds, width=width, height=height)
+            for engine in plan.engines:
+                for model in plan.models:
+                    with _left_out(report, f"{height}p, {model} on {engine}", say):
+                        report.runs.append(_whole_run(film, (width, height), engine, model))
+    return report
+
+
+@contextmanager
+def _left_out(report: Report, what: str, say: Callable[[str], None]) -> Iterator[None]:
+    say(what)
+    try:
+        yield
+    except (AutochromeError, ImportError) as error:
+        report.left_out.append(f"{what}: {error}")
+
+
+def _engine_rates(plan: Plan, name: str, model: str, say: Callable[[str], None]) -> Iterator[Rate]:
+    engine, _ = open_engine(name, model, setup=Setup(cache=cache_folder(), say=say))
+    try:
+        on = f"{engine.spec.runtime}, {engine.spec.precision}, {engine.spec.device}"
+        for batch in plan.batches:
+            yield _rate(model, on, engine.infer, batch, plan.shape, plan.window)
+    finally:
+        engine.close()
+
+
+def _rival_rates(plan: Plan, say: Callable[[str], None]) -> Iterator[Rate]:
+    import torch
+
+    from benchmarks.rivals import RIVALS
+
+    cuda = gpu_count() > 0 and torch.cuda.is_available()
+    on = f"PyTorch {torch.__version__}, " + (f"f16, {torch.cuda.get_device_name()}" if cuda else f"f32, {cpu_name()}")
+    for name, (kind, side) in RIVALS.items():
+        network = kind().eval().requires_grad_(False)
+        say(f"{name}: {sum(one.numel() for one in network.parameters()) / 1e6:.1f} million parameters")
+        shapes = [plan.shape, *([(side, side)] if plan.rival_sides else [])]
+        for shape in shapes:
+            for batch in plan.batches:
+                yield _rate(name, on, _runner(network, cuda=cuda), batch, shape, plan.window)
+
+
+def _runner(network: Any, *, cuda: bool) -> Callable[[F32], F32]:
+    """Return what runs a network as our own engine runs ours: on CUDA in float16, recorded, copies hidden."""
+    import torch
+
+    if not cuda:
+        return torch.inference_mode()(lambda lightness: network(torch.from_numpy(lightness)).numpy())
+    from engines.ring import Ring
+    from engines.torch_cuda import CudaProgram
+    from engines.weights import INPUT, OUTPUT
+
+    class AsGraph:
+        device = torch.device("cuda")
+
+        def __init__(self) -> None:
+            self.network = network.to(self.device, torch.float16, memory_format=torch.channels_last)
+
+        def forward(self, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            with torch.inference_mode():
+                picture = feeds[INPUT].to(torch.float16, memory_format=torch.channels_last)
+                return {OUTPUT: self.network(picture).float()}
+
+    return Ring(partial(CudaProgram, AsGraph())).infer  # type: ignore[arg-type]
+
+
+def _rate(what: str, on: str, infer: Callable[[F32], F32], batch: int, shape: tuple[int, int], window: float) -> Rate:
+    pictures = np.random.default_rng(0).uniform(0, 100, (batch, 1, *shape)).astype(np.float32)
+    for _ in range(3):
+        infer(pictures)
+    rates = []
+    for _ in range(_WINDOWS):
+        done, start = 0, time.perf_counter()
+        while (passed := time.perf_counter() - start) < window or not done:
+            infer(pictures)
+            done += batch
+        rates.append(done / passed if passed > 0 else 0.0)
+    return Rate(what, on, batch, *shape, statistics.median(rates), min(rates), max(rates))
+
+
+def _whole_run(film: Path, size: tuple[int, int], engine: str, model: str) -> Run:
+    options = Options(engine=engine, model=model, overwrite=True)
+    opening = time.perf_counter()
+    with open_painter(options) as painter:
+        start = time.perf_counter()
+        before = sum(os.times()[:4])
+        with _gpu_use() as use:
+            result = colorize_video(film, film.with_name("coloured.mp4"), options, painter=painter)
+        seconds = time.perf_counter() - start
+        return Run(
+            *size,
+            frames=result.frames,
+            on=f"{painter.spec.runtime}, {painter.spec.precision}",
+            model=model,
+            start=start - opening,
+            seconds=seconds,
+            cpu=sum(os.times()[:4]) - before,
+            idle=1 - statistics.mean(use) / 100 if use else None,
+        )
+
+
+@contextmanager
+def _gpu_use() -> Iterator[list[float]]:
+    """Fill the list, at the end, with the GPU's use in percent, sampled five times a second by nvidia-smi."""
+    samples: list[float] = []
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        yield samples
+        return
+    ask = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0", "-lms", "200"]
+    with subprocess.Popen([program, *ask], stdout=subprocess.PIPE, text=True) as sampler:
+        try:
+            yield samples
+        finally:
+            sampler.terminate()
+            told, _ = sampler.communicate()
+            samples += [float(line) for line in told.splitlines() if line.strip().isdigit()]
+
+
+def machine() -> dict[str, str]:
+    """Return what this was measured on."""
+    found = {"processor": cpu_name(), "cores": str(os.cpu_count()), "Python": platform.python_version()}
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return {**found, "GPU": "none"}
+    ask = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    told = subprocess.run([program, *ask], capture_output=True, text=True, check=False).stdout.strip()
+    return {**found, "GPU": told or "nvidia-smi gives no answer"}
+
+
+def markdown(report: Report) -> str:
+    """Return the report as tables."""
+    lines = ["; ".join(f"{name}: {value}" for name, value in report.machine.items()), ""]
+    lines += ["| network | on | input | batch | pictures/s | slowest to fastest |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {one.what} | {one.on} | {one.width} x {one.height} | {one.batch} | {one.median:.1f} "
+        f"| {one.slowest:.1f} to {one.fastest:.1f} |"
+        for one in report.rates
+    ]
+    lines += [
+        "",
+        "| film | model | on | frames/s | CPU s a frame | GPU idle | start |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.width} x {one.height}, {one.frames} frames | {one.model} | {one.on} | {one.frames / one.seconds:.1f} "
+        f"| {one.cpu / one.frames:.4f} | {'unknown' if one.idle is None else f'{one.idle:.0%}'} | {one.start:.2f} s |"
+        for one in report.runs
+    ]
+    if report.left_out:
+        lines += ["", "Not measured:", "", *(f"- {line}" for line in report.left_out)]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the tables, and write them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(), help="folder for gpu.json and gpu.md")
+    parser.add_argument("--rehearse", action="store_true", help="toy sizes, to see that all of it runs")
+    parser.add_argument("--models", nargs="+", help="names or paths; all that are installed unless given")
+    parser.add_argument("--engines", nargs="+", help="names; tensorrt, torch and openvino unless given")
+    asked = parser.parse_args(arguments)
+    plan = REHEARSAL if asked.rehearse else Plan()
+    plan = replace(plan, models=tuple(asked.models or plan.models), engines=tuple(asked.engines or plan.engines))
+    report = measure(plan, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    tables = markdown(report)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    (asked.output / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    (asked.output / "gpu.md").write_text(tables, encoding="utf-8")
+    print(tables)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""JPEG 2000 files as boxes, and what the codestream inside says of itself.
+
+Layout: ITU-T T.800, annex A (codestream) and annex I (the JP2 file).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+EXIF_UUID = b"JpgTiffExif->JP2"
+
+_SIZ, _COD, _SOT = 0xFF51, 0xFF52, 0xFF90
+_MOST_BOXES = 10_000
+
+
+class DamagedJp2Error(ValueError):
+    """Boxes that do not make a JPEG 2000 file."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box's type and contents."""
+
+    kind: bytes
+    data: bytes
+
+    def tobytes(self) -> bytes:
+        """Give the box as it stands in a file."""
+        if len(self.data) + 8 < 1 << 32:
+            return struct.pack(">I4s", len(self.data) + 8, self.kind) + self.data
+        return struct.pack(">I4sQ", 1, self.kind, len(self.data) + 16) + self.data
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """Size, the depth of every component (negative where signed), its subsampling, and whether coding loses nothing."""
+
+    width: int
+    height: int
+    depths: tuple[int, ...]
+    is_subsampled: bool
+    is_reversible: bool
+
+
+def read_boxes(data: bytes) -> Iterator[Box]:
+    """Yield the boxes that follow each other in ``data``. Raises `DamagedJp2Error` where they break off."""
+    position = 0
+    for _ in range(_MOST_BOXES):
+        if position == len(data):
+            return
+        if len(data) - position < 8:
+            raise DamagedJp2Error(f"no box at byte {position}")
+        size, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if size == 1 and len(data) - position >= 16:
+            (size,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        end = position + size if size else len(data)
+        if end < start or end > len(data):
+            raise DamagedJp2Error(f"box {kind!r} does not end in the file")
+        yield Box(kind, data[start:end])
+        position = end
+    raise DamagedJp2Error(f"more than {_MOST_BOXES} boxes")
+
+
+def read_codestream(data: bytes) -> Codestream:
+    """Read the main header of a codestream. Raises `DamagedJp2Error`."""
+    try:
+        marker, siz, size = struct.unpack_from(">HHH", data)
+        if (marker, siz) != (0xFF4F, _SIZ):
+            raise DamagedJp2Error("its codestream has no size")
+        right, lower, left, upper = struct.unpack_from(">4I", data, 8)
+        (number,) = struct.unpack_from(">H", data, 40)
+        parts = [struct.unpack_from("3B", data, 42 + 3 * index) for index in range(min(number, 16))]
+        position = 4 + size
+        reversible = False
+        while (marker := struct.unpack_from(">H", data, position)[0]) != _SOT:
+            if marker == _COD:
+                reversible = data[position + 13] == 1
+            position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+    except (struct.error, IndexError) as error:
+        raise DamagedJp2Error("its codestream breaks off") from error
+    return Codestream(
+        width=right - left,
+        height=lower - upper,
+        depths=tuple(-(depth & 0x7F) - 1 if depth & 0x80 else depth + 1 for depth, _, _ in parts),
+        is_subsampled=any((across, down) != (1, 1) for _, across, down in parts),
+        is_reversible=reversible,
+    )

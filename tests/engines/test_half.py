@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+
+from engines.base import F32  # noqa: E402
+from engines.errors import EngineError  # noqa: E402
+from engines.half import half_graph  # noqa: E402
+from engines.onnxruntime import open_onnxruntime  # noqa: E402
+from engines.weights import INPUT, OUTPUT, known_weights, load_weights  # noqa: E402
+from tests.engines.test_contract import difference, scenes  # noqa: E402
+from tests.engines.tiny import tiny_model, write_model  # noqa: E402
+
+FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+
+
+@pytest.fixture(params=["tiny", *known_weights()])
+def weights(request: pytest.FixtureRequest, tiny: Path) -> str:
+    return str(tiny) if request.param == "tiny" else str(request.param)
+
+
+def kinds(content: bytes) -> tuple[onnx.ModelProto, dict[str, int]]:
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content), strict_mode=True)
+    typed = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    found = {one.name: one.type.tensor_type.elem_type for one in typed}
+    return model, found | {one.name: one.data_type for one in model.graph.initializer}
+
+
+def run(content: bytes, picture: F32) -> F32:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (answer,) = session.run([OUTPUT], {INPUT: picture})
+    return np.asarray(answer)
+
+
+def test_all_that_takes_time_is_in_half_precision(weights: str) -> None:
+    model, kind = kinds(half_graph(load_weights(weights).read()))
+    onnx.checker.check_model(model, full_check=True)
+    heavy = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "Gemm", "Concat", "Relu")]
+    assert heavy
+    assert {kind[name] for node in heavy for name in (*node.input, *node.output) if name} == {HALF}
+
+
+def test_input_and_output_stay_in_single_precision(weights: str) -> None:
+    model, kind = kinds(half_graph(load_weights(weights).read()))
+    assert [one.name for one in (*model.graph.input, *model.graph.output)] == [INPUT, OUTPUT]
+    assert kind[INPUT] == kind[OUTPUT] == FLOAT
+
+
+def test_lightness_is_centred_before_it_loses_precision(weights: str) -> None:
+    model, kind = kinds(half_graph(load_weights(weights).read()))
+    users = [node for node in model.graph.node if INPUT in node.input and node.op_type != "Shape"]
+    assert users
+    assert {kind[output] for node in users for output in node.output} == {FLOAT}
+
+
+def test_scales_stay_in_single_precision(weights: str) -> None:
+    model, kind = kinds(half_graph(load_weights(weights).read()))
+    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
+    assert resizes
+    assert {kind[node.input[0]] for node in resizes} == {HALF}
+    assert {kind[name] for node in resizes for name in node.input[1:3] if name} == {FLOAT}
+
+
+def test_colours_are_those_of_single_precision(weights: str) -> None:
+    loaded = load_weights(weights)
+    halved = half_graph(loaded.read())
+    reference = open_onnxruntime(loaded)
+    for shape in ((1, 192, 256), (3, 96, 64)):
+        picture = scenes(*shape)
+        mean, largest = difference(run(halved, picture), reference.infer(picture))
+        assert mean < 0.03
+        assert largest < 0.5
+
+
+def test_pytorch_runs_it_too(weights: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from engines.torch_graph import TorchGraph
+
+    halved = half_graph(load_weights(weights).read())
+    picture = scenes(2, 64, 96)
+    answer = TorchGraph(halved, torch.device("cpu")).run({INPUT: picture})[OUTPUT]
+    assert answer.dtype == np.float32
+    mean, largest = difference(answer, run(halved, picture))
+    assert mean < 0.05
+    assert largest < 1
+
+
+def test_pytorch_never_waits_for_the_device(weights: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from engines.torch_graph import TorchGraph
+
+    # On the device "meta" there are shapes and no values: what looks at one fails, as it fails in a recording on CUDA.
+    loaded = load_weights(weights)
+    graph = TorchGraph(half_graph(loaded.read()), torch.device("meta"))
+    answer = graph.forward({INPUT: torch.empty(8, 1, 192, 256, device="meta")})[OUTPUT]
+    assert answer.shape == (8, 2, 192 // loaded.stride, 256 // loaded.stride)
+    assert answer.dtype == torch.float32
+
+
+def test_constant_nodes_and_skips_around_the_first_layer_are_taken(tmp_path: Path) -> None:
+    model = tiny_model()
+    graph = model.graph
+    moved = {one.name: one for one in graph.initializer if one.data_type == FLOAT}
+    kept = [one for one in graph.initializer if one.name not in moved]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    nodes = [onnx.helper.make_node("Constant", [], [name], value=one) for name, one in moved.items()]
+    nodes += graph.node
+    last = nodes[-1]
+    last.output[0] = "plain"
+    quarter = onnx.helper.make_node("AveragePool", [INPUT], ["quarter"], kernel_shape=[4, 4], strides=[4, 4])
+    nodes += [quarter, onnx.helper.make_node("Add", ["plain", "quarter"], [OUTPUT])]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    loaded = load_weights(str(write_model(tmp_path / "other.onnx", model)))
+    picture = scenes(2, 64, 32)
+    mean, _ = difference(run(half_graph(loaded.read()), picture), open_onnxruntime(loaded).infer(picture))
+    assert mean < 0.05
+
+
+@pytest.mark.parametrize("content", [b"no graph", tiny_model().SerializeToString()[:-50]], ids=["text", "cut short"])
+def test_what_is_no_graph_is_refused(content: bytes) -> None:
+    with pytest.raises(EngineError, match="float16"):
+        half_graph(content)

@@ -1,0 +1,91 @@
+"""Shots are judged one by one, and in doubt by what most of the film is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from pipeline.color.shots import Link, Placed
+from pipeline.color.sketch import Sketch, Turn
+from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, evidence, judge
+from pipeline.color.triage import Treated, treated, usual_tone
+from pipeline.options import Options, Tone, TreatAs
+from tests.pipeline.color.test_tone import SEPIA, coloured, scene, toned
+
+GREY = evidence(scene(), np.zeros_like(scene()), np.zeros_like(scene()))
+SEPIA_TONED = evidence(*toned(scene(), SEPIA))
+COLOURED = evidence(*coloured())
+DARK = evidence(np.zeros((192, 256), np.float32), *(np.zeros((192, 256), np.float32) for _ in range(2)))
+FADED = [evidence(*coloured(chroma=float(chroma))) for chroma in np.linspace(0.02, 0.16, 30)]
+DOUBTFUL = next(seen for seen in FADED if 0 < judge([seen]).confidence < 0.4)
+
+
+@dataclass(frozen=True)
+class Item:
+    seen: ToneEvidence
+
+
+def judged(
+    *shots: Sequence[ToneEvidence], options: Options | None = None, usual: SourceTone | None = None
+) -> list[Treated[Item]]:
+    picture = np.zeros((2, 2), np.float32)
+    placed = (
+        Placed(Sketch(Item(seen), picture, Turn(), 0), number, Link.SAME if place else Link.CUT)
+        for number, shot in enumerate(shots)
+        for place, seen in enumerate(shot)
+    )
+    return list(treated(placed, lambda frame: frame.sketch.item.seen, options or Options(), usual=usual))
+
+
+def runs(frames: Sequence[Treated[Item]]) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for frame in frames:
+        seen = frame.placed.shot, frame.treatment.value
+        if not found or found[-1] != seen:
+            found.append(seen)
+    return found
+
+
+def test_every_shot_has_its_own_verdict_and_frames_stay_in_order() -> None:
+    frames = judged([GREY] * 20, [COLOURED] * 3, [SEPIA_TONED] * 12, [GREY])
+    assert runs(frames) == [(0, "colour it"), (1, "pass through"), (2, "colour it"), (3, "colour it")]
+    assert [frame.verdict.tone for frame in frames[23:35]] == [SourceTone.TINTED] * 12
+    assert len(frames) == 36
+
+
+def test_a_tint_is_kept_if_asked_for() -> None:
+    frames = judged([SEPIA_TONED] * 9, options=Options(tone=Tone.KEEP))
+    assert {frame.treatment for frame in frames} == {Treatment.KEEP_TINT}
+
+
+def test_a_shot_that_begins_in_the_dark_is_judged_when_there_is_light() -> None:
+    frames = judged([DARK] * 30 + [COLOURED] * 10)
+    assert {frame.treatment for frame in frames[-9:]} == {Treatment.PASS_THROUGH}
+
+
+def test_the_user_overrules_the_evidence() -> None:
+    frames = judged([COLOURED] * 9, options=Options(treat_as=TreatAs.MONOCHROME))
+    assert {frame.treatment for frame in frames} == {Treatment.COLOUR_IT}
+
+
+def test_a_doubtful_shot_is_what_most_of_the_film_is() -> None:
+    for usual in SourceTone:
+        assert {frame.verdict.tone for frame in judged([DOUBTFUL] * 9, usual=usual)} == {usual}
+
+
+@pytest.mark.parametrize("usual", list(SourceTone))
+def test_a_clear_shot_is_what_it_is_whatever_the_film(usual: SourceTone) -> None:
+    frames = judged([GREY] * 9, [COLOURED] * 9, usual=usual)
+    assert frames[0].verdict.tone is SourceTone.MONOCHROME
+    assert frames[-1].verdict.tone is SourceTone.COLOUR
+
+
+def test_the_usual_tone_of_a_film() -> None:
+    assert usual_tone([COLOURED] * 9 + [DARK] * 9 + [GREY] * 2) is SourceTone.COLOUR
+    assert usual_tone([SEPIA_TONED] * 8) is SourceTone.TINTED
+    assert usual_tone([COLOURED] * 5 + [GREY] * 5) is None
+    assert usual_tone([COLOURED] * 3) is None
+    assert usual_tone([]) is None

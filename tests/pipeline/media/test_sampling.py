@@ -1,0 +1,42 @@
+"""Frames from all over a film, without reading the whole of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.media.pixels import pixel_format
+from pipeline.media.probe import probe
+from pipeline.media.sampling import sampled
+from tests.films import make_film, write_pictures
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("film.mkv", "ffv1", {}),
+        ("film.mp4", "libx264", {"g": "10", "preset": "ultrafast"}),
+        ("film.avi", "mpeg4", {"g": "10"}),
+        ("film.ts", "mpeg2video", {"g": "10"}),
+    ],
+)
+def test_samples_come_from_all_over_the_film(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
+    film = make_film(tmp_path / name, codec=codec, times=range(200), options=options)
+    times = [float(frame.timestamp.seconds) for frame in sampled(probe(film), pixel_format("yuv420p"), count=10)]
+    assert len(times) >= 8
+    thirds = {int((time - min(times)) / 8 * 3) for time in times}
+    assert thirds == {0, 1, 2}
+
+
+def test_a_film_that_cannot_be_wound_gives_what_it_can(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(50))
+    film.write_bytes(film.read_bytes()[:-2000])
+    assert len(list(sampled(probe(film), pixel_format("yuv420p"), count=10))) <= 10
+
+
+def test_a_folder_of_pictures_can_be_sampled(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "scans", numbers=range(1, 31))
+    info = probe(folder)
+    frames = list(sampled(info, info.pixel_format, count=5, luma_weights=(0.299, 0.114)))
+    assert 1 <= len(frames) <= 5
