@@ -28,10 +28,10 @@ def _check_siblings() -> None:
 
 _check_siblings()
 
-from pipeline.commands import archive as archive_command  # noqa: E402 - only after the check
-from pipeline.commands import film as film_command  # noqa: E402
+from pipeline.commands.archive import commands as _archive  # noqa: E402 - only after the check
 from pipeline.commands.choices import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
 from pipeline.commands.ending import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
+from pipeline.commands.film import commands as _video  # noqa: E402
 from pipeline.documents import as_json, plain  # noqa: E402
 from pipeline.errors import AutochromeError, MissingDependencyError, UsageError  # noqa: E402
 
@@ -307,12 +307,12 @@ def _require_torch() -> None:
 
 def video() -> None:
     """Run ``colorize-video``."""
-    _run(film_command.commands)
+    _run(_video)
 
 
 def archive() -> None:
     """Run ``colorize-archive``."""
-    _run(archive_command.commands)
+    _run(_archive)
 
 
 def model() -> None:

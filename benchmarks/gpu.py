@@ -51,7 +51,7 @@ class Plan:
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     shape: tuple[int, int] = _SHAPE
     rival_sides: bool = True
-    window: float = 1.0
+    window: float = 0.5
     films: tuple[tuple[int, int], ...] = ((854, 480), (1920, 1080))
     seconds: int = 30
 
@@ -83,9 +83,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class Run:
-    """A whole film; ``first_frame`` and ``seconds`` include neither the engine's start nor the making of the film.
+    """A whole film: ``start`` seconds to open the engine, then ``seconds`` for the film, with its ``cpu`` seconds.
 
-    ``cpu`` is in seconds of all processes, ``idle`` the share of time in which the GPU did nothing, None if unknown.
+    ``idle`` is the share of the film's time in which the GPU did nothing, None if unknown.
     """
 
     width: int
@@ -158,10 +158,11 @@ def _rival_rates(plan: Plan, say: Callable[[str], None]) -> Iterator[Rate]:
     for name, (kind, side) in RIVALS.items():
         network = kind().eval().requires_grad_(False)
         say(f"{name}: {sum(one.numel() for one in network.parameters()) / 1e6:.1f} million parameters")
+        infer = _runner(network, cuda=cuda)
         shapes = [plan.shape, *([(side, side)] if plan.rival_sides else [])]
         for shape in shapes:
             for batch in plan.batches:
-                yield _rate(name, on, _runner(network, cuda=cuda), batch, shape, plan.window)
+                yield _rate(name, on, infer, batch, shape, plan.window)
 
 
 def _runner(network: Any, *, cuda: bool) -> Callable[[F32], F32]:

@@ -72,7 +72,8 @@ class _SelfAttention(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         query, key, value = self.parts(picture.flatten(2)).split(self.sizes, dim=1)
         share = torch.softmax(query.transpose(1, 2) @ key, dim=1)
-        return picture + (value @ share).view_as(picture)
+        answer: Tensor = picture + (value @ share).view_as(picture)
+        return answer
 
 
 class DeOldifyLike(nn.Module):

@@ -1,13 +1,14 @@
-"""The one place that makes threads: a stage is a generator, and `ahead` lets it run ahead of its reader."""
+"""The one place that makes threads: `ahead` lets a stage run ahead of its reader, `several` does work side by side."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _End:
@@ -59,3 +60,53 @@ def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -
     finally:
         stopping.set()
         thread.join()
+
+
+def several(
+    items: Iterator[T], work: Callable[[T], R], *, workers: int, name: str, stop: Callable[[], None]
+) -> Generator[R, None, None]:
+    """Yield ``work(item)`` for every one of ``items``, as they get done, ``workers`` of them at a time.
+
+    Each worker is a thread and takes the next item when it is free; ``items`` is advanced by one thread at a time. An
+    exception of either is raised here. Then, and when this generator is closed early, ``stop`` is called, which should
+    make ``work`` end soon, and all workers are waited for. One worker is the caller's own thread, and ``stop`` is not
+    called.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    finished: queue.Queue[R | _End] = queue.Queue()
+    turn, stopping = threading.Lock(), threading.Event()
+
+    def labour() -> None:
+        error: BaseException | None = None
+        try:
+            while not stopping.is_set():
+                with turn:
+                    item = next(items)
+                finished.put(work(item))
+        except StopIteration:
+            pass
+        except BaseException as raised:  # noqa: BLE001 - handed to the reader, which raises it
+            error = raised
+        finished.put(_End(error))
+
+    threads = [threading.Thread(target=labour, name=f"{name} {number + 1}", daemon=True) for number in range(workers)]
+    for thread in threads:
+        thread.start()
+    left = workers
+    try:
+        while left:
+            found = finished.get()
+            if not isinstance(found, _End):
+                yield found
+            elif found.error is not None:
+                raise found.error
+            else:
+                left -= 1
+    finally:
+        stopping.set()
+        if left:
+            stop()
+        for thread in threads:
+            thread.join()

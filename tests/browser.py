@@ -50,9 +50,7 @@ class Page:
 
     def open(self, path: Path, *, width: int = 1280, height: int = 900, mobile: bool = False) -> None:
         """Show a file in a window of this size, and wait until it is complete."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Page.navigate", url=path.absolute().as_uri())
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
@@ -122,7 +120,7 @@ def browsing() -> Iterator[Page]:
         process = subprocess.Popen(
             [PROGRAM, *_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(3, 4),
-            preexec_fn=place,  # noqa: PLW1509 - no threads run here
+            preexec_fn=place,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

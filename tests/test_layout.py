@@ -32,6 +32,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.settings": {"pipeline.errors"},
     "pipeline.terminal": FOUNDATION,
     "pipeline.archive": {"pipeline", "pipeline.video", "pipeline.photo", "pipeline.color", "pipeline.media"}
+    | {"pipeline.stages"}
     | FOUNDATION,
     "pipeline.video": {"pipeline.color", "pipeline.media", *FOUNDATION}
     | {"pipeline.painted", "pipeline.shotlog", "pipeline.winding"},

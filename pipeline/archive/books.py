@@ -36,12 +36,17 @@ class _Begun:
     at: float
 
 
+class Stopped(BaseException):
+    """Work on an item was told to end; not an `Exception`, for it is none of the item's own."""
+
+
 class Heard:
-    """Passes what happens on, and writes what is said into the log. Threads may share it."""
+    """Passes what happens on, one call at a time, and writes what is said into the log. Threads may share it."""
 
     def __init__(self, progress: Progress, journal: Journal, root: Path) -> None:
         self._progress, self._journal, self._root = progress, journal, root
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
+        self._is_stopping = False
         self.run = 0
 
     def write(self, event: Event, **fields: Any) -> None:
@@ -49,29 +54,40 @@ class Heard:
         with self._turn:
             self._journal.write(event, run=self.run, **fields)
 
+    def stop(self) -> None:
+        """Let whoever tells of progress in other threads be `Stopped`."""
+        self._is_stopping = True
+
     def begin(self, item: str, total: int | None, unit: str) -> None:
         """Pass on."""
-        self._progress.begin(item, total, unit)
+        with self._turn:
+            self._progress.begin(item, total, unit)
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Pass on."""
-        self._progress.advance(item, count)
+        """Pass on. Raises `Stopped` after `stop`."""
+        if self._is_stopping:
+            raise Stopped
+        with self._turn:
+            self._progress.advance(item, count)
 
     def end(self, item: str) -> None:
         """Pass on."""
-        self._progress.end(item)
+        with self._turn:
+            self._progress.end(item)
 
     def say(self, text: str) -> None:
         """Pass on and write down."""
-        self._progress.say(text)
-        self.write(Event.MESSAGE, text=text)
+        with self._turn:
+            self._progress.say(text)
+            self.write(Event.MESSAGE, text=text)
 
     def note(self, item: str, note: Note) -> None:
         """Pass on and write down."""
-        self._progress.note(item, note)
         path = Path(item)
         name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else item
-        self.write(Event.NOTE, path=name, kind=note.kind, text=note.text)
+        with self._turn:
+            self._progress.note(item, note)
+            self.write(Event.NOTE, path=name, kind=note.kind, text=note.text)
 
 
 class Books:
@@ -121,7 +137,7 @@ class Books:
         begun = self._begun.pop(outcome.source)
         record, now = begun.record, time.monotonic()
         # Photographs overlap: each is given the time since the one before it.
-        seconds = now - max(begun.at, self._free_since)
+        seconds = now - (max(begun.at, self._free_since) if record.kind == Kind.PHOTO else begun.at)
         self._free_since = now
         outcome = self._checked(outcome, begun.stamp)
         if not isinstance(outcome, Failure):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipeline.archive.orders import Shard
 from pipeline.errors import OutputError
+from pipeline.media.publish import publishing
 
 HOME = ".autochrome"
 LEDGER = "ledger.sqlite3"
@@ -80,11 +81,11 @@ def home(output: Path, shard: Shard | None) -> Path:
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the ledger at ``path``; make it if there is none, unless ``read_only``. Raises `OutputError`."""
     with reporting(path):
-        if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if not read_only and not path.exists():
+            _make(path)
         # Without a log there is no writer, and a file taken for unchanging gets no log from its readers either.
         at_rest = read_only and not path.with_name(f"{path.name}-wal").exists()
-        mode = f"mode={'ro' if read_only else 'rwc'}{'&immutable=1' if at_rest else ''}"
+        mode = f"mode={'ro' if read_only else 'rw'}{'&immutable=1' if at_rest else ''}"
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?{mode}",
             uri=True,
@@ -100,13 +101,13 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def _make(path: Path) -> None:
+    # A ledger has its name only when it has its tables, whenever the run may die.
+    with publishing(path, overwrite=False) as temporary, closing(sqlite3.connect(temporary)) as connection:
+        connection.executescript(_SCHEMA)
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not tables:
-            connection.executescript(_SCHEMA)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -118,6 +119,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
         )
     if version < VERSION:
         raise OutputError(f"{path}: is of version {version}, which this Autochrome cannot read", advice=_START_ANEW)
+    if not read_only:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
         raise OutputError(f"{path}: is damaged: {found}", advice=_START_ANEW)

@@ -26,7 +26,7 @@ from pipeline.archive.telemetry import Figures, write_metrics
 from pipeline.archive.walk import Kind
 from pipeline.color.painter import Painter, open_painter, weights_sha256
 from pipeline.documents import plain
-from pipeline.errors import AutochromeError, UsageError
+from pipeline.errors import AutochromeError
 from pipeline.interruption import Interruption
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
@@ -76,18 +76,17 @@ def colorize_archive(
 ) -> ArchiveResult:
     """Colour every photograph and film under ``source`` into the same tree under ``output``.
 
-    Photographs first, then films, the longest first. What an earlier run finished is skipped, unless its source, the
-    options that shape it, the weights or the program changed; then the old result is kept until the new one takes its
-    place. A file under a result's name that is not known to be ours is kept, unless ``options.overwrite``. A file
-    that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the run as a whole (folders,
-    engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed at any moment: the next
-    one goes on. The engine is opened only when there is work for it, or ``painter`` is used and left open.
+    Photographs first, then films, the longest first and ``orders.jobs`` at a time. What an earlier run finished is
+    skipped, unless its source, the options that shape it, the weights or the program changed; then the old result is
+    kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
+    ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
+    run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed
+    at any moment: the next one goes on. The engine is opened only when there is work for it, or ``painter`` is used
+    and left open.
     """
     orders = orders or Orders()
     output = output or default_output(source)
     check_folders(source, output)
-    if orders.jobs > 1:
-        raise UsageError("--jobs: items are done one after the other", advice="Run several shards instead: --shard.")
     tree = results_folder(output, bag=orders.bag)
     with (
         locked(output, shard=orders.shard),

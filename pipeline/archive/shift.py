@@ -19,6 +19,7 @@ from pipeline.errors import OutputError
 from pipeline.options import Options
 from pipeline.photo import PhotoJob, colorize_photos
 from pipeline.results import Failure, FilmResult
+from pipeline.stages import several
 from pipeline.video import colorize_video
 
 WHOLE, PHOTOS = "archive", "photos"
@@ -97,20 +98,31 @@ class Shift:
     def _films(self, painter: Painter, chance: int) -> int:
         """Do the films that have no outcome; return how many are to be tried once more."""
         put_off = 0
+        outcomes = several(
+            self._next_films(chance),
+            lambda film: self._film(*film, painter),
+            workers=self._orders.jobs,
+            name="film",
+            stop=self._heard.stop,
+        )
+        with closing(outcomes):
+            for outcome in outcomes:
+                if self._books.book(outcome, is_last_chance=chance == self._orders.retry):
+                    self._heard.advance(WHOLE)
+                else:
+                    put_off += 1
+        return put_off
+
+    def _next_films(self, chance: int) -> Iterator[tuple[Record, bool]]:
         for path, replaces in self._ledger.heaviest(self._run, Kind.FILM):
             record = self._ledger.get(path)
             if record is None or not self._goes_on(record.source_size):
-                break
+                return
             self._ledger.claim([path])
             self._books.begin(record, chance=chance + 1)
-            outcome = self._film(record, painter, replaces=replaces)
-            if self._books.book(outcome, is_last_chance=chance == self._orders.retry):
-                self._heard.advance(WHOLE)
-            else:
-                put_off += 1
-        return put_off
+            yield record, replaces
 
-    def _film(self, record: Record, painter: Painter, *, replaces: bool) -> FilmResult | Failure:
+    def _film(self, record: Record, replaces: bool, painter: Painter) -> FilmResult | Failure:
         source, output = self._source / record.path, self._output / record.output
         options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
         try:

@@ -69,5 +69,14 @@ def sketch(
     longest = size * min(max(height, width) / min(height, width), _LONGEST_RATIO)
     long_side = max(size, round(longest / multiple) * multiple)
     shape = (size, long_side) if width >= height else (long_side, size)
-    small: Codes = cv2.resize(codes, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    small = _reduced(codes, shape)
     return Sketch(item, turn.upright(spec.luma(small)), turn, codes.nbytes)
+
+
+def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:
+    """Return ``codes`` at ``shape`` (rows, columns), averaged; halving, which is fast, goes as far as it can."""
+    reduced = codes
+    while all(side % 2 == 0 and side >= 4 * least for side, least in zip(reduced.shape, shape, strict=True)):
+        size = reduced.shape[1] // 2, reduced.shape[0] // 2
+        reduced = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return cv2.resize(reduced, shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

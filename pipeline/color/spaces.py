@@ -108,6 +108,8 @@ class ColorSpec:
     def chroma_codes(self, chroma: F32) -> Codes:
         """Return rounded code values, uint8 up to 8 bits, else uint16, for Cb or Cr in -0.5..0.5."""
         span = (1 << self.bits) - 1 if self.full_range else 224 << self.bits - 8
+        if self.bits == 8:
+            return cv2.convertScaleAbs(chroma, alpha=span, beta=128).reshape(chroma.shape)  # type: ignore[return-value]
         values = np.rint(chroma * np.float32(span) + np.float32(1 << self.bits - 1))
         codes: Codes = np.clip(values, 0, (1 << self.bits) - 1).astype(self.dtype)
         return codes
@@ -274,6 +276,13 @@ def gamut_scale(luma: F32, cb: F32, cr: F32, matrix: Matrix) -> F32:
     """Return the factor 0..1 on chroma that brings R, G and B into 0..1 at constant luma, per pixel."""
     red, green, blue = rgb_offsets(cb, cr, matrix)
     tiny = np.float32(1e-6)
-    up = np.maximum(np.maximum(red, green), np.maximum(blue, tiny))
-    down = np.maximum(np.maximum(-red, -green), np.maximum(-blue, tiny))
-    return np.minimum(np.minimum((1 - luma) / up, luma / down), np.float32(1))
+    most = np.maximum(red, green)
+    np.maximum(most, blue, out=most)
+    np.maximum(most, tiny, out=most)
+    least = np.minimum(red, green, out=green)
+    np.minimum(least, blue, out=least)
+    np.minimum(least, -tiny, out=least)
+    room = np.asarray((1 - luma) / most, np.float32)
+    np.divide(luma, least, out=least)
+    np.minimum(room, np.negative(least, out=least), out=room)
+    return np.minimum(room, np.float32(1), out=room)

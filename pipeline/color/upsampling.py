@@ -18,16 +18,18 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chrom
 
 T = TypeVar("T")
 
-_RADIUS = 8
+# In pixels of a picture half as large as the sketch, which is what the coefficients are found on.
+_RADIUS = 4
 _EDGE = 0.03
-_STRIP = 128
+# So few rows that a strip of every plane fits into a processor's own memory.
+_STRIP = 64
 _DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
 _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour at all
 
 
 @dataclass(frozen=True)
 class Wash:
-    """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (h, w, 4).
+    """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (4, h, w).
 
     ``clipped`` is the share of the picture, 0..1, whose colour had to be drawn into the gamut, black and white aside.
     """
@@ -36,9 +38,8 @@ class Wash:
     clipped: float = 0.0
 
     def small(self, luma: F32, matrix: Matrix) -> F32:
-        """Return Cb and Cr, (2, h, w), for the sketch itself: ``luma`` (h, w), 0..1, in stored orientation."""
-        cb = self.coefficients[..., 0] * luma + self.coefficients[..., 1]
-        cr = self.coefficients[..., 2] * luma + self.coefficients[..., 3]
+        """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
+        cb, cr = self._chroma(luma, 0, *luma.shape)
         return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
@@ -52,11 +53,11 @@ class Wash:
         for first in range(0, rows, _STRIP):
             last = min(first + _STRIP, rows)
             luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
-            spread = self._spread(first, last, rows, columns)
-            cb = spread[..., 0] * luma + spread[..., 1]
-            cr = spread[..., 2] * luma + spread[..., 3]
+            cb, cr = self._chroma(luma, first, rows, columns)
             scale = gamut_scale(luma, cb, cr, spec.matrix)
-            yield first, luma, cb * scale, cr * scale
+            cb *= scale
+            cr *= scale
+            yield first, luma, cb, cr
 
     def planes(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> tuple[Codes, Codes]:
         """Return the code values of the Cb and Cr planes, each of ``shape``, for a luma plane."""
@@ -66,15 +67,23 @@ class Wash:
             cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
         return cb_plane, cr_plane
 
-    def _spread(self, first: int, last: int, rows: int, columns: int) -> F32:
-        """Interpolate the coefficients linearly to rows ``first``..``last`` of a plane of ``rows`` x ``columns``."""
-        height = len(self.coefficients)
-        place = np.clip((np.arange(first, last, dtype=np.float32) + 0.5) * (height / rows) - 0.5, 0, height - 1)
+    def _chroma(self, luma: F32, first: int, rows: int, columns: int) -> tuple[F32, F32]:
+        """Return Cb and Cr of a strip of ``luma`` that begins at row ``first`` of a plane of ``rows`` x ``columns``.
+
+        The coefficients are interpolated linearly.
+        """
+        height = self.coefficients.shape[1]
+        place = (np.arange(first, first + len(luma), dtype=np.float32) + 0.5) * np.float32(height / rows) - 0.5
+        place = np.clip(place, 0, height - 1)
         above = place.astype(np.intp)
         below = np.minimum(above + 1, height - 1)
-        part = (place - above)[:, None, None]
-        lines = self.coefficients[above] * (1 - part) + self.coefficients[below] * part
-        return np.asarray(cv2.resize(lines, (columns, last - first), interpolation=cv2.INTER_LINEAR), np.float32)
+        part = np.asarray(place - above, np.float32)[:, None]
+        lines = self.coefficients[:, above] * (1 - part) + self.coefficients[:, below] * part
+        spread = [cv2.resize(plane, (columns, len(luma)), interpolation=cv2.INTER_LINEAR) for plane in lines]
+        cb, cr = (np.asarray(cv2.multiply(luma, spread[n]), np.float32) for n in (0, 2))
+        cb += spread[1]
+        cr += spread[3]
+        return cb, cr
 
 
 def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> Codes:
@@ -92,10 +101,11 @@ def wash(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -
     The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the sketch itself is
     always in sRGB (see `RgbSpace.seen`).
     """
-    luma = picture.sketch.luma if space is None else space.codes(picture.sketch.luma)
-    height, width = luma.shape
+    whole = picture.sketch.luma if space is None else space.codes(picture.sketch.luma)
     rows, columns = picture.ab.shape[1:]
-    small = np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    width, height = max(columns, whole.shape[1] // 2), max(rows, whole.shape[0] // 2)
+    luma = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     asked, room = chroma_and_room(small, picture.ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
@@ -107,8 +117,7 @@ def wash(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -
         mean = _box(wide)
         slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
         coefficients += [_box(slope), _box(mean - slope * mean_luma)]
-    stored = [picture.sketch.turn.stored(plane) for plane in coefficients]
-    return Wash(np.ascontiguousarray(np.stack(stored, axis=-1)), float(drawn.mean()))
+    return Wash(picture.sketch.turn.stored(np.stack(coefficients)), float(drawn.mean()))
 
 
 def _box(plane: F32) -> F32:

@@ -20,7 +20,7 @@ from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo import PhotoJob, colorize_photo, colorize_photos, result_name
 from pipeline.results import Failure, NoteKind, PhotoResult
 from tests.engines.faults import fault_entries
-from tests.photos import exif, rgb_of, save, save_tiff, save_with_metadata, scene, sepia, tinted
+from tests.photos import exif, rgb_of, save, save_jp2, save_tiff, save_with_metadata, scene, sepia, tinted
 
 OPTIONS = Options()
 
@@ -271,9 +271,32 @@ def test_the_walk_over_an_archive_misses_no_format_that_is_read() -> None:
 
 
 def test_the_name_of_a_result_follows_from_the_source_s(tmp_path: Path) -> None:
-    assert [result_name(name) for name in ("a.jpg", "b.tif", "c.bmp", "d.GIF")] == [
-        "a.jpg",
-        "b.tif",
-        "c.bmp.png",
-        "d.GIF.png",
-    ]
+    same = ("a.jpg", "b.TIFF", "c.png", "d.webp", "e.jp2")
+    assert [result_name(name) for name in same] == list(same)
+    changed = ("a.bmp", "b.GIF", "c.heic", "d.avif")
+    assert [result_name(name) for name in changed] == [f"{name}.png" for name in changed]
+
+
+@pytest.mark.parametrize("quality", [30, 75, 92, 100])
+def test_a_jpeg_result_has_the_quality_of_its_source(quality: int, tmp_path: Path, painter: Painter) -> None:
+    grey = save(tmp_path / "grey.jpg", scene(), quality=quality)
+    toned = save(tmp_path / "toned.jpg", sepia(scene()), quality=quality)
+    for source in (grey, toned):
+        with Image.open(source) as before, Image.open(coloured(source, painter)) as after:
+            assert after.quantization[0] == before.quantization[0]
+            former = before.quantization.get(1, after.quantization[1])
+            assert all(new <= old for new, old in zip(after.quantization[1], former, strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".jp2", ".avif"])
+def test_further_formats_are_coloured_and_passed_through_as_well(suffix: str, tmp_path: Path, painter: Painter) -> None:
+    grey, own = (tmp_path / f"{name}{suffix}" for name in ("grey", "own"))
+    for path, pixels in ((grey, scene()), (own, colour_scene())):
+        save_jp2(path, pixels) if suffix == ".jp2" else save(path, pixels, quality=95, speed=10)
+    made = result_of(grey, painter)
+    assert (made.treatment, made.output.name) == ("colour it", result_name(grey.name))
+    kept = result_of(own, painter)
+    assert kept.treatment == "pass through"
+    with Image.open(own) as before, Image.open(kept.output) as after:
+        assert np.abs(np.asarray(before, int) - np.asarray(after, int)).max() <= 1
+    assert (kept.output.read_bytes() == own.read_bytes()) == (suffix == ".jp2")

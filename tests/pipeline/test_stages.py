@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.stages import ahead
+from pipeline.stages import ahead, several
 
 
 def counting(limit: int, log: list[str]) -> Iterator[int]:
@@ -74,3 +74,79 @@ def test_a_chain_of_stages_closes_from_the_reader_to_the_source() -> None:
     last.close()
     assert log[-1] == "closed"
     assert not {"chain-1", "chain-2"} & {thread.name for thread in threading.enumerate()}
+
+
+def no_stop() -> None:
+    raise AssertionError("nothing is to be stopped")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_work_is_done_once(workers: int) -> None:
+    log: list[str] = []
+    done = list(several(counting(200, log), lambda number: number * 2, workers=workers, name="work", stop=no_stop))
+    assert sorted(done) == [2 * number for number in range(200)]
+    assert (set(log[:-1]) <= {f"work {number}" for number in (1, 2, 3)}) is (workers == 3)
+
+
+def test_work_goes_on_side_by_side() -> None:
+    meeting = threading.Barrier(3, timeout=30)
+    assert (
+        list(several(iter(range(3)), lambda _: meeting.wait() >= 0, workers=3, name="work", stop=no_stop)) == [True] * 3
+    )
+
+
+def test_items_are_taken_by_one_worker_at_a_time_and_only_when_it_is_free() -> None:
+    taken: list[int] = []
+    free = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(6):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        assert free.acquire(timeout=30)
+        return number
+
+    work_left = several(items(), work, workers=2, name="work", stop=no_stop)
+    free.release()
+    next(work_left)
+    time.sleep(0.1)
+    assert len(taken) <= 3
+    for _ in range(10):
+        free.release()
+    assert len(list(work_left)) == 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_the_work_or_the_items_is_raised_and_all_work_is_stopped(workers: int) -> None:
+    stopping = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 3:
+            raise ValueError("third")
+        return number
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyError("second")
+
+    with pytest.raises(ValueError, match="third"):
+        list(several(iter(range(100)), work, workers=workers, name="work", stop=stopping.set))
+    assert stopping.is_set() is (workers == 2)
+    with pytest.raises(KeyError, match="second"):
+        list(several(items(), work, workers=workers, name="work", stop=stopping.set))
+
+
+def test_closing_early_stops_and_awaits_the_workers() -> None:
+    stopping = threading.Event()
+
+    def work(number: int) -> int:
+        if number:
+            assert stopping.wait(timeout=30)
+        return number
+
+    work_left = several(iter(range(100)), work, workers=2, name="early", stop=stopping.set)
+    assert next(work_left) == 0
+    work_left.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("early")]

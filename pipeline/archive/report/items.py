@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -47,10 +48,12 @@ class Item:
     @property
     def rank(self) -> tuple[int, float, str]:
         """What deserves a look first, then what has no result, then the rest, then what waits."""
-        if self.state is State.DONE:
+        if self.state in _BROKEN:
+            place = 1
+        elif self.state is State.DONE:
             place = 0 if self.attention.reasons else 2
         else:
-            place = 1 if self.state in _BROKEN else 3
+            place = 3
         return place, -self.attention.score, self.path
 
 
@@ -133,8 +136,9 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
 
 
 def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
-    made = output / record.output
-    return str(source / record.path), str(made), record.path, record.output, Path(record.path).name, made.name
+    # As text, for there are very many: paths as objects take longer than all else here.
+    whole = (f"{source}{os.sep}{record.path}", f"{output}{os.sep}{record.output}")
+    return *whole, record.path, record.output, record.path.rpartition("/")[2], record.output.rpartition("/")[2]
 
 
 def _stem(record: Record) -> str:

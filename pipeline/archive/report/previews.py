@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -89,9 +90,11 @@ def _write(folder: Path, stem: str, previews: list[Preview]) -> None:
 
 def _remove_others(folder: Path, index: dict[str, list[str]]) -> None:
     wanted = {name for stem, labels in index.items() for pair in _names(stem, len(labels)) for name in pair}
-    for path in folder.glob("??/*.jpg"):
-        if path.relative_to(folder).as_posix() not in wanted:
-            path.unlink(missing_ok=True)
+    for inner in folder.glob("??"):
+        with os.scandir(inner) as listing:
+            others = [item.name for item in listing if f"{inner.name}/{item.name}" not in wanted]
+        for name in others:
+            (inner / name).unlink(missing_ok=True)
 
 
 def _base64(content: bytes) -> str:

@@ -15,6 +15,8 @@ _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
 LARGEST_PAYLOAD = 65533
+# Each scan costs a pass over the picture; progressive files have some ten.
+_MOST_SCANS = 100
 
 
 class DamagedJpegError(ValueError):
@@ -129,6 +131,8 @@ def parse(data: bytes) -> JpegFile:
             frame = _frame(segment)
         elif segment.marker == SOS:
             end = _scan_end(data, position)
+            if len(scans) == _MOST_SCANS:
+                raise DamagedJpegError(f"more than {_MOST_SCANS} scans")
             scans.append(Scan(tuple(tables), _checked(segment.payload), data[position:end]))
             tables, position = [], end
         elif segment.marker == COM or APP0 <= segment.marker <= 0xEF:

@@ -39,6 +39,7 @@ from pipeline.results import Note, NoteKind
 XMP_KEY = b"XML:com.adobe.xmp\0"
 _PROFILE_NAME = b"ICC profile"
 _INFLATED_LIMIT = 64 << 20
+_PACKED_FLOOR = 1 << 20
 # Described the pixels as they were coded; the result is coded otherwise.
 _REPLACED = (b"PLTE", b"tRNS", b"hIST")
 
@@ -64,6 +65,8 @@ def read_png(path: Path, *, pixel_limit: int) -> Still:
         kinds = {placed.chunk.kind: placed.chunk.data for placed in chunks}
         if b"acTL" in kinds:
             raise refuse(path, "is an animated PNG")
+        if len(data) - sum(len(placed.chunk.data) for placed in found) > _most_packed(header):
+            raise refuse(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
         pixels = imagecodecs.png_decode(data)
     except (DamagedPngError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
@@ -113,6 +116,12 @@ def write_png(path: Path, still: Still, strips: Iterator[Strip], *, declared: Ai
         file.writelines(chunk.tobytes() for chunk in after)
         file.write(Chunk(b"IEND", b"").tobytes())
     return notes
+
+
+def _most_packed(header: Header) -> int:
+    """Bytes that honest packed pixels stay below, so that no time is spent on inflating what is thrown away."""
+    samples = {GREY: 1, PALETTE: 1, GREY_ALPHA: 2, RGB: 3, RGB_ALPHA: 4}.get(header.colour, 4)
+    return 2 * header.height * (1 + header.width * samples * max(1, header.depth // 8)) + _PACKED_FLOOR
 
 
 def _planes(pixels: NDArray[Any], key: bytes | None, header: Header) -> tuple[Plane, Plane | None]:

@@ -19,6 +19,7 @@ from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.samples import expand_to_8_bits, luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
+from pipeline.media.stills.tiff_checks import PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
 from pipeline.media.stills.tiff_ifd import (
     BYTE,
     SHORT,
@@ -46,8 +47,6 @@ from pipeline.media.stills.tiff_pixels import (
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
-_KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803: "camera raw", 34892: "camera raw"}
 # What tifffile and its codecs are seen to raise on damaged files, beside errors of their own.
 _DECODER_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, OSError, MemoryError),
@@ -191,8 +190,7 @@ def _picture_pages(path: Path, tiff: tifffile.TiffFile) -> tuple[list[tifffile.T
 
 def _read_page(path: Path, page: tifffile.TiffPage) -> Still:
     try:
-        _check_kind(path, page)
-        _check_whole(path, page)
+        check_page(path, page)
     except InputError as error:
         raise InputError(f"{error} (page {page.index + 1})", advice=error.advice) if page.index else error from None
     pixels = page.asarray(maxworkers=1)
@@ -211,34 +209,9 @@ def _read_page(path: Path, page: tifffile.TiffPage) -> Still:
         notes=(*notes, *more),
         carried=carried,
         chroma=chroma,
-        is_bilevel=int(page.bitspersample) == 1 and int(page.photometric) != _PALETTE,
+        is_bilevel=int(page.bitspersample) == 1 and int(page.photometric) != PALETTE,
         profile=carried.icc,
     )
-
-
-def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
-    photometric = int(page.photometric if page.photometric is not None else -1)
-    if photometric in _KINDS or 50706 in page.tags:
-        raise refuse(path, f"is a TIFF of {_KINDS.get(photometric, 'camera raw')} samples")
-    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR):
-        raise refuse(path, f"is a TIFF of an unknown kind of samples ({photometric})")
-    if photometric == _YCBCR and int(page.compression) != tifffile.COMPRESSION.JPEG:
-        raise refuse(path, "is a TIFF of YCbCr samples outside JPEG")
-    colours = 1 if photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE) else 3
-    if not colours <= page.samplesperpixel <= colours + (photometric != _PALETTE):
-        raise refuse(path, f"is a TIFF of {page.samplesperpixel} samples for each pixel")
-    allowed = (1, 2, 4, 8, 16) if page.samplesperpixel == 1 else (8, 16)
-    bits = page.bitspersample
-    if page.sampleformat != 1 or bits not in allowed or (photometric == _PALETTE and bits > 8):
-        form = {1: "", 2: "signed ", 3: "floating-point "}.get(int(page.sampleformat), "unknown ")
-        raise refuse(path, f"is a TIFF of {bits}-bit {form}samples")
-
-
-def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
-    size = path.stat().st_size
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if count == 0 or offset + count > size:
-            raise InputError(f"{path}: part of its pixels is not in the file", advice="The file is cut off.")
 
 
 def _planes(
@@ -249,7 +222,7 @@ def _planes(
     bits = int(page.bitspersample)
     photometric = int(page.photometric)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
-    if photometric == _PALETTE:
+    if photometric == PALETTE:
         table = np.moveaxis(np.asarray(page.colormap), 0, -1)
         rgb = (table // 257).astype(np.uint8)[pixels[..., 0]]
         notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
@@ -260,9 +233,9 @@ def _planes(
     if pixels.dtype not in (np.uint8, np.uint16):
         raise refuse(path, f"is a TIFF of {pixels.dtype} samples")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    is_rgb = photometric in (_RGB, _YCBCR)
+    is_rgb = photometric in (RGB, YCBCR)
     luma = luma_of_rgb(pixels) if is_rgb else np.ascontiguousarray(pixels[..., 0])
-    if photometric == _WHITE_IS_ZERO:
+    if photometric == WHITE_IS_ZERO:
         luma = np.iinfo(luma.dtype).max - luma
         notes.append(Note(NoteKind.CONVERTED, "white-is-zero TIFF became black-is-zero; it looks the same"))
     alpha = np.ascontiguousarray(pixels[..., -1]) if pixels.shape[2] > (3 if is_rgb else 1) else None
@@ -275,8 +248,7 @@ def _storage_notes(page: tifffile.TiffPage) -> Iterator[Note]:
     if page.is_tiled:
         yield Note(NoteKind.CONVERTED, "tiles became strips")
     if int(page.compression) not in LOSSLESS:
-        name = tifffile.COMPRESSION(page.compression).name
-        yield Note(NoteKind.CONVERTED, f"TIFF packed with {name} is packed with deflate")
+        yield Note(NoteKind.CONVERTED, f"TIFF packed with {packing_name(page)} is packed with deflate")
 
 
 def _carried(path: Path, page: tifffile.TiffPage) -> tuple[int, CarriedTiff, tuple[Note, ...]]:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -25,7 +26,7 @@ from pipeline.color.painter import Painter
 from pipeline.errors import EngineError, LockedError, OutputError, WeightsError
 from pipeline.interruption import Interruption
 from pipeline.media.publish import PARTIAL_PREFIX
-from pipeline.options import Codec, Options, Tone
+from pipeline.options import Codec, Options, Quality, Tone
 from pipeline.progress import Silent
 from pipeline.results import Failure, FilmResult
 from pipeline.video import colorize_video
@@ -364,6 +365,49 @@ def test_the_longest_film_comes_first(archive: Path, painter: Painter, monkeypat
     monkeypatch.setattr(shift, "colorize_video", noted)
     run(archive, painter)
     assert order == ["z.mp4", "d.mp4", "a.mp4"]
+
+
+def test_several_films_at_a_time_are_the_same_films(archive: Path, painter: Painter, tmp_path: Path) -> None:
+    for number in range(4):
+        make_film(archive / "reels" / f"{number}.mp4", codec="libx264", times=range(6 + number), sounds=[Sound()])
+    # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
+    options, listener = Options(quality=Quality.MASTER), Listener()
+    one = colorize_archive(archive, tmp_path / "one", options, painter=painter)
+    more = colorize_archive(
+        archive, tmp_path / "more", options, orders=Orders(jobs=3), painter=painter, progress=listener
+    )
+    assert counts(more) == counts(one) == (8, 0, 0)
+    assert listener.counts["archive"] == [8, 8]
+    for name in results(one.output):
+        assert (more.output / name).read_bytes() == (one.output / name).read_bytes()
+
+
+def test_when_one_of_several_films_ends_the_run_the_others_stop(
+    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_film(archive / "reels" / "long.mp4", codec="libx264", times=range(1500))
+    at_work = threading.Event()
+
+    class Watching(Listener):
+        def advance(self, item: str, count: int = 1) -> None:
+            super().advance(item, count)
+            if item.endswith("long.mp4"):
+                at_work.set()
+
+    def interrupted(source: Path, *arguments: Any, **options: Any) -> FilmResult:
+        if source.name == "d.mp4":
+            assert at_work.wait(timeout=60)
+            raise Interruption(2)
+        return colorize_video(source, *arguments, **options)
+
+    monkeypatch.setattr(shift, "colorize_video", interrupted)
+    listener = Watching()
+    with pytest.raises(Interruption):
+        colorize_archive(archive, None, Options(), orders=Orders(jobs=2), painter=painter, progress=listener)
+    assert listener.counts[str(archive / "reels" / "long.mp4")][0] in range(1, 1500)
+    output = archive.with_name("scans-colorized")
+    assert results(output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
+    assert states(output)["reels/long.mp4"] is State.WAITING
 
 
 def failing(times: int, error: Exception) -> Callable[..., FilmResult]:

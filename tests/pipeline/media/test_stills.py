@@ -74,12 +74,12 @@ def _jp2(*, bits: int = 8, rgb: bool = False, **options: Any) -> Writer:
 
 
 def _avif(path: Path) -> Path:
-    return photos.save(path, photos.sepia(photos.scene()), quality=90)
+    return photos.save(path, photos.sepia(photos.scene()), quality=90, speed=10)
 
 
 def _avif_10(path: Path) -> Path:
     codes = photos.sepia(photos.scene(bits=16)) >> 6
-    path.write_bytes(imagecodecs.avif_encode(codes, level=95, bitspersample=10))
+    path.write_bytes(imagecodecs.avif_encode(codes, level=95, bitspersample=10, speed=10))
     return path
 
 

@@ -50,7 +50,9 @@ def test_ten_bits_of_heic_become_sixteen_from_black_to_white(tmp_path: Path) -> 
 def test_ten_bits_of_avif_become_sixteen_from_black_to_white(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(1024, dtype=np.uint16), (64, 1))
     path = tmp_path / "a.avif"
-    path.write_bytes(imagecodecs.avif_encode(np.repeat(ramp[..., None], 3, axis=2), level=100, bitspersample=10))
+    path.write_bytes(
+        imagecodecs.avif_encode(np.repeat(ramp[..., None], 3, axis=2), level=100, bitspersample=10, speed=10)
+    )
     still = read_still(path)
     assert still.bits == 16
     assert (still.luma.min(), still.luma.max()) == (0, 65535)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +158,61 @@ def test_a_tiff_of_endless_pages_is_refused(tmp_path: Path) -> None:
         for _ in range(1001):
             tiff.write(np.zeros((2, 2), np.uint8), photometric="minisblack", metadata=None, contiguous=False)
     with pytest.raises(InputError, match="more than 1000 pages"):
+        read_still(path)
+
+
+def _many_scans(path: Path) -> None:
+    coded = photos.jpeg_bytes(GREY, progressive=True)
+    last = coded[coded.rindex(b"\xff\xc4") : -2]
+    path.write_bytes(coded[:-2] + last * 100 + b"\xff\xd9")
+
+
+def _idle_png(path: Path) -> None:
+    data = zlib.compress(np.random.default_rng(1).bytes(3 << 20), 0)
+    chunks = b""
+    for kind, part in ((b"IDAT", data), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+    path.write_bytes(photos.png_header(100, 100) + chunks)
+
+
+def _tiff_strip(packing: int, pack: Callable[[], bytes]) -> Callable[[Path], None]:
+    """A TIFF of 100 x 100 pixels with one strip."""
+
+    def write(path: Path) -> None:
+        strip = pack()
+        shape = ((256, 100), (257, 100), (258, 8), (259, packing), (262, 1))
+        tags = (*shape, (273, 8), (277, 1), (278, 100), (279, len(strip)))
+        strip += bytes(len(strip) % 2)
+        table = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + table + bytes(4))
+
+    return write
+
+
+def _black_jpeg() -> bytes:
+    return photos.jpeg_bytes(np.zeros((4000, 4000), np.uint8))
+
+
+def _black_jp2() -> bytes:
+    return bytes(imagecodecs.jpeg2k_encode(np.zeros((4000, 4000), np.uint8), level=0, codecformat="j2k"))
+
+
+BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "jpeg-of-endless-scans": (".jpg", _many_scans, "more than 100 scans"),
+    "png-that-inflates-for-long": (".png", _idle_png, "far more data"),
+    "tiff-deflate": (".tif", _tiff_strip(8, lambda: zlib.compress(bytes(1 << 26))), "cannot be decoded"),
+    "tiff-jpeg": (".tif", _tiff_strip(7, _black_jpeg), "4000 x 4000"),
+    "tiff-jpeg-2000": (".tif", _tiff_strip(34712, _black_jp2), "4000 x 4000"),
+    "tiff-rare-packing": (".tif", _tiff_strip(50002, lambda: b"abcd"), "packed with JPEGXL"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_claims_to_be_a_small_picture_cannot_take_much_memory(name: str, tmp_path: Path) -> None:
+    suffix, write, message = BOMBS[name]
+    path = tmp_path / f"bomb{suffix}"
+    write(path)
+    with pytest.raises(InputError, match=message):
         read_still(path)
 
 

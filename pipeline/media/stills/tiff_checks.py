@@ -1,0 +1,82 @@
+"""Which pages of a TIFF are coloured; all others are refused by name, before a pixel is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tifffile
+
+from pipeline.errors import InputError
+from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_codestream
+from pipeline.media.stills.jpeg_segments import DamagedJpegError, read_frame
+from pipeline.media.stills.samples import refuse
+from pipeline.media.stills.tiff_pixels import LOSSLESS
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
+_JPEG = 7
+# Packings whose parts have headers of their own, and all that are read: those, the three of fax, and LZMA.
+_PACKED_PICTURES = (_JPEG, 33003, 33005, 34712)
+_PACKINGS = frozenset((*LOSSLESS, *_PACKED_PICTURES, 2, 3, 4, 34925))
+_HEAD = 1 << 16
+_KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803: "camera raw", 34892: "camera raw"}
+
+
+def check_page(path: Path, page: tifffile.TiffPage) -> None:
+    """Raise `InputError` unless the page is of a kind that is coloured, and lies whole in the file."""
+    _check_kind(path, page)
+    _check_whole(path, page)
+    _check_segments(path, page)
+
+
+def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
+    photometric = int(page.photometric if page.photometric is not None else -1)
+    if photometric in _KINDS or 50706 in page.tags:
+        raise refuse(path, f"is a TIFF of {_KINDS.get(photometric, 'camera raw')} samples")
+    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR):
+        raise refuse(path, f"is a TIFF of an unknown kind of samples ({photometric})")
+    if int(page.compression) not in _PACKINGS:
+        raise refuse(path, f"is a TIFF packed with {packing_name(page)}")
+    if photometric == YCBCR and int(page.compression) != tifffile.COMPRESSION.JPEG:
+        raise refuse(path, "is a TIFF of YCbCr samples outside JPEG")
+    colours = 1 if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE) else 3
+    if not colours <= page.samplesperpixel <= colours + (photometric != PALETTE):
+        raise refuse(path, f"is a TIFF of {page.samplesperpixel} samples for each pixel")
+    allowed = (1, 2, 4, 8, 16) if page.samplesperpixel == 1 else (8, 16)
+    bits = page.bitspersample
+    if page.sampleformat != 1 or bits not in allowed or (photometric == PALETTE and bits > 8):
+        form = {1: "", 2: "signed ", 3: "floating-point "}.get(int(page.sampleformat), "unknown ")
+        raise refuse(path, f"is a TIFF of {bits}-bit {form}samples")
+
+
+def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse strips and tiles that say of themselves that they are larger than the page says."""
+    packing = int(page.compression)
+    if packing not in _PACKED_PICTURES:
+        return
+    largest = (page.tilewidth * page.tilelength) if page.is_tiled else page.imagewidth * page.rowsperstrip
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        page.parent.filehandle.seek(offset)
+        head = page.parent.filehandle.read(min(count, _HEAD))
+        try:
+            inner = read_frame(head) if packing == _JPEG else read_codestream(head)
+        except (DamagedJpegError, DamagedJp2Error) as error:
+            raise InputError(f"{path}: part of its pixels is damaged: {error}") from error
+        if inner.width * inner.height > 2 * largest:
+            raise refuse(
+                path, f"is a TIFF with a part of {inner.width} x {inner.height} pixels, more than it has room for"
+            )
+
+
+def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
+    size = path.stat().st_size
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count == 0 or offset + count > size:
+            raise InputError(f"{path}: part of its pixels is not in the file", advice="The file is cut off.")
+
+
+def packing_name(page: tifffile.TiffPage) -> str:
+    """Name what the pixels are packed with."""
+    try:
+        return str(tifffile.COMPRESSION(page.compression).name)
+    except ValueError:
+        return f"method {int(page.compression)}"

@@ -1,0 +1,48 @@
+"""Output folders with a ledger as runs leave them, for tests of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.archive.ledger import Ledger, Planned
+from pipeline.archive.stamps import Stamp
+from pipeline.results import Failure, FilmResult, PhotoResult
+
+RECIPE = "ab" * 32
+BEGUN = 1_780_000_000.0
+
+
+class Shelf:
+    """A source folder, an output folder and the ledger of a run that goes on."""
+
+    def __init__(self, source: Path, output: Path, ledger: Ledger) -> None:
+        self.source, self.output, self.ledger = source, output, ledger
+        self.run = ledger.begin_run(version="0.1.0", options={})
+
+    def plan(self, path: str, *, kind: str = "photo") -> None:
+        """Queue one item."""
+        planned = Planned(
+            path=path, kind=kind, output=path, source=Stamp(24_000_000, 5), recipe=RECIPE, attempts=0, weight=0,
+            replaces=False,
+        )  # fmt: skip
+        self.ledger.plan(self.run, [planned])
+
+    def done(self, path: str, result: PhotoResult | FilmResult, *, kind: str = "photo", mtime_ns: int = 7) -> None:
+        """Queue one item and finish it."""
+        self.plan(path, kind=kind)
+        self.ledger.claim([path])
+        self.ledger.done(
+            path, result, source=Stamp(24_000_000, 5), result=Stamp(25_300_000, mtime_ns), started=BEGUN, seconds=2.0
+        )
+        self.ledger.seal(path, source_sha256=RECIPE, result_sha256=RECIPE)
+
+    def failed(self, path: str, error: str, *, advice: str = "", exit_code: int = 4, times: int = 1) -> None:
+        """Queue one item and let it fail ``times`` times; the third time it is quarantined."""
+        self.plan(path)
+        failure = Failure(source=self.source / path, error=error, advice=advice, exit_code=exit_code)
+        for _ in range(times):
+            self.ledger.failed(path, failure, seconds=0.2, quarantine_after=3)
+
+    def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
+        """End the run."""
+        self.ledger.end_run(self.run, outcome=outcome, done=done, failed=failed, skipped=skipped)

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.archive.ledger import open_ledger
+from pipeline.archive.orders import Shard
+from pipeline.archive.report import write_report
+from pipeline.archive.report.groups import Groups
+from pipeline.errors import OutputError
+from pipeline.results import Note, NoteKind
+from tests.pipeline.archive.outcomes import film, photo, preview
+from tests.pipeline.archive.shelves import Shelf
+from tests.pipeline.archive.test_report_attention import with_
+
+HOSTILE = "<script>alert(1)</script>&amp;\"'.jpg"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    with open_ledger(tmp_path / "out") as ledger:
+        yield Shelf(tmp_path / "in", tmp_path / "out", ledger)
+
+
+class Reader(HTMLParser):
+    """The text of the page as a reader sees it without scripts, its elements, and the data of its script."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.data, self.tags = "", "", list[tuple[str, dict[str, str | None]]]()
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self._inside = str(dict(attributes).get("id", tag))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = "" if tag in ("script", "style") else self._inside
+
+    def handle_data(self, text: str) -> None:
+        if self._inside == "data":
+            self.data += text
+        elif not self._inside:
+            self.text += text
+
+    def rows(self) -> list[dict[str, Any]]:
+        found = json.loads(self.data)
+        rows = [dict(zip(found["fields"], row, strict=True)) for row in found["rows"]]
+        return [row | {"state": found["texts"][row["state"]]} for row in rows]
+
+
+def read(shelf: Shelf) -> Reader:
+    written = write_report(shelf.source, shelf.output, shelf.ledger)
+    assert written == shelf.output / "report.html"
+    return Reader(written.read_text(encoding="utf-8"))
+
+
+def done(shelf: Shelf, path: str, **changes: Any) -> None:
+    shelf.done(path, photo(shelf.source / path, shelf.output / path, **changes))
+
+
+def test_totals_and_the_last_run_are_told_in_the_first_lines(shelf: Shelf) -> None:
+    done(shelf, "a.jpg")
+    done(shelf, "b.jpg", measures=with_(strong=0.5))
+    shelf.failed("c.jpg", "c.jpg: is damaged")
+    shelf.failed("d.jpg", "d.jpg: is damaged", times=3)
+    shelf.plan("e.jpg")
+    shelf.end(done=2, failed=2, skipped=40)
+    page = read(shelf)
+    head = " ".join(page.text.split("Without result")[0].split())
+    assert "2 done, 2 failed and 40 skipped" in head
+    assert "1 result deserves a look" in head
+    for figure in ("2done", "1failed", "1quarantined", "1waiting", "1deserve a look"):
+        assert figure in head
+
+
+def test_failures_are_grouped_by_reason_with_advice_and_names(shelf: Shelf) -> None:
+    for number in range(20):
+        path = f"box {number}/scan {number}.jpg"
+        error = f"{shelf.source / path}: the data ends after {number} of 2,400 rows"
+        shelf.failed(path, error, advice=f"Copy scan {number}.jpg again.")
+    shelf.failed("x.tif", f"{shelf.source / 'x.tif'}: holds PNG", advice="Give it the suffix .png.", times=3)
+    page = read(shelf)
+    text = " ".join(page.text.split())
+    assert text.index("20The data ends after … of … rows") < text.index("1Holds PNG")
+    assert "What to do: Copy … again." in text
+    assert "quarantined after 3 runs" in text
+    assert "Show all 20" in text
+    assert sum(f"scan {number}.jpg" in text for number in range(20)) == 12
+
+
+def test_a_single_reason_keeps_its_figures() -> None:
+    groups = Groups()
+    group = groups.take("4", "/in/a.jpg: has 12 of 24 rows", names=["/in/a.jpg"])
+    assert group.text == "Has 12 of 24 rows"
+    groups.take("4", "/in/long.jpg: has 13 of 24 rows", names=["/in/long.jpg"])
+    assert (group.text, group.count) == ("Has … of … rows", 2)
+
+
+def test_nothing_failed_is_said(shelf: Shelf) -> None:
+    done(shelf, "a.jpg")
+    assert "Nothing failed." in read(shelf).text
+
+
+def test_doubtful_results_come_first_then_what_failed_then_the_rest(shelf: Shelf) -> None:
+    done(shelf, "a.jpg")
+    done(shelf, "b.jpg", measures=with_(strong=0.03))
+    done(shelf, "c.jpg", measures=with_(doubt=1.0))
+    shelf.failed("d.jpg", "no")
+    shelf.plan("e.jpg")
+    done(shelf, "f.jpg", measures=None)
+    rows = read(shelf).rows()
+    assert [row["path"] for row in rows] == ["c.jpg", "b.jpg", "d.jpg", "a.jpg", "f.jpg", "e.jpg"]
+
+
+def test_notes_are_counted_over_all_items(shelf: Shelf) -> None:
+    for number in range(3):
+        done(shelf, f"{number}.jpg", notes=(Note(NoteKind.DROPPED, f"{number} bytes after the picture"),))
+    done(shelf, "4.jpg", notes=(Note(NoteKind.ASSUMED, "sRGB"),))
+    text = " ".join(re.sub(r"\s+", " ", read(shelf).text).split())
+    assert "Dropped… bytes after the picture3 items" in text
+    assert "AssumedSRGB1 items" in text
+    assert text.index("AssumedSRGB") < text.index("Dropped…")
+
+
+def test_hostile_names_and_messages_are_text_everywhere(shelf: Shelf) -> None:
+    done(shelf, HOSTILE.replace("/", "-"), notes=(Note(NoteKind.ASSUMED, HOSTILE),), previews=(preview(HOSTILE),))
+    shelf.failed("b" + HOSTILE.replace("/", "-"), HOSTILE, advice=HOSTILE)
+    page = read(shelf)
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert HOSTILE in page.text
+    assert {row["path"] for row in page.rows()} == {f"{one}{HOSTILE.replace('/', '-')}" for one in ("", "b")}
+
+
+def test_names_that_are_no_text_are_shown_and_linked_by_their_bytes(shelf: Shelf) -> None:
+    done(shelf, "caf\udce9.jpg")
+    (row,) = read(shelf).rows()
+    assert (row["path"], row["result"]) == ("caf\udce9.jpg", "caf%E9.jpg")
+
+
+def test_the_page_asks_nothing_of_the_network_and_allows_its_own_script_only(shelf: Shelf) -> None:
+    done(shelf, "a.jpg", previews=(preview(),))
+    page = read(shelf)
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "action"):
+            assert not re.match(r"(https?:)?//", attributes.get(name) or ""), tag
+    (policy,) = (attributes["content"] for _, attributes in page.tags if "http-equiv" in attributes)
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = preview()
+    monkeypatch.setattr("pipeline.archive.report.previews._INSIDE", 2 * (len(shown.before) + len(shown.after)))
+    for number in range(5):
+        done(shelf, f"{number}.jpg", previews=(shown,))
+    page = read(shelf)
+    inside = json.loads(page.data)["pictures"]
+    assert set(inside) == {row["preview"] for row in page.rows()[:2]}
+    for row in page.rows():
+        stem = shelf.output / ".autochrome" / "previews" / row["preview"][:2] / row["preview"]
+        assert stem.with_name(f"{stem.name}-0-before.jpg").read_bytes() == shown.before
+        assert stem.with_name(f"{stem.name}-0-after.jpg").read_bytes() == shown.after
+
+
+def files(shelf: Shelf) -> dict[str, int]:
+    folder = shelf.output / ".autochrome" / "previews"
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*/*.jpg")}
+
+
+def test_previews_are_written_once_and_those_of_replaced_results_go(shelf: Shelf) -> None:
+    done(shelf, "a.jpg", previews=(preview(),))
+    done(shelf, "b.jpg", previews=(preview(),))
+    read(shelf)
+    first = files(shelf)
+    read(shelf)
+    assert files(shelf) == first
+    result = photo(shelf.source / "b.jpg", shelf.output / "b.jpg", previews=(preview(colour=(9, 99, 9)),))
+    shelf.done("b.jpg", result, mtime_ns=8)
+    read(shelf)
+    assert len(files(shelf)) == 4
+    assert len(files(shelf).keys() & first.keys()) == 2
+
+
+def test_a_report_after_the_previews_were_deleted_makes_them_again(shelf: Shelf) -> None:
+    done(shelf, "a.jpg", previews=(preview(),))
+    read(shelf)
+    folder = shelf.output / ".autochrome" / "previews"
+    for path in (*folder.glob("*/*.jpg"), folder / "index.json"):
+        path.unlink()
+    read(shelf)
+    assert len(files(shelf)) == 2
+
+
+def test_a_film_has_a_strip_of_its_shots_and_what_was_verified(shelf: Shelf) -> None:
+    shots = tuple(preview(label) for label in ("0:00", "0:04"))
+    shelf.done("r.mov", film(shelf.source / "r.mov", shelf.output / "r.mov", previews=shots), kind="film")
+    page = read(shelf)
+    (row,) = page.rows()
+    texts = json.loads(page.data)["texts"]
+    assert row["labels"] == ["0:00", "0:04"]
+    assert "audio 1: the same packets" in [texts[number] for number in row["checks"]]
+    facts = [texts[number] for number in row["facts"]]
+    assert "1 x colour: pass through; 1 x monochrome: colour it" in facts
+
+
+def test_an_older_result_of_an_item_that_failed_is_still_there_to_see(shelf: Shelf) -> None:
+    done(shelf, "a.jpg", previews=(preview(),))
+    shelf.failed("a.jpg", "a.jpg: is damaged")
+    (row,) = read(shelf).rows()
+    assert (row["state"], row["result"], row["labels"]) == ("failed", 1, [""])
+
+
+def test_shards_share_one_report(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    first, second = (open_ledger(output, shard=Shard(index=index, count=2)) for index in (1, 2))
+    with first, second:
+        for name, ledger in (("a.jpg", first), ("b.jpg", second)):
+            shelf = Shelf(source, output, ledger)
+            done(shelf, name, previews=(preview(),))
+            shelf.end(done=1)
+        page = Reader(write_report(source, output, second, first).read_text(encoding="utf-8"))
+    assert [row["path"] for row in page.rows()] == ["a.jpg", "b.jpg"]
+    assert all(row["labels"] for row in page.rows())
+
+
+def test_a_report_can_be_written_before_anything_ran(shelf: Shelf) -> None:
+    assert "has not ended" in read(shelf).text
+
+
+def test_a_new_report_takes_the_place_of_the_old_and_a_failing_one_does_not(shelf: Shelf) -> None:
+    done(shelf, "a.jpg")
+    read(shelf)
+    before = (shelf.output / "report.html").read_bytes()
+    done(shelf, "b.jpg", previews=(preview(),))
+    (shelf.output / ".autochrome" / "previews" / "index.json").unlink()
+    (shelf.output / ".autochrome" / "previews" / "index.json").mkdir()
+    with pytest.raises(OutputError, match=r"index\.json"):
+        read(shelf)
+    assert (shelf.output / "report.html").read_bytes() == before
+    assert not list(shelf.output.glob(".autochrome-*"))
