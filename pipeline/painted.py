@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import cv2
@@ -14,7 +14,7 @@ from pipeline.color.film import FilmFrame
 from pipeline.color.painter import Painter
 from pipeline.color.shots import Link
 from pipeline.color.sketch import Turn
-from pipeline.color.spaces import ColorSpec
+from pipeline.color.spaces import ColorSpec, resolve_film
 from pipeline.color.tone import SourceTone, ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
 from pipeline.color.upsampling import Wash, wash
@@ -28,7 +28,7 @@ from pipeline.options import Options, TreatAs
 from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
-_SKETCH_SIZE = 192
+SKETCH_SIZE = 192
 _EVIDENCE_SIDE = 64
 _SAMPLES = 24
 _DEPTH = 4
@@ -61,6 +61,10 @@ class FilmSource:
     spec: ColorSpec
     options: Options
 
+    def with_options(self, options: Options) -> FilmSource:
+        """Return the same film with other ``options`` for its colours."""
+        return replace(self, options=options)
+
     def decoded(self, tally: Tally) -> Generator[Frame, None, None]:
         """Yield every frame of the film as it is; ``tally`` counts them."""
         return frames(
@@ -87,7 +91,7 @@ class FilmSource:
             aspect = float(self.info.sample_aspect_ratio)
             with closing(run_ahead(self.decoded(tally))) as decoded:
                 sketches = (
-                    painter.sketch(frame, frame.luma, self.spec, size=_SKETCH_SIZE, turn=turn, aspect=aspect)
+                    painter.sketch(frame, frame.luma, self.spec, size=SKETCH_SIZE, turn=turn, aspect=aspect)
                     for frame in islice(decoded, skip, None)
                 )
                 usual = self._usual_tone()
@@ -118,6 +122,20 @@ class FilmSource:
             return evidence(np.zeros((1, 1), np.float32), None, None)
         luma, cb, cr = (reduced(plane) for plane in (frame.luma, *frame.chroma))
         return evidence(self.spec.luma(luma), self.spec.chroma(cb), self.spec.chroma(cr))
+
+
+def film_source(info: FilmInfo, plan: VideoPlan, options: Options) -> FilmSource:
+    """Return the film ``info`` with the colours that its tags, or else its size, say it has."""
+    spec = resolve_film(
+        matrix_tag=info.colors.matrix,
+        range_tag=info.colors.range,
+        width=info.width,
+        height=info.height,
+        bits=plan.pixel_format.bits,
+        is_grey=info.pixel_format.is_grey,
+        is_full_format=info.pixel_format.is_full_range,
+    )
+    return FilmSource(info, plan, spec, options)
 
 
 def reduced(plane: Plane) -> Plane:

@@ -11,10 +11,11 @@ import numpy as np
 from pipeline.color.batching import Coloured
 from pipeline.color.measures import doubt, measured
 from pipeline.color.neutral import neutral_weight
+from pipeline.color.page import beside_page, page
 from pipeline.color.painter import Painter
 from pipeline.color.sketch import EXIF_TURNS, Sketch
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, rgb_offsets, still_spec
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, evidence, judge, treatment
+from pipeline.color.tone import SourceTone, Treatment, Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Wash, wash
 from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
 from pipeline.options import Options
@@ -22,6 +23,8 @@ from pipeline.previews import preview
 from pipeline.results import Measures, Note, NoteKind, Preview
 
 _SKETCH_SIZE = 256
+_JUDGED_SIDE = 64
+_PAGE_TINT = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,7 @@ class Painted:
 def look_at(still: Still, painter: Painter, options: Options) -> Picture:
     """Judge the tone of ``still`` and draw the sketch of it."""
     spec = still_spec(still.bits)
-    verdict = judge([_evidence(still, spec)])
+    verdict = _verdict(still, spec)
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
     described = space_for_colour(still.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
@@ -97,11 +100,14 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     luma, chroma, clipped = turn.stored(picture.sketch.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     if answer is not None:
-        weight = neutral_weight(picture.sketch.luma, answer.shape[1:])
+        shape = answer.shape[1:]
+        weight = neutral_weight(picture.sketch.luma, shape) * beside_page(picture.sketch.luma, shape)
         coloured = Coloured(picture.sketch, answer * weight)
-        shown = washed = wash(coloured, picture.spec)
+        # Spreading carries colour over the edges of prints, hence once more.
+        beside = beside_page(luma, luma.shape)
+        shown = washed = wash(coloured, picture.spec).times(beside)
         if picture.space is not None:
-            washed = wash(coloured, picture.spec, picture.space)
+            washed = wash(coloured, picture.spec, picture.space).times(beside)
         chroma, clipped = shown.small(luma, picture.spec.matrix), washed.clipped
         strips = _strips(washed, picture)
     return Painted(
@@ -119,12 +125,26 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     )
 
 
-def _evidence(still: Still, spec: ColorSpec) -> ToneEvidence:
+def _verdict(still: Still, spec: ColorSpec) -> Verdict:
+    """Judge the photographs, not the page they are mounted on; a tinted page makes a tinted picture of them."""
     if still.chroma is None:
-        return evidence(np.zeros((1, 1), np.float32), None, None)
-    cb, cr = still.chroma
-    small: Codes = cv2.resize(still.luma, cb.shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return evidence(spec.luma(small), cb, cr)
+        return judge([evidence(np.zeros((1, 1), np.float32), None, None)])
+    height, width = still.chroma.shape[1:]
+    scale = min(1.0, _JUDGED_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    luma = spec.luma(codes)
+    chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
+    mounted = page(luma, chroma)
+    if mounted is None:
+        return judge([evidence(luma, *chroma)])
+    # Prints mix with the page along their edges. What is black has no say in the tone.
+    around = cv2.dilate(mounted.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    verdict = judge([evidence(np.where(around, np.float32(0), luma), *chroma)])
+    strength = float(np.hypot(*(np.median(plane[mounted]) for plane in chroma)))
+    if verdict.tone is SourceTone.MONOCHROME and strength > _PAGE_TINT:
+        return replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
+    return verdict
 
 
 def _strips(washed: Wash, picture: Picture) -> Iterator[Strip]:

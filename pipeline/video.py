@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.color.painter import Painter
-from pipeline.color.spaces import ColorSpec, resolve_film
+from pipeline.color.spaces import ColorSpec
 from pipeline.media.encode import VideoPlan, plan_video
 from pipeline.media.probe import ColorTags, FilmInfo, probe
 from pipeline.media.publish import publishing
@@ -19,7 +19,7 @@ from pipeline.media.streams import plan_streams, stream_notes
 from pipeline.media.tally import Tally
 from pipeline.media.verify import verify
 from pipeline.options import Options
-from pipeline.painted import FilmSource
+from pipeline.painted import FilmSource, film_source
 from pipeline.progress import Progress, Silent
 from pipeline.results import FilmResult, Note, NoteKind
 from pipeline.shotlog import ShotLog
@@ -71,8 +71,8 @@ def colorize_video(
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
     streams = plan_streams(info, plan)
-    spec = _color_spec(info, plan)
-    film = FilmSource(info, plan, spec, options)
+    film = film_source(info, plan, options)
+    spec = film.spec
     notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
     for note in notes:
         progress.note(str(source), note)
@@ -142,18 +142,6 @@ def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
         yield
     finally:
         progress.end(str(info.path))
-
-
-def _color_spec(info: FilmInfo, plan: VideoPlan) -> ColorSpec:
-    return resolve_film(
-        matrix_tag=info.colors.matrix,
-        range_tag=info.colors.range,
-        width=info.width,
-        height=info.height,
-        bits=plan.pixel_format.bits,
-        is_grey=info.pixel_format.is_grey,
-        is_full_format=info.pixel_format.is_full_range,
-    )
 
 
 def _assumptions(spec: ColorSpec) -> tuple[Note, ...]:

@@ -36,17 +36,12 @@ class _Begun:
     at: float
 
 
-class Stopped(BaseException):
-    """Work on an item was told to end; not an `Exception`, for it is none of the item's own."""
-
-
 class Heard:
     """Passes what happens on, one call at a time, and writes what is said into the log. Threads may share it."""
 
     def __init__(self, progress: Progress, journal: Journal, root: Path) -> None:
         self._progress, self._journal, self._root = progress, journal, root
         self._turn = threading.RLock()
-        self._is_stopping = False
         self.run = 0
 
     def write(self, event: Event, **fields: Any) -> None:
@@ -54,19 +49,13 @@ class Heard:
         with self._turn:
             self._journal.write(event, run=self.run, **fields)
 
-    def stop(self) -> None:
-        """Let whoever tells of progress in other threads be `Stopped`."""
-        self._is_stopping = True
-
     def begin(self, item: str, total: int | None, unit: str) -> None:
         """Pass on."""
         with self._turn:
             self._progress.begin(item, total, unit)
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Pass on. Raises `Stopped` after `stop`."""
-        if self._is_stopping:
-            raise Stopped
+        """Pass on."""
         with self._turn:
             self._progress.advance(item, count)
 

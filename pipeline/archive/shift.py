@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
@@ -27,6 +27,24 @@ WHOLE, PHOTOS = "archive", "photos"
 _CLAIMS = 64
 
 
+class Stopped(BaseException):
+    """A film was told to stop; not an `Exception`, for it is none of its own."""
+
+
+class Stoppable:
+    """Passes on what a film tells of its progress, and stops it after a frame when ``is_over`` says so."""
+
+    def __init__(self, heard: Heard, is_over: Callable[[], bool]) -> None:
+        self._heard, self._is_over = heard, is_over
+        self.begin, self.end, self.say, self.note = heard.begin, heard.end, heard.say, heard.note
+
+    def advance(self, item: str, count: int = 1) -> None:
+        """Pass on. Raises `Stopped`."""
+        self._heard.advance(item, count)
+        if self._is_over():
+            raise Stopped
+
+
 class Shift:
     """Works off what ``run`` queued in the ledger. ``is_over`` when time was up; ``error`` when the disk was full."""
 
@@ -44,6 +62,7 @@ class Shift:
         self._run, self._source, self._output, self._options, self._orders = run, source, output, options, orders
         self._ledger, self._books, self._heard = ledger, books, heard
         self._claimed: dict[str, None] = {}
+        self._is_stopping = False
         self.is_over = False
         self.error: OutputError | None = None
 
@@ -103,10 +122,12 @@ class Shift:
             lambda film: self._film(*film, painter),
             workers=self._orders.jobs,
             name="film",
-            stop=self._heard.stop,
+            stop=self._stop,
         )
         with closing(outcomes):
             for outcome in outcomes:
+                if outcome is None:
+                    continue
                 if self._books.book(outcome, is_last_chance=chance == self._orders.retry):
                     self._heard.advance(WHOLE)
                 else:
@@ -122,21 +143,33 @@ class Shift:
             self._books.begin(record, chance=chance + 1)
             yield record, replaces
 
-    def _film(self, record: Record, replaces: bool, painter: Painter) -> FilmResult | Failure:
+    def _film(self, record: Record, replaces: bool, painter: Painter) -> FilmResult | Failure | None:
+        """Return what became of the film; None if it was stopped: a long one goes on later with what it has."""
         source, output = self._source / record.path, self._output / record.output
         options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
+        progress = Stoppable(self._heard, lambda: self._is_stopping or self._is_late())
         try:
-            return colorize_video(source, output, options, painter=painter, progress=self._heard)
+            return colorize_video(source, output, options, painter=painter, progress=progress)
+        except Stopped:
+            return None
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             return Failure.of(source, error)
 
     def _goes_on(self, needed: int) -> bool:
         """Say whether there is time and room for one more item, of which the source takes ``needed`` bytes."""
-        until = self._orders.until
-        if until is not None and datetime.now(until.tzinfo) >= until:
-            self.is_over = True
+        self._is_late()
         try:
             check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
         except OutputError as error:
             self.error = error
         return not self.is_over and self.error is None
+
+    def _is_late(self) -> bool:
+        """Say whether time is up."""
+        until = self._orders.until
+        if until is not None and datetime.now(until.tzinfo) >= until:
+            self.is_over = True
+        return self.is_over
+
+    def _stop(self) -> None:
+        self._is_stopping = True

@@ -7,7 +7,7 @@ function of luma. The coefficients are found at sketch size; only their product 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -36,6 +36,12 @@ class Wash:
 
     coefficients: F32
     clipped: float = 0.0
+
+    def times(self, weight: F32) -> Wash:
+        """Return this with chroma multiplied by ``weight``, a picture (h', w') of 0..1 in stored orientation."""
+        height, width = self.coefficients.shape[1:]
+        fitted = cv2.resize(weight, (width, height), interpolation=cv2.INTER_AREA)
+        return replace(self, coefficients=self.coefficients * np.asarray(fitted, np.float32))
 
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,25 @@ def test_a_processor_without_a_name_still_has_one(
         info.write_text(content)
     monkeypatch.setattr(machine, "_CPUINFO", info)
     assert machine.cpu_name()
+
+
+def driver(*, status: int, gpus: int) -> SimpleNamespace:
+    def count(target: Any) -> int:
+        target._obj.value = gpus
+        return 0
+
+    return SimpleNamespace(cuInit=lambda flags: status, cuDeviceGetCount=count)
+
+
+@pytest.mark.parametrize(("status", "gpus", "expected"), [(0, 2, 2), (0, 0, 0), (100, 2, 0)])
+def test_gpus_are_counted_by_the_driver(monkeypatch: pytest.MonkeyPatch, status: int, gpus: int, expected: int) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver(status=status, gpus=gpus))
+    assert machine.gpu_count() == expected
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert machine.gpu_count() == 0

@@ -35,8 +35,11 @@ class _Texts:
         return list(self._numbers)
 
 
-def data(found: Survey, pictures: Pictures, *, source: Path, output: Path) -> str:
-    """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
+def data(found: Survey, pictures: Pictures, *, source: Path, output: Path, sidecars: bool) -> str:
+    """Return the JSON of the page's script, which can stand inside an HTML element as it is.
+
+    ``sidecars`` says that results have such files to lead to.
+    """
     texts = _Texts()
     document = {
         "fields": _FIELDS,
@@ -48,6 +51,7 @@ def data(found: Survey, pictures: Pictures, *, source: Path, output: Path) -> st
         "pictures": pictures,
         "previews": f"{PREVIEWS}/",
         "source": _address(source, output),
+        "sidecars": sidecars,
         "texts": texts.all(),
     }
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)

@@ -167,7 +167,7 @@ def about_runs(found: Survey, runs: Sequence[RunRecord]) -> str:
     if found.photo_seconds is not None:
         pace.append((f"{found.photo_seconds:.2g} s", "for a photograph, half of them took less"))
     if found.film_seconds > 0:
-        pace.append((f"{found.frames / found.film_seconds:,.1f}", f"frames a second, in {found.kinds['film']:,} films"))
+        pace.append((f"{found.frames / found.film_seconds:,.1f}", "frames of film a second, over all films"))
     terms = "".join(f"<div><dt>{words}</dt><dd>{value}</dd></div>" for value, words in pace)
     described = f'<dl class="pace">{terms}</dl>' if pace else ""
     head = "".join(f'<th scope="col"{_classed(kind)}>{words}</th>' for words, kind in _COLUMNS)

@@ -110,6 +110,7 @@
   let passing = items;
   let first = 0;
   let current = 0;
+  let opened = 0;
   const filters = { search: byId("search"), state: byId("state"), kind: byId("kind"), reason: byId("reason"), order: byId("order") };
   const view = () => document.querySelector("input[name=view]:checked").value;
 
@@ -204,7 +205,7 @@
     const labels = every(item.facts, 2, 0);
     const found = every(item.facts, 2, 1).map((text, place) => pair(data.texts[labels[place]], data.texts[text]));
     if (item.started) found.push(pair("Begun", new Date(item.started * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })));
-    if (item.seconds) found.push(pair("Took", `${number(item.seconds, item.seconds < 10 ? 1 : 0)} s`));
+    if (item.seconds) found.push(pair("Took", item.seconds < 0.1 ? "less than 0.1 s" : `${number(item.seconds, item.seconds < 10 ? 1 : 0)} s`));
     if (item.attempts) found.push(pair("Failed in", item.attempts === 1 ? "one run" : `${item.attempts} runs`));
     data.measures.forEach((name, place) => {
       const value = item.measures ? item.measures[place] : null;
@@ -227,7 +228,7 @@
       after.src = result;
       whole.disabled = true;
     });
-    return make("p", { className: "actions" }, whole, link("Result", result), link("Source", source), link("Sidecar", result && item.state === "done" ? `${result}.autochrome.json` : null));
+    return make("p", { className: "actions" }, whole, link("Result", result), link("Source", source), link("Sidecar", data.sidecars && result && item.state === "done" ? `${result}.autochrome.json` : null));
   }
 
   function stageOf(item) {
@@ -248,6 +249,7 @@
 
   function detail(place) {
     const item = passing[place];
+    opened = place;
     const close = make("button", { type: "button" }, "Close");
     close.addEventListener("click", () => dialog.close());
     const stage = stageOf(item);
@@ -259,7 +261,8 @@
     if (!dialog.open) dialog.showModal();
     (dialog.querySelector(".compare input") || close).focus();
   }
-  dialog.addEventListener("close", () => select(current));
+  // The browser gives the focus back to where the dialog was opened, which makes that item current: go on from the last.
+  dialog.addEventListener("close", () => select(opened));
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
   // Filters and pages.

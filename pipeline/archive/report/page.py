@@ -53,7 +53,7 @@ def page(
         notes=notes,
         runs=work,
         footer=_footer(source, output),
-        data=data(found, pictures, source=source, output=output),
+        data=data(found, pictures, source=source, output=output, sidecars=_has_sidecars(runs)),
         script=script,
     )
 
@@ -86,6 +86,10 @@ def _about(found: Survey) -> str:
     if len(found.items) > MOST_ROWS:
         said += f" Of {len(found.items):,} items the first {MOST_ROWS:,} are listed here; the ledger has all."
     return escape(said)
+
+
+def _has_sidecars(runs: Sequence[RunRecord]) -> bool:
+    return not runs or bool(runs[-1].options.get("orders", {}).get("sidecars", True))
 
 
 def _footer(source: Path, output: Path) -> str:

@@ -224,7 +224,8 @@ def _planes(
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     if photometric == PALETTE:
         table = np.moveaxis(np.asarray(page.colormap), 0, -1)
-        rgb = (table // 257).astype(np.uint8)[pixels[..., 0]]
+        # Writers stretch 8 bits by 256 or by 257, and some not at all.
+        rgb = (table >> 8 if table.max() > 255 else table).astype(np.uint8)[pixels[..., 0]]
         notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
         return luma_of_rgb(rgb), None, small_chroma(rgb), tuple(notes)
     if bits < 8:

@@ -15,9 +15,9 @@ BEGUN = 1_780_000_000.0
 class Shelf:
     """A source folder, an output folder and the ledger of a run that goes on."""
 
-    def __init__(self, source: Path, output: Path, ledger: Ledger) -> None:
+    def __init__(self, source: Path, output: Path, ledger: Ledger, *, sidecars: bool = True) -> None:
         self.source, self.output, self.ledger = source, output, ledger
-        self.run = ledger.begin_run(version="0.1.0", options={})
+        self.run = ledger.begin_run(version="0.1.0", options={"orders": {"sidecars": sidecars}})
 
     def plan(self, path: str, *, kind: str = "photo") -> None:
         """Queue one item."""

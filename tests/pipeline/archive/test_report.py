@@ -233,6 +233,13 @@ def test_shards_share_one_report(tmp_path: Path) -> None:
     assert all(row["labels"] for row in page.rows())
 
 
+@pytest.mark.parametrize("sidecars", [True, False])
+def test_sidecars_are_led_to_where_runs_write_them(tmp_path: Path, sidecars: bool) -> None:
+    with open_ledger(tmp_path / "out") as ledger:
+        page = read(Shelf(tmp_path / "in", tmp_path / "out", ledger, sidecars=sidecars))
+    assert json.loads(page.data)["sidecars"] is sidecars
+
+
 def test_a_report_can_be_written_before_anything_ran(shelf: Shelf) -> None:
     assert "has not ended" in read(shelf).text
 

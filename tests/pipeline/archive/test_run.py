@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pipeline.archive.orders import Orders, Shard
 from pipeline.archive.revival import revived
 from pipeline.archive.run import ArchiveResult, colorize_archive, survey_archive
 from pipeline.color.painter import Painter
-from pipeline.errors import EngineError, LockedError, OutputError, WeightsError
+from pipeline.errors import EngineError, LockedError, OutputError, UsageError, WeightsError
 from pipeline.interruption import Interruption
 from pipeline.media.publish import PARTIAL_PREFIX
 from pipeline.options import Codec, Options, Quality, Tone
@@ -311,6 +312,33 @@ def test_names_that_are_no_text_are_coloured_too(tmp_path: Path, painter: Painte
     assert counts(colorize_archive(source, None, Options(), painter=painter)) == (0, 2, 0)
 
 
+def test_a_bag_holds_the_results_under_data_and_goes_on_as_one(archive: Path, painter: Painter) -> None:
+    result = run(archive, painter, orders=Orders(bag=True))
+    data = result.output / "data"
+    assert (data / "people" / "a.jpg").exists()
+    listed = (result.output / "manifest-sha256.txt").read_text(encoding="utf-8").splitlines()
+    assert f"{sha256((data / 'people' / 'a.jpg').read_bytes()).hexdigest()}  data/people/a.jpg" in listed
+    assert records(result.output)["people/a.jpg"].output == "data/people/a.jpg"
+    assert counts(run(archive, painter, orders=Orders(bag=True))) == (0, 4, 0)
+    with pytest.raises(UsageError, match="bag"):
+        run(archive, painter)
+
+
+def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
+    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shift, "colorize_video", failing(1, Interruption(2)))
+    with pytest.raises(Interruption):
+        run(archive, painter)
+    page = archive.with_name("scans-colorized") / "report.html"
+    assert "people/a.jpg" in page.read_text(encoding="utf-8")
+    page.unlink()
+    assert run(archive, painter, orders=Orders(report=False)).report is None
+    assert not page.exists()
+    assert run(archive, painter).report == page
+    assert page.exists()
+
+
 def test_a_second_run_on_the_same_output_is_refused(archive: Path, painter: Painter) -> None:
     with locked(archive.with_name("scans-colorized")), pytest.raises(LockedError):
         run(archive, painter)
@@ -343,6 +371,45 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(
     assert sorted(states(result.output).values()) == [State.DONE, State.DONE, State.WAITING, State.WAITING]
     monkeypatch.undo()
     assert counts(run(archive, painter)) == (2, 2, 0)
+
+
+def test_a_long_film_stops_when_time_is_up_and_goes_on_in_the_next_run(
+    tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, options = tmp_path / "in", Options(quality=Quality.MASTER)
+    source.mkdir()
+    film = make_film(source / "long.mp4", codec="libx264", times=range(40), sounds=[Sound()])
+    monkeypatch.setattr(shift, "colorize_video", partial(colorize_video, reel_frames=5))
+    whole = colorize_archive(source, tmp_path / "whole", options, painter=painter)
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+
+    class Watch(Listener):
+        def advance(self, item: str, count: int = 1) -> None:
+            super().advance(item, count)
+            if self.counts[item][0] == 18:
+                Clock.hours = 8
+
+    class Clock(datetime):
+        hours = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return now + timedelta(hours=cls.hours)
+
+    listener = Watch()
+    monkeypatch.setattr(shift, "datetime", Clock)
+    orders = Orders(until=now + timedelta(hours=6))
+    first = colorize_archive(source, tmp_path / "out", options, orders=orders, painter=painter, progress=listener)
+    assert (counts(first), first.waiting) == ((0, 0, 0), 1)
+    assert listener.counts[str(film)][0] == 18
+    assert states(tmp_path / "out") == {"long.mp4": State.WAITING}
+    assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".reels/" in name]
+    Clock.hours = 0
+    listener = Listener()
+    again = colorize_archive(source, tmp_path / "out", options, painter=painter, progress=listener)
+    assert counts(again) == (1, 0, 0)
+    assert results(again.output) == ["long.mp4.mkv"]
+    assert (again.output / "long.mp4.mkv").read_bytes() == (whole.output / "long.mp4.mkv").read_bytes()
 
 
 def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, painter: Painter) -> None:
@@ -410,7 +477,7 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
     assert states(output)["reels/long.mp4"] is State.WAITING
 
 
-def failing(times: int, error: Exception) -> Callable[..., FilmResult]:
+def failing(times: int, error: BaseException) -> Callable[..., FilmResult]:
     left = [error] * times
 
     def film(*arguments: Any, **options: Any) -> FilmResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +130,47 @@ CASES = (
     Case("webp-lossy", ".webp", _grey(quality=80), luma_error=1),
 )
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def _fax(path: Path) -> Path:
+    return photos.save(path, Image.fromarray(photos.scene() > 100), compression="group4")
+
+
+def _four_bits(path: Path) -> Path:
+    return photos.save_tiff(path, photos.scene() >> 4, bitspersample=4)
+
+
+def _interlaced(path: Path) -> Path:
+    """A PNG in the seven passes of Adam7."""
+    grey = photos.scene()
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = (row for y, x, down, right in passes for row in grey[y::down, x::right])
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", photos.WIDTH, photos.HEIGHT, 8, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    written = b"\x89PNG\r\n\x1a\n"
+    for kind, data in chunks:
+        written += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(written)
+    return path
+
+
+RARER: dict[str, tuple[str, Writer, Callable[[], NDArray[Any]]]] = {
+    "tiff-palette": (".tif", _palette, photos.scene),
+    "tiff-lzma": (".tif", _tiff(compression="lzma"), photos.scene),
+    "tiff-jpeg-2000": (".tif", _tiff(compression="jpeg2000", compressionargs={"level": 0}), photos.scene),
+    "tiff-fax": (".tif", _fax, lambda: np.where(photos.scene() > 100, 255, 0).astype(np.uint8)),
+    "tiff-four-bits": (".tif", _four_bits, lambda: (photos.scene() >> 4) * np.uint8(17)),
+    "png-interlaced": (".png", _interlaced, photos.scene),
+}
+
+
+@pytest.mark.parametrize("name", RARER)
+def test_rarer_ways_of_storing_are_read_and_written_as_well(name: str, tmp_path: Path) -> None:
+    suffix, make, luma = RARER[name]
+    still, result = coloured(make(tmp_path / f"photo{suffix}"))
+    assert np.array_equal(still.luma, luma())
+    assert np.abs(np.rint(decoded(result) @ [0.299, 0.587, 0.114]) - luma()).max() <= 1
 
 
 def strips_of(still: Still, *, cb: NDArray[Any] | None = None, cr: NDArray[Any] | None = None) -> Iterator[Any]:
