@@ -218,16 +218,16 @@ def main() -> None:
     cv2.setNumThreads(1)
     engine, choice = open_engine(options.engine, options.model)
     try:
-        print(f"{choice.reason}; weights {engine.spec.model} {engine.spec.weights_sha256[:12]}\n")  # noqa: T201
+        print(f"{choice.reason}; weights {engine.spec.model} {engine.spec.weights_sha256[:12]}\n")
         measured: dict[str, dict[str, Score]] = {}
         for clip in options.clips:
             measured[clip.stem] = measure(clip, engine, limit=options.frames)
-            print(table(clip.stem, measured[clip.stem]), end="\n\n", flush=True)  # noqa: T201
+            print(table(clip.stem, measured[clip.stem]), end="\n\n", flush=True)
     finally:
         engine.close()
     names = [name for name in (TRUTH, GREY, EACH, *VERSIONS) if all(name in of for of in measured.values())]
     total = {name: mean([of[name] for of in measured.values()]) for name in names}
-    print(table("mean of the clips", total))  # noqa: T201
+    print(table("mean of the clips", total))
     if options.json:
         options.json.write_text(
             json.dumps({clip: {name: asdict(score) for name, score in of.items()} for clip, of in measured.items()})

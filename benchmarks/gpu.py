@@ -287,12 +287,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     plan = REHEARSAL if asked.rehearse else Plan()
     plan = replace(plan, models=tuple(asked.models or plan.models), engines=tuple(asked.engines or plan.engines))
-    report = measure(plan, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    report = measure(plan, lambda line: print(line, file=sys.stderr, flush=True))
     tables = markdown(report)
     asked.output.mkdir(parents=True, exist_ok=True)
     (asked.output / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
     (asked.output / "gpu.md").write_text(tables, encoding="utf-8")
-    print(tables)  # noqa: T201
+    print(tables)
 
 
 if __name__ == "__main__":

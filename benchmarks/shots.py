@@ -139,20 +139,20 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     clips = [clip for name in arguments.clips for clip in _clips(name)]
-    print("whole clips      frames blended shots, and where they are cut")  # noqa: T201
+    print("whole clips      frames blended shots, and where they are cut")
     for name, film in clips:
         placed, _ = _search(film)
         cuts = sorted({p.sketch.item for p in placed if p.link is Link.CUT} - {0})
         blended = sum(p.link is Link.BLEND for p in placed)
-        print(f"{name[:16]:16} {len(placed):6d} {blended:7d} {placed[-1].shot + 1:5d} {cuts}")  # noqa: T201
-    print(f"\njoined           {HEADER}")  # noqa: T201
+        print(f"{name[:16]:16} {len(placed):6d} {blended:7d} {placed[-1].shot + 1:5d} {cuts}")
+    print(f"\njoined           {HEADER}")
     shots = [shot for _, film in clips for shot in _shots(film)]
     for name, ageing in AGEINGS.items():
         count = Count()
         for number in range(arguments.films):
             film = joined(shots, ageing, np.random.default_rng((arguments.seed, number)))
             count.add(film, *_search(film))
-        print(f"{name:16} {count.row()}", flush=True)  # noqa: T201
+        print(f"{name:16} {count.row()}", flush=True)
 
 
 def _clips(name: str) -> Iterator[tuple[str, Film]]:

@@ -164,8 +164,8 @@ def main() -> None:
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
     engine, choice = open_engine(options.engine, options.model)
     painter = Painter(engine, choice)
-    print(f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")  # noqa: T201
-    print(f"medians of {chosen.rounds} rounds\n")  # noqa: T201
+    print(f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
+    print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)
         for name, film in films.items():
@@ -174,12 +174,12 @@ def main() -> None:
             for _ in range(chosen.rounds):
                 for part, way in ways.parts().items():
                     timed[part].run(way)
-            print(table(name, ways.count, timed), flush=True)  # noqa: T201
+            print(table(name, ways.count, timed), flush=True)
             whole = Timed()
             result = Path(folder) / "whole.mkv"
             whole.run(partial(colorize_video, film, result, options, painter=painter))
             result.unlink()
-            print(f"\nThe whole film, with sound, verification and publishing: {whole.wall[0]:.1f} s\n", flush=True)  # noqa: T201
+            print(f"\nThe whole film, with sound, verification and publishing: {whole.wall[0]:.1f} s\n", flush=True)
 
 
 def _made(folder: Path, frames: int) -> dict[str, Path]:

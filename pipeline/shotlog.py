@@ -148,7 +148,8 @@ class ShotLog:
             before = np.full((2, 1, 1), 0, np.float32)
             if verdict.tone is SourceTone.TINTED:
                 before[:] = np.reshape([verdict.cb, verdict.cr], (2, 1, 1))
-        seconds = timedelta(seconds=int(frame.timestamp.seconds))
+        tenths = int(frame.timestamp.seconds * 10)
+        label = f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
         sure = doubt(verdict, self._film.options.treat_as)
-        look = preview(str(seconds), luma, before=before, after=after, matrix=spec.matrix, turn=sketch.turn)
+        look = preview(label, luma, before=before, after=after, matrix=spec.matrix, turn=sketch.turn)
         return look, measured(luma, after, spec.matrix, clipped=clipped, doubt=sure)

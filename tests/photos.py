@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,9 @@ def exif(*, orientation: int = 6) -> bytes:
     return raw
 
 
+@cache
 def srgb_profile() -> bytes:
-    """The ICC profile of sRGB."""
+    """The ICC profile of sRGB, the same for all: LittleCMS writes the time into it."""
     profile: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile
 

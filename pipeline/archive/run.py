@@ -126,9 +126,8 @@ class _Run:
         return self._close(_UNTIL if self._shift.is_over else _FINISHED, _SOME_FAILED if failed else 0)
 
     def _work(self, painter: Painter | None) -> None:
-        if self._is_unclean():
-            # Other shards may be at work on theirs.
-            sweep(self._output, older_than=_LONG_AGO if self._orders.shard else 0.0)
+        # Other shards may be at work on theirs.
+        sweep(self._output, older_than=_LONG_AGO if self._orders.shard else 0.0)
         if self._orders.bag:
             begin_bag(self._output)
         self._books.catch_up()
@@ -141,11 +140,6 @@ class _Run:
             raise self._shift.error
         if self._orders.bag and self._orders.shard is None:
             write_bag(self._output, self._entries())
-
-    def _is_unclean(self) -> bool:
-        """Whether the run before this one died, or there was none that is known."""
-        *earlier, _ = self._ledger.runs()
-        return not earlier or earlier[-1].ended is None
 
     def _queue(self, painter: Painter | None) -> None:
         """Walk the tree and queue what is to be done."""

@@ -122,7 +122,7 @@ def check_finished(output: Path, undisturbed: Path) -> None:
     """Raise AssertionError unless ``output`` is what an undisturbed run leaves."""
     assert contents(output) == contents(undisturbed)
     assert sidecars(output) == sidecars(undisturbed)
-    assert not [path for path in output.rglob("*") if _is_partial(path)]
+    assert [path for path in output.rglob("*") if _is_partial(path)] == []
     ledger, other = read_ledger(output), read_ledger(undisturbed)
     assert ledger is not None
     assert other is not None
