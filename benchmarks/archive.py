@@ -108,7 +108,7 @@ def colour(source: Path, output: Path, model: Path) -> dict[str, Any]:
     ledger, report, sampler = Clock(), Clock(), Sampler()
     for name in _LEDGER:
         setattr(Ledger, name, ledger.timed(getattr(Ledger, name)))
-    runs.write_report = report.timed(runs.write_report)
+    vars(runs)["write_report"] = report.timed(vars(runs)["write_report"])
     result = colorize_archive(
         source, output, Options(engine="onnxruntime", model=str(model)), orders=Orders(keep_free=0), progress=sampler
     )
