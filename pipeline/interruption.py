@@ -1,4 +1,4 @@
-"""Signals that end the program: as an exception, so that temporary files go, and never where it would be lost.
+"""What ends a run from outside. Of these, signals become an exception where it is not lost.
 
 A native library that calls back into Python swallows what is raised there: the run would go on, with a write missing.
 """
@@ -23,6 +23,17 @@ class Interruption(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.exit_code = 128 + number
+
+
+class Cancelled(BaseException):
+    """The caller wants no more of a run; raise this from a method of `pipeline.progress.Progress`.
+
+    It comes out of the function that was called, with everything as after Ctrl-C: temporary files are gone, finished
+    work is kept, and a long film goes on later after the part that is done. Not an `Exception`, so that it is never
+    taken for the fault of one file.
+    """
+
+    exit_code = 130
 
 
 def called_from_native(function: Callable[P, R]) -> Callable[P, R]:

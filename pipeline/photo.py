@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.color.measures import averaged
-from pipeline.color.painter import Painter
+from pipeline.color.painter import Painter, lent
 from pipeline.color.spaces import F32
 from pipeline.color.tone import Treatment
 from pipeline.errors import InputError
@@ -43,6 +43,14 @@ class PhotoJob:
 
 
 @dataclass(frozen=True)
+class _Fault:
+    """A photograph that gets no result, and why."""
+
+    source: Path
+    error: Exception
+
+
+@dataclass(frozen=True)
 class _Photo:
     """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them."""
 
@@ -67,49 +75,89 @@ def result_name(name: str) -> str:
     return name + converted_suffix(Path(name).suffix)
 
 
+def default_output(source: Path) -> Path:
+    """Return ``scan.colorized.tif`` beside ``source``: its own suffix, or that of the format the result must have."""
+    return source.with_name(f"{source.stem}.colorized{converted_suffix(source.suffix) or source.suffix}")
+
+
+def colorize_photo(
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    *,
+    painter: Painter | None = None,
+    progress: Progress | None = None,
+) -> PhotoResult:
+    """Colour the photograph ``source`` into ``output``, by default a name beside it, and return what was done.
+
+    An engine is opened for it, or ``painter`` is used and left open. A photograph that is coloured already, or whose
+    tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
+    final name that was not there before.
+    """
+    source, options, progress = Path(source), options or Options(), progress or Silent()
+    job = PhotoJob(source, default_output(source) if output is None else Path(output))
+    progress.begin(str(source), 1, "photos")
+    try:
+        with (
+            lent(painter, options, progress=progress) as painter,
+            closing(_outcomes([job], painter, options, progress)) as outcomes,
+        ):
+            outcome = next(outcomes)
+        if isinstance(outcome, _Fault):
+            raise outcome.error
+        progress.advance(str(source))
+    finally:
+        progress.end(str(source))
+    return outcome
+
+
 def colorize_photos(
-    jobs: Iterable[PhotoJob], *, painter: Painter, options: Options, progress: Progress | None = None
+    jobs: Iterable[PhotoJob],
+    *,
+    painter: Painter,
+    options: Options | None = None,
+    progress: Progress | None = None,
 ) -> Generator[PhotoResult | Failure, None, None]:
     """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph stops no other.
 
     A photograph that is coloured already, or whose tint is wanted, is copied byte for byte. Sketches of one shape
     share batches. Errors of the engine end the run, for they would meet every photograph.
     """
-    progress = progress or Silent()
+    with closing(_outcomes(jobs, painter, options or Options(), progress or Silent())) as outcomes:
+        for outcome in outcomes:
+            yield Failure.of(outcome.source, outcome.error) if isinstance(outcome, _Fault) else outcome
+
+
+def _outcomes(
+    jobs: Iterable[PhotoJob], painter: Painter, options: Options, progress: Progress
+) -> Generator[PhotoResult | _Fault, None, None]:
     with closing(_coloured(jobs, painter, options)) as photos:
         for photo in photos:
-            if isinstance(photo, Failure):
+            if isinstance(photo, _Fault):
                 yield photo
                 continue
             try:
-                outcome: PhotoResult | Failure = _finished(photo, painter, options, progress)
+                outcome: PhotoResult | _Fault = _finished(photo, painter, options, progress)
             except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-                outcome = Failure.of(photo.job.source, error)
+                outcome = _Fault(photo.job.source, error)
             yield outcome
 
 
-def colorize_photo(
-    source: Path, output: Path, *, painter: Painter, options: Options, progress: Progress | None = None
-) -> PhotoResult | Failure:
-    """Colour one photograph."""
-    return next(iter(colorize_photos([PhotoJob(source, output)], painter=painter, options=options, progress=progress)))
-
-
-def _coloured(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | Failure, None, None]:
+def _coloured(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | _Fault, None, None]:
     with closing(ahead(_read(jobs, painter, options), depth=2, name="read", threads=options.threads)) as photos:
         answered = _answered(photos, painter)
         with closing(ahead(answered, depth=2, name="colour", threads=options.threads)) as ready:
             yield from ready
 
 
-def _read(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | Failure, None, None]:
+def _read(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | _Fault, None, None]:
     for job in jobs:
         try:
             still = read_still(job.source)
             _check_name(job, still)
             photo = _Photo(job, tuple(look_at(page, painter, options) for page in (still, *still.further)))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-            yield Failure.of(job.source, error)
+            yield _Fault(job.source, error)
         else:
             yield photo
 
@@ -123,22 +171,22 @@ def _check_name(job: PhotoJob, still: Still) -> None:
         )
 
 
-def _answered(photos: Iterable[_Photo | Failure], painter: Painter) -> Generator[_Photo | Failure, None, None]:
+def _answered(photos: Iterable[_Photo | _Fault], painter: Painter) -> Generator[_Photo | _Fault, None, None]:
     """Ask the network about the pictures that get colours, those of many photographs at a time."""
     for window in _windows(photos):
         pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
         asked = [picture.sketch for picture in pictures if picture.is_coloured]
         answers = (answer.ab for answer in painter.coloured(asked, window=_WINDOW))
         for photo in window:
-            if isinstance(photo, Failure):
+            if isinstance(photo, _Fault):
                 yield photo
             else:
                 found = tuple(next(answers) if picture.is_coloured else None for picture in photo.pictures)
                 yield replace(photo, answers=found)
 
 
-def _windows(photos: Iterable[_Photo | Failure]) -> Iterator[list[_Photo | Failure]]:
-    window: list[_Photo | Failure] = []
+def _windows(photos: Iterable[_Photo | _Fault]) -> Iterator[list[_Photo | _Fault]]:
+    window: list[_Photo | _Fault] = []
     weight = 0
     for photo in photos:
         window.append(photo)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.color.painter import Painter
+from pipeline.color.painter import Painter, lent
 from pipeline.color.spaces import ColorSpec
 from pipeline.media.encode import VideoPlan, plan_video
 from pipeline.media.probe import ColorTags, FilmInfo, probe
@@ -49,23 +49,25 @@ def _beside(source: Path, plan: VideoPlan) -> Path:
 
 
 def colorize_video(
-    source: Path,
-    output: Path | None,
-    options: Options,
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
     *,
-    painter: Painter,
+    painter: Painter | None = None,
     progress: Progress | None = None,
     reel_frames: int = REEL_FRAMES,
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. A film of
-    more than four times ``reel_frames`` frames is kept in reels on its way, in a hidden folder beside ``output``: if
-    the run dies, the next one goes on after the last of them. Raises the errors of `pipeline.errors`; then nothing
-    stands under the final name that was not there before.
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine
+    is opened for it, or ``painter`` is used and left open. A film of more than four times ``reel_frames`` frames is
+    kept in reels on its way, in a hidden folder beside ``output``: if the run dies or is cancelled, the next one goes
+    on after the last of them. Raises the errors of `pipeline.errors`; then nothing stands under the final name that
+    was not there before.
     """
     started = time.monotonic()
-    progress = progress or Silent()
+    source, options, progress = Path(source), options or Options(), progress or Silent()
+    output = None if output is None else Path(output)
     info = probe(source, rate=options.frame_rate)
     suffix = None if output is None else output.suffix
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
@@ -73,16 +75,16 @@ def colorize_video(
     streams = plan_streams(info, plan)
     film = film_source(info, plan, options)
     spec = film.spec
-    notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
-    for note in notes:
-        progress.note(str(source), note)
-
     tally = Tally(luma=plan.encoder.is_lossless)
     with (
+        lent(painter, options, progress=progress) as painter,
         _announced(progress, info),
         kept_reels(film, final, painter, reel_frames) as reels,
         publishing(final, overwrite=options.overwrite) as temporary,
     ):
+        notes = [*painter.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
+        for note in notes:
+            progress.note(str(source), note)
         sink = Sink(
             info,
             plan,

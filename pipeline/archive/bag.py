@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from pipeline import DISTRIBUTION
 from pipeline.archive.ledger_file import HOME, LEDGER
-from pipeline.archive.recipe import program_version
+from pipeline.archive.recipe import DISTRIBUTION, program_version
 from pipeline.archive.stamps import fingerprint
 from pipeline.errors import OutputError, UsageError
 from pipeline.media.publish import PARTIAL_PREFIX, publishing

@@ -18,7 +18,7 @@ from pipeline.archive.revival import revived
 from pipeline.archive.stamps import Stamp, fingerprint
 from pipeline.archive.survey import Tally
 from pipeline.archive.walk import Entry, Kind
-from pipeline.errors import AutochromeError, InputError, OutputError
+from pipeline.errors import InputError, OutputError
 from pipeline.options import Options
 from pipeline.progress import Progress
 from pipeline.results import Failure, FilmResult, Note, PhotoResult
@@ -193,7 +193,7 @@ class Books:
                     options=self._options,
                     root=self._source,
                 )
-        except AutochromeError as error:
+        except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
             # The result is there; the next run sees that this is missing.
             failure = Failure.of(outcome.source, error)
             self.tally.fail(failure)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import DISTRIBUTION
-from pipeline.archive.recipe import FILMS_ONLY, program_version
+from pipeline.archive.recipe import DISTRIBUTION, FILMS_ONLY, program_version
 from pipeline.color.tone import Treatment
 from pipeline.documents import as_json, plain
 from pipeline.errors import InputError
@@ -20,13 +21,23 @@ from pipeline.results import FilmResult, Note, NoteKind, PhotoResult
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
+_LONGEST_NAME = 255
 # How the work was done, which no result shows.
 _UNSEEN = {"overwrite", "threads", "verify"}
 
 
 def sidecar_path(result: Path) -> Path:
-    """Return the name of the sidecar of ``result``: ``scan.jpg.autochrome.json`` beside ``scan.jpg``."""
-    return result.with_name(result.name + SIDECAR_SUFFIX)
+    """Return the name of the sidecar of ``result``: ``scan.jpg.autochrome.json`` beside ``scan.jpg``.
+
+    Where that were too long for a file system, the end of the result's name gives way to a fingerprint of all of it.
+    """
+    name = result.name
+    if len(os.fsencode(name + SIDECAR_SUFFIX)) > _LONGEST_NAME:
+        mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+        while len(os.fsencode(name + mark + SIDECAR_SUFFIX)) > _LONGEST_NAME:
+            name = name[:-1]
+        name += mark
+    return result.with_name(name + SIDECAR_SUFFIX)
 
 
 def write_sidecar(

@@ -11,6 +11,7 @@ from pipeline.archive.walk import Kind
 from pipeline.documents import plain
 from pipeline.options import Options
 
+DISTRIBUTION = "autochrome"
 # The engine computes the same colours whichever it is, up to rounding; the rest say how to work, not what to make. The
 # weights are here by what is in them, not by name.
 _NEVER = {"engine", "model", "overwrite", "threads", "verify"}
@@ -20,7 +21,7 @@ FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_dama
 def program_version() -> str:
     """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
     try:
-        return version("autochrome")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:
         return "source"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.books import Books, Heard
+from pipeline.archive.boundaries import in_order
 from pipeline.archive.journal import Event, Journal
 from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
 from pipeline.archive.lock import locked
@@ -27,7 +28,7 @@ from pipeline.archive.walk import Kind
 from pipeline.color.painter import Painter, open_painter, weights_sha256
 from pipeline.documents import plain
 from pipeline.errors import AutochromeError
-from pipeline.interruption import Interruption
+from pipeline.interruption import Cancelled, Interruption
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
@@ -66,9 +67,9 @@ class ArchiveResult:
 
 
 def colorize_archive(
-    source: Path,
-    output: Path | None,
-    options: Options,
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
     *,
     orders: Orders | None = None,
     painter: Painter | None = None,
@@ -81,19 +82,20 @@ def colorize_archive(
     kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
     ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
     run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed
-    at any moment: the next one goes on. The engine is opened only when there is work for it, or ``painter`` is used
+    at any moment, or be cancelled by ``progress``: the next one goes on. The engine is opened only when there is work for it, or ``painter`` is used
     and left open.
     """
-    orders = orders or Orders()
-    output = output or default_output(source)
+    source, options, orders = Path(source), options or Options(), orders or Orders()
+    output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
     tree = results_folder(output, bag=orders.bag)
     with (
         locked(output, shard=orders.shard),
         open_ledger(output, shard=orders.shard) as ledger,
         Journal(orders.log) as journal,
+        in_order(progress or Silent()) as told,
     ):
-        heard = Heard(progress or Silent(), journal, source)
+        heard = Heard(told, journal, source)
         return _Run(source, output, tree, options, orders, ledger, heard).carry_out(painter)
 
 
@@ -117,7 +119,7 @@ class _Run:
         try:
             self._work(painter)
         except BaseException as error:
-            is_signal = isinstance(error, Interruption | KeyboardInterrupt)
+            is_signal = isinstance(error, Cancelled | Interruption | KeyboardInterrupt)
             # What ended the run is what is told, even if the disk does not take its last words.
             with suppress(AutochromeError):
                 self._close(_INTERRUPTED if is_signal else type(error).__name__, getattr(error, "exit_code", 1))

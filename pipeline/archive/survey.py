@@ -94,13 +94,20 @@ def recipes(options: Options, weights: str) -> Mapping[Kind, str]:
     return {kind: recipe(kind, options, weights_sha256=weights) for kind in KINDS}
 
 
-def survey_archive(source: Path, output: Path | None, options: Options, *, orders: Orders | None = None) -> Survey:
+def survey_archive(
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    *,
+    orders: Orders | None = None,
+) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
     Raises `InputError` if ``source`` is no folder, `UsageError` if source and output lie in each other, `WeightsError`
     if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
-    output, orders = output or default_output(source), orders or Orders()
+    source, options, orders = Path(source), options or Options(), orders or Orders()
+    output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
     tally = Tally()
     with _terms(output, options, orders) as terms:

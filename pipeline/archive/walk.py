@@ -102,10 +102,10 @@ def _kind_of_file(path: Path, stems: set[str]) -> Kind:
     suffix = path.suffix.lower()
     if suffix not in PHOTO_SUFFIXES | FILM_SUFFIXES or not _is_regular(path):
         return Kind.OTHER
-    if suffix in PHOTO_SUFFIXES:
-        return Kind.PHOTO
     stem = path.stem.removesuffix(f".{RESULT_MARK}")
-    return Kind.RESULT if stem != path.stem and stem in stems else Kind.FILM
+    if stem != path.stem and stem in stems:
+        return Kind.RESULT
+    return Kind.PHOTO if suffix in PHOTO_SUFFIXES else Kind.FILM
 
 
 def _is_regular(path: Path) -> bool:

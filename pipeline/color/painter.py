@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from engines.base import Engine, Setup
@@ -74,12 +74,12 @@ class Painter:
 
 
 @contextmanager
-def open_painter(options: Options, *, progress: Progress | None = None) -> Iterator[Painter]:
+def open_painter(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Painter]:
     """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
 
-    ``progress`` hears which engine it is and why, and which were tried in vain.
+    ``progress`` hears which engine it is and why, and which were tried in vain. Threads may share a painter.
     """
-    progress = progress or Silent()
+    options, progress = options or Options(), progress or Silent()
     engine, choice = open_engine(options.engine, options.model, setup=Setup(cache=cache_folder(), say=progress.say))
     try:
         painter = Painter(engine, choice)
@@ -89,6 +89,11 @@ def open_painter(options: Options, *, progress: Progress | None = None) -> Itera
         yield painter
     finally:
         engine.close()
+
+
+def lent(painter: Painter | None, options: Options, *, progress: Progress) -> AbstractContextManager[Painter]:
+    """Give ``painter`` and leave it open, or, if it is None, one that is opened for the block."""
+    return open_painter(options, progress=progress) if painter is None else nullcontext(painter)
 
 
 def weights_sha256(options: Options) -> str:

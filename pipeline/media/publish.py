@@ -22,11 +22,13 @@ def publishing(final: Path, *, overwrite: bool, partial_suffix: str | None = Non
     removed and ``final`` is as it was. Raises `OutputError` if ``final`` exists and ``overwrite`` is false, or when the
     disk refuses.
     """
-    if final.exists() and not overwrite:
-        raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
     suffix = final.suffix if partial_suffix is None else partial_suffix
     temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
     try:
+        if final.exists() and not overwrite:
+            raise OutputError(
+                f"{final}: exists already", advice="Choose another name with --output, or use --overwrite."
+            )
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)

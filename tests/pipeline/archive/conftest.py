@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.films import Sound, make_film
+from tests.photos import save, save_tiff, scene
+
 
 @pytest.fixture
 def bound_by_permissions(tmp_path: Path) -> None:
@@ -15,3 +18,17 @@ def bound_by_permissions(tmp_path: Path) -> None:
     barred.unlink()
     if may_everything:
         pytest.skip("this user may read and write everywhere")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    root = tmp_path / "scans"
+    for folder in ("people", "places/far", "reels"):
+        (root / folder).mkdir(parents=True)
+    save(root / "people" / "a.jpg", scene())
+    save(root / "people" / "b.png", scene())
+    save_tiff(root / "places" / "far" / "c.tif", scene(bits=16))
+    make_film(root / "reels" / "d.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+    (root / "notes.txt").write_text("shoe box, attic", encoding="utf-8")
+    (root / "Thumbs.db").write_bytes(b"junk")
+    return root
