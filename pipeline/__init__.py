@@ -1,3 +1,146 @@
-"""Colour films and photographs, file to file."""
+"""Colour films and photographs, file to file: what is named here is the public interface (docs/api.md).
+
+Nothing is loaded before it is used: a command that only shows its help need not wait for codecs and engines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 DISTRIBUTION = "autochrome"
+
+_HOMES = {
+    "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
+    "pipeline.archive.orders": ("Orders", "Shard"),
+    "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
+    "pipeline.archive.survey": ("Survey", "survey_archive"),
+    "pipeline.color.painter": ("Painter", "open_painter"),
+    "pipeline.errors": (
+        "AutochromeError",
+        "EngineError",
+        "InputError",
+        "LockedError",
+        "MissingDependencyError",
+        "OutputError",
+        "UsageError",
+        "VerificationError",
+        "WeightsError",
+    ),
+    "pipeline.interruption": ("Cancelled",),
+    "pipeline.options": ("Codec", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
+    "pipeline.photo": ("PhotoJob", "colorize_photo", "colorize_photos"),
+    "pipeline.progress": ("Callback", "Progress", "Silent"),
+    "pipeline.results": (
+        "Failure",
+        "FilmResult",
+        "LumaCheck",
+        "Measures",
+        "Note",
+        "NoteKind",
+        "PhotoResult",
+        "Preview",
+        "Proof",
+        "ShotRecord",
+        "Verification",
+    ),
+    "pipeline.video": ("colorize_video",),
+}
+
+__all__ = [
+    "DISTRIBUTION",
+    "ArchiveResult",
+    "AutochromeError",
+    "Callback",
+    "Cancelled",
+    "Codec",
+    "EngineError",
+    "Failure",
+    "FilmResult",
+    "InputError",
+    "LockedError",
+    "LumaCheck",
+    "Measures",
+    "MissingDependencyError",
+    "Note",
+    "NoteKind",
+    "OnDamage",
+    "Options",
+    "Orders",
+    "OutputError",
+    "Painter",
+    "PhotoJob",
+    "PhotoResult",
+    "Preview",
+    "Progress",
+    "Proof",
+    "Quality",
+    "Record",
+    "Shard",
+    "ShotRecord",
+    "Silent",
+    "State",
+    "Survey",
+    "Tone",
+    "TreatAs",
+    "UsageError",
+    "Verification",
+    "VerificationError",
+    "WeightsError",
+    "colorize_archive",
+    "colorize_photo",
+    "colorize_photos",
+    "colorize_video",
+    "open_painter",
+    "read_ledger",
+    "survey_archive",
+]
+
+if TYPE_CHECKING:
+    from pipeline.archive.ledger import Record, State, read_ledger
+    from pipeline.archive.orders import Orders, Shard
+    from pipeline.archive.run import ArchiveResult, colorize_archive
+    from pipeline.archive.survey import Survey, survey_archive
+    from pipeline.color.painter import Painter, open_painter
+    from pipeline.errors import (
+        AutochromeError,
+        EngineError,
+        InputError,
+        LockedError,
+        MissingDependencyError,
+        OutputError,
+        UsageError,
+        VerificationError,
+        WeightsError,
+    )
+    from pipeline.interruption import Cancelled
+    from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+    from pipeline.photo import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.progress import Callback, Progress, Silent
+    from pipeline.results import (
+        Failure,
+        FilmResult,
+        LumaCheck,
+        Measures,
+        Note,
+        NoteKind,
+        PhotoResult,
+        Preview,
+        Proof,
+        ShotRecord,
+        Verification,
+    )
+    from pipeline.video import colorize_video
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load what ``name`` stands for, the first time it is asked for."""
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                return globals().setdefault(name, getattr(import_module(home), name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Return what is public, loaded or not."""
+        return sorted({*globals(), *__all__})

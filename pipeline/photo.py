@@ -137,10 +137,13 @@ def _outcomes(
                 yield photo
                 continue
             try:
-                outcome: PhotoResult | _Fault = _finished(photo, painter, options, progress)
+                result = _finished(photo, painter, options)
             except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-                outcome = _Fault(photo.job.source, error)
-            yield outcome
+                yield _Fault(photo.job.source, error)
+                continue
+            for note in result.notes:
+                progress.note(str(result.source), note)
+            yield result
 
 
 def _coloured(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | _Fault, None, None]:
@@ -197,7 +200,7 @@ def _windows(photos: Iterable[_Photo | _Fault]) -> Iterator[list[_Photo | _Fault
     yield window
 
 
-def _finished(photo: _Photo, painter: Painter, options: Options, progress: Progress) -> PhotoResult:
+def _finished(photo: _Photo, painter: Painter, options: Options) -> PhotoResult:
     job, first = photo.job, photo.pictures[0]
     is_alone = len(photo.pictures) == 1
     painted = [
@@ -206,8 +209,6 @@ def _finished(photo: _Photo, painter: Painter, options: Options, progress: Progr
     ]
     with publishing(job.output, overwrite=options.overwrite) as temporary:
         notes = (*_tone_notes(photo), *_written(temporary, photo, painted, painter))
-    for note in notes:
-        progress.note(str(job.source), note)
     return PhotoResult(
         source=job.source,
         output=job.output,

@@ -31,7 +31,7 @@ PARTS: dict[str, set[str]] = {
     | FOUNDATION,
     "pipeline.settings": {"pipeline.errors"},
     "pipeline.terminal": FOUNDATION,
-    "pipeline.archive": {"pipeline", "pipeline.video", "pipeline.photo", "pipeline.color", "pipeline.media"}
+    "pipeline.archive": {"pipeline.video", "pipeline.photo", "pipeline.color", "pipeline.media"}
     | {"pipeline.stages"}
     | FOUNDATION,
     "pipeline.video": {"pipeline.color", "pipeline.media", *FOUNDATION}
@@ -52,7 +52,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.progress": {"pipeline.results"},
     "pipeline.results": {"pipeline.errors"},
     "engines.errors": set(),
-    "pipeline": set(),
+    "pipeline": {"pipeline.archive", "pipeline.video", "pipeline.photo", "pipeline.color", *FOUNDATION},
     "engines": {"engines.errors"},
     "training": {"engines", "engines.errors"},
 }

