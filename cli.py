@@ -255,6 +255,7 @@ def _export(
     photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose on what is next.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -272,6 +273,7 @@ def _export(
             temperature=temperature,
             saturation=saturation,
             photos=photos,
+            evaluation=evaluation,
         )
         lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
         return Answer(plain(done), lines)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pipeline.boundaries import in_order
 from pipeline.color.painter import Painter, lent
 from pipeline.color.spaces import ColorSpec
 from pipeline.media.encode import VideoPlan, plan_video
@@ -66,7 +67,7 @@ def colorize_video(
     was not there before.
     """
     started = time.monotonic()
-    source, options, progress = Path(source), options or Options(), progress or Silent()
+    source, options = Path(source), options or Options()
     output = None if output is None else Path(output)
     info = probe(source, rate=options.frame_rate)
     suffix = None if output is None else output.suffix
@@ -77,6 +78,7 @@ def colorize_video(
     spec = film.spec
     tally = Tally(luma=plan.encoder.is_lossless)
     with (
+        in_order(progress or Silent()) as progress,
         lent(painter, options, progress=progress) as painter,
         _announced(progress, info),
         kept_reels(film, final, painter, reel_frames) as reels,

@@ -17,6 +17,7 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # The parts of the house, the most particular name first, with the parts each may lean on besides itself.
 FOUNDATION = {
+    "pipeline.boundaries",
     "pipeline.documents",
     "pipeline.errors",
     "pipeline.interruption",
@@ -45,6 +46,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.color": {"engines", "pipeline.stages", *FOUNDATION},
     "pipeline.media": {"pipeline.stages", *FOUNDATION},
     "pipeline.stages": set(),
+    "pipeline.boundaries": {"pipeline.interruption", "pipeline.progress", "pipeline.results"},
     "pipeline.documents": {"pipeline.results"},
     "pipeline.errors": {"engines.errors"},
     "pipeline.interruption": set(),

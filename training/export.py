@@ -32,6 +32,7 @@ from training.calibrate import Calibration, calibrate
 from training.checkpoint import Generator, Trained, load_trained
 from training.cielab import rgb_to_lab
 from training.data import PhotoCache
+from training.scores import as_card, read_report
 
 LICENCE = "Apache-2.0"
 OPSET = 18
@@ -88,7 +89,7 @@ def export_command(
     calibration_photos: int = 200,
     calibration_size: int = 256,
     cf_share: float = 0.95,
-    evaluation: Mapping[str, object] | None = None,
+    evaluation: Path | None = None,
     runtimes: Sequence[str] = tuple(RUNTIMES),
 ) -> Exported:
     """Write ``checkpoint`` as the ONNX file ``output`` and its card (the same name with ``.json``).
@@ -96,7 +97,11 @@ def export_command(
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
     cache ``photos``; for an architecture that answers with ab there is no temperature. ``name`` defaults to the file's.
     The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
-    once the new ones have been checked. Raises `ExportError`, `WeightsError`, `CalibrationError`.
+    once the new ones have been checked.
+
+    ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
+    the same settings, whose file was the same to the byte: its scores go into the card.
+    Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`.
     """
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
@@ -117,9 +122,10 @@ def export_command(
     architecture = trained.architecture
     generator = Generator(trained, temperature=temperature, saturation=saturation).eval()
     content = to_onnx(generator, multiple=architecture.multiple, stride=architecture.stride)
+    sha256 = hashlib.sha256(content).hexdigest()
     card: dict[str, object] = {
         "name": name or output.stem,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": sha256,
         "licence": LICENCE,
         "description": description or f"Luma to chroma, architecture {trained.config.architecture}",
         "multiple": architecture.multiple,
@@ -129,7 +135,7 @@ def export_command(
         "temperature": temperature,
         "saturation": saturation,
         "training": _training(trained, cache),
-        "evaluation": dict(evaluation or {}),
+        "evaluation": {} if evaluation is None else _scores(evaluation, sha256),
     }
     if calibration is not None:
         card["calibration"] = _calibration(calibration, calibration_size)
@@ -159,6 +165,17 @@ def _training(trained: Trained, cache: PhotoCache | None) -> dict[str, object]:
         "photographs": None if cache is None else len(cache) - trained.config.holdout,
         "checkpoint_sha256": trained.sha256,
     }
+
+
+def _scores(evaluation: Path, sha256: str) -> dict[str, object]:
+    report = read_report(evaluation)
+    measured = [model.name for model in report.models if model.weights_sha256 == sha256]
+    if not measured:
+        raise ExportError(
+            f"{evaluation}: what it measured is not this export of the checkpoint ({sha256[:12]}...)",
+            advice="Export without a report, evaluate the file, and export again with the same settings.",
+        )
+    return as_card(report, model=measured[0])
 
 
 def _calibration(calibration: Calibration, size: int) -> dict[str, object]:

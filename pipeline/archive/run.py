@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.books import Books, Heard
-from pipeline.archive.boundaries import in_order
 from pipeline.archive.journal import Event, Journal
 from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
 from pipeline.archive.lock import locked
@@ -25,6 +24,7 @@ from pipeline.archive.survey import Survey, recipes, survey_archive
 from pipeline.archive.sweep import sweep
 from pipeline.archive.telemetry import Figures, write_metrics
 from pipeline.archive.walk import Kind
+from pipeline.boundaries import in_order
 from pipeline.color.painter import Painter, open_painter, weights_sha256
 from pipeline.documents import plain
 from pipeline.errors import AutochromeError
@@ -93,7 +93,7 @@ def colorize_archive(
         locked(output, shard=orders.shard),
         open_ledger(output, shard=orders.shard) as ledger,
         Journal(orders.log) as journal,
-        in_order(progress or Silent()) as told,
+        in_order(progress or Silent(), waits=True) as told,
     ):
         heard = Heard(told, journal, source)
         return _Run(source, output, tree, options, orders, ledger, heard).carry_out(painter)

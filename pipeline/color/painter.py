@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Lock
 from typing import TypeVar
 
-from engines.base import Engine, Setup
+from engines.base import Engine, EngineSpec, Setup
 from engines.cache import cache_folder
 from engines.registry import EngineChoice, open_engine
 from engines.weights import load_weights
@@ -24,11 +25,30 @@ T = TypeVar("T")
 _WINDOW_WEIGHT = 128 << 20
 
 
+class _InTurns:
+    """An engine that several films ask, one at a time: a runtime's request and its memory serve one batch."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = Lock()
+
+    @property
+    def spec(self) -> EngineSpec:
+        return self._engine.spec
+
+    def infer(self, lightness: F32) -> F32:
+        with self._turn:
+            return self._engine.infer(lightness)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
 class Painter:
-    """An opened engine with everything between luma planes and it."""
+    """An opened engine with everything between luma planes and it. Several threads may use it."""
 
     def __init__(self, engine: Engine, choice: EngineChoice) -> None:
-        self._engine = engine
+        self._engine = _InTurns(engine)
         self.choice = choice
         self.spec = engine.spec
 

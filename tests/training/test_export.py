@@ -185,6 +185,22 @@ def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint:
     assert as_card(shipped)["weights_sha256"] == exported.card["sha256"]
 
 
+def test_scores_of_the_same_export_go_into_its_card(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
+    assert exported.card["evaluation"] == {}
+    Image.fromarray(synthetic_photo(20)).save(tmp_path / "photo.png")
+    small = Settings(size=64, engine="onnxruntime")
+    measured = compare_command([str(exported.path)], [tmp_path], settings=small, rivals=True).report
+    report, output = tmp_path / "report.json", tmp_path / "models" / "again.onnx"
+    report.write_text(measured.as_json(), encoding="utf-8")
+    export = partial(export_command, checkpoint, output, evaluation=report, runtimes=["onnxruntime"])
+    with pytest.raises(ExportError, match=r"report\.json: what it measured is not this export"):
+        export(temperature=1.5, saturation=1.5)
+    assert not output.parent.exists()
+    again = export(**_settings(exported))
+    assert again.card["evaluation"] == as_card(measured)
+    assert json.loads(again.card_path.read_text(encoding="utf-8")) == again.card
+
+
 def test_a_network_that_answers_with_ab_is_exported_at_full_size(
     regressor: Path, photo_cache: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,36 @@
+"""One engine serves several films at once, and none gets the colours of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.color.batching import Coloured
+from pipeline.color.painter import Painter, open_painter
+from pipeline.color.sketch import Sketch, Turn
+from pipeline.options import Options
+from pipeline.stages import several
+
+
+def sketches(film: int) -> list[Sketch[int]]:
+    rng = np.random.default_rng(film)
+    return [Sketch(n, rng.random((64, 96), np.float32), Turn(), 0) for n in range(24)]
+
+
+def answers(painter: Painter, film: int) -> list[Coloured[int]]:
+    return list(painter.coloured(sketches(film), window=4))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_films_side_by_side_get_their_own_colours(tiny: Path, engine: str) -> None:
+    with open_painter(Options(engine=engine, model=str(tiny))) as painter:
+        films = {film: answers(painter, film) for film in range(6)}
+
+        def work(film: int) -> tuple[int, list[Coloured[int]]]:
+            return film, answers(painter, film)
+
+        for film, found in several(iter(films), work, workers=6, name="film", stop=lambda: None):
+            for ours, alone in zip(found, films[film], strict=True):
+                np.testing.assert_array_equal(ours.ab, alone.ab)
