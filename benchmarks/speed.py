@@ -87,8 +87,8 @@ class Ways:
             "chroma at full size": self._washed,
             "encode": lambda: self._encode(self._frames),
             "plain transcode": self._transcode,
+            "coloured, --every 1": partial(self._colour, replace(self._options, every=1)),
             "coloured": partial(self._colour, self._options),
-            "coloured, --every auto": partial(self._colour, replace(self._options, every=None)),
         }
 
     def _decoded(self) -> Iterator[Frame]:
@@ -114,7 +114,7 @@ class Ways:
         def ask(wanted: list[Sketch[Frame]]) -> list[F32]:
             return [next(replies) for _ in wanted]
 
-        frames = steadied(in_shots(self._sketches), ask, stride=self._engine.spec.stride)
+        frames = steadied(in_shots(self._sketches), ask, stride=self._engine.spec.stride, every=1)
         return [replace(f, ab=f.ab * neutral_weight(f.sketch.luma, f.ab.shape[1:])) for f in frames]
 
     def _washed(self) -> None:

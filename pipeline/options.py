@@ -62,7 +62,7 @@ class Options:
     codec: Codec = Codec.AUTO
     quality: Quality = Quality.ACCESS
     overwrite: bool = False
-    every: int | None = 1
+    every: int | None = None
     tone: Tone = Tone.NEUTRALISE
     treat_as: TreatAs = TreatAs.AUTO
     deinterlace: bool = False

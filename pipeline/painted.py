@@ -30,7 +30,7 @@ from pipeline.stages import ahead
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 SKETCH_SIZE = 192
 _EVIDENCE_SIDE = 64
-_SAMPLES = 24
+_SAMPLES = 12
 _DEPTH = 4
 
 

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import TypeVar
 
+import cv2
+
 from engines.base import Engine, EngineSpec, Setup
 from engines.cache import cache_folder
 from engines.registry import EngineChoice, open_engine
@@ -49,6 +51,8 @@ class Painter:
 
     def __init__(self, engine: Engine, choice: EngineChoice) -> None:
         self._engine = _InTurns(engine)
+        # Stages run side by side already: OpenCV's own threads would mostly wait for each other, at full load.
+        cv2.setNumThreads(1)
         self.choice = choice
         self.spec = engine.spec
 
@@ -97,7 +101,7 @@ class Painter:
 def open_painter(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Painter]:
     """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
 
-    ``progress`` hears which engine it is and why, and which were tried in vain. Threads may share a painter.
+    ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
     engine, choice = open_engine(options.engine, options.model, setup=Setup(cache=cache_folder(), say=progress.say))

@@ -39,7 +39,7 @@ def _colorize_archive(
     model: choices.ModelOption = "fast",
     codec: choices.CodecOption = Codec.AUTO,
     quality: choices.QualityOption = Quality.ACCESS,
-    every: choices.Every = 1,
+    every: choices.Every = None,
     tone: choices.ToneOption = Tone.NEUTRALISE,
     treat_as: choices.TreatAsOption = TreatAs.AUTO,
     deinterlace: choices.Deinterlace = False,

@@ -100,7 +100,7 @@ Every = Annotated[
         "--every",
         metavar="auto|N",
         parser=parse_every,
-        says="For films: the network sees each N-th frame, or as motion asks.",
+        says="For films: the network sees each N-th frame, or as motion asks (auto, the default).",
     ),
 ]
 ToneOption = Annotated[

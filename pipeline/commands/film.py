@@ -40,7 +40,7 @@ def _colorize_video(
     fps: Annotated[
         Fraction | None, choices.option(choices.RESULT, "--fps", metavar="RATE", parser=parse_rate, says=_FPS)
     ] = None,
-    every: choices.Every = 1,
+    every: choices.Every = None,
     tone: choices.ToneOption = Tone.NEUTRALISE,
     treat_as: choices.TreatAsOption = TreatAs.AUTO,
     deinterlace: choices.Deinterlace = False,

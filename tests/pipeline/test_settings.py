@@ -78,7 +78,7 @@ FULL = {
     "model": ('"fast"', "fast"),
     "codec": ('"hevc"', "hevc"),
     "quality": ('"master"', "master"),
-    "every": ('"auto"', None),
+    "every": ("3", 3),
     "tone": ('"keep"', "keep"),
     "treat-as": ('"tinted"', "tinted"),
     "deinterlace": ("true", True),

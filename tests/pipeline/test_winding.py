@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import winding
 from pipeline.color.painter import Painter
-from pipeline.errors import OutputError
+from pipeline.errors import InputError, OutputError
 from pipeline.interruption import Interruption
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
@@ -160,14 +161,23 @@ def test_reels_of_another_film_of_that_name_are_thrown_away(film: Path, tmp_path
 
 
 def test_an_error_that_may_pass_keeps_the_reels_and_one_that_stays_removes_them(
-    film: Path, tmp_path: Path, painter: Painter
+    film: Path, tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
-    with pytest.raises(OutputError):
-        colour(film, output, painter, chosen, progress=Stopping(65, OutputError("disk full")))
+
+    def colour_until(error: Exception) -> None:
+        def fails(*_arguments: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(winding, "encode", fails)
+        with pytest.raises(type(error)):
+            colour(film, output, painter, chosen)
+
+    with pytest.raises(Interruption):
+        colour(film, output, painter, chosen, progress=Stopping(65, Interruption(signal.SIGTERM)))
+    colour_until(OutputError("disk full"))
     assert reels(tmp_path)
-    with pytest.raises(ValueError, match="broken"):
-        colour(film, output, painter, chosen, progress=Stopping(85, ValueError("broken")))
+    colour_until(InputError("broken"))
     assert not reels(tmp_path)
 
 

@@ -14,7 +14,7 @@ from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 WEIGHTS = "0" * 64
 CHANGES: dict[str, Any] = {
     "engine": "torch", "model": "other", "codec": Codec.HEVC, "quality": Quality.MASTER, "overwrite": True,
-    "every": None, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
+    "every": 2, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
     "frame_rate": Fraction(24000, 1001), "on_damage": OnDamage.CONCEAL, "verify": True, "threads": False,
 }  # fmt: skip
 NEVER = {"engine", "model", "overwrite", "verify", "threads"}
