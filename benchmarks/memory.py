@@ -40,7 +40,8 @@ def make(path: Path, *, seconds: int, width: int, height: int) -> None:
             frame = av.VideoFrame(width, height, "yuv420p")
             for index, codes in enumerate((np.clip(wave + grain[number % _PICTURES], 0, 255), 128, 128)):
                 plane = frame.planes[index]
-                np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width] = codes
+                whole = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+                whole[:, : plane.width] = codes
             film.mux(video.encode(frame))
         film.mux(video.encode(None))
 
