@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import ctypes
+import sys
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -47,6 +49,7 @@ def open_openvino(weights: Weights, setup: Setup = PLAIN, *, precision: Precisio
         compiled, lent = _compiled(core, weights, setup, key)
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         request = compiled.create_infer_request()
+        _leave_signal_stack()
     except RuntimeError as error:
         raise EngineError(
             f"{NAME}: cannot open {weights.path}: {_last_line(error)}", advice="Try --engine onnxruntime."
@@ -88,6 +91,23 @@ def _compiled(core: Any, weights: Weights, setup: Setup, key: dict[str, str]) ->
     return compiled, None
 
 
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of sigaltstack(2) on Linux."""
+
+    _fields_: ClassVar = [("memory", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def _leave_signal_stack() -> None:
+    """Take back the alternate signal stack that OpenVINO sets for a thread on CPUs with AMX.
+
+    Its memory goes with the model, but the setting stays: the next signal, Ctrl-C for one, would end the process with
+    a segmentation fault. On a thread's own stack there is room enough.
+    """
+    if sys.platform == "linux":
+        disabled = _SignalStack(None, 2, 0)  # SS_DISABLE
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(disabled), None)
+
+
 class OpenVinoEngine:
     """An `Engine` on OpenVINO, for a `GuardedEngine` to hold; make one with `open_openvino`."""
 
@@ -108,6 +128,8 @@ class OpenVinoEngine:
             answer = self._request.infer({INPUT: lightness}, share_inputs=True)[OUTPUT]
         except RuntimeError as error:
             raise EngineError(f"{NAME}: failed on a batch of shape {lightness.shape}: {_last_line(error)}") from error
+        finally:
+            _leave_signal_stack()
         return np.asarray(answer)
 
     def close(self) -> None:

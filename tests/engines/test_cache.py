@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -199,3 +200,17 @@ def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
         finally:
             first.kill()
             second.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="alternate signal stacks as Linux has them")
+def test_no_signal_is_handled_in_memory_that_goes_with_the_model(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    engine = open_openvino(load_weights(str(tiny)), Setup(cache=tmp_path))
+    engine.infer(GREY)
+
+    class Stack(ctypes.Structure):
+        _fields_ = [("memory", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+    stack = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    assert stack.flags & 2, "an alternate signal stack is still set"
