@@ -7,17 +7,19 @@ class AutochromeError(Exception):
     """An error meant for the user: what is wrong, with which file, and what to do about it."""
 
     exit_code = 1
+    usual_advice = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        """Keep ``message`` (names the file and the fault) and ``advice`` (what the user can do)."""
+        """Keep ``message`` (names the file and the fault) and ``advice`` (what the user can do; else what is usual)."""
         super().__init__(message)
-        self.advice = advice
+        self.advice = advice or self.usual_advice
 
 
 class EngineError(AutochromeError):
     """The engine could not start, failed on a batch or answered nonsense."""
 
     exit_code = 6
+    usual_advice = "Run it again; if it fails again, try another --engine (onnxruntime works everywhere)."
 
 
 class MissingDependencyError(AutochromeError):

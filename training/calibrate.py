@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engines.base import F32
 from engines.errors import AutochromeError
 from training.checkpoint import Trained
 from training.cielab import F64, lab_to_rgb, rgb_to_lab
 from training.data import PhotoCache
-from training.evaluate import network_size
+from training.evaluate import network_input
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins, ab_bins
 
@@ -83,22 +84,26 @@ def calibrate(
         raise CalibrationError(f"calibration needs 1 to {held_out} photographs that training held out, not {count}")
     named = trained.architecture.bins
     bins = None if named is None else ab_bins(named)
-    settings = [(t, s) for t in (temperatures if bins else (None,)) for s in saturations]
-    cf, error = np.zeros(len(settings)), np.zeros(len(settings))
+    tried = temperatures if bins else (None,)
+    cf, error = np.zeros((len(tried), len(saturations))), np.zeros((len(tried), len(saturations)))
     cf_truth = 0.0
     for number in range(len(photos) - count, len(photos)):
         truth = photos[number]
         lab = rgb_to_lab(truth)
-        answer = _answer(trained, lab[..., 0], size)
+        answer = _answer(trained, np.asarray(lab[..., 0], np.float32), size)
         seen = lab[_SPARSE, _SPARSE]
         cf_truth += colourfulness(truth[_SPARSE, _SPARSE]) / count
-        for place, (temperature, saturation) in enumerate(settings):
-            if saturation == saturations[0]:
-                ab = _enlarged(_decoded(answer, bins, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
-            coloured = lab_to_rgb(np.concatenate([seen[..., :1], ab * saturation], axis=-1))
-            cf[place] += colourfulness(coloured) / count
-            error[place] += float(ciede2000(rgb_to_lab(coloured), seen).mean()) / count
-    points = tuple(CalibrationPoint(*settings[n], cf=float(cf[n]), ciede2000=float(error[n])) for n in range(len(cf)))
+        for row, temperature in enumerate(tried):
+            ab = _enlarged(_decoded(answer, bins, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
+            for column, saturation in enumerate(saturations):
+                coloured = lab_to_rgb(np.concatenate([seen[..., :1], ab * saturation], axis=-1))
+                cf[row, column] += colourfulness(coloured) / count
+                error[row, column] += float(ciede2000(rgb_to_lab(coloured), seen).mean()) / count
+    points = tuple(
+        CalibrationPoint(temperature, saturation, float(cf[row, column]), float(error[row, column]))
+        for row, temperature in enumerate(tried)
+        for column, saturation in enumerate(saturations)
+    )
     return Calibration(
         photographs=count,
         cf_truth=cf_truth,
@@ -120,10 +125,9 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
 
 
 @torch.inference_mode()
-def _answer(trained: Trained, lightness: F64, size: int) -> Tensor:
-    height, width = network_size(*lightness.shape, size=size, multiple=trained.architecture.multiple)
-    scaled = cv2.resize(lightness.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    answer: Tensor = trained.model(torch.from_numpy(scaled)[None, None])
+def _answer(trained: Trained, lightness: F32, size: int) -> Tensor:
+    seen = network_input(lightness, size=size, multiple=trained.architecture.multiple)
+    answer: Tensor = trained.model(torch.from_numpy(seen)[None, None])
     return answer
 
 

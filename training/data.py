@@ -25,7 +25,7 @@ from PIL import Image
 U8 = npt.NDArray[np.uint8]
 
 PIXELS = "pixels.u8"
-_SUFFIXES = {".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _MIN_SIDE = 64
 _GREY_CHROMA = 3.0
 # Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
@@ -84,11 +84,11 @@ def _files(sources: list[Path]) -> Iterator[bytes]:
         if zipfile.is_zipfile(source):
             with zipfile.ZipFile(source) as archive:
                 for name in sorted(archive.namelist()):
-                    if Path(name).suffix.lower() in _SUFFIXES:
+                    if Path(name).suffix.lower() in PICTURE_SUFFIXES:
                         yield archive.read(name)
         else:
             for path in sorted(source.rglob("*")):
-                if path.suffix.lower() in _SUFFIXES:
+                if path.suffix.lower() in PICTURE_SUFFIXES:
                     yield path.read_bytes()
 
 

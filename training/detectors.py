@@ -32,6 +32,7 @@ _BLOTCH_SIDE = 64
 _BLOTCH_STRENGTH = 8.0
 _FLAT_SLOPE = 2.0
 _LEAST_ENERGY = 0.05
+_REACH = 6
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,6 @@ def _peak(power: F64, period: int) -> float:
     # Each peak stands for its mirror images, too; at the highest frequency, period 2, peak and image are one.
     twins = 1 if period == 2 else 2
     return twins * (_excess(across) + _excess(along)) + twins**2 * (_excess(both) + _excess(both.T)) / 2
-
-
-_REACH = 6
 
 
 def _around(power: F64, row: int, column: int) -> F64:

@@ -20,6 +20,7 @@ from engines.errors import AutochromeError, MissingDependencyError
 from engines.registry import open_engine
 from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
+from training.data import PICTURE_SUFFIXES
 from training.detectors import (
     ColourBias,
     Faults,
@@ -38,7 +39,6 @@ Paint = Callable[[int, F32], U8]
 Distance = Callable[[U8, U8], float]
 Progress = Callable[[str, int, int], None]
 
-PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 UPSAMPLING = MappingProxyType({"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC})
 LANDSCAPES = Path(__file__).with_name("landscapes.txt")
 LANDSCAPE_SIDE = 224
@@ -140,6 +140,14 @@ def network_size(height: int, width: int, *, size: int, multiple: int) -> tuple[
     )
 
 
+def network_input(lightness: F32, *, size: int, multiple: int) -> F32:
+    """Return L* (H, W) as the network sees it, of `network_size`: averaged to shrink, bilinear to enlarge."""
+    height, width = network_size(*lightness.shape, size=size, multiple=multiple)
+    shrinks = height * width < lightness.size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(lightness, (width, height), interpolation=how), np.float32)
+
+
 class Colouriser:
     """A model as the protocol uses it: L* scaled for the network, its ab enlarged, and joined to the untouched L*."""
 
@@ -151,10 +159,8 @@ class Colouriser:
     def chroma(self, lightness: F32) -> F32:
         """Return a* and b*, float32 (H, W, 2), for L* (H, W), 0..100."""
         height, width = lightness.shape
-        seen = network_size(height, width, size=self._size, multiple=self._engine.spec.multiple)
-        reduces = seen[0] * seen[1] < height * width
-        scaled = cv2.resize(lightness, seen[::-1], interpolation=cv2.INTER_AREA if reduces else cv2.INTER_LINEAR)
-        ab = self._engine.infer(np.ascontiguousarray(scaled[None, None], np.float32))[0]
+        seen = network_input(lightness, size=self._size, multiple=self._engine.spec.multiple)
+        ab = self._engine.infer(np.ascontiguousarray(seen[None, None]))[0]
         enlarged = cv2.resize(ab.transpose(1, 2, 0), (width, height), interpolation=self._enlarge)
         return np.asarray(enlarged, np.float32)
 

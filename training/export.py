@@ -108,7 +108,7 @@ def export_command(
     trained = load_trained(checkpoint)
     cache = None if photos is None else PhotoCache(photos)
     calibration = None
-    classifies = trained.architecture.bins is not None
+    classifies = trained.architecture.classifies
     if temperature is not None and not classifies:
         raise ExportError(f"{checkpoint}: {trained.config.architecture} answers with ab: it has no temperature")
     if saturation is None or (classifies and temperature is None):
@@ -150,6 +150,19 @@ def export_command(
         os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
         os.replace(candidate, output)
     return Exported(output, output.with_suffix(".json"), card, parity, calibration)
+
+
+def add_scores(exported: Path, evaluation: Path) -> None:
+    """Put the scores of the report ``evaluation`` into the card of ``exported``, the ONNX file that it measured.
+
+    `export_command` does the same from a checkpoint. Raises `ExportError` for a report on other weights, `ReportError`
+    and `WeightsError`; the card is then as it was.
+    """
+    weights = load_weights(str(exported))
+    card = {**weights.card, "evaluation": _scores(evaluation, weights.sha256)}
+    candidate = exported.with_name(f".{exported.name}")
+    _write_card(candidate, card)
+    os.replace(candidate.with_suffix(".json"), exported.with_suffix(".json"))
 
 
 def _write_card(path: Path, card: Mapping[str, object]) -> None:

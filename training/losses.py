@@ -88,8 +88,11 @@ def patch_loss(logits: Tensor, *, real: bool, objective: Literal["vanilla", "lea
 class ColourLoss:
     """The loss of an answer against true ab, in its weighted parts."""
 
-    def __init__(self, config: LossConfig, bins: AbBins, weights: Tensor, *, classifies: bool) -> None:
-        """``weights`` (Q,) raise the rare among ``bins``; ``classifies``: answers are logits over them, not ab."""
+    def __init__(self, config: LossConfig, bins: AbBins, weights: Tensor | None, *, classifies: bool) -> None:
+        """``weights`` (Q,) raise the rare among ``bins``, None: all count alike.
+
+        ``classifies``: answers are logits over the bins, not ab.
+        """
         self._config, self._bins, self._weights, self._classifies = config, bins, weights, classifies
 
     def __call__(self, answer: Tensor, truth: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -99,16 +102,17 @@ class ColourLoss:
         in the distance: an error counts more where the true colour is rare.
         """
         config = self._config
-        numbers, shares = self._bins.soft_labels(truth)
-        pixel_weights = (self._weights[numbers] * shares).sum(dim=1)
         found = self._bins.decode(answer, config.annealing) if self._classifies else answer
         terms = {}
         if self._classifies:
-            entropy = soft_cross_entropy(answer, numbers, shares) * pixel_weights
+            labels = self._bins.soft_labels(truth)
+            entropy = self._weighed(soft_cross_entropy(answer, *labels), *labels)
             terms["classification"] = config.classification * entropy.mean()
         if config.regression:
             error = distances(found, truth, config.distance)
-            error = error if self._classifies else error * pixel_weights
+            # Labels for every pixel of an answer at full size are dear: only where they are needed.
+            if not self._classifies and self._weights is not None:
+                error = self._weighed(error, *self._bins.soft_labels(truth))
             terms["regression"] = config.regression * error.mean()
         if config.drift:
             terms["drift"] = config.drift * mean_drift(found, truth)
@@ -117,3 +121,6 @@ class ColourLoss:
         if config.paleness:
             terms["paleness"] = config.paleness * paleness(found, truth)
         return terms, found
+
+    def _weighed(self, error: Tensor, numbers: Tensor, shares: Tensor) -> Tensor:
+        return error if self._weights is None else error * (self._weights[numbers] * shares).sum(dim=1)

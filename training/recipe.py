@@ -1,8 +1,8 @@
 """One GPU for half an hour: ``python -m training.recipe --photos ZIPS --run DIR`` from photographs to weights.
 
 Photographs are decoded once; training goes on in slices that stop cleanly after ``--minutes``, each call resuming the
-last; then the network is exported, measured and packed into small files. Everything stays in the run's folder, so that
-the same command, said again, goes on where it stopped:
+last; then the weights are packed into small files, the network is exported and measured, and its card says how it did.
+Everything stays in the run's folder, so that the same command, said again, goes on where it stopped:
 
     python -m training.recipe --photos train-*.zip --run run --backbone resnet18.safetensors --total-minutes 20
 """
@@ -23,7 +23,7 @@ from training.checkpoint import keep_weights
 from training.compare import Settings, SheetPlan, compare_command
 from training.config import ConfigError, TrainConfig, load_config
 from training.data import PIXELS, build_cache
-from training.export import RUNTIMES, export_command
+from training.export import RUNTIMES, add_scores, export_command
 from training.parts import PART_BYTES, split_file
 from training.sitting import Sitting
 from training.train import CHECKPOINT, train
@@ -66,9 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.stage in (None, "train", "finish"):
             _train(place, asked)
         everything = asked.stage is None and _finished(place)
+        if asked.stage in ("pack", "export") or everything:
+            keep_weights(place.checkpoint, place.weights)
         # First what cost the most: whatever goes wrong later, the weights can be taken away.
         if asked.stage == "pack" or everything:
-            _pack(place, keep_weights(place.checkpoint, place.weights))
+            _pack(place, place.weights)
             if asked.whole:
                 _pack(place, place.checkpoint)
         if asked.stage == "export" or everything:
@@ -162,7 +164,7 @@ def _finished(place: Workplace) -> bool:
 def _export(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
     done = export_command(
-        keep_weights(place.checkpoint, place.weights),
+        place.weights,
         place.exported,
         temperature=asked.temperature,
         saturation=asked.saturation,
@@ -186,8 +188,10 @@ def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
     found = compare_command(
         [str(place.exported)], asked.sets, settings=settings, rivals=True, lpips_weights=asked.lpips, sheet=sheet
     )
-    (place.run / "evaluation.json").write_text(found.report.as_json(), encoding="utf-8")
+    report = place.run / "evaluation.json"
+    report.write_text(found.report.as_json(), encoding="utf-8")
     (place.run / "evaluation.md").write_text(found.report.as_markdown(), encoding="utf-8")
+    add_scores(place.exported, report)
     _say(f"measured in {time.monotonic() - began:.0f} s\n{found.report.as_markdown()}")
 
 

@@ -14,6 +14,7 @@ from training.cielab import U8, lab_to_rgb, rgb_to_lab
 from training.config import TrainConfig
 from training.data import PhotoCache, middle_crop
 from training.device import Machine
+from training.evaluate import grey, lightness_of
 from training.lab import rgb_to_lab as batch_to_lab
 from training.losses import ColourLoss
 from training.metrics import ciede2000, colourfulness
@@ -78,6 +79,5 @@ def _score(picture: U8, truth: U8) -> tuple[float, float, float]:
 def _draw(coloured: list[U8], truths: list[U8], sheet: Path) -> None:
     strips = []
     for number, (picture, truth) in enumerate(zip(coloured, truths, strict=True)):
-        grey = lab_to_rgb(rgb_to_lab(truth) * np.array([1.0, 0.0, 0.0]))
-        strips.append(Strip((grey, picture, truth), (f"{number}", "coloured", "truth")))
+        strips.append(Strip((grey(lightness_of(truth)), picture, truth), (f"{number}", "coloured", "truth")))
     save_sheet(strips, sheet, across=_ACROSS)

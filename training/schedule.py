@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
-def warmup_stable_decay(step: int, *, steps: int, warmup: int, cooldown: int) -> float:
+def warmup_stable_decay(step: int, *, steps: float, warmup: int, cooldown: int) -> float:
     """Return the factor on the learning rate: linear rise, flat part, then 1 - sqrt fall to zero at ``steps``.
 
     The shape of Hägele et al. 2024 (Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations).
@@ -28,9 +29,8 @@ class Plan:
 
     def factor(self, step: int) -> float:
         """Return the factor on the learning rate at ``step``."""
-        if self.steps is None:
-            return min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
-        return warmup_stable_decay(step, steps=self.steps, warmup=self.warmup, cooldown=self.cooldown)
+        steps = math.inf if self.steps is None else self.steps
+        return warmup_stable_decay(step, steps=steps, warmup=self.warmup, cooldown=self.cooldown)
 
     def over(self, step: int) -> bool:
         """Return whether ``step`` is past the last one."""

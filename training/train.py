@@ -22,7 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from engines.errors import AutochromeError, WeightsError
 from training.adversary import Adversary
-from training.architectures import ARCHITECTURES, Answer, Architecture
+from training.architectures import ARCHITECTURES, Architecture
 from training.batches import ResidentPhotos, resident, streamed
 from training.config import ConfigError, TrainConfig
 from training.data import CropStream, PhotoCache, random_crop
@@ -131,12 +131,14 @@ class Learner:
         self.optimizer = _optimizer(self.model, config)
         self.adversary = Adversary(config.adversary, machine) if config.adversary else None
         self.bins = ab_bins(architecture.bins or "gamut260").to(machine.device)
-        self.classifies = architecture.answer is Answer.BINS
-        weights = class_weights(
-            _frequencies(cache, self.bins, config),
-            uniform=config.loss.rebalance_uniform,
-            power=config.loss.rebalance_power,
-        )
+        self.classifies = architecture.classifies
+        weights = None
+        if config.loss.rebalance_power:
+            weights = class_weights(
+                _frequencies(cache, self.bins, config),
+                uniform=config.loss.rebalance_uniform,
+                power=config.loss.rebalance_power,
+            )
         self.loss = ColourLoss(config.loss, self.bins, weights, classifies=self.classifies)
         self._forward: Any = self.model.with_divergence if config.loss.divergence else self.model
         self.model.train()
@@ -240,13 +242,12 @@ def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architect
     if config.architecture not in ARCHITECTURES:
         raise ConfigError(f"{config.name}: architecture must be one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[config.architecture]
-    classifies = architecture.answer is Answer.BINS
     faults = {
         "loss.classification must be above 0 for an architecture that answers with bins, 0 for others": (
-            classifies != (config.loss.classification > 0)
+            architecture.classifies != (config.loss.classification > 0)
         ),
         "loss.regression must be above 0 for an architecture that answers with ab": (
-            not classifies and config.loss.regression <= 0
+            not architecture.classifies and config.loss.regression <= 0
         ),
         f"crop must be a multiple of {architecture.multiple}": config.crop % architecture.multiple != 0,
         f"batch must be a multiple of the {ranks} processes": config.batch % ranks != 0,

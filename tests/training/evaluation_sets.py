@@ -7,9 +7,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from engines.base import EngineSpec
 from tests.training.conftest import synthetic_photo
 from training.evaluate import evaluate, find_set, rival_systems
 from training.scores import SetScore
+
+# An engine's that a test makes of numpy.
+SPEC = EngineSpec(
+    name="test",
+    runtime="numpy",
+    device="cpu",
+    precision="f32",
+    model="test",
+    weights_sha256="",
+    max_batch=1,
+    multiple=32,
+    stride=4,
+)
 
 
 def write_pictures(folder: Path, photos: dict[str, np.ndarray]) -> Path:

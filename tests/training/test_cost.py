@@ -1,32 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.base import F32, EngineSpec
+from engines.base import F32
 from engines.registry import open_engine
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
+from tests.training.evaluation_sets import SPEC
 from training.cost import machine, measure_cost, median_milliseconds
-
-SPEC = EngineSpec(
-    name="counting",
-    runtime="numpy",
-    device="cpu",
-    precision="f32",
-    model="counting",
-    weights_sha256="",
-    max_batch=1,
-    multiple=96,
-    stride=4,
-)
 
 
 class Counting:
     """An engine that keeps the shapes it was asked for."""
 
-    spec = SPEC
+    spec = replace(SPEC, multiple=96)
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []

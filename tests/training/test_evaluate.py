@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.base import F32, EngineSpec
+from engines.base import F32
 from tests.engines.tiny import write_tiny_model
 from tests.training.conftest import synthetic_photo
-from tests.training.evaluation_sets import score_rivals, write_pictures, write_rivals
+from tests.training.evaluation_sets import SPEC, score_rivals, write_pictures, write_rivals
 from training.cielab import rgb_to_lab
 from training.evaluate import (
     LANDSCAPES,
@@ -28,17 +28,7 @@ from training.evaluate import (
 class TrueColours:
     """An engine that knows one photograph: answers its ab, averaged to a quarter of what it is asked for."""
 
-    spec = EngineSpec(
-        name="true",
-        runtime="numpy",
-        device="cpu",
-        precision="f32",
-        model="true colours",
-        weights_sha256="",
-        max_batch=1,
-        multiple=32,
-        stride=4,
-    )
+    spec = SPEC
 
     def __init__(self, photo: np.ndarray) -> None:
         self._ab = rgb_to_lab(photo)[..., 1:]

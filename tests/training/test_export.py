@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -30,13 +31,13 @@ from training.calibrate import CalibrationError, calibrate  # noqa: E402
 from training.checkpoint import CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
-from training.export import Exported, ExportError, check_parity, export_command, to_onnx  # noqa: E402
+from training.export import Exported, ExportError, add_scores, check_parity, export_command, to_onnx  # noqa: E402
 from training.scores import as_card  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
 
-SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Resize", "Softmax"}
-SIMPLE |= {"Sub", "Unsqueeze"}
+SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MatMul", "MaxPool", "ReduceMean", "Relu", "Resize", "Softmax"}
+SIMPLE |= {"Sub", "Transpose", "Unsqueeze"}
 
 
 PLAIN = Sitting(tensorboard=False)
@@ -199,6 +200,21 @@ def test_scores_of_the_same_export_go_into_its_card(exported: Exported, checkpoi
     again = export(**_settings(exported))
     assert again.card["evaluation"] == as_card(measured)
     assert json.loads(again.card_path.read_text(encoding="utf-8")) == again.card
+
+
+def test_a_measured_file_takes_its_own_scores_into_its_card_and_no_others(exported: Exported, tmp_path: Path) -> None:
+    for path in (exported.path, exported.card_path):
+        shutil.copy(path, tmp_path)
+    Image.fromarray(synthetic_photo(20)).save(tmp_path / "photo.png")
+    path, report = tmp_path / exported.path.name, tmp_path / "report.json"
+    measured = compare_command([str(path)], [tmp_path], settings=Settings(size=64, engine="onnxruntime")).report
+    report.write_text(measured.as_json(), encoding="utf-8")
+    add_scores(path, report)
+    assert load_weights(str(path)).card == {**exported.card, "evaluation": as_card(measured)}
+    report.write_text(measured.as_json().replace(str(exported.card["sha256"]), "0" * 64), encoding="utf-8")
+    with pytest.raises(ExportError, match="what it measured is not this export"):
+        add_scores(path, report)
+    assert load_weights(str(path)).card == {**exported.card, "evaluation": as_card(measured)}
 
 
 def test_a_network_that_answers_with_ab_is_exported_at_full_size(

@@ -82,6 +82,9 @@ def test_slices_lead_from_photographs_to_measured_weights_in_small_files(
     assert load_weights(str(run / "small.onnx")).name == "small"
     scores = json.loads((run / "evaluation.json").read_text())["scores"]
     assert [score["system"] for score in scores] == ["small", "grey"]
+    card = load_weights(str(run / "small.onnx")).card
+    assert card["evaluation"]["sets"]["set"]["ciede2000"] == round(scores[0]["ciede2000"], 2)
+    assert card["evaluation"]["weights_sha256"] == card["sha256"]
     assert "CIEDE2000" in (run / "evaluation.md").read_text()
     assert (run / "evaluation.png").exists()
     parts = sorted((run / "parts").iterdir())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
@@ -31,35 +30,30 @@ GAMUT_BINS = 260
 ZHANG_BINS = 313
 
 
-class Answer(Enum):
-    """What a generator answers with."""
-
-    BINS = "bins"
-    """Logits over quantised ab, (N, Q, H / stride, W / stride)."""
-    AB = "ab"
-    """a* and b* in CIELAB units, (N, 2, H / stride, W / stride)."""
-
-
 @dataclass(frozen=True)
 class Architecture:
     """A generator: how to build it with random weights, and its contract."""
 
     build: Callable[[], nn.Module]
-    answer: Answer
     stride: int
     """Input pixels per pixel of the answer, on either side."""
     multiple: int
     """The input's height and width must be multiples of this."""
     bins: Literal["gamut260", "zhang313"] | None = None
-    """The colours that the logits stand for; None for ab."""
+    """The colours that the logits (N, Q, H / stride, W / stride) stand for; None: it answers with ab (N, 2, ...)."""
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the answer is logits over bins, not a* and b* in CIELAB units."""
+        return self.bins is not None
 
 
 def _bins(build: Callable[[int], nn.Module], *, multiple: int) -> Architecture:
-    return Architecture(partial(build, GAMUT_BINS), Answer.BINS, 4, multiple, "gamut260")
+    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260")
 
 
 def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
-    return Architecture(build, Answer.AB, 1, multiple)
+    return Architecture(build, 1, multiple)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -73,6 +67,6 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "unet-vae": _ab(UNetVAE, multiple=16),
         "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
         "pix2pix-unet-7": _ab(partial(Pix2PixUNet, levels=7), multiple=128),
-        "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), Answer.BINS, 4, 8, "zhang313"),
+        "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), 4, 8, "zhang313"),
     }
 )

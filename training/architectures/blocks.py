@@ -88,3 +88,18 @@ class BasicBlock(nn.Module):
         """Return (N, outputs, H / stride, W / stride)."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
+
+
+class BinClassifier(nn.Module):
+    """A generator that answers with logits over bins, which ``head``, a 1 x 1 convolution, makes of its features."""
+
+    head: nn.Conv2d
+
+    def features(self, lightness: Tensor) -> Tensor:
+        """Return the map, at the size of the answer, that ``head`` is given."""
+        raise NotImplementedError
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.head(self.features(lightness))
+        return logits

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.architectures.blocks import BasicBlock, conv_norm_relu, double
+from training.architectures.blocks import BasicBlock, BinClassifier, conv_norm_relu, double
 from training.architectures.encoders import ResNet18Encoder
 
 _HEAD = 64
 _DROPOUT = 0.1
 
 
-class Fine(nn.Module):
+class Fine(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to logits over ``bins`` colours (N, bins, H / 4, W / 4).
 
     What a thing is, and so its colour, often shows only from the rest of the scene: ``depth`` transformer blocks at
@@ -39,15 +39,14 @@ class Fine(nn.Module):
         self.up4 = _up(at8 + 64, at4)
         self.head = nn.Conv2d(at4, bins, 1)
 
-    def forward(self, lightness: Tensor) -> Tensor:
-        """Return the logits."""
+    def features(self, lightness: Tensor) -> Tensor:
+        """Return what ``head`` makes the logits of, (N, last of ``decoder``, H / 4, W / 4)."""
         _, quarter, eighth, sixteenth = self.encoder(lightness)
         x = self.settle(self.scene(self.stage32(sixteenth)))
         x = self.up16(torch.cat([double(x), sixteenth], dim=1))
         x = self.up8(torch.cat([double(x), eighth], dim=1))
-        x = self.up4(torch.cat([double(x), quarter], dim=1))
-        logits: Tensor = self.head(x)
-        return logits
+        features: Tensor = self.up4(torch.cat([double(x), quarter], dim=1))
+        return features
 
 
 class SceneBlock(nn.Module):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.architectures.blocks import BasicBlock, conv_norm_relu, double
+from training.architectures.blocks import BasicBlock, BinClassifier, conv_norm_relu, double
 from training.architectures.encoders import ResNet18Encoder
 
 
-class ResNet18Bins(nn.Module):
+class ResNet18Bins(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to logits over ``bins`` colours (N, bins, H / 4, W / 4)."""
 
     def __init__(self, bins: int) -> None:
@@ -22,13 +22,12 @@ class ResNet18Bins(nn.Module):
         self.up4 = conv_norm_relu(128 + 64, 96)
         self.head = nn.Conv2d(96, bins, 1)
 
-    def forward(self, lightness: Tensor) -> Tensor:
-        """Return the logits."""
+    def features(self, lightness: Tensor) -> Tensor:
+        """Return what ``head`` makes the logits of, (N, 96, H / 4, W / 4)."""
         _, quarter, eighth, sixteenth = self.encoder(lightness)
         x = self.context(sixteenth)
         x = x + self.scene(x.mean(dim=(2, 3)))[:, :, None, None]
         x = self.up16(torch.cat([double(x), sixteenth], dim=1))
         x = self.up8(torch.cat([double(x), eighth], dim=1))
-        x = self.up4(torch.cat([double(x), quarter], dim=1))
-        logits: Tensor = self.head(x)
-        return logits
+        features: Tensor = self.up4(torch.cat([double(x), quarter], dim=1))
+        return features

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from training.architectures.blocks import start_for_relu
+from training.architectures.blocks import BinClassifier, start_for_relu
 
 
-class Zhang2016(nn.Module):
+class Zhang2016(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 8, to logits over ``bins`` colours (N, bins, H / 4, W / 4).
 
     Table 4 of the paper: eight blocks of 3 x 3 convolutions with ReLU, batch normalisation after each, strides instead
@@ -31,10 +31,10 @@ class Zhang2016(nn.Module):
         self.blocks.apply(start_for_relu)
         self.last.apply(start_for_relu)
 
-    def forward(self, lightness: Tensor) -> Tensor:
-        """Return the logits."""
-        logits: Tensor = self.head(self.last(self.rise(self.blocks((lightness - 50) / 50))))
-        return logits
+    def features(self, lightness: Tensor) -> Tensor:
+        """Return what ``head`` makes the logits of, (N, 256, H / 4, W / 4)."""
+        features: Tensor = self.last(self.rise(self.blocks((lightness - 50) / 50)))
+        return features
 
 
 def _convs(inputs: int, outputs: int, *, convolutions: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
