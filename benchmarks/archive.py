@@ -36,7 +36,7 @@ _SIDE = 96
 _IN_A_FOLDER = 500
 _LEDGER = (
     *("plan", "claim", "release", "done", "seal", "failed", "restamp", "forget", "left", "counts"),
-    *("get", "previews", "runs", "begin_run", "end_run", "heaviest", "_rows"),
+    *("get", "runs", "begin_run", "end_run", "heaviest", "_rows"),
 )
 
 

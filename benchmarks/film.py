@@ -25,11 +25,11 @@ from pipeline.color.sketch import Sketch, sketch
 from pipeline.color.spaces import F32, rgb_offsets, still_spec
 from pipeline.color.temporal import steadied
 from pipeline.color.upsampling import wash
+from pipeline.painted import SKETCH_SIZE
 from training.cielab import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 
-SKETCH_SIZE = 192
 TRUTH, GREY, EACH = "truth", "grey", "per frame"
 VERSIONS: dict[str, int | None] = {"smoothed": 1, "every 2": 2, "every 4": 4, "auto": None}
 

@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 
 from benchmarks.memory import make
-from engines.base import Engine
-from engines.machine import cpu_name
+from engines.base import Engine, Setup
+from engines.machine import cpu_name, usable_cores
 from engines.registry import open_engine
 from pipeline.color.batching import Coloured, answers
 from pipeline.color.neutral import neutral_weight
-from pipeline.color.painter import Painter
+from pipeline.color.painter import Painter, network_threads
 from pipeline.color.shots import in_shots
 from pipeline.color.sketch import Sketch
 from pipeline.color.spaces import F32
@@ -162,9 +162,9 @@ def main() -> None:
     parser.add_argument("--codec", type=Codec, choices=list(Codec), default=Codec.AUTO)
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
-    engine, choice = open_engine(options.engine, options.model)
+    engine, choice = open_engine(options.engine, options.model, setup=Setup(threads=network_threads()))
     painter = Painter(engine, choice)
-    print(f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
+    print(f"{cpu_name()}, {usable_cores()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
     print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)

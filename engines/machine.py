@@ -1,8 +1,9 @@
-"""What this machine computes with: its processor's name, and whether there is an NVIDIA GPU."""
+"""What this machine computes with: its processor's name and cores, and whether there is an NVIDIA GPU."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 import sys
@@ -14,6 +15,11 @@ _CPUINFO = Path("/proc/cpuinfo")
 def cpu_name() -> str:
     """Return the processor's name as its maker gives it, without trade marks, such as "Intel Xeon"."""
     return _plain(_from_kernel() or platform.processor() or platform.machine() or "CPU")
+
+
+def usable_cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu_count() -> int:

@@ -11,6 +11,7 @@ import cv2
 
 from engines.base import Engine, EngineSpec, Setup
 from engines.cache import cache_folder
+from engines.machine import usable_cores
 from engines.registry import EngineChoice, open_engine
 from engines.weights import load_weights
 from pipeline.color.batching import Coloured, answers, coloured
@@ -97,6 +98,14 @@ class Painter:
         )
 
 
+def network_threads() -> int:
+    """Return how many CPU threads the network gets: half of the cores, since a decoder and an encoder work beside it.
+
+    Threads that share a batch wait for each other; where each has a core to itself only now and then, for long.
+    """
+    return max(1, usable_cores() // 2)
+
+
 @contextmanager
 def open_painter(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Painter]:
     """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
@@ -104,7 +113,8 @@ def open_painter(options: Options | None = None, *, progress: Progress | None = 
     ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
-    engine, choice = open_engine(options.engine, options.model, setup=Setup(cache=cache_folder(), say=progress.say))
+    setup = Setup(threads=network_threads(), cache=cache_folder(), say=progress.say)
+    engine, choice = open_engine(options.engine, options.model, setup=setup)
     try:
         painter = Painter(engine, choice)
         progress.say(f"engine: {choice.reason}; weights: {engine.spec.model}")

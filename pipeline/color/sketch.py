@@ -76,7 +76,7 @@ def sketch(
 def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:
     """Return ``codes`` at ``shape`` (rows, columns), averaged; halving, which is fast, goes as far as it can."""
     reduced = codes
-    while all(side % 2 == 0 and side >= 4 * least for side, least in zip(reduced.shape, shape, strict=True)):
+    while all(side % 2 == 0 and side >= 2 * least for side, least in zip(reduced.shape, shape, strict=True)):
         size = reduced.shape[1] // 2, reduced.shape[0] // 2
         reduced = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     return cv2.resize(reduced, shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -99,8 +99,10 @@ class ColorSpec:
     def luma(self, codes: Codes) -> F32:
         """Return luma 0..1 (below black and above white clipped) for luma code values."""
         black, span = (0, (1 << self.bits) - 1) if self.full_range else (16 << self.bits - 8, 219 << self.bits - 8)
-        values = (codes.astype(np.float32) - np.float32(black)) * np.float32(1 / span)
-        return np.clip(values, 0, 1, out=values)
+        values = codes.astype(np.float32)
+        values -= np.float32(black)
+        values *= np.float32(1 / span)
+        return np.clip(values, np.float32(0), np.float32(1), out=values)
 
     def chroma(self, codes: Codes) -> F32:
         """Return Cb or Cr, -0.5..0.5 (limited range may go beyond), for chroma code values."""

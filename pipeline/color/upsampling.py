@@ -6,7 +6,7 @@ function of luma. The coefficients are found at sketch size; only their product 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _RADIUS = 4
 _EDGE = 0.03
 # So few rows that a strip of every plane fits into a processor's own memory.
-_STRIP = 64
+_STRIP = 32
 _DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
 _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour at all
 
@@ -45,21 +45,22 @@ class Wash:
 
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
-        cb, cr = self._chroma(luma, 0, *luma.shape)
+        cb, cr = _chroma(self._tall(len(luma)), luma)
         return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
         """Yield (first row, luma, Cb, Cr) for strips of rows of a chroma plane of ``shape`` (rows, columns).
 
         ``codes`` is the luma plane, ``shape`` its own or a subsampled one; luma is averaged to it. Chroma fits
-        the gamut at constant luma. Memory is a few strips, whatever the size of the picture.
+        the gamut at constant luma. Memory is a few strips, and the coefficients at ``rows`` rows.
         """
         rows, columns = shape
         down, right = -(-codes.shape[0] // rows), -(-codes.shape[1] // columns)
+        tall = self._tall(rows)
         for first in range(0, rows, _STRIP):
             last = min(first + _STRIP, rows)
             luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
-            cb, cr = self._chroma(luma, first, rows, columns)
+            cb, cr = _chroma([plane[first:last] for plane in tall], luma)
             scale = gamut_scale(luma, cb, cr, spec.matrix)
             cb *= scale
             cr *= scale
@@ -73,23 +74,21 @@ class Wash:
             cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
         return cb_plane, cr_plane
 
-    def _chroma(self, luma: F32, first: int, rows: int, columns: int) -> tuple[F32, F32]:
-        """Return Cb and Cr of a strip of ``luma`` that begins at row ``first`` of a plane of ``rows`` x ``columns``.
+    def _tall(self, rows: int) -> list[F32]:
+        """Return the coefficients at ``rows`` rows and as wide as they are, interpolated linearly."""
+        size = self.coefficients.shape[2], rows
+        return [np.asarray(cv2.resize(plane, size), np.float32) for plane in self.coefficients]
 
-        The coefficients are interpolated linearly.
-        """
-        height = self.coefficients.shape[1]
-        place = (np.arange(first, first + len(luma), dtype=np.float32) + 0.5) * np.float32(height / rows) - 0.5
-        place = np.clip(place, 0, height - 1)
-        above = place.astype(np.intp)
-        below = np.minimum(above + 1, height - 1)
-        part = np.asarray(place - above, np.float32)[:, None]
-        lines = self.coefficients[:, above] * (1 - part) + self.coefficients[:, below] * part
-        spread = [cv2.resize(plane, (columns, len(luma)), interpolation=cv2.INTER_LINEAR) for plane in lines]
-        cb, cr = (np.asarray(cv2.multiply(luma, spread[n]), np.float32) for n in (0, 2))
-        cb += spread[1]
-        cr += spread[3]
-        return cb, cr
+
+def _chroma(coefficients: Sequence[F32], luma: F32) -> tuple[F32, F32]:
+    """Return Cb and Cr for ``luma`` and rows of coefficients, which are interpolated linearly to its width."""
+    size = luma.shape[1], luma.shape[0]
+    cb, cb_offset, cr, cr_offset = (np.asarray(cv2.resize(plane, size), np.float32) for plane in coefficients)
+    cb *= luma
+    cb += cb_offset
+    cr *= luma
+    cr += cr_offset
+    return cb, cr
 
 
 def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> Codes:
