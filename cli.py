@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -157,20 +157,23 @@ def _evaluate(
     verbose: Verbose = False,
 ) -> None:
     """Measure MODEL on colour photographs: made grey, coloured again, compared."""
-    carry_out(
+    _measure(
+        [model],
+        sets or [],
         Manner(json=json, verbose=verbose),
-        lambda: _measure(
-            [model],
-            [*(sets or ())],
-            {"landscapes": landscapes or (), "rivals": rivals, "limit": limit, "lpips_weights": lpips},
-            {"output": sheet, "worst": worst, "old": old or ()},
-            markdown=markdown,
-            engine=engine,
-            size=size,
-            upsampling=upsampling,
-            temperature=temperature,
-            saturation=saturation,
-        ),
+        landscapes=landscapes or (),
+        rivals=rivals,
+        limit=limit,
+        lpips=lpips,
+        sheet=sheet,
+        worst=worst,
+        old=old or (),
+        markdown=markdown,
+        engine=engine,
+        size=size,
+        upsampling=upsampling,
+        temperature=temperature,
+        saturation=saturation,
     )
 
 
@@ -197,53 +200,68 @@ def _compare(
     verbose: Verbose = False,
 ) -> None:
     """Measure several models on the same colour photographs, side by side."""
-    carry_out(
+    _measure(
+        models,
+        sets or [],
         Manner(json=json, verbose=verbose),
-        lambda: _measure(
-            models,
-            [*(sets or ())],
-            {"landscapes": landscapes or (), "rivals": rivals, "limit": limit, "lpips_weights": lpips},
-            {"output": sheet, "worst": worst, "old": old or ()},
-            markdown=markdown,
-            engine=engine,
-            size=size,
-            upsampling=upsampling,
-            temperature=temperature,
-            saturation=saturation,
-        ),
+        landscapes=landscapes or (),
+        rivals=rivals,
+        limit=limit,
+        lpips=lpips,
+        sheet=sheet,
+        worst=worst,
+        old=old or (),
+        markdown=markdown,
+        engine=engine,
+        size=size,
+        upsampling=upsampling,
+        temperature=temperature,
+        saturation=saturation,
     )
 
 
 def _measure(
     models: list[str],
     sets: list[Path],
-    choice: dict[str, Any],
-    plan: dict[str, Any],
+    manner: Manner,
     *,
+    landscapes: Sequence[Path],
+    rivals: bool,
+    limit: int | None,
+    lpips: Path | None,
+    sheet: Path | None,
+    worst: int | None,
+    old: Sequence[Path],
     markdown: bool,
     **settings: Any,
-) -> Answer:
-    if not (sets or choice["landscapes"] or plan["old"]):
-        raise UsageError("there is nothing to measure on", advice="Name a folder of colour photographs.")
-    if plan["output"] is None and (plan["worst"] or plan["old"]):
-        raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
-    from rich.text import Text
+) -> None:
+    def action() -> Answer:
+        if not (sets or landscapes or old):
+            raise UsageError("there is nothing to measure on", advice="Name a folder of colour photographs.")
+        if sheet is None and (worst or old):
+            raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
+        from rich.text import Text
 
-    from pipeline.terminal import error_console
-    from training.compare import Settings, SheetPlan, compare_command
+        from pipeline.terminal import error_console
+        from training.compare import Settings, SheetPlan, compare_command
 
-    with error_console().status("Measuring") as status:
-        done = compare_command(
-            models,
-            sets,
-            **choice,
-            settings=Settings(**settings),
-            sheet=None if plan["output"] is None else SheetPlan(**plan),
-            progress=lambda name, ready, count: status.update(f"{name}: {ready:,} of {count:,}"),
-        )
-    report = done.report
-    said = [Text(report.as_markdown())] if markdown else report.for_terminal()
-    return Answer({**plain(report), "sheets": plain(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
+        with error_console().status("Measuring") as status:
+            done = compare_command(
+                models,
+                sets,
+                landscapes=landscapes,
+                rivals=rivals,
+                limit=limit,
+                lpips_weights=lpips,
+                settings=Settings(**settings),
+                sheet=None if sheet is None else SheetPlan(output=sheet, worst=worst, old=old),
+                progress=lambda name, ready, count: status.update(f"{name}: {ready:,} of {count:,}"),
+            )
+        report = done.report
+        said = [Text(report.as_markdown())] if markdown else report.for_terminal()
+        return Answer({**plain(report), "sheets": plain(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
+
+    carry_out(manner, action)
 
 
 @_model.command("export")

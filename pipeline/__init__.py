@@ -22,11 +22,12 @@ _HOMES = {
         "LockedError",
         "MissingDependencyError",
         "OutputError",
+        "UnsupportedError",
         "UsageError",
         "VerificationError",
         "WeightsError",
     ),
-    "pipeline.interruption": ("Cancelled",),
+    "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
     "pipeline.photo": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
@@ -79,9 +80,11 @@ __all__ = [
     "ShotRecord",
     "Silent",
     "State",
+    "StopRequest",
     "Survey",
     "Tone",
     "TreatAs",
+    "UnsupportedError",
     "UsageError",
     "Verification",
     "VerificationError",
@@ -108,11 +111,12 @@ if TYPE_CHECKING:
         LockedError,
         MissingDependencyError,
         OutputError,
+        UnsupportedError,
         UsageError,
         VerificationError,
         WeightsError,
     )
-    from pipeline.interruption import Cancelled
+    from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
     from pipeline.photo import PhotoJob, colorize_photo, colorize_photos
     from pipeline.progress import Callback, Progress, Silent

@@ -11,6 +11,7 @@ __all__ = [
     "LockedError",
     "MissingDependencyError",
     "OutputError",
+    "UnsupportedError",
     "UsageError",
     "VerificationError",
     "WeightsError",
@@ -27,6 +28,10 @@ class InputError(AutochromeError):
     """The source cannot be read, or is not something this program colours."""
 
     exit_code = 4
+
+
+class UnsupportedError(InputError):
+    """The source is sound, as far as one looked, but of a kind that this program does not colour, by design."""
 
 
 class OutputError(AutochromeError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,6 +16,7 @@ R = TypeVar("R")
 
 _DELAY = 0.02
 _native_callbacks: set[CodeType] = set()
+_FINISHING = "told to stop: finishing what is under way; told once more, it stops at once"
 
 
 class Interruption(BaseException):
@@ -36,6 +38,25 @@ class Cancelled(BaseException):
     exit_code = 130
 
 
+class StopRequest:
+    """A wish that a run end at its next safe boundary. Any thread may make it; it is never taken back.
+
+    ``exit_code`` is what the run is to end with, 0 before it was made.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the run is to end."""
+        return self.exit_code != 0
+
+    def make(self, exit_code: int = Cancelled.exit_code) -> None:
+        """Ask the run to finish what is under way and to begin nothing more."""
+        self.exit_code = exit_code
+
+
 def called_from_native(function: Callable[P, R]) -> Callable[P, R]:
     """Mark ``function`` as one that a native library calls: no `Interruption` is raised in it or below it."""
     code: CodeType = getattr(function, "__code__")  # noqa: B009 - a plain callable has no such attribute for mypy
@@ -52,6 +73,26 @@ def end_on_signals() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+
+
+def finish_on_signals(request: StopRequest, tell: Callable[[str], None]) -> None:
+    """Make ``request`` on the first SIGINT or SIGTERM, and ``tell`` people so; from then on it is as `end_on_signals`.
+
+    Signals that are ignored stay ignored. Call this in the main thread, after `end_on_signals`.
+    """
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        for polite in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(polite) is ask:
+                signal.signal(polite, _end)
+        request.make(128 + number)
+        # Amid another write to the same stream, or when nobody listens any more: the request holds all the same.
+        with suppress(RuntimeError, OSError):
+            tell(_FINISHING)
+
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(polite) is not signal.SIG_IGN:
+            signal.signal(polite, ask)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

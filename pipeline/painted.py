@@ -28,7 +28,7 @@ from pipeline.options import Options, TreatAs
 from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
-SKETCH_SIZE = 192
+SKETCH_SIZE = 160
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
 _DEPTH = 4

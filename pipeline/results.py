@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pipeline.errors import AutochromeError
+from pipeline.errors import AutochromeError, UnsupportedError
 
 
 class NoteKind(StrEnum):
@@ -166,18 +166,25 @@ class PhotoResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An item that has no result, and why."""
+    """An item that has no result, and why; ``refused`` where it is of a kind that is not coloured, by design."""
 
     source: Path
     error: str
     advice: str
     exit_code: int
+    refused: bool = False
 
     @classmethod
     def of(cls, source: Path, error: Exception) -> Self:
         """Return ``error`` as the outcome of ``source``."""
         if isinstance(error, AutochromeError):
-            return cls(source=source, error=str(error), advice=error.advice, exit_code=error.exit_code)
+            return cls(
+                source=source,
+                error=str(error),
+                advice=error.advice,
+                exit_code=error.exit_code,
+                refused=isinstance(error, UnsupportedError),
+            )
         return cls(
             source=source,
             error=f"{source}: unexpected {type(error).__name__}: {error}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -57,14 +57,16 @@ def colorize_video(
     painter: Painter | None = None,
     progress: Progress | None = None,
     reel_frames: int = REEL_FRAMES,
+    between_reels: Callable[[], None] = lambda: None,
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
     ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine
     is opened for it, or ``painter`` is used and left open. A film of more than four times ``reel_frames`` frames is
     kept in reels on its way, in a hidden folder beside ``output``: if the run dies or is cancelled, the next one goes
-    on after the last of them. Raises the errors of `pipeline.errors`; then nothing stands under the final name that
-    was not there before.
+    on after the last of them. ``between_reels`` is called after each but the last; what it raises stops the film where
+    no frame is lost. Raises the errors of `pipeline.errors`; then nothing stands under the final name that was not
+    there before.
     """
     started = time.monotonic()
     source, options = Path(source), options or Options()
@@ -100,7 +102,7 @@ def colorize_video(
         if reels is None:
             written, log = _written(film, sink, painter, tally, progress)
         else:
-            log = wind(film, reels, painter, tally, _tags(info, spec), final, progress, reel_frames)
+            log = wind(film, reels, painter, tally, _tags(info, spec), final, progress, reel_frames, between_reels)
             with sink:
                 sink.append(reels.packets(), frames=reels.frames)
                 written = sink.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -93,6 +93,7 @@ def wind(
     final: Path,
     progress: Progress,
     reel_frames: int,
+    between_reels: Callable[[], None],
 ) -> ShotLog:
     """Colour what is not on ``reels`` yet and encode it onto new ones; return the shots of the whole film.
 
@@ -123,6 +124,8 @@ def wind(
                 with refusals(final, film.plan):
                     reel.add(encoder.encode(None))
                 reel.finish(frames=log.frames, summary=log.summary())
+            if following is not None:
+                between_reels()
     return ShotLog.joined(film, (reel.summary for reel in reels.reels))
 
 

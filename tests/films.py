@@ -268,6 +268,18 @@ def _write_subtitles(film: Any, stream: Any, text: Subtitles) -> None:
         film.mux(packet)
 
 
+def joined(path: Path, first: Path, second: Path, *, offset: int) -> Path:
+    """Write the pictures of two films as one stream of ``first``'s kind; ``offset`` is when the second begins."""
+    with av.open(str(path), "w") as film, av.open(str(first)) as one, av.open(str(second)) as other:
+        stream = film.add_stream_from_template(one.streams.video[0], opaque=True)
+        for start, source in ((0, one), (offset, other)):
+            for packet in source.demux(video=0):
+                if packet.size and packet.pts is not None and packet.dts is not None:
+                    packet.pts, packet.dts, packet.stream = packet.pts + start, packet.dts + start, stream
+                    film.mux(packet)
+    return path
+
+
 def luma_planes(path: Path) -> list[np.ndarray]:
     """Return copies of the luma of every frame, as the file's own decoder gives it."""
     with av.open(str(path)) as film:

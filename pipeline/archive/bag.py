@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -53,14 +53,13 @@ def begin_bag(output: Path) -> None:
         temporary.write_bytes(_DECLARED)
 
 
-def write_bag(output: Path, entries: Iterable[tuple[str, str]]) -> None:
+def write_bag(output: Path, known: Mapping[str, str]) -> None:
     """Write the manifests of the bag ``output`` in the place of older ones.
 
-    ``entries`` are paths below ``output`` (``data/...``) with the SHA-256 that is known of them; every other file
+    ``known`` are paths below ``output`` (``data/...``) with the SHA-256 that is known of them; every other file
     below ``data``, such as a sidecar, is read. Raises `OutputError` if a file is missing, has a name that manifests
     cannot hold, or the disk refuses; the bag is then not valid until the next run.
     """
-    known = dict(entries)
     files = list(_payload(output, known))
     if missing := sorted(known.keys() - {file.name for file in files}):
         raise OutputError(
@@ -89,12 +88,14 @@ def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
             if (other := names.setdefault(unicodedata.normalize("NFC", relative), relative)) != relative:
                 raise OutputError(
                     f"{path}: validators of bags cannot tell its name from that of {output / other}",
-                    advice="The two differ in how an accent is encoded only: rename one of the sources.",
+                    advice="Rename one of the sources: the two differ in how an accent is encoded only.",
                 )
             try:
                 yield _File(relative, path.stat().st_size, known.get(relative) or fingerprint(path))
             except OSError as error:
-                raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
+                raise OutputError(
+                    f"{path}: cannot be read: {error.strerror or error}", advice="Check its permissions and its disk."
+                ) from error
 
 
 def _check_name(path: Path, name: str) -> None:

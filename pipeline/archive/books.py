@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.archive import gallery
 from pipeline.archive.journal import Event, Journal
 from pipeline.archive.ledger import Ledger, Planned, Record, State
 from pipeline.archive.orders import Orders
@@ -26,7 +27,7 @@ from pipeline.results import Failure, FilmResult, Note, PhotoResult
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
 _NOT_ITS_OWN = {2, 5, 8, 9}
 _MAY_PASS = {5, 6}
-_STILL_CHANGING = "It may still be being copied; the next run takes it again."
+_STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ class Books:
         """Queue the jobs among ``items`` for ``run``, and write down and count the others."""
         jobs = [item for item in items if isinstance(item, Job)]
         refused = [item for item in items if isinstance(item, Refused)]
-        due = [_planned(job) for job in jobs if job.is_to_do]
-        self._ledger.plan(run, [*due, *map(_given_up, refused)])
+        self._ledger.plan(run, [*(_planned(job) for job in jobs if job.is_to_do), *map(_planned, refused)])
         for item in refused:
             self._fail(item.path, item.kind, item.attempts, item.failure, seconds=0.0)
         for one in items:
@@ -166,6 +166,7 @@ class Books:
             error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
             self._fail(record.path, record.kind, record.attempts, Failure.of(outcome.source, error), seconds=seconds)
             return
+        gallery.keep(self._output, record.path, outcome.previews)
         started = time.time() - seconds
         self._ledger.done(record.path, outcome, source=begun.stamp, result=result, started=started, seconds=seconds)
         self.done[Kind(record.kind)] += 1
@@ -202,9 +203,15 @@ class Books:
         self._ledger.seal(path, source_sha256=source_sha256, result_sha256=result_sha256)
 
     def _fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
-        own = failure.exit_code not in _NOT_ITS_OWN and kind in set(Kind)
+        own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind in set(Kind)
         limit = self._orders.quarantine_after if own else None
         state = self._ledger.failed(path, failure, seconds=seconds, quarantine_after=limit)
+        if failure.refused:
+            self.tally.refused += 1
+            self._heard.say(f"refused: {failure.error}")
+            why = {"error": failure.error, "advice": failure.advice}
+            self._heard.write(Event.ITEM_REFUSED, path=path, kind=kind, **why)
+            return
         self.tally.fail(failure)
         self._heard.say(f"failed: {failure.error}")
         told = {"path": path, "kind": kind, "error": failure.error, "attempts": attempts + own}
@@ -213,20 +220,7 @@ class Books:
             self._heard.write(Event.ITEM_QUARANTINED, **told)
 
 
-def _planned(job: Job) -> Planned:
-    return Planned(
-        path=job.path,
-        kind=job.kind,
-        output=job.name,
-        source=job.stamp,
-        recipe=job.recipe,
-        attempts=job.attempts,
-        weight=job.weight,
-        replaces=job.standing is Standing.STALE,
-    )
-
-
-def _given_up(item: Refused) -> Planned:
+def _planned(item: Job | Refused) -> Planned:
     return Planned(
         path=item.path,
         kind=item.kind,
@@ -234,8 +228,8 @@ def _given_up(item: Refused) -> Planned:
         source=item.stamp,
         recipe=item.recipe,
         attempts=item.attempts,
-        weight=0,
-        replaces=False,
+        weight=item.weight if isinstance(item, Job) else 0,
+        replaces=isinstance(item, Job) and item.standing is Standing.STALE,
     )
 
 

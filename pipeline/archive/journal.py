@@ -26,6 +26,7 @@ class Event(StrEnum):
     ITEM_FAILED = "item_failed"
     ITEM_RETRIED = "item_retried"
     ITEM_QUARANTINED = "item_quarantined"
+    ITEM_REFUSED = "item_refused"
     NOTE = "note"
     MESSAGE = "message"
     RUN_ENDED = "run_ended"
@@ -39,6 +40,7 @@ FIELDS: Mapping[Event, frozenset[str]] = {
     Event.ITEM_FAILED: frozenset({"run", "path", "kind", "error", "advice", "exit_code", "attempts"}),
     Event.ITEM_RETRIED: frozenset({"run", "path", "kind", "error", "exit_code"}),
     Event.ITEM_QUARANTINED: frozenset({"run", "path", "kind", "error", "attempts"}),
+    Event.ITEM_REFUSED: frozenset({"run", "path", "kind", "error", "advice"}),
     Event.NOTE: frozenset({"run", "path", "kind", "text"}),
     Event.MESSAGE: frozenset({"run", "text"}),
     Event.RUN_ENDED: frozenset({"run", "outcome", "exit_code", "done", "failed", "skipped", "waiting", "seconds"}),

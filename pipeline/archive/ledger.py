@@ -19,19 +19,20 @@ from pipeline.archive.ledger_file import LEDGER, connect, home, reporting
 from pipeline.archive.orders import Shard
 from pipeline.archive.stamps import Stamp
 from pipeline.documents import plain
-from pipeline.results import Failure, FilmResult, PhotoResult, Preview
+from pipeline.results import Failure, FilmResult, PhotoResult
 
 _PAGE = 256
 
 
 class State(StrEnum):
-    """Where an item stands. RUNNING is also what a run that died leaves behind."""
+    """Where an item stands. RUNNING is also what a run that died leaves behind; REFUSED is of a kind not coloured."""
 
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     QUARANTINED = "quarantined"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class Record:
     its source or recipe last changed. The fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The
     fields of the result are those of the last result there is, which may be older than the source or recipe of a row
     that is not DONE. ``started`` is in seconds since 1970, ``seconds`` a duration, ``result`` the `plain` form of a
-    `PhotoResult` or `FilmResult`. ``error``, ``advice`` and ``exit_code`` tell of the last failure.
+    `PhotoResult` or `FilmResult`, ``previews`` the labels of its small pictures. ``error``, ``advice`` and
+    ``exit_code`` tell of the last failure.
     """
 
     path: str
@@ -62,6 +64,7 @@ class Record:
     started: float | None
     seconds: float | None
     result: Mapping[str, Any] | None
+    previews: tuple[str, ...]
     error: str
     advice: str
     exit_code: int
@@ -133,11 +136,11 @@ ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, output = excluded.output,
 _DONE = """
 UPDATE items SET state = 'done', attempts = 0, source_size = ?, source_mtime_ns = ?, source_sha256 = '',
     result_size = ?, result_mtime_ns = ?, result_sha256 = NULL, engine = ?, started = ?, seconds = ?, result = ?,
-    error = '', advice = '', exit_code = 0
+    previews = ?, error = '', advice = '', exit_code = 0
 WHERE path = ?
 """
 _FAILED = """
-UPDATE items SET state = CASE WHEN attempts + 1 >= ?1 THEN 'quarantined' ELSE 'failed' END,
+UPDATE items SET state = CASE WHEN ?7 THEN 'refused' WHEN attempts + 1 >= ?1 THEN 'quarantined' ELSE 'failed' END,
     attempts = CASE WHEN ?1 IS NULL THEN attempts ELSE attempts + 1 END,
     seconds = ?2, error = ?3, advice = ?4, exit_code = ?5
 WHERE path = ?6
@@ -174,13 +177,6 @@ class Ledger:
         """Return the item of the source at ``path``."""
         rows = self._rows(f"{_SELECT} WHERE path = ?", (_stored(path),))
         return _record(rows[0]) if rows else None
-
-    def previews(self, path: str) -> list[Preview]:
-        """Return the previews of the last result of the source at ``path``."""
-        query = "SELECT label, before, after FROM previews WHERE path = ? ORDER BY number"
-        return [
-            Preview(label=_text(row[0]), before=row[1], after=row[2]) for row in self._rows(query, (_stored(path),))
-        ]
 
     def runs(self) -> list[RunRecord]:
         """Return all runs, the first one first."""
@@ -256,19 +252,14 @@ class Ledger:
         started: float,
         seconds: float,
     ) -> None:
-        """Keep the result of an item, with its previews in the place of older ones; `seal` it afterwards."""
-        key = _stored(path)
+        """Keep the result of an item, with the labels of its previews; `seal` it afterwards."""
+        labels = json.dumps([preview.label for preview in outcome.previews])
         row = (
             *(source.size, source.mtime_ns, result.size, result.mtime_ns),
-            *(outcome.engine, started, seconds, json.dumps(plain(outcome)), key),
+            *(outcome.engine, started, seconds, json.dumps(plain(outcome)), labels, _stored(path)),
         )
-        previews = [
-            (key, number, _stored(one.label), one.before, one.after) for number, one in enumerate(outcome.previews)
-        ]
         with self._writing() as connection:
             connection.execute(_DONE, row)
-            connection.execute("DELETE FROM previews WHERE path = ?", (key,))
-            connection.executemany("INSERT INTO previews VALUES (?, ?, ?, ?, ?)", previews)
 
     def seal(self, path: str, *, source_sha256: str, result_sha256: str) -> None:
         """Keep the fingerprints of an item that is DONE: all that belongs to its result is there now."""
@@ -281,14 +272,14 @@ class Ledger:
         return self._pages("+state = 'done' AND result_sha256 IS NULL", ())
 
     def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int | None) -> State:
-        """Keep that an item failed in this run and return where it stands now: FAILED or QUARANTINED.
+        """Keep that an item failed in this run and return where it stands now: FAILED, QUARANTINED or REFUSED.
 
         With None the failure is none of the item's own: it does not count among its attempts.
         """
         row = (quarantine_after, seconds, _stored(failure.error), _stored(failure.advice), failure.exit_code)
         key = _stored(path)
         with self._writing() as connection:
-            connection.execute(_FAILED, (*row, key))
+            connection.execute(_FAILED, (*row, key, failure.refused))
             (state,) = connection.execute("SELECT state FROM items WHERE path = ?", (key,)).fetchone()
         return State(state)
 
@@ -301,17 +292,17 @@ class Ledger:
             stamps = (source.size, source.mtime_ns, result.size, result.mtime_ns)
             connection.execute(query, (*stamps, _stored(path)))
 
-    def forget(self, run: int, source: Path) -> int:
-        """Drop the unfinished items that ``run`` did not meet and whose sources are gone; return how many."""
+    def forget(self, run: int, source: Path) -> list[str]:
+        """Drop the unfinished items that ``run`` did not meet and whose sources are gone; return their paths."""
         gone = [
-            (_stored(record.path),)
+            record.path
             for record in self._pages("planned < ? AND +state != 'done'", (run,))
             if record.kind == "folder" or not os.path.lexists(source / record.path)
         ]
         if gone:
             with self._writing() as connection:
-                connection.executemany("DELETE FROM items WHERE path = ?", gone)
-        return len(gone)
+                connection.executemany("DELETE FROM items WHERE path = ?", [(_stored(path),) for path in gone])
+        return gone
 
     def _pages(self, condition: str, values: tuple[object, ...]) -> Iterator[Record]:
         # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. The
@@ -381,8 +372,12 @@ def _text(stored: str | bytes) -> str:
 def _record(row: Sequence[Any]) -> Record:
     values = dict(zip(_COLUMNS, row, strict=True))
     values |= {name: _text(values[name]) for name in ("path", "output", "error", "advice")}
-    result = values["result"]
-    values |= {"state": State(values["state"]), "result": None if result is None else json.loads(result)}
+    result, labels = values["result"], values["previews"]
+    values |= {
+        "state": State(values["state"]),
+        "result": None if result is None else json.loads(result),
+        "previews": () if labels is None else tuple(json.loads(labels)),
+    }
     return Record(**values)
 
 

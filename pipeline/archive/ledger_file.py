@@ -13,7 +13,7 @@ from pipeline.media.publish import publishing
 
 HOME = ".autochrome"
 LEDGER = "ledger.sqlite3"
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x41434C47
 _PATIENCE = 30.0
 _SCHEMA = f"""
@@ -35,20 +35,13 @@ CREATE TABLE items (
     started REAL,
     seconds REAL,
     result TEXT,
+    previews TEXT,
     error NOT NULL DEFAULT '',
     advice NOT NULL DEFAULT '',
     exit_code INTEGER NOT NULL DEFAULT 0,
     weight INTEGER NOT NULL,
     replaces INTEGER NOT NULL,
     planned INTEGER NOT NULL
-);
-CREATE TABLE previews (
-    path NOT NULL REFERENCES items (path) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    label NOT NULL,
-    before BLOB NOT NULL,
-    after BLOB NOT NULL,
-    PRIMARY KEY (path, number)
 );
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY,
@@ -121,7 +114,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
         raise OutputError(f"{path}: is of version {version}, which this Autochrome cannot read", advice=_START_ANEW)
     if not read_only:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA foreign_keys = ON")
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
         raise OutputError(f"{path}: is damaged: {found}", advice=_START_ANEW)

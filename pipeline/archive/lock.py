@@ -1,4 +1,4 @@
-"""One run at a time for an output folder: a lock that the system lets go of when its process dies."""
+"""Who may work on an output folder: locks that the system lets go of when their process dies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from pipeline.archive.ledger_file import home
 from pipeline.archive.orders import Shard
 from pipeline.errors import LockedError, OutputError
 
-LOCK = "lock"
+LOCK, BAG_LOCK = "lock", "bag-lock"
 _ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
 
 
@@ -38,16 +38,35 @@ def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
 
 
 @contextmanager
+def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
+    """Take part in filling the bag ``output``; the function that is given says once whether no other run still does.
+
+    To ask it is to say that one's own part is over. Of the shards that end at the same time one is told so, and others
+    that begin wait until the block ends: what lies in the bag stands still. Raises `OutputError`.
+    """
+    path = home(output, None) / BAG_LOCK
+    with _opened(path, output) as file:
+        _lock(file, path, fcntl.LOCK_SH)
+
+        def is_last() -> bool:
+            # In two steps, for in one a network share may keep what is held when it refuses more.
+            _lock(file, path, fcntl.LOCK_UN)
+            try:
+                _lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield is_last
+
+
+@contextmanager
 def _held(path: Path, output: Path, *, shared: bool) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
-        ) from error
-    with file:
-        _take(file, path, output, shared=shared)
+    with _opened(path, output) as file:
+        try:
+            _lock(file, path, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(f"{output}: another run is at work on it{_described(path)}", advice=_ADVICE) from error
         try:
             _write(file, "" if shared else _holder())
             yield
@@ -56,15 +75,26 @@ def _held(path: Path, output: Path, *, shared: bool) -> Iterator[None]:
                 _write(file, "")
 
 
-def _take(file: IO[str], path: Path, output: Path, *, shared: bool) -> None:
+def _opened(path: Path, output: Path) -> IO[str]:
     try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise LockedError(f"{output}: another run is at work on it{_described(path)}", advice=_ADVICE) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{output}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
+        ) from error
+
+
+def _lock(file: IO[str], path: Path, how: int) -> None:
+    """Lock ``file``, or let it go. Raises `BlockingIOError` where ``how`` does not wait for others, `OutputError`."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be locked: {error.strerror or error}",
-            advice="The disk of the output folder has no file locks: mount it with locks, or write to another one.",
+            advice="Mount the disk of the output folder with file locks, or write to another one.",
         ) from error
 
 

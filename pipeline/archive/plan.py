@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -31,7 +31,8 @@ class Standing(StrEnum):
     """What is to become of a source.
 
     DUE has no result yet; STALE has one of ours that is to be replaced; DONE has one that fits source and recipe;
-    FOREIGN has, under its result's name, a file that is not known to be ours; QUARANTINED failed too often.
+    FOREIGN has, under its result's name, a file that is not known to be ours; QUARANTINED failed too often;
+    REFUSED is of a kind that is not coloured.
     """
 
     DUE = "due"
@@ -39,6 +40,7 @@ class Standing(StrEnum):
     DONE = "done"
     FOREIGN = "foreign"
     QUARANTINED = "quarantined"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,6 @@ class Job:
 
     path: str
     name: str
-    source: Path
-    output: Path
     kind: Kind
     stamp: Stamp
     recipe: str
@@ -121,10 +121,8 @@ def check_folders(source: Path, output: Path) -> None:
         )
 
 
-def plan(
-    source: Path, output: Path, terms: Terms, *, kinds: Collection[Kind] = (Kind.PHOTO, Kind.FILM)
-) -> Iterator[Job | Refused | Entry]:
-    """Yield a `Job` for every source of ``kinds`` that is wanted, `Refused` where none can be made, else an `Entry`.
+def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | Entry]:
+    """Yield a `Job` for every wanted source with a recipe, `Refused` where none can be made, else an `Entry`.
 
     The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
     the whole name (``reel.avi`` gives ``reel.avi.mkv``), so sources of one stem keep apart. Two sources that would
@@ -140,7 +138,7 @@ def plan(
         if entry.kind is Kind.BARRED:
             if entered.takes(path, math.inf):
                 yield planner.barred(entry)
-        elif entry.kind not in kinds:
+        elif entry.kind not in terms.recipes:
             yield entry
         else:
             stamp = _stamp(source / entry.path)
@@ -179,7 +177,7 @@ class _Planner:
         try:
             if stamp is None:
                 raise InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
-            return self._job(entry, stamp, record, attempts)
+            return self._job(entry, stamp, record, attempts, is_known=is_known)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
             return Refused(
                 path=name,
@@ -191,7 +189,7 @@ class _Planner:
                 failure=Failure.of(path, error),
             )
 
-    def _job(self, entry: Entry, stamp: Stamp, record: Record | None, attempts: int) -> Job:
+    def _job(self, entry: Entry, stamp: Stamp, record: Record | None, attempts: int, *, is_known: bool) -> Job:
         path, recipe = self._source / entry.path, self._terms.recipes[entry.kind]
         thorough = self._terms.orders.verify_all
         is_finished = record is not None and record.state is State.DONE and record.recipe == recipe
@@ -203,29 +201,28 @@ class _Planner:
         job = Job(
             path=entry.path.as_posix(),
             name=record.output if record is not None and fits else "",
-            source=path,
-            output=self._output,
             kind=entry.kind,
             stamp=stamp,
             recipe=recipe,
-            standing=Standing.QUARANTINED,
+            standing=Standing.DUE,
             attempts=attempts,
             weight=0,
             record=record,
             found=None,
         )
-        if record is not None and record.state is State.QUARANTINED and self._is_enough(attempts):
-            return job
+        if record is not None and is_known and self._is_set_aside(record):
+            return replace(job, standing=Standing(record.state))
         # A film is opened, for the name of its result and its length, only where there may be work to do.
         if not job.name or self._terms.options.overwrite:
             job = self._named(job, entry)
         self._take(self._output / job.name, entry.path)
         standing, found = self._standing(self._output / job.name, record, fits=fits)
-        job = replace(job, output=self._output / job.name, standing=standing, found=found)
+        job = replace(job, standing=standing, found=found)
         return self._named(job, entry) if fits and job.is_to_do else job
 
-    def _is_enough(self, attempts: int) -> bool:
-        return attempts >= self._terms.orders.quarantine_after
+    def _is_set_aside(self, record: Record) -> bool:
+        is_hopeless = record.attempts >= self._terms.orders.quarantine_after
+        return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
     def _named(self, job: Job, entry: Entry) -> Job:
         name, weight = result_name(entry, self._source, self._terms.options)

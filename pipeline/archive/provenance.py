@@ -142,5 +142,6 @@ def _size(path: Path) -> int:
         return sum(inner.stat().st_size for inner in (path.iterdir() if path.is_dir() else (path,)))
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be described: {error.strerror or error}", advice="It must stay while its result is made."
+            f"{path}: cannot be described: {error.strerror or error}",
+            advice="Put it back and run again: it must stay while its result is made.",
         ) from error

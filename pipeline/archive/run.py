@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
+from pipeline.archive import gallery
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.books import Books, Heard
 from pipeline.archive.journal import Event, Journal
 from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
-from pipeline.archive.lock import locked
+from pipeline.archive.lock import filling_bag, locked
 from pipeline.archive.orders import Orders
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.recipe import program_version
 from pipeline.archive.report import write_report
 from pipeline.archive.shift import Shift
 from pipeline.archive.space import free_space
-from pipeline.archive.survey import Survey, recipes, survey_archive
+from pipeline.archive.survey import recipes
 from pipeline.archive.sweep import sweep
 from pipeline.archive.telemetry import Figures, write_metrics
 from pipeline.archive.walk import Kind
@@ -28,12 +29,10 @@ from pipeline.boundaries import in_order
 from pipeline.color.painter import Painter, open_painter, weights_sha256
 from pipeline.documents import plain
 from pipeline.errors import AutochromeError
-from pipeline.interruption import Cancelled, Interruption
+from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
-
-__all__ = ["ArchiveResult", "Survey", "colorize_archive", "survey_archive"]
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
 _SOME_FAILED = 3
@@ -46,9 +45,11 @@ class ArchiveResult:
     """What a run did; what became of each item is in the ledger (`pipeline.archive.ledger.read_ledger`).
 
     ``photos`` and ``films`` were coloured. ``skipped`` results were there before; of these, ``unknown`` are files that
-    are not known to be ours. ``quarantined`` sources failed in too many runs. ``waiting`` items are left for the next
-    run, because time was up. ``ignored`` files are neither photograph nor film. ``failed`` counts the failures, of
-    which ``failures`` holds the first thousand. ``report`` is the page about it all, None if none was asked for.
+    are not known to be ours. ``quarantined`` sources failed in too many runs, ``refused`` ones are of a kind that is
+    not coloured, by design; neither count as failed. ``waiting`` items are left for the next run, because time was up
+    or it was told to stop. ``ignored`` files are neither photograph nor film. ``failed`` counts the failures, of which
+    ``failures`` holds the first thousand. ``report`` is the page about it all, None if none was asked for. ``outcome``
+    is ``finished``, ``until`` or ``interrupted``; ``exit_code`` is what the command ends with.
     """
 
     source: Path
@@ -60,10 +61,13 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
+    refused: int
     waiting: int
     ignored: int
     seconds: float
     report: Path | None
+    outcome: str
+    exit_code: int
 
 
 def colorize_archive(
@@ -74,6 +78,7 @@ def colorize_archive(
     orders: Orders | None = None,
     painter: Painter | None = None,
     progress: Progress | None = None,
+    stop: StopRequest | None = None,
 ) -> ArchiveResult:
     """Colour every photograph and film under ``source`` into the same tree under ``output``.
 
@@ -81,9 +86,10 @@ def colorize_archive(
     skipped, unless its source, the options that shape it, the weights or the program changed; then the old result is
     kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
     ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
-    run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. The run may be killed
-    at any moment, or be cancelled by ``progress``: the next one goes on. The engine is opened only when there is work
-    for it, or ``painter`` is used and left open.
+    run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. When ``orders.until``
+    has come or ``stop`` is made, what is under way is finished, of a film the running reel, and the rest waits for the
+    next run. The run may be killed at any moment, or be cancelled by ``progress``: the next one goes on. The engine is
+    opened only when there is work for it, or ``painter`` is used and left open.
     """
     source, options, orders = Path(source), options or Options(), orders or Orders()
     output = default_output(source) if output is None else Path(output)
@@ -96,24 +102,33 @@ def colorize_archive(
         in_order(progress or Silent(), waits=True) as told,
     ):
         heard = Heard(told, journal, source)
-        return _Run(source, output, tree, options, orders, ledger, heard).carry_out(painter)
+        return _Run(source, output, tree, options, orders, ledger, heard, stop).carry_out(painter)
 
 
 class _Run:
     """One run, from the moment it holds the lock."""
 
     def __init__(
-        self, source: Path, output: Path, tree: Path, options: Options, orders: Orders, ledger: Ledger, heard: Heard
+        self,
+        source: Path,
+        output: Path,
+        tree: Path,
+        options: Options,
+        orders: Orders,
+        ledger: Ledger,
+        heard: Heard,
+        stop: StopRequest | None,
     ) -> None:
         self._source, self._output, self._tree = source, output, tree
         self._options, self._orders = options, orders
         self._ledger, self._heard = ledger, heard
+        self._stop = StopRequest() if stop is None else stop
         self._started = time.time()
         self._clock = time.monotonic()
         said = {"options": plain(options), "orders": plain(orders)}
         self._number = heard.run = ledger.begin_run(version=program_version(), options=said)
         self._books = Books(source, output, options, orders, ledger, heard)
-        self._shift = Shift(self._number, source, output, options, orders, ledger, self._books, heard)
+        self._shift = Shift(self._number, source, output, options, orders, ledger, self._books, heard, self._stop)
 
     def carry_out(self, painter: Painter | None) -> ArchiveResult:
         try:
@@ -124,24 +139,28 @@ class _Run:
             with suppress(AutochromeError):
                 self._close(_INTERRUPTED if is_signal else type(error).__name__, getattr(error, "exit_code", 1))
             raise
-        failed = self._books.tally.failed
-        return self._close(_UNTIL if self._shift.is_over else _FINISHED, _SOME_FAILED if failed else 0)
+        if self._stop.is_made:
+            return self._close(_INTERRUPTED, self._stop.exit_code)
+        code = _SOME_FAILED if self._books.tally.failed else 0
+        return self._close(_UNTIL if self._shift.is_over else _FINISHED, code)
 
     def _work(self, painter: Painter | None) -> None:
         # Other shards may be at work on theirs.
         sweep(self._output, older_than=_LONG_AGO if self._orders.shard else 0.0)
-        if self._orders.bag:
-            begin_bag(self._output)
-        self._books.catch_up()
-        self._queue(painter)
         with ExitStack() as stack:
-            if any(self._books.tally.jobs.values()):
+            if self._orders.bag:
+                is_last = stack.enter_context(filling_bag(self._output))
+                begin_bag(self._output)
+            self._books.catch_up()
+            self._queue(painter)
+            if any(self._books.tally.jobs.values()) and not self._stop.is_made:
                 painter = painter or stack.enter_context(open_painter(self._options, progress=self._heard))
                 self._shift.work(painter)
-        if self._shift.error is not None:
-            raise self._shift.error
-        if self._orders.bag and self._orders.shard is None:
-            write_bag(self._output, self._entries())
+            if self._shift.error is not None:
+                raise self._shift.error
+            if self._orders.bag and is_last():
+                with self._other_ledgers() as others:
+                    write_bag(self._output, self._entries(others))
 
     def _queue(self, painter: Painter | None) -> None:
         """Walk the tree and queue what is to be done."""
@@ -153,10 +172,12 @@ class _Run:
             known=self._ledger.get,
             tree=self._tree.relative_to(self._output),
         )
-        items = plan(self._source, self._output, terms)
+        items = takewhile(lambda _: not self._stop.is_made, plan(self._source, self._output, terms))
         while page := list(islice(items, _PAGE)):
             self._books.plan(self._number, page)
-        self._ledger.forget(self._number, self._source)
+        if not self._stop.is_made:
+            for path in self._ledger.forget(self._number, self._source):
+                gallery.drop(self._output, path)
         self._tell_plan()
 
     def _tell_plan(self) -> None:
@@ -170,6 +191,8 @@ class _Run:
             )
         if tally.quarantined:
             self._heard.say(f"{tally.quarantined:,} sources skipped: they failed in too many runs")
+        if tally.refused:
+            self._heard.say(f"{tally.refused:,} sources skipped: they are of a kind that is not coloured")
         self._heard.write(
             Event.RUN_STARTED,
             version=program_version(),
@@ -181,10 +204,23 @@ class _Run:
             skipped=tally.skipped,
         )
 
-    def _entries(self) -> Iterator[tuple[str, str]]:
-        for record in self._ledger.records(State.DONE):
+    def _entries(self, others: list[Ledger]) -> dict[str, str]:
+        """Return the fingerprints of all results in the bag, where several ledgers know one that of the last."""
+        found: dict[str, tuple[float, str]] = {}
+        for record in chain.from_iterable(ledger.records(State.DONE) for ledger in (self._ledger, *others)):
             if record.result_sha256 and (self._output / record.output).is_relative_to(self._tree):
-                yield record.output, record.result_sha256
+                known = (record.started or 0.0, record.result_sha256)
+                found[record.output] = max(known, found.get(record.output, known))
+        return {name: fingerprint for name, (_, fingerprint) in found.items()}
+
+    @contextmanager
+    def _other_ledgers(self) -> Iterator[list[Ledger]]:
+        """Give the ledgers of the other shards, and that of runs without one."""
+        with ExitStack() as stack:
+            others = read_other_ledgers(self._output, shard=self._orders.shard)
+            for other in others:
+                stack.enter_context(other)
+            yield others
 
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         self._shift.put_back()
@@ -206,18 +242,18 @@ class _Run:
             skipped=tally.skipped,
             unknown=tally.unknown,
             quarantined=tally.quarantined,
+            refused=tally.refused,
             waiting=waiting,
             ignored=tally.ignored,
             seconds=seconds,
             report=self._report() if self._orders.report else None,
+            outcome=outcome,
+            exit_code=exit_code,
         )
 
     def _report(self) -> Path:
         """Write the page about this archive; one shard's tells of the others as well."""
-        with ExitStack() as stack:
-            others = read_other_ledgers(self._output, shard=self._orders.shard)
-            for other in others:
-                stack.enter_context(other)
+        with self._other_ledgers() as others:
             return write_report(self._source, self._output, self._ledger, *others)
 
     def _figures(self, exit_code: int, seconds: float, counts: dict[str, int]) -> Figures:

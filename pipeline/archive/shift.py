@@ -16,6 +16,7 @@ from pipeline.archive.space import check_space
 from pipeline.archive.walk import Kind
 from pipeline.color.painter import Painter
 from pipeline.errors import OutputError
+from pipeline.interruption import StopRequest
 from pipeline.options import Options
 from pipeline.photo import PhotoJob, colorize_photos
 from pipeline.results import Failure, FilmResult
@@ -32,21 +33,24 @@ class Stopped(BaseException):
 
 
 class Stoppable:
-    """Passes on what a film tells of its progress, and stops it after a frame when ``is_over`` says so."""
+    """Passes on what a film tells of its progress, and stops it after a frame unless ``may_go_on``."""
 
-    def __init__(self, heard: Heard, is_over: Callable[[], bool]) -> None:
-        self._heard, self._is_over = heard, is_over
+    def __init__(self, heard: Heard, may_go_on: Callable[[], bool]) -> None:
+        self._heard, self._may_go_on = heard, may_go_on
         self.begin, self.end, self.say, self.note = heard.begin, heard.end, heard.say, heard.note
 
     def advance(self, item: str, count: int = 1) -> None:
         """Pass on. Raises `Stopped`."""
         self._heard.advance(item, count)
-        if self._is_over():
+        if not self._may_go_on():
             raise Stopped
 
 
 class Shift:
-    """Works off what ``run`` queued in the ledger. ``is_over`` when time was up; ``error`` when the disk was full."""
+    """Works off what ``run`` queued in the ledger.
+
+    ``is_over`` when time was up or ``stop`` was made; ``error`` when the disk was full.
+    """
 
     def __init__(
         self,
@@ -58,9 +62,10 @@ class Shift:
         ledger: Ledger,
         books: Books,
         heard: Heard,
+        stop: StopRequest,
     ) -> None:
         self._run, self._source, self._output, self._options, self._orders = run, source, output, options, orders
-        self._ledger, self._books, self._heard = ledger, books, heard
+        self._ledger, self._books, self._heard, self._stop = ledger, books, heard, stop
         self._claimed: dict[str, None] = {}
         self._is_stopping = False
         self.is_over = False
@@ -122,7 +127,7 @@ class Shift:
             lambda film: self._film(*film, painter),
             workers=self._orders.jobs,
             name="film",
-            stop=self._stop,
+            stop=self._stop_films,
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -147,24 +152,32 @@ class Shift:
         """Return what became of the film; None if it was stopped: a long one goes on later with what it has."""
         source, output = self._source / record.path, self._output / record.output
         options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
-        progress = Stoppable(self._heard, lambda: self._is_stopping or not self._goes_on(0))
+        progress = Stoppable(self._heard, lambda: not self._is_stopping and self._has_room(0))
         try:
-            return colorize_video(source, output, options, painter=painter, progress=progress)
+            return colorize_video(source, output, options, painter=painter, progress=progress, between_reels=self._rest)
         except Stopped:
             return None
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             return Failure.of(source, error)
 
     def _goes_on(self, needed: int) -> bool:
-        """Say whether there is time, and room for ``needed`` bytes more."""
+        """Say whether anything more may be begun: there is time, and room for ``needed`` bytes more."""
         until = self._orders.until
-        if until is not None and datetime.now(until.tzinfo) >= until:
+        if self._stop.is_made or (until is not None and datetime.now(until.tzinfo) >= until):
             self.is_over = True
+        return self._has_room(needed) and not self.is_over
+
+    def _has_room(self, needed: int) -> bool:
         try:
             check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
         except OutputError as error:
             self.error = error
-        return not self.is_over and self.error is None
+        return self.error is None
 
-    def _stop(self) -> None:
+    def _rest(self) -> None:
+        """Stop a film between two of its reels, where nothing is lost. Raises `Stopped`."""
+        if not self._goes_on(0):
+            raise Stopped
+
+    def _stop_films(self) -> None:
         self._is_stopping = True

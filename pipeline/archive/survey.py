@@ -29,7 +29,8 @@ class Survey:
     """What a run would do: jobs by kind, how many results are there already, what is not ours to colour.
 
     ``skipped`` counts sources that have a result; for ``unknown`` of them it is a file that is not known to be ours.
-    ``quarantined`` sources failed too often to be tried again. Of the jobs, the photographs take up ``photo_bytes``
+    ``quarantined`` sources failed too often to be tried again, ``refused`` ones are of a kind that is not coloured. Of
+    the jobs, the photographs take up ``photo_bytes``
     and the films ``film_bytes``, and ``film_pixels`` is the sum of frames times pixels of the films. ``set_aside``
     names links to folders and results of earlier runs found in the tree. ``failed`` counts the sources that cannot be
     planned, of which ``failures`` names the first thousand.
@@ -42,6 +43,7 @@ class Survey:
     skipped: int
     unknown: int
     quarantined: int
+    refused: int
     ignored: int
     photo_bytes: int
     film_bytes: int
@@ -56,7 +58,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        self.skipped = self.unknown = self.quarantined = self.ignored = self.pixels = self.failed = 0
+        self.skipped = self.unknown = self.quarantined = self.refused = self.ignored = self.pixels = self.failed = 0
         self.set_aside: list[Path] = []
         self.failures: list[Failure] = []
 
@@ -84,6 +86,8 @@ class Tally:
             self.pixels += job.weight
         elif job.standing is Standing.QUARANTINED:
             self.quarantined += 1
+        elif job.standing is Standing.REFUSED:
+            self.refused += 1
         else:
             self.skipped += 1
             self.unknown += job.standing is Standing.FOREIGN
@@ -121,6 +125,7 @@ def survey_archive(
         skipped=tally.skipped,
         unknown=tally.unknown,
         quarantined=tally.quarantined,
+        refused=tally.refused,
         ignored=tally.ignored,
         photo_bytes=tally.bytes[Kind.PHOTO],
         film_bytes=tally.bytes[Kind.FILM],

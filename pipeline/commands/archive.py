@@ -107,19 +107,24 @@ def _colorize_archive(
 
 def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
     from pipeline.archive.run import colorize_archive
+    from pipeline.interruption import StopRequest, finish_on_signals
     from pipeline.terminal import count, duration, error_console, shown
 
+    stop = StopRequest()
     with shown(error_console(), quiet=manner.quiet, root=folder) as progress:
-        result = colorize_archive(folder, output, options, orders=orders, progress=progress)
+        finish_on_signals(stop, progress.say)
+        result = colorize_archive(folder, output, options, orders=orders, progress=progress, stop=stop)
     lines = [
         f"[bold green]{result.output}[/bold green]",
         f"  {count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
-    if result.waiting:
-        lines.append(f"  {count(result.waiting, 'item')} left for the next run: time was up")
-    code = 3 if result.failed else 0
-    return Answer(plain(result), lines, exit_code=code, failures=result.failures, failed=result.failed)
+    if result.refused:
+        lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
+    if result.outcome != "finished":
+        why = "told to stop" if stop.is_made else "time was up"
+        lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
+    return Answer(plain(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
 def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
@@ -131,6 +136,7 @@ def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, m
     expected = _forecast(survey, options, orders, manner)
     free = free_space(survey.output)
     aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
+    aside += f", {count(survey.refused, 'item')} refused" if survey.refused else ""
     lines = [
         f"{folder}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, into {survey.output}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",

@@ -89,7 +89,10 @@ def _run(program: str, wanted: Any, frames: int) -> Sequence[str]:
     arguments = ffmpeg.compile(wanted.global_args("-hide_banner", "-nostdin", "-v", "error", "-xerror"), cmd=program)
     limit = _START_SECONDS + _SECONDS_A_FRAME * frames
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=limit, check=False)
+        # In a process group of its own: Ctrl-C is for us, who may want to finish this first.
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, errors="replace", timeout=limit, check=False, process_group=0
+        )
     except OSError as error:
         raise NotCheckedError(f"ffmpeg program does not start: {error}") from error
     except subprocess.TimeoutExpired as error:

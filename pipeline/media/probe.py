@@ -195,7 +195,8 @@ def _reporting(path: Path) -> Iterator[None]:
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
             f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
-            advice="Playlists are not read; wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG.",
+            advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
+            "playlists are not read.",
         ) from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
@@ -209,14 +210,17 @@ def bound_pixels(stream: av.VideoStream) -> None:
 def _picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     candidates = [s for s in container.streams.video if not s.disposition & _ATTACHED]
     if not candidates:
-        raise InputError(f"{path}: holds no moving picture", advice="Sound files and single pictures are not films.")
+        raise InputError(
+            f"{path}: holds no moving picture",
+            advice="Leave it out with --exclude: sound files and single pictures are not films.",
+        )
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
     if stream.codec_context is None:
         raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
             f"{path}: claims pictures of {stream.width} x {stream.height} pixels",
-            advice=f"At most {MAX_PIXELS} pixels are accepted; a header that says more is usually damaged.",
+            advice=f"At most {MAX_PIXELS} pixels are accepted. If it has fewer, its header is damaged: copy it again.",
         )
     return stream
 
@@ -226,7 +230,9 @@ def _first_picture(path: Path, container: av.container.InputContainer, stream: a
     first_error: av.FFmpegError | None = None
     for packet in container.demux(stream):
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
-            raise InputError(f"{path}: is encrypted", advice="Only films without copy protection can be read.")
+            raise InputError(
+                f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
+            )
         try:
             for picture in packet.decode():
                 return picture

@@ -52,12 +52,19 @@ def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
     try:
         os.link(temporary, final)
     except FileExistsError as error:
-        raise OutputError(f"{final}: appeared while its result was being made; it was not overwritten") from error
+        raise _appeared(final) from error
     except OSError:
         # A file system without hard links: the check and the rename cannot be one step there.
         if final.exists():
-            raise OutputError(f"{final}: appeared while its result was being made; it was not overwritten") from None
+            raise _appeared(final) from None
         os.rename(temporary, final)
+
+
+def _appeared(final: Path) -> OutputError:
+    return OutputError(
+        f"{final}: appeared while its result was being made; it was not overwritten",
+        advice="See what it is; delete or move it, or use --overwrite.",
+    )
 
 
 def _sync(path: Path) -> None:

@@ -60,7 +60,10 @@ class ReelFolder:
                 with publishing(self._folder / _RECIPE, overwrite=True) as temporary:
                     temporary.write_text(self._recipe, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be used: {error.strerror or error}") from error
+            raise OutputError(
+                f"{self._folder}: cannot be used: {error.strerror or error}",
+                advice="Check free space and permissions, or delete this folder: the film begins anew then.",
+            ) from error
 
     @property
     def frames(self) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.archive.gallery import PREVIEWS
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Survey
-from pipeline.archive.report.previews import PREVIEWS, Pictures
+from pipeline.archive.report.previews import Pictures
 
 MOST_ROWS = 100_000
 _FIELDS = (

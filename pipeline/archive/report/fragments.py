@@ -8,7 +8,7 @@ from html import escape
 
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.groups import Group
-from pipeline.archive.report.items import Item, Survey
+from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Item, Survey
 
 _LISTED = 12  # names below a reason; the contact sheet has the others
 _OPEN = 3  # reasons that are unfolded
@@ -56,7 +56,7 @@ def lead(found: Survey, runs: Sequence[RunRecord]) -> str:
 
 
 def figures(found: Survey) -> str:
-    """Return the five numbers, each of which leads to its items."""
+    """Return the five numbers, each of which leads to its items; a sixth where something was refused."""
     states = found.states
     waiting = states[State.WAITING] + states[State.RUNNING]
     shown = (
@@ -65,6 +65,7 @@ def figures(found: Survey) -> str:
         (states[State.QUARANTINED], "quarantined", "quarantined", 'data-state="quarantined"'),
         (waiting, "waiting", "waiting", 'data-state="waiting"'),
         (found.doubtful, "deserve a look", "look", 'data-reason="look:"'),
+        *([(states[State.REFUSED], "refused", "refused", 'data-state="refused"')] if states[State.REFUSED] else []),
     )
     tiles = (
         f'<li class="{name}{"" if count else " none"}"><a href="#sheet" {to}>'
@@ -78,7 +79,7 @@ def share_bar(found: Survey) -> str:
     """Return how far the archive is as a bar."""
     states, whole = found.states, max(1, len(found.items))
     broken = states[State.FAILED] + states[State.QUARANTINED]
-    segments = (("done", states[State.DONE]), ("failed", broken))
+    segments = (("done", states[State.DONE]), ("failed", broken), ("refused", states[State.REFUSED]))
     return _bar((*segments, ("waiting", whole - sum(count for _, count in segments))), whole, name="bar")
 
 
@@ -96,8 +97,8 @@ def _bar(segments: Iterable[tuple[str, int]], whole: float, *, name: str = "") -
 
 def parts(found: Survey, *, has_notes: bool) -> str:
     """Return the links to the parts of the page."""
-    broken = found.states[State.FAILED] + found.states[State.QUARANTINED]
-    shown = [("failures", "Without result", broken), ("sheet", "Contact sheet", len(found.items))]
+    without = sum(found.states[state] for state in WITHOUT_RESULT)
+    shown = [("failures", "Without result", without), ("sheet", "Contact sheet", len(found.items))]
     if has_notes:
         shown.append(("notes", "Assumptions and drops", len(found.notes)))
     entries = (f'<li><a href="#{to}">{words} <b>{count:,}</b></a></li>' for to, words, count in shown)
@@ -112,11 +113,12 @@ def groups_of_failures(found: Survey) -> str:
             members.setdefault(item.error[0], []).append(item)
     if not members:
         return _section("failures", "Without result", '<p class="allwell">Nothing failed.</p>')
-    ordered = sorted(found.failures, key=lambda group: -group.count)
+    ordered = sorted(found.failures, key=lambda group: (group.kind == REFUSED, -group.count))
     shown = (_failure(group, members[group.number], is_open=place < _OPEN) for place, group in enumerate(ordered))
     about = (
         '<p class="about">Failed items are tried again by the next run. Quarantined ones failed in several runs and '
-        "wait until the file or the settings change.</p>"
+        "wait until the file or the settings change. Refused ones, the last in the list, are of a kind that is not "
+        "coloured: they count as no failure and are not tried again.</p>"
     )
     return _section("failures", "Without result", f'{about}<div class="groups">{"".join(shown)}</div>')
 
@@ -126,9 +128,10 @@ def _failure(group: Group, items: list[Item], *, is_open: bool) -> str:
         f"<li>{escape(item.path)}{_attempts(item)}</li>" for item in sorted(items, key=lambda one: one.path)[:_LISTED]
     )
     advice = f'<p class="advice"><b>What to do:</b> {escape(group.advice)}</p>' if group.advice else ""
+    classes = "group refused" if group.kind == REFUSED else "group"
     more = f"Show all {group.count:,}" if group.count > _LISTED else "Show in the contact sheet"
     return (
-        f'<details class="group"{" open" if is_open else ""}>'
+        f'<details class="{classes}"{" open" if is_open else ""}>'
         f"<summary><b>{group.count:,}</b><span>{escape(group.text)}</span></summary>"
         f'<div class="group-body">{advice}<ul class="paths">{names}</ul>'
         f'<a href="#sheet" data-reason="failure:{group.number}">{more}</a></div></details>'

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pipeline.archive.gallery import stem
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.report.attention import Attention, attention
 from pipeline.archive.report.groups import Group, Groups
 from pipeline.color.tone import Treatment
 from pipeline.results import LumaCheck, Measures, NoteKind, Proof
 
-_BROKEN = (State.FAILED, State.QUARANTINED)
+WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
+REFUSED = "refused"
 
 
 @dataclass
 class Item:
-    """What the page tells of one item; ``preview`` is the stem of the names of its pictures, empty if there is none.
+    """What the page tells of one item; ``preview`` is what the names of its pictures begin with, or empty.
 
     ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
     the failure's group with its text. ``labels`` has one entry for every preview.
@@ -43,12 +44,12 @@ class Item:
     started: float | None
     seconds: float | None
     preview: str
-    labels: list[str] = field(default_factory=list)
+    labels: tuple[str, ...]
 
     @property
     def rank(self) -> tuple[int, float, str]:
         """What deserves a look first, then what has no result, then the rest, then what waits."""
-        if self.state in _BROKEN:
+        if self.state in WITHOUT_RESULT:
             place = 1
         elif self.state is State.DONE:
             place = 0 if self.attention.reasons else 2
@@ -107,8 +108,9 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
     result = record.result or {}
     names = _names(record, source, output)
     error: tuple[int, str] | None = None
-    if record.state in _BROKEN:
-        group = failures.take(str(record.exit_code), record.error, names=names, advice=record.advice)
+    if record.state in WITHOUT_RESULT:
+        kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
+        group = failures.take(kind, record.error, names=names, advice=record.advice)
         error = group.number, record.error
     noted = [(notes.take(note["kind"], note["text"], names=names).number, note) for note in result.get("notes", ())]
     figures = result.get("measures")
@@ -131,7 +133,8 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         attempts=record.attempts,
         started=record.started,
         seconds=record.seconds,
-        preview=_stem(record) if record.result is not None else "",
+        preview=stem(record.path) if record.previews else "",
+        labels=record.previews,
     )
 
 
@@ -139,12 +142,6 @@ def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
     # As text, for there are very many: paths as objects take longer than all else here.
     whole = (f"{source}{os.sep}{record.path}", f"{output}{os.sep}{record.output}")
     return *whole, record.path, record.output, record.path.rpartition("/")[2], record.output.rpartition("/")[2]
-
-
-def _stem(record: Record) -> str:
-    """Return a name for the previews of this very result: those of an older one are not taken for them."""
-    whole = f"{record.path}\0{record.result_size}\0{record.result_mtime_ns}".encode(errors="surrogateescape")
-    return sha256(whole).hexdigest()[:20]
 
 
 def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,10 +5,10 @@
   byId("data").remove();
   const PAGE = 60;
   const VIEWS = ["100", "50", "0"];
-  const STATES = { done: "Done", failed: "Failed", quarantined: "Quarantined", waiting: "Waiting", running: "Broken off" };
+  const STATES = { done: "Done", failed: "Failed", quarantined: "Quarantined", refused: "Refused", waiting: "Waiting", running: "Broken off" };
   const SIGNS = { doubt: "Doubt about the source", strong: "Strong colour", clipped: "Beyond the gamut", flicker: "Flicker", colourfulness: "Colourfulness" };
   const AS_SHARE = new Set(["doubt", "strong", "clipped"]);
-  const LISTED_FAILURES = new Set(["failed", "quarantined"]);
+  const LISTED_FAILURES = new Set(["failed", "quarantined", "refused"]);
 
   const items = data.rows.map((row) => {
     const item = Object.fromEntries(data.fields.map((name, place) => [name, row[place]]));
@@ -78,7 +78,7 @@
   }
 
   function look(item) {
-    if (!item.preview || !item.labels.length) return nothing(item);
+    if (!item.labels.length) return nothing(item);
     if (item.labels.length === 1) return compare(item, 0);
     const shots = item.labels.map((label, shot) => make("li", {}, compare(item, shot), make("p", {}, label || `${shot + 1}`)));
     return make("ul", { className: "strip", "aria-label": `${item.labels.length} shots or pages of ${item.name}`, tabIndex: -1 }, ...shots);
@@ -94,7 +94,7 @@
   }
 
   function card(item, place) {
-    const count = item.preview ? item.labels.length : 0;
+    const count = item.labels.length;
     const shape = count < 2 ? "" : ` strips${count === 2 ? " two" : count === 3 ? " three" : ""}`;
     const placed = [item.folder, count > 1 ? `${count} ${item.kind === "film" ? "shots" : "pages"}` : ""].filter(Boolean).join(" \u00b7 ");
     const open = make("button", { type: "button", title: "Facts, notes, files" }, item.name);
@@ -232,7 +232,7 @@
   }
 
   function stageOf(item) {
-    const count = item.preview ? item.labels.length : 0;
+    const count = item.labels.length;
     if (!count) return make("div", {});
     const place = make("div", {}, compare(item, 0));
     if (count === 1) return place;
@@ -271,7 +271,7 @@
   function fill() {
     const count = (name) => items.reduce((all, item) => all.set(item[name], (all.get(item[name]) || 0) + 1), new Map());
     const states = count("state");
-    const broken = (states.get("failed") || 0) + (states.get("quarantined") || 0);
+    const broken = [...LISTED_FAILURES].reduce((all, state) => all + (states.get(state) || 0), 0);
     filters.state.append(option("", "All"), ...(broken ? [option("broken", `Without result (${number(broken)})`)] : []),
       ...Object.keys(STATES).filter((state) => states.has(state)).map((state) => option(state, `${STATES[state]} (${number(states.get(state))})`)));
     const kinds = { photo: "Photographs", film: "Films", folder: "Folders" };

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from pipeline.archive.gallery import PREVIEWS
 from pipeline.archive.ledger import RunRecord
 from pipeline.archive.recipe import program_version
 from pipeline.archive.report.data import MOST_ROWS, data
@@ -24,7 +25,7 @@ from pipeline.archive.report.fragments import (
     table_of_notes,
 )
 from pipeline.archive.report.items import Survey
-from pipeline.archive.report.previews import PREVIEWS, Pictures
+from pipeline.archive.report.previews import Pictures
 
 
 def page(

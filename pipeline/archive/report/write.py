@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.archive.ledger import Ledger, RunRecord
 from pipeline.archive.report.items import survey
 from pipeline.archive.report.page import page
-from pipeline.archive.report.previews import place_previews
+from pipeline.archive.report.previews import pictures_inside
 from pipeline.media.publish import publishing
 
 REPORT = "report.html"
@@ -23,7 +23,7 @@ def write_report(source: Path, output: Path, ledger: Ledger, *others: Ledger) ->
     """
     ledgers = (ledger, *others)
     found = survey(chain.from_iterable(one.records() for one in ledgers), source, output)
-    pictures = place_previews(found.items, output, ledgers)
+    pictures = pictures_inside(found.items, output)
     runs: list[RunRecord] = sorted((run for one in ledgers for run in one.runs()), key=lambda run: run.started)
     whole = page(found, runs, pictures, source=source, output=output, now=time.time())
     with publishing(output / REPORT, overwrite=True) as temporary:

@@ -15,6 +15,7 @@ from pipeline.media.stills.jp2_boxes import SIGNATURE as JP2_SIGNATURE
 from pipeline.media.stills.jpeg import read_jpeg, write_jpeg
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.png import read_png, write_png
+from pipeline.media.stills.samples import refuse
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.tiff import read_tiff, write_tiff
 from pipeline.media.stills.webp import read_webp, write_webp
@@ -173,7 +174,7 @@ def own_strips(still: Still) -> Iterator[Strip]:
 def _format_of(path: Path, head: bytes) -> StillFormat:
     for offset, magic, name, advice in _REFUSED:
         if head[offset : offset + len(magic)] == magic and heif_format(head) is None:
-            raise InputError(f"{path}: is {name}, which is not coloured", advice=advice)
+            raise refuse(path, f"is {name}, which is not coloured", advice=advice)
     for begin, file_format in _BEGINNINGS:
         if head.startswith(begin):
             return file_format
@@ -182,4 +183,6 @@ def _format_of(path: Path, head: bytes) -> StillFormat:
     if (heif := heif_format(head)) is not None:
         return heif
     names = "JPEG, PNG, TIFF, JPEG 2000, WebP, HEIC, AVIF, BMP and GIF"
-    raise InputError(f"{path}: is not a picture", advice=f"{names} are read.")
+    raise InputError(
+        f"{path}: is not a picture", advice=f"Leave it out with --exclude, or save it as TIFF; {names} are read."
+    )

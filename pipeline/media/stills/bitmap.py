@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import InputError
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma
 from pipeline.media.stills.still import ColourModel, Still, StillFormat, Strip
 from pipeline.results import Note, NoteKind
 
@@ -26,7 +25,7 @@ def read_bitmap(path: Path, file_format: StillFormat, *, pixel_limit: int) -> St
             is_grey, is_bilevel = image.mode in ("1", "L"), image.mode == "1"
             rgb = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     return Still(
         path=path,
         format=file_format,

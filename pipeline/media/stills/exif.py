@@ -1,4 +1,4 @@
-"""EXIF as a block of bytes: is it sound, and which way up is the picture."""
+"""EXIF as a block of bytes: is it sound, which way up is the picture, and away with the thumbnail of the old one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pipeline.media.stills.tiff_ifd import (
     DamagedIfdError,
     Entry,
     TiffHeader,
-    has_successor,
     integer,
     read_header,
     read_ifd,
     read_items,
+    successor,
 )
 from pipeline.results import Note, NoteKind
 
+PREFIX = b"Exif\0\0"
 _UPRIGHT = 1
 
 
@@ -36,13 +37,33 @@ def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
     except DamagedIfdError as error:
         return _UPRIGHT, (Note(NoteKind.ASSUMED, f"EXIF is damaged ({error}): kept as it was, taken as upright"),)
     try:
-        read_ifd(file, header, header.first)
-        if has_successor(file, header, header.first):
-            notes = (*notes, Note(NoteKind.ASSUMED, "the thumbnail in EXIF is kept: it shows the picture as it was"))
+        if _pointer_to_thumbnail(file, header):
+            text = "the thumbnail in EXIF is not carried over: it shows the picture as it was"
+            notes = (*notes, Note(NoteKind.DROPPED, text))
     except DamagedIfdError as error:
         text = f"EXIF is damaged ({error}): kept as it was; its orientation, {orientation}, was readable"
         notes = (*notes, Note(NoteKind.ASSUMED, text))
     return orientation, notes
+
+
+def without_thumbnail(exif: bytes) -> bytes:
+    """Return the block ``exif``, with `PREFIX` or without, as one that has no thumbnail; a damaged one as it is.
+
+    The bytes that point to the thumbnail are zero then, and nothing else changes or moves: what makers of cameras
+    write into EXIF holds offsets that only they know of.
+    """
+    start = len(PREFIX) if exif.startswith(PREFIX) else 0
+    file = BytesIO(exif[start:])
+    try:
+        pointer = _pointer_to_thumbnail(file, read_header(file))
+    except DamagedIfdError:
+        return exif
+    return exif[: start + pointer.start] + bytes(len(pointer)) + exif[start + pointer.stop :]
+
+
+def _pointer_to_thumbnail(file: BinaryIO, header: TiffHeader) -> range:
+    read_ifd(file, header, header.first)
+    return successor(file, header, header.first)
 
 
 def read_orientation(file: BinaryIO, header: TiffHeader) -> tuple[int, tuple[Note, ...]]:

@@ -18,18 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import InputError, MissingDependencyError
-from pipeline.media.stills.exif import orientation_of
+from pipeline.errors import MissingDependencyError
+from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.png import XMP_KEY, CarriedPng
 from pipeline.media.stills.png_chunks import RGB, Chunk, Header
-from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma
 from pipeline.media.stills.still import ColourModel, Still, StillFormat, Strip
 from pipeline.results import Note, NoteKind
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_EXIF = b"Exif\0\0"
 _PROPERTIES_WITHIN = 1 << 20
 # What the decoders are seen to raise on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, MemoryError)
@@ -60,7 +59,7 @@ def read_heif(path: Path, file_format: StillFormat, *, pixel_limit: int) -> Stil
     found = (_avif if file_format is StillFormat.AVIF else _heic)(path, pixel_limit)
     grey, rgb, alpha = _planes(found.pixels)
     info = {key: found.info.get(key) or None for key in ("exif", "xmp", "icc_profile")}
-    exif = info["exif"].removeprefix(_EXIF) if info["exif"] else None
+    exif = info["exif"].removeprefix(PREFIX) if info["exif"] else None
     orientation, notes = orientation_of(exif)
     text = f"{file_format} is written as PNG, without loss: the file grows"
     return Still(
@@ -97,9 +96,9 @@ def _avif(path: Path, pixel_limit: int) -> _Decoded:
         data = path.read_bytes()
         pixels = imagecodecs.avif_decode(data)
     except _DECODER_ERRORS as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels.shape[:2] != shape:
-        raise InputError(f"{path}: decodes to {pixels.shape[:2]}, its header says {shape}")
+        raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {shape}")
     return _Decoded(_full_range(pixels, _depth(data)), info)
 
 
@@ -111,7 +110,7 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
         pixels = np.asarray(file)
         info, number = dict(file.info), len(file)
     except _DECODER_ERRORS as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     notes = []
     # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, and EXIF must not ask for it again.
     if (reader.set_orientation(info) or 1) != 1:
@@ -169,7 +168,7 @@ def _carried(pixels: NDArray[Any], exif: bytes | None, xmp: bytes | None, icc: b
     if icc:
         chunks.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     if exif:
-        chunks.append(Chunk(b"eXIf", exif))
+        chunks.append(Chunk(b"eXIf", without_thumbnail(exif)))
     if xmp:
         chunks.append(Chunk(b"iTXt", XMP_KEY + b"\0\0\0\0" + xmp))
     return CarriedPng(header=header, before=tuple(chunks), after=())

@@ -12,8 +12,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
-from pipeline.media.stills.exif import orientation_of
+from pipeline.media.stills.exif import orientation_of, without_thumbnail
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.jp2_boxes import (
     EXIF_UUID,
@@ -25,7 +24,7 @@ from pipeline.media.stills.jp2_boxes import (
     read_codestream,
 )
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import checked_strips, luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.samples import checked_strips, damaged, luma_of_rgb, refuse, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -58,16 +57,17 @@ def read_jp2(path: Path, *, pixel_limit: int) -> Still:
         codestreams = [box.data for box in boxes if box.kind == b"jp2c"]
         header = tuple(read_boxes(next((box.data for box in boxes if box.kind == b"jp2h"), b"")))
         if len(codestreams) != 1 or not header:
-            raise refuse(path, f"is a JPEG 2000 of {len(codestreams)} pictures")
+            tell = refuse if codestreams else damaged
+            raise tell(path, f"is a JPEG 2000 of {len(codestreams)} pictures")
         coded = read_codestream(codestreams[0])
         check_size(path, coded.width, coded.height, pixel_limit=min(pixel_limit, _PIXEL_LIMIT))
         _check_kind(path, coded, header)
         pixels = imagecodecs.jpeg2k_decode(data)
     except (DamagedJp2Error, RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     del data
     if pixels.shape[:2] != (coded.height, coded.width):
-        raise InputError(f"{path}: decodes to {pixels.shape[:2]}, its header says {coded.height} x {coded.width}")
+        raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {coded.height} x {coded.width}")
     orientation, notes = orientation_of(_uuid(boxes, EXIF_UUID))
     if not coded.is_reversible:
         text = "lossy JPEG 2000 is written without loss, so that its luma stays: the file grows"
@@ -82,9 +82,7 @@ def read_jp2(path: Path, *, pixel_limit: int) -> Still:
         colour_model=ColourModel.RGB,
         alpha=None,
         notes=notes,
-        carried=CarriedJp2(
-            boxes=tuple(Box(b"jp2c", b"") if box.kind == b"jp2c" else box for box in boxes), header=header
-        ),
+        carried=CarriedJp2(boxes=tuple(map(_carried, boxes)), header=header),
         chroma=small_chroma(pixels) if is_rgb else None,
         profile=_profile(header),
     )
@@ -153,6 +151,14 @@ def _profile(header: tuple[Box, ...]) -> bytes | None:
         if box.kind == b"colr" and box.data[:1] in (bytes((_RESTRICTED_ICC,)), bytes((_ANY_ICC,))):
             return box.data[3:]
     return None
+
+
+def _carried(box: Box) -> Box:
+    if box.kind == b"jp2c":
+        return Box(b"jp2c", b"")
+    if box.kind == b"uuid" and box.data.startswith(EXIF_UUID):
+        return Box(b"uuid", EXIF_UUID + without_thumbnail(box.data.removeprefix(EXIF_UUID)))
+    return box
 
 
 def _uuid(boxes: tuple[Box, ...], name: bytes) -> bytes | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.media.stills.exif import orientation_of
+from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.jpeg_graft import chroma_table, grafted, in_rows, luma_alone
 from pipeline.media.stills.jpeg_luma import NotSeparableError, luma_scans
@@ -34,12 +34,11 @@ from pipeline.media.stills.jpeg_segments import (
     read_frame,
 )
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import checked_strips, refuse, small_chroma, small_size
+from pipeline.media.stills.samples import checked_strips, damaged, refuse, small_chroma, small_size
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
 
-_EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
@@ -67,11 +66,11 @@ def read_jpeg(path: Path, *, pixel_limit: int) -> Still:
         data = path.read_bytes()
         jpeg = parse(data)
     except DamagedJpegError as error:
-        raise InputError(f"{path}: is not a sound JPEG file: {error}") from error
+        raise damaged(path, f"is not a sound JPEG file: {error}") from error
     luma = _decode(path, data)
     if luma.shape != (frame.height, frame.width):
-        raise InputError(f"{path}: decodes to {luma.shape}, its header says {frame.height} x {frame.width}")
-    orientation, notes = orientation_of(_exif(jpeg))
+        raise damaged(path, f"decodes to {luma.shape}, its header says {frame.height} x {frame.width}")
+    orientation, notes = orientation_of(_exif(jpeg.applications))
     scans, scan_notes = _luma_scans(path, jpeg, luma)
     return Still(
         path=path,
@@ -116,7 +115,7 @@ def _decode(path: Path, data: bytes) -> Plane:
                 raise refuse(path, f"is a JPEG of mode {image.mode}")
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
 
 
 def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] | None:
@@ -129,7 +128,7 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
             image.draft("RGB" if _is_rgb(jpeg) else "YCbCr", size)
             pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     if _is_rgb(jpeg):
         return small_chroma(pixels)
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
@@ -180,12 +179,8 @@ def _source_chroma_table(jpeg: JpegFile) -> tuple[int, ...] | None:
     return jpeg.quantisation.get(jpeg.frame.components[1].table)
 
 
-def _exif(jpeg: JpegFile) -> bytes | None:
-    parts = [
-        segment.payload[6:]
-        for segment in jpeg.applications
-        if segment.marker == APP1 and segment.payload.startswith(_EXIF)
-    ]
+def _exif(segments: Sequence[Segment]) -> bytes | None:
+    parts = [segment.payload.removeprefix(PREFIX) for segment in segments if _is(segment, APP1, PREFIX)]
     return b"".join(parts) or None
 
 
@@ -197,12 +192,23 @@ def _applications(jpeg: JpegFile, declared: AiColour | None) -> tuple[list[Segme
         notes.append(Note(NoteKind.DROPPED, "further pictures in the JPEG file (MPF) are not carried over"))
     elif jpeg.extra > 1024:
         notes.append(Note(NoteKind.DROPPED, f"{jpeg.extra} bytes after the end of the JPEG are not carried over"))
-    kept, more = _with_profile(kept)
+    kept, more = _with_profile(_without_thumbnail(kept))
     notes += more
     if declared is not None:
         kept, more = _with_declaration(kept, declared)
         notes += more
     return kept, tuple(notes)
+
+
+def _without_thumbnail(segments: list[Segment]) -> list[Segment]:
+    # EXIF that is too long for one segment goes on in the next.
+    rest, kept = without_thumbnail(_exif(segments) or b""), []
+    for segment in segments:
+        if _is(segment, APP1, PREFIX):
+            size = len(segment.payload) - len(PREFIX)
+            segment, rest = replace(segment, payload=PREFIX + rest[:size]), rest[size:]
+        kept.append(segment)
+    return kept
 
 
 def _is(segment: Segment, marker: int, begin: bytes) -> bool:
@@ -254,7 +260,7 @@ def _with_declaration(segments: list[Segment], declared: AiColour) -> tuple[list
         return [*segments[: places[0]], made, *segments[places[0] + 1 :]], notes
     # JFIF and EXIF insist on being first.
     first = 0
-    while first < len(segments) and (segments[first].marker == APP0 or _is(segments[first], APP1, _EXIF)):
+    while first < len(segments) and (segments[first].marker == APP0 or _is(segments[first], APP1, PREFIX)):
         first += 1
     return [*segments[:first], made, *segments[first:]], notes
 

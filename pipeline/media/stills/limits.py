@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.media.stills.samples import damaged, refuse
 
 PIXEL_LIMIT = 400_000_000
 
@@ -21,12 +21,14 @@ _BYTES_PER_PIXEL = 16
 def check_size(path: Path, width: int, height: int, *, pixel_limit: int) -> None:
     """Raise `InputError` if a picture of ``width`` x ``height`` is empty, too large, or its file far too long."""
     if width < 1 or height < 1:
-        raise InputError(f"{path}: has no pixels ({width} x {height})")
+        raise damaged(path, f"has no pixels ({width} x {height})")
     if width * height > pixel_limit:
-        raise InputError(
-            f"{path}: {width} x {height} is more than {pixel_limit / 1e6:.0f} million pixels",
-            advice="If the picture is real, cut it into parts; a damaged or hostile header also looks like this.",
+        raise refuse(
+            path,
+            f"{width} x {height} is more than {pixel_limit / 1e6:.0f} million pixels",
+            advice="If the picture is real, cut it into parts. If not, its header is damaged or hostile: copy it again "
+            "from its source.",
         )
     size = path.stat().st_size
     if size > max(_FILE_FLOOR, _BYTES_PER_PIXEL * width * height):
-        raise InputError(f"{path}: {size} bytes is far more than {width} x {height} pixels can need")
+        raise damaged(path, f"{size} bytes is far more than {width} x {height} pixels can need")

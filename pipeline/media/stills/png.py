@@ -13,8 +13,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
-from pipeline.media.stills.exif import orientation_of
+from pipeline.media.stills.exif import orientation_of, without_thumbnail
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.png_chunks import (
@@ -31,7 +30,7 @@ from pipeline.media.stills.png_chunks import (
     read_chunks,
     read_header,
 )
-from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips, small_chroma
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -66,19 +65,19 @@ def read_png(path: Path, *, pixel_limit: int) -> Still:
         if b"acTL" in kinds:
             raise refuse(path, "is an animated PNG")
         if len(data) - sum(len(placed.chunk.data) for placed in found) > _most_packed(header):
-            raise refuse(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
+            raise damaged(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
         pixels = imagecodecs.png_decode(data)
     except (DamagedPngError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     del data
     if pixels.shape[:2] != (header.height, header.width):
-        raise InputError(f"{path}: decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
+        raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
     luma, alpha = _planes(pixels, kinds.get(b"tRNS") if header.colour in (GREY, RGB) else None, header)
     chroma = small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None
     del pixels
     orientation, notes = orientation_of(kinds.get(b"eXIf"))
-    damaged = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
-    notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in damaged)
+    unsound = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
+    notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in unsound)
     return Still(
         path=path,
         format=StillFormat.PNG,
@@ -90,8 +89,8 @@ def read_png(path: Path, *, pixel_limit: int) -> Still:
         notes=(*notes, *_notes(header, kinds)),
         carried=CarriedPng(
             header=header,
-            before=tuple(placed.chunk for placed in chunks if not placed.after),
-            after=tuple(placed.chunk for placed in chunks if placed.after),
+            before=tuple(_carried(placed.chunk) for placed in chunks if not placed.after),
+            after=tuple(_carried(placed.chunk) for placed in chunks if placed.after),
         ),
         chroma=chroma,
         is_bilevel=header.colour == GREY and header.depth == 1 and alpha is None,
@@ -186,6 +185,10 @@ _STANDARD = (
     *(b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi", b"sBIT", b"bKGD", b"pHYs"),
     *(b"sPLT", b"eXIf", b"tIME", b"tEXt", b"zTXt", b"iTXt", b"oFFs", b"sCAL", b"pCAL", b"sTER"),
 )
+
+
+def _carried(chunk: Chunk) -> Chunk:
+    return Chunk(chunk.kind, without_thumbnail(chunk.data)) if chunk.kind == b"eXIf" else chunk
 
 
 def _profile(chunk: Chunk) -> tuple[list[Chunk], tuple[Note, ...]]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills.still import Plane, Still, Strip
 
 # ITU-R BT.601: the luma of JPEG and of nearly every picture file that does not say otherwise.
@@ -101,8 +101,17 @@ def rgb_strips(still: Still, strips: Iterator[Strip]) -> Iterator[Strip]:
             yield both
 
 
-def refuse(path: object, what: str, *, advice: str = "") -> InputError:
+def refuse(path: object, what: str, *, advice: str = "") -> UnsupportedError:
     """Name the kind of picture that is not coloured, in one voice for all formats."""
-    return InputError(
+    return UnsupportedError(
         f"{path}: {what}", advice=advice or "Save it as 8- or 16-bit grey or RGB TIFF or PNG, and colour that."
+    )
+
+
+def damaged(path: object, what: object) -> InputError:
+    """Name what is wrong with a picture that cannot be read as it is, in one voice for all formats."""
+    return InputError(
+        f"{path}: {what}",
+        advice="Copy it again from its source or a backup. If no copy is better, open it in another program and save "
+        "what is left as TIFF.",
     )

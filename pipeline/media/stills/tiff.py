@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.media.stills.exif import read_orientation
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import expand_to_8_bits, luma_of_rgb, refuse, rgb_strips, small_chroma
+from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.tiff_checks import PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
 from pipeline.media.stills.tiff_ifd import (
@@ -99,7 +99,7 @@ def read_tiff(path: Path, *, pixel_limit: int) -> Still:
                 raise refuse(path, f"is a TIFF of {len(pages)} pages with {size / 1e6:.0f} million pixels together")
             stills = [_read_page(path, page) for page in pages]
     except _DECODER_ERRORS as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     more = tuple(
         replace(still, notes=tuple(replace(note, text=f"page {number}: {note.text}") for note in still.notes))
         for number, still in enumerate(stills[1:], 2)
@@ -192,7 +192,7 @@ def _read_page(path: Path, page: tifffile.TiffPage) -> Still:
     try:
         check_page(path, page)
     except InputError as error:
-        raise InputError(f"{error} (page {page.index + 1})", advice=error.advice) if page.index else error from None
+        raise type(error)(f"{error} (page {page.index + 1})", advice=error.advice) if page.index else error from None
     pixels = page.asarray(maxworkers=1)
     if pixels.shape[:2] != (page.imagelength, page.imagewidth) and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)

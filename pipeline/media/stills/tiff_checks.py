@@ -6,10 +6,9 @@ from pathlib import Path
 
 import tifffile
 
-from pipeline.errors import InputError
 from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_codestream
 from pipeline.media.stills.jpeg_segments import DamagedJpegError, read_frame
-from pipeline.media.stills.samples import refuse
+from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.tiff_pixels import LOSSLESS
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
@@ -60,9 +59,9 @@ def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
         try:
             inner = read_frame(head) if packing == _JPEG else read_codestream(head)
         except (DamagedJpegError, DamagedJp2Error) as error:
-            raise InputError(f"{path}: part of its pixels is damaged: {error}") from error
+            raise damaged(path, f"part of its pixels is damaged: {error}") from error
         if inner.width * inner.height > 2 * largest:
-            raise refuse(
+            raise damaged(
                 path, f"is a TIFF with a part of {inner.width} x {inner.height} pixels, more than it has room for"
             )
 
@@ -71,7 +70,7 @@ def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
     size = path.stat().st_size
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if count == 0 or offset + count > size:
-            raise InputError(f"{path}: part of its pixels is not in the file", advice="The file is cut off.")
+            raise damaged(path, "part of its pixels is not in the file")
 
 
 def packing_name(page: tifffile.TiffPage) -> str:

@@ -108,13 +108,17 @@ def read_items(file: BinaryIO, header: TiffHeader, offset: int) -> list[tuple[in
     return items
 
 
-def has_successor(file: BinaryIO, header: TiffHeader, offset: int) -> bool:
-    """Whether another directory follows that at ``offset``. Raises `DamagedIfdError`."""
+def successor(file: BinaryIO, header: TiffHeader, offset: int) -> range:
+    """Which bytes point to the directory that follows that at ``offset``; empty if none does.
+
+    Raises `DamagedIfdError`.
+    """
     counter, size, pointer = ("Q", 20, "Q") if header.big else ("H", 12, "I")
     width = struct.calcsize(header.order + counter)
     (number,) = struct.unpack(header.order + counter, _read(file, offset, width))
-    end = _read(file, offset + width + number * size, struct.calcsize(header.order + pointer))
-    return any(end)
+    start = offset + width + number * size
+    end = _read(file, start, struct.calcsize(header.order + pointer))
+    return range(start, start + len(end) if any(end) else start)
 
 
 def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import InputError
-from pipeline.media.stills.exif import orientation_of
+from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
 from pipeline.media.stills.icc import profile_for_colour
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import luma_of_rgb, refuse, rgb_strips, small_chroma
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, rgb_strips, small_chroma
 from pipeline.media.stills.still import AiColour, ColourModel, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import declare_ai_colour
 from pipeline.results import Note, NoteKind
@@ -48,10 +47,10 @@ def read_webp(path: Path, *, pixel_limit: int) -> Still:
                 raise refuse(path, "is an animated WebP")
             pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}", advice="The file is damaged or cut off.") from error
+        raise damaged(path, f"cannot be decoded: {error}") from error
     chunks = _chunks(path.read_bytes())
     exif = chunks.get(b"EXIF")
-    orientation, notes = orientation_of(exif.removeprefix(b"Exif\0\0") if exif else None)
+    orientation, notes = orientation_of(exif.removeprefix(PREFIX) if exif else None)
     if b"VP8L" not in chunks:
         text = "lossy WebP is written without loss, so that its luma stays: the file grows"
         notes = (*notes, Note(NoteKind.CONVERTED, text))
@@ -64,7 +63,9 @@ def read_webp(path: Path, *, pixel_limit: int) -> Still:
         colour_model=ColourModel.RGB,
         alpha=np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None,
         notes=notes,
-        carried=CarriedWebp(exif=exif, icc=chunks.get(b"ICCP"), xmp=chunks.get(b"XMP ")),
+        carried=CarriedWebp(
+            exif=without_thumbnail(exif) if exif else None, icc=chunks.get(b"ICCP"), xmp=chunks.get(b"XMP ")
+        ),
         chroma=small_chroma(pixels),
         profile=chunks.get(b"ICCP"),
     )

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.archive import shift
+from pipeline.archive.gallery import PREVIEWS
 from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.orders import Orders
 from pipeline.archive.run import ArchiveResult, colorize_archive
@@ -118,11 +119,17 @@ def sidecars(root: Path) -> dict[str, Any]:
     return {name: {**document, "made": ""} for name, document in found.items()}
 
 
+def small_pictures(root: Path) -> dict[str, bytes]:
+    """Return the previews of the results under ``root``."""
+    return {path.name: path.read_bytes() for path in (root / PREVIEWS).rglob("*.jpg")}
+
+
 def check_finished(output: Path, undisturbed: Path) -> None:
     """Raise AssertionError unless ``output`` is what an undisturbed run leaves."""
     assert contents(output) == contents(undisturbed)
     assert sidecars(output) == sidecars(undisturbed)
     assert [path for path in output.rglob("*") if _is_partial(path)] == []
+    assert small_pictures(output) == small_pictures(undisturbed)
     ledger, other = read_ledger(output), read_ledger(undisturbed)
     assert ledger is not None
     assert other is not None
@@ -132,7 +139,7 @@ def check_finished(output: Path, undisturbed: Path) -> None:
             assert record.state is State.DONE, record
             assert (record.path, record.output, record.recipe) == (fellow.path, fellow.output, fellow.recipe)
             assert (record.source_sha256, record.result_sha256) == (fellow.source_sha256, fellow.result_sha256)
-            assert len(ledger.previews(record.path)) == len(other.previews(fellow.path))
+            assert record.previews == fellow.previews
 
 
 def kill_at_random(folder: Path, *, kills: int, seed: int) -> Seen:

@@ -8,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.ledger import Record, State, read_ledger
+import numpy as np
+
+from pipeline.archive.ledger import Record, RunRecord, State, read_ledger
 from pipeline.archive.orders import Orders, Shard
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.color.painter import Painter
@@ -67,6 +69,13 @@ def records(output: Path, *, shard: Shard | None = None) -> dict[str, Record]:
         return {record.path: record for record in ledger.records()}
 
 
+def last_run(output: Path) -> RunRecord:
+    ledger = read_ledger(output)
+    assert ledger is not None
+    with ledger:
+        return ledger.runs()[-1]
+
+
 def states(output: Path) -> dict[str, State]:
     return {path: record.state for path, record in records(output).items()}
 
@@ -75,6 +84,16 @@ def change_ledger(output: Path, query: str, *values: object) -> None:
     with closing(sqlite3.connect(output / ".autochrome" / "ledger.sqlite3")) as connection:
         connection.execute(query, values)
         connection.commit()
+
+
+def shots_of(length: int) -> Callable[[int], np.ndarray]:
+    """Return the luma of a film whose shots, all unlike, have ``length`` frames."""
+
+    def luma(number: int) -> np.ndarray:
+        blocks = np.random.default_rng(number // length).integers(20, 235, (8, 12))
+        return np.kron(blocks, np.ones((8, 8))).astype(np.uint8)
+
+    return luma
 
 
 def failing(times: int, error: BaseException) -> Callable[..., FilmResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.archive import gallery
 from pipeline.archive.ledger import Ledger, Planned
 from pipeline.archive.stamps import Stamp
 from pipeline.results import Failure, FilmResult, PhotoResult
@@ -31,15 +32,18 @@ class Shelf:
         """Queue one item and finish it."""
         self.plan(path, kind=kind)
         self.ledger.claim([path])
+        gallery.keep(self.output, path, result.previews)
         self.ledger.done(
             path, result, source=Stamp(24_000_000, 5), result=Stamp(25_300_000, mtime_ns), started=BEGUN, seconds=2.0
         )
         self.ledger.seal(path, source_sha256=RECIPE, result_sha256=RECIPE)
 
-    def failed(self, path: str, error: str, *, advice: str = "", exit_code: int = 4, times: int = 1) -> None:
-        """Queue one item and let it fail ``times`` times; the third time it is quarantined."""
+    def failed(
+        self, path: str, error: str, *, advice: str = "", exit_code: int = 4, times: int = 1, refused: bool = False
+    ) -> None:
+        """Queue one item and let it fail ``times`` times, the third time for good, or be ``refused``."""
         self.plan(path)
-        failure = Failure(source=self.source / path, error=error, advice=advice, exit_code=exit_code)
+        failure = Failure(source=self.source / path, error=error, advice=advice, exit_code=exit_code, refused=refused)
         for _ in range(times):
             self.ledger.failed(path, failure, seconds=0.2, quarantine_after=3)
 

@@ -17,14 +17,14 @@ from tests.pipeline.archive.outcomes import sha256
 NAMES = ["a.jpg", "album/b.tif", "album/Škoda 1925, 100 %.jpg", "album/ two  spaces.png", "#1.jpg", "*.jpg"]
 
 
-def fill(output: Path, names: list[str]) -> list[tuple[str, str]]:
-    entries = []
+def fill(output: Path, names: list[str]) -> dict[str, str]:
+    entries = {}
     for name in names:
         path = output / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"result {name}", encoding="utf-8")
         path.with_name(f"{path.name}.autochrome.json").write_text("{}", encoding="utf-8")
-        entries.append((f"data/{name}", sha256(path)))
+        entries[f"data/{name}"] = sha256(path)
     return entries
 
 
@@ -53,7 +53,7 @@ def test_the_standard_validators_command_accepts_it(tmp_path: Path) -> None:
 
 def test_a_bag_without_results_is_one_too(tmp_path: Path) -> None:
     begin_bag(tmp_path)
-    write_bag(tmp_path, [])
+    write_bag(tmp_path, {})
     assert valid(tmp_path)
 
 
@@ -67,14 +67,15 @@ def test_the_report_and_the_ledger_may_change_and_the_bag_stays_valid(tmp_path: 
 
 def test_the_next_run_makes_it_valid_again(tmp_path: Path) -> None:
     begin_bag(tmp_path)
-    first = fill(tmp_path, NAMES[:2])
-    write_bag(tmp_path, first)
-    more = fill(tmp_path, NAMES[2:])
+    entries = fill(tmp_path, NAMES[:2])
+    write_bag(tmp_path, entries)
+    entries |= fill(tmp_path, NAMES[2:])
+    del entries["data/a.jpg"]
     (tmp_path / "data" / "a.jpg").unlink()
     (tmp_path / "data" / "a.jpg.autochrome.json").unlink()
     assert not valid(tmp_path)
     begin_bag(tmp_path)
-    write_bag(tmp_path, [*first[1:], *more])
+    write_bag(tmp_path, entries)
     assert valid(tmp_path)
 
 
@@ -99,7 +100,7 @@ def test_names_that_no_manifest_can_hold_are_refused(tmp_path: Path, name: str) 
     begin_bag(tmp_path)
     (tmp_path / "data" / name).touch()
     with pytest.raises(OutputError, match="cannot hold this name"):
-        write_bag(tmp_path, [])
+        write_bag(tmp_path, {})
 
 
 def test_names_that_differ_in_the_encoding_of_an_accent_are_refused(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_names_that_differ_in_the_encoding_of_an_accent_are_refused(tmp_path: Pa
     if len(list((tmp_path / "data").iterdir())) == 1:
         pytest.skip("this disk takes the two for one name")
     with pytest.raises(OutputError, match="cannot tell its name"):
-        write_bag(tmp_path, [])
+        write_bag(tmp_path, {})
 
 
 def test_what_a_dead_run_left_half_written_is_not_vouched_for(tmp_path: Path) -> None:

@@ -37,7 +37,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def survey(**counts: int) -> Survey:
     numbers = dict.fromkeys(
-        ("photos", "films", "skipped", "unknown", "quarantined", "ignored", "photo_bytes", "film_bytes", "film_pixels"),
+        (
+            "photos",
+            "films",
+            "skipped",
+            "unknown",
+            "quarantined",
+            "refused",
+            "ignored",
+            "photo_bytes",
+            "film_bytes",
+            "film_pixels",
+        ),
         0,
     )
     return Survey(source=Path("a"), output=Path("b"), set_aside=(), failed=0, failures=(), **{**numbers, **counts})

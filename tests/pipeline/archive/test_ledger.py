@@ -86,7 +86,7 @@ def test_an_item_waits_runs_and_is_done_with_its_result_and_previews(ledger: Led
     assert record.result == plain(result)
     assert (record.source_stamp, record.result_stamp) == (Stamp(100, 5), Stamp(90, 7))
     assert (record.source_sha256, record.result_sha256) == (HASH, HASH[::-1])
-    assert ledger.previews("a.png") == [preview]
+    assert record.previews == ("",)
 
 
 def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -100,14 +100,6 @@ def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
     assert read is not None
     with read:
         assert (list(read.records()), read.runs()) == before
-
-
-def test_new_previews_take_the_place_of_old_ones(ledger: Ledger) -> None:
-    ledger.plan(1, [planned("a.mp4")])
-    shots = tuple(Preview(label=str(number), before=b"b", after=b"a") for number in range(3))
-    finish(ledger, "a.mp4", previews=shots)
-    finish(ledger, "a.mp4", previews=shots[1:])
-    assert ledger.previews("a.mp4") == list(shots[1:])
 
 
 def test_records_come_in_order_of_path_however_many(ledger: Ledger) -> None:
@@ -130,7 +122,7 @@ def test_names_that_are_no_text_are_kept_as_they_are(ledger: Ledger) -> None:
     assert record.output == name
     assert record.result is not None
     assert record.result["source"] == f"in/{name}"
-    assert [preview.label for preview in ledger.previews(name)] == [name]
+    assert record.previews == (name,)
     fail(ledger, name)
     assert ledger.get(name).error == f"{name}: is damaged"  # type: ignore[union-attr]
 
@@ -210,7 +202,7 @@ def test_unfinished_items_whose_sources_are_gone_are_forgotten_and_finished_ones
         ledger.plan(1, map(planned, ["there.png", "gone.png", "done.png"]))
         finish(ledger, "done.png")
         ledger.plan(2, [planned("new.png")])
-        assert ledger.forget(2, tmp_path) == 1
+        assert ledger.forget(2, tmp_path) == ["gone.png"]
         assert [record.path for record in ledger.records()] == ["done.png", "new.png", "there.png"]
 
 

@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pipeline.archive.lock import locked
+from pipeline.archive.lock import filling_bag, locked
 from pipeline.archive.orders import Shard
 from pipeline.errors import LockedError, OutputError
 
@@ -76,6 +77,30 @@ def test_shards_work_side_by_side_but_no_shard_twice_and_no_whole_run_among_them
                 pass
     with locked(tmp_path), pytest.raises(LockedError), locked(tmp_path, shard=one):
         pass
+
+
+def test_of_those_that_fill_a_bag_only_the_last_to_end_is_told_so(tmp_path: Path) -> None:
+    with filling_bag(tmp_path) as first, filling_bag(tmp_path) as second, filling_bag(tmp_path) as third:
+        assert [third(), first(), second()] == [False, False, True]
+        assert not third()
+    with filling_bag(tmp_path) as again:
+        assert again()
+
+
+def test_who_begins_to_fill_a_bag_waits_for_its_manifests(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def another() -> None:
+        with filling_bag(tmp_path):
+            begun.set()
+
+    with filling_bag(tmp_path) as is_last:
+        assert is_last()
+        waiting = threading.Thread(target=another)
+        waiting.start()
+        assert not begun.wait(0.2)
+    assert begun.wait(30)
+    waiting.join()
 
 
 def test_an_output_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:

@@ -43,7 +43,6 @@ def jobs(source: Path, output: Path, **settings: Any) -> list[Job]:
 
 def planned(source: Path, output: Path, **options: Any) -> dict[str, str]:
     found = jobs(source, output, **options)
-    assert [str(job.output.relative_to(output)) for job in found] == [job.name for job in found]
     return {job.path: job.name for job in found}
 
 
@@ -99,7 +98,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path, Record]:
         path="a.png", kind="photo", output="a.png", state=State.DONE, attempts=0, recipe="photos",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256=fingerprint(source),
         result_size=8, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=fingerprint(result),
-        engine="torch", started=0.0, seconds=1.0, result={}, error="", advice="", exit_code=0,
+        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
     )  # fmt: skip
     return source, result, record
 
@@ -192,7 +191,7 @@ def test_a_finished_film_is_not_opened(tmp_path: Path) -> None:
         path="no-film.avi", kind="film", output="no-film.avi.mkv", state=State.DONE, attempts=0, recipe="films",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256="",
         result_size=1, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=None,
-        engine="torch", started=0.0, seconds=1.0, result={}, error="", advice="", exit_code=0,
+        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
     )  # fmt: skip
     (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record)
     assert (job.standing, job.name) == (Standing.DONE, "no-film.avi.mkv")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.archive import gallery
 from pipeline.archive.ledger import open_ledger
 from pipeline.archive.orders import Shard
 from pipeline.archive.report import write_report
@@ -97,6 +98,20 @@ def test_failures_are_grouped_by_reason_with_advice_and_names(shelf: Shelf) -> N
     assert sum(f"scan {number}.jpg" in text for number in range(20)) == 12
 
 
+def test_what_is_refused_by_design_is_told_apart_and_last(shelf: Shelf) -> None:
+    done(shelf, "a.jpg")
+    shelf.failed("b.jpg", "b.jpg: is damaged", advice="Copy it again.")
+    for number in range(3):
+        shelf.failed(f"{number}.dng", f"{number}.dng: is camera raw", advice="Develop it.", refused=True)
+    shelf.end(done=1, failed=1)
+    text = " ".join(read(shelf).text.split())
+    assert "3refused" in text
+    assert "1failed" in text
+    assert text.index("1Is damaged") < text.index("3Is camera raw")
+    assert "What to do: Develop it." in text
+    assert "Without result 4" in text
+
+
 def test_a_single_reason_keeps_its_figures() -> None:
     groups = Groups()
     group = groups.take("4", "/in/a.jpg: has 12 of 24 rows", names=["/in/a.jpg"])
@@ -172,33 +187,13 @@ def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf, mon
         assert stem.with_name(f"{stem.name}-0-after.jpg").read_bytes() == shown.after
 
 
-def files(shelf: Shelf) -> dict[str, int]:
-    folder = shelf.output / ".autochrome" / "previews"
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*/*.jpg")}
-
-
-def test_previews_are_written_once_and_those_of_replaced_results_go(shelf: Shelf) -> None:
+def test_a_report_after_the_previews_were_deleted_has_none_inside(shelf: Shelf) -> None:
     done(shelf, "a.jpg", previews=(preview(),))
     done(shelf, "b.jpg", previews=(preview(),))
-    read(shelf)
-    first = files(shelf)
-    read(shelf)
-    assert files(shelf) == first
-    result = photo(shelf.source / "b.jpg", shelf.output / "b.jpg", previews=(preview(colour=(9, 99, 9)),))
-    shelf.done("b.jpg", result, mtime_ns=8)
-    read(shelf)
-    assert len(files(shelf)) == 4
-    assert len(files(shelf).keys() & first.keys()) == 2
-
-
-def test_a_report_after_the_previews_were_deleted_makes_them_again(shelf: Shelf) -> None:
-    done(shelf, "a.jpg", previews=(preview(),))
-    read(shelf)
-    folder = shelf.output / ".autochrome" / "previews"
-    for path in (*folder.glob("*/*.jpg"), folder / "index.json"):
-        path.unlink()
-    read(shelf)
-    assert len(files(shelf)) == 2
+    gallery.drop(shelf.output, "a.jpg")
+    page = read(shelf)
+    assert len(json.loads(page.data)["pictures"]) == 1
+    assert [row["labels"] for row in page.rows()] == [[""], [""]]
 
 
 def test_a_film_has_a_strip_of_its_shots_and_what_was_verified(shelf: Shelf) -> None:
@@ -249,9 +244,10 @@ def test_a_new_report_takes_the_place_of_the_old_and_a_failing_one_does_not(shel
     read(shelf)
     before = (shelf.output / "report.html").read_bytes()
     done(shelf, "b.jpg", previews=(preview(),))
-    (shelf.output / ".autochrome" / "previews" / "index.json").unlink()
-    (shelf.output / ".autochrome" / "previews" / "index.json").mkdir()
-    with pytest.raises(OutputError, match=r"index\.json"):
+    (picture,) = (shelf.output / ".autochrome" / "previews").rglob("*-after.jpg")
+    picture.unlink()
+    picture.mkdir()
+    with pytest.raises(OutputError, match=r"-after\.jpg"):
         read(shelf)
     assert (shelf.output / "report.html").read_bytes() == before
     assert not list(shelf.output.glob(".autochrome-*"))

@@ -12,7 +12,8 @@ from pipeline.archive.ledger import State
 from pipeline.archive.lock import locked
 from pipeline.archive.orders import Orders
 from pipeline.archive.revival import revived
-from pipeline.archive.run import colorize_archive, survey_archive
+from pipeline.archive.run import colorize_archive
+from pipeline.archive.survey import survey_archive
 from pipeline.color.painter import Painter
 from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
 from pipeline.options import Codec, Options, Tone

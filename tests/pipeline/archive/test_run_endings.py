@@ -5,15 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bagit
 import pytest
 
 from pipeline.archive import shift
 from pipeline.archive.ledger import State
+from pipeline.archive.lock import filling_bag
 from pipeline.archive.orders import Orders, Shard
 from pipeline.color.painter import Painter
 from pipeline.errors import OutputError
 from pipeline.interruption import Interruption
 from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.options import Tone, TreatAs
 from pipeline.results import FilmResult
 from tests.pipeline.archive.runs import (
     change_ledger,
@@ -115,6 +118,28 @@ def test_shards_share_an_output_and_together_do_everything_once(archive: Path, p
     assert results(found[0].output) == ["people/a.jpg", "people/b.png", "places/far/c.tif", "reels/d.mp4"]
     known = [path for index in (1, 2, 3) for path in records(found[0].output, shard=Shard(index=index, count=3))]
     assert sorted(known) == ["people/a.jpg", "people/b.png", "places/far/c.tif", "reels/d.mp4"]
+
+
+def test_shards_fill_one_bag_and_the_last_of_them_makes_it_valid(archive: Path, painter: Painter) -> None:
+    output = archive.with_name("scans-colorized")
+    shards = [Orders(bag=True, shard=Shard(index=index, count=3)) for index in (1, 2, 3)]
+    with filling_bag(output) as is_last:
+        for orders in shards[:2]:
+            run(archive, painter, orders=orders)
+        assert not (output / "manifest-sha256.txt").exists()
+        assert is_last()
+    run(archive, painter, orders=shards[2])
+    bag = bagit.Bag(str(output))
+    assert bag.is_valid()
+    assert len(bag.payload_entries()) == 8
+
+
+def test_a_bag_is_right_when_several_ledgers_know_a_result(archive: Path, painter: Painter) -> None:
+    shards = [Orders(bag=True, shard=Shard(index=index, count=2)) for index in (1, 2)]
+    result = run(archive, painter, orders=Orders(bag=True))
+    for orders in shards:
+        run(archive, painter, orders=orders, overwrite=True, tone=Tone.KEEP, treat_as=TreatAs.TINTED)
+    assert bagit.Bag(str(result.output)).is_valid()
 
 
 @pytest.mark.usefixtures("bound_by_permissions")

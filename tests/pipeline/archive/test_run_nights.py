@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,9 +14,10 @@ from pipeline.archive import shift
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.orders import Orders
 from pipeline.archive.run import colorize_archive
+from pipeline.archive.survey import survey_archive
 from pipeline.color.painter import Painter
 from pipeline.errors import EngineError, OutputError
-from pipeline.interruption import Interruption
+from pipeline.interruption import Interruption, StopRequest
 from pipeline.options import Options, Quality
 from pipeline.results import FilmResult
 from pipeline.video import colorize_video
@@ -29,6 +31,7 @@ from tests.pipeline.archive.runs import (
     records,
     results,
     run,
+    shots_of,
     states,
 )
 
@@ -77,21 +80,24 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(
     assert counts(run(archive, painter)) == (2, 2, 0)
 
 
-def test_a_long_film_stops_when_time_is_up_and_goes_on_in_the_next_run(
-    tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["time is up", "it was told to stop"])
+def test_a_long_film_stops_after_the_running_reel_and_goes_on_in_the_next_run(
+    how: str, tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, options = tmp_path / "in", Options(quality=Quality.MASTER)
     source.mkdir()
-    film = make_film(source / "long.mp4", codec="libx264", times=range(40), sounds=[Sound()])
+    film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
     monkeypatch.setattr(shift, "colorize_video", partial(colorize_video, reel_frames=5))
     whole = colorize_archive(source, tmp_path / "whole", options, painter=painter)
-    now = datetime(2024, 1, 1, tzinfo=UTC)
+    now, stop = datetime(2024, 1, 1, tzinfo=UTC), StopRequest()
 
     class Watch(Listener):
         def advance(self, item: str, count: int = 1) -> None:
             super().advance(item, count)
-            if self.counts[item][0] == 18:
+            if self.counts[item][0] == 18 and how == "time is up":
                 Clock.hours = 8
+            elif self.counts[item][0] == 18:
+                stop.make()
 
     class Clock(datetime):
         hours = 0
@@ -103,15 +109,19 @@ def test_a_long_film_stops_when_time_is_up_and_goes_on_in_the_next_run(
     listener = Watch()
     monkeypatch.setattr(shift, "datetime", Clock)
     orders = Orders(until=now + timedelta(hours=6))
-    first = colorize_archive(source, tmp_path / "out", options, orders=orders, painter=painter, progress=listener)
+    first = colorize_archive(
+        source, tmp_path / "out", options, orders=orders, painter=painter, progress=listener, stop=stop
+    )
     assert (counts(first), first.waiting) == ((0, 0, 0), 1)
-    assert listener.counts[str(film)][0] == 18
+    assert (first.outcome, first.exit_code) == (("until", 0) if how == "time is up" else ("interrupted", 130))
+    assert listener.counts[str(film)][0] == 20
     assert states(tmp_path / "out") == {"long.mp4": State.WAITING}
     assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".reels/" in name]
     Clock.hours = 0
     listener = Listener()
     again = colorize_archive(source, tmp_path / "out", options, painter=painter, progress=listener)
     assert counts(again) == (1, 0, 0)
+    assert any("20 frames are done" in line for line in listener.said)
     assert results(again.output) == ["long.mp4.mkv"]
     assert (again.output / "long.mp4.mkv").read_bytes() == (whole.output / "long.mp4.mkv").read_bytes()
 
@@ -227,6 +237,25 @@ def test_a_failure_of_the_file_is_not_tried_twice_in_a_run_and_quarantined_after
     assert (record.state, record.attempts) == (State.QUARANTINED, 3)
     save(archive / "people" / "bad.jpg", scene())
     assert counts(run(archive, painter)) == (1, 4, 0)
+
+
+def test_a_kind_that_is_not_coloured_is_refused_once_and_no_failure(
+    archive: Path, painter: Painter, tmp_path: Path, tiny: Path
+) -> None:
+    raw = archive / "people" / "negative.cr2"
+    raw.write_bytes(b"II*\0\x10\0\0\0CR\2\0")
+    log = tmp_path / "log.jsonl"
+    found = [run(archive, painter, orders=Orders(log=log)) for _ in range(5)]
+    assert [(result.refused, result.failed, result.exit_code) for result in found] == [(1, 0, 0)] * 5
+    assert [counts(result) for result in found] == [(4, 0, 0), *[(0, 4, 0)] * 4]
+    record = records(found[0].output)["people/negative.cr2"]
+    assert (record.state, record.attempts, record.exit_code) == (State.REFUSED, 0, 4)
+    assert "Develop it" in record.advice
+    events = [json.loads(line)["event"] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert events.count("item_refused") == 1
+    assert survey_archive(archive, None, Options(model=str(tiny))).refused == 1
+    raw.write_bytes(b"now a damaged file")
+    assert (run(archive, painter).refused, run(archive, painter).failed) == (0, 1)
 
 
 def test_a_film_that_cannot_be_opened_is_quarantined_too(archive: Path, painter: Painter) -> None:

@@ -85,13 +85,78 @@ def test_a_title_card_is_neutral_letters_and_all(ground: float, scale: float) ->
     assert weight.max() < 0.1
 
 
-def test_the_ground_of_leader_is_neutral() -> None:
-    luma = np.full((HEIGHT, WIDTH), 0.45, np.float32)
-    cv2.circle(luma, (WIDTH // 2, HEIGHT // 2), 70, 0.8, 2)
-    cv2.line(luma, (0, HEIGHT // 2), (WIDTH, HEIGHT // 2), 0.1, 1)
-    weight = neutral_weight(grainy(luma), SHAPE)
-    assert np.median(weight) < 0.05
-    assert weight.mean() < 0.25
+def lettered(ground: float = 0.05, ink: float = 0.85) -> F32:
+    """Letters whose strokes are ten pixels broad."""
+    codes = np.full((HEIGHT, WIDTH), round(ground * 255), np.uint8)
+    for number, line in enumerate(("THE", "END")):
+        cv2.putText(codes, line, (70, 85 + 75 * number), cv2.FONT_HERSHEY_SIMPLEX, 2, round(ink * 255), 10, cv2.LINE_AA)
+    return codes.astype(np.float32) / 255
+
+
+def pillared(luma: F32) -> F32:
+    return np.asarray(cv2.copyMakeBorder(luma, 0, 0, 40, 40, cv2.BORDER_CONSTANT, value=0.0), np.float32)
+
+
+@pytest.mark.parametrize("ground", [0.02, 0.05, 0.12, 0.15])
+@pytest.mark.parametrize("barred", [False, True])
+def test_large_letters_are_neutral(ground: float, barred: bool) -> None:
+    luma = grainy(lettered(ground))
+    luma = pillared(luma) if barred else luma
+    assert neutral_weight(luma, (luma.shape[0] // 4, luma.shape[1] // 4)).max() < 0.1
+
+
+def test_small_letters_between_bars_are_neutral() -> None:
+    luma = pillared(grainy(card("You must never", "see him again.", ground=0.12)))
+    assert neutral_weight(luma, (HEIGHT // 4, luma.shape[1] // 4)).max() < 0.1
+
+
+def test_a_bordered_unevenly_lit_title_card_is_neutral() -> None:
+    luma = lettered(0.11)
+    luma[8:-8, [8, -9]] = luma[[8, -9], 8:-8] = 0.7
+    y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j].astype(np.float32)
+    assert neutral_weight(grainy(luma * (1 - np.float32(0.15) * (x * x + y * y))), SHAPE).max() < 0.1
+
+
+def test_a_title_card_stays_neutral_while_it_fades() -> None:
+    for light in np.linspace(1, 0, 25, dtype=np.float32):
+        assert neutral_weight(grainy(lettered() * light, 0.005), SHAPE).max() < 0.1
+
+
+def countdown(ground: float, ink: float, *, sweep: bool) -> F32:
+    codes = np.full((HEIGHT, WIDTH), round(ground * 255), np.uint8)
+    middle, code = (WIDTH // 2, HEIGHT // 2), round(ink * 255)
+    if sweep:
+        cv2.ellipse(codes, middle, (300, 300), 0, -90, 40, round(0.6 * ground * 255), -1)
+    cv2.line(codes, (0, middle[1]), (WIDTH, middle[1]), code, 1)
+    cv2.line(codes, (middle[0], 0), (middle[0], HEIGHT), code, 1)
+    for radius in (62, 78):
+        cv2.circle(codes, middle, radius, code, 2, cv2.LINE_AA)
+    cv2.putText(codes, "8", (middle[0] - 30, middle[1] + 32), cv2.FONT_HERSHEY_SIMPLEX, 3, code, 12, cv2.LINE_AA)
+    return codes.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(0.5, 0.1), (0.75, 0.1), (0.1, 0.8)])
+@pytest.mark.parametrize("sweep", [False, True])
+@pytest.mark.parametrize("barred", [False, True])
+def test_a_countdown_is_neutral_even_if_it_weaves(ground: float, ink: float, sweep: bool, barred: bool) -> None:
+    for weave in (0, 1, 3):
+        luma = grainy(np.roll(countdown(ground, ink, sweep=sweep), weave, axis=1))
+        luma = pillared(luma) if barred else luma
+        assert neutral_weight(luma, (luma.shape[0] // 4, luma.shape[1] // 4)).max() < 0.05
+
+
+def test_a_round_thing_in_the_middle_is_no_countdown() -> None:
+    luma = scene()
+    cv2.circle(luma, (WIDTH // 2, HEIGHT // 2), 70, 0.9, -1, cv2.LINE_AA)
+    assert neutral_weight(luma, SHAPE).min() == 1
+
+
+def test_a_shaded_thing_before_a_dark_ground_keeps_its_colour() -> None:
+    luma = np.full((HEIGHT, WIDTH), 0.06, np.float32)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    lit = (x - 136) ** 2 + (y - 96) ** 2 < 45**2
+    luma[lit] = (0.25 + 0.6 * (x + y - 140) / 180)[lit]
+    assert neutral_weight(grainy(luma, 0.005), SHAPE)[16:32, 26:42].min() > 0.9
 
 
 @pytest.mark.parametrize("level", [0.0, 0.03, 0.5, 0.97, 1.0])

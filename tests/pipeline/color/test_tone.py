@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import av
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from pipeline.color.spaces import F32
 from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, evidence, judge, treatment
 from pipeline.options import Tone, TreatAs
+from tests import films
 
 HEIGHT, WIDTH = 192, 256
 SEPIA = ((0.0, -0.01, 0.01), (0.4, -0.06, 0.05), (1.0, -0.02, 0.015))
@@ -53,6 +57,23 @@ def through_jpeg(planes: Planes, quality: int) -> Planes:
     return back[..., 0].copy(), back[..., 2] - 0.5, back[..., 1] - 0.5
 
 
+def through_film(planes: Planes, codec: str, options: dict[str, str]) -> Planes:
+    """Store as one frame of film, 480 lines with halved chroma, and read back."""
+    y, cb, cr = (cv2.resize(plane, (640, 480), interpolation=cv2.INTER_CUBIC) for plane in planes)
+    cb, cr = (cv2.resize(plane, (320, 240), interpolation=cv2.INTER_AREA) for plane in (cb, cr))
+    codes = [np.rint(np.clip(y, 0, 1) * 219 + 16), *(np.rint(plane * 224 + 128) for plane in (cb, cr))]
+    flat = np.concatenate([plane.ravel() for plane in codes]).astype(np.uint8).reshape(720, 640)
+    encoder = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 640, 480, "yuv420p", Fraction(1, 25)
+    encoder.options = options
+    packets = encoder.encode(av.VideoFrame.from_ndarray(flat, format="yuv420p")) + encoder.encode(None)
+    decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
+    decoder.extradata = encoder.extradata
+    (frame,) = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    y, cb, cr = (films.plane(frame, number).astype(np.float32) for number in range(3))
+    return (y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
+
+
 def verdict(planes: Planes) -> Verdict:
     return judge([evidence(*planes)])
 
@@ -75,6 +96,25 @@ def test_a_toned_print_is_tinted(name: str, quality: int) -> None:
     found = verdict(through_jpeg(toned(scene(), TINTS[name]), quality))
     assert found.tone is SourceTone.TINTED
     assert "tint" in found.reason
+
+
+COARSEST = {"qmin": "31", "qmax": "31", "b": "100k"}
+COMPRESSED = [("mpeg2video", COARSEST), ("mpeg4", COARSEST), ("libx264", {"crf": "35"})]
+
+
+@pytest.mark.parametrize(("codec", "options"), COMPRESSED, ids=[codec for codec, _ in COMPRESSED])
+@pytest.mark.parametrize("name", TINTS)
+def test_a_toned_film_is_tinted_even_if_it_is_strongly_compressed(
+    name: str, codec: str, options: dict[str, str]
+) -> None:
+    shot = [evidence(*through_film(toned(scene(seed), TINTS[name]), codec, options)) for seed in range(4)]
+    assert judge(shot).tone is SourceTone.TINTED
+
+
+@pytest.mark.parametrize(("codec", "options"), COMPRESSED, ids=[codec for codec, _ in COMPRESSED])
+def test_a_coloured_film_is_colour_even_if_it_is_strongly_compressed(codec: str, options: dict[str, str]) -> None:
+    shot = [evidence(*through_film(coloured(chroma=0.5, seed=seed), codec, options)) for seed in range(4)]
+    assert judge(shot).tone is SourceTone.COLOUR
 
 
 def test_the_mean_tint_is_told() -> None:

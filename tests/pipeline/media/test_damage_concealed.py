@@ -17,7 +17,7 @@ from pipeline.media.probe import probe
 from pipeline.media.tally import Tally
 from pipeline.options import OnDamage, Quality
 from pipeline.results import NoteKind
-from tests.films import Sound, frame_times, luma_planes, make_film, packets, plane
+from tests.films import Sound, frame_times, joined, luma_planes, make_film, packets, plane
 from tests.pipeline.media.rewriting import rewrite
 
 MJPEG = {"codec": "mjpeg", "pixel_format": "yuvj420p", "color_range": 2}
@@ -130,16 +130,9 @@ def test_frames_without_a_usable_time_are_shown_between_their_neighbours(tmp_pat
 def test_a_film_that_changes_its_size_for_good_is_refused_even_then(tmp_path: Path) -> None:
     small = make_film(tmp_path / "small.mkv", **MJPEG)
     large = make_film(tmp_path / "large.mkv", times=range(40), width=128, **MJPEG)
-    joined = tmp_path / "joined.mkv"
-    with av.open(str(joined), "w") as result, av.open(str(small)) as first, av.open(str(large)) as second:
-        stream = result.add_stream_from_template(first.streams.video[0], opaque=True)
-        for offset, source in ((0, first), (600, second)):
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
-                    result.mux(packet)
+    film = joined(tmp_path / "joined.mkv", small, large, offset=600)
     with pytest.raises(InputError, match="changes the picture format"):
-        concealed(joined)
+        concealed(film)
 
 
 def test_concealment_without_a_place_for_its_notes_is_a_mistake(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.media.decode import frames
 from pipeline.media.probe import probe
 from pipeline.media.tally import Tally
-from tests.films import Sound, make_film, moving_luma
+from tests.films import Sound, joined, make_film, moving_luma
 
 FASTSTART = {"movflags": "+faststart"}
 
@@ -143,18 +143,9 @@ def test_damage_in_the_very_last_frame_is_an_error(tmp_path: Path) -> None:
 def test_a_film_whose_pictures_change_size_is_refused(tmp_path: Path) -> None:
     small = make_film(tmp_path / "small.mkv", codec="mjpeg", pixel_format="yuvj420p", color_range=2)
     large = make_film(tmp_path / "large.mkv", codec="mjpeg", pixel_format="yuvj420p", color_range=2, width=128)
-    joined = tmp_path / "joined.mkv"
-    with av.open(str(joined), "w") as result, av.open(str(small)) as first, av.open(str(large)) as second:
-        stream = result.add_stream_from_template(first.streams.video[0], opaque=True)
-        for offset, source in ((0, first), (600, second)):
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.pts += offset
-                    packet.dts += offset
-                    packet.stream = stream
-                    result.mux(packet)
+    film = joined(tmp_path / "joined.mkv", small, large, offset=600)
     with pytest.raises(InputError, match=r"frame 15 changes the picture format from .*96.* to .*128"):
-        read_all(joined)
+        read_all(film)
 
 
 def test_times_that_do_not_increase_are_refused(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_playlist_in_disguise_opens_no_other_file(tmp_path: Path) -> None:
     disguised.write_text("ffconcat version 1.0\nfile secret.mkv\n")
     with pytest.raises(InputError, match=r"film\.mp4: is not a film") as caught:
         probe(disguised)
-    assert "Playlists" in caught.value.advice
+    assert "playlists" in caught.value.advice
 
 
 @pytest.mark.parametrize(

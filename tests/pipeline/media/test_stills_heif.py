@@ -15,6 +15,7 @@ from pipeline.errors import InputError, MissingDependencyError
 from pipeline.media.stills import own_strips, read_still
 from tests import photos
 from tests.pipeline.media.test_stills import coloured
+from tests.pipeline.media.test_stills_refused import refusals
 
 
 def heic(path: Path, pixels: np.ndarray, *, mode: str, **options: Any) -> Path:
@@ -102,19 +103,7 @@ def test_without_pillow_heif_a_heic_is_refused_with_advice(tmp_path: Path, monke
 @pytest.mark.parametrize("suffix", [".heic", ".avif"])
 def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
     path = described(tmp_path / f"a{suffix}", suffix)
-    rng = np.random.default_rng(5)
-    good = path.read_bytes()
-    refused = 0
-    for _ in range(60):
-        data = bytearray(good)
-        for place in rng.integers(32, len(data), 6):
-            data[place] = rng.integers(256)
-        path.write_bytes(bytes(data))
-        try:
-            read_still(path)
-        except InputError:
-            refused += 1
-    assert refused > 0
+    assert refusals(path, times=60, start=32, seed=5) > 0
 
 
 @pytest.mark.parametrize("suffix", [".heic", ".avif"])

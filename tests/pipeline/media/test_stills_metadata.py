@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -221,14 +223,63 @@ def test_orientation_is_found_where_the_rest_of_exif_is_damaged(tmp_path: Path) 
     assert "damaged" in still.notes[0].text
 
 
-def test_a_thumbnail_of_the_former_picture_is_named(tmp_path: Path) -> None:
-    orientation, compression = struct.pack("<HHIHH", 274, 3, 1, 6, 0), struct.pack("<HHIHH", 259, 3, 1, 6, 0)
-    first = struct.pack("<H", 1) + orientation + struct.pack("<I", 8 + 18)
-    second = struct.pack("<H", 1) + compression + bytes(4)
-    block = b"Exif\0\0II*\0\x08\0\0\0" + first + second
-    path = photos.save(tmp_path / "photo.jpg", photos.scene(), exif=block)
-    assert read_still(path).orientation == 6
-    assert ["thumbnail" in note.text for note in read_still(path).notes] == [True]
+def with_thumbnail() -> tuple[bytes, range]:
+    """EXIF with a maker note and, behind it, a thumbnail, and which of its bytes point to the latter."""
+    thumbnail, note = photos.jpeg_bytes(photos.scene(width=16, height=12)), b"the maker's, with offsets of its own"
+    pointer = range(8 + 2 + 2 * 12, 8 + 2 + 2 * 12 + 4)
+    second_at = pointer.stop + len(note)
+    first = struct.pack("<HHHIHHHHIII", 2, 274, 3, 1, 6, 0, 37500, 7, len(note), pointer.stop, second_at)
+    longs = ((259, 6), (513, second_at + 2 + 3 * 12 + 4), (514, len(thumbnail)))
+    second = struct.pack("<H", 3) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in longs) + bytes(4)
+    return b"II*\0\x08\0\0\0" + first + note + second + thumbnail, pointer
+
+
+def save_with_exif(path: Path, exif: bytes) -> Path:
+    if path.suffix == ".jp2":
+        photos.save_jp2(path, photos.scene())
+        data = path.read_bytes()
+        at = data.index(b"uuid") - 4
+        path.write_bytes(data[:at] + photos.box(b"uuid", b"JpgTiffExif->JP2" + exif) + data[at:])
+        return path
+    return photos.save(path, photos.scene(), exif=b"Exif\0\0" + exif)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".jp2"])
+def test_the_thumbnail_of_the_former_picture_goes_and_no_other_byte_of_exif(suffix: str, tmp_path: Path) -> None:
+    block, pointer = with_thumbnail()
+    still, result = coloured(save_with_exif(tmp_path / f"photo{suffix}", block))
+    assert ["thumbnail" in note.text for note in still.notes if note.kind is NoteKind.DROPPED] == [True]
+    kept = block[: pointer.start] + bytes(4) + block[pointer.stop :]
+    assert kept in result.read_bytes()
+    assert block not in result.read_bytes()
+
+
+def test_exif_in_two_segments_loses_its_thumbnail_too(tmp_path: Path) -> None:
+    block, pointer = with_thumbnail()
+    path = photos.save(tmp_path / "photo.jpg", photos.scene())
+    data = path.read_bytes()
+    parts = (block[:30], block[30:])
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts)
+    path.write_bytes(data[:2] + segments + data[2:])
+    _, result = coloured(path)
+    kept = block[: pointer.start] + bytes(4) + block[pointer.stop :]
+    assert b"Exif\0\0" + kept[:30] in result.read_bytes()
+    assert b"Exif\0\0" + kept[30:] in result.read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="ExifTool is not installed")
+def test_exiftool_sees_no_thumbnail_and_all_else(tmp_path: Path) -> None:
+    block, _ = with_thumbnail()
+    path = save_with_exif(tmp_path / "photo.jpg", block)
+    _, result = coloured(path)
+
+    def read(photo: Path, *what: str) -> bytes:
+        return subprocess.run(["exiftool", "-b", *what, photo], capture_output=True, check=True, timeout=60).stdout
+
+    assert read(path, "-ThumbnailImage")
+    assert not read(result, "-ThumbnailImage")
+    assert read(result, "-n", "-Orientation") == b"6"
+    assert read(result, "-U", "-MakerNoteUnknownText") == read(path, "-U", "-MakerNoteUnknownText")
 
 
 def test_an_impossible_orientation_is_upright(tmp_path: Path) -> None:

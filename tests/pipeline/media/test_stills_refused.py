@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills import read_still
 from pipeline.results import NoteKind
 from tests import photos
@@ -127,6 +127,24 @@ def test_it_is_refused_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read_still(path)
     assert str(path) in str(caught.value)
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name.startswith(("cut-", "jpeg-2000-head"))])
+def test_damage_is_a_fault_of_the_file_and_says_what_to_do(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_still(REFUSED[name][0](tmp_path))
+    assert not isinstance(caught.value, UnsupportedError)
+    assert caught.value.advice.startswith("Copy it again")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REFUSED if name.startswith(("dng", "raw-", "animated-", "photoshop"))]
+)
+def test_a_kind_that_is_not_coloured_is_refused_by_design(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        read_still(REFUSED[name][0](tmp_path))
+    assert caught.value.exit_code == 4
 
 
 def test_the_pixel_limit_is_the_caller_s(tmp_path: Path) -> None:
@@ -238,25 +256,30 @@ def test_a_reduced_copy_in_a_tiff_is_left_behind_with_a_note(tmp_path: Path) -> 
     assert [note.kind for note in still.notes] == [NoteKind.DROPPED]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".jp2"])
-def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
-    pixels = photos.sepia(photos.scene(width=40, height=30))
-    path = tmp_path / f"photo{suffix}"
-    if suffix == ".jp2":
-        photos.save_jp2(path, pixels)
-    else:
-        photos.save_with_metadata(path, pixels, **PROGRESSIVE.get(suffix, {}))
+def refusals(path: Path, *, times: int, start: int, seed: int) -> int:
+    """Return how often a photograph is refused with six random bytes from ``start`` on; all else must be readable."""
+    rng = np.random.default_rng(seed)
     good = path.read_bytes()
     refused = 0
-    for _ in range(80):
+    for _ in range(times):
         data = bytearray(good)
-        for place in rng.integers(4, len(data), 6):
+        for place in rng.integers(start, len(data), 6):
             data[place] = rng.integers(256)
         path.write_bytes(bytes(data))
         try:
             read_still(path)
         except InputError:
             refused += 1
-    assert refused > 0
+    return refused
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".jp2"])
+def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
+    pixels = photos.sepia(photos.scene(width=40, height=30))
+    path = tmp_path / f"photo{suffix}"
+    if suffix == ".jp2":
+        photos.save_jp2(path, pixels)
+    else:
+        photos.save_with_metadata(path, pixels, **PROGRESSIVE.get(suffix, {}))
+    assert refusals(path, times=80, start=4, seed=3) > 0

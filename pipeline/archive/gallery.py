@@ -1,0 +1,78 @@
+"""The small pictures of an archive, for its report: two JPEG files for each, in OUTPUT/.autochrome/previews."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+from pipeline.archive.ledger_file import HOME
+from pipeline.errors import OutputError
+from pipeline.results import Preview
+
+PREVIEWS = f"{HOME}/previews"
+
+
+def stem(path: str) -> str:
+    """Return what the names of the pictures of the source at ``path`` begin with."""
+    return sha256(path.encode(errors="surrogateescape")).hexdigest()[:20]
+
+
+def keep(output: Path, path: str, previews: Sequence[Preview]) -> None:
+    """Write the pictures of a new result of the source at ``path`` in the place of older ones. Raises `OutputError`.
+
+    They are not forced onto the disk one by one, as results are: nothing depends on them.
+    """
+    with _reporting(output):
+        for number, preview in enumerate(previews):
+            before, after = _files(output, path, number)
+            before.parent.mkdir(parents=True, exist_ok=True)
+            before.write_bytes(preview.before)
+            after.write_bytes(preview.after)
+        _drop_from(output, path, len(previews))
+
+
+def drop(output: Path, path: str) -> None:
+    """Delete the pictures of the source at ``path``, if there are any. Raises `OutputError`."""
+    with _reporting(output):
+        _drop_from(output, path, 0)
+
+
+def read(output: Path, path: str, number: int) -> tuple[bytes, bytes] | None:
+    """Return picture ``number`` before and after, None if it is gone. Raises `OutputError`."""
+    before, after = _files(output, path, number)
+    with _reporting(output):
+        try:
+            return before.read_bytes(), after.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def _files(output: Path, path: str, number: int) -> tuple[Path, Path]:
+    # 256 folders: file managers and network shares are slow with very many files in one.
+    name = stem(path)
+    folder = output / PREVIEWS / name[:2]
+    return folder / f"{name}-{number}-before.jpg", folder / f"{name}-{number}-after.jpg"
+
+
+def _drop_from(output: Path, path: str, first: int) -> None:
+    for number in count(first):
+        files = _files(output, path, number)
+        if not any(file.exists() for file in files):
+            return
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reporting(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or output / PREVIEWS}: small pictures for the report cannot be kept: "
+            f"{error.strerror or error}",
+            advice="Check free space and permissions.",
+        ) from error
