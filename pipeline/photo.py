@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from engines.machine import usable_cores
 from pipeline.color.measures import averaged
 from pipeline.color.painter import Painter, lent
 from pipeline.color.spaces import F32
@@ -27,10 +29,12 @@ from pipeline.options import Options
 from pipeline.picture import Painted, Picture, look_at, paint
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure, Note, PhotoResult
-from pipeline.stages import ahead
+from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
-_WINDOW_WEIGHT = 128 << 20
+# Bytes of luma of the photographs that are read together, and of those that are painted and written side by side.
+_WINDOW_WEIGHT = 32 << 20
+_MOST_AT_ONCE = 8
 _MOST_PREVIEWS = 12
 
 
@@ -131,19 +135,16 @@ def colorize_photos(
 def _outcomes(
     jobs: Iterable[PhotoJob], painter: Painter, options: Options, progress: Progress
 ) -> Generator[PhotoResult | _Fault, None, None]:
+    workers = min(_MOST_AT_ONCE, usable_cores()) if options.threads else 1
     with closing(_coloured(jobs, painter, options)) as photos:
-        for photo in photos:
-            if isinstance(photo, _Fault):
-                yield photo
-                continue
-            try:
-                result = _finished(photo, painter, options)
-            except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-                yield _Fault(photo.job.source, error)
-                continue
-            for note in result.notes:
-                progress.note(str(result.source), note)
-            yield result
+        finish = partial(_finished, painter=painter, options=options)
+        finished = abreast(photos, finish, workers=workers, weight=_weight, most=_WINDOW_WEIGHT, name="finish")
+        with closing(finished) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, PhotoResult):
+                    for note in outcome.notes:
+                        progress.note(str(outcome.source), note)
+                yield outcome
 
 
 def _coloured(jobs: Iterable[PhotoJob], painter: Painter, options: Options) -> Generator[_Photo | _Fault, None, None]:
@@ -188,19 +189,32 @@ def _answered(photos: Iterable[_Photo | _Fault], painter: Painter) -> Generator[
                 yield replace(photo, answers=found)
 
 
+def _weight(photo: _Photo | _Fault) -> int:
+    return photo.weight if isinstance(photo, _Photo) else 0
+
+
 def _windows(photos: Iterable[_Photo | _Fault]) -> Iterator[list[_Photo | _Fault]]:
     window: list[_Photo | _Fault] = []
     weight = 0
     for photo in photos:
         window.append(photo)
-        weight += photo.weight if isinstance(photo, _Photo) else 0
+        weight += _weight(photo)
         if len(window) >= _WINDOW or weight >= _WINDOW_WEIGHT:
             yield window
             window, weight = [], 0
     yield window
 
 
-def _finished(photo: _Photo, painter: Painter, options: Options) -> PhotoResult:
+def _finished(photo: _Photo | _Fault, painter: Painter, options: Options) -> PhotoResult | _Fault:
+    if isinstance(photo, _Fault):
+        return photo
+    try:
+        return _result(photo, painter, options)
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+        return _Fault(photo.job.source, error)
+
+
+def _result(photo: _Photo, painter: Painter, options: Options) -> PhotoResult:
     job, first = photo.job, photo.pictures[0]
     is_alone = len(photo.pictures) == 1
     painted = [

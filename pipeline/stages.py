@@ -1,10 +1,12 @@
-"""The one place that makes threads: `ahead` lets a stage run ahead of its reader, `several` does work side by side."""
+"""The one place that makes threads: a stage that runs `ahead` of its reader, work side by side, in order or not."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -60,6 +62,36 @@ def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -
     finally:
         stopping.set()
         thread.join()
+
+
+def abreast(
+    items: Iterable[T], work: Callable[[T], R], *, workers: int, weight: Callable[[T], int], most: int, name: str
+) -> Generator[R, None, None]:
+    """Yield ``work(item)`` for every one of ``items``, in their order, up to ``workers`` of them at a time.
+
+    Those under way weigh no more than ``most`` together, or are one. ``items`` is advanced in the caller's thread. An
+    exception of either is raised here. Then, and when this generator is closed early, what is under way is waited for.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+        under_way: deque[tuple[int, Future[R]]] = deque()
+        load = 0
+        try:
+            for item in items:
+                added = weight(item)
+                while under_way and (len(under_way) == workers or load + added > most):
+                    lighter, done = under_way.popleft()
+                    load -= lighter
+                    yield done.result()
+                under_way.append((added, pool.submit(work, item)))
+                load += added
+            while under_way:
+                yield under_way.popleft()[1].result()
+        finally:
+            for _, waiting in under_way:
+                waiting.cancel()
 
 
 def several(

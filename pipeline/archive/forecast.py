@@ -71,7 +71,7 @@ def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Fore
             seconds += survey.film_pixels * (films.per_pixel or 0) if has_pixels else survey.film_bytes * films.per_byte
             size += survey.film_bytes * films.growth
     return Forecast(
-        seconds=round(seconds, 1) if is_known else None,
+        seconds=round(seconds, 3) if is_known else None,
         size=round(size) if is_known else None,
         photos=photos.items if photos else 0,
         films=films.items if films else 0,

@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.color.spaces import F32
 
-# Pairs are (no, yes) of a soft step. They were chosen on drawn cards and leader and on 3,000 photographs, as they are and
-# darkened: one of these, a white flower before black leaves, is half taken for lettering, none for leader.
+# Pairs are (no, yes) of a soft step. They were chosen on drawn cards and leader and on 3,000 photographs, as they are
+# and darkened: one of these, a white flower before black leaves, is half taken for lettering, none for leader.
 _DARK_GROUND = 0.22, 0.15  # level of the ground of a title card
 _GRAIN = 0.06  # what stands out from that ground by less is its grain
 _STROKES = 0.35, 0.50  # outline over area, per pixel of the sketch: letters are thin, lit people are not

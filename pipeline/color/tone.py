@@ -37,10 +37,11 @@ _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is l
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
 _FINE, _BROAD = 3, 7  # pixels over which left-overs are averaged: stamps are small, the blocks of a codec are as large
 _FAINTEST = 0.006  # left over: one and a half codes of 8 bits, what rounding and a codec's idea of "alike" may cause
-# Left over relative to the noise: colour above. Of 500 coloured photographs 2.9 % are below, most of them of one hue;
-# of toned ones 0.3 % are above as JPEG of quality 60 and 90, 6 % at 30, and 4 % of the toned films as MPEG-4 at its
-# coarsest or as H.264 at CRF 35.
-_COLOUR_RATIO = 0.52
+# Left over relative to the noise: colour above, in a picture by itself and in a shot, where a high quantile of several
+# pictures counts. Of 500 coloured photographs 2.4 % are below, most of them of one hue; of toned ones 0.5 % are above
+# as JPEG of quality 60 and 90, and 10 % at 30. Of 70 toned shots none is above as MPEG-2, MPEG-4 and Motion JPEG at
+# their coarsest or as H.264 at CRF 35.
+_COLOUR_RATIO, _COLOUR_RATIO_OF_SHOTS = 0.52, 0.60
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
 _VIVID_PART, _VIVID = 0.97, 0.04  # left over by that quantile of the picture: a stamp, or a small coloured object
 _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a red flower, a sunset
@@ -151,9 +152,10 @@ def judge(pictures: Sequence[ToneEvidence]) -> Verdict:
         _weighted_quantile(np.array([getattr(picture, name) for picture in telling]), weights, _SHOT_QUANTILE)
         for name in ("ratio", "vivid")
     )
-    certainty = 1 - (min(ratio, _COLOUR_RATIO) / max(ratio, _COLOUR_RATIO)) ** 2
+    least = _COLOUR_RATIO if len(telling) == 1 else _COLOUR_RATIO_OF_SHOTS
+    certainty = 1 - (min(ratio, least) / max(ratio, least)) ** 2
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
-    if ratio > _COLOUR_RATIO:
+    if ratio > least:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
     if strength > _STRONGEST_TINT:
         return Verdict(SourceTone.COLOUR, 0.5, cb, cr, f"of one hue, but stronger than a tint ({tint})")
