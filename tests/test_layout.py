@@ -40,7 +40,8 @@ PARTS: dict[str, set[str]] = {
     "pipeline.winding": {"pipeline.color", "pipeline.media", "pipeline.painted", "pipeline.shotlog", *FOUNDATION},
     "pipeline.painted": {"pipeline.color", "pipeline.media", "pipeline.stages", *FOUNDATION},
     "pipeline.shotlog": {"pipeline.color", "pipeline.painted", "pipeline.previews", *FOUNDATION},
-    "pipeline.photo": {"pipeline.color", "pipeline.media", "pipeline.picture", "pipeline.stages", *FOUNDATION},
+    "pipeline.photo": {"pipeline.color", "pipeline.media", "pipeline.picture", "pipeline.stages", "engines"}
+    | FOUNDATION,
     "pipeline.picture": {"pipeline.color", "pipeline.media", "pipeline.previews", *FOUNDATION},
     "pipeline.previews": {"pipeline.color", *FOUNDATION},
     "pipeline.color": {"engines", "pipeline.stages", *FOUNDATION},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.stages import ahead, several
+from pipeline.stages import abreast, ahead, several
 
 
 def counting(limit: int, log: list[str]) -> Iterator[int]:
@@ -149,4 +149,67 @@ def test_closing_early_stops_and_awaits_the_workers() -> None:
     work_left = several(iter(range(100)), work, workers=2, name="early", stop=stopping.set)
     assert next(work_left) == 0
     work_left.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("early")]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_abreast_comes_out_in_the_order_of_the_items(workers: int) -> None:
+    def work(number: int) -> int:
+        time.sleep(0.002 * (number % 3 == 0))
+        return 2 * number
+
+    done = list(abreast(range(100), work, workers=workers, weight=lambda _: 1, most=100, name="work"))
+    assert done == [2 * number for number in range(100)]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(100, 3), (20, 2), (1, 1)])
+def test_no_more_work_is_abreast_than_workers_and_weight_allow(most: int, expected: int) -> None:
+    under_way, greatest = 0, 0
+    turn = threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal under_way, greatest
+        with turn:
+            under_way += 1
+            greatest = max(greatest, under_way)
+        time.sleep(0.02)
+        with turn:
+            under_way -= 1
+        return number
+
+    assert list(abreast(range(12), work, workers=3, weight=lambda _: 10, most=most, name="work")) == list(range(12))
+    assert greatest == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_errors_of_work_abreast_and_of_its_items_are_raised_after_what_came_before(workers: int) -> None:
+    def work(number: int) -> int:
+        if number == 3:
+            raise ValueError("third")
+        return number
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyError("second")
+
+    done: list[int] = []
+    with pytest.raises(ValueError, match="third"):
+        done.extend(abreast(range(100), work, workers=workers, weight=lambda _: 1, most=100, name="work"))
+    with pytest.raises(KeyError, match="second"):
+        list(abreast(items(), work, workers=workers, weight=lambda _: 1, most=100, name="work"))
+    assert done == [0, 1, 2]
+
+
+def test_closing_early_awaits_what_is_abreast_and_begins_no_more() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.02)
+        return number
+
+    left = abreast(range(100), work, workers=2, weight=lambda _: 1, most=100, name="early")
+    assert next(left) == 0
+    left.close()
+    assert len(begun) <= 4
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("early")]
