@@ -38,7 +38,7 @@ from pipeline.options import Options
 from pipeline.video import colorize_video
 
 # What the pipeline sends of a 4 : 3 film.
-_SHAPE = (192, 256)
+_SHAPE = (160, 224)
 _WINDOWS = 5
 
 

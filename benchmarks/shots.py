@@ -21,8 +21,9 @@ import numpy as np
 from pipeline.color.shots import Link, Placed, in_shots
 from pipeline.color.sketch import Sketch, Turn
 from pipeline.color.spaces import F32
+from pipeline.painted import SKETCH_SIZE
 
-HEIGHT, WIDTH = 192, 272
+HEIGHT, WIDTH = SKETCH_SIZE, 224
 _PIECES_PER_FILM = 12
 # A blend may be taken for longer than it is by this many frames at each end.
 _MARGIN = 9

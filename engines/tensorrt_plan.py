@@ -33,7 +33,7 @@ class Profile:
 def profiles(multiple: int) -> tuple[Profile, ...]:
     """Return what a plan is built for, the smallest first: sketches of films, then of photographs.
 
-    Their shorter sides are 192 and 256, their longer ones at most three times that; either may lie or stand.
+    Their shorter sides are 160 and 256, their longer ones at most three times that; either may lie or stand.
     """
 
     def shape(count: int, height: int, width: int) -> Shape:
@@ -41,7 +41,7 @@ def profiles(multiple: int) -> tuple[Profile, ...]:
 
     return tuple(
         Profile(shape(1, 1, 1), shape(LARGEST_PIECE, short, usual), shape(LARGEST_PIECE, 3 * short, 3 * short))
-        for short, usual in ((192, 256), (256, 384))
+        for short, usual in ((160, 224), (256, 384))
     )
 
 

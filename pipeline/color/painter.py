@@ -67,7 +67,8 @@ class Painter:
     ) -> Sketch[T]:
         """Return what the network sees of a luma plane (H, W): its shorter side becomes ``size`` pixels.
 
-        ``size`` is a multiple of what the engine asks for; ``aspect`` is the width of a stored pixel over its height.
+        Where the engine wants multiples of more, it becomes the next one. ``aspect`` is the width of a stored pixel
+        over its height.
         """
         return sketch(item, codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
 

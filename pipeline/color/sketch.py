@@ -59,11 +59,13 @@ class Sketch(Generic[T]):
 def sketch(
     item: T, codes: Codes, spec: ColorSpec, *, size: int, multiple: int, turn: Turn | None = None, aspect: float = 1.0
 ) -> Sketch[T]:
-    """Reduce a luma plane (H, W) to a sketch whose shorter side is ``size``, both sides multiples of ``multiple``.
+    """Reduce a luma plane (H, W) to a sketch: its sides multiples of ``multiple``, the shorter one ``size`` pixels.
 
-    ``aspect`` is the width of a stored pixel over its height. Pictures longer than 3 : 1 are squeezed to that.
+    Where that is no multiple, it is the next one. ``aspect`` is the width of a stored pixel over its height. Pictures
+    longer than 3 : 1 are squeezed to that.
     """
     turn = turn or Turn()
+    size = -(-size // multiple) * multiple
     rows, columns = codes.shape
     height, width = float(rows), columns * aspect
     longest = size * min(max(height, width) / min(height, width), _LONGEST_RATIO)

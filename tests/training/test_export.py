@@ -36,8 +36,8 @@ from training.scores import as_card  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
 
-SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MatMul", "MaxPool", "ReduceMean", "Relu", "Resize", "Softmax"}
-SIMPLE |= {"Sub", "Transpose", "Unsqueeze"}
+SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MatMul", "MaxPool", "ReduceMean", "Relu", "Resize"}
+SIMPLE |= {"Softmax", "Sub", "Transpose", "Unsqueeze"}
 
 
 PLAIN = Sitting(tensorboard=False)

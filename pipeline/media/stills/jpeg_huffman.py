@@ -1,8 +1,14 @@
-"""Huffman tables of JPEG (ITU-T T.81, annexes C and F) as look-up lists over sixteen bits."""
+"""Huffman tables of JPEG (ITU-T T.81, annexes C and F), and how far each code makes a reader go on.
+
+No code is longer than sixteen bits, so the next sixteen, as a number, look up everything there is to know.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.media.stills.jpeg_segments import DHT, DamagedJpegError, Segment
 
@@ -10,7 +16,9 @@ from pipeline.media.stills.jpeg_segments import DHT, DamagedJpegError, Segment
 _DC_COUNTS = bytes((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0))
 _DC_CATEGORIES = bytes(range(12))
 
+# Coefficients to go on by for what is not a number of them: added to a place in a block (0 to 63) they stay apart.
 END_OF_BLOCK = 128
+IMPOSSIBLE = 255
 
 
 @dataclass(frozen=True)
@@ -34,26 +42,61 @@ class HuffmanTable:
             code <<= 1
         return found
 
-    def dc_lookup(self) -> list[int]:
-        """For each sixteen bits: category of the difference << 5 | length of its code; 0 where no code fits."""
-        lookup = [0] * 65536
-        for code, length, category in self.codes():
-            if category > 11:
-                raise DamagedJpegError(f"DC category {category}")
-            _fill(lookup, code, length, category << 5 | length)
-        return lookup
+    def by_window(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each sixteen bits: length of the code they begin with, 0 where none fits, and its symbol."""
+        # Canonical codes ascend without gaps, so those of sixteen bits that begin with them do too.
+        codes = self.codes()
+        lengths = np.array([length for _, length, _ in codes] + [0])
+        symbols = np.array([symbol for _, _, symbol in codes] + [0])
+        spans = 1 << 16 - lengths
+        spans[-1] = 65536 - spans[:-1].sum()
+        return np.repeat(lengths, spans), np.repeat(symbols, spans)
 
-    def ac_lookup(self) -> list[int]:
-        """For each sixteen bits: coefficients to go on << 5 | bits to go on; 0 where no code fits.
 
-        The end of a block goes on by `END_OF_BLOCK` coefficients.
-        """
-        lookup = [0] * 65536
-        for code, length, symbol in self.codes():
-            run, size = symbol >> 4, symbol & 15
-            ends = size == 0 and run < 15
-            _fill(lookup, code, length, (END_OF_BLOCK if ends else run + 1) << 5 | length + size)
-        return lookup
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """How far a reader of block boundaries goes on, for each sixteen bits ahead of it: (65536,) each.
+
+    ``lengths`` of the codes alone (0 where none fits), ``bits`` with what follows them (at most 31), and
+    ``coefficients``: 1 to 64, `END_OF_BLOCK` more where the block ends, or `IMPOSSIBLE`.
+    """
+
+    lengths: NDArray[np.int64]
+    bits: NDArray[np.int64]
+    coefficients: NDArray[np.int64]
+
+
+def dc_steps(table: HuffmanTable, *, alone: bool) -> Steps:
+    """Make steps over DC; ``alone`` in a scan of nothing else. Raises `DamagedJpegError` for categories above 11."""
+    lengths, categories = table.by_window()
+    if categories.max() > 11:
+        raise DamagedJpegError(f"DC category {categories[categories > 11][0]}")
+    return _steps(lengths, lengths + categories, np.full(65536, 64 if alone else 1))
+
+
+def ac_steps(table: HuffmanTable) -> Steps:
+    """Make steps over one AC code: a coefficient and the zeros before it, or the end of the block."""
+    lengths, symbols = table.by_window()
+    runs, sizes = symbols >> 4, symbols & 15
+    return _steps(lengths, lengths + sizes, np.where((sizes == 0) & (runs < 15), END_OF_BLOCK, runs + 1))
+
+
+def chained_steps(first: Steps, then: Steps, room: int) -> Steps:
+    """Make steps over as many codes as sixteen bits hold: one of ``first``, then those of ``then`` sure to follow.
+
+    They are as long as no block is full after ``room`` coefficients. ``lengths`` are those of the first code.
+    """
+    bits, coefficients = first.bits.copy(), first.coefficients.copy()
+    going = np.flatnonzero((coefficients <= room) & (bits < 16))
+    while going.size:
+        rest = going << bits[going] & 65535
+        length, more = then.lengths[rest], coefficients[going] + then.coefficients[rest]
+        fits = (length > 0) & (bits[going] + length <= 16) & (more % END_OF_BLOCK <= room)
+        going, rest = going[fits], rest[fits]
+        bits[going] += then.bits[rest]
+        coefficients[going] = more[fits]
+        going = going[(coefficients[going] <= room) & (bits[going] < 16)]
+    return Steps(first.lengths, bits, coefficients)
 
 
 STANDARD_DC = HuffmanTable(_DC_COUNTS, _DC_CATEGORIES)
@@ -80,6 +123,6 @@ def dc_segment(name: int, table: HuffmanTable) -> Segment:
     return Segment(DHT, bytes((name,)) + table.counts + table.symbols)
 
 
-def _fill(lookup: list[int], code: int, length: int, value: int) -> None:
-    spare = 16 - length
-    lookup[code << spare : (code + 1) << spare] = [value] * (1 << spare)
+def _steps(lengths: NDArray[np.int64], bits: NDArray[np.int64], coefficients: NDArray[np.int64]) -> Steps:
+    # Over an impossible code a reader goes by one bit, so that it always comes to an end.
+    return Steps(lengths, np.where(lengths > 0, bits, 1), np.where(lengths > 0, coefficients, IMPOSSIBLE))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import struct
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.media.stills.jpeg_huffman import END_OF_BLOCK, STANDARD_DC, HuffmanTable, dc_segment, read_tables
+from pipeline.media.stills.jpeg_bits import counted, joined, sixteen_bits, windows
+from pipeline.media.stills.jpeg_huffman import STANDARD_DC, HuffmanTable, dc_segment, read_tables
+from pipeline.media.stills.jpeg_lockstep import walk_in_lockstep
 from pipeline.media.stills.jpeg_segments import (
     BASELINE,
     DHT,
@@ -28,33 +29,36 @@ from pipeline.media.stills.jpeg_segments import (
     Scan,
     Segment,
 )
+from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, walk_in_turn
 
 # Bits that may follow the last block: filling of the byte, and a stray byte some encoders add.
 _SPARE_BITS = 24
 
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
+# Bytes from which on walking in lockstep is faster.
+_LONG = 100_000
+
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 class NotSeparableError(ValueError):
     """A JPEG whose luma cannot be taken out: arithmetic coding, luma smaller than chroma, and the like."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Coded:
-    """Entropy-coded data without stuffing and restart markers, and where each restart interval begins (bytes)."""
+    """Windows of entropy-coded data without stuffing and restart markers; where restart intervals begin (bytes)."""
 
-    data: bytes
-    starts: tuple[int, ...]
+    windows: NDArray[np.uint32]
+    starts: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """Luma blocks in the order of the scan: DC value or refinement bit, and the bits of the AC coefficients."""
+@dataclass(frozen=True, eq=False)
+class _LumaBlocks:
+    """Luma blocks in the order of the scan, int64: DC value or refinement bit; first and last bit of AC."""
 
-    dc: array[int]
-    first: array[int]
-    last: array[int]
-    sound: bool
+    dc: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
         else:
             made, ends = Scan(tuple(tables), scan.header, scan.data), True
             if jpeg.frame.marker != PROGRESSIVE:
-                ends = _walk(jpeg.frame, scan, known, _without_markers(scan.data, interval), interval).sound
+                _, ends = _walk(jpeg.frame, scan, known, _without_markers(scan.data, interval), interval)
         kept.append(made)
         sound = sound and ends
         pending, written_interval = [], wanted
@@ -112,14 +116,14 @@ def _separated(
     _, dc_table, ac_table = next(part for part in scan.selectors if part[0] == frame.components[0].name)
     coded = _without_markers(scan.data, interval)
     if before:
-        blocks = _refinement_bits(frame, scan, coded, interval)
+        luma, sound = _refinement_bits(frame, scan, coded, interval), True
     else:
-        blocks = _walk(frame, scan, known, coded, interval)
+        blocks, sound = _walk(frame, scan, known, coded, interval)
+        luma = _luma_blocks(frame, scan, known, coded, interval, blocks)
         tables = [*tables, dc_segment(dc_table, STANDARD_DC)]
-    order = _raster_order(frame, scan)
-    data = _stuffed(_joined(blocks, order, coded.data, refining=bool(before)))
+    data = _stuffed(_joined(luma, _raster_order(frame, scan), coded.windows, refining=bool(before)))
     header = bytes((1, frame.components[0].name, dc_table << 4 | ac_table, start, end, before << 4 | after))
-    return Scan(tuple(tables), header, data), blocks.sound
+    return Scan(tuple(tables), header, data), sound
 
 
 def _check_complete(frame: Frame, scans: list[Scan]) -> None:
@@ -147,13 +151,13 @@ def _interval(segment: Segment) -> int:
 
 
 def _without_markers(data: bytes, interval: int) -> _Coded:
-    parts = [part.replace(b"\xff\x00", b"\xff") for part in _RESTART.split(data)]
-    if len(parts) > 1 and not interval:
+    *closed, rest = _RESTART.split(data)
+    if closed and not interval:
         raise DamagedJpegError("restart marker where none belongs")
-    starts = [0]
-    for part in parts[:-1]:
-        starts.append(starts[-1] + len(part))
-    return _Coded(b"".join(parts), tuple(starts))
+    # Any number of 0xFF may stand before a marker.
+    parts = [part.replace(b"\xff\x00", b"\xff") for part in (*(part.rstrip(b"\xff") for part in closed), rest)]
+    starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    return _Coded(windows(b"".join(parts)), starts)
 
 
 def _layout(frame: Frame, scan: Scan) -> list[tuple[bool, int, int]]:
@@ -177,146 +181,98 @@ def _mcus(frame: Frame, scan: Scan) -> tuple[int, int]:
     return -(-frame.height // (8 * down)), -(-frame.width // (8 * across))
 
 
-def _intervals(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> Iterator[tuple[int, int, int]]:
-    """(first bit, bit after the last, MCUs) of every restart interval."""
+def _intervals(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> Intervals:
     rows, columns = _mcus(frame, scan)
-    left = rows * columns
-    for start, end in zip(coded.starts, (*coded.starts[1:], len(coded.data)), strict=True):
-        number = min(left, interval or left)
-        yield start * 8, end * 8, number
-        left -= number
-    if left:
+    last = np.append(coded.starts[1:], len(coded.windows))
+    mcus = np.clip(rows * columns - interval * np.arange(len(last)), 0, interval or rows * columns)
+    return Intervals(8 * coded.starts, 8 * last, mcus)
+
+
+def _check_intervals(frame: Frame, scan: Scan, intervals: Intervals) -> None:
+    rows, columns = _mcus(frame, scan)
+    if intervals.mcus.sum() < rows * columns:
         raise DamagedJpegError("restart markers are missing")
 
 
 def _walk(
     frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded, interval: int
-) -> _Blocks:
-    """Follow the codes of every block, keeping where luma lies. Differences of DC are summed up to values."""
+) -> tuple[Blocks, bool]:
+    """Find where every block lies, and whether every restart interval ends where its last block does."""
     has_ac = _spectrum(frame, scan)[1] > 0
     try:
-        tables = [
-            (is_luma, known[0, dc].dc_lookup(), known[1, ac].ac_lookup() if has_ac else [])
-            for is_luma, dc, ac in _layout(frame, scan)
-        ]
+        places = [BlockTables(known[0, dc], known[1, ac] if has_ac else None) for _, dc, ac in _layout(frame, scan)]
     except KeyError as error:
         raise DamagedJpegError(f"Huffman table {error} is missing") from error
-    windows = _windows(coded.data)
-    blocks = _Blocks(array("q"), array("q"), array("q"), sound=True)
-    sound = True
-    for first, last, mcus in _intervals(frame, scan, coded, interval):
-        end = _walk_interval(blocks, windows, first, mcus, tables, has_ac=has_ac)
-        if end > last:
-            raise DamagedJpegError("coded data breaks off")
-        sound = sound and last - end < _SPARE_BITS
-    return replace(blocks, sound=sound)
+    intervals = _intervals(frame, scan, coded, interval)
+    blocks = walk_in_lockstep(coded.windows, intervals, places) if len(coded.windows) >= _LONG else None
+    if blocks is None:
+        blocks = walk_in_turn(coded.windows, intervals, places)
+    _check_intervals(frame, scan, intervals)
+    return blocks, bool((intervals.last - blocks.ends < _SPARE_BITS).all())
 
 
-def _walk_interval(
-    blocks: _Blocks,
-    windows: memoryview,
-    position: int,
-    mcus: int,
-    tables: list[tuple[bool, list[int], list[int]]],
-    *,
-    has_ac: bool,
-) -> int:
-    # The one hot loop of the module: some 0.2 microseconds for each coefficient that is not zero.
-    value = 0
-    try:
-        for _ in range(mcus):
-            for is_luma, dc, ac in tables:
-                code = dc[windows[position >> 3] >> 8 - (position & 7) & 65535]
-                if not code:
-                    raise DamagedJpegError("impossible DC code")
-                position += code & 31
-                size = code >> 5
-                if is_luma and size:
-                    bits = (windows[position >> 3] >> 8 - (position & 7) & 65535) >> 16 - size
-                    value += bits if bits >> size - 1 else bits - (1 << size) + 1
-                position += size
-                begin = position
-                if has_ac:
-                    done = 1
-                    while done < 64:
-                        code = ac[windows[position >> 3] >> 8 - (position & 7) & 65535]
-                        if not code:
-                            raise DamagedJpegError("impossible AC code")
-                        position += code & 31
-                        done += code >> 5
-                    if 64 < done < END_OF_BLOCK:
-                        raise DamagedJpegError("too many coefficients in a block")
-                if is_luma:
-                    blocks.dc.append(value)
-                    blocks.first.append(begin)
-                    blocks.last.append(position)
-    except IndexError as error:
-        raise DamagedJpegError("coded data breaks off") from error
-    return position
+def _luma_blocks(
+    frame: Frame,
+    scan: Scan,
+    known: dict[tuple[int, int], HuffmanTable],
+    coded: _Coded,
+    interval: int,
+    blocks: Blocks,
+) -> _LumaBlocks:
+    """Pick the luma blocks, and sum up their differences of DC to values."""
+    layout = _layout(frame, scan)
+    places = [place for place, (is_luma, _, _) in enumerate(layout) if is_luma]
+    begins, last = (bits.reshape(-1, len(layout))[:, places] for bits in (blocks.first, blocks.last))
+    first, differences = np.empty_like(begins), np.empty_like(begins)
+    for column, place in enumerate(places):
+        lengths, categories = known[0, layout[place][1]].by_window()
+        code = sixteen_bits(coded.windows, begins[:, column])
+        behind, category = begins[:, column] + lengths[code], categories[code]
+        bits = sixteen_bits(coded.windows, behind) >> 16 - category
+        negative = bits < 1 << category >> 1
+        differences[:, column] = np.where(negative, bits - (1 << category) + 1, bits)
+        first[:, column] = behind + category
+    numbers = _intervals(frame, scan, coded, interval).mcus * len(places)
+    sums = np.append(0, np.cumsum(differences))
+    before = sums[np.cumsum(numbers) - numbers]
+    return _LumaBlocks(sums[1:] - np.repeat(before, numbers), first.ravel(), last.ravel())
 
 
-def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> _Blocks:
+def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> _LumaBlocks:
     """Pick the one bit of every luma block of a scan that refines DC."""
     is_luma = np.array([luma for luma, _, _ in _layout(frame, scan)])
-    bits = np.unpackbits(np.frombuffer(coded.data, np.uint8))
-    dc = array("q")
-    for position, _, mcus in _intervals(frame, scan, coded, interval):
-        part = bits[position : position + mcus * len(is_luma)]
-        if len(part) < mcus * len(is_luma):
-            raise DamagedJpegError("coded data breaks off")
-        dc.extend(part.reshape(mcus, -1)[:, is_luma].ravel().tolist())
-    nowhere = array("q", bytes(8 * len(dc)))
-    return _Blocks(dc, nowhere, nowhere, sound=True)
+    intervals = _intervals(frame, scan, coded, interval)
+    numbers = intervals.mcus * len(is_luma)
+    if (intervals.first + numbers > 8 * len(coded.windows)).any():
+        raise DamagedJpegError("coded data breaks off")
+    _check_intervals(frame, scan, intervals)
+    positions = np.repeat(intervals.first, numbers) + counted(numbers)
+    bits = sixteen_bits(coded.windows, positions.reshape(-1, len(is_luma))[:, is_luma].ravel()) >> 15
+    return _LumaBlocks(bits, np.zeros_like(bits), np.zeros_like(bits))
 
 
-def _windows(data: bytes) -> memoryview:
-    """For every byte: it and the two after it as one number, so that sixteen bits can be read from any bit of it."""
-    padded = np.frombuffer(data + b"\xff\xff", np.uint8)
-    windows = padded[:-2].astype(np.uint32)
-    for later in (padded[1:-1], padded[2:]):
-        windows <<= 8
-        windows |= later
-    return windows.data
-
-
-def _raster_order(frame: Frame, scan: Scan) -> list[int]:
+def _raster_order(frame: Frame, scan: Scan) -> NDArray[np.int64]:
     """Which luma block of the scan comes next in a scan of luma alone; padding blocks are left out (T.81, A.2.2)."""
     luma = frame.components[0]
     rows, columns = _mcus(frame, scan)
     numbers = np.arange(rows * columns * luma.down * luma.across)
     by_row = numbers.reshape(rows, columns, luma.down, luma.across).swapaxes(1, 2)
     raster = by_row.reshape(rows * luma.down, columns * luma.across)
-    kept: list[int] = raster[: -(-frame.height // 8), : -(-frame.width // 8)].ravel().tolist()
-    return kept
+    return raster[: -(-frame.height // 8), : -(-frame.width // 8)].ravel()
 
 
-def _joined(blocks: _Blocks, order: list[int], data: bytes, *, refining: bool) -> bytes:
-    """Bits of the blocks in ``order``: DC coded anew, AC copied out of ``data``; filled up with ones."""
-    words = {category: (code, length) for code, length, category in STANDARD_DC.codes()}
-    out = bytearray()
-    pool = bits = before = 0
-    for block in order:
-        value = blocks.dc[block]
-        if refining:
-            pool, bits = pool << 1 | value, bits + 1
-        else:
-            difference, before = value - before, value
-            category = abs(difference).bit_length()
-            if category not in words:
-                raise DamagedJpegError("DC step larger than eight-bit samples allow")
-            code, length = words[category]
-            rest = difference if difference >= 0 else difference + (1 << category) - 1
-            pool, bits = (pool << length | code) << category | rest, bits + length + category
-        first, last = blocks.first[block], blocks.last[block]
-        if last > first:
-            low, high = first >> 3, last + 7 >> 3
-            ac = int.from_bytes(data[low:high], "big") >> 8 * high - last & (1 << last - first) - 1
-            pool, bits = pool << last - first | ac, bits + last - first
-        if bits > 4096:
-            out += (pool >> (bits & 7)).to_bytes(bits >> 3, "big")
-            pool, bits = pool & (1 << (bits & 7)) - 1, bits & 7
-    fill = -bits % 8
-    return bytes(out) + (pool << fill | (1 << fill) - 1).to_bytes((bits + fill) // 8, "big")
+def _joined(luma: _LumaBlocks, order: NDArray[np.int64], windows: NDArray[np.uint32], *, refining: bool) -> bytes:
+    """Bits of the blocks in ``order``: DC coded anew, AC copied; filled up with ones."""
+    dc, first, last = luma.dc[order], luma.first[order], luma.last[order]
+    if refining:
+        return joined(dc, np.ones_like(dc), windows, first, last)
+    differences = np.diff(dc, prepend=0)
+    category = np.frexp(np.abs(differences))[1].astype(np.int64)
+    codes, lengths, categories = np.array(STANDARD_DC.codes()).T
+    if category.max(initial=0) > categories[-1]:
+        raise DamagedJpegError("DC step larger than eight-bit samples allow")
+    rest = np.where(differences < 0, differences + (1 << category) - 1, differences)
+    return joined(codes[category] << category | rest, lengths[category] + category, windows, first, last)
 
 
 def _stuffed(data: bytes) -> bytes:

@@ -1,0 +1,169 @@
+"""Follow the Huffman codes of a scan at thousands of places at once.
+
+Where a code begins is known only when all before it are. But JPEG's codes synchronise themselves: a reader that
+begins anywhere soon begins its codes, and its blocks, where any other does (A. Weissenberger and B. Schmidt,
+"Accelerating JPEG Decompression on GPUs", HiPC 2021, who also describe the rounds below). So the data is cut into
+chunks, each with a reader that starts some way before it with a guess. All advance in lockstep, by table look-up alone.
+
+Readers are automata: the same state means the same way ever after. A chunk is right where its reader entered it in the
+very state in which a reader that is right left the chunk before; others are read again from there, in a few rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.media.stills.jpeg_bits import counted, sixteen_bits
+from pipeline.media.stills.jpeg_huffman import END_OF_BLOCK, chained_steps
+from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, blocks_between
+
+# Bits. Readers of grey files need some 300 to synchronise, of 4:2:0 some 1,000.
+_CHUNK = 8192
+_RUN_UP = 2048
+_ROUNDS = 10
+# Readers that advance together: enough that NumPy's calls cost little, few enough that they stay in the cache.
+_TOGETHER = 8192
+# Steps until readers that have arrived are taken out.
+_STEPS = 32
+
+# A reader's state is the place in the MCU times _PLACE, and the coefficients of the block so far: 0 to 63, or _LOST
+# instead of 0 behind codes that no sound data has. Sums of coefficients stay below _PLACE.
+_PLACE = 1024
+_LOST = 512
+# Blocks with fewer coefficients than this have room for several codes at once, of up to 64 - _NEARLY coefficients.
+_NEARLY = 48
+
+
+@dataclass(frozen=True, eq=False)
+class _Automaton:
+    """Which table a state looks up (times 65536), the tables, and which state follows the sum of state and step."""
+
+    table: NDArray[np.int64]
+    steps: NDArray[np.int32]
+    following: NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class _Readers:
+    """Bit positions and states, one of each for every reader; int64."""
+
+    position: NDArray[np.int64]
+    state: NDArray[np.int64]
+
+    def differ(self, other: _Readers) -> NDArray[np.bool_]:
+        differ: NDArray[np.bool_] = (self.position != other.position) | (self.state != other.state)
+        return differ
+
+    def __getitem__(self, some: slice | NDArray[np.int64]) -> _Readers:
+        return _Readers(self.position[some], self.state[some])
+
+    def __setitem__(self, some: slice | NDArray[np.int64], other: _Readers) -> None:
+        self.position[some], self.state[some] = other.position, other.state
+
+
+def walk_in_lockstep(windows: NDArray[np.uint32], intervals: Intervals, places: Sequence[BlockTables]) -> Blocks | None:
+    """Find the blocks that following the codes in turn would find; ``places`` are those of an MCU.
+
+    None for damaged data, and where it cannot be told. Raises `DamagedJpegError` for impossible tables.
+    """
+    automaton = _automaton(places)
+    bits = intervals.last - intervals.first
+    chunks = np.maximum(bits // _CHUNK, 1)
+    interval, number = np.repeat(np.arange(len(bits)), chunks), counted(chunks)
+    begin, end = (intervals.first[interval] + (number + more) * bits[interval] // chunks[interval] for more in (0, 1))
+    guess = np.maximum(begin - _RUN_UP, intervals.first[interval])
+    entered, _ = _read(windows, automaton, _Readers(guess, np.zeros_like(guess)), begin)
+    left, marks = _read(windows, automaton, entered, end)
+    for _ in range(_ROUNDS):
+        wrong = np.flatnonzero((number[1:] > 0) & entered[1:].differ(left[:-1])) + 1
+        if not wrong.size:
+            return _blocks(intervals, intervals.mcus * len(places), marks, left[np.cumsum(chunks) - 1])
+        entered[wrong] = left[wrong - 1]
+        left[wrong], again = _read(windows, automaton, entered[wrong], end[wrong])
+        former, after = np.searchsorted(marks, 2 * begin[wrong]), np.searchsorted(marks, 2 * end[wrong])
+        marks = np.delete(marks, np.repeat(former, after - former) + counted(after - former))
+        marks = np.sort(np.concatenate((marks, again)))
+    return None
+
+
+def _blocks(
+    intervals: Intervals, numbers: NDArray[np.int64], marks: NDArray[np.int64], left: _Readers
+) -> Blocks | None:
+    """Take the first ``numbers`` of blocks of every interval; None unless it has them, and sound."""
+    first = marks >> 1
+    at = np.searchsorted(first, intervals.first)
+    found = np.searchsorted(first, intervals.last) - at
+    # A block that would begin where the interval ends has no mark: there the reader has arrived.
+    last_is_full = (left.position == intervals.last) & (left.state == 0)
+    if (found + last_is_full <= numbers).any():
+        return None
+    ends = np.where(found > numbers, first.take(at + numbers, mode="clip"), intervals.last)
+    lost = first[marks & 1 > 0]
+    if (lost <= ends[np.searchsorted(intervals.first, lost, side="right") - 1]).any():
+        return None
+    return blocks_between(first[np.repeat(at, numbers) + counted(numbers)], ends, numbers)
+
+
+def _read(
+    windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers, limit: NDArray[np.int64]
+) -> tuple[_Readers, NDArray[np.int64]]:
+    """Let every reader go on until it is at its limit or past it.
+
+    Also returns marks in order: twice the position of every block that begins before, and one more behind damage.
+    """
+    left = _Readers(readers.position.copy(), readers.state.copy())
+    marks = [np.empty(0, np.int64)]
+    for some in range(0, len(limit), _TOGETHER):
+        going = some + np.flatnonzero(left.position[some : some + _TOGETHER] < limit[some : some + _TOGETHER])
+        while going.size:
+            position, state = _advance(windows, automaton, left[going])
+            short = position < limit[going]
+            begins = short[:-1] & (state[:-1] & _LOST - 1 == 0)
+            marks.append(position[:-1][begins] << 1 | state[:-1][begins] // _LOST & 1)
+            arrived = np.minimum(short.sum(axis=0), _STEPS), np.arange(len(going))
+            left[going] = _Readers(position[arrived], state[arrived])
+            going = going[short[-1]]
+    return left, np.sort(np.concatenate(marks))
+
+
+def _advance(
+    windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give positions and states (steps + 1, readers) from where the readers are through some steps."""
+    position, state = np.empty((2, _STEPS + 1, len(readers.position)), np.int64)
+    position[0], state[0] = readers.position, readers.state
+    for now in range(_STEPS):
+        step = automaton.steps.take(automaton.table.take(state[now]) + sixteen_bits(windows, position[now]))
+        np.add(position[now], step & 31, out=position[now + 1])
+        automaton.following.take(state[now] + (step >> 5), out=state[now + 1], mode="clip")
+    return position, state
+
+
+def _automaton(places: Sequence[BlockTables]) -> _Automaton:
+    # Blocks of the same tables look alike: readers tell them apart only as far as they need to.
+    period = next(n for n in range(1, len(places) + 1) if list(places[:n]) * (len(places) // n) == list(places))
+    kinds = list(dict.fromkeys(places[:period]))
+    sums = np.arange(_PLACE) % _LOST
+    full = (sums == 64) | (sums >= END_OF_BLOCK) & (sums < END_OF_BLOCK + 64)
+    within = np.select([sums == 0, sums < _NEARLY], [0, 1], 2)
+    table, following = [], []
+    for place in range(period):
+        after = (place + 1) % period * _PLACE
+        table.append((3 * kinds.index(places[place]) + within) << 16)
+        following.append(np.where(sums < 64, place * _PLACE + sums, np.where(full, after, after + _LOST)))
+    steps = np.concatenate([_steps(kind) for kind in kinds])
+    return _Automaton(np.concatenate(table), steps, np.concatenate(following))
+
+
+@lru_cache(maxsize=8)
+def _steps(tables: BlockTables) -> NDArray[np.int32]:
+    """Tables at the beginning of a block, in it, and near its end: bits to go on, and coefficients << 5."""
+    dc, *rest = tables.steps()
+    chained = [chained_steps(dc, ac, 63) for ac in rest] + [chained_steps(ac, ac, 64 - _NEARLY) for ac in rest]
+    every = [*chained, *rest] or [dc] * 3
+    return np.concatenate([step.bits | step.coefficients << 5 for step in every]).astype(np.int32)
