@@ -5,8 +5,9 @@ begins anywhere soon begins its codes, and its blocks, where any other does (A. 
 "Accelerating JPEG Decompression on GPUs", HiPC 2021, who also describe the rounds below). So the data is cut into
 chunks, each with a reader that starts some way before it with a guess. All advance in lockstep, by table look-up alone.
 
-Readers are automata: the same state means the same way ever after. A chunk is right where its reader entered it in the
-very state in which a reader that is right left the chunk before; others are read again from there, in a few rounds.
+Readers are automata: the same state at the same bit means the same way ever after. So a chunk is right where its reader
+entered it in the very state in which a reader that is right left the chunk before. Others are read again from there.
+Flat areas hardly synchronise, nor does noise whose blocks all are full: what stays wrong is read chunk by chunk.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, bloc
 # Bits. Readers of grey files need some 300 to synchronise, of 4:2:0 some 1,000.
 _CHUNK = 8192
 _RUN_UP = 2048
-_ROUNDS = 10
+# Rounds of reading wrong chunks again in lockstep, and for how many it is faster than to read them in turn.
+_ROUNDS = 3
+_MANY = 64
 # Readers that advance together: enough that NumPy's calls cost little, few enough that they stay in the cache.
 _TOGETHER = 8192
 # Steps until readers that have arrived are taken out.
@@ -69,26 +72,63 @@ class _Readers:
 def walk_in_lockstep(windows: NDArray[np.uint32], intervals: Intervals, places: Sequence[BlockTables]) -> Blocks | None:
     """Find the blocks that following the codes in turn would find; ``places`` are those of an MCU.
 
-    None for damaged data, and where it cannot be told. Raises `DamagedJpegError` for impossible tables.
+    None for damaged data. Raises `DamagedJpegError` for impossible tables.
     """
-    automaton = _automaton(places)
-    bits = intervals.last - intervals.first
-    chunks = np.maximum(bits // _CHUNK, 1)
-    interval, number = np.repeat(np.arange(len(bits)), chunks), counted(chunks)
-    begin, end = (intervals.first[interval] + (number + more) * bits[interval] // chunks[interval] for more in (0, 1))
-    guess = np.maximum(begin - _RUN_UP, intervals.first[interval])
-    entered, _ = _read(windows, automaton, _Readers(guess, np.zeros_like(guess)), begin)
-    left, marks = _read(windows, automaton, entered, end)
-    for _ in range(_ROUNDS):
-        wrong = np.flatnonzero((number[1:] > 0) & entered[1:].differ(left[:-1])) + 1
-        if not wrong.size:
-            return _blocks(intervals, intervals.mcus * len(places), marks, left[np.cumsum(chunks) - 1])
-        entered[wrong] = left[wrong - 1]
-        left[wrong], again = _read(windows, automaton, entered[wrong], end[wrong])
-        former, after = np.searchsorted(marks, 2 * begin[wrong]), np.searchsorted(marks, 2 * end[wrong])
-        marks = np.delete(marks, np.repeat(former, after - former) + counted(after - former))
-        marks = np.sort(np.concatenate((marks, again)))
-    return None
+    chunks = _Chunks(windows, intervals, _automaton(places))
+    rounds = 0
+    while len(wrong := chunks.wrong()):
+        if rounds < _ROUNDS and len(wrong) >= _MANY:
+            chunks.read_again(wrong)
+        else:
+            # All chunks before the first wrong one are right, so it now will be: the first wrong one comes later.
+            chunks.read_in_turn(int(wrong[0]))
+        rounds += 1
+    return _blocks(intervals, intervals.mcus * len(places), *chunks.found())
+
+
+class _Chunks:
+    """Pieces of the intervals, how readers entered and left each, and the marks they made there (see `_read`)."""
+
+    def __init__(self, windows: NDArray[np.uint32], intervals: Intervals, automaton: _Automaton) -> None:
+        self._windows, self._automaton = windows, automaton
+        bits = intervals.last - intervals.first
+        chunks = np.maximum(bits // _CHUNK, 1)
+        interval, number = np.repeat(np.arange(len(bits)), chunks), counted(chunks)
+        start, bits, parts = intervals.first[interval], bits[interval], chunks[interval]
+        begin, self._end = start + number * bits // parts, start + (number + 1) * bits // parts
+        self._continues, self._final = number > 0, np.cumsum(chunks) - 1
+        guess = np.maximum(begin - _RUN_UP, start)
+        self._entered, _ = _read(windows, automaton, _Readers(guess, np.zeros_like(guess)), begin)
+        self._left, marks = _read(windows, automaton, self._entered, self._end)
+        # The marks of every reading, and which reading of each chunk was the last.
+        self._readings, self._latest = [marks], np.zeros_like(begin)
+
+    def wrong(self) -> NDArray[np.int64]:
+        """List the chunks that were not entered as the one before was left."""
+        differ = self._entered[1:].differ(self._left[:-1])
+        return np.flatnonzero(self._continues[1:] & differ) + 1
+
+    def read_again(self, wrong: NDArray[np.int64]) -> None:
+        """Read chunks from where the ones before were left, in lockstep."""
+        self._entered[wrong] = self._left[wrong - 1]
+        self._left[wrong], (marks, reader) = _read(
+            self._windows, self._automaton, self._entered[wrong], self._end[wrong]
+        )
+        self._latest[wrong] = len(self._readings)
+        self._readings.append((marks, wrong[reader]))
+
+    def read_in_turn(self, wrong: int) -> None:
+        """Read one chunk from where the one before was left."""
+        here, before = np.array([wrong]), np.array([wrong - 1])
+        self._entered[here] = self._left[before]
+        self._left[here], marks = _read_one(self._windows, self._automaton, self._left[before], self._end[wrong])
+        self._latest[wrong] = len(self._readings)
+        self._readings.append((marks, np.full_like(marks, wrong)))
+
+    def found(self) -> tuple[NDArray[np.int64], _Readers]:
+        """Give all marks in order, and how the last chunk of each interval was left."""
+        kept = [marks[self._latest[chunk] == number] for number, (marks, chunk) in enumerate(self._readings)]
+        return np.sort(np.concatenate(kept)), self._left[self._final]
 
 
 def _blocks(
@@ -99,8 +139,8 @@ def _blocks(
     at = np.searchsorted(first, intervals.first)
     found = np.searchsorted(first, intervals.last) - at
     # A block that would begin where the interval ends has no mark: there the reader has arrived.
-    last_is_full = (left.position == intervals.last) & (left.state == 0)
-    if (found + last_is_full <= numbers).any():
+    is_full = (left.position == intervals.last) & (left.state == 0)
+    if (found + is_full <= numbers).any():
         return None
     ends = np.where(found > numbers, first.take(at + numbers, mode="clip"), intervals.last)
     lost = first[marks & 1 > 0]
@@ -111,24 +151,42 @@ def _blocks(
 
 def _read(
     windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers, limit: NDArray[np.int64]
-) -> tuple[_Readers, NDArray[np.int64]]:
+) -> tuple[_Readers, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Let every reader go on until it is at its limit or past it.
 
-    Also returns marks in order: twice the position of every block that begins before, and one more behind damage.
+    Also returns the marks made on the way, and by which reader: twice the position of every block that begins before
+    the limit, and one more behind damage.
     """
     left = _Readers(readers.position.copy(), readers.state.copy())
-    marks = [np.empty(0, np.int64)]
+    marks, made_by = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for some in range(0, len(limit), _TOGETHER):
         going = some + np.flatnonzero(left.position[some : some + _TOGETHER] < limit[some : some + _TOGETHER])
         while going.size:
             position, state = _advance(windows, automaton, left[going])
             short = position < limit[going]
-            begins = short[:-1] & (state[:-1] & _LOST - 1 == 0)
-            marks.append(position[:-1][begins] << 1 | state[:-1][begins] // _LOST & 1)
+            begins = np.nonzero(short[:-1] & (state[:-1] & _LOST - 1 == 0))
+            marks.append(position[begins] << 1 | state[begins] // _LOST & 1)
+            made_by.append(going[begins[1]])
             arrived = np.minimum(short.sum(axis=0), _STEPS), np.arange(len(going))
             left[going] = _Readers(position[arrived], state[arrived])
             going = going[short[-1]]
-    return left, np.sort(np.concatenate(marks))
+    return left, (np.concatenate(marks), np.concatenate(made_by))
+
+
+def _read_one(
+    windows: NDArray[np.uint32], automaton: _Automaton, reader: _Readers, limit: int
+) -> tuple[_Readers, NDArray[np.int64]]:
+    """Do what `_read` does for one reader, which calls of NumPy for each step would make slow."""
+    ahead, table, steps, following = windows.data, automaton.table.data, automaton.steps.data, automaton.following.data
+    position, state = int(reader.position[0]), int(reader.state[0])
+    marks = []
+    while position < limit:
+        if state & _LOST - 1 == 0:
+            marks.append(position << 1 | state // _LOST & 1)
+        step = steps[table[state] + (ahead[position >> 3] >> 16 - (position & 7) & 65535)]
+        position += step & 31
+        state = following[state + (step >> 5)]
+    return _Readers(np.array([position]), np.array([state])), np.array(marks, np.int64)
 
 
 def _advance(
