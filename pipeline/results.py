@@ -90,9 +90,10 @@ class Measures:
     """How a result looks in figures, for those who choose what to look at first.
 
     All are taken on the small picture that the network saw. ``colourfulness`` is that of Hasler and Suesstrunk
-    (2003), ``strong`` the share of pixels whose CIELAB chroma is beyond 60, ``clipped`` the share whose colour had to
-    be drawn into the gamut, ``doubt`` from 0 (sure) to 1 how unsure the judgement of the source's tone was, and
-    ``flicker``, for films, the mean change of (a, b) between neighbouring frames of a shot.
+    (2003), ``strong`` the share of pixels whose CIELAB chroma is beyond 60, of red and purple ones beyond 40,
+    ``clipped`` the share whose colour had to be drawn into the gamut, ``doubt`` from 0 (sure) to 1 how unsure the
+    judgement of the source's tone was, and ``flicker``, for films, the mean change of (a, b) between neighbouring
+    frames of a shot.
     """
 
     colourfulness: float

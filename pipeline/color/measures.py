@@ -13,7 +13,10 @@ from pipeline.options import TreatAs
 from pipeline.results import Measures
 
 _SIDE = 96  # longer side of the picture that is measured
+# Chroma (CIELAB) that few things have; reds and purples, which the network puts where they do not belong, sooner.
 _STRONG = 60.0
+_STRONG_RED = 40.0
+_REDS = -75.0, 42.0  # hue in degrees
 _DIGITS = 4
 
 
@@ -27,10 +30,12 @@ def measured(luma: F32, chroma: F32 | None, matrix: Matrix, *, clipped: float = 
     red, green, blue = (rgb[..., channel] * np.float32(255) for channel in range(3))
     opponents = np.stack([red - green, (red + green) / 2 - blue]).reshape(2, -1)
     spread, mean = opponents.std(axis=1), opponents.mean(axis=1)
-    strength = np.hypot(*ab_of_rgb(rgb))
+    a, b = ab_of_rgb(rgb)
+    hue = np.degrees(np.arctan2(b, a))
+    strongest = np.where((hue > _REDS[0]) & (hue < _REDS[1]), _STRONG_RED, _STRONG)
     return Measures(
         colourfulness=round(float(np.hypot(*spread) + 0.3 * np.hypot(*mean)), _DIGITS),
-        strong=round(float((strength > _STRONG).mean()), _DIGITS),
+        strong=round(float((np.hypot(a, b) > strongest).mean()), _DIGITS),
         clipped=round(clipped, _DIGITS),
         doubt=round(doubt, _DIGITS),
     )

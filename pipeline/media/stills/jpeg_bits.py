@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# What one look into windows gives from any bit of a byte on; one less than 32 - 7.
-_PIECE = 24
-# So that the pieces of some blocks never fill the memory.
-_STRINGS_AT_ONCE = 1 << 16
+# Bits that a window holds from any bit of its first byte on.
+_PIECE = 32 - 7
+# Strings whose pieces stay in the cache, and never fill the memory.
+_STRINGS_AT_ONCE = 1 << 13
 
 
 def windows(data: bytes) -> NDArray[np.uint32]:
@@ -37,7 +37,7 @@ def joined(
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> bytes:
-    """Write strings of bits one after another: each a head of up to 24 bits, then the data's from begin to end.
+    """Write strings of bits one after another: each a head of up to 25 bits, then the data's from begin to end.
 
     All are int64 of one length. The last byte is filled up with ones.
     """
@@ -62,7 +62,7 @@ def joined(
 def _put(
     words: NDArray[np.int64], offsets: NDArray[np.int64], values: NDArray[np.int64], bits: NDArray[np.int64]
 ) -> None:
-    """Add values of so many bits, 0 to 24, to words of 32 bits that are still zero there."""
+    """Add values of so many bits, 0 to 25, to words of 32 bits that are still zero there."""
     shifted = values << 56 - (offsets & 31) - bits
     np.add.at(words, offsets >> 5, shifted >> 24)
     np.add.at(words, (offsets >> 5) + 1, shifted << 8 & 0xFFFFFFFF)

@@ -46,10 +46,10 @@ class NotSeparableError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class _Coded:
-    """Windows of entropy-coded data without stuffing and restart markers; where restart intervals begin (bytes)."""
+    """Windows of the entropy-coded data of a scan, without stuffing and restart markers, and its intervals."""
 
     windows: NDArray[np.uint32]
-    starts: NDArray[np.int64]
+    intervals: Intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
         else:
             made, ends = Scan(tuple(tables), scan.header, scan.data), True
             if jpeg.frame.marker != PROGRESSIVE:
-                _, ends = _walk(jpeg.frame, scan, known, _without_markers(scan.data, interval), interval)
+                _, ends = _walk(jpeg.frame, scan, known, _coded(jpeg.frame, scan, interval))
         kept.append(made)
         sound = sound and ends
         pending, written_interval = [], wanted
@@ -114,12 +114,12 @@ def _separated(
 ) -> tuple[Scan, bool]:
     start, end, before, after = _spectrum(frame, scan)
     _, dc_table, ac_table = next(part for part in scan.selectors if part[0] == frame.components[0].name)
-    coded = _without_markers(scan.data, interval)
+    coded = _coded(frame, scan, interval)
     if before:
-        luma, sound = _refinement_bits(frame, scan, coded, interval), True
+        luma, sound = _refinement_bits(frame, scan, coded), True
     else:
-        blocks, sound = _walk(frame, scan, known, coded, interval)
-        luma = _luma_blocks(frame, scan, known, coded, interval, blocks)
+        blocks, sound = _walk(frame, scan, known, coded)
+        luma = _luma_blocks(frame, scan, known, coded, blocks)
         tables = [*tables, dc_segment(dc_table, STANDARD_DC)]
     data = _stuffed(_joined(luma, _raster_order(frame, scan), coded.windows, refining=bool(before)))
     header = bytes((1, frame.components[0].name, dc_table << 4 | ac_table, start, end, before << 4 | after))
@@ -150,14 +150,16 @@ def _interval(segment: Segment) -> int:
     return int(struct.unpack(">H", segment.payload)[0])
 
 
-def _without_markers(data: bytes, interval: int) -> _Coded:
-    *closed, rest = _RESTART.split(data)
+def _coded(frame: Frame, scan: Scan, interval: int) -> _Coded:
+    *closed, rest = _RESTART.split(scan.data)
     if closed and not interval:
         raise DamagedJpegError("restart marker where none belongs")
     # Any number of 0xFF may stand before a marker.
     parts = [part.replace(b"\xff\x00", b"\xff") for part in (*(part.rstrip(b"\xff") for part in closed), rest)]
-    starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-    return _Coded(windows(b"".join(parts)), starts)
+    last = 8 * np.cumsum([len(part) for part in parts])
+    rows, columns = _mcus(frame, scan)
+    mcus = np.clip(rows * columns - interval * np.arange(len(parts)), 0, interval or rows * columns)
+    return _Coded(windows(b"".join(parts)), Intervals(np.append(0, last[:-1]), last, mcus))
 
 
 def _layout(frame: Frame, scan: Scan) -> list[tuple[bool, int, int]]:
@@ -181,29 +183,20 @@ def _mcus(frame: Frame, scan: Scan) -> tuple[int, int]:
     return -(-frame.height // (8 * down)), -(-frame.width // (8 * across))
 
 
-def _intervals(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> Intervals:
-    rows, columns = _mcus(frame, scan)
-    last = np.append(coded.starts[1:], len(coded.windows))
-    mcus = np.clip(rows * columns - interval * np.arange(len(last)), 0, interval or rows * columns)
-    return Intervals(8 * coded.starts, 8 * last, mcus)
-
-
 def _check_intervals(frame: Frame, scan: Scan, intervals: Intervals) -> None:
     rows, columns = _mcus(frame, scan)
     if intervals.mcus.sum() < rows * columns:
         raise DamagedJpegError("restart markers are missing")
 
 
-def _walk(
-    frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded, interval: int
-) -> tuple[Blocks, bool]:
+def _walk(frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded) -> tuple[Blocks, bool]:
     """Find where every block lies, and whether every restart interval ends where its last block does."""
     has_ac = _spectrum(frame, scan)[1] > 0
     try:
         places = [BlockTables(known[0, dc], known[1, ac] if has_ac else None) for _, dc, ac in _layout(frame, scan)]
     except KeyError as error:
         raise DamagedJpegError(f"Huffman table {error} is missing") from error
-    intervals = _intervals(frame, scan, coded, interval)
+    intervals = coded.intervals
     blocks = walk_in_lockstep(coded.windows, intervals, places) if len(coded.windows) >= _LONG else None
     if blocks is None:
         blocks = walk_in_turn(coded.windows, intervals, places)
@@ -212,12 +205,7 @@ def _walk(
 
 
 def _luma_blocks(
-    frame: Frame,
-    scan: Scan,
-    known: dict[tuple[int, int], HuffmanTable],
-    coded: _Coded,
-    interval: int,
-    blocks: Blocks,
+    frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded, blocks: Blocks
 ) -> _LumaBlocks:
     """Pick the luma blocks, and sum up their differences of DC to values."""
     layout = _layout(frame, scan)
@@ -232,21 +220,20 @@ def _luma_blocks(
         negative = bits < 1 << category >> 1
         differences[:, column] = np.where(negative, bits - (1 << category) + 1, bits)
         first[:, column] = behind + category
-    numbers = _intervals(frame, scan, coded, interval).mcus * len(places)
+    numbers = coded.intervals.mcus * len(places)
     sums = np.append(0, np.cumsum(differences))
     before = sums[np.cumsum(numbers) - numbers]
     return _LumaBlocks(sums[1:] - np.repeat(before, numbers), first.ravel(), last.ravel())
 
 
-def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded, interval: int) -> _LumaBlocks:
+def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded) -> _LumaBlocks:
     """Pick the one bit of every luma block of a scan that refines DC."""
     is_luma = np.array([luma for luma, _, _ in _layout(frame, scan)])
-    intervals = _intervals(frame, scan, coded, interval)
-    numbers = intervals.mcus * len(is_luma)
-    if (intervals.first + numbers > 8 * len(coded.windows)).any():
+    numbers = coded.intervals.mcus * len(is_luma)
+    if (coded.intervals.first + numbers > 8 * len(coded.windows)).any():
         raise DamagedJpegError("coded data breaks off")
-    _check_intervals(frame, scan, intervals)
-    positions = np.repeat(intervals.first, numbers) + counted(numbers)
+    _check_intervals(frame, scan, coded.intervals)
+    positions = np.repeat(coded.intervals.first, numbers) + counted(numbers)
     bits = sixteen_bits(coded.windows, positions.reshape(-1, len(is_luma))[:, is_luma].ravel()) >> 15
     return _LumaBlocks(bits, np.zeros_like(bits), np.zeros_like(bits))
 

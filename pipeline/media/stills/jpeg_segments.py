@@ -12,7 +12,7 @@ BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 
 # What ends entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.
-_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 LARGEST_PAYLOAD = 65533
 # Each scan costs a pass over the picture; progressive files have some ten.
@@ -169,7 +169,11 @@ def _segment(data: bytes, position: int) -> tuple[Segment, int]:
 
 def _scan_end(data: bytes, position: int) -> int:
     found = _MARKER.search(data, position)
-    return found.start() if found else len(data)
+    end = found.start() if found else len(data)
+    # Fill bytes stand before a marker and belong to it.
+    while found and end > position and data[end - 1] == 0xFF:
+        end -= 1
+    return end
 
 
 def _frame(segment: Segment) -> Frame:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.color.batching import Coloured
 from pipeline.color.measures import averaged, doubt, measured, small_rgb
 from pipeline.color.sketch import sketch
-from pipeline.color.spaces import Matrix, ab_of_rgb, still_spec
+from pipeline.color.spaces import Matrix, ab_of_rgb, chroma_from_ab, still_spec
 from pipeline.color.tone import SourceTone, Verdict
 from pipeline.color.upsampling import Wash, wash
 from pipeline.options import TreatAs
@@ -46,6 +46,15 @@ def test_strong_colours_are_counted() -> None:
     chroma[:, :, :88] = np.array([-0.1, 0.35], np.float32)[:, None, None]
     assert measured(np.full_like(LUMA, 0.4), chroma, Matrix.BT601).strong == pytest.approx(0.25, abs=0.02)
     assert measured(LUMA, flat(0.02, 0.03), Matrix.BT601).strong == 0
+
+
+@pytest.mark.parametrize(
+    ("ab", "strong"), [((45, 10), 1), ((35, 10), 0), ((-45, 10), 0), ((30, -35), 1), ((-5, 50), 0)]
+)
+def test_reds_and_purples_count_as_strong_sooner(ab: tuple[float, float], strong: float) -> None:
+    luma = np.full((64, 64), 0.4, np.float32)
+    chroma = chroma_from_ab(luma, np.stack([np.full(luma.shape, value, np.float32) for value in ab]), Matrix.BT601)
+    assert measured(luma, chroma, Matrix.BT601).strong == strong
 
 
 def test_colours_beyond_the_gamut_are_counted_and_those_within_are_not() -> None:
