@@ -30,7 +30,7 @@ from benchmarks.memory import make
 from engines.base import F32, Setup
 from engines.cache import cache_folder
 from engines.errors import AutochromeError
-from engines.machine import cpu_name, gpu_count
+from engines.machine import cpu_name, gpu_count, usable_cores
 from engines.registry import open_engine
 from engines.weights import known_weights
 from pipeline.color.painter import open_painter
@@ -244,7 +244,7 @@ def _gpu_use() -> Iterator[list[float]]:
 
 def machine() -> dict[str, str]:
     """Return what this was measured on."""
-    found = {"processor": cpu_name(), "cores": str(os.cpu_count()), "Python": platform.python_version()}
+    found = {"processor": cpu_name(), "cores": str(usable_cores()), "Python": platform.python_version()}
     program = shutil.which("nvidia-smi")
     if program is None:
         return {**found, "GPU": "none"}

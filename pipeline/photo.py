@@ -180,7 +180,7 @@ def _answered(photos: Iterable[_Photo | _Fault], painter: Painter) -> Generator[
     for window in _windows(photos):
         pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
         asked = [picture.sketch for picture in pictures if picture.is_coloured]
-        answers = (answer.ab for answer in painter.coloured(asked, window=_WINDOW))
+        answers = (answer.ab for answer in painter.coloured(asked))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo

@@ -78,20 +78,16 @@ def abreast(
     with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
         under_way: deque[tuple[int, Future[R]]] = deque()
         load = 0
-        try:
-            for item in items:
-                added = weight(item)
-                while under_way and (len(under_way) == workers or load + added > most):
-                    lighter, done = under_way.popleft()
-                    load -= lighter
-                    yield done.result()
-                under_way.append((added, pool.submit(work, item)))
-                load += added
-            while under_way:
-                yield under_way.popleft()[1].result()
-        finally:
-            for _, waiting in under_way:
-                waiting.cancel()
+        for item in items:
+            added = weight(item)
+            while under_way and (len(under_way) == workers or load + added > most):
+                lighter, done = under_way.popleft()
+                load -= lighter
+                yield done.result()
+            under_way.append((added, pool.submit(work, item)))
+            load += added
+        for _, done in under_way:
+            yield done.result()
 
 
 def several(

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.media.tally import Tally
 from pipeline.painted import FilmSource
 from pipeline.progress import Progress
 from pipeline.shotlog import ShotLog
+from pipeline.version import program_version
 
 # Twenty seconds at 25 frames a second. What is shorter than four reels is not worth it.
 REEL_FRAMES = 500
@@ -63,7 +63,7 @@ def _recipe(film: FilmSource, painter: Painter) -> dict[str, Any]:
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
         "weights": painter.spec.weights_sha256,
         "engine": str(painter.spec),
-        "program": _version(),
+        "program": program_version(),
         "libraries": str(av.library_versions),
     }
 
@@ -127,10 +127,3 @@ def wind(
             if following is not None:
                 between_reels()
     return ShotLog.joined(film, (reel.summary for reel in reels.reels))
-
-
-def _version() -> str:
-    try:
-        return version("autochrome")
-    except PackageNotFoundError:
-        return "source folder"

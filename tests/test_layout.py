@@ -24,6 +24,7 @@ FOUNDATION = {
     "pipeline.options",
     "pipeline.progress",
     "pipeline.results",
+    "pipeline.version",
 }
 PARTS: dict[str, set[str]] = {
     "cli": {"pipeline", "pipeline.commands", "pipeline.terminal", "engines", "training", *FOUNDATION},
@@ -54,6 +55,7 @@ PARTS: dict[str, set[str]] = {
     "pipeline.options": set(),
     "pipeline.progress": {"pipeline.results"},
     "pipeline.results": {"pipeline.errors"},
+    "pipeline.version": set(),
     "engines.errors": set(),
     "pipeline": {"pipeline.archive", "pipeline.video", "pipeline.photo", "pipeline.color", *FOUNDATION},
     "engines": {"engines.errors"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from engines.machine import usable_cores
 
 U8 = npt.NDArray[np.uint8]
 
@@ -64,7 +65,7 @@ def build_cache(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / "pixels.partial"
-    with partial.open("wb") as out, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
         files = islice(_files(sources), limit)
         while chunk := list(islice(files, 64)):
             for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):

@@ -11,10 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.ledger_file import HOME, LEDGER
-from pipeline.archive.recipe import DISTRIBUTION, program_version
 from pipeline.archive.stamps import fingerprint
 from pipeline.errors import OutputError, UsageError
 from pipeline.media.publish import PARTIAL_PREFIX, publishing
+from pipeline.version import DISTRIBUTION, program_version
 
 PAYLOAD = "data"
 _DECLARATION = "bagit.txt"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.recipe import DISTRIBUTION, FILMS_ONLY, program_version
+from pipeline.archive.recipe import FILMS_ONLY
 from pipeline.color.tone import Treatment
 from pipeline.documents import as_json, plain
 from pipeline.errors import InputError
@@ -18,6 +18,7 @@ from pipeline.media.publish import publishing
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
 from pipeline.results import FilmResult, Note, NoteKind, PhotoResult
+from pipeline.version import DISTRIBUTION, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"

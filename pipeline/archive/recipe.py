@@ -5,25 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from importlib.metadata import PackageNotFoundError, version
 
 from pipeline.archive.walk import Kind
 from pipeline.documents import plain
 from pipeline.options import Options
+from pipeline.version import program_version
 
-DISTRIBUTION = "autochrome"
 # The engine computes the same colours whichever it is, up to rounding; the rest say how to work, not what to make. The
 # weights are here by what is in them, not by name.
 _NEVER = {"engine", "model", "overwrite", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
-
-
-def program_version() -> str:
-    """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "source"
 
 
 def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:

@@ -17,7 +17,6 @@ from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledge
 from pipeline.archive.lock import filling_bag, locked
 from pipeline.archive.orders import Orders
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
-from pipeline.archive.recipe import program_version
 from pipeline.archive.report import write_report
 from pipeline.archive.shift import Shift
 from pipeline.archive.space import free_space
@@ -33,6 +32,7 @@ from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
+from pipeline.version import program_version
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
 _SOME_FAILED = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,23 +24,8 @@ class Coloured(Generic[T]):
     ab: F32
 
 
-def coloured(sketches: Iterable[Sketch[T]], engine: Engine, *, window: int, weight: int) -> Iterator[Coloured[T]]:
-    """Colour ``sketches`` in order, looking ahead over at most ``window`` of them, or ``weight`` bytes of their items.
-
-    Within the window, sketches of one shape share batches of up to the engine's largest.
-    """
-    waiting: list[Sketch[T]] = []
-    held = 0
-    for sketch in sketches:
-        waiting.append(sketch)
-        held += sketch.weight
-        if len(waiting) >= window or held >= weight:
-            yield from _infer(waiting, engine)
-            waiting, held = [], 0
-    yield from _infer(waiting, engine)
-
-
-def _infer(sketches: list[Sketch[T]], engine: Engine) -> Iterator[Coloured[T]]:
+def coloured(sketches: Sequence[Sketch[T]], engine: Engine) -> Iterator[Coloured[T]]:
+    """Yield ``sketches`` coloured, in their order; those of one shape share batches of up to the engine's largest."""
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, sketch in enumerate(sketches):
         by_shape[sketch.luma.shape].append(number)

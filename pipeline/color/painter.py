@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import TypeVar
@@ -27,7 +27,6 @@ from pipeline.results import Note, NoteKind
 
 T = TypeVar("T")
 
-_WINDOW_WEIGHT = 128 << 20
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
 _LARGE = 1 << 20
 
@@ -77,9 +76,9 @@ class Painter:
         """
         return sketch(item, codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
 
-    def coloured(self, sketches: Iterable[Sketch[T]], *, window: int) -> Iterator[Coloured[T]]:
-        """Colour ``sketches``, in order, reading at most ``window`` ahead."""
-        return coloured(sketches, self._engine, window=window, weight=_WINDOW_WEIGHT)
+    def coloured(self, sketches: Sequence[Sketch[T]]) -> Iterator[Coloured[T]]:
+        """Colour ``sketches``, in order; those of one shape share batches."""
+        return coloured(sketches, self._engine)
 
     def film(
         self,

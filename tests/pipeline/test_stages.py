@@ -18,6 +18,17 @@ def counting(limit: int, log: list[str]) -> Iterator[int]:
         log.append("closed")
 
 
+def failing_at_three(number: int) -> int:
+    if number == 3:
+        raise ValueError("third")
+    return number
+
+
+def broken_after_one() -> Iterator[int]:
+    yield 1
+    raise KeyError("second")
+
+
 @pytest.mark.parametrize("threads", [True, False])
 def test_items_arrive_whole_and_in_order(threads: bool) -> None:
     log: list[str] = []
@@ -122,20 +133,11 @@ def test_items_are_taken_by_one_worker_at_a_time_and_only_when_it_is_free() -> N
 def test_an_error_of_the_work_or_the_items_is_raised_and_all_work_is_stopped(workers: int) -> None:
     stopping = threading.Event()
 
-    def work(number: int) -> int:
-        if number == 3:
-            raise ValueError("third")
-        return number
-
-    def items() -> Iterator[int]:
-        yield 1
-        raise KeyError("second")
-
     with pytest.raises(ValueError, match="third"):
-        list(several(iter(range(100)), work, workers=workers, name="work", stop=stopping.set))
+        list(several(iter(range(100)), failing_at_three, workers=workers, name="work", stop=stopping.set))
     assert stopping.is_set() is (workers == 2)
     with pytest.raises(KeyError, match="second"):
-        list(several(items(), work, workers=workers, name="work", stop=stopping.set))
+        list(several(broken_after_one(), failing_at_three, workers=workers, name="work", stop=stopping.set))
 
 
 def test_closing_early_stops_and_awaits_the_workers() -> None:
@@ -183,20 +185,11 @@ def test_no_more_work_is_abreast_than_workers_and_weight_allow(most: int, expect
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_errors_of_work_abreast_and_of_its_items_are_raised_after_what_came_before(workers: int) -> None:
-    def work(number: int) -> int:
-        if number == 3:
-            raise ValueError("third")
-        return number
-
-    def items() -> Iterator[int]:
-        yield 1
-        raise KeyError("second")
-
     done: list[int] = []
     with pytest.raises(ValueError, match="third"):
-        done.extend(abreast(range(100), work, workers=workers, weight=lambda _: 1, most=100, name="work"))
+        done.extend(abreast(range(100), failing_at_three, workers=workers, weight=lambda _: 1, most=100, name="work"))
     with pytest.raises(KeyError, match="second"):
-        list(abreast(items(), work, workers=workers, weight=lambda _: 1, most=100, name="work"))
+        list(abreast(broken_after_one(), failing_at_three, workers=workers, weight=lambda _: 1, most=100, name="work"))
     assert done == [0, 1, 2]
 
 

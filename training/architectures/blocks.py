@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -90,14 +92,14 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
 
 
-class BinClassifier(nn.Module):
+class BinClassifier(nn.Module, ABC):
     """A generator that answers with logits over bins, which ``head``, a 1 x 1 convolution, makes of its features."""
 
     head: nn.Conv2d
 
+    @abstractmethod
     def features(self, lightness: Tensor) -> Tensor:
         """Return the map, at the size of the answer, that ``head`` is given."""
-        raise NotImplementedError
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return the logits."""

@@ -13,7 +13,6 @@ from string import Template
 
 from pipeline.archive.gallery import PREVIEWS
 from pipeline.archive.ledger import RunRecord
-from pipeline.archive.recipe import program_version
 from pipeline.archive.report.data import MOST_ROWS, data
 from pipeline.archive.report.fragments import (
     about_runs,
@@ -26,6 +25,7 @@ from pipeline.archive.report.fragments import (
 )
 from pipeline.archive.report.items import Survey
 from pipeline.archive.report.previews import Pictures
+from pipeline.version import program_version
 
 
 def page(

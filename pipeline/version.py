@@ -1,0 +1,15 @@
+"""Which program this is."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+DISTRIBUTION = "autochrome"
+
+
+def program_version() -> str:
+    """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "source"
