@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ _WHITE = _LINEAR_TO_XYZ.sum(axis=1)
 # After three steps no chroma of 60 photographs was off by 0.01 of 255 codes; pure colours need all three.
 _SEARCHES = 3
 _DELTA = 6 / 29
+# R, G and B less luma that need no room in the gamut; keeps divisors from 0.
+_ALMOST_GREY = np.float32(1e-6)
 # XYZ relative to D65 to XYZ relative to D50, the white of ICC profiles (Bradford, ICC.1:2022 annex E).
 _D65_TO_D50 = np.array(
     [[1.0478112, 0.0228866, -0.0501270], [0.0295424, 0.9904844, -0.0170491], [-0.0092345, 0.0150436, 0.7521316]]
@@ -98,6 +101,11 @@ class ColorSpec:
 
     def luma(self, codes: Codes) -> F32:
         """Return luma 0..1 (below black and above white clipped) for luma code values."""
+        if codes.dtype == np.uint8:
+            return np.asarray(cv2.LUT(codes, _luma_table(self)), np.float32).reshape(codes.shape)
+        return self._luma(codes)
+
+    def _luma(self, codes: Codes) -> F32:
         black, span = (0, (1 << self.bits) - 1) if self.full_range else (16 << self.bits - 8, 219 << self.bits - 8)
         values = codes.astype(np.float32)
         values -= np.float32(black)
@@ -117,6 +125,21 @@ class ColorSpec:
         values = np.rint(chroma * np.float32(span) + np.float32(1 << self.bits - 1))
         codes: Codes = np.clip(values, 0, (1 << self.bits) - 1).astype(self.dtype)
         return codes
+
+    def rgb_codes(self, values: F32) -> Codes:
+        """Return rounded full-range code values for R, G or B, which lie in 0..1 or are clipped to it."""
+        top = (1 << self.bits) - 1
+        values = np.maximum(values, np.float32(0))
+        if self.bits == 8:
+            return cv2.convertScaleAbs(values, alpha=top).reshape(values.shape)  # type: ignore[return-value]
+        codes: Codes = np.rint(np.minimum(values, np.float32(1)) * np.float32(top)).astype(self.dtype)
+        return codes
+
+
+@lru_cache(maxsize=8)
+def _luma_table(spec: ColorSpec) -> F32:
+    """Return the luma of every code of 8 bits."""
+    return spec._luma(np.arange(256, dtype=np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,25 +291,30 @@ def _rgb_and_luma(lightness_: F32, ab: F32, matrix: Matrix, space: RgbSpace | No
 
 def rgb_offsets(cb: F32, cr: F32, matrix: Matrix) -> tuple[F32, F32, F32]:
     """Return R - Y, G - Y and B - Y for chroma."""
+    return _offsets(cb, cr, matrix, 1)
+
+
+def _offsets(cb: F32, cr: F32, matrix: Matrix, sign: int) -> tuple[F32, F32, F32]:
     kr, kb = matrix.value
     kg = 1 - kr - kb
-    red = cr * np.float32(2 * (1 - kr))
-    blue = cb * np.float32(2 * (1 - kb))
+    red = cr * np.float32(2 * sign * (1 - kr))
+    blue = cb * np.float32(2 * sign * (1 - kb))
     green = cv2.addWeighted(red, -kr / kg, blue, -kb / kg, 0)
     return red, np.asarray(green, np.float32).reshape(red.shape), blue
 
 
 def gamut_scale(luma: F32, cb: F32, cr: F32, matrix: Matrix) -> F32:
     """Return the factor 0..1 on chroma that brings R, G and B into 0..1 at constant luma, per pixel."""
-    red, green, blue = rgb_offsets(cb, cr, matrix)
-    tiny = np.float32(1e-6)
+    # With the offsets of the opposite colour both quotients below come out positive.
+    red, green, blue = _offsets(cb, cr, matrix, -1)
     most = np.maximum(red, green)
     np.maximum(most, blue, out=most)
-    np.maximum(most, tiny, out=most)
     least = np.minimum(red, green, out=green)
     np.minimum(least, blue, out=least)
-    np.minimum(least, -tiny, out=least)
-    room = np.asarray((1 - luma) / most, np.float32)
-    np.divide(luma, least, out=least)
-    np.minimum(room, np.negative(least, out=least), out=room)
-    return np.minimum(room, np.float32(1), out=room)
+    # The weighted sum of the offsets is 0: the greatest is never below it, nor the least above.
+    most += _ALMOST_GREY
+    least -= _ALMOST_GREY
+    below = np.divide(luma, most, out=most)
+    above = np.divide(np.subtract(luma, np.float32(1), out=red), least, out=least)
+    room = np.minimum(below, above, out=below)
+    return np.asarray(cv2.threshold(room, 1, 0, cv2.THRESH_TRUNC, room)[1], np.float32).reshape(luma.shape)

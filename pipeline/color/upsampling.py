@@ -6,8 +6,10 @@ function of luma. The coefficients are found at sketch size; only their product 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeVar
 
 import cv2
@@ -23,6 +25,8 @@ _RADIUS = 4
 _EDGE = 0.03
 # So few rows that a strip of every plane fits into a processor's own memory.
 _STRIP = 32
+# Multiplications of a matrix product below which OpenBLAS starts no threads of its own.
+_SMALL_PRODUCT = 1 << 18
 _DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
 _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour at all
 
@@ -45,22 +49,23 @@ class Wash:
 
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
-        cb, cr = _chroma(self._tall(len(luma)), luma)
+        rows, columns = luma.shape
+        cb, cr = _chroma(_interpolated(self._wide(columns), 0, rows, rows), luma)
         return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
         """Yield (first row, luma, Cb, Cr) for strips of rows of a chroma plane of ``shape`` (rows, columns).
 
         ``codes`` is the luma plane, ``shape`` its own or a subsampled one; luma is averaged to it. Chroma fits
-        the gamut at constant luma. Memory is a few strips, and the coefficients at ``rows`` rows.
+        the gamut at constant luma. Memory is a few strips, and the coefficients at ``columns`` columns.
         """
         rows, columns = shape
         down, right = -(-codes.shape[0] // rows), -(-codes.shape[1] // columns)
-        tall = self._tall(rows)
+        wide = self._wide(columns)
         for first in range(0, rows, _STRIP):
             last = min(first + _STRIP, rows)
             luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
-            cb, cr = _chroma([plane[first:last] for plane in tall], luma)
+            cb, cr = _chroma(_interpolated(wide, first, last, rows), luma)
             scale = gamut_scale(luma, cb, cr, spec.matrix)
             cb *= scale
             cr *= scale
@@ -74,16 +79,48 @@ class Wash:
             cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
         return cb_plane, cr_plane
 
-    def _tall(self, rows: int) -> list[F32]:
-        """Return the coefficients at ``rows`` rows and as wide as they are, interpolated linearly."""
-        size = self.coefficients.shape[2], rows
+    def _wide(self, columns: int) -> list[F32]:
+        """Return the coefficients at ``columns`` columns and as high as they are, interpolated linearly."""
+        size = columns, self.coefficients.shape[1]
         return [np.asarray(cv2.resize(plane, size), np.float32) for plane in self.coefficients]
 
 
+def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> list[F32]:
+    """Return the rows from ``first`` to ``last`` of ``planes`` stretched to ``rows`` rows, interpolated linearly.
+
+    Few rows become many, each from two: a product with a narrow matrix, which is faster than scaling pictures.
+    """
+    height, columns = planes[0].shape
+    begin = max(0, math.floor(_place(first, height, rows)))
+    end = min(height, math.floor(_place(last - 1, height, rows)) + 2)
+    weights = _linear(height, rows)[first:last, begin:end]
+    step = max(1, _SMALL_PRODUCT // weights.size)
+    stretched = []
+    for plane in planes:
+        made = np.empty((last - first, columns), np.float32)
+        for left in range(0, columns, step):
+            right = left + step
+            np.matmul(weights, plane[begin:end, left:right], out=made[:, left:right])
+        stretched.append(made)
+    return stretched
+
+
+@lru_cache(maxsize=4)
+def _linear(height: int, rows: int) -> F32:
+    """Return the shares (rows, height) that ``height`` rows have in each of ``rows``."""
+    places = np.clip([_place(row, height, rows) for row in range(rows)], 0, height - 1)
+    shares: F32 = np.maximum(1 - np.abs(places[:, None] - np.arange(height)), 0).astype(np.float32)
+    return shares
+
+
+def _place(row: int, height: int, rows: int) -> float:
+    """Return where ``row`` of ``rows`` lies among ``height`` rows; OpenCV counts from the middle of the first."""
+    return (row + 0.5) * height / rows - 0.5
+
+
 def _chroma(coefficients: Sequence[F32], luma: F32) -> tuple[F32, F32]:
-    """Return Cb and Cr for ``luma`` and rows of coefficients, which are interpolated linearly to its width."""
-    size = luma.shape[1], luma.shape[0]
-    cb, cb_offset, cr, cr_offset = (np.asarray(cv2.resize(plane, size), np.float32) for plane in coefficients)
+    """Return Cb and Cr for ``luma`` from the planes of coefficients, which are not kept."""
+    cb, cb_offset, cr, cr_offset = coefficients
     cb *= luma
     cb += cb_offset
     cr *= luma
