@@ -153,13 +153,12 @@ def _strips(washed: Wash, picture: Picture) -> Iterator[Strip]:
     for first, luma, cb, cr in washed.strips(still.luma, spec, still.luma.shape):
         if still.colour_model is ColourModel.YCBCR:
             codes = still.luma[first : first + len(luma)]
-            yield np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)], axis=-1)
+            # Planes in memory: the writer takes them apart again.
+            yield np.moveaxis(np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)]), 0, -1)
         else:
             yield _rgb_codes(luma, cb, cr, spec)
 
 
 def _rgb_codes(luma: F32, cb: F32, cr: F32, spec: ColorSpec) -> Strip:
-    top = (1 << spec.bits) - 1
-    rgb = np.stack([luma + offset for offset in rgb_offsets(cb, cr, spec.matrix)], axis=-1)
-    codes: Strip = np.rint(np.clip(rgb, 0, 1) * np.float32(top)).astype(spec.dtype)
-    return codes
+    planes = [spec.rgb_codes(luma + offset) for offset in rgb_offsets(cb, cr, spec.matrix)]
+    return cv2.merge(planes)  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import BytesIO
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +96,11 @@ def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) ->
 
 
 def _coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Scan, ...]:
-    file = BytesIO()
-    Image.fromarray(plane).save(file, "JPEG", qtables=[in_rows(table)], progressive=progressive)
-    scans = parse(file.getvalue()).scans
+    # Into a real file Pillow encodes without holding up other threads.
+    with TemporaryFile() as file:
+        Image.fromarray(plane).save(file, "JPEG", qtables=[in_rows(table)], progressive=progressive)
+        file.seek(0)
+        scans = parse(file.read()).scans
     huffman = [tuple(segment for segment in scan.tables if segment.marker == 0xC4) for scan in scans]
     return tuple(replace(scan, tables=tables) for scan, tables in zip(scans, huffman, strict=True))
 
