@@ -91,9 +91,8 @@ def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> li
     Few rows become many, each from two: a product with a narrow matrix, which is faster than scaling pictures.
     """
     height, columns = planes[0].shape
-    begin = max(0, math.floor(_place(first, height, rows)))
-    end = min(height, math.floor(_place(last - 1, height, rows)) + 2)
-    weights = _linear(height, rows)[first:last, begin:end]
+    begin, weights = _linear(first, last, rows, height)
+    end = begin + weights.shape[1]
     step = max(1, _SMALL_PRODUCT // weights.size)
     stretched = []
     for plane in planes:
@@ -105,17 +104,14 @@ def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> li
     return stretched
 
 
-@lru_cache(maxsize=4)
-def _linear(height: int, rows: int) -> F32:
-    """Return the shares (rows, height) that ``height`` rows have in each of ``rows``."""
-    places = np.clip([_place(row, height, rows) for row in range(rows)], 0, height - 1)
-    shares: F32 = np.maximum(1 - np.abs(places[:, None] - np.arange(height)), 0).astype(np.float32)
-    return shares
-
-
-def _place(row: int, height: int, rows: int) -> float:
-    """Return where ``row`` of ``rows`` lies among ``height`` rows; OpenCV counts from the middle of the first."""
-    return (row + 0.5) * height / rows - 0.5
+@lru_cache(maxsize=256)
+def _linear(first: int, last: int, rows: int, height: int) -> tuple[int, F32]:
+    """Return what the rows from ``first`` to ``last``, of ``rows``, take of ``height`` rows: the first used, shares."""
+    # OpenCV counts from the middle of a row to that of the next.
+    places = np.clip((np.arange(first, last) + 0.5) * height / rows - 0.5, 0, height - 1)
+    begin, end = math.floor(places[0]), math.ceil(places[-1]) + 1
+    shares: F32 = np.maximum(1 - np.abs(places[:, None] - np.arange(begin, end)), 0).astype(np.float32)
+    return begin, shares
 
 
 def _chroma(coefficients: Sequence[F32], luma: F32) -> tuple[F32, F32]:
