@@ -61,6 +61,25 @@ def test_gamut_scale_leaves_reachable_colours_alone() -> None:
     assert gamut_scale(np.zeros((1, 1), np.float32), small, small, Matrix.BT709)[0, 0] == 0
 
 
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_gamut_scale_keeps_as_much_chroma_as_fits(matrix: Matrix) -> None:
+    rng = np.random.default_rng(3)
+    luma, (cb, cr) = random_luma(rng), rng.normal(0, 0.2, (2, 40, 40)).astype(np.float32)
+    offsets = np.stack(rgb_offsets(cb, cr, matrix)).astype(np.float64)
+    room = np.where(offsets > 0, 1 - luma, luma) / np.abs(offsets)
+    most = np.minimum(room.min(axis=0), 1)
+    assert gamut_scale(luma, cb, cr, matrix) == pytest.approx(most, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rgb_codes_are_rounded_and_clipped(bits: int) -> None:
+    top = (1 << bits) - 1
+    values = np.array([[-0.2, -1e-6, 0, 0.4 / top, 0.6 / top, 0.5, 1 - 0.4 / top, 1, 1.5]], np.float32)
+    codes = still_spec(bits).rgb_codes(values)
+    assert codes.dtype == (np.uint8 if bits == 8 else np.uint16)
+    assert codes.tolist() == [[0, 0, 0, 0, 1, round(top / 2), top, top, top]]
+
+
 def test_lightness_of_black_middle_grey_and_white() -> None:
     assert lightness(np.array([0, 119 / 255, 1], np.float32)) == pytest.approx([0, 50.03, 100], abs=0.02)
 
