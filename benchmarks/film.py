@@ -22,7 +22,7 @@ from engines.registry import open_engine
 from pipeline.color.batching import Coloured, answers
 from pipeline.color.shots import Link, Placed, in_shots
 from pipeline.color.sketch import Sketch, sketch
-from pipeline.color.spaces import F32, rgb_offsets, still_spec
+from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import steadied
 from pipeline.color.upsampling import wash
 from pipeline.painted import SKETCH_SIZE
@@ -170,8 +170,7 @@ def _scores(
 def _painted(small: Sketch[int], ab: F32, luma: U8) -> U8:
     """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
     strips = wash(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
-    rgb = [np.stack([y + offset for offset in rgb_offsets(cb, cr, _SPEC.matrix)], axis=-1) for _, y, cb, cr in strips]
-    return np.asarray(np.rint(np.clip(np.concatenate(rgb), 0, 1) * 255), np.uint8)
+    return np.asarray(np.concatenate([_SPEC.rgb_codes(y, cb, cr) for _, y, cb, cr in strips]), np.uint8)
 
 
 def mean(scores: Sequence[Score]) -> Score:

@@ -14,7 +14,7 @@ from pipeline.color.neutral import neutral_weight
 from pipeline.color.page import beside_page, page
 from pipeline.color.painter import Painter
 from pipeline.color.sketch import EXIF_TURNS, Sketch
-from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, rgb_offsets, still_spec
+from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import SourceTone, Treatment, Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Wash, wash
 from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
@@ -156,9 +156,4 @@ def _strips(washed: Wash, picture: Picture) -> Iterator[Strip]:
             # Planes in memory: the writer takes them apart again.
             yield np.moveaxis(np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)]), 0, -1)
         else:
-            yield _rgb_codes(luma, cb, cr, spec)
-
-
-def _rgb_codes(luma: F32, cb: F32, cr: F32, spec: ColorSpec) -> Strip:
-    planes = [spec.rgb_codes(luma + offset) for offset in rgb_offsets(cb, cr, spec.matrix)]
-    return cv2.merge(planes)  # type: ignore[return-value]
+            yield spec.rgb_codes(luma, cb, cr)

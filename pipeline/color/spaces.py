@@ -120,20 +120,19 @@ class ColorSpec:
     def chroma_codes(self, chroma: F32) -> Codes:
         """Return rounded code values, uint8 up to 8 bits, else uint16, for Cb or Cr in -0.5..0.5."""
         span = (1 << self.bits) - 1 if self.full_range else 224 << self.bits - 8
-        if self.bits == 8:
-            return cv2.convertScaleAbs(chroma, alpha=span, beta=128).reshape(chroma.shape)  # type: ignore[return-value]
-        values = np.rint(chroma * np.float32(span) + np.float32(1 << self.bits - 1))
-        codes: Codes = np.clip(values, 0, (1 << self.bits) - 1).astype(self.dtype)
-        return codes
+        return self._rounded(chroma, span, 1 << self.bits - 1)
 
-    def rgb_codes(self, values: F32) -> Codes:
-        """Return rounded full-range code values for R, G or B, which lie in 0..1 or are clipped to it."""
-        top = (1 << self.bits) - 1
-        values = np.maximum(values, np.float32(0))
+    def rgb_codes(self, luma: F32, cb: F32, cr: F32) -> Codes:
+        """Return rounded full-range code values of R, G and B, (H, W, 3), clipped where they leave 0..1."""
+        rgb = (np.maximum(luma + offset, np.float32(0)) for offset in rgb_offsets(cb, cr, self.matrix))
+        return cv2.merge([self._rounded(plane, (1 << self.bits) - 1, 0) for plane in rgb])  # type: ignore[return-value]
+
+    def _rounded(self, values: F32, scale: int, zero: int) -> Codes:
+        """Return the codes of ``values`` whose 0 has the code ``zero``; none may come out below 0."""
         if self.bits == 8:
-            return cv2.convertScaleAbs(values, alpha=top).reshape(values.shape)  # type: ignore[return-value]
-        codes: Codes = np.rint(np.minimum(values, np.float32(1)) * np.float32(top)).astype(self.dtype)
-        return codes
+            return cv2.convertScaleAbs(values, alpha=scale, beta=zero).reshape(values.shape)  # type: ignore[return-value]
+        codes: Codes = np.clip(np.rint(values * np.float32(scale) + np.float32(zero)), 0, (1 << self.bits) - 1)
+        return codes.astype(self.dtype)
 
 
 @lru_cache(maxsize=8)

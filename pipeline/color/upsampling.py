@@ -49,8 +49,7 @@ class Wash:
 
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
-        rows, columns = luma.shape
-        cb, cr = _chroma(_interpolated(self._wide(columns), 0, rows, rows), luma)
+        cb, cr = _chroma(self._resized(*luma.shape), luma)
         return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
@@ -61,7 +60,7 @@ class Wash:
         """
         rows, columns = shape
         down, right = -(-codes.shape[0] // rows), -(-codes.shape[1] // columns)
-        wide = self._wide(columns)
+        wide = self._resized(self.coefficients.shape[1], columns)
         for first in range(0, rows, _STRIP):
             last = min(first + _STRIP, rows)
             luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
@@ -79,10 +78,9 @@ class Wash:
             cr_plane[first : first + len(cr)] = spec.chroma_codes(cr)
         return cb_plane, cr_plane
 
-    def _wide(self, columns: int) -> list[F32]:
-        """Return the coefficients at ``columns`` columns and as high as they are, interpolated linearly."""
-        size = columns, self.coefficients.shape[1]
-        return [np.asarray(cv2.resize(plane, size), np.float32) for plane in self.coefficients]
+    def _resized(self, rows: int, columns: int) -> list[F32]:
+        """Return the coefficients at ``rows`` rows and ``columns`` columns, interpolated linearly."""
+        return [np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in self.coefficients]
 
 
 def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> list[F32]:

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
 from pipeline.media.stills.icc import profile_for_colour
-from pipeline.media.stills.jpeg_graft import chroma_table, grafted, in_rows, luma_alone
+from pipeline.media.stills.jpeg_graft import chroma_table, encoded, grafted, luma_alone
 from pipeline.media.stills.jpeg_luma import NotSeparableError, luma_scans
 from pipeline.media.stills.jpeg_segments import (
     APP0,
@@ -274,10 +274,7 @@ def _coded_anew(
     image = Image.new("YCbCr", (still.width, still.height))
     for top, strip in checked_strips(still, strips):
         image.paste(Image.fromarray(np.ascontiguousarray(strip, np.uint8), "YCbCr"), (0, top))
-    file = BytesIO()
-    tables = [in_rows(luma_table), in_rows(table), in_rows(table)]
-    image.save(file, "JPEG", qtables=tables, subsampling=0)
-    made = parse(file.getvalue())
+    made = encoded(image, [luma_table, table, table], subsampling=0)
     yield b"\xff\xd8"
     yield from (segment.tobytes() for segment in applications)
     first = made.scans[0]

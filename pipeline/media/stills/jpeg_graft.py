@@ -22,6 +22,7 @@ from pipeline.media.stills.jpeg_segments import (
     SOI,
     Component,
     Frame,
+    JpegFile,
     Scan,
     Segment,
     parse,
@@ -55,7 +56,7 @@ def chroma_table(source: Sequence[int] | None) -> tuple[int, ...]:
     return fine if source is None else tuple(min(pair) for pair in zip(fine, source, strict=True))
 
 
-def in_rows(table: Sequence[int]) -> list[int]:
+def _in_rows(table: Sequence[int]) -> list[int]:
     """Put a table in file order into rows, as Pillow wants it."""
     rows = [0] * 64
     for value, place in zip(table, ZIGZAG, strict=True):
@@ -95,12 +96,17 @@ def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) ->
     return b"".join((*parts, bytes((0xFF, EOI))))
 
 
-def _coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Scan, ...]:
+def encoded(image: Image.Image, tables: Sequence[Sequence[int]], **how: int) -> JpegFile:
+    """Encode ``image`` with quantisation ``tables`` in file order and Pillow's further options; take it apart."""
     # Into a real file Pillow encodes without holding up other threads.
     with TemporaryFile() as file:
-        Image.fromarray(plane).save(file, "JPEG", qtables=[in_rows(table)], progressive=progressive)
+        image.save(file, "JPEG", qtables=[_in_rows(table) for table in tables], **how)
         file.seek(0)
-        scans = parse(file.read()).scans
+        return parse(file.read())
+
+
+def _coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Scan, ...]:
+    scans = encoded(Image.fromarray(plane), [table], progressive=progressive).scans
     huffman = [tuple(segment for segment in scan.tables if segment.marker == 0xC4) for scan in scans]
     return tuple(replace(scan, tables=tables) for scan, tables in zip(scans, huffman, strict=True))
 

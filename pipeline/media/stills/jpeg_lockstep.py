@@ -24,7 +24,7 @@ from pipeline.media.stills.jpeg_huffman import END_OF_BLOCK, chained_steps
 from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, blocks_between
 
 # Bits. In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits
-# where it was grey, 82 % after 2,048 where it was 4:2:0.
+# where it was grey, 82 % after 2,048 where it was 4:2:0. A run-up of 1,024 was the quickest over both.
 _CHUNK = 8192
 _RUN_UP = 1024
 # Rounds of reading wrong chunks again in lockstep, and for how many it is faster than to read them in turn.

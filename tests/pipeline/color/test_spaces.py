@@ -75,9 +75,10 @@ def test_gamut_scale_keeps_as_much_chroma_as_fits(matrix: Matrix) -> None:
 def test_rgb_codes_are_rounded_and_clipped(bits: int) -> None:
     top = (1 << bits) - 1
     values = np.array([[-0.2, -1e-6, 0, 0.4 / top, 0.6 / top, 0.5, 1 - 0.4 / top, 1, 1.5]], np.float32)
-    codes = still_spec(bits).rgb_codes(values)
+    codes = still_spec(bits).rgb_codes(values, 0 * values, 0 * values)
     assert codes.dtype == (np.uint8 if bits == 8 else np.uint16)
-    assert codes.tolist() == [[0, 0, 0, 0, 1, round(top / 2), top, top, top]]
+    for channel in range(3):
+        assert codes[..., channel].tolist() == [[0, 0, 0, 0, 1, round(top / 2), top, top, top]]
 
 
 def test_lightness_of_black_middle_grey_and_white() -> None:
