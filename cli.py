@@ -29,9 +29,9 @@ def _check_siblings() -> None:
 _check_siblings()
 
 from pipeline.commands.archive import commands as _archive  # noqa: E402 - only after the check
-from pipeline.commands.choices import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
-from pipeline.commands.ending import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
-from pipeline.commands.film import commands as _video  # noqa: E402
+from pipeline.commands.common_options import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
+from pipeline.commands.exits import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
+from pipeline.commands.video import commands as _video  # noqa: E402
 from pipeline.documents import as_json, plain  # noqa: E402
 from pipeline.errors import AutochromeError, MissingDependencyError, UsageError  # noqa: E402
 

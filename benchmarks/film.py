@@ -20,12 +20,12 @@ import numpy as np
 from engines.base import Engine
 from engines.registry import open_engine
 from pipeline.color.batching import Coloured, answers
+from pipeline.color.model_input import ModelInput, model_input
 from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, sketch
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import steadied
-from pipeline.color.upsampling import wash
-from pipeline.painted import SKETCH_SIZE
+from pipeline.color.upsampling import upsample
+from pipeline.film.frames import INPUT_SIZE
 from training.cielab import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
@@ -54,7 +54,7 @@ class Score:
 
 @dataclass
 class _Answers:
-    """A clip's sketches with all that the network says about them, and what it cost."""
+    """A clip's model inputs with all that the network says about them, and what it cost."""
 
     placed: list[Placed[int]] = field(default_factory=list)
     ab: list[F32] = field(default_factory=list)
@@ -86,21 +86,21 @@ class _Lookup:
         self._ab = ab
         self.count = 0
 
-    def __call__(self, sketches: list[Sketch[int]]) -> list[F32]:
-        self.count += len(sketches)
-        return [self._ab[sketch.item] for sketch in sketches]
+    def __call__(self, model_inputs: list[ModelInput[int]]) -> list[F32]:
+        self.count += len(model_inputs)
+        return [self._ab[model_input.item] for model_input in model_inputs]
 
 
 def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
     known = _Answers()
     multiple = engine.spec.multiple
-    sketches = (
-        sketch(number, _luma(rgb), _SPEC, size=SKETCH_SIZE, multiple=multiple)
+    model_inputs = (
+        model_input(number, _luma(rgb), _SPEC, size=INPUT_SIZE, multiple=multiple)
         for number, rgb in enumerate(_frames(clip, limit))
     )
-    known.placed = list(in_shots(sketches))
+    known.placed = list(in_shots(model_inputs))
     for start in range(0, len(known.placed), 4):
-        batch = [placed.sketch for placed in known.placed[start : start + 4]]
+        batch = [placed.model_input for placed in known.placed[start : start + 4]]
         before = time.process_time()
         known.ab += answers(batch, engine)
         known.cpu += time.process_time() - before
@@ -146,7 +146,7 @@ def _scores(
     for number, (truth, place) in enumerate(zip(_frames(clip, limit), placed, strict=True)):
         luma = _luma(truth)
         pictures = {TRUTH: truth, GREY: np.repeat(luma[..., None], 3, axis=2)}
-        pictures |= {name: _painted(place.sketch, ab[number], luma) for name, ab in chroma.items()}
+        pictures |= {name: _painted(place.model_input, ab[number], luma) for name, ab in chroma.items()}
         if place.link is Link.CUT:
             warp.cut()
         warp.add(luma, pictures)
@@ -155,21 +155,21 @@ def _scores(
     has_truth = float(np.mean(tallies[TRUTH].colours)) > _COLOURLESS
     return {
         name: Score(
-            cdc(tally.histograms),
+            cdc(read_log.histograms),
             warp.value(name),
-            float(np.mean(tally.errors)) if has_truth else None,
-            float(np.mean(tally.colours)),
+            float(np.mean(read_log.errors)) if has_truth else None,
+            float(np.mean(read_log.colours)),
             asked.get(name),
             cpu.get(name),
         )
-        for name, tally in tallies.items()
+        for name, read_log in tallies.items()
         if has_truth or name != TRUTH
     }
 
 
-def _painted(small: Sketch[int], ab: F32, luma: U8) -> U8:
+def _painted(small: ModelInput[int], ab: F32, luma: U8) -> U8:
     """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
-    strips = wash(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
+    strips = upsample(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
     return np.asarray(np.concatenate([_SPEC.rgb_codes(y, cb, cr) for _, y, cb, cr in strips]), np.uint8)
 
 

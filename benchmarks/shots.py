@@ -18,12 +18,12 @@ import av
 import cv2
 import numpy as np
 
+from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, Turn
 from pipeline.color.spaces import F32
-from pipeline.painted import SKETCH_SIZE
+from pipeline.film.frames import INPUT_SIZE
 
-HEIGHT, WIDTH = SKETCH_SIZE, 224
+HEIGHT, WIDTH = INPUT_SIZE, 224
 _PIECES_PER_FILM = 12
 # A blend may be taken for longer than it is by this many frames at each end.
 _MARGIN = 9
@@ -90,7 +90,7 @@ class Count:
         blends = [*film.dissolves, *film.fades]
         inside = _near(blends, 4)
         elsewhere = {*range(len(placed))} - _near(blends, _MARGIN) - _near(film.flashes, 1)
-        cuts = {p.sketch.item for p in placed if p.link is Link.CUT} - {0}
+        cuts = {p.model_input.item for p in placed if p.link is Link.CUT} - {0}
         self.found += len(cuts & film.cuts)
         self.missed += len(film.cuts - cuts)
         self.false += len(cuts - film.cuts - inside)
@@ -143,7 +143,7 @@ def main() -> None:
     print("whole clips      frames blended shots, and where they are cut")
     for name, film in clips:
         placed, _ = _search(film)
-        cuts = sorted({p.sketch.item for p in placed if p.link is Link.CUT} - {0})
+        cuts = sorted({p.model_input.item for p in placed if p.link is Link.CUT} - {0})
         blended = sum(p.link is Link.BLEND for p in placed)
         print(f"{name[:16]:16} {len(placed):6d} {blended:7d} {placed[-1].shot + 1:5d} {cuts}")
     print(f"\njoined           {HEADER}")
@@ -178,9 +178,9 @@ def _shots(film: Film) -> Iterator[list[F32]]:
 
 
 def _search(film: Film) -> tuple[list[Placed[int]], float]:
-    sketches = [Sketch(n, frame, Turn(), 0) for n, frame in enumerate(film.frames)]
+    model_inputs = [ModelInput(n, frame, Turn(), 0) for n, frame in enumerate(film.frames)]
     before = time.process_time()
-    return list(in_shots(sketches)), time.process_time() - before
+    return list(in_shots(model_inputs)), time.process_time() - before
 
 
 def joined(shots: Sequence[list[F32]], ageing: Ageing, rng: np.random.Generator) -> Film:

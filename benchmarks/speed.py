@@ -27,22 +27,22 @@ from engines.base import Engine, Setup
 from engines.machine import cpu_name, usable_cores
 from engines.registry import open_engine
 from pipeline.color.batching import Coloured, answers
-from pipeline.color.neutral import neutral_weight
-from pipeline.color.painter import Painter, network_threads
+from pipeline.color.colorizer import Colorizer, network_threads
+from pipeline.color.model_input import ModelInput
+from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.shots import in_shots
-from pipeline.color.sketch import Sketch
 from pipeline.color.spaces import F32
 from pipeline.color.temporal import steadied
-from pipeline.color.upsampling import wash
-from pipeline.media.encode import plan_video
-from pipeline.media.encoding import encode, new_encoder
+from pipeline.color.upsampling import upsample
+from pipeline.film.frames import INPUT_SIZE, FilmSource, film_source
+from pipeline.film.job import colorize_video
+from pipeline.media.encoder import encode, new_encoder
 from pipeline.media.frames import Frame
 from pipeline.media.probe import probe
-from pipeline.media.tally import Tally
+from pipeline.media.read_log import ReadLog
+from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Options
-from pipeline.painted import SKETCH_SIZE, FilmSource, film_source
 from pipeline.stages import ahead
-from pipeline.video import colorize_video
 
 _BATCH = 4
 _DEPTH = 4
@@ -67,13 +67,13 @@ class Timed:
 class Ways:
     """The ways through one film, ``frames`` of it at most."""
 
-    def __init__(self, film: Path, engine: Engine, painter: Painter, options: Options, *, frames: int) -> None:
-        self._film, self._engine, self._painter, self._options = film, engine, painter, options
+    def __init__(self, film: Path, engine: Engine, colorizer: Colorizer, options: Options, *, frames: int) -> None:
+        self._film, self._engine, self._colorizer, self._options = film, engine, colorizer, options
         info = probe(film)
         self._source: FilmSource = film_source(info, plan_video(info, options.codec, options.quality), options)
         self._frames = list(islice(self._decoded(), frames))
         self.count = len(self._frames)
-        self._sketches = [self._sketch(frame) for frame in self._frames]
+        self._model_inputs = [self._model_input(frame) for frame in self._frames]
         self._replies = self._ask()
         self._steady = self._steadied()
 
@@ -81,10 +81,10 @@ class Ways:
         """Return every part by its name, the whole ways last."""
         return {
             "decode": self._decode,
-            "sketches": lambda: [self._sketch(frame) for frame in self._frames],
+            "model inputs": lambda: [self._model_input(frame) for frame in self._frames],
             "network": self._ask,
             "shots and smoothing": self._steadied,
-            "chroma at full size": self._washed,
+            "chroma at full size": self._upsampled,
             "encode": lambda: self._encode(self._frames),
             "plain transcode": self._transcode,
             "coloured, --every 1": partial(self._colour, replace(self._options, every=1)),
@@ -92,7 +92,7 @@ class Ways:
         }
 
     def _decoded(self) -> Iterator[Frame]:
-        with closing(self._source.decoded(Tally(luma=False))) as decoded:
+        with closing(self._source.decoded(ReadLog(luma=False))) as decoded:
             for frame in decoded:
                 frame.keep()
                 yield frame
@@ -101,26 +101,26 @@ class Ways:
         for _ in islice(self._decoded(), self.count):
             pass
 
-    def _sketch(self, frame: Frame) -> Sketch[Frame]:
-        return self._painter.sketch(frame, frame.luma, self._source.spec, size=SKETCH_SIZE)
+    def _model_input(self, frame: Frame) -> ModelInput[Frame]:
+        return self._colorizer.model_input(frame, frame.luma, self._source.spec, size=INPUT_SIZE)
 
     def _ask(self) -> list[F32]:
         starts = range(0, self.count, _BATCH)
-        return [reply for n in starts for reply in answers(self._sketches[n : n + _BATCH], self._engine)]
+        return [reply for n in starts for reply in answers(self._model_inputs[n : n + _BATCH], self._engine)]
 
     def _steadied(self) -> list[Coloured[Frame]]:
         replies = iter(self._replies)
 
-        def ask(wanted: list[Sketch[Frame]]) -> list[F32]:
+        def ask(wanted: list[ModelInput[Frame]]) -> list[F32]:
             return [next(replies) for _ in wanted]
 
-        frames = steadied(in_shots(self._sketches), ask, stride=self._engine.spec.stride, every=1)
-        return [replace(f, ab=f.ab * neutral_weight(f.sketch.luma, f.ab.shape[1:])) for f in frames]
+        frames = steadied(in_shots(self._model_inputs), ask, stride=self._engine.spec.stride, every=1)
+        return [replace(f, ab=f.ab * neutral_weight(f.model_input.luma, f.ab.shape[1:])) for f in frames]
 
-    def _washed(self) -> None:
+    def _upsampled(self) -> None:
         for frame, coloured in zip(self._frames, self._steady, strict=True):
             for part in frame.parts:
-                wash(coloured, self._source.spec).planes(part.luma, self._source.spec, part.chroma_shape)
+                upsample(coloured, self._source.spec).planes(part.luma, self._source.spec, part.chroma_shape)
 
     def _encode(self, frames: Sequence[Frame] | Iterator[Frame]) -> None:
         colors = self._source.info.colors
@@ -134,7 +134,7 @@ class Ways:
             self._encode(decoded)
 
     def _colour(self, options: Options) -> None:
-        painted = self._source.with_options(options).painted(self._painter, Tally(luma=False))
+        painted = self._source.with_options(options).painted(self._colorizer, ReadLog(luma=False))
         with closing(painted) as ready:
             self._encode(painted.frame for painted in islice(ready, self.count))
 
@@ -159,17 +159,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--model", default="fast")
-    parser.add_argument("--codec", type=Codec, choices=list(Codec), default=Codec.AUTO)
+    parser.add_argument("--codec", type=Codec, common_options=list(Codec), default=Codec.AUTO)
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
     engine, choice = open_engine(options.engine, options.model, setup=Setup(threads=network_threads()))
-    painter = Painter(engine, choice)
+    colorizer = Colorizer(engine, choice)
     print(f"{cpu_name()}, {usable_cores()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
     print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)
         for name, film in films.items():
-            ways = Ways(film, engine, painter, options, frames=chosen.frames)
+            ways = Ways(film, engine, colorizer, options, frames=chosen.frames)
             timed = {part: Timed() for part in ways.parts()}
             for _ in range(chosen.rounds):
                 for part, way in ways.parts().items():
@@ -177,7 +177,7 @@ def main() -> None:
             print(table(name, ways.count, timed), flush=True)
             whole = Timed()
             result = Path(folder) / "whole.mkv"
-            whole.run(partial(colorize_video, film, result, options, painter=painter))
+            whole.run(partial(colorize_video, film, result, options, colorizer=colorizer))
             result.unlink()
             print(f"\nThe whole film, with sound, verification and publishing: {whole.wall[0]:.1f} s\n", flush=True)
 

@@ -29,6 +29,22 @@ class Note:
     text: str
 
 
+class SourceTone(StrEnum):
+    """What the chroma of a source is: nothing, a tint over the whole picture, or the colours of things."""
+
+    MONOCHROME = "monochrome"
+    TINTED = "tinted"
+    COLOUR = "colour"
+
+
+class Treatment(StrEnum):
+    """What becomes of a source: new chroma, or its own, because it is coloured or because the tint is wanted."""
+
+    COLOUR_IT = "colour it"
+    PASS_THROUGH = "pass through"
+    KEEP_TINT = "keep tint"
+
+
 class Proof(StrEnum):
     """How luma was compared: EXACT by fingerprint of every sample, MEASURED in all frames, SAMPLED in a few."""
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.journal import FIELDS, Event
 from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.lock import locked
-from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.archive.run_log import FIELDS, Event
+from pipeline.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia

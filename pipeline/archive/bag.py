@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from pipeline.archive.fingerprints import fingerprint
 from pipeline.archive.ledger_file import HOME, LEDGER
-from pipeline.archive.stamps import fingerprint
 from pipeline.errors import OutputError, UsageError
-from pipeline.media.publish import PARTIAL_PREFIX, publishing
+from pipeline.publish import PARTIAL_PREFIX, publishing
 from pipeline.version import DISTRIBUTION, program_version
 
 PAYLOAD = "data"

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.archive.fingerprints import Stamp
 from pipeline.archive.ledger_file import LEDGER, connect, home, reporting
-from pipeline.archive.orders import Shard
-from pipeline.archive.stamps import Stamp
+from pipeline.archive.run_options import Shard
 from pipeline.documents import plain
 from pipeline.results import Failure, FilmResult, PhotoResult
 

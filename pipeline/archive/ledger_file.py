@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
-from pipeline.media.publish import publishing
+from pipeline.publish import publishing
 
 HOME = ".autochrome"
 LEDGER = "ledger.sqlite3"

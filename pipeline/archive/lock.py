@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.archive.ledger_file import home
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError
 
 LOCK, BAG_LOCK = "lock", "bag-lock"

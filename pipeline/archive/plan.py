@@ -10,16 +10,16 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from pipeline.archive.fingerprints import Stamp, is_same
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.orders import Orders
+from pipeline.archive.run_options import Orders
 from pipeline.archive.selection import Selection
-from pipeline.archive.stamps import Stamp, is_same
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, walk
 from pipeline.errors import InputError, UsageError
+from pipeline.film.job import outline
 from pipeline.options import Options
-from pipeline.photo import result_name as photo_name
+from pipeline.photo.job import result_name as photo_name
 from pipeline.results import Failure
-from pipeline.video import outline
 
 Known: TypeAlias = Callable[[str], Record | None]
 
@@ -125,7 +125,7 @@ def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | E
     """Yield a `Job` for every wanted source with a recipe, `Refused` where none can be made, else an `Entry`.
 
     The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
-    the whole name (``reel.avi`` gives ``reel.avi.mkv``), so sources of one stem keep apart. Two sources that would
+    the whole name (``film.avi`` gives ``segment.avi.mkv``), so sources of one stem keep apart. Two sources that would
     still share a name on the output's disk are refused, the later of them. Sources that the orders leave out are not
     mentioned.
     """

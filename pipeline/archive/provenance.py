@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.recipe import FILMS_ONLY
-from pipeline.color.tone import Treatment
 from pipeline.documents import as_json, plain
 from pipeline.errors import InputError
-from pipeline.media.publish import publishing
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult
+from pipeline.publish import publishing
+from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment
 from pipeline.version import DISTRIBUTION, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1

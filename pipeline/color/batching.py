@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from engines.base import Engine
-from pipeline.color.sketch import Sketch
+from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, lightness
 
 T = TypeVar("T")
@@ -18,29 +18,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Coloured(Generic[T]):
-    """A sketch with the network's answer: ``ab`` (2, h / stride, w / stride), CIELAB, upright."""
+    """A model input with the network's answer: ``ab`` (2, h / stride, w / stride), CIELAB, upright."""
 
-    sketch: Sketch[T]
+    model_input: ModelInput[T]
     ab: F32
 
 
-def coloured(sketches: Sequence[Sketch[T]], engine: Engine) -> Iterator[Coloured[T]]:
-    """Yield ``sketches`` coloured, in their order; those of one shape share batches of up to the engine's largest."""
+def coloured(model_inputs: Sequence[ModelInput[T]], engine: Engine) -> Iterator[Coloured[T]]:
+    """Yield ``model_inputs`` coloured, in order; those of one shape share batches of up to the engine's largest."""
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for number, sketch in enumerate(sketches):
-        by_shape[sketch.luma.shape].append(number)
+    for number, model_input in enumerate(model_inputs):
+        by_shape[model_input.luma.shape].append(number)
     found: dict[int, F32] = {}
     for numbers in by_shape.values():
-        found.update(zip(numbers, answers([sketches[n] for n in numbers], engine), strict=True))
-    for number, sketch in enumerate(sketches):
-        yield Coloured(sketch, found[number])
+        found.update(zip(numbers, answers([model_inputs[n] for n in numbers], engine), strict=True))
+    for number, model_input in enumerate(model_inputs):
+        yield Coloured(model_input, found[number])
 
 
-def answers(sketches: list[Sketch[T]], engine: Engine) -> list[F32]:
-    """Return the network's ab (2, h / stride, w / stride) for sketches of one shape, in batches as large as may be."""
+def answers(model_inputs: list[ModelInput[T]], engine: Engine) -> list[F32]:
+    """Return the network's ab (2, h / stride, w / stride) for model inputs of one shape, in the largest batches."""
     largest = engine.spec.max_batch
     found: list[F32] = []
-    for start in range(0, len(sketches), largest):
-        luma = np.stack([sketch.luma for sketch in sketches[start : start + largest]])
+    for start in range(0, len(model_inputs), largest):
+        luma = np.stack([model_input.luma for model_input in model_inputs[start : start + largest]])
         found.extend(engine.infer(lightness(luma[:, None])))
     return found

@@ -9,13 +9,14 @@ from itertools import chain, groupby
 from typing import Generic, TypeVar
 
 from pipeline.color.batching import Coloured
-from pipeline.color.neutral import neutral_weight
+from pipeline.color.model_input import ModelInput
+from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.shots import Placed, in_shots
-from pipeline.color.sketch import Sketch
 from pipeline.color.temporal import Ask, steadied
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment
+from pipeline.color.tone import ToneEvidence
 from pipeline.color.triage import Treated, treated
 from pipeline.options import Options
+from pipeline.results import SourceTone, Treatment
 
 T = TypeVar("T")
 
@@ -34,12 +35,12 @@ class FilmFrame(Generic[T]):
 
     @property
     def item(self) -> T:
-        """What the sketch was made of."""
-        return self.treated.placed.sketch.item
+        """What the model input was made of."""
+        return self.treated.placed.model_input.item
 
 
 def film_colours(
-    sketches: Iterable[Sketch[T]],
+    model_inputs: Iterable[ModelInput[T]],
     *,
     ask: Ask[T],
     stride: int,
@@ -59,19 +60,19 @@ def film_colours(
             waiting.append(frame)
             yield frame.placed
 
-    judged = treated(_in_shots(sketches), lambda placed: evidence(placed.sketch.item), options, usual=usual)
+    judged = treated(_in_shots(model_inputs), lambda placed: evidence(placed.model_input.item), options, usual=usual)
     for what, run in groupby(judged, key=lambda frame: frame.treatment):
         if what is Treatment.COLOUR_IT:
             for coloured in steadied(remembered(run), ask, stride=stride, every=options.every):
-                weight = neutral_weight(coloured.sketch.luma, coloured.ab.shape[1:])
-                yield FilmFrame(waiting.popleft(), Coloured(coloured.sketch, coloured.ab * weight))
+                weight = neutral_weight(coloured.model_input.luma, coloured.ab.shape[1:])
+                yield FilmFrame(waiting.popleft(), Coloured(coloured.model_input, coloured.ab * weight))
         else:
             for frame in run:
                 yield FilmFrame(frame, None)
 
 
-def _in_shots(sketches: Iterable[Sketch[T]]) -> Iterator[Placed[T]]:
-    frames = iter(sketches)
+def _in_shots(model_inputs: Iterable[ModelInput[T]]) -> Iterator[Placed[T]]:
+    frames = iter(model_inputs)
     first = next(frames, None)
     if first is not None:
         look_ahead = max(_LEAST_LOOK_AHEAD, min(_LOOK_AHEAD, _WEIGHT // max(first.weight, 1)))

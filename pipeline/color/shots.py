@@ -15,8 +15,8 @@ from itertools import count, pairwise, takewhile
 from statistics import median
 from typing import Generic, TypeVar
 
-from pipeline.color.likeness import Glance, glance, mixture, unlike
-from pipeline.color.sketch import Sketch
+from pipeline.color.model_input import ModelInput
+from pipeline.color.similarity import Glance, glance, mixture, unlike
 
 T = TypeVar("T")
 
@@ -56,35 +56,35 @@ class Link(Enum):
 
 @dataclass(frozen=True)
 class Placed(Generic[T]):
-    """A sketch in its ``shot``, numbered from 0; in a dissolve or fade the number changes once, at the middle."""
+    """A model input in its ``shot``, numbered from 0; in a dissolve or fade the number changes once, at the middle."""
 
-    sketch: Sketch[T]
+    model_input: ModelInput[T]
     shot: int
     link: Link
 
 
-def in_shots(sketches: Iterable[Sketch[T]], *, look_ahead: int = 24) -> Iterator[Placed[T]]:
-    """Yield every sketch of a film, in order, with its place in a shot, after at most ``look_ahead`` have been read.
+def in_shots(model_inputs: Iterable[ModelInput[T]], *, look_ahead: int = 24) -> Iterator[Placed[T]]:
+    """Yield every model input of a film, in order, with its place in a shot, at most ``look_ahead`` read ahead.
 
-    ``look_ahead`` is at least 12; with less than 24, long dissolves are found in part. A change of the sketches'
+    ``look_ahead`` is at least 12; with less than 24, long dissolves are found in part. A change of the model inputs'
     shape is a cut.
     """
     if look_ahead < 12:
         raise ValueError(f"look_ahead is {look_ahead}, must be at least 12")
     # Each stage looks ahead: the cuts 4 frames, the spans one span, the numbers one span and a frame.
     spans = [span for span in _SPANS if span <= (look_ahead - _CUT_AHEAD - 1) // 2]
-    seen = (_Seen(sketch, glance(sketch.luma)) for sketch in sketches)
+    seen = (_Seen(model_input, glance(model_input.luma)) for model_input in model_inputs)
     return _numbered(_with_spans(_with_cuts(seen), spans), max(spans))
 
 
 @dataclass(frozen=True)
 class _Seen(Generic[T]):
-    """A sketch on its way, ``step`` unlike the one before it in its shot.
+    """A model input on its way, ``step`` unlike the one before it in its shot.
 
     ``span`` > 0 where it looks like the middle of a dissolve with ends that far away.
     """
 
-    sketch: Sketch[T]
+    model_input: ModelInput[T]
     glance: Glance
     is_cut: bool = False
     step: float = 0.0
@@ -176,7 +176,7 @@ def _numbered(frames: Iterable[_Seen[T]], longest: int) -> Iterator[Placed[T]]:
         blends, turns = shot.place(frame, _of_one_shot(following))
         number += frame.is_cut or turns
         link = Link.CUT if frame.is_cut else Link.BLEND if blends else Link.SAME
-        yield Placed(frame.sketch, number, link)
+        yield Placed(frame.model_input, number, link)
 
 
 class _Shot(Generic[T]):

@@ -11,14 +11,14 @@ import numpy as np
 
 from pipeline.color.batching import Coloured
 from pipeline.color.keyframes import KeyFrames
-from pipeline.color.motion import Follower, Step, View, view
+from pipeline.color.model_input import ModelInput
+from pipeline.color.optical_flow import Follower, Step, View, view
 from pipeline.color.shots import Link, Placed
-from pipeline.color.sketch import Sketch
-from pipeline.color.smoothing import FADING, FADING_SPARSE, Anchor, Opinion, from_behind, joined
 from pipeline.color.spaces import F32
+from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 
 T = TypeVar("T")
-Ask = Callable[[list[Sketch[T]]], list[F32]]
+Ask = Callable[[list[ModelInput[T]]], list[F32]]
 
 LOOK_AHEAD = 8
 _BATCH = 4
@@ -38,10 +38,10 @@ def steadied(
 ) -> Iterator[Coloured[T]]:
     """Colour frames in order, smoothed along the motion within each shot, never across a cut.
 
-    ``ask`` gives the network's ab (2, h / stride, w / stride) for sketches of one shape; it is called for every frame
-    (``every`` 1), each N-th, or those that automatic choice finds necessary (None), and always before and after a cut.
-    What a shot becomes depends on that shot alone, so a run that resumes at a cut gives the same bits. A change
-    of shape counts as a cut.
+    ``ask`` gives the network's ab (2, h / stride, w / stride) for model inputs of one shape; it is called for every
+    frame (``every`` 1), each N-th, or those that automatic choice finds necessary (None), and always before and after a
+    cut. What a shot becomes depends on that shot alone, so a run that resumes at a cut gives the same bits. A change of
+    shape counts as a cut.
 
     Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), fewer where their items weigh more than
     ``weight`` bytes together.
@@ -51,7 +51,7 @@ def steadied(
     while first is not None:
         shot: _Shot[T] = _Shot(first, frames)
         run = _Pass(ask, stride=stride, every=every)
-        most = _BATCH + max(1, min(max(look_ahead, every or 0), weight // max(first.sketch.weight, 1) - _BATCH))
+        most = _BATCH + max(1, min(max(look_ahead, every or 0), weight // max(first.model_input.weight, 1) - _BATCH))
         waiting: list[_Frame[T]] = []
         of_shot = iter(shot)
         while batch := list(islice(of_shot, _BATCH)):
@@ -78,7 +78,7 @@ class _Shot(Generic[T]):
     def __iter__(self) -> Iterator[tuple[Placed[T], bool]]:
         held = self._first
         for frame in self._others:
-            if frame.link is Link.CUT or frame.sketch.luma.shape != held.sketch.luma.shape:
+            if frame.link is Link.CUT or frame.model_input.luma.shape != held.model_input.luma.shape:
                 self.following = frame
                 break
             yield held, False
@@ -90,14 +90,14 @@ class _Shot(Generic[T]):
 class _Frame(Generic[T]):
     """A frame that waits for later ones: the network's own answer, if it was asked, and what that and the past say."""
 
-    sketch: Sketch[T]
+    model_input: ModelInput[T]
     step: Step | None
-    answer: Opinion | None
-    known: Opinion
+    answer: Estimate | None
+    known: Estimate
 
 
 class _Pass(Generic[T]):
-    """One shot on its way from sketches to chroma."""
+    """One shot on its way from model inputs to chroma."""
 
     def __init__(self, ask: Ask[T], *, stride: int, every: int | None) -> None:
         self._ask = ask
@@ -114,10 +114,12 @@ class _Pass(Generic[T]):
         planned = []
         for frame, last in batch:
             step = self._step(frame)
-            planned.append((frame.sketch, step, self._keys.asks(step, last=last, blending=frame.link is Link.BLEND)))
-        wanted = [sketch for sketch, _, asks in planned if asks]
+            planned.append(
+                (frame.model_input, step, self._keys.asks(step, last=last, blending=frame.link is Link.BLEND))
+            )
+        wanted = [model_input for model_input, _, asks in planned if asks]
         replies = iter(self._ask(wanted) if wanted else [])
-        return [self._append(sketch, step, next(replies) if asks else None) for sketch, step, asks in planned]
+        return [self._append(model_input, step, next(replies) if asks else None) for model_input, step, asks in planned]
 
     def settled(self, waiting: list[_Frame[T]], count: int) -> Iterator[Coloured[T]]:
         """Yield the first ``count`` of the waiting frames in their final colours."""
@@ -125,21 +127,21 @@ class _Pass(Generic[T]):
         later = from_behind([frame.answer for frame in waiting], steps, self._fading) if waiting else []
         for frame, behind in islice(zip(waiting, later, strict=True), count):
             chroma = self._anchor.hold(frame.known.joined(behind).chroma, frame.step)
-            yield Coloured(frame.sketch, np.ascontiguousarray(chroma.transpose(2, 0, 1)))
+            yield Coloured(frame.model_input, np.ascontiguousarray(chroma.transpose(2, 0, 1)))
 
     def _step(self, frame: Placed[T]) -> Step | None:
-        before, self._seen = self._seen, view(frame.sketch.luma, stride=self._stride)
+        before, self._seen = self._seen, view(frame.model_input.luma, stride=self._stride)
         if before is None:
             return None
         belief = _BLEND_BELIEF if frame.link is Link.BLEND else 1.0
         return self._follower.step(before, self._seen, belief=belief)
 
-    def _append(self, sketch: Sketch[T], step: Step | None, ab: F32 | None) -> _Frame[T]:
-        answer = None if ab is None else Opinion.answered(ab)
+    def _append(self, model_input: ModelInput[T], step: Step | None, ab: F32 | None) -> _Frame[T]:
+        answer = None if ab is None else Estimate.answered(ab)
         earlier = None
         if self._last is not None and step is not None:
             earlier = self._last.known.carried(step.past, self._fading)
         known = joined(answer, earlier)
         assert known is not None, "the first frame of a shot is always asked for"
-        self._last = _Frame(sketch, step, answer, known)
+        self._last = _Frame(model_input, step, answer, known)
         return self._last

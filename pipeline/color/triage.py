@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from pipeline.color.shots import Link, Placed
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, judge, treatment
+from pipeline.color.tone import ToneEvidence, Verdict, judge, treatment
 from pipeline.options import Options
+from pipeline.results import SourceTone, Treatment
 
 T = TypeVar("T")
 

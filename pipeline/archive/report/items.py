@@ -10,12 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline.archive.gallery import stem
 from pipeline.archive.ledger import Record, State
+from pipeline.archive.preview_store import stem
 from pipeline.archive.report.attention import Attention, attention
 from pipeline.archive.report.groups import Group, Groups
-from pipeline.color.tone import Treatment
-from pipeline.results import LumaCheck, Measures, NoteKind, Proof
+from pipeline.results import LumaCheck, Measures, NoteKind, Proof, Treatment
 
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"

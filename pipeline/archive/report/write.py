@@ -10,7 +10,7 @@ from pipeline.archive.ledger import Ledger, RunRecord
 from pipeline.archive.report.items import survey
 from pipeline.archive.report.page import page
 from pipeline.archive.report.previews import pictures_inside
-from pipeline.media.publish import publishing
+from pipeline.publish import publishing
 
 REPORT = "report.html"
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
 from tests.pipeline.archive.outcomes import sha256
 

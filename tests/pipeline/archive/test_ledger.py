@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.archive.fingerprints import Stamp
 from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
 from pipeline.archive.ledger_file import VERSION
-from pipeline.archive.orders import Shard
-from pipeline.archive.stamps import Stamp
+from pipeline.archive.run_options import Shard
 from pipeline.documents import plain
 from pipeline.errors import OutputError
 from pipeline.results import Failure, Note, NoteKind, PhotoResult, Preview

@@ -8,23 +8,23 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, Turn
 from tests.pipeline.color.scenes import pan, passing, texture
 
 LENGTH = 30
 
 
 def placed(frames: Sequence[np.ndarray], **more: int) -> list[Placed[int]]:
-    return list(in_shots((Sketch(n, frame, Turn(), 0) for n, frame in enumerate(frames)), **more))
+    return list(in_shots((ModelInput(n, frame, Turn(), 0) for n, frame in enumerate(frames)), **more))
 
 
 def cuts(found: Sequence[Placed[int]]) -> list[int]:
-    return [frame.sketch.item for frame in found if frame.link is Link.CUT]
+    return [frame.model_input.item for frame in found if frame.link is Link.CUT]
 
 
 def blended(found: Sequence[Placed[int]]) -> list[int]:
-    return [frame.sketch.item for frame in found if frame.link is Link.BLEND]
+    return [frame.model_input.item for frame in found if frame.link is Link.BLEND]
 
 
 def still(seed: int, count: int = LENGTH) -> list[np.ndarray]:
@@ -60,7 +60,7 @@ def test_every_cut_is_found_and_no_other(name: str, *, worn: bool) -> None:
     starts = np.cumsum([0, *(len(shot) for shot in scene)])[:-1].tolist()
     found = placed(shaken(frames) if worn else frames)
     assert cuts(found) == starts
-    assert [frame.sketch.item for frame in found] == list(range(len(frames)))
+    assert [frame.model_input.item for frame in found] == list(range(len(frames)))
     assert [frame.shot for frame in found] == [n for n, shot in enumerate(scene) for _ in shot]
 
 
@@ -134,7 +134,7 @@ def test_no_more_than_the_look_ahead_is_read_before_a_frame_comes_out() -> None:
         nonlocal read
         for n, frame in enumerate(still(1, 60)):
             read += 1
-            yield Sketch(n, frame, Turn(), 0)
+            yield ModelInput(n, frame, Turn(), 0)
 
     for number, _ in enumerate(in_shots(counted(), look_ahead=16)):  # type: ignore[arg-type]
         assert read <= number + 1 + 16

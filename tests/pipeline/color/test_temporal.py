@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.color.batching import Coloured
+from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.shots import Link, Placed
-from pipeline.color.sketch import Sketch, Turn
 from pipeline.color.temporal import steadied
 from tests.pipeline.color.scenes import (
     HEIGHT,
@@ -32,7 +32,7 @@ def placed(
     for number, luma in enumerate(frames):
         link = Link.CUT if number in cuts else Link.BLEND if number in blends else Link.SAME
         shot = sum(cut <= number for cut in cuts) - 1
-        made.append(Placed(Sketch(number, luma, Turn(), weight), shot, link))
+        made.append(Placed(ModelInput(number, luma, Turn(), weight), shot, link))
     return made
 
 
@@ -40,12 +40,12 @@ def run(frames: list[Placed[int]], answer: Answer, *, every: int | None = 1) -> 
     return list(steadied(frames, asking(answer), stride=STRIDE, every=every))
 
 
-def asking(answer: Answer, asked: list[int] | None = None) -> Callable[[list[Sketch[int]]], list[np.ndarray]]:
-    def ask(sketches: list[Sketch[int]]) -> list[np.ndarray]:
-        assert len({sketch.luma.shape for sketch in sketches}) == 1
+def asking(answer: Answer, asked: list[int] | None = None) -> Callable[[list[ModelInput[int]]], list[np.ndarray]]:
+    def ask(model_inputs: list[ModelInput[int]]) -> list[np.ndarray]:
+        assert len({model_input.luma.shape for model_input in model_inputs}) == 1
         if asked is not None:
-            asked.extend(sketch.item for sketch in sketches)
-        return [answer(sketch.item) for sketch in sketches]
+            asked.extend(model_input.item for model_input in model_inputs)
+        return [answer(model_input.item) for model_input in model_inputs]
 
     return ask
 
@@ -63,7 +63,7 @@ def flickering(number: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 12, 13, 29])
 def test_every_frame_comes_out_once_and_in_order(every: int | None, count: int) -> None:
     made = run(placed(pan(count, speed=1)), noisy, every=every)
-    assert [picture.sketch.item for picture in made] == list(range(count))
+    assert [picture.model_input.item for picture in made] == list(range(count))
     assert all(picture.ab.shape == (2, HEIGHT // STRIDE, WIDTH // STRIDE) for picture in made)
     assert all(picture.ab.dtype == np.float32 and np.isfinite(picture.ab).all() for picture in made)
 
@@ -179,6 +179,6 @@ def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
 
     done = 0
     for picture in steadied(counted(), asking(noisy), stride=STRIDE):
-        assert read - picture.sketch.item <= most + 4
+        assert read - picture.model_input.item <= most + 4
         done += 1
     assert done == 40

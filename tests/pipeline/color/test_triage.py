@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.shots import Link, Placed
-from pipeline.color.sketch import Sketch, Turn
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, evidence, judge
+from pipeline.color.tone import ToneEvidence, evidence, judge
 from pipeline.color.triage import Treated, treated, usual_tone
 from pipeline.options import Options, Tone, TreatAs
+from pipeline.results import SourceTone, Treatment
 from tests.pipeline.color.test_tone import SEPIA, coloured, scene, toned
 
 GREY = evidence(scene(), np.zeros_like(scene()), np.zeros_like(scene()))
@@ -33,11 +34,11 @@ def judged(
 ) -> list[Treated[Item]]:
     picture = np.zeros((2, 2), np.float32)
     placed = (
-        Placed(Sketch(Item(seen), picture, Turn(), 0), number, Link.SAME if place else Link.CUT)
+        Placed(ModelInput(Item(seen), picture, Turn(), 0), number, Link.SAME if place else Link.CUT)
         for number, shot in enumerate(shots)
         for place, seen in enumerate(shot)
     )
-    return list(treated(placed, lambda frame: frame.sketch.item.seen, options or Options(), usual=usual))
+    return list(treated(placed, lambda frame: frame.model_input.item.seen, options or Options(), usual=usual))
 
 
 def runs(frames: Sequence[Treated[Item]]) -> list[tuple[int, str]]:

@@ -1,0 +1,84 @@
+"""Model inputs: the small upright luma pictures that the network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+
+from pipeline.color.spaces import F32, Codes, ColorSpec
+
+T = TypeVar("T")
+
+_LONGEST_RATIO = 3.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How stored pixels become an upright picture: mirrored left to right first, then turned clockwise."""
+
+    mirrored: bool = False
+    quarters: int = 0
+
+    def upright(self, stored: F32) -> F32:
+        """Turn an array whose last two axes are stored rows and columns."""
+        picture = stored[..., ::-1] if self.mirrored else stored
+        return np.ascontiguousarray(np.rot90(picture, -self.quarters, axes=(-2, -1)))
+
+    def stored(self, upright: F32) -> F32:
+        """Undo `upright`."""
+        picture = np.rot90(upright, self.quarters, axes=(-2, -1))
+        return np.ascontiguousarray(picture[..., ::-1] if self.mirrored else picture)
+
+
+# EXIF 2.32, tag 274.
+EXIF_TURNS = {
+    1: Turn(),
+    2: Turn(True, 0),
+    3: Turn(False, 2),
+    4: Turn(True, 2),
+    5: Turn(True, 3),
+    6: Turn(False, 1),
+    7: Turn(True, 1),
+    8: Turn(False, 3),
+}
+
+
+@dataclass(frozen=True)
+class ModelInput(Generic[T]):
+    """A picture to colour: ``luma`` (h, w), 0..1, upright, for ``item``, which weighs ``weight`` bytes in memory."""
+
+    item: T
+    luma: F32
+    turn: Turn
+    weight: int
+
+
+def model_input(
+    item: T, codes: Codes, spec: ColorSpec, *, size: int, multiple: int, turn: Turn | None = None, aspect: float = 1.0
+) -> ModelInput[T]:
+    """Reduce a luma plane (H, W) to a model input: sides multiples of ``multiple``, the shorter one ``size`` pixels.
+
+    Where that is no multiple, it is the next one. ``aspect`` is the width of a stored pixel over its height. Pictures
+    longer than 3 : 1 are squeezed to that.
+    """
+    turn = turn or Turn()
+    size = -(-size // multiple) * multiple
+    rows, columns = codes.shape
+    height, width = float(rows), columns * aspect
+    longest = size * min(max(height, width) / min(height, width), _LONGEST_RATIO)
+    long_side = max(size, round(longest / multiple) * multiple)
+    shape = (size, long_side) if width >= height else (long_side, size)
+    small = _reduced(codes, shape)
+    return ModelInput(item, turn.upright(spec.luma(small)), turn, codes.nbytes)
+
+
+def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:
+    """Return ``codes`` at ``shape`` (rows, columns), averaged; halving, which is fast, goes as far as it can."""
+    reduced = codes
+    while all(side % 2 == 0 and side >= 2 * least for side, least in zip(reduced.shape, shape, strict=True)):
+        size = reduced.shape[1] // 2, reduced.shape[0] // 2
+        reduced = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return cv2.resize(reduced, shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

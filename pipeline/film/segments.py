@@ -1,0 +1,131 @@
+"""A long film on its way to disk in parts, so that a run that died goes on after the last of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.film.frames import FilmSource
+from pipeline.film.segment_folder import SegmentFolder
+from pipeline.film.shot_records import ShotLog
+from pipeline.media.encoder import encode, new_encoder, refusals
+from pipeline.media.probe import ColorTags
+from pipeline.media.read_log import ReadLog
+from pipeline.progress import Progress
+from pipeline.version import program_version
+
+# Twenty seconds at 25 frames a second. What is shorter than four segments is not worth it.
+SEGMENT_FRAMES = 500
+_FEW = 4
+_ENDS = 1 << 20
+
+
+@contextmanager
+def kept_segments(
+    film: FilmSource, final: Path, colorizer: Colorizer, segment_frames: int
+) -> Iterator[SegmentFolder | None]:
+    """Give the segments for the result ``final``, with those an earlier run left; None if the film is short.
+
+    At the end they are removed, except after an interruption or an error that may pass: then they stay for the next
+    run with the same film, options, weights and program.
+    """
+    count = film.info.frame_count
+    if count is not None and count <= _FEW * segment_frames:
+        yield None
+        return
+    segments = SegmentFolder(final, _recipe(film, colorizer))
+    is_over = True
+    try:
+        yield segments
+    except BaseException as error:
+        is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
+        raise
+    finally:
+        if is_over or not segments.segments:
+            segments.remove()
+
+
+def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
+    options = asdict(film.options)
+    for choice in ("engine", "model", "overwrite", "verify", "threads"):
+        del options[choice]
+    return {
+        "source": fingerprint(film.info.path),
+        "options": {name: str(value) for name, value in options.items()},
+        "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
+        "weights": colorizer.spec.weights_sha256,
+        "engine": str(colorizer.spec),
+        "program": program_version(),
+        "libraries": str(av.library_versions),
+    }
+
+
+def fingerprint(source: Path) -> list[str]:
+    """Return what tells a source from another: its name, size and time of change, and a hash of both its ends.
+
+    Of a folder: the same of every file in it, without the hashes.
+    """
+    if source.is_dir():
+        files = sorted(source.iterdir())
+        return [f"{path.name} {(state := path.stat()).st_size} {state.st_mtime_ns}" for path in files]
+    state = source.stat()
+    with source.open("rb") as file:
+        ends = hashlib.blake2b(file.read(_ENDS), digest_size=16)
+        file.seek(max(0, state.st_size - _ENDS), os.SEEK_SET)
+        ends.update(file.read(_ENDS))
+    return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
+
+
+def write_segments(
+    film: FilmSource,
+    segments: SegmentFolder,
+    colorizer: Colorizer,
+    read_log: ReadLog,
+    colors: ColorTags,
+    final: Path,
+    progress: Progress,
+    segment_frames: int,
+    between_segments: Callable[[], None],
+) -> ShotLog:
+    """Colour what is not on ``segments`` yet and encode it onto new ones; return the shots of the whole film.
+
+    Each segment ends at the first cut after ``segment_frames`` frames. Raises `OutputError`, `InputError`.
+    """
+    name = str(film.info.path)
+    if segments.frames:
+        progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
+        progress.advance(name, segments.frames)
+    with closing(film.painted(colorizer, read_log, skip=segments.frames)) as ready:
+        following = next(ready, None)
+        while following is not None:
+            with segments.new() as segment:
+                with refusals(final, film.plan):
+                    encoder = new_encoder(film.info, film.plan, colors)
+                log = ShotLog(film, segments.frames)
+                frames, following = chain([following], ready), None
+                for count, painted in enumerate(frames):
+                    if count >= segment_frames and painted.begins_shot:
+                        following = painted
+                        break
+                    if painted.frame.timestamp.pts < 0:
+                        raise InputError(f"{name}: starts before time zero", advice="Remux it to Matroska first.")
+                    with refusals(final, film.plan):
+                        segment.add(encode(encoder, painted.frame, colors))
+                    log.add(painted)
+                    progress.advance(name)
+                with refusals(final, film.plan):
+                    segment.add(encoder.encode(None))
+                segment.finish(frames=log.frames, summary=log.summary())
+            if following is not None:
+                between_segments()
+    return ShotLog.joined(film, (segment.summary for segment in segments.segments))
