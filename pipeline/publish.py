@@ -10,18 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import AutochromeError, OutputError
+from pipeline.originals import Originals
 
 PARTIAL_PREFIX = ".autochrome-"
 
 
 @contextmanager
-def publishing(final: Path, *, overwrite: bool, partial_suffix: str | None = None) -> Iterator[Path]:
+def publishing(
+    final: Path, *, overwrite: bool, originals: Originals, partial_suffix: str | None = None
+) -> Iterator[Path]:
     """Give a temporary path in the folder of ``final``; when the block ends well, move it to ``final``.
 
     The temporary name ends in the same suffix, or in ``partial_suffix``. If the block raises, the temporary file is
-    removed and ``final`` is as it was. Raises `OutputError` if ``final`` exists and ``overwrite`` is false, or when the
-    disk refuses.
+    removed and ``final`` is as it was. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, before
+    anything is written and again before the file gets its name; `OutputError` if ``final`` exists and ``overwrite`` is
+    false, or when the disk refuses.
     """
+    originals.check(final)
     suffix = final.suffix if partial_suffix is None else partial_suffix
     temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
     try:
@@ -32,6 +37,7 @@ def publishing(final: Path, *, overwrite: bool, partial_suffix: str | None = Non
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
+        originals.check(final)
         _name(temporary, final, overwrite=overwrite)
         _sync(final.parent)
     except AutochromeError:

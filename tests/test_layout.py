@@ -24,6 +24,7 @@ FOUNDATION = (
     "pipeline.errors",
     "pipeline.interruption",
     "pipeline.options",
+    "pipeline.originals",
     "pipeline.progress",
     "pipeline.publish",
     "pipeline.results",

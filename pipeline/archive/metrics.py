@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.errors import UsageError
+from pipeline.originals import Originals
 from pipeline.publish import publishing
 
 
@@ -37,6 +39,7 @@ class Figures:
 
 
 # The name, without its prefix, and what is said of it, in order.
+_BEGINS = b"# HELP autochrome_"
 _HELP = {
     "info": "Version of the program that wrote these figures.",
     "items": "Work items by state.",
@@ -51,10 +54,22 @@ _HELP = {
 }
 
 
-def write_metrics(path: Path, figures: Figures) -> None:
+def check_metrics_file(path: Path, *, originals: Originals) -> None:
+    """Raise `UsageError` if ``path`` is one of ``originals``, or a file that `write_metrics` did not write."""
+    originals.check(path)
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(_BEGINS)) != _BEGINS:
+                raise UsageError(
+                    f"{path}: is not a metrics file of this program; nothing was written",
+                    advice="Name another file with --metrics.",
+                )
+
+
+def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None:
     """Write ``figures`` to ``path``, in place of what was there. Raises `OutputError` if it cannot be written."""
     # Collectors read every file that ends in .prom, half-written ones too.
-    with publishing(path, overwrite=True, partial_suffix=".partial") as temporary:
+    with publishing(path, overwrite=True, originals=originals, partial_suffix=".partial") as temporary:
         temporary.write_text(as_text(figures), encoding="utf-8")
 
 

@@ -19,6 +19,7 @@ from pipeline.errors import OutputError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import StopRequest
 from pipeline.options import Options
+from pipeline.originals import Originals
 from pipeline.photo.job import PhotoJob, colorize_photos
 from pipeline.results import Failure, FilmResult
 from pipeline.stages import several
@@ -117,7 +118,7 @@ class Shift:
                     return
                 self._records.begin(record, chance=chance + 1)
                 del self._claimed[record.path]
-                yield PhotoJob(self._source / record.path, self._output / record.output)
+                yield PhotoJob(self._source / record.path, self._output / record.output, Originals((self._source,)))
 
     def _films(self, colorizer: Colorizer, chance: int) -> int:
         """Do the films that have no outcome; return how many are to be tried once more."""
@@ -155,7 +156,13 @@ class Shift:
         progress = Stoppable(self._heard, lambda: not self._is_stopping and self._has_room(0))
         try:
             return colorize_video(
-                source, output, options, colorizer=colorizer, progress=progress, between_segments=self._rest
+                source,
+                output,
+                options,
+                colorizer=colorizer,
+                progress=progress,
+                originals=Originals((self._source,)),
+                between_segments=self._rest,
             )
         except Stopped:
             return None

@@ -15,6 +15,7 @@ from pipeline.documents import as_json, plain
 from pipeline.errors import InputError
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.publish import publishing
 from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment
 from pipeline.version import DISTRIBUTION, program_version
@@ -48,6 +49,7 @@ def write_sidecar(
     options: Options,
     root: Path | None = None,
     made: datetime | None = None,
+    originals: Originals = NO_ORIGINALS,
 ) -> Path:
     """Write the sidecar of ``result`` beside it, whole or not at all, in the place of an older one; return its path.
 
@@ -64,7 +66,7 @@ def write_sidecar(
         root=root,
         made=made or datetime.now(UTC),
     )
-    with publishing(path, overwrite=True) as temporary:
+    with publishing(path, overwrite=True, originals=originals.and_of(result.source)) as temporary:
         temporary.write_bytes(f"{as_json(document)}\n".encode("ascii"))
     return path
 

@@ -21,6 +21,7 @@ from pipeline.archive.stored_results import revived
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, OutputError
 from pipeline.options import Options
+from pipeline.originals import Originals
 from pipeline.progress import Progress
 from pipeline.results import Failure, FilmResult, Note, PhotoResult
 
@@ -193,6 +194,7 @@ class Records:
                     result_sha256=result_sha256,
                     options=self._options,
                     root=self._source,
+                    originals=Originals((self._source,)),
                 )
         except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
             # The result is there; the next run sees that this is missing.

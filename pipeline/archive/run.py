@@ -15,7 +15,7 @@ from pipeline.archive.dry_run import recipes
 from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
 from pipeline.archive.leftovers import sweep
 from pipeline.archive.lock import filling_bag, locked
-from pipeline.archive.metrics import Figures, write_metrics
+from pipeline.archive.metrics import Figures, check_metrics_file, write_metrics
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Shift
 from pipeline.archive.records import Heard, Records
@@ -30,6 +30,7 @@ from pipeline.documents import plain
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Options
+from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.version import program_version
@@ -94,11 +95,13 @@ def colorize_archive(
     source, options, orders = Path(source), options or Options(), orders or Orders()
     output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
+    if orders.metrics is not None:
+        check_metrics_file(orders.metrics, originals=Originals((source,)))
     tree = results_folder(output, bag=orders.bag)
     with (
         locked(output, shard=orders.shard),
         open_ledger(output, shard=orders.shard) as ledger,
-        Journal(orders.log) as journal,
+        Journal(orders.log, originals=Originals((source,))) as journal,
         in_order(progress or Silent(), waits=True) as told,
     ):
         heard = Heard(told, journal, source)
@@ -120,6 +123,7 @@ class _Run:
         stop: StopRequest | None,
     ) -> None:
         self._source, self._output, self._tree = source, output, tree
+        self._originals = Originals((source,))
         self._options, self._orders = options, orders
         self._ledger, self._heard = ledger, heard
         self._stop = StopRequest() if stop is None else stop
@@ -150,7 +154,7 @@ class _Run:
         with ExitStack() as stack:
             if self._orders.bag:
                 is_last = stack.enter_context(filling_bag(self._output))
-                begin_bag(self._output)
+                begin_bag(self._output, originals=self._originals)
             self._records.catch_up()
             self._queue(colorizer)
             if any(self._records.counts.jobs.values()) and not self._stop.is_made:
@@ -160,7 +164,7 @@ class _Run:
                 raise self._shift.error
             if self._orders.bag and is_last():
                 with self._other_ledgers() as others:
-                    write_bag(self._output, self._entries(others))
+                    write_bag(self._output, self._entries(others), originals=self._originals)
 
     def _queue(self, colorizer: Colorizer | None) -> None:
         """Walk the tree and queue what is to be done."""
@@ -231,7 +235,7 @@ class _Run:
         told = {"outcome": outcome, "exit_code": exit_code, "waiting": waiting, "seconds": seconds}
         self._heard.write(Event.RUN_ENDED, **told, **counts)
         if self._orders.metrics is not None:
-            write_metrics(self._orders.metrics, self._figures(exit_code, seconds, counts))
+            write_metrics(self._orders.metrics, self._figures(exit_code, seconds, counts), originals=self._originals)
         return ArchiveResult(
             source=self._source,
             output=self._output,

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline.documents import plain
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UsageError
+from pipeline.originals import Originals
 
 
 class Event(StrEnum):
@@ -50,21 +51,33 @@ FIELDS: Mapping[Event, frozenset[str]] = {
 class Journal:
     """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
 
-    Raises `OutputError` when the file cannot be opened or written.
+    Raises `UsageError` when the file is an original or no log, `OutputError` when it cannot be opened or written.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, *, originals: Originals) -> None:
+        self._path, self._originals = path, originals
         self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         if self._path is not None:
+            self._originals.check(self._path)
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("ab", buffering=0)
+                self._file = self._path.open("ab+", buffering=0)
+                self._refuse_other_content(self._file)
             except OSError as error:
                 raise self._refused(error) from error
         return self
+
+    def _refuse_other_content(self, file: FileIO) -> None:
+        """Lines are added in place: what is another file, by any of its names, must not get them."""
+        if file.seekable() and (file.seek(0), file.read(1))[1] not in (b"", b"{"):
+            file.close()
+            self._file = None
+            raise UsageError(
+                f"{self._path}: is not a log of this program; nothing was written",
+                advice="Name another file with --log.",
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

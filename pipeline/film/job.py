@@ -22,6 +22,7 @@ from pipeline.media.stream_plan import plan_streams, stream_notes
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
 from pipeline.results import FilmResult, Note, NoteKind
@@ -56,6 +57,7 @@ def colorize_video(
     *,
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
+    originals: Originals = NO_ORIGINALS,
     segment_frames: int = SEGMENT_FRAMES,
     between_segments: Callable[[], None] = lambda: None,
 ) -> FilmResult:
@@ -65,12 +67,15 @@ def colorize_video(
     opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
     kept in segments on its way, in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
     goes on after the last of them. ``between_segments`` is called after each but the last; what it raises stops the
-    film where no frame is lost. Raises the errors of `pipeline.errors`; then nothing stands under the final name that
+    film where no frame is lost. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`; then nothing stands under the final name that
     was not there before.
     """
     started = time.monotonic()
     source, options = Path(source), options or Options()
     output = None if output is None else Path(output)
+    originals = originals.and_of(source)
+    if output is not None:
+        originals.check(output)
     info = probe(source, rate=options.frame_rate)
     suffix = None if output is None else output.suffix
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
@@ -83,8 +88,8 @@ def colorize_video(
         in_order(progress or Silent()) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
         _announced(progress, info),
-        kept_segments(film, final, colorizer, segment_frames) as segments,
-        publishing(final, overwrite=options.overwrite) as temporary,
+        kept_segments(film, final, colorizer, segment_frames, originals) as segments,
+        publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
         notes = [*colorizer.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
         for note in notes:

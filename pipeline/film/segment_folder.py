@@ -19,6 +19,7 @@ import numpy.typing as npt
 from av import Packet
 
 from pipeline.errors import OutputError
+from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
 _RECIPE = "recipe.json"
@@ -43,13 +44,14 @@ class Segment:
 class SegmentFolder:
     """The finished segments of one result, in order; use `new` to add one, `remove` when the film is complete."""
 
-    def __init__(self, final: Path, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
         """Open the segments of the result ``final``; those of another ``recipe`` (JSON values) are thrown away.
 
         Segments that are damaged are thrown away too, with all behind them. Raises `OutputError`.
         """
         self._folder = final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
         self._recipe = json.dumps(recipe, sort_keys=True)
+        self.originals = originals
         self.segments: list[Segment] = []
         try:
             if self._is_mine():
@@ -57,7 +59,7 @@ class SegmentFolder:
             else:
                 self.remove()
                 self._folder.mkdir(parents=True)
-                with publishing(self._folder / _RECIPE, overwrite=True) as temporary:
+                with publishing(self._folder / _RECIPE, overwrite=True, originals=originals) as temporary:
                     temporary.write_text(self._recipe, encoding="utf-8")
         except OSError as error:
             raise OutputError(
@@ -116,7 +118,7 @@ class SegmentWriter:
         self._segment: Segment | None = None
 
     def __enter__(self) -> Self:
-        temporary = self._cleanup.enter_context(publishing(self._path, overwrite=True))
+        temporary = self._cleanup.enter_context(publishing(self._path, overwrite=True, originals=self._owner.originals))
         self._file: BinaryIO = self._cleanup.enter_context(temporary.open("xb"))
         return self
 

@@ -21,6 +21,7 @@ from pipeline.film.shot_records import ShotLog
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.media.probe import ColorTags
 from pipeline.media.read_log import ReadLog
+from pipeline.originals import Originals
 from pipeline.progress import Progress
 from pipeline.version import program_version
 
@@ -32,7 +33,7 @@ _ENDS = 1 << 20
 
 @contextmanager
 def kept_segments(
-    film: FilmSource, final: Path, colorizer: Colorizer, segment_frames: int
+    film: FilmSource, final: Path, colorizer: Colorizer, segment_frames: int, originals: Originals
 ) -> Iterator[SegmentFolder | None]:
     """Give the segments for the result ``final``, with those an earlier run left; None if the film is short.
 
@@ -43,7 +44,7 @@ def kept_segments(
     if count is not None and count <= _FEW * segment_frames:
         yield None
         return
-    segments = SegmentFolder(final, _recipe(film, colorizer))
+    segments = SegmentFolder(final, _recipe(film, colorizer), originals=originals)
     is_over = True
     try:
         yield segments

@@ -24,6 +24,7 @@ from pipeline.media.stills import (
     write_still,
 )
 from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.page import Painted, Picture, look_at, paint
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
@@ -39,10 +40,16 @@ _MOST_PREVIEWS = 12
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """One photograph to colour and the name of its result."""
+    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``."""
 
     source: Path
     output: Path
+    originals: Originals = NO_ORIGINALS
+
+    @property
+    def protected(self) -> Originals:
+        """All that the result must never take the place of."""
+        return self.originals.and_of(self.source)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ def colorize_photo(
     """
     source, options, progress = Path(source), options or Options(), progress or Silent()
     job = PhotoJob(source, default_output(source) if output is None else Path(output))
+    job.protected.check(job.output)
     progress.begin(str(source), 1, "photos")
     try:
         with (
@@ -222,7 +230,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
-    with publishing(job.output, overwrite=options.overwrite) as temporary:
+    with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
         notes = (*_tone_notes(photo), *_written(temporary, photo, painted, colorizer))
     return PhotoResult(
         source=job.source,

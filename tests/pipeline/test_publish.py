@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutputError
+from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
 
 def test_the_final_name_appears_only_at_the_end(tmp_path: Path) -> None:
     final = tmp_path / "new" / "a.jpg"
-    with publishing(final, overwrite=False) as temporary:
+    with publishing(final, overwrite=False, originals=Originals()) as temporary:
         temporary.write_bytes(b"done")
         assert temporary.suffix == ".jpg"
         assert temporary.name.startswith(PARTIAL_PREFIX)
@@ -25,7 +26,7 @@ def test_the_final_name_appears_only_at_the_end(tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
-    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=False) as temporary:
+    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=False, originals=Originals()) as temporary:
         temporary.write_bytes(b"half")
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
@@ -34,7 +35,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_result(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     final.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=True) as temporary:
+    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=True, originals=Originals()) as temporary:
         temporary.write_bytes(b"half")
         raise ZeroDivisionError
     assert final.read_bytes() == b"old"
@@ -43,16 +44,19 @@ def test_an_error_leaves_the_old_result(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     final.write_bytes(b"old")
-    with pytest.raises(OutputError, match="exists already"), publishing(final, overwrite=False):
+    with pytest.raises(OutputError, match="exists already"), publishing(final, overwrite=False, originals=Originals()):
         pass
-    with publishing(final, overwrite=True) as temporary:
+    with publishing(final, overwrite=True, originals=Originals()) as temporary:
         temporary.write_bytes(b"new")
     assert final.read_bytes() == b"new"
 
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
-    with pytest.raises(OutputError, match="appeared"), publishing(final, overwrite=False) as temporary:
+    with (
+        pytest.raises(OutputError, match="appeared"),
+        publishing(final, overwrite=False, originals=Originals()) as temporary,
+    ):
         temporary.write_bytes(b"ours")
         final.write_bytes(b"theirs")
     assert final.read_bytes() == b"theirs"
@@ -63,7 +67,7 @@ def test_a_disk_error_names_the_file(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     with (
         pytest.raises(OutputError, match=r"a\.jpg: cannot be written: No space left"),
-        publishing(final, overwrite=False),
+        publishing(final, overwrite=False, originals=Originals()),
     ):
         raise OSError(28, "No space left on device")
 
@@ -71,11 +75,11 @@ def test_a_disk_error_names_the_file(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_no_final_name(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     code = (
-        "import sys, time; from pathlib import Path; from pipeline.publish import publishing\n"
-        "with publishing(Path(sys.argv[1]), overwrite=False) as t:\n"
+        "import sys, time; from pathlib import Path; from pipeline.originals import Originals; from pipeline.publish import publishing\n"
+        "with publishing(Path(sys.argv[1]), overwrite=False, originals=Originals()) as t:\n"
         "    t.write_bytes(b'half'); print('ready', flush=True); time.sleep(60)\n"
     )
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", code, str(final)], stdout=subprocess.PIPE, cwd=root, env={**os.environ}
     ) as process:

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.archive.metrics import Figures, as_text, write_metrics
 from pipeline.errors import OutputError
+from pipeline.originals import Originals
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 FIGURES = Figures(
@@ -71,8 +72,8 @@ def test_any_name_of_a_folder_survives(name: str) -> None:
 
 def test_the_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = tmp_path / "autochrome.prom"
-    write_metrics(path, FIGURES)
-    write_metrics(path, replace(FIGURES, done=121))
+    write_metrics(path, FIGURES, originals=Originals())
+    write_metrics(path, replace(FIGURES, done=121), originals=Originals())
     assert samples(path.read_text(encoding="utf-8"))["autochrome_run_done", 'archive="/archive/scans-colorized"'] == 121
     assert list(tmp_path.iterdir()) == [path]
 
@@ -80,7 +81,7 @@ def test_the_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError):
-        write_metrics(tmp_path / "file" / "autochrome.prom", FIGURES)
+        write_metrics(tmp_path / "file" / "autochrome.prom", FIGURES, originals=Originals())
 
 
 def test_every_figure_is_documented() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipeline.archive.run_log import FIELDS, Event, Journal
 from pipeline.archive.run_options import Orders, Shard
 from pipeline.errors import OutputError
+from pipeline.originals import Originals
 from pipeline.results import Note, NoteKind
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
@@ -32,7 +33,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_every_event_is_one_line_with_its_time(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "night.jsonl"
     before = datetime.now(UTC)
-    with Journal(log) as journal:
+    with Journal(log, originals=Originals()) as journal:
         journal.write(Event.ITEM_FAILED, **FAILED)
         journal.write("message", run=3, text="hello")
     first, second = lines(log)
@@ -44,7 +45,7 @@ def test_every_event_is_one_line_with_its_time(tmp_path: Path) -> None:
 
 def test_a_line_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with Journal(log) as journal:
+    with Journal(log, originals=Originals()) as journal:
         journal.write(Event.MESSAGE, run=1, text="now")
         assert len(lines(log)) == 1
 
@@ -52,7 +53,7 @@ def test_a_line_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
 def test_nights_are_appended_to_each_other(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for run in (1, 2):
-        with Journal(log) as journal:
+        with Journal(log, originals=Originals()) as journal:
             journal.write(Event.MESSAGE, run=run, text="")
     assert [line["run"] for line in lines(log)] == [1, 2]
 
@@ -61,7 +62,7 @@ def test_values_of_ours_become_plain(tmp_path: Path) -> None:
     log = tmp_path / "log"
     orders = Orders(until=datetime(2026, 1, 31, 6, tzinfo=UTC), shard=Shard(index=3, count=16), log=log)
     notes = (Note(NoteKind.ASSUMED, "matrix bt601"),)
-    with Journal(log) as journal:
+    with Journal(log, originals=Originals()) as journal:
         journal.write(
             Event.ITEM_DONE, run=1, path="a", kind="photo", output="a", seconds=0.5, engine="torch", notes=notes
         )

@@ -24,7 +24,7 @@ from pipeline.progress import Silent
 from pipeline.results import FilmResult
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHOT, SHOTS = 20, 5
 SEGMENT = 15
 
