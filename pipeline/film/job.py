@@ -67,8 +67,8 @@ def colorize_video(
     opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
     kept in segments on its way, in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
     goes on after the last of them. ``between_segments`` is called after each but the last; what it raises stops the
-    film where no frame is lost. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`; then nothing stands under the final name that
-    was not there before.
+    film where no frame is lost. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of
+    `pipeline.errors`; then nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
     source, options = Path(source), options or Options()

@@ -75,7 +75,8 @@ def test_a_disk_error_names_the_file(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_no_final_name(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     code = (
-        "import sys, time; from pathlib import Path; from pipeline.originals import Originals; from pipeline.publish import publishing\n"
+        "import sys, time; from pathlib import Path; from pipeline.originals import Originals\n"
+        "from pipeline.publish import publishing\n"
         "with publishing(Path(sys.argv[1]), overwrite=False, originals=Originals()) as t:\n"
         "    t.write_bytes(b'half'); print('ready', flush=True); time.sleep(60)\n"
     )
