@@ -263,9 +263,9 @@ def test_a_second_run_on_the_same_output_is_refused(archive: Path, colorizer: Co
 
 
 def test_only_the_first_thousand_failures_are_kept_in_memory() -> None:
-    from pipeline.archive.dry_run import MOST_FAILURES, ReadLog
+    from pipeline.archive.dry_run import MOST_FAILURES, Counts
 
-    read_log = ReadLog()
+    counts = Counts()
     for number in range(MOST_FAILURES + 5):
-        read_log.fail(Failure(source=Path(str(number)), error="", advice="", exit_code=4))
-    assert (read_log.failed, len(read_log.failures)) == (MOST_FAILURES + 5, MOST_FAILURES)
+        counts.fail(Failure(source=Path(str(number)), error="", advice="", exit_code=4))
+    assert (counts.failed, len(counts.failures)) == (MOST_FAILURES + 5, MOST_FAILURES)
