@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 
@@ -90,7 +90,7 @@ class Journal:
     def write(self, event: str, **fields: Any) -> None:
         """Append one line with the time, ``event`` and its ``fields``, and hand it to the disk.
 
-        Fields are made plain as ``--json`` makes them. Raises `ValueError` unless they are those of `FIELDS`.
+        Fields are written as ``--json`` writes them. Raises `ValueError` unless they are those of `FIELDS`.
         """
         expected = FIELDS[Event(event)]
         if fields.keys() != expected:
@@ -98,7 +98,7 @@ class Journal:
         if self._file is None:
             return
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"ts": stamp, "event": str(event), **plain(fields)}, allow_nan=False)
+        line = json.dumps({"ts": stamp, "event": str(event), **to_json(fields)}, allow_nan=False)
         content = f"{line}\n".encode("ascii")
         try:
             # One call, so that runs that share a log do not write into each other's lines.

@@ -13,8 +13,8 @@ from pipeline.archive.ledger import State
 from pipeline.archive.lock import locked
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import Orders
-from pipeline.archive.stored_results import revived
 from pipeline.color.colorizer import Colorizer
+from pipeline.documents import result_from_json
 from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
 from pipeline.options import Codec, Options, Tone
 from pipeline.results import Failure, FilmResult
@@ -53,7 +53,7 @@ def test_the_ledger_tells_what_became_of_every_item(archive: Path, colorizer: Co
         assert record.seconds > 0
     film = found["segments/d.mp4"].result
     assert film is not None
-    assert isinstance(revived(film), FilmResult)
+    assert isinstance(result_from_json(film), FilmResult)
 
 
 def test_every_result_has_a_sidecar_unless_none_are_wanted(archive: Path, colorizer: Colorizer) -> None:
