@@ -42,8 +42,8 @@ def ab_of_hex(color: str) -> tuple[float, float]:
         return 0.0, 0.0
     if not re.fullmatch("#[0-9A-Fa-f]{6}", color):
         raise ValueError(f"{color}: not a colour; write #RRGGBB, or neutral")
-    rgb = np.frombuffer(bytes.fromhex(color[1:]), np.uint8).astype(np.float32) / 255
-    a, b = ab_of_rgb(rgb.reshape(1, 1, 3)).ravel()
+    rgb = np.array(list(bytes.fromhex(color[1:])), np.float32) / np.float32(255)
+    a, b = ab_of_rgb(np.asarray(rgb, np.float32).reshape(1, 1, 3)).ravel()
     return float(a), float(b)
 
 
