@@ -138,8 +138,8 @@ class ShotRecord:
     first_frame: int
     frames: int
     start_seconds: float
-    tone: str
-    treatment: str
+    tone: SourceTone
+    treatment: Treatment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,10 @@ class FilmResult:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoResult:
-    """A coloured photograph under its final name."""
+    """A photograph's result under its final name.
+
+    ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
+    """
 
     source: Path
     output: Path
@@ -175,8 +178,8 @@ class PhotoResult:
     model: str
     weights_sha256: str
     notes: tuple[Note, ...]
-    tone: str = ""
-    treatment: str = ""
+    tones: tuple[SourceTone, ...]
+    treatment: Treatment
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
 

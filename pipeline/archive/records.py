@@ -17,8 +17,8 @@ from pipeline.archive.plan import Job, Refused, Standing
 from pipeline.archive.provenance import write_sidecar
 from pipeline.archive.run_log import Event, Journal
 from pipeline.archive.run_options import Orders
-from pipeline.archive.stored_results import revived
 from pipeline.archive.walk import Entry, Kind
+from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -146,7 +146,7 @@ class Records:
         for record in self._ledger.unsealed():
             source, output = self._source / record.path, self._output / record.output
             if record.result and (_stamp(source), _stamp(output)) == (record.source_stamp, record.result_stamp):
-                self._seal(record.path, revived(record.result), record.source_stamp)
+                self._seal(record.path, result_from_json(record.result), record.source_stamp)
 
     def _checked(
         self, outcome: PhotoResult | FilmResult | Failure, before: Stamp | None

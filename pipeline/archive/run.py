@@ -26,7 +26,7 @@ from pipeline.archive.space import free_space
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import in_order
 from pipeline.color.colorizer import Colorizer, open_colorizer, weights_sha256
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Options
@@ -129,7 +129,7 @@ class _Run:
         self._stop = StopRequest() if stop is None else stop
         self._started = time.time()
         self._clock = time.monotonic()
-        said = {"options": plain(options), "orders": plain(orders)}
+        said = {"options": to_json(options), "orders": to_json(orders)}
         self._number = heard.run = ledger.begin_run(version=program_version(), options=said)
         self._records = Records(source, output, options, orders, ledger, heard)
         self._shift = Shift(self._number, source, output, options, orders, ledger, self._records, heard, self._stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 
@@ -71,7 +72,7 @@ class Journal:
 
     def _refuse_other_content(self, file: FileIO) -> None:
         """Lines are added in place: what is another file, by any of its names, must not get them."""
-        if file.seekable() and (file.seek(0), file.read(1))[1] not in (b"", b"{"):
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.pread(file.fileno(), 1, 0) not in (b"", b"{"):
             file.close()
             self._file = None
             raise UsageError(
@@ -89,7 +90,7 @@ class Journal:
     def write(self, event: str, **fields: Any) -> None:
         """Append one line with the time, ``event`` and its ``fields``, and hand it to the disk.
 
-        Fields are made plain as ``--json`` makes them. Raises `ValueError` unless they are those of `FIELDS`.
+        Fields are written as ``--json`` writes them. Raises `ValueError` unless they are those of `FIELDS`.
         """
         expected = FIELDS[Event(event)]
         if fields.keys() != expected:
@@ -97,7 +98,7 @@ class Journal:
         if self._file is None:
             return
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"ts": stamp, "event": str(event), **plain(fields)}, allow_nan=False)
+        line = json.dumps({"ts": stamp, "event": str(event), **to_json(fields)}, allow_nan=False)
         content = f"{line}\n".encode("ascii")
         try:
             # One call, so that runs that share a log do not write into each other's lines.

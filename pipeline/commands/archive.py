@@ -14,7 +14,7 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Manner, carry_out
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     if result.outcome != "finished":
         why = "told to stop" if stop.is_made else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
-    return Answer(plain(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
+    return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
 def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
@@ -143,7 +143,7 @@ def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, m
         *_expectations(expected, free, orders),
         *(f"  set aside: {path}" for path in survey.set_aside),
     ]
-    document = {"dry_run": True, **plain(survey), "forecast": plain(expected), "free_bytes": free}
+    document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 

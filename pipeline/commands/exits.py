@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from pipeline.documents import as_json
+from pipeline.documents import json_text
 from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Interruption, end_on_signals
 from pipeline.results import Failure
@@ -111,7 +111,7 @@ def _tell(manner: Manner, answer: Answer, stdout: TextIO) -> None:
     from pipeline.terminal import error_console
 
     if manner.json:
-        stdout.write(as_json(answer.document) + "\n")
+        stdout.write(json_text(answer.document) + "\n")
     console = error_console()
     if not manner.quiet:
         out = console if manner.json else Console(highlight=False, soft_wrap=True)

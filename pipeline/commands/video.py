@@ -13,7 +13,7 @@ from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Manner, carry_out
 from pipeline.commands.values import parse_rate
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.errors import InputError
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
@@ -95,7 +95,7 @@ def _colour(film: Path, target: Path, options: Options, manner: Manner) -> Answe
     lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
     if options.verify:
         lines += [f"  {line}" for line in result.verification.lines()]
-    return Answer(plain(result), lines)
+    return Answer(to_json(result), lines)
 
 
 def _plan(film: Path, target: Path, options: Options) -> Answer:
@@ -113,4 +113,4 @@ def _plan(film: Path, target: Path, options: Options) -> Answer:
     if exists:
         lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "nothing would be done"))
     document = {"dry_run": True, "source": film, "output": target, "exists": exists, "frames": info.frame_count}
-    return Answer(plain(document), lines)
+    return Answer(to_json(document), lines)

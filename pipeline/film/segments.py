@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import av
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.film.segment_folder import SegmentFolder
@@ -56,12 +56,10 @@ def kept_segments(
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
-    options = asdict(film.options)
-    for choice in ("engine", "model", "overwrite", "verify", "threads"):
-        del options[choice]
+    without = ("engine", "model", "overwrite", "verify", "threads")
     return {
         "source": fingerprint(film.info.path),
-        "options": {name: str(value) for name, value in options.items()},
+        "options": {name: value for name, value in to_json(film.options).items() if name not in without},
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
         "weights": colorizer.spec.weights_sha256,
         "engine": str(colorizer.spec),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from pipeline.color.measures import averaged, doubt, measured
 from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
+from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource, reduced
 from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
 
@@ -36,22 +36,6 @@ class _Shot:
     changes: int = 0
     change: float = 0.0
 
-    def as_values(self) -> dict[str, Any]:
-        pictures = {name: b64encode(getattr(self.preview, name)).decode() for name in ("before", "after")}
-        return {**asdict(self), "preview": {"label": self.preview.label, **pictures}}
-
-    @staticmethod
-    def of_values(values: Mapping[str, Any]) -> _Shot:
-        shown = values["preview"]
-        pictures = {name: b64decode(shown[name]) for name in ("before", "after")}
-        return _Shot(
-            ShotRecord(**values["record"]),
-            Preview(label=shown["label"], **pictures),
-            Measures(**values["measures"]),
-            values["changes"],
-            values["change"],
-        )
-
 
 class ShotLog:
     """The shots of ``film``, or of a part of it, in order; ``first_frame`` is the number of the first frame to come."""
@@ -68,13 +52,13 @@ class ShotLog:
         """Return the log of a whole film from the summaries of its parts."""
         log = ShotLog(film)
         for summary in summaries:
-            log._shots += map(_Shot.of_values, summary["shots"])
+            log._shots += (from_json(_Shot, shot) for shot in summary["shots"])
         log._next = sum(shot.record.frames for shot in log._shots)
         return log
 
     def summary(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {"shots": [shot.as_values() for shot in self._shots]}
+        return {"shots": to_json(self._shots)}
 
     def add(self, record: FilmFrame) -> None:
         """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins."""
@@ -125,12 +109,12 @@ class ShotLog:
 
     def notes(self) -> tuple[Note, ...]:
         """Return a note for each judgement that is not simply black and white."""
-        frames = Counter[tuple[str, str]]()
+        frames = Counter[tuple[Treatment, SourceTone]]()
         for shot in self._shots:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
         notes = []
         for (treatment, tone), count in sorted(frames.items()):
-            text = _DESCRIPTIONS.get(Treatment(treatment), _TINT_REPLACED if tone == SourceTone.TINTED else None)
+            text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
             if text is not None:
                 notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
         return tuple(notes)

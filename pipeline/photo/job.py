@@ -242,8 +242,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
         notes=notes,
-        tone=", ".join(dict.fromkeys(picture.verdict.tone.value for picture in photo.pictures)),
-        treatment=(Treatment.COLOUR_IT if photo.is_coloured else first.treatment).value,
+        tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
+        treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
         previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
     )

@@ -13,8 +13,8 @@ from pipeline.archive.ledger import State
 from pipeline.archive.lock import locked
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import Orders
-from pipeline.archive.stored_results import revived
 from pipeline.color.colorizer import Colorizer
+from pipeline.documents import result_from_json
 from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
 from pipeline.options import Codec, Options, Tone
 from pipeline.results import Failure, FilmResult
@@ -53,7 +53,7 @@ def test_the_ledger_tells_what_became_of_every_item(archive: Path, colorizer: Co
         assert record.seconds > 0
     film = found["segments/d.mp4"].result
     assert film is not None
-    assert isinstance(revived(film), FilmResult)
+    assert isinstance(result_from_json(film), FilmResult)
 
 
 def test_every_result_has_a_sidecar_unless_none_are_wanted(archive: Path, colorizer: Colorizer) -> None:
@@ -263,9 +263,9 @@ def test_a_second_run_on_the_same_output_is_refused(archive: Path, colorizer: Co
 
 
 def test_only_the_first_thousand_failures_are_kept_in_memory() -> None:
-    from pipeline.archive.dry_run import MOST_FAILURES, ReadLog
+    from pipeline.archive.dry_run import MOST_FAILURES, Counts
 
-    read_log = ReadLog()
+    counts = Counts()
     for number in range(MOST_FAILURES + 5):
-        read_log.fail(Failure(source=Path(str(number)), error="", advice="", exit_code=4))
-    assert (read_log.failed, len(read_log.failures)) == (MOST_FAILURES + 5, MOST_FAILURES)
+        counts.fail(Failure(source=Path(str(number)), error="", advice="", exit_code=4))
+    assert (counts.failed, len(counts.failures)) == (MOST_FAILURES + 5, MOST_FAILURES)

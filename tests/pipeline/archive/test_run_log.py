@@ -84,27 +84,33 @@ def test_values_of_ours_become_plain(tmp_path: Path) -> None:
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
-    with Journal(None) as journal:
+    with Journal(None, originals=Originals()) as journal:
         journal.write(Event.MESSAGE, run=1, text="")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fields", [{}, {"run": 1}, {"run": 1, "text": "", "more": 1}])
 def test_a_line_that_is_not_as_documented_is_refused(fields: dict[str, Any]) -> None:
-    with Journal(None) as journal, pytest.raises(ValueError, match="message: its fields are"):
+    with Journal(None, originals=Originals()) as journal, pytest.raises(ValueError, match="message: its fields are"):
         journal.write(Event.MESSAGE, **fields)
 
 
 def test_a_log_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(OutputError, match="the log cannot be written") as caught, Journal(tmp_path / "file" / "log"):
+    with (
+        pytest.raises(OutputError, match="the log cannot be written") as caught,
+        Journal(tmp_path / "file" / "log", originals=Originals()),
+    ):
         pass
     assert "--log" in caught.value.advice
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_log_on_a_full_disk_is_an_output_error() -> None:
-    with pytest.raises(OutputError, match="No space left"), Journal(Path("/dev/full")) as journal:
+    with (
+        pytest.raises(OutputError, match="No space left"),
+        Journal(Path("/dev/full"), originals=Originals()) as journal,
+    ):
         journal.write(Event.MESSAGE, run=1, text="")
 
 

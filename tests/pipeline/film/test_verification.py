@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.errors import VerificationError
 from pipeline.film.verification import verify
 from pipeline.options import Codec, Quality
@@ -250,7 +250,7 @@ def test_a_master_is_proved_exact_and_everything_is_told(result: Rewritten) -> N
     assert verification.checks["duration"] == "0.480 s"
     assert set(verification.not_checked) == {"ffmpeg program"}
     assert len(verification.lines()) == len(verification.checks) + 3
-    json.dumps(plain(verification), allow_nan=False)
+    json.dumps(to_json(verification), allow_nan=False)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -51,7 +51,7 @@ def test_the_gaps_between_prints_stay_neutral(
 def test_grey_prints_on_a_cream_page_are_a_tinted_picture(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", album(CREAM, PRINT))
     result = result_of(source, colorizer)
-    assert result.tone == "tinted"
+    assert result.tones == ("tinted",)
     assert any("colour replaced the tint" in note.text for note in result.notes)
     source = source.rename(tmp_path / "b.png")
     kept = result_of(source, colorizer, Options(tone=Tone.KEEP))
@@ -63,7 +63,7 @@ def test_colour_prints_are_seen_whatever_page_they_are_on(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer
 ) -> None:
     result = result_of(save(tmp_path / "a.png", album(paper, rgb_of(PRINT, *tinted(PRINT)))), colorizer)
-    assert (result.tone, result.treatment) == ("colour", "pass through")
+    assert (result.tones, result.treatment) == (("colour",), "pass through")
 
 
 def test_a_page_reaches_into_the_gaps_and_not_into_the_prints() -> None:

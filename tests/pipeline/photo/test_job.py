@@ -168,7 +168,7 @@ def test_a_colour_photograph_is_copied_byte_for_byte(suffix: str, tmp_path: Path
     source = save_with_metadata(tmp_path / f"a{suffix}", colour_scene())
     result = result_of(source, colorizer)
     assert result.output.read_bytes() == source.read_bytes()
-    assert (result.tone, result.treatment) == ("colour", "pass through")
+    assert (result.tones, result.treatment) == (("colour",), "pass through")
     assert [note.kind for note in result.notes] == [NoteKind.ASSUMED]
     assert "coloured already" in result.notes[0].text
 
@@ -197,7 +197,7 @@ def test_a_colour_photograph_never_reaches_the_network(tmp_path: Path, tiny: Pat
 def test_a_sepia_jpeg_loses_its_tint_and_keeps_every_luma_sample(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.jpg", sepia(scene()), quality=85)
     result = result_of(source, colorizer)
-    assert (result.tone, result.treatment) == ("tinted", "colour it")
+    assert (result.tones, result.treatment) == (("tinted",), "colour it")
     assert any("colour replaced the tint" in note.text for note in result.notes)
     with Image.open(source) as before, Image.open(result.output) as after:
         for image in (before, after):
@@ -212,7 +212,7 @@ def test_a_tint_that_is_wanted_is_kept_with_every_byte(suffix: str, tmp_path: Pa
     source = save_with_metadata(tmp_path / f"a{suffix}", sepia(scene()))
     result = result_of(source, colorizer, Options(tone=Tone.KEEP))
     assert result.output.read_bytes() == source.read_bytes()
-    assert (result.tone, result.treatment) == ("tinted", "keep tint")
+    assert (result.tones, result.treatment) == (("tinted",), "keep tint")
     assert "tint was kept" in result.notes[0].text
 
 

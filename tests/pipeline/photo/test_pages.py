@@ -74,7 +74,7 @@ def test_every_page_is_coloured_in_its_own_size_and_keeps_its_tags(
             assert page.subfiletype == 2
             assert b"compositeWithTrainedAlgorithmicMedia" in page.tags["XMP"].value
     assert [shown.label for shown in result.previews] == ["page 1", "page 2", "page 3"]
-    assert result.tone == "monochrome, tinted"
+    assert result.tones == ("monochrome", "tinted")
     assert any(note.text == "page 3: taken for tinted: colour replaced the tint" for note in result.notes)
 
 
