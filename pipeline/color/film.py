@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from pipeline.color.batching import Coloured
 from pipeline.color.model_input import ModelInput
 from pipeline.color.neutral_areas import neutral_weight
@@ -64,8 +66,9 @@ def film_colours(
     for what, run in groupby(judged, key=lambda frame: frame.treatment):
         if what is Treatment.COLOUR_IT:
             for coloured in steadied(remembered(run), ask, stride=stride, every=options.every):
+                saturation = np.float32(options.saturation)
                 weight = neutral_weight(coloured.model_input.luma, coloured.ab.shape[1:])
-                yield FilmFrame(waiting.popleft(), Coloured(coloured.model_input, coloured.ab * weight))
+                yield FilmFrame(waiting.popleft(), Coloured(coloured.model_input, coloured.ab * (weight * saturation)))
         else:
             for frame in run:
                 yield FilmFrame(frame, None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.callbacks import in_order
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.spaces import ColorSpec
+from pipeline.errors import UsageError
 from pipeline.film.frames import FilmSource, film_source
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
@@ -73,6 +74,11 @@ def colorize_video(
     started = time.monotonic()
     source, options = Path(source), options or Options()
     output = None if output is None else Path(output)
+    if options.hints:
+        raise UsageError(
+            f"{source}: hints are for photographs",
+            advice="Colour the film without hints.",
+        )
     originals = originals.and_of(source)
     if output is not None:
         originals.check(output)
