@@ -115,9 +115,8 @@ class Ways:
         def ask(pictures: Sequence[ModelInput]) -> list[F32]:
             return [next(replies) for _ in pictures]
 
-        return list(
-            predict_chroma(_all_coloured(find_shots(self._in_records())), ask, stride=self._engine.spec.stride, every=1)
-        )
+        coloured = _all_coloured(find_shots(self._in_records()))
+        return list(predict_chroma(coloured, ask, replace(self._options, every=1), stride=self._engine.spec.stride))
 
     def _upsampled(self) -> None:
         for record in self._chroma:

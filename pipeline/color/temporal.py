@@ -15,6 +15,7 @@ from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.optical_flow import Follower, Step, View, view
 from pipeline.color.spaces import F32
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
+from pipeline.options import Options
 from pipeline.results import Treatment
 
 Predict = Callable[[Sequence[ModelInput]], list[F32]]
@@ -26,10 +27,8 @@ _WEIGHT = 192 << 20
 _BLEND_BELIEF = 0.3
 
 
-def predict_chroma(
-    frames: Iterable[Record], predict: Predict, *, stride: int, every: int | None = 1
-) -> Iterator[Record]:
-    """Set ``ab`` of every frame that is to be coloured: `smoothed`, less where a picture has no colour at all.
+def predict_chroma(frames: Iterable[Record], predict: Predict, options: Options, *, stride: int) -> Iterator[Record]:
+    """Set ``ab`` of every frame that is to be coloured: `smoothed`, times saturation, none in neutral areas.
 
     The others pass with their own chroma.
     """
@@ -37,9 +36,10 @@ def predict_chroma(
         if treatment is not Treatment.COLOUR_IT:
             yield from run
             continue
-        for frame in smoothed(run, predict, stride=stride, every=every):
+        for frame in smoothed(run, predict, stride=stride, every=options.every):
             assert frame.ab is not None
-            frame.ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
+            weight = neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
+            frame.ab = frame.ab * (weight * np.float32(options.saturation))
             yield frame
 
 

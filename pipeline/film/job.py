@@ -13,6 +13,7 @@ from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
+from pipeline.errors import UsageError
 from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
@@ -58,6 +59,8 @@ def colorize_video(
     started = time.monotonic()
     source, options = Path(source), options or Options()
     output = None if output is None else Path(output)
+    if options.hints:
+        raise UsageError(f"{source}: hints are for photographs", advice="Colour the film without hints.")
     originals = originals.and_of(source)
     if output is not None:
         originals.check(output)
@@ -130,7 +133,7 @@ def coloured_frames(
             frames = film.records(decoded, colorizer, skip=skip)
             frames = find_shots(frames)
             frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
-            frames = predict_chroma(frames, colorizer.predict, stride=colorizer.spec.stride, every=options.every)
+            frames = predict_chroma(frames, colorizer.predict, options, stride=colorizer.spec.stride)
             yield from paint(frames, film.spec)
 
     return ahead(colour(), depth=_DEPTH, name="colour", threads=options.threads)

@@ -13,6 +13,7 @@ from engines.machine import usable_cores
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
+from pipeline.corrections import NO_CORRECTION, Correction
 from pipeline.errors import InputError
 from pipeline.media.stills import (
     AiColour,
@@ -40,11 +41,15 @@ _MOST_PREVIEWS = 12
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``."""
+    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
+
+    ``correction`` is what a person set right about it.
+    """
 
     source: Path
     output: Path
     originals: Originals = NO_ORIGINALS
+    correction: Correction = NO_CORRECTION
 
     @property
     def protected(self) -> Originals:
@@ -168,7 +173,9 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
         try:
             still = read_still(job.source)
             _check_name(job, still)
-            photo = _Photo(job, tuple(look_at(page, colorizer, options) for page in (still, *still.further)))
+            wanted = job.correction.applied(options)
+            pages = enumerate((still, *still.further), 1)
+            photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:

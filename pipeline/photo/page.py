@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.color.album_page import beside_page, page
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import Adjustments, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
@@ -40,6 +41,7 @@ class Picture:
     treatment: Treatment
     model_input: ModelInput
     doubt: float
+    adjustments: Adjustments
 
     @property
     def is_coloured(self) -> bool:
@@ -71,8 +73,8 @@ class Painted:
     preview: Preview
 
 
-def look_at(still: Still, colorizer: Colorizer, options: Options) -> Picture:
-    """Judge the tone of ``still`` and draw the model input of it."""
+def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int = 1) -> Picture:
+    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it."""
     spec = still_spec(still.bits)
     verdict = _verdict(still, spec)
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
@@ -87,6 +89,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options) -> Picture:
         treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         doubt=doubt(verdict, options.treat_as),
+        adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
     )
 
 
@@ -101,9 +104,10 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     if answer is not None:
         shape = answer.shape[1:]
         weight = neutral_weight(picture.model_input.luma, shape) * beside_page(picture.model_input.luma, shape)
-        ab = answer * weight
+        ab = picture.adjustments.applied(answer * weight, picture.model_input.luma)
         # Spreading carries colour over the edges of prints, hence once more.
-        beside = beside_page(luma, luma.shape)
+        stated = picture.adjustments.influence(picture.model_input.luma, picture.model_input.luma.shape)
+        beside = np.maximum(beside_page(luma, luma.shape), turn.stored(stated))
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
             upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)

@@ -9,6 +9,7 @@ import pytest
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput
 from pipeline.color.temporal import Predict, predict_chroma, smoothed
+from pipeline.options import Options
 from pipeline.results import Treatment
 from tests.pipeline.color.scenes import (
     HEIGHT,
@@ -190,6 +191,6 @@ def test_frames_that_keep_their_own_chroma_pass_in_their_places() -> None:
     frames = placed([texture(1, width=WIDTH)] * 20, cuts=[0])
     for frame in frames:
         frame.treatment = Treatment.COLOUR_IT if frame.index // 5 % 2 else Treatment.PASS_THROUGH
-    made = list(predict_chroma(iter(frames), asking(frames, lambda _: flat(30, 0)), stride=STRIDE))
+    made = list(predict_chroma(iter(frames), asking(frames, lambda _: flat(30, 0)), Options(), stride=STRIDE))
     assert made == frames
     assert [frame.ab is not None for frame in made] == [n // 5 % 2 == 1 for n in range(20)]
