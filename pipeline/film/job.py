@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.callbacks import in_order
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.spaces import ColorSpec
 from pipeline.film.frames import FilmSource, film_source
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
+from pipeline.interruption import StopRequest
 from pipeline.media.probe import ColorTags, FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import plan_streams, stream_notes
@@ -59,19 +60,19 @@ def colorize_video(
     progress: Progress | None = None,
     originals: Originals = NO_ORIGINALS,
     segment_frames: int = SEGMENT_FRAMES,
-    between_segments: Callable[[], None] = lambda: None,
+    stop: StopRequest | None = None,
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
     ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
     opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
     kept in segments on its way, in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
-    goes on after the last of them. ``between_segments`` is called after each but the last; what it raises stops the
-    film where no frame is lost. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of
-    `pipeline.errors`; then nothing stands under the final name that was not there before.
+    resumes after the last of them. When ``stop`` is made, the film ends with `Cancelled` after the running segment; a
+    film without segments is finished. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors
+    of `pipeline.errors`; then nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
-    source, options = Path(source), options or Options()
+    source, options, stop = Path(source), options or Options(), stop or StopRequest()
     output = None if output is None else Path(output)
     originals = originals.and_of(source)
     if output is not None:
@@ -85,7 +86,7 @@ def colorize_video(
     spec = film.spec
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
-        in_order(progress or Silent()) as progress,
+        guarded(progress or Silent(), stop) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
         _announced(progress, info),
         kept_segments(film, final, colorizer, segment_frames, originals) as segments,
@@ -116,7 +117,7 @@ def colorize_video(
                 final,
                 progress,
                 segment_frames,
-                between_segments,
+                stop,
             )
             with writer:
                 writer.append(segments.packets(), frames=segments.frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipeline.errors import EngineError, InputError, OutputError
 from pipeline.film.frames import FilmSource
 from pipeline.film.segment_folder import SegmentFolder
 from pipeline.film.shot_records import ShotLog
+from pipeline.interruption import StopRequest
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.media.probe import ColorTags
 from pipeline.media.read_log import ReadLog
@@ -94,11 +95,12 @@ def write_segments(
     final: Path,
     progress: Progress,
     segment_frames: int,
-    between_segments: Callable[[], None],
+    stop: StopRequest,
 ) -> ShotLog:
     """Colour what is not on ``segments`` yet and encode it onto new ones; return the shots of the whole film.
 
-    Each segment ends at the first cut after ``segment_frames`` frames. Raises `OutputError`, `InputError`.
+    Each segment ends at the first cut after ``segment_frames`` frames. Raises `OutputError`, `InputError`, and between
+    two segments `Cancelled` when ``stop`` was made.
     """
     name = str(film.info.path)
     if segments.frames:
@@ -126,5 +128,5 @@ def write_segments(
                     segment.add(encoder.encode(None))
                 segment.finish(frames=log.frames, summary=log.summary())
             if following is not None:
-                between_segments()
+                stop.check()
     return ShotLog.joined(film, (segment.summary for segment in segments.segments))
