@@ -29,12 +29,10 @@ _MOST_BYTES = 1 << 20
 class Correction:
     """What holds for one item; None, and no hints, leave the choice to the run.
 
-    ``reference`` is a colour picture, relative to the folder of the correction's file, or absolute. ``saturation``
-    multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
+    ``saturation`` multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
     """
 
     hints: tuple[Hint, ...] = ()
-    reference: Path | None = None
     saturation: float | None = None
     treat_as: TreatAs | None = None
     tone: Tone | None = None
@@ -55,11 +53,12 @@ class Correction:
     def applied(self, options: Options) -> Options:
         """Return ``options`` with what this correction says in their place; its hints come after theirs."""
         stated = {
-            name: value
-            for name in ("reference", "saturation", "treat_as", "tone")
-            if (value := getattr(self, name)) is not None
+            name: value for name in ("saturation", "treat_as", "tone") if (value := getattr(self, name)) is not None
         }
         return replace(options, hints=(*options.hints, *self.hints), **stated)
+
+
+NO_CORRECTION = Correction()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ class Revision:
 class CorrectionFile:
     """The content of a correction's file: what holds now, and what held before, the latest last."""
 
-    correction: Correction = Correction()
+    correction: Correction = NO_CORRECTION
     history: tuple[Revision, ...] = field(default=())
     format: str = FORMAT
 
