@@ -17,7 +17,7 @@ from pipeline.archive.walk import Kind
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError
 from pipeline.film.job import colorize_video
-from pipeline.interruption import StopRequest
+from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.photo.job import PhotoJob, colorize_photos
@@ -45,6 +45,18 @@ class Stoppable:
         self._heard.advance(item, count)
         if not self._may_go_on():
             raise Stopped
+
+
+class _EndOfShift(StopRequest):
+    """Ends a film after the segment under way, where nothing is lost, unless ``may_go_on``."""
+
+    def __init__(self, may_go_on: Callable[[], bool]) -> None:
+        super().__init__()
+        self._may_go_on = may_go_on
+
+    @property
+    def is_made(self) -> bool:
+        return not self._may_go_on()
 
 
 class Shift:
@@ -162,9 +174,13 @@ class Shift:
                 colorizer=colorizer,
                 progress=progress,
                 originals=Originals((self._source,)),
-                between_segments=self._rest,
+                stop=_EndOfShift(lambda: self._goes_on(0)),
             )
         except Stopped:
+            return None
+        except Cancelled:
+            if self._goes_on(0):
+                raise
             return None
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             return Failure.of(source, error)
@@ -182,11 +198,6 @@ class Shift:
         except OutputError as error:
             self.error = error
         return self.error is None
-
-    def _rest(self) -> None:
-        """Stop a film between two of its segments, where nothing is lost. Raises `Stopped`."""
-        if not self._goes_on(0):
-            raise Stopped
 
     def _stop_films(self) -> None:
         self._is_stopping = True

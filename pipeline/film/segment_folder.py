@@ -19,6 +19,7 @@ import numpy.typing as npt
 from av import Packet
 
 from pipeline.errors import OutputError
+from pipeline.media.writer import FilmWriter, Written
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
@@ -28,7 +29,7 @@ _SUFFIX = ".segment"
 _PACKET = struct.Struct("<qq?Q")
 # The last bytes of a segment: size of the summary before them, fingerprint of everything before this, and a mark.
 _END = struct.Struct("<Q16s8s")
-_MARK = b"REELDONE"
+_MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
 
 
@@ -51,6 +52,7 @@ class SegmentFolder:
         """
         self._folder = final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
         self._recipe = json.dumps(recipe, sort_keys=True)
+        self.final = final
         self.originals = originals
         self.segments: list[Segment] = []
         try:
@@ -86,8 +88,14 @@ class SegmentFolder:
                 packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, next(clock), duration, is_key
                 yield packet
 
+    def join(self, writer: FilmWriter) -> Written:
+        """Write the packets of all segments, and all that is carried along, with ``writer``, and finish it."""
+        with writer:
+            writer.append(self.packets(), frames=self.frames)
+            return writer.finish()
+
     def remove(self) -> None:
-        """Delete all reels."""
+        """Delete all segments."""
         if self._folder.exists():
             shutil.rmtree(self._folder)
 

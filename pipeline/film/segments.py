@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import av
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, OutputError
-from pipeline.film.frames import FilmSource
+from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.film.segment_folder import SegmentFolder
 from pipeline.film.shot_records import ShotLog
+from pipeline.interruption import Cancelled, StopRequest
 from pipeline.media.encoder import encode, new_encoder, refusals
-from pipeline.media.probe import ColorTags
-from pipeline.media.read_log import ReadLog
 from pipeline.originals import Originals
 from pipeline.progress import Progress
 from pipeline.version import program_version
@@ -86,45 +85,55 @@ def fingerprint(source: Path) -> list[str]:
 
 
 def write_segments(
-    film: FilmSource,
+    frames: Iterator[FilmFrame],
     segments: SegmentFolder,
-    colorizer: Colorizer,
-    read_log: ReadLog,
-    colors: ColorTags,
-    final: Path,
+    film: FilmSource,
     progress: Progress,
+    *,
     segment_frames: int,
-    between_segments: Callable[[], None],
+    stop: StopRequest | None,
 ) -> ShotLog:
-    """Colour what is not on ``segments`` yet and encode it onto new ones; return the shots of the whole film.
+    """Encode ``frames``, which follow those that ``segments`` hold, into new ones; return the shots of the whole film.
 
-    Each segment ends at the first cut after ``segment_frames`` frames. Raises `OutputError`, `InputError`.
+    Each segment ends at the first cut after ``segment_frames`` frames. Raises `Cancelled` between two segments where
+    ``stop`` is made; `OutputError`, `InputError`.
     """
     name = str(film.info.path)
     if segments.frames:
         progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
         progress.advance(name, segments.frames)
-    with closing(film.painted(colorizer, read_log, skip=segments.frames)) as ready:
-        following = next(ready, None)
-        while following is not None:
-            with segments.new() as segment:
-                with refusals(final, film.plan):
-                    encoder = new_encoder(film.info, film.plan, colors)
-                log = ShotLog(film, segments.frames)
-                frames, following = chain([following], ready), None
-                for count, painted in enumerate(frames):
-                    if count >= segment_frames and painted.begins_shot:
-                        following = painted
-                        break
-                    if painted.frame.timestamp.pts < 0:
-                        raise InputError(f"{name}: starts before time zero", advice="Remux it to Matroska first.")
-                    with refusals(final, film.plan):
-                        segment.add(encode(encoder, painted.frame, colors))
-                    log.add(painted)
-                    progress.advance(name)
-                with refusals(final, film.plan):
-                    segment.add(encoder.encode(None))
-                segment.finish(frames=log.frames, summary=log.summary())
-            if following is not None:
-                between_segments()
+    following = next(frames, None)
+    while following is not None:
+        following = _write_segment(following, frames, segments, film, progress, segment_frames)
+        if following is not None and stop is not None and stop.is_made:
+            raise Cancelled
     return ShotLog.joined(film, (segment.summary for segment in segments.segments))
+
+
+def _write_segment(
+    first: FilmFrame,
+    frames: Iterator[FilmFrame],
+    segments: SegmentFolder,
+    film: FilmSource,
+    progress: Progress,
+    segment_frames: int,
+) -> FilmFrame | None:
+    """Write one segment and return the frame that begins the next, None at the end of the film."""
+    following, log = None, ShotLog(film, segments.frames)
+    with segments.new() as segment:
+        with refusals(segments.final, film.plan):
+            encoder = new_encoder(film.info, film.plan, film.colors)
+        for count, record in enumerate(chain([first], frames)):
+            if count >= segment_frames and record.begins_shot:
+                following = record
+                break
+            if record.frame.timestamp.pts < 0:
+                raise InputError(f"{film.info.path}: starts before time zero", advice="Remux it to Matroska first.")
+            with refusals(segments.final, film.plan):
+                segment.add(encode(encoder, record.frame, film.colors))
+            log.add(record)
+            progress.advance(str(film.info.path))
+        with refusals(segments.final, film.plan):
+            segment.add(encoder.encode(None))
+        segment.finish(frames=log.frames, summary=log.summary())
+    return following

@@ -75,7 +75,7 @@ class _Photo:
 
     @property
     def weight(self) -> int:
-        return sum(picture.model_input.weight for picture in self.pictures)
+        return sum(picture.still.luma.nbytes for picture in self.pictures)
 
     @property
     def is_coloured(self) -> bool:
@@ -196,7 +196,7 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
     for window in _windows(photos):
         pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
         asked = [picture.model_input for picture in pictures if picture.is_coloured]
-        answers = (answer.ab for answer in colorizer.coloured(asked))
+        answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from pipeline.color.album_page import beside_page, page
-from pipeline.color.batching import Coloured
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import Adjustments, adjustments
 from pipeline.color.measures import doubt, measured
@@ -40,7 +39,7 @@ class Picture:
     space: RgbSpace | None
     verdict: Verdict
     treatment: Treatment
-    model_input: ModelInput[None]
+    model_input: ModelInput
     doubt: float
     adjustments: Adjustments
 
@@ -81,7 +80,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
     described = space_for_colour(still.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
-    model_input = colorizer.model_input(None, still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
+    model_input = colorizer.model_input(still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
     return Picture(
         still=still,
         spec=spec,
@@ -106,13 +105,12 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
         shape = answer.shape[1:]
         weight = neutral_weight(picture.model_input.luma, shape) * beside_page(picture.model_input.luma, shape)
         ab = picture.adjustments.applied(answer * weight, picture.model_input.luma)
-        coloured = Coloured(picture.model_input, ab)
         # Spreading carries colour over the edges of prints, hence once more.
         stated = picture.adjustments.influence(picture.model_input.luma, picture.model_input.luma.shape)
         beside = np.maximum(beside_page(luma, luma.shape), turn.stored(stated))
-        shown = upsampled = upsample(coloured, picture.spec).times(beside)
+        shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
-            upsampled = upsample(coloured, picture.spec, picture.space).times(beside)
+            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
         chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     return Painted(
