@@ -12,7 +12,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.color.album_page import beside_page
-from pipeline.color.batching import Coloured
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
 from pipeline.color.neutral_areas import neutral_weight
@@ -55,12 +54,12 @@ class ScreenPhoto:
         adjusted = adjustments(saturation=wanted.saturation, hints=wanted.hints)
         shape = self.ab.shape[1:]
         weight = neutral_weight(seen, shape) * beside_page(seen, shape)
-        coloured = Coloured(self.picture.model_input, adjusted.applied(self.ab * weight, seen))
+        ab = adjusted.applied(self.ab * weight, seen)
         spec = still_spec(_BITS)
         codes = np.asarray(np.rint(self.luma * 255), np.uint8)
         beside = np.maximum(beside_page(seen, seen.shape), adjusted.influence(seen, seen.shape))
         turn = self.picture.model_input.turn
-        upsampled = upsample(coloured, spec).times(turn.stored(beside))
+        upsampled = upsample(self.picture.model_input, ab, spec).times(turn.stored(beside))
         stored = np.ascontiguousarray(turn.stored(np.asarray(codes, np.float32)), np.uint8)
         strips = [spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in upsampled.strips(stored, spec, stored.shape)]
         whole = np.concatenate(strips)
@@ -81,8 +80,8 @@ def open_screen_photo(path: Path, colorizer: Colorizer) -> ScreenPhoto:
     luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:
         luma = picture.space.seen(luma)
-    (answer,) = colorizer.coloured([picture.model_input])
-    return ScreenPhoto(picture, np.clip(picture.model_input.turn.upright(luma), 0, 1), answer.ab)
+    (ab,) = colorizer.predict([picture.model_input])
+    return ScreenPhoto(picture, np.clip(picture.model_input.turn.upright(luma), 0, 1), ab)
 
 
 def jpeg(picture: Rgb) -> bytes:
