@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipeline.callbacks import in_order
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
@@ -57,7 +57,7 @@ def colorize_video(
     before.
     """
     started = time.monotonic()
-    source, options = Path(source), options or Options()
+    source, options, stop = Path(source), options or Options(), stop or StopRequest()
     output = None if output is None else Path(output)
     if options.hints:
         raise UsageError(f"{source}: hints are for photographs", advice="Colour the film without hints.")
@@ -71,7 +71,7 @@ def colorize_video(
     streams, film = plan_streams(info, plan), film_source(info, plan, options)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
-        in_order(progress or Silent()) as progress,
+        guarded(progress or Silent(), stop) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
         _announced(progress, info),
         kept_segments(film, final, colorizer, segment_frames, originals) as segments,

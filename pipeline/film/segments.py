@@ -18,7 +18,7 @@ from pipeline.errors import EngineError, InputError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.film.segment_folder import SegmentFolder
 from pipeline.film.shot_records import ShotLog
-from pipeline.interruption import Cancelled, StopRequest
+from pipeline.interruption import StopRequest
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.originals import Originals
 from pipeline.progress import Progress
@@ -91,7 +91,7 @@ def write_segments(
     progress: Progress,
     *,
     segment_frames: int,
-    stop: StopRequest | None,
+    stop: StopRequest,
 ) -> ShotLog:
     """Encode ``frames``, which follow those that ``segments`` hold, into new ones; return the shots of the whole film.
 
@@ -105,8 +105,8 @@ def write_segments(
     following = next(frames, None)
     while following is not None:
         following = _write_segment(following, frames, segments, film, progress, segment_frames)
-        if following is not None and stop is not None and stop.is_made:
-            raise Cancelled
+        if following is not None:
+            stop.check()
     return ShotLog.joined(film, (segment.summary for segment in segments.segments))
 
 

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from engines.machine import usable_cores
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
 from pipeline.corrections import NO_CORRECTION, Correction
 from pipeline.errors import InputError
+from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
     Still,
@@ -109,10 +111,16 @@ def colorize_photo(
     tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
     final name that was not there before.
     """
-    source, options, progress = Path(source), options or Options(), progress or Silent()
+    source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output))
     job.protected.check(job.output)
-    progress.begin(str(source), 1, "photos")
+    with guarded(progress or Silent(), StopRequest()) as progress:
+        return _one(job, options, colorizer, progress)
+
+
+def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:
+    item = str(job.source)
+    progress.begin(item, 1, "photos")
     try:
         with (
             lent(colorizer, options, progress=progress) as colorizer,
@@ -121,9 +129,9 @@ def colorize_photo(
             outcome = next(outcomes)
         if isinstance(outcome, _Fault):
             raise outcome.error
-        progress.advance(str(source))
+        progress.advance(item)
     finally:
-        progress.end(str(source))
+        progress.end(item)
     return outcome
 
 
