@@ -5,7 +5,11 @@ Nothing is loaded before it is used: a command that only shows its help need not
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+# Who uses the library says where its records go; without this, Python prints warnings by itself.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 DISTRIBUTION = "autochrome"
 

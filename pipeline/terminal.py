@@ -52,6 +52,19 @@ def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterato
         yield drawing
 
 
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with control characters written out (``\\x1b``), as names of files may hold any of them.
+
+    What no terminal can show (half of a surrogate pair, from names that are no UTF-8) is written out as well. With
+    ``lines``, ends of lines and tabs are kept.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
+
+
 def duration(seconds: float) -> str:
     """Return ``seconds`` as hours, minutes and seconds: ``0:07``, ``1:02:03``."""
     text = str(timedelta(seconds=round(seconds)))
@@ -78,14 +91,14 @@ class _Notices:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._write(escape(text))
+        self._write(escape(printable(text)))
 
     def note(self, item: str, note: Note) -> None:
         """Show a note, once for all items that share it."""
         self._seen[note] += 1
         if self._seen[note] == 1:
             label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-            self._write(f"{label} {escape(note.text)} [dim]({escape(self._name(item))})[/dim]")
+            self._write(f"{label} {escape(printable(note.text))} [dim]({escape(self._name(item))})[/dim]")
 
     def _write(self, markup: str) -> None:
         self._console.print(markup)
@@ -94,13 +107,13 @@ class _Notices:
         for note, count in self._seen.items():
             if count > 1:
                 label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-                self._write(f"{label} {escape(note.text)} [dim](as well for {count - 1:,} more)[/dim]")
+                self._write(f"{label} {escape(printable(note.text))} [dim](as well for {count - 1:,} more)[/dim]")
 
     def _name(self, item: str) -> str:
         path = Path(item)
         if self._root is not None and path.is_relative_to(self._root) and path != self._root:
-            return str(path.relative_to(self._root))
-        return path.name
+            return printable(str(path.relative_to(self._root)))
+        return printable(path.name)
 
 
 class Bars(_Notices):
