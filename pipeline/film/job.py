@@ -74,7 +74,9 @@ def colorize_video(
         guarded(progress or Silent(), stop) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
         _announced(progress, info),
-        kept_segments(film, final, colorizer, segment_frames, originals) as segments,
+        kept_segments(
+            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
+        ) as segments,
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
         notes = [*colorizer.notes(), *_assumptions(film), *plan.notes, *stream_notes(streams)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.segment_folder import SegmentFolder
+from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import StopRequest
+from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.originals import Originals
 from pipeline.progress import Progress
+from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
 
 # Twenty seconds at 25 frames a second. What is shorter than four segments is not worth it.
@@ -32,27 +34,55 @@ _ENDS = 1 << 20
 
 @contextmanager
 def kept_segments(
-    film: FilmSource, final: Path, colorizer: Colorizer, segment_frames: int, originals: Originals
+    film: FilmSource,
+    final: Path,
+    colorizer: Colorizer,
+    *,
+    segment_frames: int,
+    originals: Originals,
+    progress: Progress,
 ) -> Iterator[SegmentFolder | None]:
-    """Give the segments for the result ``final``, with those an earlier run left; None if the film is short.
+    """Keep other runs from the result ``final``, and give its segments; None if the film is short.
 
-    At the end they are removed, except after an interruption or an error that may pass: then they stay for the next
-    run with the same film, options, weights and program.
+    Those that an earlier run left are kept if film, options, weights and program are the same. At the end all are
+    removed, except after an interruption or an error that may pass: then they stay for the next run. Raises
+    `LockedError` while another run is at work on ``final``, `OutputError`.
     """
-    count = film.info.frame_count
-    if count is not None and count <= _FEW * segment_frames:
-        yield None
-        return
-    segments = SegmentFolder(final, _recipe(film, colorizer), originals=originals)
-    is_over = True
-    try:
-        yield segments
-    except BaseException as error:
-        is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
-        raise
-    finally:
-        if is_over or not segments.segments:
-            segments.remove()
+    with _alone(final, progress) as folder:
+        count = film.info.frame_count
+        if count is not None and count <= _FEW * segment_frames:
+            yield None
+            return
+        segments = SegmentFolder(folder, final, _recipe(film, colorizer), originals=originals)
+        is_over = True
+        try:
+            yield segments
+        except BaseException as error:
+            is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
+            raise
+        finally:
+            if is_over or not segments.segments:
+                segments.remove()
+
+
+@contextmanager
+def _alone(final: Path, progress: Progress) -> Iterator[Path]:
+    """Lock the folder of the segments of ``final`` for the block; where nothing is left in it, it is removed."""
+    folder = segment_folder(final)
+    lock = folder / LOCK
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(lock, final))
+        except NoLocksError as error:
+            text = f"{error}: nothing keeps another run from colouring the same film at the same time"
+            progress.note(str(final), Note(NoteKind.FALLBACK, text))
+        try:
+            yield folder
+        finally:
+            if {path.name for path in folder.iterdir()} <= {LOCK}:
+                lock.unlink(missing_ok=True)
+                with suppress(OSError):  # another run has just begun
+                    folder.rmdir()
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
