@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 # Who uses the library says where its records go; without this, Python prints warnings by itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-DISTRIBUTION = "autochrome"
+DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),

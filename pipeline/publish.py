@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import AutochromeError, OutputError
 from pipeline.originals import Originals
-from pipeline.os_errors import of_publishing
+from pipeline.os_errors import of_publishing, unwritable
 
 PARTIAL_PREFIX = ".autochrome-"
 
@@ -31,14 +31,10 @@ def publishing(
     anything is written and again before the file gets its name; `OutputError` if ``final`` exists and ``overwrite`` is
     false. What the system refuses in the block is told by the file it names: see `of_publishing`.
     """
-    originals.check(final)
+    check_target(final, overwrite=overwrite, originals=originals)
     suffix = final.suffix if partial_suffix is None else partial_suffix
     temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
     try:
-        if final.exists() and not overwrite:
-            raise OutputError(
-                f"{final}: exists already", advice="Choose another name with --output, or use --overwrite."
-            )
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
@@ -53,6 +49,20 @@ def publishing(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
+    """Raise `UsageError` if ``final`` would replace one of ``originals``, `OutputError` if it exists.
+
+    With ``overwrite`` a file that exists may be replaced.
+    """
+    originals.check(final)
+    try:
+        exists = final.exists()
+    except OSError as error:
+        raise unwritable(final, error) from error
+    if exists and not overwrite:
+        raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -32,10 +34,32 @@ _LABELS = {
 
 def error_console() -> Console:
     """Return a console on standard error that neither colours numbers nor wraps lines in a log."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(file=cast(TextIO, _BestEffort(sys.stderr)), highlight=False)
     if not console.is_terminal:
         console.soft_wrap = True
     return console
+
+
+class _BestEffort:
+    """A stream whose errors are nobody's business: a full disk under a log must not end the work.
+
+    Without this, rich would also keep what it could not write, and try it again with every line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -53,7 +77,7 @@ def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterato
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with control characters written out (``\\x1b``), as names of files may hold any of them.
+    """Return ``text`` with control characters written out as backslash escapes: names of files may hold any.
 
     What no terminal can show (half of a surrogate pair, from names that are no UTF-8) is written out as well. With
     ``lines``, ends of lines and tabs are kept.
