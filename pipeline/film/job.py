@@ -79,6 +79,7 @@ def colorize_video(
         ) as segments,
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
+        stop.check()
         notes = [*colorizer.notes(), *_assumptions(film), *plan.notes, *stream_notes(streams)]
         _tell(progress, source, notes)
         skip = 0 if segments is None else segments.frames
