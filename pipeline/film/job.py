@@ -16,6 +16,7 @@ from pipeline.film.frames import FilmSource, film_source
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
+from pipeline.media.packet_scan import survey
 from pipeline.media.probe import ColorTags, FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import plan_streams, stream_notes
@@ -76,7 +77,7 @@ def colorize_video(
     originals = originals.and_of(source)
     if output is not None:
         originals.check(output)
-    info = probe(source, rate=options.frame_rate)
+    info = survey(source, rate=options.frame_rate)
     suffix = None if output is None else output.suffix
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
@@ -91,7 +92,7 @@ def colorize_video(
         kept_segments(film, final, colorizer, segment_frames, originals) as segments,
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
-        notes = [*colorizer.notes(), *_assumptions(spec), *plan.notes, *stream_notes(streams)]
+        notes = [*colorizer.notes(), *_assumptions(spec), *info.notes, *plan.notes, *stream_notes(streams)]
         for note in notes:
             progress.note(str(source), note)
         writer = FilmWriter(
