@@ -76,6 +76,7 @@ class _Scan:
         self._is_hidden = bytearray()
         self._index_times = array("q")
         self._has_captions = False
+        self._untimed = 0
         self._aspects: dict[int, int] = {}
 
     def read(self) -> None:
@@ -142,6 +143,10 @@ class _Scan:
             times, shows_hidden = self._frame_times()
             info = _with_later_chapters(info, offsets)
         rate = self._rate(info, times)
+        if times and self._untimed:
+            subject = "1 frame" if self._untimed == 1 else f"{self._untimed:,} frames"
+            text = f"{subject} without a time of its own: shown one frame period after the one before"
+            notes.append(Note(NoteKind.ASSUMED, text))
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
@@ -229,10 +234,13 @@ class _Scan:
         """Return one time for each packet, ascending; those that have none are due a frame after the one before."""
         step = self._step()
         times: list[int] = []
+        self._untimed = 0
         for pts, dts in zip(self._pts, self._dts, strict=True):
             time = dts if dts != _NO_TIME else pts
-            following = times[-1] + step if times else 0
-            times.append(following if time == _NO_TIME or (times and time <= times[-1]) else time)
+            if time == _NO_TIME or (times and time <= times[-1]):
+                time = times[-1] + step if times else 0
+                self._untimed += 1
+            times.append(time)
         return times
 
     def _step(self) -> int:
