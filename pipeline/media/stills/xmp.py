@@ -5,10 +5,10 @@ Terms: IPTC Photo Metadata Standard 2025.1, and the IPTC controlled vocabulary o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
-from pipeline.media.stills.still import AiColour
 from pipeline.results import Note, NoteKind
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -25,6 +25,17 @@ _END = '\n<?xpacket end="w"?>'
 
 class _DamagedXmpError(ValueError):
     pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AiColour:
+    """What is declared in the result's XMP about where its colour comes from.
+
+    ``system`` and ``version`` become the AI system and AI system version of the IPTC Photo Metadata Standard 2025.1.
+    """
+
+    system: str
+    version: str
 
 
 def declare_ai_colour(packet: bytes | None, declared: AiColour) -> tuple[bytes, tuple[Note, ...]]:
