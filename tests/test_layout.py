@@ -20,9 +20,11 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 # floor do not know each other, except the foundation's, which lean on each other in no circle.
 FOUNDATION = (
     "pipeline.callbacks",
+    "pipeline.corrections",
     "pipeline.documents",
     "pipeline.errors",
     "pipeline.interruption",
+    "pipeline.locks",
     "pipeline.options",
     "pipeline.originals",
     "pipeline.progress",

@@ -85,13 +85,16 @@ def _colorize_video(
 def _colour(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.film.job import colorize_video
+    from pipeline.interruption import StopRequest, finish_on_signals
     from pipeline.terminal import error_console, shown
 
+    stop = StopRequest()
     with (
         shown(error_console(), quiet=manner.quiet) as progress,
         open_colorizer(options, progress=progress) as colorizer,
     ):
-        result = colorize_video(film, target, options, colorizer=colorizer, progress=progress)
+        finish_on_signals(stop, progress.say)
+        result = colorize_video(film, target, options, colorizer=colorizer, progress=progress, stop=stop)
     lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
     if options.verify:
         lines += [f"  {line}" for line in result.verification.lines()]

@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from engines.machine import usable_cores
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
+from pipeline.corrections import NO_CORRECTION, Correction
 from pipeline.errors import InputError
+from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
     Page,
@@ -41,11 +44,15 @@ _MOST_PREVIEWS = 12
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``."""
+    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
+
+    ``correction`` is what a person set right about it.
+    """
 
     source: Path
     output: Path
     originals: Originals = NO_ORIGINALS
+    correction: Correction = NO_CORRECTION
 
     @property
     def protected(self) -> Originals:
@@ -71,7 +78,7 @@ class _Photo:
 
     @property
     def weight(self) -> int:
-        return sum(picture.model_input.weight for picture in self.pictures)
+        return sum(picture.still.luma.nbytes for picture in self.pictures)
 
     @property
     def is_coloured(self) -> bool:
@@ -105,10 +112,16 @@ def colorize_photo(
     tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
     final name that was not there before.
     """
-    source, options, progress = Path(source), options or Options(), progress or Silent()
+    source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output))
     job.protected.check(job.output)
-    progress.begin(str(source), 1, "photos")
+    with guarded(progress or Silent(), StopRequest()) as progress:
+        return _one(job, options, colorizer, progress)
+
+
+def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:
+    item = str(job.source)
+    progress.begin(item, 1, "photos")
     try:
         with (
             lent(colorizer, options, progress=progress) as colorizer,
@@ -117,9 +130,9 @@ def colorize_photo(
             outcome = next(outcomes)
         if isinstance(outcome, _Fault):
             raise outcome.error
-        progress.advance(str(source))
+        progress.advance(item)
     finally:
-        progress.end(str(source))
+        progress.end(item)
     return outcome
 
 
@@ -169,7 +182,9 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
         try:
             still = read_still(job.source)
             _check_name(job, still)
-            photo = _Photo(job, tuple(look_at(page, colorizer, options) for page in (still, *still.further)))
+            wanted = job.correction.applied(options)
+            pages = enumerate((still, *still.further), 1)
+            photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:
@@ -190,7 +205,7 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
     for window in _windows(photos):
         pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
         asked = [picture.model_input for picture in pictures if picture.is_coloured]
-        answers = (answer.ab for answer in colorizer.coloured(asked))
+        answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo
