@@ -43,7 +43,7 @@ def for_result(
     made = replace(source, profile=profile, exif=without_thumbnail(source.exif) if source.exif else None)
     if declared is None:
         return made, notes
-    xmp, more = declare_ai_colour(source.xmp, declared)
+    xmp, more = declare_ai_colour(source.xmp, declared, has_new_profile=profile != source.profile)
     if xmp_room is not None and len(xmp) > xmp_room:
         text = "no room in the XMP segment: the result's XMP does not declare its AI colour"
         return made, (*notes, Note(NoteKind.DROPPED, text))

@@ -1,4 +1,4 @@
-"""A result gets its name only after it was read back: whatever a writer does wrong is found, and nothing is published."""
+"""A result gets its name only after it was read back: what a writer does wrong is found, and nothing is published."""
 
 from __future__ import annotations
 
@@ -199,7 +199,11 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str, Fault]] = {
     "jpeg-profile-lost": (jpeg, "JPEG", without_segment(b"ICC_PROFILE\0")),
     "jpeg-exif-lost": (jpeg, "JPEG", without_segment(b"Exif\0\0")),
     "jpeg-comment-lost": (jpeg, "JPEG", without_segment(b"Box 12")),
-    "jpeg-declaration-lost": (jpeg, "JPEG", swapped(b"compositeWithTrainedAlgorithmicMedia", b"negativeFilm" + b" " * 24)),
+    "jpeg-declaration-lost": (
+        jpeg,
+        "JPEG",
+        swapped(b"compositeWithTrainedAlgorithmicMedia", b"negativeFilm" + b" " * 24),
+    ),
     "jpeg-title-lost": (jpeg, "JPEG", swapped(b"Harbour, 1912", b"Harbour, 1913")),
     "png-one-sample-off-by-one": (png, "PNG", recoded_png(one_code)),
     "png-chroma-swapped": (png, "PNG", recoded_png(other_hue)),
