@@ -98,7 +98,7 @@ class JpegFormat(StillFormat):
             orientation=orientation,
             colour_model=ColourModel.YCBCR,
             alpha=None,
-            notes=(*notes, *_build_notes(jpeg), *scan_notes, *dropped),
+            notes=(*notes, *_build_notes(jpeg, is_damaged=bool(scan_notes)), *scan_notes, *dropped),
             metadata=metadata_of(applications),
             carried=CarriedJpeg(jpeg=replace(jpeg, applications=applications, trailer=b""), luma=scans),
             chroma=_own_chroma(path, data, jpeg),
@@ -213,11 +213,11 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
     return np.ascontiguousarray(np.moveaxis((small[..., 1:] - 128) / 255, -1, 0), np.float32)
 
 
-def _build_notes(jpeg: JpegFile) -> Iterator[Note]:
-    """Say what is odd about the segments: decoders pass over it."""
+def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
+    """Say what is odd about the segments, unless it is told of the picture already: decoders pass over it."""
     if not jpeg.is_closed:
         yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is there to the last block")
-    if jpeg.stray:
+    if jpeg.stray and not is_damaged:
         yield Note(NoteKind.CONCEALED, f"{jpeg.stray:,} bytes between the segments of the JPEG belong to none")
     if jpeg.frame.marker == LOSSLESS:
         yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")

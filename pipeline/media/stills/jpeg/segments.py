@@ -15,6 +15,8 @@ _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 
 # What ends entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# The same where no restarts belong.
+_ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
 # What begins a segment between scans: restarts and the like that stand there have no length, and are passed over.
 _NEXT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
@@ -137,7 +139,7 @@ def parse(data: bytes) -> JpegFile:
     scans: list[Scan] = []
     quantisation: dict[int, tuple[int, ...]] = {}
     frame: Frame | None = None
-    position, stray = 2, 0
+    position, stray, has_restarts = 2, 0, False
     while (at := _marker(data, position)) is not None and data[at] != EOI:
         stray += len(data[position : at - 1].rstrip(b"\xff"))
         segment, position = _segment(data, at)
@@ -146,7 +148,7 @@ def parse(data: bytes) -> JpegFile:
                 raise DamagedJpegError("two frame headers")
             frame = _frame(segment)
         elif segment.marker == SOS:
-            end = _scan_end(data, position)
+            end = _scan_end(data, position, has_restarts=has_restarts)
             if len(scans) == _MOST_SCANS:
                 raise DamagedJpegError(f"more than {_MOST_SCANS} scans")
             scans.append(Scan(tuple(tables), _checked(segment.payload), data[position:end]))
@@ -155,7 +157,9 @@ def parse(data: bytes) -> JpegFile:
             applications.append(segment)
         else:
             tables.append(segment)
-            if segment.marker == DQT:
+            if segment.marker == DRI:
+                has_restarts = any(segment.payload)
+            elif segment.marker == DQT:
                 quantisation |= _quantisation(segment.payload)
     if frame is None or not scans:
         raise DamagedJpegError("no frame or no scan")
@@ -196,8 +200,8 @@ def _segment(data: bytes, at: int) -> tuple[Segment, int]:
     return Segment(marker, data[at + 3 : end]), end
 
 
-def _scan_end(data: bytes, position: int) -> int:
-    found = _MARKER.search(data, position)
+def _scan_end(data: bytes, position: int, *, has_restarts: bool) -> int:
+    found = (_MARKER if has_restarts else _ANY_MARKER).search(data, position)
     end = found.start() if found else len(data)
     # Fill bytes stand before a marker and belong to it.
     while found and end > position and data[end - 1] == 0xFF:

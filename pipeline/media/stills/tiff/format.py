@@ -30,6 +30,8 @@ _DECODER_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, OSError),
     *(AssertionError, struct.error),
 )
+# Chroma of two greys in a palette, as far as rounding goes.
+_NO_CHROMA = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,7 +143,7 @@ class TiffFormat(StillFormat):
                 followers=followers,
             ),
             chroma=chroma,
-            is_bilevel=int(page.bitspersample) == 1 and (chroma is None or not chroma.any()),
+            is_bilevel=int(page.bitspersample) == 1 and (chroma is None or float(np.abs(chroma).max()) < _NO_CHROMA),
         )
 
 
