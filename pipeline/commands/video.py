@@ -91,13 +91,16 @@ def _colorize_video(
 
         if dry_run:
             return _plan(films, targets(films, output, default, overwrite=True), options)
+        if len(films) == 1 and output is None:
+            # It finds its name itself, when it is opened, before an engine starts.
+            return _colour([(films[0], None)], options, reporting)
         names = targets(films, output, default, overwrite=overwrite)
         return _colour(list(zip(films, names, strict=True)), options, reporting)
 
     carry_out(reporting, action)
 
 
-def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Reporting) -> Answer:
+def _colour(jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting) -> Answer:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.commands.process import prepare_process
     from pipeline.film.job import colorize_video
@@ -114,7 +117,7 @@ def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Repo
             return _answer([colorize_video(*jobs[0], options, progress=progress, stop=stop)], options, count=1)
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
-        def colour(film: Path, target: Path) -> FilmResult:
+        def colour(film: Path, target: Path | None) -> FilmResult:
             return colorize_video(film, target, options, colorizer=colorizer, progress=progress, stop=stop)
 
         with suppress(Cancelled):
@@ -125,7 +128,7 @@ def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Repo
 
 
 def _outcome(
-    film: Path, target: Path, colour: Callable[[Path, Path], FilmResult], progress: Progress
+    film: Path, target: Path | None, colour: Callable[[Path, Path | None], FilmResult], progress: Progress
 ) -> FilmResult | Failure:
     try:
         return colour(film, target)
