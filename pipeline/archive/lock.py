@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.archive.ledger_file import home
 from pipeline.archive.run_options import Shard
+from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK
 from pipeline.locks import held, lock, opened
 
 LOCK, BAG_LOCK = "lock", "bag-lock"
@@ -38,13 +38,13 @@ def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
     """
     path = home(output, None) / BAG_LOCK
     with opened(path, output) as file:
-        lock(file, path, fcntl.LOCK_SH)
+        lock(file, path, SHARED)
 
         def is_last() -> bool:
             # In two steps, for in one a network share may keep what is held when it refuses more.
-            lock(file, path, fcntl.LOCK_UN)
+            lock(file, path, UNLOCK)
             try:
-                lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, path, EXCLUSIVE | NO_WAIT)
             except BlockingIOError:
                 return False
             return True
