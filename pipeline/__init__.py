@@ -11,7 +11,7 @@ DISTRIBUTION = "autochrome"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
-    "pipeline.archive.run_options": ("Orders", "Shard"),
+    "pipeline.archive.run_options": ("RunOptions", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
     "pipeline.archive.dry_run": ("Survey", "survey_archive"),
     "pipeline.color.colorizer": ("Colorizer", "open_colorizer"),
@@ -69,7 +69,6 @@ __all__ = [
     "NoteKind",
     "OnDamage",
     "Options",
-    "Orders",
     "OutputError",
     "PhotoJob",
     "PhotoResult",
@@ -78,6 +77,7 @@ __all__ = [
     "Proof",
     "Quality",
     "Record",
+    "RunOptions",
     "Shard",
     "ShotRecord",
     "Silent",
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     from pipeline.archive.dry_run import Survey, survey_archive
     from pipeline.archive.ledger import Record, State, read_ledger
     from pipeline.archive.run import ArchiveResult, colorize_archive
-    from pipeline.archive.run_options import Orders, Shard
+    from pipeline.archive.run_options import RunOptions, Shard
     from pipeline.color.colorizer import Colorizer, open_colorizer
     from pipeline.errors import (
         AutochromeError,

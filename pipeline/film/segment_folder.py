@@ -32,6 +32,11 @@ _MARK = b"REELDONE"
 _BLOCK = 1 << 20
 
 
+def segments_folder(final: Path) -> Path:
+    """Return the hidden folder that holds the segments of the result ``final``."""
+    return final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
+
+
 @dataclass(frozen=True)
 class Segment:
     """A finished segment of ``frames`` frames; ``summary`` (JSON values) is what its maker needs on a resume."""
@@ -49,7 +54,7 @@ class SegmentFolder:
 
         Segments that are damaged are thrown away too, with all behind them. Raises `OutputError`.
         """
-        self._folder = final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
+        self._folder = segments_folder(final)
         self._recipe = json.dumps(recipe, sort_keys=True)
         self.originals = originals
         self.segments: list[Segment] = []

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.lock import filling_bag, locked
+from pipeline.archive.output_folder import filling_bag, locked
 from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.archive.lock import locked
+from pipeline.archive.output_folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
