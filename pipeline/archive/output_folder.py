@@ -45,6 +45,7 @@ def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
     `LockedError` if another run holds the lock, `UsageError` if the folder was begun in another number of parts,
     `OutputError` if it cannot be written or its disk has no locks.
     """
+    check_parts(output, shard)
     with ExitStack() as stack:
         stack.enter_context(_held(home(output, None) / LOCK, output, shared=shard is not None))
         if shard is not None:
