@@ -19,11 +19,12 @@ import numpy as np
 
 from engines.base import Engine
 from engines.registry import open_engine
-from pipeline.color.batching import Coloured, answers
+from pipeline.color.batching import predict
+from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, model_input
-from pipeline.color.shots import Link, Placed, in_shots
+from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
-from pipeline.color.temporal import steadied
+from pipeline.color.temporal import smoothed
 from pipeline.color.upsampling import upsample
 from pipeline.film.frames import INPUT_SIZE
 from training.cielab import F64, U8, rgb_to_lab
@@ -56,7 +57,7 @@ class Score:
 class _Answers:
     """A clip's model inputs with all that the network says about them, and what it cost."""
 
-    placed: list[Placed[int]] = field(default_factory=list)
+    frames: list[FrameRecord] = field(default_factory=list)
     ab: list[F32] = field(default_factory=list)
     cpu: float = 0.0
 
@@ -64,45 +65,54 @@ class _Answers:
 def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str, Score]:
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
     known = _asked_for_all(clip, engine, limit)
-    count = len(known.placed)
+    count = len(known.frames)
     chroma: dict[str, list[F32]] = {EACH: known.ab}
     asked: dict[str, float] = {EACH: 1.0}
     cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
     for name, every in VERSIONS.items():
-        lookup = _Lookup(known.ab)
+        lookup = _Lookup(known)
         start = time.process_time()
         chroma[name] = [
-            picture.ab for picture in steadied(iter(known.placed), lookup, stride=engine.spec.stride, every=every)
+            _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=engine.spec.stride, every=every)
         ]
         cpu[name] = 1e3 * (time.process_time() - start) / count
         asked[name] = lookup.count / count
-    return _scores(clip, known.placed, chroma, asked, cpu, limit)
+    return _scores(clip, known.frames, chroma, asked, cpu, limit)
 
 
 class _Lookup:
-    """Answers from memory, counted."""
+    """Predictions from memory, counted."""
 
-    def __init__(self, ab: Sequence[F32]) -> None:
-        self._ab = ab
+    def __init__(self, known: _Answers) -> None:
+        self._ab = {id(frame.model_input): ab for frame, ab in zip(known.frames, known.ab, strict=True)}
         self.count = 0
 
-    def __call__(self, model_inputs: list[ModelInput[int]]) -> list[F32]:
-        self.count += len(model_inputs)
-        return [self._ab[model_input.item] for model_input in model_inputs]
+    def __call__(self, pictures: Sequence[ModelInput]) -> list[F32]:
+        self.count += len(pictures)
+        return [self._ab[id(picture)] for picture in pictures]
+
+
+def _ab(frame: FrameRecord) -> F32:
+    """Return the chroma of ``frame``, whose record is used again for the next version."""
+    ab, frame.prediction = frame.ab, None
+    assert ab is not None
+    return ab
 
 
 def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
     known = _Answers()
-    multiple = engine.spec.multiple
-    model_inputs = (
-        model_input(number, _luma(rgb), _SPEC, size=INPUT_SIZE, multiple=multiple)
+    frames = (
+        FrameRecord(
+            index=number,
+            model_input=model_input(_luma(rgb), _SPEC, size=INPUT_SIZE, multiple=engine.spec.multiple),
+        )
         for number, rgb in enumerate(_frames(clip, limit))
     )
-    known.placed = list(in_shots(model_inputs))
-    for start in range(0, len(known.placed), 4):
-        batch = [placed.model_input for placed in known.placed[start : start + 4]]
+    known.frames = list(find_shots(frames))
+    for start in range(0, len(known.frames), 4):
+        batch = [frame.model_input for frame in known.frames[start : start + 4]]
         before = time.process_time()
-        known.ab += answers(batch, engine)
+        known.ab += predict(batch, engine)
         known.cpu += time.process_time() - before
     return known
 
@@ -135,7 +145,7 @@ class _Tally:
 
 def _scores(
     clip: Path,
-    placed: Sequence[Placed[int]],
+    frames: Sequence[FrameRecord],
     chroma: dict[str, list[F32]],
     asked: dict[str, float],
     cpu: dict[str, float],
@@ -143,11 +153,11 @@ def _scores(
 ) -> dict[str, Score]:
     tallies = {name: _Tally() for name in (TRUTH, GREY, *chroma)}
     warp = WarpError()
-    for number, (truth, place) in enumerate(zip(_frames(clip, limit), placed, strict=True)):
+    for number, (truth, frame) in enumerate(zip(_frames(clip, limit), frames, strict=True)):
         luma = _luma(truth)
         pictures = {TRUTH: truth, GREY: np.repeat(luma[..., None], 3, axis=2)}
-        pictures |= {name: _painted(place.model_input, ab[number], luma) for name, ab in chroma.items()}
-        if place.link is Link.CUT:
+        pictures |= {name: _painted(frame.model_input, ab[number], luma) for name, ab in chroma.items()}
+        if frame.link is Link.CUT:
             warp.cut()
         warp.add(luma, pictures)
         for name, picture in pictures.items():
@@ -167,9 +177,9 @@ def _scores(
     }
 
 
-def _painted(small: ModelInput[int], ab: F32, luma: U8) -> U8:
+def _painted(small: ModelInput, ab: F32, luma: U8) -> U8:
     """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
-    strips = upsample(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
+    strips = upsample(small, ab, _SPEC).strips(luma, _SPEC, luma.shape)
     return np.asarray(np.concatenate([_SPEC.rgb_codes(y, cb, cr) for _, y, cb, cr in strips]), np.uint8)
 
 

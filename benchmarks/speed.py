@@ -26,22 +26,22 @@ from benchmarks.memory import make
 from engines.base import Engine, Setup
 from engines.machine import cpu_name, usable_cores
 from engines.registry import open_engine
-from pipeline.color.batching import Coloured, answers
+from pipeline.color.batching import predict
 from pipeline.color.colorizer import Colorizer, network_threads
 from pipeline.color.model_input import ModelInput
-from pipeline.color.neutral_areas import neutral_weight
-from pipeline.color.shots import in_shots
+from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
-from pipeline.color.temporal import steadied
+from pipeline.color.temporal import predict_chroma
 from pipeline.color.upsampling import upsample
-from pipeline.film.frames import INPUT_SIZE, FilmSource, film_source
-from pipeline.film.job import colorize_video
+from pipeline.film.frames import FilmFrame, FilmSource, film_source
+from pipeline.film.job import colorize_video, coloured_frames
 from pipeline.media.encoder import encode, new_encoder
 from pipeline.media.frames import Frame
 from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Options
+from pipeline.results import Treatment
 from pipeline.stages import ahead
 
 _BATCH = 4
@@ -73,17 +73,17 @@ class Ways:
         self._source: FilmSource = film_source(info, plan_video(info, options.codec, options.quality), options)
         self._frames = list(islice(self._decoded(), frames))
         self.count = len(self._frames)
-        self._model_inputs = [self._model_input(frame) for frame in self._frames]
+        self._records = self._in_records()
         self._replies = self._ask()
-        self._steady = self._steadied()
+        self._chroma = self._smooth()
 
     def parts(self) -> dict[str, Callable[[], object]]:
         """Return every part by its name, the whole ways last."""
         return {
             "decode": self._decode,
-            "model inputs": lambda: [self._model_input(frame) for frame in self._frames],
+            "model inputs": self._in_records,
             "network": self._ask,
-            "shots and smoothing": self._steadied,
+            "shots and smoothing": self._smooth,
             "chroma at full size": self._upsampled,
             "encode": lambda: self._encode(self._frames),
             "plain transcode": self._transcode,
@@ -92,7 +92,7 @@ class Ways:
         }
 
     def _decoded(self) -> Iterator[Frame]:
-        with closing(self._source.decoded(ReadLog(luma=False))) as decoded:
+        with closing(self._source.decode(ReadLog(luma=False))) as decoded:
             for frame in decoded:
                 frame.keep()
                 yield frame
@@ -101,26 +101,29 @@ class Ways:
         for _ in islice(self._decoded(), self.count):
             pass
 
-    def _model_input(self, frame: Frame) -> ModelInput[Frame]:
-        return self._colorizer.model_input(frame, frame.luma, self._source.spec, size=INPUT_SIZE)
+    def _in_records(self) -> list[FilmFrame]:
+        return list(self._source.records(self._frames, self._colorizer))
 
     def _ask(self) -> list[F32]:
+        pictures = [record.model_input for record in self._records]
         starts = range(0, self.count, _BATCH)
-        return [reply for n in starts for reply in answers(self._model_inputs[n : n + _BATCH], self._engine)]
+        return [ab for n in starts for ab in predict(pictures[n : n + _BATCH], self._engine)]
 
-    def _steadied(self) -> list[Coloured[Frame]]:
+    def _smooth(self) -> list[FilmFrame]:
         replies = iter(self._replies)
 
-        def ask(wanted: list[ModelInput[Frame]]) -> list[F32]:
-            return [next(replies) for _ in wanted]
+        def ask(pictures: Sequence[ModelInput]) -> list[F32]:
+            return [next(replies) for _ in pictures]
 
-        frames = steadied(in_shots(self._model_inputs), ask, stride=self._engine.spec.stride, every=1)
-        return [replace(f, ab=f.ab * neutral_weight(f.model_input.luma, f.ab.shape[1:])) for f in frames]
+        coloured = _all_coloured(find_shots(self._in_records()))
+        return list(predict_chroma(coloured, ask, replace(self._options, every=1), stride=self._engine.spec.stride))
 
     def _upsampled(self) -> None:
-        for frame, coloured in zip(self._frames, self._steady, strict=True):
-            for part in frame.parts:
-                upsample(coloured, self._source.spec).planes(part.luma, self._source.spec, part.chroma_shape)
+        for record in self._chroma:
+            assert record.ab is not None
+            upsampled = upsample(record.model_input, record.ab, self._source.spec)
+            for part in record.frame.parts:
+                upsampled.planes(part.luma, self._source.spec, part.chroma_shape)
 
     def _encode(self, frames: Sequence[Frame] | Iterator[Frame]) -> None:
         colors = self._source.info.colors
@@ -134,9 +137,15 @@ class Ways:
             self._encode(decoded)
 
     def _colour(self, options: Options) -> None:
-        painted = self._source.with_options(options).painted(self._colorizer, ReadLog(luma=False))
-        with closing(painted) as ready:
-            self._encode(painted.frame for painted in islice(ready, self.count))
+        film = replace(self._source, options=options)
+        with closing(coloured_frames(film, self._colorizer, ReadLog(luma=False))) as ready:
+            self._encode(record.frame for record in islice(ready, self.count))
+
+
+def _all_coloured(frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
+    for record in frames:
+        record.treatment = Treatment.COLOUR_IT
+        yield record
 
 
 def table(name: str, frames: int, timed: dict[str, Timed]) -> str:
@@ -159,7 +168,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--model", default="fast")
-    parser.add_argument("--codec", type=Codec, common_options=list(Codec), default=Codec.AUTO)
+    parser.add_argument("--codec", type=Codec, choices=list(Codec), default=Codec.AUTO)
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
     engine, choice = open_engine(options.engine, options.model, setup=Setup(threads=network_threads()))

@@ -29,12 +29,10 @@ _MOST_BYTES = 1 << 20
 class Correction:
     """What holds for one item; None, and no hints, leave the choice to the run.
 
-    ``reference`` is a colour picture, relative to the folder of the correction's file, or absolute. ``saturation``
-    multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
+    ``saturation`` multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
     """
 
     hints: tuple[Hint, ...] = ()
-    reference: Path | None = None
     saturation: float | None = None
     treat_as: TreatAs | None = None
     tone: Tone | None = None
@@ -55,11 +53,12 @@ class Correction:
     def applied(self, options: Options) -> Options:
         """Return ``options`` with what this correction says in their place; its hints come after theirs."""
         stated = {
-            name: value
-            for name in ("reference", "saturation", "treat_as", "tone")
-            if (value := getattr(self, name)) is not None
+            name: value for name in ("saturation", "treat_as", "tone") if (value := getattr(self, name)) is not None
         }
         return replace(options, hints=(*options.hints, *self.hints), **stated)
+
+
+NO_CORRECTION = Correction()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ class Revision:
 class CorrectionFile:
     """The content of a correction's file: what holds now, and what held before, the latest last."""
 
-    correction: Correction = Correction()
+    correction: Correction = NO_CORRECTION
     history: tuple[Revision, ...] = field(default=())
     format: str = FORMAT
 
@@ -127,17 +126,28 @@ def read_correction(path: Path) -> CorrectionFile:
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError(f'"format" is not "{FORMAT}"')
         _refuse_unknown(values, CorrectionFile)
-        _refuse_unknown(values.get("correction", {}), Correction)
-        for hint in values.get("correction", {}).get("hints", []):
-            _refuse_unknown(hint, Hint)
+        correction_from_json(values.get("correction", {}))
         return from_json(CorrectionFile, values)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a correction: {error}",
             advice="See docs/corrections.md for the format; delete the file to go on without it.",
         ) from error
 
 
+def correction_from_json(values: Any) -> Correction:
+    """Return the correction of which ``values`` is the JSON form. Raises `ValueError`, for unknown keys too."""
+    _refuse_unknown(values, Correction)
+    hints = values.get("hints", [])
+    if not isinstance(hints, list):
+        raise ValueError(f"hints: a list is wanted, not {hints!r}")
+    for hint in hints:
+        _refuse_unknown(hint, Hint)
+    return from_json(Correction, values)
+
+
 def _refuse_unknown(values: Any, kind: type[Any]) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__.lower()}: an object is wanted, not {values!r}")
     if unknown := sorted(values.keys() - {one.name for one in fields(kind)}):
         raise ValueError(f"unknown keys: {', '.join(unknown)}")

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from pathlib import Path
 
 
 class Codec(StrEnum):
@@ -82,8 +81,7 @@ class Options:
     ``every`` is for films: the network sees every n-th frame, or, if None, as many as the motion asks for.
     ``frame_rate`` is for folders of numbered pictures: frames a second, if None as their headers say. ``verify`` asks
     for the luma error of every frame of a film and for the opinion of the ffmpeg program. ``saturation`` multiplies the
-    chroma; ``hints`` state colours at places; ``reference`` is a colour picture, or a folder of them, whose colours are
-    lent to what looks like it.
+    chroma; ``hints`` state colours at places of photographs.
     """
 
     engine: str = "auto"
@@ -101,4 +99,3 @@ class Options:
     threads: bool = True
     saturation: float = 1.0
     hints: tuple[Hint, ...] = ()
-    reference: Path | None = None

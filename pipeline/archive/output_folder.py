@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from pipeline.archive.run_options import Shard
-from pipeline.errors import LockedError, OutputError, UsageError
+from pipeline.errors import OutputError, UsageError
+from pipeline.locks import held, lock, opened
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
 HOME = ".autochrome"
 LOCK, BAG_LOCK, PARTS = "lock", "bag-lock", "parts.json"
-_ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
 # Readers that look whether a run is at work hold the lock for a moment.
 _PATIENCE = 1.0
 _PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
@@ -47,9 +43,9 @@ def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
     """
     check_parts(output, shard)
     with ExitStack() as stack:
-        stack.enter_context(_held(home(output, None) / LOCK, output, shared=shard is not None))
+        stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
         if shard is not None:
-            stack.enter_context(_held(home(output, shard) / LOCK, output, shared=False))
+            stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
         _pin_parts(output, shard)
         yield
 
@@ -119,14 +115,14 @@ def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
     that begin wait until the block ends: what lies in the bag does not change. Raises `OutputError`.
     """
     path = home(output, None) / BAG_LOCK
-    with _opened(path, output) as file:
-        _lock(file, path, fcntl.LOCK_SH)
+    with opened(path, output) as file:
+        lock(file, path, fcntl.LOCK_SH)
 
         def is_last() -> bool:
             # In two steps, for in one a network share may keep what is held when it refuses more.
-            _lock(file, path, fcntl.LOCK_UN)
+            lock(file, path, fcntl.LOCK_UN)
             try:
-                _lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             return True
@@ -198,75 +194,3 @@ def as_size(count: float) -> str:
         return f"{count:.0f} bytes"
     power = next((power for power in range(1, len(_UNITS)) if count < 999.95 * 1000**power), len(_UNITS))
     return f"{count / 1000**power:.1f} {_UNITS[power - 1]}"
-
-
-@contextmanager
-def _held(path: Path, output: Path, *, shared: bool) -> Iterator[None]:
-    with _opened(path, output) as file:
-        _wait_for_readers(file, path, output, shared=shared)
-        try:
-            _write(file, "" if shared else _holder())
-            yield
-        finally:
-            if not shared:
-                _write(file, "")
-
-
-def _wait_for_readers(file: IO[str], path: Path, output: Path, *, shared: bool) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            _lock(file, path, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise LockedError(
-                    f"{output}: another run is at work on it{_described(path)}", advice=_ADVICE
-                ) from error
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _opened(path: Path, output: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
-        ) from error
-
-
-def _lock(file: IO[str], path: Path, how: int) -> None:
-    """Lock ``file``, or let it go. Raises `BlockingIOError` where ``how`` does not wait for others, `OutputError`."""
-    try:
-        fcntl.flock(file, how)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be locked: {error.strerror or error}",
-            advice="Mount the disk of the output folder with file locks, or write to another one.",
-        ) from error
-
-
-def _holder() -> str:
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time())})
-
-
-def _write(file: IO[str], text: str) -> None:
-    # This is only for the message of the others: a full disk must not end the run for its sake.
-    with contextlib.suppress(OSError):
-        file.seek(0)
-        file.truncate()
-        file.write(text)
-        file.flush()
-
-
-def _described(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        since = datetime.fromtimestamp(holder["started"]).isoformat(" ", "minutes")
-        return f" (process {holder['pid']} on {holder['host']}, since {since})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

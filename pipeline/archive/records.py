@@ -20,12 +20,12 @@ from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Kind
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
-from pipeline.film.segment_folder import segments_folder
+from pipeline.film.segment_folder import segment_folder
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
-_NOT_ITS_OWN = {2, 5, 8, 9}
-_MAY_PASS = {5, 6}
+_NOT_ITS_OWN = {2, 5, 8, 9, 75}
+_MAY_PASS = {5, 6, 75}
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
 _LOOKED_AT = 1 << 20
@@ -231,6 +231,6 @@ def _is_out_of_reach(path: Path) -> bool:
 def _bytes_done(output: Path) -> int:
     """Return how much of a film is on the disk in segments already."""
     try:
-        return sum(path.stat().st_size for path in segments_folder(output).iterdir())
+        return sum(path.stat().st_size for path in segment_folder(output).iterdir())
     except OSError:
         return 0

@@ -15,33 +15,14 @@ from typing import Self
 
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.errors import UsageError
+from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
+from pipeline.media.stills.bmp import BMP
+from pipeline.media.stills.refused import FILM
+from pipeline.media.stills.registry import HEAD, REFUSED_SUFFIXES, SUFFIXES, format_of
 
 RESULT_MARK = "colorized"
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif"}
-    | {".jp2", ".jpf", ".jpx", ".heic", ".heif", ".hif", ".avif"}
-    # Photographs that are refused: by name and with advice, rather than passed over.
-    | {".j2k", ".jxl", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".x3f", ".mrw"}
-    | {".psd", ".psb", ".pdf", ".exr", ".dds"}
-)
-FILM_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv", ".f4v"}
-    | {".ogv", ".ogm", ".ts", ".m2ts", ".mts", ".m2t", ".tod", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob", ".vro"}
-    | {".mod", ".dv", ".mxf", ".gxf", ".rm", ".y4m"}
-)
-# How files begin that are films or photographs, whatever they are called.
-_FILM_BEGINNINGS = re.compile(
-    rb"\x1a\x45\xdf\xa3|RIFF....AVI |....ftyp(?!avif|avis|hei|hev|mif1|msf1|crx |jp2 |jpx |M4A |M4B )|....moov|FLV\x01"
-    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\.RMF|\x00\x00\x01[\xba\xb3]|(?:\x47.{187}){3}\x47|(?:.{4}\x47.{187}){3}.{4}\x47"
-    rb"|YUV4MPEG2 |\x06\x0e\x2b\x34\x02\x05\x01\x01|OggS.{1,200}?(?:\x80theora|\x01video)|\x1f\x07\x00[\x3f\xbf]",
-    re.DOTALL,
-)
-_PHOTO_BEGINNINGS = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|II\*\0|MM\0\*|II\+\0|MM\0\+|GIF8[79]a|RIFF....WEBP|8BPS|%PDF-|\x76\x2f\x31\x01"
-    rb"|\x00\x00\x00\x0c(?:jP  |JXL )|....ftyp(?:avif|hei|hev|mif1|crx )",
-    re.DOTALL,
-)
-_HEAD = 1024
+# Photographs that are refused too: by name and with advice, rather than passed over.
+PHOTO_SUFFIXES = SUFFIXES | REFUSED_SUFFIXES
 # Files that are not opened to see whether they are pictures: sound, text, tables, programs, archives, what is ours.
 _OTHER_SUFFIXES = frozenset(
     {".mp3", ".m4a", ".m4b", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff", ".mid"}
@@ -157,13 +138,14 @@ def _kind_of_file(path: Path, stems: set[str]) -> Kind:
 
 def _kind_of_content(path: Path) -> Kind:
     try:
+        if begins_like_film(path):
+            return Kind.FILM
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            found = format_of(file.read(HEAD))
     except OSError:
         return Kind.OTHER
-    if _PHOTO_BEGINNINGS.match(head):
-        return Kind.PHOTO
-    return Kind.FILM if _FILM_BEGINNINGS.match(head) else Kind.OTHER
+    # The two letters that a BMP begins with are too little evidence.
+    return Kind.OTHER if found in (None, FILM, BMP) else Kind.PHOTO
 
 
 def _is_regular(path: Path) -> bool:

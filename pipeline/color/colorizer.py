@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
-from typing import TypeVar
 
 import cv2
 
@@ -16,16 +15,12 @@ from engines.cache import cache_folder
 from engines.machine import usable_cores
 from engines.registry import EngineChoice, open_engine
 from engines.weights import load_weights
-from pipeline.color.batching import Coloured, answers, coloured
-from pipeline.color.film import FilmFrame, film_colours
+from pipeline.color.batching import predict
 from pipeline.color.model_input import ModelInput, Turn, model_input
 from pipeline.color.spaces import F32, Codes, ColorSpec
-from pipeline.color.tone import ToneEvidence
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
-from pipeline.results import Note, NoteKind, SourceTone
-
-T = TypeVar("T")
+from pipeline.results import Note, NoteKind
 
 # Parameters of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
@@ -68,34 +63,18 @@ class Colorizer:
         return f"{self.spec.model} {self.spec.weights_sha256[:12]}"
 
     def model_input(
-        self, item: T, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
-    ) -> ModelInput[T]:
+        self, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
+    ) -> ModelInput:
         """Return what the network sees of a luma plane (H, W): its shorter side becomes ``size`` pixels.
 
         Where the engine wants multiples of more, it becomes the next one. ``aspect`` is the width of a stored pixel
         over its height.
         """
-        return model_input(item, codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
+        return model_input(codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
 
-    def coloured(self, model_inputs: Sequence[ModelInput[T]]) -> Iterator[Coloured[T]]:
-        """Colour ``model_inputs``, in order; those of one shape share batches."""
-        return coloured(model_inputs, self._engine)
-
-    def film(
-        self,
-        model_inputs: Iterable[ModelInput[T]],
-        *,
-        evidence: Callable[[T], ToneEvidence],
-        options: Options,
-        usual: SourceTone | None = None,
-    ) -> Iterator[FilmFrame[T]]:
-        """Colour the frames of a film, in order, see `pipeline.color.film.film_colours`."""
-
-        def ask(wanted: list[ModelInput[T]]) -> list[F32]:
-            return answers(wanted, self._engine)
-
-        stride = self._engine.spec.stride
-        return film_colours(model_inputs, ask=ask, stride=stride, evidence=evidence, options=options, usual=usual)
+    def predict(self, pictures: Sequence[ModelInput]) -> list[F32]:
+        """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`."""
+        return predict(pictures, self._engine)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

@@ -8,12 +8,15 @@ Optimization), and vanishes far away, so that one statement changes one thing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from pipeline.color.spaces import F32, ab_of_rgb
+from pipeline.color.spaces import lightness as lightness_of
+from pipeline.options import Hint
 
 _LIKE_LIGHTNESS = 10.0
 # In short sides of the picture. First each hint tints what is like it; what hints that reach each other's places have
@@ -47,6 +50,37 @@ def ab_of_hex(color: str) -> tuple[float, float]:
     return float(a), float(b)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adjustments:
+    """What a person asks of a picture's colours: its ``saturation``, a factor on chroma, then ``hints``."""
+
+    saturation: float = 1.0
+    hints: tuple[ColorHint, ...] = ()
+
+    def applied(self, ab: F32, luma: F32) -> F32:
+        """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size."""
+        factor = np.float32(self.saturation)
+        return spread_hints(ab * factor, _lightness_at(luma, ab.shape[1:]), self.hints) if self != _NONE else ab
+
+    def influence(self, luma: F32, shape: tuple[int, ...]) -> F32:
+        """Return how much hints decide at each place of the upright ``luma``, 0..1, float32 of ``shape``."""
+        if not self.hints:
+            return np.zeros(shape, np.float32)
+        lightness = _lightness_at(luma, shape)
+        return np.asarray(np.max([_weight(lightness, hint, _NEAR[0]) for hint in self.hints], axis=0), np.float32)
+
+
+_NONE = Adjustments()
+
+
+def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:
+    """Return what options ask of ``page`` of a photograph."""
+    stated = (
+        ColorHint(x=hint.x, y=hint.y, ab=ab_of_hex(hint.color), reach=hint.reach) for hint in hints if hint.page == page
+    )
+    return Adjustments(saturation=saturation, hints=tuple(stated))
+
+
 def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint]) -> F32:
     """Return the network's answer ``ab`` (2, h, w) with ``hints`` in it, for ``lightness`` (h, w), L* 0..100, upright.
 
@@ -75,6 +109,11 @@ def _weight(lightness: F32, hint: ColorHint, near: float) -> F32:
     unlike = (lightness - lightness[_place(hint, height, width)]) / _LIKE_LIGHTNESS
     weight = np.exp(-np.square(unlike) - np.square(np.maximum(distance - hint.reach, 0)) / (2 * near**2))
     return np.asarray(np.where(distance <= hint.reach, 1, weight), np.float32)
+
+
+def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
+    rows, columns = shape
+    return lightness_of(np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32))
 
 
 def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
 
 from pipeline.color.spaces import F32, Codes, ColorSpec
-
-T = TypeVar("T")
 
 _LONGEST_RATIO = 3.0
 
@@ -47,18 +44,16 @@ EXIF_TURNS = {
 
 
 @dataclass(frozen=True)
-class ModelInput(Generic[T]):
-    """A picture to colour: ``luma`` (h, w), 0..1, upright, for ``item``, which weighs ``weight`` bytes in memory."""
+class ModelInput:
+    """A picture to colour: ``luma`` (h, w), 0..1, sRGB code values, upright; ``turn`` is how it lies in the source."""
 
-    item: T
     luma: F32
-    turn: Turn
-    weight: int
+    turn: Turn = Turn()
 
 
 def model_input(
-    item: T, codes: Codes, spec: ColorSpec, *, size: int, multiple: int, turn: Turn | None = None, aspect: float = 1.0
-) -> ModelInput[T]:
+    codes: Codes, spec: ColorSpec, *, size: int, multiple: int, turn: Turn | None = None, aspect: float = 1.0
+) -> ModelInput:
     """Reduce a luma plane (H, W) to a model input: sides multiples of ``multiple``, the shorter one ``size`` pixels.
 
     Where that is no multiple, it is the next one. ``aspect`` is the width of a stored pixel over its height. Pictures
@@ -72,7 +67,7 @@ def model_input(
     long_side = max(size, round(longest / multiple) * multiple)
     shape = (size, long_side) if width >= height else (long_side, size)
     small = _reduced(codes, shape)
-    return ModelInput(item, turn.upright(spec.luma(small)), turn, codes.nbytes)
+    return ModelInput(turn.upright(spec.luma(small)), turn)
 
 
 def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:

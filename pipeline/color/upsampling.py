@@ -10,15 +10,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from pipeline.color.batching import Coloured
+from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
-
-T = TypeVar("T")
 
 # In pixels of a picture half as large as the model input, which is what the coefficients are found on.
 _RADIUS = 4
@@ -131,18 +128,18 @@ def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> C
     return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def upsample(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -> Upsampled:
-    """Fit a coloured model input's chroma to its luma and return the result in stored orientation.
+def upsample(picture: ModelInput, ab: F32, spec: ColorSpec, space: RgbSpace | None = None) -> Upsampled:
+    """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result lies as stored.
 
     The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
     """
-    whole = picture.model_input.luma if space is None else space.codes(picture.model_input.luma)
-    rows, columns = picture.ab.shape[1:]
+    whole = picture.luma if space is None else space.codes(picture.luma)
+    rows, columns = ab.shape[1:]
     width, height = max(columns, whole.shape[1] // 2), max(rows, whole.shape[0] // 2)
     luma = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    asked, room = chroma_and_room(small, picture.ab, spec.matrix, space)
+    asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     mean_luma = _box(luma)
@@ -153,7 +150,7 @@ def upsample(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = Non
         mean = _box(wide)
         slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
         coefficients += [_box(slope), _box(mean - slope * mean_luma)]
-    return Upsampled(picture.model_input.turn.stored(np.stack(coefficients)), float(drawn.mean()))
+    return Upsampled(picture.turn.stored(np.stack(coefficients)), float(drawn.mean()))
 
 
 def _box(plane: F32) -> F32:

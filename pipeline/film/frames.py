@@ -1,72 +1,63 @@
-"""The frames of a film on their way: decoded, coloured, painted."""
+"""A film to colour, and the ends of its frames' way: decoded and reduced for the network; upsampled and painted."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import cv2
 import numpy as np
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.film import FilmFrame
+from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import Turn
-from pipeline.color.shots import Link
 from pipeline.color.spaces import ColorSpec, resolve_film
 from pipeline.color.tone import ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
-from pipeline.color.upsampling import Upsampled, upsample
+from pipeline.color.upsampling import upsample
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, Plane
-from pipeline.media.probe import FilmInfo
+from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.read_log import ReadLog
 from pipeline.media.sampling import sampled
 from pipeline.media.video_plan import VideoPlan
 from pipeline.options import Options, TreatAs
 from pipeline.results import SourceTone
-from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 INPUT_SIZE = 160
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
-_DEPTH = 4
 
 
-@dataclass(frozen=True)
-class Painted:
-    """A frame with its final chroma, and how that came about; ``upsampled`` is None where it is the source's own."""
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class FilmFrame(FrameRecord):
+    """The record of a frame with the frame itself at full size: final luma, and chroma to be painted."""
 
-    shown: FilmFrame[Frame]
-    upsampled: Upsampled | None
-
-    @property
-    def frame(self) -> Frame:
-        """The frame itself."""
-        return self.shown.item
+    frame: Frame
 
     @property
     def begins_shot(self) -> bool:
         """Whether nothing of what was before this frame has to do with what comes from it on."""
-        return self.shown.treated.placed.link is Link.CUT
+        return self.link is Link.CUT
 
 
 @dataclass(frozen=True)
 class FilmSource:
-    """A film to colour, and how: everything that decoding and painting must agree on."""
+    """A film to colour, and how: everything that decoding, colouring and encoding must agree on."""
 
     info: FilmInfo
     plan: VideoPlan
     spec: ColorSpec
     options: Options
 
-    def with_options(self, options: Options) -> FilmSource:
-        """Return the same film with other ``options`` for its colours."""
-        return replace(self, options=options)
+    @property
+    def colors(self) -> ColorTags:
+        """The colour tags of the result: the source's, with what was assumed now said; the chroma was made with it."""
+        matrix = self.spec.matrix_tag if self.spec.assumed_matrix else self.info.colors.matrix
+        return replace(self.info.colors, matrix=matrix, range=self.spec.range_tag)
 
-    def decoded(self, read_log: ReadLog) -> Generator[Frame, None, None]:
+    def decode(self, read_log: ReadLog) -> Generator[Frame, None, None]:
         """Yield every frame of the film as it is; ``read_log`` counts them."""
         return frames(
             self.info,
@@ -77,52 +68,46 @@ class FilmSource:
             deinterlace=self.plan.deinterlaces,
         )
 
-    def painted(self, colorizer: Colorizer, read_log: ReadLog, *, skip: int = 0) -> Generator[Painted, None, None]:
-        """Yield every frame with its new chroma; reading and colouring each run ahead of what comes after.
+    def records(self, decoded: Iterable[Frame], colorizer: Colorizer, *, skip: int = 0) -> Iterator[FilmFrame]:
+        """Yield the record of every decoded frame with its model input; the first ``skip`` are passed over."""
+        turn = Turn(quarters=-self.info.rotation // 90 % 4)
+        aspect = float(self.info.sample_aspect_ratio)
+        for index, frame in enumerate(decoded):
+            if index >= skip:
+                luma = frame.luma
+                seen = colorizer.model_input(luma, self.spec, size=INPUT_SIZE, turn=turn, aspect=aspect)
+                yield FilmFrame(index=index, model_input=seen, weight=luma.nbytes, frame=frame)
 
-        The first ``skip`` frames are read and counted, but not coloured and not yielded. If the one after them
-        begins a shot, those that are yielded are what they would be otherwise.
-        """
-
-        def run_ahead(stage: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-            return ahead(stage, depth=_DEPTH, name="decode", threads=self.options.threads)
-
-        def paint() -> Generator[Painted, None, None]:
-            turn = Turn(quarters=-self.info.rotation // 90 % 4)
-            aspect = float(self.info.sample_aspect_ratio)
-            with closing(run_ahead(self.decoded(read_log))) as decoded:
-                model_inputs = (
-                    colorizer.model_input(frame, frame.luma, self.spec, size=INPUT_SIZE, turn=turn, aspect=aspect)
-                    for frame in islice(decoded, skip, None)
-                )
-                usual = self._usual_tone()
-                for shown in colorizer.film(model_inputs, evidence=self._evidence, options=self.options, usual=usual):
-                    yield Painted(shown, self._paint(shown))
-
-        return ahead(paint(), depth=_DEPTH, name="colour", threads=self.options.threads)
-
-    def _paint(self, shown: FilmFrame[Frame]) -> Upsampled | None:
-        frame = shown.item
-        if shown.coloured is None:
-            frame.keep()
-            return None
-        upsampled = upsample(shown.coloured, self.spec)
-        for part in frame.parts:
-            frame.paint(*upsampled.planes(part.luma, self.spec, part.chroma_shape), lines=part.lines)
-        return upsampled
-
-    def _usual_tone(self) -> SourceTone | None:
+    def usual_tone(self) -> SourceTone | None:
+        """Return what most of the film is, by a few frames from all over it; None if that decides nothing."""
         if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
             return None
         weights = self.spec.matrix.value
         pictures = sampled(self.info, self.plan.pixel_format, count=_SAMPLES, luma_weights=weights)
         return usual_tone(map(self._evidence, pictures))
 
+    def tone_evidence(self, record: FilmFrame) -> ToneEvidence:
+        """Return what the frame's own chroma, not yet painted over, says about its tone."""
+        return self._evidence(record.frame)
+
     def _evidence(self, frame: Frame) -> ToneEvidence:
         if self.info.pixel_format.is_grey:
             return evidence(np.zeros((1, 1), np.float32), None, None)
         luma, cb, cr = (reduced(plane) for plane in (frame.luma, *frame.chroma))
         return evidence(self.spec.luma(luma), self.spec.chroma(cb), self.spec.chroma(cr))
+
+
+def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
+    """Write the chroma of every frame, upsampled along its luma; where there is none, the source's own is kept."""
+    for record in frames:
+        if record.ab is None:
+            record.frame.keep()
+        else:
+            record.upsampled = upsample(record.model_input, record.ab, spec)
+            for part in record.frame.parts:
+                planes = record.upsampled.planes(part.luma, spec, part.chroma_shape)
+                record.frame.paint(*planes, lines=part.lines)
+        yield record
 
 
 def film_source(info: FilmInfo, plan: VideoPlan, options: Options) -> FilmSource:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,22 +18,28 @@ import numpy.typing as npt
 from av import Packet
 
 from pipeline.errors import OutputError
+from pipeline.media.writer import FilmWriter, Written
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
+LOCK = "lock"
 _RECIPE = "recipe.json"
 _SUFFIX = ".segment"
 # Each packet: pts, duration, key frame or not, size of the data that follow.
 _PACKET = struct.Struct("<qq?Q")
 # The last bytes of a segment: size of the summary before them, fingerprint of everything before this, and a mark.
 _END = struct.Struct("<Q16s8s")
-_MARK = b"REELDONE"
+_MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
+_LONGEST_NAME = 200  # bytes: most file systems hold 255
 
 
-def segments_folder(final: Path) -> Path:
-    """Return the hidden folder that holds the segments of the result ``final``."""
-    return final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
+def segment_folder(final: Path) -> Path:
+    """Return where the segments of the result ``final`` lie: a hidden folder beside it."""
+    name = final.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest()
+    return final.with_name(f"{PARTIAL_PREFIX}{name}.segments")
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,15 @@ class Segment:
 class SegmentFolder:
     """The finished segments of one result, in order; use `new` to add one, `remove` when the film is complete."""
 
-    def __init__(self, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
-        """Open the segments of the result ``final``; those of another ``recipe`` (JSON values) are thrown away.
+    def __init__(self, folder: Path, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
+        """Open the segments of the result ``final`` in ``folder``; the caller holds its lock, if it has one.
 
-        Segments that are damaged are thrown away too, with all behind them. Raises `OutputError`.
+        Segments of another ``recipe`` (JSON values) are deleted, and those that are damaged, with all behind them.
+        Raises `OutputError`.
         """
-        self._folder = segments_folder(final)
+        self._folder = folder
         self._recipe = json.dumps(recipe, sort_keys=True)
+        self.final = final
         self.originals = originals
         self.segments: list[Segment] = []
         try:
@@ -63,13 +70,13 @@ class SegmentFolder:
                 self._find()
             else:
                 self.remove()
-                self._folder.mkdir(parents=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 with publishing(self._folder / _RECIPE, overwrite=True, originals=originals) as temporary:
                     temporary.write_text(self._recipe, encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"{self._folder}: cannot be used: {error.strerror or error}",
-                advice="Check free space and permissions, or delete this folder: the film begins anew then.",
+                advice="Check free space and permissions.",
             ) from error
 
     @property
@@ -91,10 +98,17 @@ class SegmentFolder:
                 packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, next(clock), duration, is_key
                 yield packet
 
+    def join(self, writer: FilmWriter) -> Written:
+        """Write the packets of all segments, and all that is carried along, with ``writer``, and finish it."""
+        with writer:
+            writer.append(self.packets(), frames=self.frames)
+            return writer.finish()
+
     def remove(self) -> None:
-        """Delete all reels."""
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
+        """Delete all segments."""
+        for path in self._folder.iterdir() if self._folder.exists() else ():
+            if path.name != LOCK:
+                path.unlink()
 
     def _is_mine(self) -> bool:
         recipe = self._folder / _RECIPE
@@ -109,7 +123,7 @@ class SegmentFolder:
                 break
             self.segments.append(segment)
         for path in self._folder.iterdir():
-            if path.name != _RECIPE and path not in {segment.path for segment in self.segments}:
+            if path.name not in (LOCK, _RECIPE) and path not in {segment.path for segment in self.segments}:
                 path.unlink()
 
 

@@ -14,14 +14,14 @@ from pipeline.color.measures import averaged, doubt, measured
 from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
-from pipeline.film.frames import FilmSource, Painted, reduced
+from pipeline.film.frames import FilmFrame, FilmSource, reduced
 from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
 _LOOKED_AT = {0, 12, 48, 192, 768}
 # More previews than this would be no overview.
 _PREVIEWS = 60
-_TOLD = {
+_DESCRIPTIONS = {
     Treatment.PASS_THROUGH: "are taken for coloured already: their colours are the source's own",
     Treatment.KEEP_TINT: "are taken for tinted: the tint was kept",
 }
@@ -60,22 +60,22 @@ class ShotLog:
         """Return everything as JSON values."""
         return {"shots": to_json(self._shots)}
 
-    def add(self, painted: Painted) -> None:
+    def add(self, record: FilmFrame) -> None:
         """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins."""
-        verdict, treatment = painted.shown.treated.verdict, painted.shown.treated.treatment
-        seen = painted.shown.treated.placed.shot, verdict.tone, treatment
+        verdict, treatment = record.verdict, record.treatment
+        seen = record.shot, verdict.tone, treatment
         if seen != self._current:
             self._current, self._last = seen, None
-            seconds = round(float(painted.frame.timestamp.seconds), 3)
-            record = ShotRecord(
+            seconds = round(float(record.frame.timestamp.seconds), 3)
+            begun = ShotRecord(
                 first_frame=self._next, frames=0, start_seconds=seconds, tone=verdict.tone, treatment=treatment
             )
-            self._shots.append(_Shot(record, *self._look(painted)))
+            self._shots.append(_Shot(begun, *self._look(record)))
         shot = self._shots[-1]
         if shot.record.frames in _LOOKED_AT - {0}:
-            looks, measures = self._look(painted)
+            looks, measures = self._look(record)
             shot = replace(shot, preview=looks, measures=measures)
-        ab = None if painted.shown.coloured is None else painted.shown.coloured.ab
+        ab = record.ab
         if ab is not None and self._last is not None and ab.shape == self._last.shape:
             shot = replace(shot, changes=shot.changes + 1, change=shot.change + float(np.abs(ab - self._last).mean()))
         self._last = ab
@@ -114,20 +114,20 @@ class ShotLog:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
         notes = []
         for (treatment, tone), count in sorted(frames.items()):
-            told = _TOLD.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
-            if told is not None:
-                notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {told}"))
+            text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
+            if text is not None:
+                notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
         return tuple(notes)
 
-    def _look(self, painted: Painted) -> tuple[Preview, Measures]:
-        spec, frame = self._film.spec, painted.frame
-        model_input, verdict = painted.shown.treated.placed.model_input, painted.shown.treated.verdict
+    def _look(self, record: FilmFrame) -> tuple[Preview, Measures]:
+        spec, frame = self._film.spec, record.frame
+        model_input, verdict = record.model_input, record.verdict
         luma = model_input.turn.stored(model_input.luma)
-        if painted.upsampled is None:
+        if record.upsampled is None:
             after = np.stack([spec.chroma(reduced(plane)) for plane in frame.chroma])
             before, clipped = after, 0.0
         else:
-            after, clipped = painted.upsampled.small(luma, spec.matrix), painted.upsampled.clipped
+            after, clipped = record.upsampled.small(luma, spec.matrix), record.upsampled.clipped
             before = np.full((2, 1, 1), 0, np.float32)
             if verdict.tone is SourceTone.TINTED:
                 before[:] = np.reshape([verdict.cb, verdict.cr], (2, 1, 1))

@@ -14,23 +14,25 @@ from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
+from pipeline.corrections import NO_CORRECTION, Correction
 from pipeline.errors import InputError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
+    Page,
     Still,
     converted_suffix,
     output_suffix,
-    own_strips,
     read_still,
     write_still,
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.page import Painted, Picture, look_at, paint
+from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
-from pipeline.results import Failure, Note, PhotoResult, Treatment
+from pipeline.results import Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -42,11 +44,15 @@ _MOST_PREVIEWS = 12
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``."""
+    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
+
+    ``correction`` is what a person set right about it.
+    """
 
     source: Path
     output: Path
     originals: Originals = NO_ORIGINALS
+    correction: Correction = NO_CORRECTION
 
     @property
     def protected(self) -> Originals:
@@ -72,7 +78,7 @@ class _Photo:
 
     @property
     def weight(self) -> int:
-        return sum(picture.model_input.weight for picture in self.pictures)
+        return sum(picture.still.luma.nbytes for picture in self.pictures)
 
     @property
     def is_coloured(self) -> bool:
@@ -176,7 +182,9 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
         try:
             still = read_still(job.source)
             _check_name(job, still)
-            photo = _Photo(job, tuple(look_at(page, colorizer, options) for page in (still, *still.further)))
+            wanted = job.correction.applied(options)
+            pages = enumerate((still, *still.further), 1)
+            photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:
@@ -197,7 +205,7 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
     for window in _windows(photos):
         pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
         asked = [picture.model_input for picture in pictures if picture.is_coloured]
-        answers = (answer.ab for answer in colorizer.coloured(asked))
+        answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo
@@ -239,7 +247,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
     with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
-        notes = (*_tone_notes(photo), *_written(temporary, photo, painted, colorizer))
+        notes, verification = _written(temporary, photo, painted, colorizer)
     return PhotoResult(
         source=job.source,
         output=job.output,
@@ -249,7 +257,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         engine=colorizer.spec.name,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
-        notes=notes,
+        notes=(*_tone_notes(photo), *notes),
+        verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
@@ -257,19 +266,25 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
     )
 
 
-def _written(temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer) -> tuple[Note, ...]:
-    """Write the result and return what there is to say of it."""
+def _written(
+    temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer
+) -> tuple[tuple[Note, ...], Verification]:
+    """Write the result, read it back, and return what there is to say of it and what was verified."""
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:
         declared = AiColour(system="Autochrome", version=colorizer.weights)
-        strips, *further = (picture.strips for picture in painted)
-        return (*colorizer.notes(), *read, *write_still(temporary, still, strips, declared=declared, further=further))
-    if converted_suffix(still.path.suffix):
-        return (*read, *write_still(temporary, still, own_strips(still)))
+        stills = (picture.still for picture in photo.pictures)
+        pages = [Page(still, made.strips, declared) for still, made in zip(stills, painted, strict=True)]
+        notes = (*colorizer.notes(), *read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
+    if still.own_rgb is not None:
+        pages = [Page(still, iter((still.own_rgb(),)))]
+        notes = (*read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
     with still.path.open("rb") as source, temporary.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
-    return ()
+    return (), verify_copy(temporary, still)
 
 
 def _tone_notes(photo: _Photo) -> tuple[Note, ...]:

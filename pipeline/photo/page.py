@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from pipeline.color.album_page import beside_page, page
-from pipeline.color.batching import Coloured
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import Adjustments, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
@@ -39,8 +39,9 @@ class Picture:
     space: RgbSpace | None
     verdict: Verdict
     treatment: Treatment
-    model_input: ModelInput[None]
+    model_input: ModelInput
     doubt: float
+    adjustments: Adjustments
 
     @property
     def is_coloured(self) -> bool:
@@ -72,14 +73,14 @@ class Painted:
     preview: Preview
 
 
-def look_at(still: Still, colorizer: Colorizer, options: Options) -> Picture:
-    """Judge the tone of ``still`` and draw the model input of it."""
+def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int = 1) -> Picture:
+    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it."""
     spec = still_spec(still.bits)
     verdict = _verdict(still, spec)
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
-    described = space_for_colour(still.profile)
+    described = space_for_colour(still.metadata.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
-    model_input = colorizer.model_input(None, still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
+    model_input = colorizer.model_input(still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
     return Picture(
         still=still,
         spec=spec,
@@ -88,6 +89,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options) -> Picture:
         treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         doubt=doubt(verdict, options.treat_as),
+        adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
     )
 
 
@@ -102,12 +104,13 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     if answer is not None:
         shape = answer.shape[1:]
         weight = neutral_weight(picture.model_input.luma, shape) * beside_page(picture.model_input.luma, shape)
-        coloured = Coloured(picture.model_input, answer * weight)
+        ab = picture.adjustments.applied(answer * weight, picture.model_input.luma)
         # Spreading carries colour over the edges of prints, hence once more.
-        beside = beside_page(luma, luma.shape)
-        shown = upsampled = upsample(coloured, picture.spec).times(beside)
+        stated = picture.adjustments.influence(picture.model_input.luma, picture.model_input.luma.shape)
+        beside = np.maximum(beside_page(luma, luma.shape), turn.stored(stated))
+        shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
-            upsampled = upsample(coloured, picture.spec, picture.space).times(beside)
+            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
         chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     return Painted(

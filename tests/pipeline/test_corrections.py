@@ -16,7 +16,6 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "correction.schema.jso
 ITEM = PurePosixPath("album/1931.jpg")
 FULL = Correction(
     hints=(Hint(x=0.25, y=0.5, color="#3A5FCD"), Hint(x=1, y=0, color="neutral", reach=0.2, time=12.5, page=2)),
-    reference=Path("sofa.jpg"),
     saturation=0.8,
     treat_as=TreatAs.MONOCHROME,
     tone=Tone.KEEP,
@@ -67,12 +66,7 @@ def test_only_what_shapes_the_result_is_in_its_fingerprint() -> None:
 def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
     options = Options(saturation=1.5, treat_as=TreatAs.COLOUR, hints=(Hint(x=0, y=0, color="neutral"),))
     merged = FULL.applied(options)
-    assert (merged.saturation, merged.treat_as, merged.tone, merged.reference) == (
-        0.8,
-        TreatAs.MONOCHROME,
-        Tone.KEEP,
-        Path("sofa.jpg"),
-    )
+    assert (merged.saturation, merged.treat_as, merged.tone) == (0.8, TreatAs.MONOCHROME, Tone.KEEP)
     assert merged.hints == (*options.hints, *FULL.hints)
     assert Correction().applied(options) == options
 

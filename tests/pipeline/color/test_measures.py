@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.color.batching import Coloured
 from pipeline.color.measures import averaged, doubt, measured, small_rgb
 from pipeline.color.model_input import model_input
 from pipeline.color.spaces import Matrix, ab_of_rgb, chroma_from_ab, still_spec
@@ -22,9 +21,9 @@ def flat(cb: float, cr: float) -> np.ndarray:
 
 
 def upsampled(ab: tuple[float, float]) -> tuple[Upsampled, np.ndarray]:
-    made = model_input(None, np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=256, multiple=32)
+    made = model_input(np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=256, multiple=32)
     answer = np.stack([np.full((64, 88), value, np.float32) for value in ab])
-    return upsample(Coloured(made, answer), still_spec(8)), made.luma
+    return upsample(made, answer, still_spec(8)), made.luma
 
 
 def test_a_grey_picture_has_no_colour() -> None:

@@ -11,7 +11,7 @@ from pipeline.color.spaces import still_spec
 @pytest.mark.parametrize("shape", [(480, 854), (1080, 1920), (2000, 1500), (90, 91), (40, 2000)])
 def test_both_sides_are_multiples_of_what_the_engine_asks_for(multiple: int, shape: tuple[int, int]) -> None:
     codes = np.full(shape, 128, np.uint8)
-    luma = model_input(None, codes, still_spec(8), size=160, multiple=multiple).luma
+    luma = model_input(codes, still_spec(8), size=160, multiple=multiple).luma
     assert luma.shape[0] % multiple == luma.shape[1] % multiple == 0
     assert 160 <= min(luma.shape) < 160 + multiple
     asked = min(max(shape) / min(shape), 3)
@@ -22,5 +22,5 @@ def test_both_sides_are_multiples_of_what_the_engine_asks_for(multiple: int, sha
 
 def test_a_picture_is_averaged_not_sampled() -> None:
     checks = np.indices((1080, 1920)).sum(axis=0) % 2 * 255
-    luma = model_input(None, checks.astype(np.uint8), still_spec(8), size=160, multiple=32).luma
+    luma = model_input(checks.astype(np.uint8), still_spec(8), size=160, multiple=32).luma
     np.testing.assert_allclose(luma, 0.5, atol=0.01)

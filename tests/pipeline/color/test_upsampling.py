@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipeline.color.batching import Coloured
 from pipeline.color.model_input import EXIF_TURNS, Turn, model_input
 from pipeline.color.spaces import ColorSpec, Matrix, rgb_offsets, still_spec
 from pipeline.color.upsampling import Upsampled, upsample
@@ -19,13 +18,13 @@ def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndar
 
 def upsampled(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Upsampled:
     """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred."""
-    made = model_input(None, codes, spec, size=256, multiple=32, turn=turn)
+    made = model_input(codes, spec, size=256, multiple=32, turn=turn)
     height, width = made.luma.shape
     ab = np.empty((2, height // 4, width // 4), np.float32)
     mix = np.clip((np.arange(width // 4) - width / 8) / 4 + 0.5, 0, 1)
     for plane, left, right in zip(ab, LEFT_AB, RIGHT_AB, strict=True):
         plane[:] = left + (right - left) * mix
-    return upsample(Coloured(made, ab), spec)
+    return upsample(made, ab, spec)
 
 
 def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
