@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,20 +26,13 @@ def failure() -> Failure:
     return Failure(source=Path("a"), error="", advice="", exit_code=4)
 
 
-def archive() -> dict[str, Any]:
-    fields = dict.fromkeys(ArchiveResult.__dataclass_fields__, 0)
-    values: dict[str, Any] = {**fields, "source": Path("a"), "output": Path("b"), "failures": (), "report": None}
-    found: dict[str, Any] = to_json(ArchiveResult(**values))
-    return found
-
-
 @pytest.mark.parametrize("document", ["a film", "a photograph", "several", "an archive", "a failure", "an error"])
 def test_the_keys_of_json_documents_are_those_that_are_listed(document: str, tmp_path: Path) -> None:
     printed = {
         "a film": lambda: list(to_json(film(tmp_path / "in", tmp_path / "out"))),
         "a photograph": lambda: list(to_json(photo(tmp_path / "in", tmp_path / "out"))),
         "several": lambda: list(answer_for_several([failure()], [], count=1, interrupted=0).document),
-        "an archive": lambda: list(archive()),
+        "an archive": lambda: [field.name for field in fields(ArchiveResult)],
         "a failure": lambda: list(to_json(failure())),
         "an error": lambda: ["error", *error_document("", "", "", 1)["error"]],
     }[document]()
