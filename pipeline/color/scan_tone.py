@@ -1,0 +1,100 @@
+"""What the scan of a photograph is: its tone without the page and the colour target, and the parts that have colour.
+
+For photographs alone; films are judged by `pipeline.color.tone`, shot by shot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.color.album_page import page
+from pipeline.color.colour_target import colour_target
+from pipeline.color.spaces import F32
+from pipeline.color.tint_fit import fitted
+from pipeline.color.tone import Verdict, evidence, inside, judge
+from pipeline.results import SourceTone
+
+Bools = npt.NDArray[np.bool_]
+
+JUDGED_SIDE = 128  # longer side of the picture that is looked at
+_COARSE_SIDE = 64  # the same for the tone
+_MIXED = np.ones((5, 5), np.uint8)  # on the coarse picture, prints mix with the page so far
+_PAGE_TINT = 0.02
+# A coloured part: chroma that the tint leaves over, beyond what noise leaves over, on as many pixels, 0.1 % and more.
+_COLOURED, _BEYOND_NOISE = 0.03, 4.0
+_LEAST_PART = 12
+_AROUND = np.ones((3, 3), np.uint8)
+_UNSURE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class ScanTone:
+    """The ``verdict`` on the photograph, and where a scan that is not coloured has colour nevertheless.
+
+    ``coloured_part``, float32 (h, w), is 1 there and 0 elsewhere, with soft edges; None where there is no such part.
+    """
+
+    verdict: Verdict
+    coloured_part: F32 | None = None
+
+    @property
+    def coloured_share(self) -> float:
+        """The share of the scan, 0..1, that has colour."""
+        return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
+
+
+def scan_tone(luma: F32, chroma: F32) -> ScanTone:
+    """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
+
+    A page that the photographs are mounted on and a colour target beside them have no say in the tone, except that a
+    tinted page makes a tinted picture of neutral prints.
+    """
+    target = colour_target(luma, chroma)
+    coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
+    left_out = np.zeros(coarse.shape, np.bool_) if target is None else _reduced(target.astype(np.float32)) > 0
+    mounted = page(coarse, coarse_chroma)
+    if mounted is not None:
+        left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
+    # What is black has no say in the tone.
+    verdict = judge([evidence(np.where(left_out, np.float32(0), coarse), *coarse_chroma)])
+    if verdict.tone is SourceTone.COLOUR:
+        return ScanTone(verdict)
+    if mounted is not None and verdict.tone is SourceTone.MONOCHROME:
+        strength = float(np.hypot(*(np.median(plane[mounted]) for plane in coarse_chroma)))
+        if strength > _PAGE_TINT:
+            verdict = replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
+    around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    part = _coloured_part(luma, chroma, around, target)
+    if part is None:
+        return ScanTone(verdict)
+    unsure = min(verdict.confidence, _UNSURE)
+    return ScanTone(replace(verdict, confidence=unsure), part)
+
+
+def _reduced(plane: F32) -> F32:
+    height, width = plane.shape
+    scale = min(1.0, _COARSE_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _coloured_part(luma: F32, chroma: F32, left_out: Bools, target: Bools | None) -> F32 | None:
+    part = np.zeros(luma.shape, np.uint8)
+    shown = inside(luma, *chroma) & ~left_out
+    if shown.any():
+        fit = fitted(luma, np.ascontiguousarray(np.moveaxis(chroma, 0, -1)), shown)
+        sizes = np.zeros(luma.shape, np.float32)
+        sizes[shown] = fit.left_over
+        least = max(_COLOURED, _BEYOND_NOISE * fit.noise)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((sizes > least).astype(np.uint8))
+        large = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART]
+        part[np.isin(labels, large)] = 1
+    if target is not None:
+        part[target] = 1
+    if not part.any():
+        return None
+    return np.asarray(cv2.blur(cv2.dilate(part, _AROUND).astype(np.float32), (3, 3)), np.float32)
