@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import fitted
+from pipeline.color.tint_fit import fitted, tint_of
 from pipeline.color.tone import Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
 
@@ -24,11 +24,16 @@ JUDGED_SIDE = 128  # longer side of the picture that is looked at
 _COARSE_SIDE = 64  # the same for the tone
 _MIXED = np.ones((5, 5), np.uint8)  # on the coarse picture, prints mix with the page so far
 _PAGE_TINT = 0.02
+_ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
 # A coloured part: chroma that the tint leaves over, beyond what noise leaves over, on as many pixels, 0.1 % and more.
 _COLOURED, _BEYOND_NOISE = 0.03, 4.0
 _LEAST_PART = 12
+_CLIPPED = 0.96  # luma from which a strong tint is cut off
+_STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
+# A part is a part up to this share of the picture, and if what is around it is surely not coloured.
+_SMALL, _SURE = 0.08, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,22 +62,37 @@ def scan_tone(luma: F32, chroma: F32) -> ScanTone:
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
     left_out = np.zeros(coarse.shape, np.bool_) if target is None else _reduced(target.astype(np.float32)) > 0
     mounted = page(coarse, coarse_chroma)
+    page_tone: F32 | None = None
     if mounted is not None:
+        page_tone = np.median(coarse_chroma[:, mounted], axis=1).astype(np.float32)
+        if np.hypot(*page_tone) > _PAGE_TINT:
+            # Between prints that touch, the page shows as well.
+            level = np.median(coarse[mounted])
+            as_page = np.linalg.norm(coarse_chroma - page_tone[:, None, None], axis=0) < _ALIKE
+            mounted |= as_page & (np.abs(coarse - level) < _ALIKE_LUMA)
         left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
-    # What is black has no say in the tone.
-    verdict = judge([evidence(np.where(left_out, np.float32(0), coarse), *coarse_chroma)])
-    if verdict.tone is SourceTone.COLOUR:
-        return ScanTone(verdict)
-    if mounted is not None and verdict.tone is SourceTone.MONOCHROME:
-        strength = float(np.hypot(*(np.median(plane[mounted]) for plane in coarse_chroma)))
-        if strength > _PAGE_TINT:
-            verdict = replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
+    verdict = _without(left_out, coarse, coarse_chroma)
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    part = _coloured_part(luma, chroma, around, target)
+    part = _coloured_part(luma, chroma, inside(luma, *chroma) & ~around, page_tone, target)
+    if verdict.tone is SourceTone.COLOUR:
+        if part is None or part[~around].mean() > _SMALL:
+            return ScanTone(verdict)
+        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma)
+        if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
+            return ScanTone(verdict)
+        verdict = rest
+    is_neutral = page_tone is None or float(np.hypot(*page_tone)) <= _PAGE_TINT
+    if verdict.tone is SourceTone.MONOCHROME and not is_neutral:
+        verdict = replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
     if part is None:
         return ScanTone(verdict)
     unsure = min(verdict.confidence, _UNSURE)
     return ScanTone(replace(verdict, confidence=unsure), part)
+
+
+def _without(left_out: Bools, luma: F32, chroma: F32) -> Verdict:
+    """Judge what is left; what is black has no say in the tone."""
+    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)])
 
 
 def _reduced(plane: F32) -> F32:
@@ -82,15 +102,14 @@ def _reduced(plane: F32) -> F32:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _coloured_part(luma: F32, chroma: F32, left_out: Bools, target: Bools | None) -> F32 | None:
+def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
     part = np.zeros(luma.shape, np.uint8)
-    shown = inside(luma, *chroma) & ~left_out
     if shown.any():
-        fit = fitted(luma, np.ascontiguousarray(np.moveaxis(chroma, 0, -1)), shown)
-        sizes = np.zeros(luma.shape, np.float32)
-        sizes[shown] = fit.left_over
+        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
+        fit = fitted(luma, planes, shown)
+        beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)
         least = max(_COLOURED, _BEYOND_NOISE * fit.noise)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((sizes > least).astype(np.uint8))
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((beyond > least).astype(np.uint8))
         large = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART]
         part[np.isin(labels, large)] = 1
     if target is not None:
@@ -98,3 +117,19 @@ def _coloured_part(luma: F32, chroma: F32, left_out: Bools, target: Bools | None
     if not part.any():
         return None
     return np.asarray(cv2.blur(cv2.dilate(part, _AROUND).astype(np.float32), (3, 3)), np.float32)
+
+
+def _beyond(chroma: F32, tint: F32, page_tone: F32 | None) -> F32:
+    """Return how far ``chroma`` (h, w, 2) is from the tint, paler or stronger, and from its mixtures with the page."""
+    chroma, tint = (np.asarray(cv2.blur(plane, (3, 3)), np.float32) for plane in (chroma, tint))
+    beyond = _distance(chroma, np.zeros_like(tint), _STRONGER * tint)
+    if page_tone is not None:
+        beyond = np.minimum(beyond, _distance(chroma, tint, np.broadcast_to(page_tone, tint.shape)))
+    return beyond
+
+
+def _distance(points: F32, first: F32, last: F32) -> F32:
+    """Return the distances (h, w) of ``points`` (h, w, 2) from the straight lines between two others."""
+    line, apart = last - first, points - first
+    reached = np.clip((apart * line).sum(axis=2) / (np.square(line).sum(axis=2) + 1e-9), 0, 1)
+    return np.asarray(np.linalg.norm(apart - reached[..., None] * line, axis=2), np.float32)

@@ -33,12 +33,14 @@ class TintFit:
     """What the fits say: ``tint`` (n, 2), the free fit, and ``left_over`` (n,), of n pixels shown, and the figures.
 
     ``left_over`` is the length of the chroma, in units of Cb and Cr, that the free fit does not explain, averaged over
-    3 x 3 pixels. ``noise`` is the part without structure. ``figures`` are those of `FIGURES`, float64.
+    3 x 3 pixels. ``noise`` is the part without structure. ``curve`` (6, 2) is the tint by luma alone, at 0, 0.2 ... 1.
+    ``figures`` are those of `FIGURES`, float64.
     """
 
     tint: F32
     left_over: F32
     noise: float
+    curve: F32
     figures: npt.NDArray[np.float64]
 
 
@@ -82,7 +84,13 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
     strict, curve = _strict_fit(by_luma, place, left)
     _, strict_broad, _ = left.by(strict)
     figures = _figures(levels, left, free, strict, curve, (fine, broad, rough, strict_broad))
-    return TintFit(free, fine, float(np.median(rough)), figures)
+    return TintFit(free, fine, float(np.median(rough)), curve, figures)
+
+
+def tint_of(luma: F32, curve: F32) -> F32:
+    """Return the tint (h, w, 2) that a `TintFit` has for ``luma`` (h, w), 0..1, by its ``curve``."""
+    knots = np.linspace(0, 1, LUMA_KNOTS)
+    return np.stack([np.interp(luma, knots, curve[:, plane]) for plane in range(2)], axis=-1).astype(np.float32)
 
 
 class _LeftOver:

@@ -167,15 +167,15 @@ def test_one_hue_too_strong_for_a_tint_is_colour() -> None:
 
 
 def test_paler_chroma_is_less_certainly_colour() -> None:
-    ratios = [evidence(*coloured(chroma=chroma)).ratio for chroma in (1.0, 0.5, 0.25, 0.1)]
-    assert ratios == sorted(ratios, reverse=True)
+    odds = [evidence(*coloured(chroma=chroma)).log_odds for chroma in (0.5, 0.25, 0.1, 0.05)]
+    assert odds == sorted(odds, reverse=True)
     assert verdict(coloured(chroma=0.02)).tone is SourceTone.MONOCHROME
 
 
 def test_halved_chroma_planes_say_the_same_as_full_ones() -> None:
     luma, cb, cr = coloured()
     halves = [cv2.resize(plane, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA) for plane in (cb, cr)]
-    assert evidence(luma, *halves).left_over == pytest.approx(evidence(luma, cb, cr).left_over, rel=0.05)
+    assert evidence(luma, *halves).vivid == pytest.approx(evidence(luma, cb, cr).vivid, rel=0.05)
 
 
 def test_black_frames_do_not_vote() -> None:
