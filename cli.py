@@ -31,6 +31,7 @@ _check_siblings()
 from pipeline.commands.archive import commands as _archive  # noqa: E402 - only after the check
 from pipeline.commands.common_options import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
 from pipeline.commands.exits import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
+from pipeline.commands.review import commands as _review  # noqa: E402
 from pipeline.commands.video import commands as _video  # noqa: E402
 from pipeline.documents import json_text, to_json  # noqa: E402
 from pipeline.errors import AutochromeError, MissingDependencyError, UsageError  # noqa: E402
@@ -333,6 +334,11 @@ def video() -> None:
 def archive() -> None:
     """Run ``colorize-archive``."""
     _run(_archive)
+
+
+def review() -> None:
+    """Run ``colorize-review``."""
+    _run(_review)
 
 
 def model() -> None:

@@ -126,17 +126,28 @@ def read_correction(path: Path) -> CorrectionFile:
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError(f'"format" is not "{FORMAT}"')
         _refuse_unknown(values, CorrectionFile)
-        _refuse_unknown(values.get("correction", {}), Correction)
-        for hint in values.get("correction", {}).get("hints", []):
-            _refuse_unknown(hint, Hint)
+        correction_from_json(values.get("correction", {}))
         return from_json(CorrectionFile, values)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a correction: {error}",
             advice="See docs/corrections.md for the format; delete the file to go on without it.",
         ) from error
 
 
+def correction_from_json(values: Any) -> Correction:
+    """Return the correction of which ``values`` is the JSON form. Raises `ValueError`, for unknown keys too."""
+    _refuse_unknown(values, Correction)
+    hints = values.get("hints", [])
+    if not isinstance(hints, list):
+        raise ValueError(f"hints: a list is wanted, not {hints!r}")
+    for hint in hints:
+        _refuse_unknown(hint, Hint)
+    return from_json(Correction, values)
+
+
 def _refuse_unknown(values: Any, kind: type[Any]) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__.lower()}: an object is wanted, not {values!r}")
     if unknown := sorted(values.keys() - {one.name for one in fields(kind)}):
         raise ValueError(f"unknown keys: {', '.join(unknown)}")

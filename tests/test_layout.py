@@ -24,6 +24,7 @@ FOUNDATION = (
     "pipeline.documents",
     "pipeline.errors",
     "pipeline.interruption",
+    "pipeline.locks",
     "pipeline.options",
     "pipeline.originals",
     "pipeline.progress",

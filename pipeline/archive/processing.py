@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -29,41 +28,21 @@ WHOLE, PHOTOS = "archive", "photos"
 _CLAIMS = 64
 
 
-class Stopped(BaseException):
-    """A film was told to stop; not an `Exception`, for it is none of its own."""
+class Spacious:
+    """Passes on what a film tells of its progress; with every frame, ``check`` may end the run for want of space."""
 
-
-class Stoppable:
-    """Passes on what a film tells of its progress, and stops it after a frame unless ``may_go_on``."""
-
-    def __init__(self, heard: Heard, may_go_on: Callable[[], bool]) -> None:
-        self._heard, self._may_go_on = heard, may_go_on
+    def __init__(self, heard: Heard, check: Callable[[], None]) -> None:
+        self._heard, self._check = heard, check
         self.begin, self.end, self.say, self.note = heard.begin, heard.end, heard.say, heard.note
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Pass on. Raises `Stopped`."""
+        """Pass on. Raises what ``check`` does."""
         self._heard.advance(item, count)
-        if not self._may_go_on():
-            raise Stopped
-
-
-class _EndOfShift(StopRequest):
-    """Ends a film after the segment under way, where nothing is lost, unless ``may_go_on``."""
-
-    def __init__(self, may_go_on: Callable[[], bool]) -> None:
-        super().__init__()
-        self._may_go_on = may_go_on
-
-    @property
-    def is_made(self) -> bool:
-        return not self._may_go_on()
+        self._check()
 
 
 class Shift:
-    """Works off what ``run`` queued in the ledger.
-
-    ``is_over`` when time was up or ``stop`` was made; ``error`` when the disk was full.
-    """
+    """Does what ``run`` queued in the ledger, until ``stop`` is made: by others, or here, when the disk is full."""
 
     def __init__(
         self,
@@ -80,9 +59,6 @@ class Shift:
         self._run, self._source, self._output, self._options, self._orders = run, source, output, options, orders
         self._ledger, self._records, self._heard, self._stop = ledger, records, heard, stop
         self._claimed: dict[str, None] = {}
-        self._is_stopping = False
-        self.is_over = False
-        self.error: OutputError | None = None
 
     def work(self, colorizer: Colorizer) -> None:
         """Do all jobs; those that fail in a way that may pass are done again at the end of their kind."""
@@ -140,7 +116,7 @@ class Shift:
             lambda film: self._film(*film, colorizer),
             workers=self._orders.jobs,
             name="film",
-            stop=self._stop_films,
+            stop=self._stop,
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -165,7 +141,7 @@ class Shift:
         """Return what became of the film; None if it was stopped: a long one goes on later with what it has."""
         source, output = self._source / record.path, self._output / record.output
         options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
-        progress = Stoppable(self._heard, lambda: not self._is_stopping and self._has_room(0))
+        progress = Spacious(self._heard, lambda: check_space(self._output, keep_free=self._orders.keep_free, needed=0))
         try:
             return colorize_video(
                 source,
@@ -174,30 +150,22 @@ class Shift:
                 colorizer=colorizer,
                 progress=progress,
                 originals=Originals((self._source,)),
-                stop=_EndOfShift(lambda: self._goes_on(0)),
+                stop=self._stop,
             )
-        except Stopped:
-            return None
         except Cancelled:
-            if self._goes_on(0):
+            if self._stop.reason is None:
                 raise
             return None
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-            return Failure.of(source, error)
+            # What ends the whole run is no failure of this film.
+            return None if self._stop.error is error else Failure.of(source, error)
 
     def _goes_on(self, needed: int) -> bool:
         """Say whether anything more may be begun: there is time, and room for ``needed`` bytes more."""
-        until = self._orders.until
-        if self._stop.is_made or (until is not None and datetime.now(until.tzinfo) >= until):
-            self.is_over = True
-        return self._has_room(needed) and not self.is_over
-
-    def _has_room(self, needed: int) -> bool:
+        if self._stop.is_made:
+            return False
         try:
             check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
         except OutputError as error:
-            self.error = error
-        return self.error is None
-
-    def _stop_films(self) -> None:
-        self._is_stopping = True
+            self._stop.fail(error)
+        return self._stop.error is None

@@ -24,11 +24,11 @@ from pipeline.archive.run_log import Event, Journal
 from pipeline.archive.run_options import Orders
 from pipeline.archive.space import free_space
 from pipeline.archive.walk import Kind
-from pipeline.callbacks import in_order
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, open_colorizer, weights_sha256
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
-from pipeline.interruption import Cancelled, Interruption, StopRequest
+from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
@@ -98,11 +98,13 @@ def colorize_archive(
     if orders.metrics is not None:
         check_metrics_file(orders.metrics, originals=Originals((source,)))
     tree = results_folder(output, bag=orders.bag)
+    stop = StopRequest() if stop is None else stop
+    stop.until = stop.until or orders.until
     with (
         locked(output, shard=orders.shard),
         open_ledger(output, shard=orders.shard) as ledger,
         Journal(orders.log, originals=Originals((source,))) as journal,
-        in_order(progress or Silent(), waits=True) as told,
+        guarded(progress or Silent(), stop) as told,
     ):
         heard = Heard(told, journal, source)
         return _Run(source, output, tree, options, orders, ledger, heard, stop).carry_out(colorizer)
@@ -120,13 +122,13 @@ class _Run:
         orders: Orders,
         ledger: Ledger,
         heard: Heard,
-        stop: StopRequest | None,
+        stop: StopRequest,
     ) -> None:
         self._source, self._output, self._tree = source, output, tree
         self._originals = Originals((source,))
         self._options, self._orders = options, orders
         self._ledger, self._heard = ledger, heard
-        self._stop = StopRequest() if stop is None else stop
+        self._stop = stop
         self._started = time.time()
         self._clock = time.monotonic()
         said = {"options": to_json(options), "orders": to_json(orders)}
@@ -138,15 +140,21 @@ class _Run:
         try:
             self._work(colorizer)
         except BaseException as error:
-            is_signal = isinstance(error, Cancelled | Interruption | KeyboardInterrupt)
-            # What ended the run is what is told, even if the disk does not take its last words.
-            with suppress(AutochromeError):
-                self._close(_INTERRUPTED if is_signal else type(error).__name__, getattr(error, "exit_code", 1))
+            if isinstance(error, Cancelled) and self._stop.error is not None:
+                self._end(self._stop.error)
+                raise self._stop.error from None
+            self._end(error)
             raise
-        if self._stop.is_made:
+        if self._stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, self._stop.exit_code)
         code = _SOME_FAILED if self._records.counts.failed else 0
-        return self._close(_UNTIL if self._shift.is_over else _FINISHED, code)
+        return self._close(_UNTIL if self._stop.reason is StopReason.TIME else _FINISHED, code)
+
+    def _end(self, error: BaseException) -> None:
+        is_asked = isinstance(error, Cancelled | KeyboardInterrupt)
+        # What ended the run is what is told, even if the disk does not take its last words.
+        with suppress(AutochromeError):
+            self._close(_INTERRUPTED if is_asked else type(error).__name__, getattr(error, "exit_code", 1))
 
     def _work(self, colorizer: Colorizer | None) -> None:
         # Other shards may be at work on theirs.
@@ -157,11 +165,11 @@ class _Run:
                 begin_bag(self._output, originals=self._originals)
             self._records.catch_up()
             self._queue(colorizer)
-            if any(self._records.counts.jobs.values()) and not self._stop.is_made:
+            if any(self._records.counts.jobs.values()) and not self._is_asked_to_stop():
                 colorizer = colorizer or stack.enter_context(open_colorizer(self._options, progress=self._heard))
                 self._shift.work(colorizer)
-            if self._shift.error is not None:
-                raise self._shift.error
+            if self._stop.error is not None:
+                raise self._stop.error
             if self._orders.bag and is_last():
                 with self._other_ledgers() as others:
                     write_bag(self._output, self._entries(others), originals=self._originals)
@@ -176,13 +184,17 @@ class _Run:
             known=self._ledger.get,
             tree=self._tree.relative_to(self._output),
         )
-        items = takewhile(lambda _: not self._stop.is_made, plan(self._source, self._output, terms))
+        items = takewhile(lambda _: not self._is_asked_to_stop(), plan(self._source, self._output, terms))
         while page := list(islice(items, _PAGE)):
             self._records.plan(self._number, page)
-        if not self._stop.is_made:
+        if not self._is_asked_to_stop():
             for path in self._ledger.forget(self._number, self._source):
                 preview_store.drop(self._output, path)
         self._tell_plan()
+
+    def _is_asked_to_stop(self) -> bool:
+        # When only the time is up, the plan is made all the same: it says what waits.
+        return self._stop.reason not in (None, StopReason.TIME)
 
     def _tell_plan(self) -> None:
         counts = self._records.counts

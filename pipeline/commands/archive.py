@@ -107,7 +107,7 @@ def _colorize_archive(
 
 def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
     from pipeline.archive.run import colorize_archive
-    from pipeline.interruption import StopRequest, finish_on_signals
+    from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.terminal import count, duration, error_console, shown
 
     stop = StopRequest()
@@ -122,7 +122,7 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome != "finished":
-        why = "told to stop" if stop.is_made else "time was up"
+        why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 

@@ -89,9 +89,9 @@ def _variables(command: Any) -> set[str]:
 
 def _all_variables() -> set[str]:
     """Return the variables of all commands: one environment may serve them all."""
-    from pipeline.commands import archive, video
+    from pipeline.commands import archive, review, video
 
-    return _variables(get_command(archive.commands)) | _variables(get_command(video.commands))
+    return set().union(*(_variables(get_command(one.commands)) for one in (archive, review, video)))
 
 
 def _options(command: Any) -> dict[str, TyperOption]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from pipeline.documents import json_text
 from pipeline.errors import AutochromeError, MissingDependencyError
-from pipeline.interruption import Interruption, end_on_signals
+from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.results import Failure
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
         except ImportError as error:
             advice = "Install Autochrome again, with everything it needs: pip install autochrome"
             answer = _told(manner, type(error).__name__, f"a package cannot be imported: {error}", advice, _MISSING)
-        except Interruption as ending:
+        except Cancelled as ending:
             answer = _told(manner, "Interrupted", "told to stop; what was finished is kept", _AGAIN, ending.exit_code)
         except Exception as error:  # noqa: BLE001 - the last line before the user
             answer = _told(manner, type(error).__name__, f"unexpected {type(error).__name__}: {error}", _ISSUES, 1)

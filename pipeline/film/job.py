@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipeline.callbacks import in_order
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
@@ -19,6 +19,7 @@ from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
+from pipeline.media.packet_scan import survey
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import plan_streams, stream_notes
@@ -57,7 +58,7 @@ def colorize_video(
     before.
     """
     started = time.monotonic()
-    source, options = Path(source), options or Options()
+    source, options, stop = Path(source), options or Options(), stop or StopRequest()
     output = None if output is None else Path(output)
     if options.hints:
         raise UsageError(f"{source}: hints are for photographs", advice="Colour the film without hints.")
@@ -65,19 +66,22 @@ def colorize_video(
     if output is not None:
         originals.check(output)
     suffix = None if output is None else output.suffix
-    info = probe(source, rate=options.frame_rate)
+    info = survey(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
     streams, film = plan_streams(info, plan), film_source(info, plan, options)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
-        in_order(progress or Silent()) as progress,
+        guarded(progress or Silent(), stop) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
         _announced(progress, info),
-        kept_segments(film, final, colorizer, segment_frames, originals) as segments,
+        kept_segments(
+            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
+        ) as segments,
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
-        notes = [*colorizer.notes(), *_assumptions(film), *plan.notes, *stream_notes(streams)]
+        stop.check()
+        notes = [*colorizer.notes(), *_assumptions(film), *info.notes, *plan.notes, *stream_notes(streams)]
         _tell(progress, source, notes)
         skip = 0 if segments is None else segments.frames
         writer = FilmWriter(

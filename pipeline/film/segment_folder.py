@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from pipeline.media.writer import FilmWriter, Written
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
+LOCK = "lock"
 _RECIPE = "recipe.json"
 _SUFFIX = ".segment"
 # Each packet: pts, duration, key frame or not, size of the data that follow.
@@ -31,6 +31,15 @@ _PACKET = struct.Struct("<qq?Q")
 _END = struct.Struct("<Q16s8s")
 _MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
+_LONGEST_NAME = 200  # bytes: most file systems hold 255
+
+
+def segment_folder(final: Path) -> Path:
+    """Return where the segments of the result ``final`` lie: a hidden folder beside it."""
+    name = final.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest()
+    return final.with_name(f"{PARTIAL_PREFIX}{name}.segments")
 
 
 @dataclass(frozen=True)
@@ -45,12 +54,13 @@ class Segment:
 class SegmentFolder:
     """The finished segments of one result, in order; use `new` to add one, `remove` when the film is complete."""
 
-    def __init__(self, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
-        """Open the segments of the result ``final``; those of another ``recipe`` (JSON values) are thrown away.
+    def __init__(self, folder: Path, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
+        """Open the segments of the result ``final`` in ``folder``; the caller holds its lock, if it has one.
 
-        Segments that are damaged are thrown away too, with all behind them. Raises `OutputError`.
+        Segments of another ``recipe`` (JSON values) are deleted, and those that are damaged, with all behind them.
+        Raises `OutputError`.
         """
-        self._folder = final.with_name(f"{PARTIAL_PREFIX}{final.name}.segments")
+        self._folder = folder
         self._recipe = json.dumps(recipe, sort_keys=True)
         self.final = final
         self.originals = originals
@@ -60,13 +70,13 @@ class SegmentFolder:
                 self._find()
             else:
                 self.remove()
-                self._folder.mkdir(parents=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 with publishing(self._folder / _RECIPE, overwrite=True, originals=originals) as temporary:
                     temporary.write_text(self._recipe, encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"{self._folder}: cannot be used: {error.strerror or error}",
-                advice="Check free space and permissions, or delete this folder: the film begins anew then.",
+                advice="Check free space and permissions.",
             ) from error
 
     @property
@@ -96,8 +106,9 @@ class SegmentFolder:
 
     def remove(self) -> None:
         """Delete all segments."""
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
+        for path in self._folder.iterdir() if self._folder.exists() else ():
+            if path.name != LOCK:
+                path.unlink()
 
     def _is_mine(self) -> bool:
         recipe = self._folder / _RECIPE
@@ -112,7 +123,7 @@ class SegmentFolder:
                 break
             self.segments.append(segment)
         for path in self._folder.iterdir():
-            if path.name != _RECIPE and path not in {segment.path for segment in self.segments}:
+            if path.name not in (LOCK, _RECIPE) and path not in {segment.path for segment in self.segments}:
                 path.unlink()
 
 

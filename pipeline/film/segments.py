@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ import av
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import to_json
-from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.segment_folder import SegmentFolder
+from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
-from pipeline.interruption import Cancelled, StopRequest
+from pipeline.interruption import StopRequest
+from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.originals import Originals
 from pipeline.progress import Progress
+from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
 
 # Twenty seconds at 25 frames a second. What is shorter than four segments is not worth it.
@@ -32,27 +34,63 @@ _ENDS = 1 << 20
 
 @contextmanager
 def kept_segments(
-    film: FilmSource, final: Path, colorizer: Colorizer, segment_frames: int, originals: Originals
+    film: FilmSource,
+    final: Path,
+    colorizer: Colorizer,
+    *,
+    segment_frames: int,
+    originals: Originals,
+    progress: Progress,
 ) -> Iterator[SegmentFolder | None]:
-    """Give the segments for the result ``final``, with those an earlier run left; None if the film is short.
+    """Keep other runs from the result ``final``, and give its segments; None if the film is short.
 
-    At the end they are removed, except after an interruption or an error that may pass: then they stay for the next
-    run with the same film, options, weights and program.
+    Those that an earlier run left are kept if film, options, weights and program are the same. At the end all are
+    removed, except after an interruption or an error that may pass: then they stay for the next run. Raises
+    `LockedError` while another run is at work on ``final``, `OutputError`.
     """
-    count = film.info.frame_count
-    if count is not None and count <= _FEW * segment_frames:
-        yield None
-        return
-    segments = SegmentFolder(final, _recipe(film, colorizer), originals=originals)
-    is_over = True
+    with _alone(final, progress) as folder:
+        count = film.info.frame_count
+        if count is not None and count <= _FEW * segment_frames:
+            yield None
+            return
+        segments = SegmentFolder(folder, final, _recipe(film, colorizer), originals=originals)
+        is_over = True
+        try:
+            yield segments
+        except BaseException as error:
+            is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
+            raise
+        finally:
+            if is_over or not segments.segments:
+                segments.remove()
+
+
+@contextmanager
+def _alone(final: Path, progress: Progress) -> Iterator[Path]:
+    """Lock the folder of the segments of ``final`` for the block; where nothing is left in it, it is removed."""
+    folder = segment_folder(final)
     try:
-        yield segments
-    except BaseException as error:
-        is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
-        raise
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(folder / LOCK, final))
+            except NoLocksError as error:
+                text = f"{error}: nothing keeps another run from colouring the same film at the same time"
+                progress.note(str(final), Note(NoteKind.FALLBACK, text))
+            yield folder
     finally:
-        if is_over or not segments.segments:
-            segments.remove()
+        with suppress(OSError, LockedError):
+            _remove_if_empty(folder, final)
+
+
+def _remove_if_empty(folder: Path, final: Path) -> None:
+    """Remove the folder if nothing but the lock is in it, unless another run holds that."""
+    lock = folder / LOCK
+    with ExitStack() as stack:
+        with suppress(NoLocksError):
+            stack.enter_context(held(lock, final))
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            lock.unlink()
+            folder.rmdir()
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
@@ -91,7 +129,7 @@ def write_segments(
     progress: Progress,
     *,
     segment_frames: int,
-    stop: StopRequest | None,
+    stop: StopRequest,
 ) -> ShotLog:
     """Encode ``frames``, which follow those that ``segments`` hold, into new ones; return the shots of the whole film.
 
@@ -105,8 +143,8 @@ def write_segments(
     following = next(frames, None)
     while following is not None:
         following = _write_segment(following, frames, segments, film, progress, segment_frames)
-        if following is not None and stop is not None and stop.is_made:
-            raise Cancelled
+        if following is not None:
+            stop.check()
     return ShotLog.joined(film, (segment.summary for segment in segments.segments))
 
 

@@ -10,26 +10,29 @@ from functools import partial
 from pathlib import Path
 
 from engines.machine import usable_cores
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
 from pipeline.corrections import NO_CORRECTION, Correction
 from pipeline.errors import InputError
+from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
+    Page,
     Still,
     converted_suffix,
     output_suffix,
-    own_strips,
     read_still,
     write_still,
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.page import Painted, Picture, look_at, paint
+from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
-from pipeline.results import Failure, Note, PhotoResult, Treatment
+from pipeline.results import Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -109,10 +112,16 @@ def colorize_photo(
     tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
     final name that was not there before.
     """
-    source, options, progress = Path(source), options or Options(), progress or Silent()
+    source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output))
     job.protected.check(job.output)
-    progress.begin(str(source), 1, "photos")
+    with guarded(progress or Silent(), StopRequest()) as progress:
+        return _one(job, options, colorizer, progress)
+
+
+def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:
+    item = str(job.source)
+    progress.begin(item, 1, "photos")
     try:
         with (
             lent(colorizer, options, progress=progress) as colorizer,
@@ -121,9 +130,9 @@ def colorize_photo(
             outcome = next(outcomes)
         if isinstance(outcome, _Fault):
             raise outcome.error
-        progress.advance(str(source))
+        progress.advance(item)
     finally:
-        progress.end(str(source))
+        progress.end(item)
     return outcome
 
 
@@ -238,7 +247,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
     with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
-        notes = (*_tone_notes(photo), *_written(temporary, photo, painted, colorizer))
+        notes, verification = _written(temporary, photo, painted, colorizer)
     return PhotoResult(
         source=job.source,
         output=job.output,
@@ -248,7 +257,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         engine=colorizer.spec.name,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
-        notes=notes,
+        notes=(*_tone_notes(photo), *notes),
+        verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
@@ -257,19 +267,25 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
     )
 
 
-def _written(temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer) -> tuple[Note, ...]:
-    """Write the result and return what there is to say of it."""
+def _written(
+    temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer
+) -> tuple[tuple[Note, ...], Verification]:
+    """Write the result, read it back, and return what there is to say of it and what was verified."""
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:
         declared = AiColour(system="Autochrome", version=colorizer.weights)
-        strips, *further = (picture.strips for picture in painted)
-        return (*colorizer.notes(), *read, *write_still(temporary, still, strips, declared=declared, further=further))
-    if converted_suffix(still.path.suffix):
-        return (*read, *write_still(temporary, still, own_strips(still)))
+        stills = (picture.still for picture in photo.pictures)
+        pages = [Page(still, made.strips, declared) for still, made in zip(stills, painted, strict=True)]
+        notes = (*colorizer.notes(), *read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
+    if still.own_rgb is not None:
+        pages = [Page(still, iter((still.own_rgb(),)))]
+        notes = (*read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
     with still.path.open("rb") as source, temporary.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
-    return ()
+    return (), verify_copy(temporary, still)
 
 
 def _tone_notes(photo: _Photo) -> tuple[Note, ...]:

@@ -108,7 +108,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     spec = still_spec(still.bits)
     found = _judged(still, spec)
     what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
-    described = space_for_colour(still.profile)
+    described = space_for_colour(still.metadata.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
     model_input = colorizer.model_input(still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
     return Picture(

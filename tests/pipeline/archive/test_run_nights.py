@@ -4,6 +4,7 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +61,15 @@ def test_when_time_is_up_the_rest_is_left_for_the_next_run(archive: Path, colori
     assert (counts(result), result.waiting) == ((4, 0, 0), 0)
 
 
-def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock(datetime):
-        looks = 0
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            cls.looks += 1
-            return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=cls.looks)
-
-    monkeypatch.setattr(processing, "datetime", Clock)
-    result = run(archive, colorizer, orders=Orders(until=datetime(2024, 1, 1, 3, 30, tzinfo=UTC)))
+def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: Path, colorizer: Colorizer) -> None:
+    midnight = datetime(2024, 1, 1, tzinfo=UTC)
+    hours = count(1)
+    stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=next(hours)))
+    orders = Orders(until=midnight + timedelta(hours=3, minutes=30))
+    result = colorize_archive(archive, None, Options(), orders=orders, colorizer=colorizer, stop=stop)
     # One look before the photographs are claimed, one before each of them.
     assert (result.photos, result.films, result.waiting) == (2, 0, 2)
     assert sorted(states(result.output).values()) == [State.DONE, State.DONE, State.WAITING, State.WAITING]
-    monkeypatch.undo()
     assert counts(run(archive, colorizer)) == (2, 2, 0)
 
 
@@ -89,26 +82,19 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
     monkeypatch.setattr(processing, "colorize_video", partial(colorize_video, segment_frames=5))
     whole = colorize_archive(source, tmp_path / "whole", options, colorizer=colorizer)
-    now, stop = datetime(2024, 1, 1, tzinfo=UTC), StopRequest()
+    midnight, hours = datetime(2024, 1, 1, tzinfo=UTC), [0]
+    stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=hours[0]))
 
     class Watch(Listener):
         def advance(self, item: str, count: int = 1) -> None:
             super().advance(item, count)
             if self.counts[item][0] == 18 and how == "time is up":
-                Clock.hours = 8
+                hours[0] = 8
             elif self.counts[item][0] == 18:
                 stop.make()
 
-    class Clock(datetime):
-        hours = 0
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return now + timedelta(hours=cls.hours)
-
     listener = Watch()
-    monkeypatch.setattr(processing, "datetime", Clock)
-    orders = Orders(until=now + timedelta(hours=6))
+    orders = Orders(until=midnight + timedelta(hours=6))
     first = colorize_archive(
         source, tmp_path / "out", options, orders=orders, colorizer=colorizer, progress=listener, stop=stop
     )
@@ -117,7 +103,6 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     assert listener.counts[str(film)][0] == 20
     assert states(tmp_path / "out") == {"long.mp4": State.WAITING}
     assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".segments/" in name]
-    Clock.hours = 0
     listener = Listener()
     again = colorize_archive(source, tmp_path / "out", options, colorizer=colorizer, progress=listener)
     assert counts(again) == (1, 0, 0)

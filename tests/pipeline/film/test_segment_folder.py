@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.film.segment_folder import SegmentFolder
+from pipeline.film.segment_folder import SegmentFolder, segment_folder
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX
 
 RECIPE = {"source": "film.mkv", "codec": "h264"}
+
+
+def open_segments(final: Path, recipe: Mapping[str, str]) -> SegmentFolder:
+    return SegmentFolder(segment_folder(final), final, recipe, originals=Originals())
 
 
 def encoder() -> av.VideoCodecContext:
@@ -51,30 +56,30 @@ SECOND = [700, 701, 702, 900, 1300, 1301, 1400]
 
 def test_finished_segments_are_found_again(tmp_path: Path) -> None:
     final = tmp_path / "film.mkv"
-    folder = SegmentFolder(final, RECIPE, originals=Originals())
+    folder = open_segments(final, RECIPE)
     make(folder, FIRST)
     make(folder, SECOND)
-    again = SegmentFolder(final, RECIPE, originals=Originals())
+    again = open_segments(final, RECIPE)
     assert [segment.frames for segment in again.segments] == [len(FIRST), len(SECOND)]
     assert again.frames == len(FIRST) + len(SECOND)
     assert [segment.summary for segment in again.segments] == [{"times": FIRST}, {"times": SECOND}]
 
 
 def test_a_segment_that_was_being_written_when_the_run_was_killed_is_thrown_away(tmp_path: Path) -> None:
-    folder = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
     make(folder, FIRST)
     made = folder.segments[0].path
     half = made.with_name(f"{PARTIAL_PREFIX}1234.segment")
     half.write_bytes(b"half a segment")
-    again = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    again = open_segments(tmp_path / "film.mkv", RECIPE)
     assert [segment.path for segment in again.segments] == [made]
     assert not half.exists()
 
 
 def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Path) -> None:
-    folder = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
     data = [*make(folder, FIRST), *make(folder, SECOND)]
-    packets = list(SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals()).packets())
+    packets = list(open_segments(tmp_path / "film.mkv", RECIPE).packets())
     assert [bytes(packet) for packet in packets] == data
     assert sorted(packet.pts for packet in packets) == FIRST + SECOND
     assert all(packet.dts <= packet.pts for packet in packets)
@@ -82,35 +87,35 @@ def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Pa
 
 
 def test_a_segment_without_end_does_not_count(tmp_path: Path) -> None:
-    folder = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
     make(folder, FIRST)
     with pytest.raises(RuntimeError, match="killed"), folder.new() as segment:
         segment.add(encoder().encode(None))
         raise RuntimeError("killed")
-    assert len(SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals()).segments) == 1
+    assert len(open_segments(tmp_path / "film.mkv", RECIPE).segments) == 1
 
 
 @pytest.mark.parametrize("place", [10, 2000, -3, -20, -34])
 def test_a_damaged_segment_and_those_behind_it_are_thrown_away(tmp_path: Path, place: int) -> None:
-    folder = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
     for times in (FIRST, SECOND, [2000, 2040]):
         make(folder, times)
     damaged = bytearray(folder.segments[1].path.read_bytes())
     damaged[place] ^= 0x10
     folder.segments[1].path.write_bytes(damaged)
-    again = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    again = open_segments(tmp_path / "film.mkv", RECIPE)
     assert [segment.frames for segment in again.segments] == [len(FIRST)]
     assert not folder.segments[2].path.exists()
 
 
 def test_segments_of_another_recipe_are_thrown_away(tmp_path: Path) -> None:
-    make(SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals()), FIRST)
-    assert not SegmentFolder(tmp_path / "film.mkv", {**RECIPE, "codec": "ffv1"}, originals=Originals()).segments
-    assert not SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals()).segments
+    make(open_segments(tmp_path / "film.mkv", RECIPE), FIRST)
+    assert not open_segments(tmp_path / "film.mkv", {**RECIPE, "codec": "ffv1"}).segments
+    assert not open_segments(tmp_path / "film.mkv", RECIPE).segments
 
 
 def test_nothing_is_left_when_the_segments_are_removed(tmp_path: Path) -> None:
-    folder = SegmentFolder(tmp_path / "film.mkv", RECIPE, originals=Originals())
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
     make(folder, FIRST)
     folder.remove()
-    assert not list(tmp_path.iterdir())
+    assert not list(segment_folder(tmp_path / "film.mkv").iterdir())

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError, LockedError, OutputError
 from pipeline.film import segments as segmented
 from pipeline.film.job import colorize_video
-from pipeline.interruption import Interruption
+from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
@@ -236,3 +236,80 @@ def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Pat
     assert resumed == [40, 80]
     assert len(luma_planes(tmp_path / "result.mkv")) == SHOT * SHOTS
     assert not segments(tmp_path)
+
+
+COLOUR = """
+import sys
+from pathlib import Path
+from pipeline.color.colorizer import open_colorizer
+from pipeline.film.job import colorize_video
+from pipeline.options import Options, Quality
+from pipeline.progress import Silent
+
+class Waiting(Silent):
+    frames = 0
+
+    def advance(self, item, count=1):
+        self.frames += count
+        if self.frames == int(sys.argv[4]):
+            print("waiting", flush=True)
+            sys.stdin.readline()
+
+options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+with open_colorizer(options) as colorizer:
+    colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
+                   colorizer=colorizer, segment_frames=int(sys.argv[5]), progress=Waiting())
+"""
+
+
+@pytest.mark.parametrize("segment_frames", [SEGMENT, 500])
+def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
+    film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
+) -> None:
+    output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
+    command = [sys.executable, "-c", COLOUR, str(film), str(output), str(tiny), "45", str(segment_frames)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        assert first.stdout.readline() == "waiting\n"
+        for overwrite in (False, True):
+            with pytest.raises(LockedError, match=f"process {first.pid}") as refused:
+                colour(film, output, colorizer, replace(chosen, overwrite=overwrite))
+            assert refused.value.exit_code == 75
+            assert "delete" not in refused.value.advice.lower()
+        colour(film, tmp_path / "other.mkv", colorizer, chosen)
+        first.stdin.write("\n")
+        first.stdin.close()
+        assert first.wait(timeout=120) == 0
+    assert output.read_bytes() == (tmp_path / "other.mkv").read_bytes()
+    assert not segments(tmp_path)
+
+
+def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
+    output = tmp_path / f"{'n' * 251}.mkv"
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(65, Interruption(signal.SIGTERM)))
+    assert len(segments(tmp_path)) == 1
+    colour(film, output, colorizer, options(Quality.MASTER))
+    assert output.exists()
+    assert not segments(tmp_path)
+
+
+def test_a_stop_request_ends_a_film_after_the_segment_under_way(
+    film: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    class Requesting(Silent):
+        frames = 0
+
+        def advance(self, item: str, count: int = 1) -> None:
+            self.frames += count
+            if self.frames == 30:
+                stop.make()
+
+    stop, progress, output = StopRequest(), Requesting(), tmp_path / "result.mkv"
+    with pytest.raises(Cancelled):
+        colour(film, output, colorizer, options(Quality.MASTER), progress=progress, stop=stop)
+    assert progress.frames == 2 * SHOT
+    again = Stopping(10_000, KeyboardInterrupt())
+    colour(film, output, colorizer, options(Quality.MASTER), progress=again)
+    assert again.resumed == 2 * SHOT
