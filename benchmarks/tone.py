@@ -82,7 +82,7 @@ def pictures(folders: Iterable[Path], *, most: int | None, seed: int) -> Iterato
                 data = (folder / name).read_bytes()
             with Image.open(BytesIO(data)) as image:
                 image.thumbnail((512, 512))
-                yield name, np.asarray(image.convert("RGB"), np.float32) / 255
+                yield name, np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
         except (UnidentifiedImageError, OSError) as error:
             print(f"left out: {name}: {error}")
 

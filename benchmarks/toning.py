@@ -134,7 +134,8 @@ def through_jpeg(picture: F32, draw: random.Random) -> F32:
     if draw.random() < 0.3:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, data = cv2.imencode(".jpg", np.rint(picture[..., ::-1] * 255).astype(np.uint8), options)
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.float32)
+    return decoded[..., ::-1] / np.float32(255)
 
 
 def _random(draw: random.Random) -> np.random.Generator:
@@ -149,9 +150,9 @@ def _aged(ab: Ab, draw: random.Random) -> Ab:
         ab = ab * (1 + draw.uniform(-0.5, 0.3) * away / 2)[..., None]
     if draw.random() < 0.35:
         cells = draw.randint(3, 9)
-        blotches = _random(draw).normal(size=(cells, cells)).astype(np.float32)
-        blotches = cv2.resize(blotches, (width, height), interpolation=cv2.INTER_CUBIC)
-        blotches = np.clip(blotches - draw.uniform(0.3, 1.3), 0, 1)
+        field = _random(draw).normal(size=(cells, cells)).astype(np.float32)
+        smooth = np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        blotches = np.clip(smooth - np.float32(draw.uniform(0.3, 1.3)), 0, 1)
         hue = draw.uniform(55, 95) if draw.random() < 0.8 else draw.uniform(230, 280)  # foxing, or silvering
         ab = ab + _hue(hue, draw.uniform(3, 14) * blotches)
     if draw.random() < 0.3:

@@ -106,7 +106,8 @@ class _LeftOver:
         residual = self.chroma - fit
         broad = self.averaged(residual, _BROAD)
         fine = self.averaged(residual, _FINE)
-        return tuple(np.linalg.norm(sizes, axis=1) for sizes in (fine, broad, residual - broad))  # type: ignore[return-value]
+        fine, broad_size, rough = (np.linalg.norm(part, axis=1) for part in (fine, broad, residual - broad))
+        return fine, broad_size, rough
 
     def averaged(self, values: F32, size: int) -> F32:
         """Return the mean (n, 2) of ``values`` (n, 2) around each pixel, over those shown."""

