@@ -33,7 +33,7 @@ _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
-_SMALL, _SURE = 0.08, 0.7
+_SMALL, _SURE = 0.08, 0.6
 
 
 @dataclass(frozen=True, eq=False)

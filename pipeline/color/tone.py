@@ -36,9 +36,9 @@ _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bear
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
 # Log odds beyond which a picture, and a shot, where a high quantile of several pictures counts, is coloured.
-_COLOUR, _COLOUR_OF_SHOTS = -1.8, 2.0
-_DOUBT = 2.5  # difference of log odds from there at which the confidence is 0.5
-_NO_CHROMA = -100.0  # log odds of a picture without chroma
+_COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
+_DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
+_NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
 @dataclass(frozen=True)
