@@ -40,8 +40,8 @@ from pipeline.media.stills.jpeg.segments import (
 )
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, refuse, small_chroma, small_size, trailing
-from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing
+from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
 from pipeline.results import Note, NoteKind
 
@@ -85,7 +85,8 @@ class JpegFormat(StillFormat):
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
         data, jpeg = _read(path, pixel_limit)
-        luma = _luma(path, data, jpeg)
+        rgb = _lossless_rgb(path, data, jpeg)
+        luma = _luma(path, data, jpeg) if rgb is None else luma_of_rgb(rgb)
         orientation, notes = orientation_of(exif_of(jpeg.applications))
         scans, scan_notes = _luma_scans(path, jpeg, luma)
         applications, dropped = kept_segments(jpeg.applications)
@@ -101,7 +102,7 @@ class JpegFormat(StillFormat):
             notes=(*notes, *_build_notes(jpeg, is_damaged=bool(scan_notes)), *scan_notes, *dropped),
             metadata=metadata_of(applications),
             carried=CarriedJpeg(jpeg=replace(jpeg, applications=applications, trailer=b""), luma=scans),
-            chroma=_own_chroma(path, data, jpeg),
+            chroma=_own_chroma(path, data, jpeg) if rgb is None else small_chroma(rgb),
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
@@ -180,6 +181,15 @@ def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
     if luma.shape != (jpeg.frame.height, jpeg.frame.width):
         raise damaged(path, f"decodes to {luma.shape}, its header says {jpeg.frame.height} x {jpeg.frame.width}")
     return luma
+
+
+def _lossless_rgb(path: Path, data: bytes, jpeg: JpegFile) -> Strip | None:
+    """Decode a lossless JPEG of three components, which libjpeg hands out as it is stored; None for any other."""
+    if jpeg.frame.marker != LOSSLESS or len(jpeg.frame.components) != 3:
+        return None
+    if not _is_rgb(jpeg):
+        raise refuse(path, "is a lossless JPEG of Y'CbCr samples")
+    return _decode(path, data if jpeg.is_closed else data + _END, "RGB")
 
 
 def _decode(path: Path, data: bytes, mode: str) -> Plane:
