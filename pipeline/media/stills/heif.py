@@ -37,7 +37,7 @@ _AVIF_PIXELS = 1 << 28
 # Boxes at the top of a file that hold its picture, or nothing.
 _KNOWN_BOXES = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"mini"))
 # What the decoders are seen to raise on damaged files.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError)
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, IndexError)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -236,3 +237,61 @@ def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> Non
     still, _ = coloured(path)
     assert np.array_equal(still.luma, GREY)
     assert "6 bytes after the end" in still.notes[-1].text
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+HEADER = struct.pack(">IIBBBBB", photos.WIDTH, photos.HEIGHT, 8, 0, 0, 0, 0)
+PIXELS = zlib.compress(b"".join(b"\0" + row.tobytes() for row in GREY))
+ODD_PNGS: dict[str, tuple[bytes, str]] = {
+    "no end": (png_of((b"IHDR", HEADER), (b"IDAT", PIXELS)), "lacks its end"),
+    "transparency cut": (
+        png_of((b"IHDR", HEADER), (b"tRNS", b"\0"), (b"IDAT", PIXELS), (b"IEND", b"")),
+        "tRNS does not fit",
+    ),
+    "profile damaged": (
+        png_of((b"IHDR", HEADER), (b"iCCP", b"x\0\0junk"), (b"IDAT", PIXELS), (b"IEND", b"")),
+        "cannot be inflated",
+    ),
+    "resolution cut": (png_of((b"IHDR", HEADER), (b"pHYs", b"\0"), (b"IDAT", PIXELS), (b"IEND", b"")), ""),
+    "gamma twice": (
+        png_of((b"IHDR", HEADER), *[(b"gAMA", struct.pack(">I", 45455))] * 2, (b"IDAT", PIXELS), (b"IEND", b"")),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD_PNGS)
+def test_an_odd_png_is_read_and_no_library_speaks_to_the_terminal(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, said = ODD_PNGS[name]
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    still, _ = coloured(path)
+    assert np.array_equal(still.luma, GREY)
+    assert any(said in note.text for note in still.notes) == bool(said)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_lossless_jpeg_of_rgb_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(imagecodecs.jpeg8_encode(photos.sepia(GREY), lossless=True, outcolorspace="RGB", colorspace="RGB"))
+    still, result = coloured(path)
+    wanted = np.rint(photos.sepia(GREY).astype(float) @ [0.299, 0.587, 0.114])
+    assert np.abs(still.luma - wanted).max() <= 1
+    assert np.abs(jpeg_luma(result.read_bytes()).astype(int) - still.luma).max() <= 2
+
+
+def test_an_avif_too_large_for_its_decoder_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    path = photos.save(tmp_path / "photo.avif", GREY, speed=10)
+    data = path.read_bytes()
+    at = data.index(b"ispe") + 8
+    path.write_bytes(data[:at] + struct.pack(">II", 17000, 17000) + data[at + 8 :])
+    with pytest.raises(UnsupportedError, match="17000 x 17000"):
+        read_still(path)
