@@ -5,13 +5,17 @@ Nothing is loaded before it is used: a command that only shows its help need not
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-DISTRIBUTION = "autochrome"
+# Who uses the library says where its records go; without this, Python prints warnings by itself.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
-    "pipeline.archive.run_options": ("Orders", "Shard"),
+    "pipeline.archive.run_options": ("RunOptions", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
     "pipeline.archive.dry_run": ("Survey", "survey_archive"),
     "pipeline.color.colorizer": ("Colorizer", "open_colorizer"),
@@ -69,7 +73,6 @@ __all__ = [
     "NoteKind",
     "OnDamage",
     "Options",
-    "Orders",
     "OutputError",
     "PhotoJob",
     "PhotoResult",
@@ -78,6 +81,7 @@ __all__ = [
     "Proof",
     "Quality",
     "Record",
+    "RunOptions",
     "Shard",
     "ShotRecord",
     "Silent",
@@ -106,7 +110,7 @@ if TYPE_CHECKING:
     from pipeline.archive.dry_run import Survey, survey_archive
     from pipeline.archive.ledger import Record, State, read_ledger
     from pipeline.archive.run import ArchiveResult, colorize_archive
-    from pipeline.archive.run_options import Orders, Shard
+    from pipeline.archive.run_options import RunOptions, Shard
     from pipeline.color.colorizer import Colorizer, open_colorizer
     from pipeline.errors import (
         AutochromeError,
