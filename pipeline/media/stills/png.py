@@ -16,6 +16,7 @@ from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
+from pipeline.media.stills.png_adam7 import decode_interlaced
 from pipeline.media.stills.png_chunks import (
     GREY,
     GREY_ALPHA,
@@ -183,7 +184,11 @@ def _chunks(path: Path, data: bytes) -> Chunks:
 
 def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
     try:
-        pixels: NDArray[Any] = imagecodecs.png_decode(essential(data, header))
+        chunks = essential(data, header)
+        if header.is_interlaced:
+            pixels: NDArray[Any] = decode_interlaced(chunks, header, imagecodecs.png_decode)
+        else:
+            pixels = imagecodecs.png_decode(chunks)
     except (RuntimeError, ValueError) as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels.shape[:2] != (header.height, header.width):
@@ -246,7 +251,7 @@ def _carried_over(chunk: Chunk, source: Header, result: Header) -> tuple[Chunk |
         return None, None
     if chunk.kind == b"iCCP" and _inflated_profile(chunk.data) is None:
         return None, Note(NoteKind.DROPPED, "ICC profile: damaged (it cannot be inflated)")
-    if chunk.kind in (b"sBIT", b"bKGD") and source != result:
+    if chunk.kind in (b"sBIT", b"bKGD"):
         was_grey = source.colour in (GREY, GREY_ALPHA)
         had_alpha = source.colour in (GREY_ALPHA, RGB_ALPHA)
         same = source.depth == result.depth and had_alpha == (result.colour == RGB_ALPHA)

@@ -67,6 +67,7 @@ class Header:
     height: int
     depth: int
     colour: int
+    is_interlaced: bool = False
 
     def chunk(self) -> Chunk:
         """IHDR of a picture without interlacing."""
@@ -78,7 +79,7 @@ def read_header(data: bytes) -> Header:
     if len(data) < 33 or not data.startswith(SIGNATURE) or data[12:16] != b"IHDR":
         raise DamagedPngError("no IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return Header(width, height, depth, colour)
+    return Header(width, height, depth, colour, is_interlaced=data[28] == 1)
 
 
 def read_chunks(data: bytes) -> Chunks:
