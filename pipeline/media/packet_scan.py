@@ -22,6 +22,7 @@ from pipeline.media.bitstream import holds_captions, mpeg_aspect
 from pipeline.media.clock import Clock
 from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
 from pipeline.media.source import AnyPacket, demux, describe_streams
+from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
 
@@ -150,6 +151,7 @@ class _Scan:
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
+        notes += _timecode_notes(info, rate)
         return replace(
             info,
             timeline=Timeline(offsets=offsets, frame_times=times, shows_hidden=shows_hidden),
@@ -257,6 +259,16 @@ class _Scan:
             return info.average_rate
         usual = min(_RATES, key=lambda rate: abs(rate / found - 1))
         return usual if abs(usual / found - 1) <= _RATE_TOLERANCE else found.limit_denominator(1001)
+
+
+def _timecode_notes(info: FilmInfo, rate: Fraction | None) -> list[Note]:
+    """Return a note if the timecode counts other numbers than frames, as that of cameras at double rate does."""
+    is_counted = "mov" in info.container and any("timecode" in stream.metadata for stream in info.streams)
+    numbers = timecode_numbers(info.path) if is_counted else None
+    if numbers is None or rate is None or numbers == round(rate):
+        return []
+    text = f"timecode: {round(rate)} numbers a second, in the source {numbers}; it is right for the first frame"
+    return [Note(NoteKind.CONVERTED, text)]
 
 
 def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, int], ...]]) -> FilmInfo:

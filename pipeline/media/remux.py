@@ -11,18 +11,19 @@ import av.container
 from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 
+from pipeline.media.codecs import Container
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
 from pipeline.media.source import AnyPacket, demux
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.timeline import Retimer
-from pipeline.media.video_plan import Container
 
 # Written anew by the muxer, or true of the source's coding only.
 _STALE = ("duration", "encoder", "vendor_id")
 _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
+_PAUSE = Fraction(1, 10)
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
 
@@ -218,14 +219,26 @@ class _Text:
 
 
 class _Sound:
-    """Sound is decoded and encoded without loss."""
+    """Sound is decoded and encoded without loss.
+
+    Frames follow each other sample by sample, whatever small steps the time stamps of their packets make, as those of
+    Windows Media and old QuickTime do; only after a real pause the time stamps count again.
+    """
 
     def __init__(self, original: AudioStream, made: AudioStream) -> None:
         self._original = original
         self._made = made
+        self._following: int | None = None
 
     def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
         for frame in self._original.decode(packet if packet.size else None):
+            unit = Fraction(1, frame.sample_rate)
+            stated = None if frame.pts is None or not frame.time_base else round(frame.pts * frame.time_base / unit)
+            following = self._following
+            if following is None or (stated is not None and stated - following > _PAUSE / unit):
+                following = stated or 0
+            frame.pts, frame.time_base = following, unit
+            self._following = following + frame.samples
             yield from self._made.encode(frame)
         if not packet.size:
             yield from self._made.encode(None)

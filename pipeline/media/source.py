@@ -30,7 +30,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContain
 
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
     """
-    with _reporting(path):
+    with reporting(path):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
         options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}
@@ -44,7 +44,7 @@ def open_sequence(sequence: Sequence) -> av.container.InputContainer:
     """Open a folder of numbered pictures for reading. Raises `InputError`."""
     # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
     bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
-    with _reporting(sequence.folder):
+    with reporting(sequence.folder):
         return av.open(
             sequence.pattern,
             "r",
@@ -105,7 +105,8 @@ def describe_streams(container: av.container.InputContainer) -> Mapping[int, str
 
 
 @contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
+    """Turn what disk and FFmpeg raise on opening the source ``path`` into `InputError`."""
     try:
         yield
     except InputError:

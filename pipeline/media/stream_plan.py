@@ -12,8 +12,9 @@ from enum import StrEnum
 import av
 import av.container
 
+from pipeline.media.codecs import Container
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
-from pipeline.media.video_plan import Container, VideoPlan
+from pipeline.media.video_plan import VideoPlan
 from pipeline.results import Note, NoteKind
 
 
