@@ -1,3 +1,3 @@
 """Engines: lightness batch in, colour batch out, on whichever runtime this machine has."""
 
-DISTRIBUTION = "autochrome"
+DISTRIBUTION = "autochrome-archive"

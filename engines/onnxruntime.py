@@ -14,7 +14,7 @@ from engines.machine import cpu_name
 from engines.weights import INPUT, OUTPUT, Weights, require_contract
 
 NAME = "onnxruntime"
-_INSTALL = "pip install autochrome"
+_INSTALL = "pip install autochrome-archive"
 _ERRORS_ONLY = 3
 
 

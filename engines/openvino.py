@@ -17,7 +17,7 @@ from engines.machine import cpu_name
 from engines.weights import INPUT, OUTPUT, Weights, require_contract
 
 NAME = "openvino"
-_INSTALL = "pip install autochrome"
+_INSTALL = "pip install autochrome-archive"
 
 Precision = Literal["auto", "bf16", "f32"]
 

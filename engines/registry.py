@@ -101,7 +101,7 @@ def _first_that_works(entries: Sequence[Entry], weights: Weights, setup: Setup) 
         reason = f"{_portrait(engine)}, the fastest that works here"
         return engine, EngineChoice(entry.name, reason, tuple(rejected))
     told = "; ".join(f"{name}: {reason}" for name, reason in rejected)
-    raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome")
+    raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome-archive")
 
 
 def _open(entry: Entry, weights: Weights, setup: Setup) -> Engine:

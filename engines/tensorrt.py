@@ -21,7 +21,7 @@ from engines.weights import INPUT, OUTPUT, Weights, require_contract
 if TYPE_CHECKING:
     from engines.cuda import Cuda
 
-_INSTALL = "pip install autochrome[tensorrt]"
+_INSTALL = "pip install autochrome-archive[tensorrt]"
 
 
 def check() -> None:

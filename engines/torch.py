@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engines.torch_graph import TorchGraph
 
 NAME = "torch"
-_INSTALL = "pip install autochrome[torch]"
+_INSTALL = "pip install autochrome-archive[torch]"
 
 Device = Literal["auto", "cpu", "cuda"]
 

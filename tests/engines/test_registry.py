@@ -146,7 +146,7 @@ def test_a_named_engine_that_is_missing_is_an_error_with_the_install_command(
     hide(monkeypatch, name)
     with pytest.raises(MissingDependencyError, match=name) as caught:
         open_engine(name, str(tiny))
-    assert "pip install autochrome" in caught.value.advice
+    assert "pip install autochrome-archive" in caught.value.advice
     assert caught.value.exit_code == 8
 
 
@@ -155,7 +155,7 @@ def test_torch_without_onnx_is_an_error_with_the_install_command(tiny: Path, mon
     hide(monkeypatch, "onnx")
     with pytest.raises(MissingDependencyError, match="onnx") as caught:
         open_engine("torch", str(tiny))
-    assert "pip install autochrome[torch]" in caught.value.advice
+    assert "pip install autochrome-archive[torch]" in caught.value.advice
 
 
 def test_a_named_engine_never_falls_back(tiny: Path) -> None:
