@@ -18,10 +18,11 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.bitstream import holds_captions, mpeg_aspect
+from pipeline.media.bitstream import holds_captions, mpeg_shape
 from pipeline.media.clock import Clock
 from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
 from pipeline.media.source import AnyPacket, demux, describe_streams
+from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
@@ -54,7 +55,7 @@ def scan(info: FilmInfo) -> FilmInfo:
     A damaged file is read as far as it goes: what becomes of damage is for the reader of the frames to decide.
     """
     if info.sequence is not None:
-        return info
+        return replace(info, is_scanned=True)
     found = _Scan(info)
     found.read()
     info = _with_late_streams(info, found)
@@ -79,6 +80,7 @@ class _Scan:
         self._has_captions = False
         self._untimed = 0
         self._aspects: dict[int, int] = {}
+        self._sizes = Counter[tuple[int, int]]()
 
     def read(self) -> None:
         """Read all packets. Raises `InputError` if the picture is encrypted, or the file cannot be opened."""
@@ -125,14 +127,16 @@ class _Scan:
         self._is_hidden.append(packet.is_discard)
         data = bytes(packet)
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
-        aspect = mpeg_aspect(data, self._info.codec)
-        if aspect is not None:
-            self._aspects.setdefault(aspect, len(self._pts) - 1)
+        shape = mpeg_shape(data, self._info.codec)
+        if shape is not None:
+            self._sizes[shape[:2]] += 1
+            self._aspects.setdefault(shape[2], len(self._pts) - 1)
 
     # What follows from it ------------------------------------------------------------------------------------------
 
     def completed(self, info: FilmInfo) -> FilmInfo:
         """Return ``info`` with everything that was found."""
+        self._check_size()
         notes: list[Note] = []
         offsets = self._offsets(notes)
         pictures = len(self._pts) - self._is_hidden.count(1)
@@ -158,9 +162,20 @@ class _Scan:
             average_rate=rate,
             frame_count=info.frame_count if info.frame_count_from_header else pictures or info.frame_count,
             has_captions=self._has_captions,
+            broken=find_break(info.path, info.container),
+            is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
         )
+
+    def _check_size(self) -> None:
+        """Raise `InputError` for another picture size; a single header that says so may be damaged."""
+        sizes = [size for size, count in self._sizes.most_common() if count > 1]
+        if len(sizes) > 1:
+            raise InputError(
+                f"{self._info.path}: changes its picture size from {sizes[0]} to {sizes[1]}",
+                advice="Cut the film there and colour the parts.",
+            )
 
     def _stream(self, stream: StreamInfo) -> StreamInfo:
         return replace(

@@ -112,8 +112,8 @@ class FilmInfo:
     ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
     ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
     ``sequence`` is set when ``path`` is a folder of numbered pictures. ``hdr`` is what the first picture says of the
-    display it was made for. ``probe_size``, ``timeline``, ``has_captions`` and ``notes`` come from
-    `pipeline.media.packet_scan`, as does ``average_rate`` where the header's is absurd.
+    display it was made for. What follows it comes from `pipeline.media.packet_scan`, which sets ``is_scanned``, as does
+    ``average_rate`` where the header's is absurd; ``broken`` says how the structure of the file breaks.
     """
 
     path: Path
@@ -149,6 +149,8 @@ class FilmInfo:
     probe_size: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     has_captions: bool = False
+    broken: str | None = None
+    is_scanned: bool = False
     notes: tuple[Note, ...] = ()
 
 

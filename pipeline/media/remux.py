@@ -18,6 +18,7 @@ from pipeline.media.read_log import PacketLog, adts_header
 from pipeline.media.source import AnyPacket, demux
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.timeline import Retimer
+from pipeline.results import NoteKind
 
 # Written anew by the muxer, or true of the source's coding only.
 _STALE = ("duration", "encoder", "vendor_id")
@@ -58,6 +59,7 @@ class Remuxer:
         self._streams: dict[int, StreamInfo] = {}
         self._latest: dict[int, int] = {}
         self._with_headers: set[int] = set()
+        self._trimmed: set[int] = set()
         self._source = open_film(info)
         self._lanes: dict[int, _Lane] = {}
         try:
@@ -136,6 +138,9 @@ class Remuxer:
         if dts is not None and last is not None:
             may_repeat = self._container is Container.MATROSKA or stream.type in ("subtitle", "data")
             if dts < last or (dts == last and not may_repeat):
+                if packet.is_discard:
+                    self._leave_out_hidden(index)
+                    return False
                 self._damage.met(f"{stream.type} {index} goes back in time, which no file may: packets are left out")
                 return False
         if dts is not None:
@@ -143,6 +148,15 @@ class Remuxer:
         if packet.size:  # the last one of FLAC is empty: it only brings what the header still lacks
             self.sent.setdefault(index, PacketLog()).add(packet, codec=stream.codec)
         return True
+
+    def _leave_out_hidden(self, index: int) -> None:
+        """Note that packets which the edit list hides, behind the end, have no times of their own and stay out."""
+        if index not in self._trimmed:
+            self._trimmed.add(index)
+            name = f"{self._streams[index].type} {index}"
+            self._damage.remark(
+                NoteKind.CONVERTED, f"{name}: packets behind its end, which no player shows, are left out"
+            )
 
     def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
         original = self._source.streams[plan.stream.index]
