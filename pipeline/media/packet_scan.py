@@ -41,6 +41,7 @@ _RATES = (
     *(Fraction(rate) for rate in (12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 100, 120)),
 )
 _RATE_TOLERANCE = Fraction(1, 100)
+_FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
 
 
@@ -139,7 +140,6 @@ class _Scan:
         self._check_size()
         notes: list[Note] = []
         offsets = self._offsets(notes)
-        pictures = len(self._pts) - self._is_hidden.count(1)
         self._move(offsets.get(info.stream_index, ()))
         times, shows_hidden = self._frame_times()
         if self._clock is None:
@@ -160,13 +160,26 @@ class _Scan:
             info,
             timeline=Timeline(offsets=offsets, frame_times=times, shows_hidden=shows_hidden),
             average_rate=rate,
-            frame_count=info.frame_count if info.frame_count_from_header else pictures or info.frame_count,
+            frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
             broken=find_break(info.path, info.container),
             is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
         )
+
+    def _frames(self) -> int:
+        """Return how many frames the packets are that are not hidden."""
+        shown = len(self._pts) - self._is_hidden.count(1)
+        return (shown + 1) // 2 if self._has_field_packets() else shown
+
+    def _has_field_packets(self) -> bool:
+        """Tell whether each field is a packet of its own: then there are twice as many packets as the rate allows."""
+        shown, rate = sorted(set(self._pts) - {_NO_TIME}), self._info.average_rate
+        if not self._info.is_interlaced or not rate or len(shown) < 2:
+            return False
+        found = Fraction(len(shown) - 1) / ((shown[-1] - shown[0]) * self._info.time_base)
+        return abs(found / (2 * rate) - 1) <= _FIELD_TOLERANCE
 
     def _check_size(self) -> None:
         """Raise `InputError` for another picture size; a single header that says so may be damaged."""
@@ -266,6 +279,8 @@ class _Scan:
 
     def _rate(self, info: FilmInfo, times: array[int] | None) -> Fraction | None:
         """Return the header's frame rate, or where that is absurd the one that the times of the frames show."""
+        if self._has_field_packets():
+            return info.average_rate
         shown = sorted(set(times or self._pts) - {_NO_TIME})
         if len(shown) < 2:
             return info.average_rate if info.average_rate and info.average_rate < _HIGHEST_RATE else info.base_rate

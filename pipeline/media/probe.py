@@ -341,7 +341,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         codec=context.codec.canonical_name if context is not None else _codec_name(stream, description),
         time_base=stream.time_base,
         is_decodable=context is not None,
-        is_clear=stream.type != "audio" or context is None or rate > 0,
+        is_clear=stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels"),
         sample_rate=rate,
         layout=layout,
         language=_language(stream.metadata),

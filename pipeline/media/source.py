@@ -119,5 +119,9 @@ def reporting(path: Path) -> Iterator[None]:
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
         ) from error
+    except av.error.EOFError as error:
+        raise InputError(
+            f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
+        ) from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
