@@ -19,6 +19,8 @@ from typer.main import get_command
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, video
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
 PROGRAM = "/opt/autochrome/bin/colorize-archive"

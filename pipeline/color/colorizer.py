@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
@@ -17,6 +18,8 @@ from pipeline.color.spaces import F32, Codes, ColorSpec
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
+
+logger = logging.getLogger(__name__)
 
 
 class _InTurns:
@@ -45,6 +48,9 @@ class Colorizer:
         self._engine = _InTurns(engine)
         self.choice = choice
         self.spec = engine.spec
+        logger.info("engine %s, weights %s", engine.spec, self.weights)
+        for name, reason in choice.rejected:
+            logger.warning("engine %s not used: %s", name, reason)
 
     @property
     def weights(self) -> str:

@@ -11,7 +11,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
+from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Options, Tone, TreatAs
@@ -94,24 +94,15 @@ def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Repo
 
 
 def _line(result: PhotoResult) -> str:
-    from rich.markup import escape
-
-    from pipeline.terminal import printable
-
-    name = escape(printable(str(result.output)))
-    return f"[bold green]{name}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
+    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
 
 
 def _plan(jobs: Sequence[tuple[Path, Path]], options: Options) -> Answer:
-    from rich.markup import escape
-
-    from pipeline.terminal import printable
-
     found, lines = [], []
     for source, target in jobs:
         exists = target.exists()
         found.append({"source": source, "output": target, "exists": exists})
-        lines.append(escape(printable(f"{source}: result: {target}")))
+        lines.append(markup(f"{source}: result: {target}"))
         if exists:
             lines.append(
                 "  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error")

@@ -17,6 +17,8 @@ from engines.machine import gpu_count
 from engines.registry import ENTRIES, Entry, open_engine
 from engines.weights import known_weights, load_weights
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = [entry.name for entry in ENTRIES if importlib.util.find_spec(entry.name)]
 VARIANTS = [
     *("openvino-bf16", "openvino-f32", "onnxruntime", "torch-cpu"),

@@ -24,6 +24,8 @@ from training.evaluate import (
     rival_systems,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class TrueColours:
     """An engine that knows one photograph: answers its ab, averaged to a quarter of what it is asked for."""
