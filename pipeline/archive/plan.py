@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
-from pipeline.archive.fingerprints import FileStat, is_same
+from pipeline.archive.fingerprints import FileStat, corrected, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.output_folder import HOME
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
+from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
@@ -101,13 +102,15 @@ class Refused:
 class Terms:
     """What a plan rests on: a recipe for each kind, and what is ``known`` of a path from earlier runs.
 
-    ``tree`` is the folder of the results, below the output folder.
+    ``corrections`` are what people set right, part of an item's recipe; ``tree`` is the folder of the results, below
+    the output folder.
     """
 
     options: Options
     run_options: RunOptions
     recipes: Mapping[Kind, str]
     known: Known
+    corrections: CorrectionTree
     tree: Path = Path()
 
 
@@ -253,7 +256,8 @@ class _Planner:
         )
 
     def item(self, entry: Entry, stat: FileStat | None, error: OSError | None) -> Job | Refused:
-        path, name, recipe = self._source / entry.path, entry.path.as_posix(), self._terms.recipes[entry.kind]
+        path, name = self._source / entry.path, entry.path.as_posix()
+        recipe, broken = self._recipe(entry)
         record = self._terms.known(name)
         is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
         attempts = record.attempts if record is not None and is_known else 0
@@ -261,13 +265,15 @@ class _Planner:
         try:
             if stat is None:
                 raise _unreachable(path, error)
+            if broken is not None:
+                raise broken
             if deaths >= self._terms.run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
                     f"{path}: the program died in {deaths:,} runs while it was at work on it",
                     advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
                 )
-            return self._job(entry, stat, record, attempts, deaths, is_known=is_known)
+            return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
         except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
             return Refused(
                 path=name,
@@ -280,13 +286,29 @@ class _Planner:
                 failure=Failure.of(path, fault),
             )
 
+    def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
+        """Return the recipe with what a person set right, or that of the run and what is wrong with the correction."""
+        usual = self._terms.recipes[entry.kind]
+        try:
+            return corrected(usual, self._terms.corrections.read(PurePosixPath(entry.path)).correction), None
+        except InputError as error:
+            return usual, error
+
     def _needs_work(self, record: Record | None) -> bool:
         return record is not None and record.state in (State.WAITING, State.RUNNING)
 
     def _job(
-        self, entry: Entry, stat: FileStat, record: Record | None, attempts: int, deaths: int, *, is_known: bool
+        self,
+        entry: Entry,
+        stat: FileStat,
+        record: Record | None,
+        recipe: str,
+        attempts: int,
+        deaths: int,
+        *,
+        is_known: bool,
     ) -> Job:
-        path, recipe = self._source / entry.path, self._terms.recipes[entry.kind]
+        path = self._source / entry.path
         thorough = self._terms.run_options.verify_all
         is_finished = record is not None and record.state in (State.DONE, State.GONE) and record.recipe == recipe
         fits = (

@@ -202,6 +202,7 @@ class _Run:
             run_options=context.run_options,
             recipes=recipes(context.options, weights),
             known=context.ledger.get,
+            corrections=context.corrections,
             tree=context.tree.relative_to(context.output),
         )
         items = takewhile(lambda _: not context.is_asked_to_stop, plan(context.source, context.output, terms))
@@ -319,7 +320,12 @@ class _Run:
         if context.run_options.report:
             with other_parts(context.output, context.run_options.shard) as others:
                 self._report = write_report(
-                    context.source, context.output, context.ledger, shard=context.run_options.shard, others=others
+                    context.source,
+                    context.output,
+                    context.ledger,
+                    corrections=context.corrections,
+                    shard=context.run_options.shard,
+                    others=others,
                 )
 
     def _end_log(self, outcome: str, exit_code: int) -> None:
