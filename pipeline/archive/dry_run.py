@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 
 from pipeline.archive.bag import results_folder
 from pipeline.archive.context import correction_tree
+from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipe
 from pipeline.archive.ledger import Ledger, Record, State, read_ledger
 from pipeline.archive.output_folder import check_parts
-from pipeline.archive.plan import KINDS, Counts, Terms, check_folders, default_output, plan
+from pipeline.archive.plan import KINDS, Terms, check_folders, default_output, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, weights_sha256

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.context import Part, Reporter, RunContext, other_parts
+from pipeline.archive.counts import Counts
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.executors import ThreadExecutor
 from pipeline.archive.ledger import State, open_ledger
@@ -24,7 +25,7 @@ from pipeline.archive.metrics import (
     write_metrics,
 )
 from pipeline.archive.output_folder import delete_partial_files, filling_bag, free_space, locked
-from pipeline.archive.plan import Counts, Terms, check_folders, default_output, plan
+from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
 from pipeline.archive.report import previews, write_report
