@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -32,7 +33,7 @@ from pipeline.photo.page import Painted, Picture, look_at, paint
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
-from pipeline.results import Failure, Note, PhotoResult, Treatment, Verification
+from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -264,7 +265,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
-        doubts=tuple(picture.doubt for picture in photo.pictures if picture.doubt is not None),
+        doubts=tuple(_doubts(photo)),
         previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
     )
 
@@ -288,6 +289,14 @@ def _written(
     with still.path.open("rb") as source, temporary.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
     return (), verify_copy(temporary, still)
+
+
+def _doubts(photo: _Photo) -> Iterator[Doubt]:
+    paths = f"{shlex.quote(str(photo.job.source))} -o {shlex.quote(str(photo.job.output))}"
+    for picture in photo.pictures:
+        if picture.doubt is not None:
+            command = f"colorize-photo {paths} --overwrite {picture.doubt.reverse}"
+            yield replace(picture.doubt, command=command)
 
 
 def _tone_notes(photo: _Photo) -> tuple[Note, ...]:
