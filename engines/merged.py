@@ -56,10 +56,12 @@ class MergedNetwork:
         """Return the merged chroma of a batch, see `engines.network.Network`."""
         found = [self._ask(member, lightness, hints) for member in self._members]
         weights = _weights([one.confidence for one in found])
-        total = np.sum(weights, axis=0)
-        ab = np.sum([weight * one.ab for weight, one in zip(weights, found, strict=True)], axis=0) / total
+        ab, total = np.zeros_like(found[0].ab), np.zeros_like(found[0].ab[:, :1])
+        for weight, one in zip(weights, found, strict=True):
+            ab += weight * one.ab
+            total += weight
         evidence = next((one.evidence for one in found if one.evidence is not None), None)
-        return Prediction(np.ascontiguousarray(ab, np.float32), evidence)
+        return Prediction(np.ascontiguousarray(ab / total, np.float32), evidence)
 
     def close(self) -> None:
         """Release all engines."""
