@@ -82,7 +82,7 @@ def uses(content: bytes, name: str) -> set[str]:
     """Return the operators of an ONNX file's nodes that read the value ``name`` directly.
 
     A walk over the few fields of ``ModelProto`` that this takes, see onnx.proto: graph 7, its nodes 1, of these
-    inputs 1 and operator 4. A file that is cut short gives what comes before.
+    inputs 1 and operator 4. A file that is cut short gives nothing.
     """
     wanted = name.encode()
     found: set[str] = set()
@@ -101,7 +101,7 @@ def _fields(message: memoryview, number: int) -> Iterator[memoryview]:
         kind = key & 7
         if kind == 2:
             size, at = _varint(message, at)
-            if key >> 3 == number:
+            if key >> 3 == number and at + size <= len(message):
                 yield message[at : at + size]
             at += size
         elif kind == 0:
