@@ -20,15 +20,25 @@ def half_graph(content: bytes) -> bytes:
         halved = convert_float_to_float16(model, keep_io_types=True)
     except (DecodeError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise EngineError(f"the weights cannot be turned into float16: {error}", advice="Export them again.") from error
-    _put_input_casts_first(halved)
+    _sort(halved)
     result: bytes = halved.SerializeToString()
     return result
 
 
-def _put_input_casts_first(model: onnx.ModelProto) -> None:
-    """Put the casts of inputs, which the converter appends, where ONNX wants them: before whoever reads them."""
-    inputs = {one.name for one in model.graph.input}
-    nodes = sorted(model.graph.node, key=lambda node: not (node.op_type == "Cast" and set(node.input) <= inputs))
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+def _sort(model: onnx.ModelProto) -> None:
+    """Put nodes where ONNX wants them, after those whose outputs they read: the converter appends its casts."""
+    nodes = list(model.graph.node)
+    makers = {name: number for number, node in enumerate(nodes) for name in node.output}
+    placed: dict[int, None] = {}
+    for start in range(len(nodes)):
+        waiting = [start]
+        while waiting:
+            needed = [makers[name] for name in nodes[waiting[-1]].input if name in makers]
+            missing = [number for number in needed if number not in placed]
+            if missing:
+                waiting += missing
+            else:
+                placed.setdefault(waiting.pop())
+    ordered = [onnx.NodeProto.FromString(nodes[number].SerializeToString()) for number in placed]
     del model.graph.node[:]
-    model.graph.node.extend(kept)
+    model.graph.node.extend(ordered)

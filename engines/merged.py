@@ -33,6 +33,8 @@ class MergedNetwork:
             weights_sha256=joint_fingerprint([spec.weights_sha256 for spec in specs]),
             licence="; ".join(dict.fromkeys(spec.licence for spec in specs)),
             contract="+".join(spec.contract for spec in specs),
+            network=_all(spec.network for spec in specs),
+            is_ours=all(spec.is_ours for spec in specs),
             engine=_all(spec.engine for spec in specs),
             runtime=_all(spec.runtime for spec in specs),
             device=_all(spec.device for spec in specs),

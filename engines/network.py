@@ -26,14 +26,17 @@ class Prediction:
 class NetworkSpec:
     """What a network takes, and everything that a result needs to say about it.
 
-    ``engine`` is the engine's name, ``contract`` that of the adapter (`engines.adapters.registry`); ``size`` says how
-    large the model input is to be, ``stride`` how much smaller the chroma is.
+    ``engine`` is the engine's name, ``contract`` that of the adapter (`engines.adapters.registry`), ``network`` what
+    people call it; ``is_ours`` is for those that were trained and measured for this program. ``size`` says how large
+    the model input is to be, ``stride`` how much smaller the chroma is.
     """
 
     model: str
     weights_sha256: str
     licence: str
     contract: str
+    network: str = "Autochrome"
+    is_ours: bool = True
     engine: str
     runtime: str
     device: str
@@ -79,6 +82,8 @@ class AdaptedNetwork:
             weights_sha256=told.weights_sha256,
             licence=weights.licence,
             contract=adapter.contract,
+            network=adapter.network,
+            is_ours=adapter.is_ours,
             engine=told.name,
             runtime=told.runtime,
             device=told.device,

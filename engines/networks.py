@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from engines.adapters.registry import adapter_for
 from engines.base import PLAIN, Setup
@@ -68,3 +71,22 @@ def fingerprint(model: str) -> str:
     That of merged networks is the SHA-256 of theirs, see `engines.merged.joint_fingerprint`.
     """
     return joint_fingerprint([load_weights(one).sha256 for one in model_names(model)])
+
+
+def introduction(network: Network) -> str:
+    """Return what to expect of a network of other people, for the start of a run; "" for our own.
+
+    It is asked for one photograph, and that is timed: such networks take from a fraction of a second to many.
+    """
+    spec = network.spec
+    if spec.is_ours:
+        return ""
+    rows, columns = spec.size.shape(spec.size.photo, width=4, height=3)
+    begin = time.perf_counter()
+    network.predict(np.full((1, 1, rows, columns), 50, np.float32))
+    seconds = time.perf_counter() - begin
+    at_once = "one at a time" if spec.max_batch == 1 else f"up to {spec.max_batch} at once"
+    return (
+        f"{spec.model}: {spec.network}, {columns} x {rows} pixels for a photograph, {at_once}, "
+        f"{seconds:.1f} s each here; licence: {spec.licence}"
+    )

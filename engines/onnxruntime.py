@@ -18,7 +18,7 @@ from engines.signature import failures, require_ports
 from engines.tensors import Tensors
 
 NAME = "onnxruntime"
-_INSTALL = "pip install autochrome"
+_INSTALL = optional.install()
 _ERRORS_ONLY = 3
 # ONNX Runtime 1.32 dies of it, with the process, in DDColor with float16 inside. In float32 it is a tenth faster.
 _FATAL = ["NchwcTransformer"]

@@ -21,7 +21,7 @@ from engines.signature import require_ports
 from engines.tensors import Tensors
 
 NAME = "openvino"
-_INSTALL = "pip install autochrome"
+_INSTALL = optional.install()
 
 DEVICES = frozenset({"cpu", "gpu", "npu"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engines import onnxruntime, openvino, tensorrt
+from engines import onnxruntime, openvino, optional, tensorrt
 from engines.base import PLAIN, Engine, Model, Setup
 from engines.errors import EngineError, MissingDependencyError
 from engines.guard import GuardedEngine, trial
@@ -140,7 +140,7 @@ def _first_that_works(entries: Sequence[Entry], model: Model, setup: Setup) -> t
         reason = f"{_portrait(engine)}, the fastest that works here"
         return engine, EngineChoice(entry.name, reason, tuple(rejected))
     told = "; ".join(f"{name}: {reason}" for name, reason in rejected)
-    raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome")
+    raise EngineError(f"no engine works on this machine ({told})", advice=f"Install one: {optional.install()}")
 
 
 def _open(entry: Entry, model: Model, setup: Setup) -> Engine:

@@ -10,7 +10,7 @@ from engines import optional
 from engines.errors import WeightsError
 from engines.weights import Weights
 
-_INSTALL = "pip install autochrome"
+_INSTALL = optional.install()
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 
@@ -79,17 +79,21 @@ def require_ports(inputs: Sequence[str], outputs: Sequence[str], expected: Signa
 
 
 def uses(content: bytes, name: str) -> set[str]:
-    """Return the operators of an ONNX file's nodes that read the value ``name`` directly.
+    """Return the operators of an ONNX file's nodes that read the value ``name``, as it is or cast to another type.
 
     A walk over the few fields of ``ModelProto`` that this takes, see onnx.proto: graph 7, its nodes 1, of these
-    inputs 1 and operator 4. A file that is cut short gives nothing.
+    inputs 1, outputs 2 and operator 4. A file that is cut short gives nothing.
     """
-    wanted = name.encode()
-    found: set[str] = set()
+    names, found = {name.encode()}, set[str]()
     for graph in _fields(memoryview(content), 7):
         for node in _fields(graph, 1):
-            if any(bytes(one) == wanted for one in _fields(node, 1)):
-                found.update(bytes(one).decode(errors="replace") for one in _fields(node, 4))
+            if names.isdisjoint(map(bytes, _fields(node, 1))):
+                continue
+            operator = b"".join(_fields(node, 4)).decode(errors="replace")
+            if operator == "Cast":
+                names.update(map(bytes, _fields(node, 2)))
+            else:
+                found.add(operator)
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engines.cuda import Cuda, Pinned
 
 DEVICES = frozenset({"gpu", "cuda", "tensorrt"})
-_INSTALL = "pip install autochrome[tensorrt]"
+_INSTALL = optional.install("tensorrt")
 
 
 def check() -> None:

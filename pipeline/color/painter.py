@@ -14,7 +14,7 @@ from engines.base import Setup
 from engines.cache import cache_folder
 from engines.machine import usable_cores
 from engines.network import Network
-from engines.networks import fingerprint, open_network
+from engines.networks import fingerprint, introduction, open_network
 from engines.registry import EngineChoice
 from pipeline.color.batching import Coloured, answers, coloured
 from pipeline.color.film import FilmFrame, film_colours
@@ -118,6 +118,8 @@ def open_painter(options: Options | None = None, *, progress: Progress | None = 
     try:
         painter = Painter(network, choice)
         progress.say(f"engine: {choice.reason}; weights: {network.spec.model}")
+        if said := introduction(network):
+            progress.say(said)
         for note in painter.notes():
             progress.note(choice.engine, note)
         yield painter

@@ -21,7 +21,7 @@ from engines.adapters.registry import CONTRACTS, adapter_for  # noqa: E402
 from engines.errors import EngineError, WeightsError  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from engines.network import Network  # noqa: E402
-from engines.networks import open_network  # noqa: E402
+from engines.networks import introduction, open_network  # noqa: E402
 from engines.parity import scenes  # noqa: E402
 from engines.tensors import F32  # noqa: E402
 from tests.engines.networks.ddcolor import DDColor  # noqa: E402
@@ -180,6 +180,15 @@ def test_what_it_is_goes_into_its_description(make: Callable[[str], Made]) -> No
     assert (network.spec.model, network.spec.contract, network.spec.licence) == ("theirs", "ddcolor", "not stated")
     assert network.spec.weights_sha256 == load_weights(str(made.path)).sha256
     assert network.spec.max_batch == 1
+    said = introduction(network)
+    for part in ("theirs: DDColor", "512 x 512", "one at a time", " s each", "not stated"):
+        assert part in said
+    network.close()
+
+
+def test_our_own_networks_need_no_introduction(tiny: Path) -> None:
+    network, _ = open_network("onnxruntime", str(tiny))
+    assert introduction(network) == ""
     network.close()
 
 
@@ -211,6 +220,23 @@ def test_hints_reach_the_network(make: Callable[[str], Made], name: str) -> None
     answer = network.predict(grey, hints).ab
     np.testing.assert_allclose(answer, expected, atol=0.01)
     assert np.abs(answer - network.predict(grey).ab).max() > 0.1
+    network.close()
+
+
+@pytest.mark.parametrize("name", ["ddcolor, any size", "deoldify", "eccv16", "siggraph17"])
+def test_what_tensorrt_gets_of_a_network_is_sound(make: Callable[[str], Made], name: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    from engines.half import half_graph
+
+    made = make(name)
+    weights = load_weights(str(made.path))
+    content = half_graph(weights.read())
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    (made.path.parent / "for-tensorrt.onnx").write_bytes(content)
+    network, _ = open_network("onnxruntime", str(made.path.parent / "for-tensorrt.onnx"))
+    grey = lightness(1, 64, 64)
+    expected = made.case.by_hand(made.network, grey)
+    assert np.abs(network.predict(grey).ab - expected).mean() < 0.02 * np.ptp(expected)
     network.close()
 
 

@@ -44,7 +44,8 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> N
 
 def test_the_operators_that_read_an_input_are_found() -> None:
     nodes = [
-        helper.make_node("Sub", ["l", "fifty"], ["a"]),
+        helper.make_node("Cast", ["l"], ["half"], to=TensorProto.FLOAT16),
+        helper.make_node("Sub", ["half", "fifty"], ["a"]),
         helper.make_node("Mul", ["zero", "l"], ["b"]),
         helper.make_node("Conv", ["a", "weight"], ["c"]),
     ]

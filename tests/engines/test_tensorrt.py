@@ -24,6 +24,7 @@ from engines.tensors import F32, GraphSpec, InputSize, TensorSpec
 from tests.engines.fake_gpu import FakeCuda, FakeTensorRT
 from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.test_contract import scenes
+from tests.engines.two import write_two_model
 
 
 def open_fake(tiny: Path, setup: Setup, *, trt: FakeTensorRT | None = None) -> tuple[GuardedEngine, FakeTensorRT]:
@@ -40,6 +41,20 @@ def said() -> list[str]:
 @pytest.fixture
 def setup(tmp_path: Path, said: list[str]) -> Setup:
     return Setup(cache=tmp_path, say=said.append)
+
+
+def test_all_inputs_and_outputs_of_a_network_go_through(tmp_path: Path, setup: Setup) -> None:
+    path = write_two_model(tmp_path)
+    engine, _ = open_fake(path, setup)
+    reference = open_reference(model_of(path))
+    for count in (1, 3, 8, 3, 8):
+        hints = np.random.default_rng(count).uniform(0, 1, (count, 3, 16, 24)).astype(np.float32)
+        inputs = {"lightness": scenes(count, 64, 96), "hints": hints}
+        expected = reference.infer(inputs)
+        answer = engine.infer(inputs)
+        assert set(answer) == set(expected) == {"ab", "logits", "features"}
+        for name in expected:
+            np.testing.assert_allclose(answer[name], expected[name], atol=0.1)
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 13, 16])
