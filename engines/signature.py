@@ -84,17 +84,16 @@ def uses(content: bytes, name: str) -> set[str]:
     A walk over the few fields of ``ModelProto`` that this takes, see onnx.proto: graph 7, its nodes 1, of these
     inputs 1, outputs 2 and operator 4. A file that is cut short gives nothing.
     """
-    names, found = {name.encode()}, set[str]()
-    for graph in _fields(memoryview(content), 7):
-        for node in _fields(graph, 1):
-            if names.isdisjoint(map(bytes, _fields(node, 1))):
-                continue
-            operator = b"".join(_fields(node, 4)).decode(errors="replace")
-            if operator == "Cast":
-                names.update(map(bytes, _fields(node, 2)))
-            else:
-                found.add(operator)
-    return found
+    nodes = [
+        (set(map(bytes, _fields(node, 1))), set(map(bytes, _fields(node, 2))), b"".join(_fields(node, 4)).decode())
+        for graph in _fields(memoryview(content), 7)
+        for node in _fields(graph, 1)
+    ]
+    names, known = {name.encode()}, 0
+    while len(names) > known:
+        known = len(names)
+        names.update(*(outputs for inputs, outputs, operator in nodes if operator == "Cast" and inputs & names))
+    return {operator for inputs, _, operator in nodes if operator != "Cast" and inputs & names}
 
 
 def _fields(message: memoryview, number: int) -> Iterator[memoryview]:
