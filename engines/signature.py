@@ -85,7 +85,11 @@ def uses(content: bytes, name: str) -> set[str]:
     inputs 1, outputs 2 and operator 4. A file that is cut short gives nothing.
     """
     nodes = [
-        (set(map(bytes, _fields(node, 1))), set(map(bytes, _fields(node, 2))), b"".join(_fields(node, 4)).decode())
+        (
+            set(map(bytes, _fields(node, 1))),
+            set(map(bytes, _fields(node, 2))),
+            b"".join(_fields(node, 4)).decode(errors="replace"),
+        )
         for graph in _fields(memoryview(content), 7)
         for node in _fields(graph, 1)
     ]
