@@ -29,10 +29,11 @@ def _check_siblings() -> None:
 _check_siblings()
 
 from pipeline.commands.archive import commands as _archive  # noqa: E402 - only after the check
-from pipeline.commands.choices import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
-from pipeline.commands.ending import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
-from pipeline.commands.film import commands as _video  # noqa: E402
-from pipeline.documents import as_json, plain  # noqa: E402
+from pipeline.commands.common_options import EngineName, EngineOption, Json, Verbose, Version  # noqa: E402
+from pipeline.commands.exits import Answer, Manner, carry_out, error_document, refuse  # noqa: E402
+from pipeline.commands.review import commands as _review  # noqa: E402
+from pipeline.commands.video import commands as _video  # noqa: E402
+from pipeline.documents import json_text, to_json  # noqa: E402
 from pipeline.errors import AutochromeError, MissingDependencyError, UsageError  # noqa: E402
 
 _model = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -259,7 +260,7 @@ def _measure(
             )
         report = done.report
         said = [Text(report.as_markdown())] if markdown else report.for_terminal()
-        return Answer({**plain(report), "sheets": plain(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
+        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
 
     carry_out(manner, action)
 
@@ -294,7 +295,7 @@ def _export(
             evaluation=evaluation,
         )
         lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
-        return Answer(plain(done), lines)
+        return Answer(to_json(done), lines)
 
     carry_out(Manner(json=json, verbose=verbose), action)
 
@@ -335,6 +336,11 @@ def archive() -> None:
     _run(_archive)
 
 
+def review() -> None:
+    """Run ``colorize-review``."""
+    _run(_review)
+
+
 def model() -> None:
     """Run ``colorize-model``."""
     _run(_model)
@@ -348,7 +354,7 @@ def _run(commands: typer.Typer) -> None:
         # A command line that is not understood: for a machine, too, one document.
         message = error.format_message()
         typer.echo(f"Error: {message}", err=True)
-        typer.echo(as_json(error_document("UsageError", message, "See --help.", error.exit_code)))
+        typer.echo(json_text(error_document("UsageError", message, "See --help.", error.exit_code)))
         raise SystemExit(error.exit_code) from error
     except AutochromeError as error:
         refuse(Manner(json=json), error)

@@ -25,9 +25,9 @@ from PIL import Image
 from benchmarks.memory import peak_megabytes
 from pipeline.archive import run as runs
 from pipeline.archive.ledger import Ledger
-from pipeline.archive.orders import Orders
+from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.shift import WHOLE
+from pipeline.archive.run_options import Orders
 from pipeline.options import Options
 from pipeline.progress import Silent
 from tests.engines.tiny import write_tiny_model

@@ -19,12 +19,13 @@ import numpy as np
 
 from engines.network import Network
 from engines.networks import open_network
-from pipeline.color.batching import Coloured, answers
-from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, sketch
+from pipeline.color.batching import predict
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput, model_input
+from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
-from pipeline.color.temporal import steadied
-from pipeline.color.upsampling import wash
+from pipeline.color.temporal import smoothed
+from pipeline.color.upsampling import upsample
 from training.cielab import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
@@ -53,9 +54,9 @@ class Score:
 
 @dataclass
 class _Answers:
-    """A clip's sketches with all that the network says about them, and what it cost."""
+    """A clip's model inputs with all that the network says about them, and what it cost."""
 
-    placed: list[Placed[int]] = field(default_factory=list)
+    frames: list[FrameRecord] = field(default_factory=list)
     ab: list[F32] = field(default_factory=list)
     cpu: float = 0.0
 
@@ -63,44 +64,54 @@ class _Answers:
 def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[str, Score]:
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
     known = _asked_for_all(clip, network, limit)
-    count = len(known.placed)
+    count = len(known.frames)
     chroma: dict[str, list[F32]] = {EACH: known.ab}
     asked: dict[str, float] = {EACH: 1.0}
     cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
     for name, every in VERSIONS.items():
-        lookup = _Lookup(known.ab)
+        lookup = _Lookup(known)
         start = time.process_time()
         chroma[name] = [
-            picture.ab for picture in steadied(iter(known.placed), lookup, stride=network.spec.stride, every=every)
+            _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=network.spec.stride, every=every)
         ]
         cpu[name] = 1e3 * (time.process_time() - start) / count
         asked[name] = lookup.count / count
-    return _scores(clip, known.placed, chroma, asked, cpu, limit)
+    return _scores(clip, known.frames, chroma, asked, cpu, limit)
 
 
 class _Lookup:
-    """Answers from memory, counted."""
+    """Predictions from memory, counted."""
 
-    def __init__(self, ab: Sequence[F32]) -> None:
-        self._ab = ab
+    def __init__(self, known: _Answers) -> None:
+        self._ab = {id(frame.model_input): ab for frame, ab in zip(known.frames, known.ab, strict=True)}
         self.count = 0
 
-    def __call__(self, sketches: list[Sketch[int]]) -> list[F32]:
-        self.count += len(sketches)
-        return [self._ab[sketch.item] for sketch in sketches]
+    def __call__(self, pictures: Sequence[ModelInput]) -> list[F32]:
+        self.count += len(pictures)
+        return [self._ab[id(picture)] for picture in pictures]
+
+
+def _ab(frame: FrameRecord) -> F32:
+    """Return the chroma of ``frame``, whose record is used again for the next version."""
+    ab, frame.prediction = frame.ab, None
+    assert ab is not None
+    return ab
 
 
 def _asked_for_all(clip: Path, network: Network, limit: int | None) -> _Answers:
     known = _Answers()
-    size = network.spec.size
-    sketches = (
-        sketch(number, _luma(rgb), _SPEC, size=size, short=size.film) for number, rgb in enumerate(_frames(clip, limit))
+    frames = (
+        FrameRecord(
+            index=number,
+            model_input=model_input(_luma(rgb), _SPEC, size=network.spec.size, short=network.spec.size.film),
+        )
+        for number, rgb in enumerate(_frames(clip, limit))
     )
-    known.placed = list(in_shots(sketches))
-    for start in range(0, len(known.placed), 4):
-        batch = [placed.sketch for placed in known.placed[start : start + 4]]
+    known.frames = list(find_shots(frames))
+    for start in range(0, len(known.frames), 4):
+        batch = [frame.model_input for frame in known.frames[start : start + 4]]
         before = time.process_time()
-        known.ab += answers(batch, network)
+        known.ab += predict(batch, network)
         known.cpu += time.process_time() - before
     return known
 
@@ -133,7 +144,7 @@ class _Tally:
 
 def _scores(
     clip: Path,
-    placed: Sequence[Placed[int]],
+    frames: Sequence[FrameRecord],
     chroma: dict[str, list[F32]],
     asked: dict[str, float],
     cpu: dict[str, float],
@@ -141,11 +152,11 @@ def _scores(
 ) -> dict[str, Score]:
     tallies = {name: _Tally() for name in (TRUTH, GREY, *chroma)}
     warp = WarpError()
-    for number, (truth, place) in enumerate(zip(_frames(clip, limit), placed, strict=True)):
+    for number, (truth, frame) in enumerate(zip(_frames(clip, limit), frames, strict=True)):
         luma = _luma(truth)
         pictures = {TRUTH: truth, GREY: np.repeat(luma[..., None], 3, axis=2)}
-        pictures |= {name: _painted(place.sketch, ab[number], luma) for name, ab in chroma.items()}
-        if place.link is Link.CUT:
+        pictures |= {name: _painted(frame.model_input, ab[number], luma) for name, ab in chroma.items()}
+        if frame.link is Link.CUT:
             warp.cut()
         warp.add(luma, pictures)
         for name, picture in pictures.items():
@@ -153,21 +164,21 @@ def _scores(
     has_truth = float(np.mean(tallies[TRUTH].colours)) > _COLOURLESS
     return {
         name: Score(
-            cdc(tally.histograms),
+            cdc(read_log.histograms),
             warp.value(name),
-            float(np.mean(tally.errors)) if has_truth else None,
-            float(np.mean(tally.colours)),
+            float(np.mean(read_log.errors)) if has_truth else None,
+            float(np.mean(read_log.colours)),
             asked.get(name),
             cpu.get(name),
         )
-        for name, tally in tallies.items()
+        for name, read_log in tallies.items()
         if has_truth or name != TRUTH
     }
 
 
-def _painted(small: Sketch[int], ab: F32, luma: U8) -> U8:
+def _painted(small: ModelInput, ab: F32, luma: U8) -> U8:
     """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
-    strips = wash(Coloured(small, ab), _SPEC).strips(luma, _SPEC, luma.shape)
+    strips = upsample(small, ab, _SPEC).strips(luma, _SPEC, luma.shape)
     return np.asarray(np.concatenate([_SPEC.rgb_codes(y, cb, cr) for _, y, cb, cr in strips]), np.uint8)
 
 

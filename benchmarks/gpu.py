@@ -33,9 +33,9 @@ from engines.machine import cpu_name, usable_cores
 from engines.network import Network
 from engines.networks import open_network
 from engines.weights import known_weights
-from pipeline.color.painter import open_painter
+from pipeline.color.colorizer import open_colorizer
+from pipeline.film.job import colorize_video
 from pipeline.options import Options
-from pipeline.video import colorize_video
 
 # What the pipeline sends of a 4 : 3 film.
 _SHAPE = (160, 224)
@@ -173,16 +173,16 @@ def _rate(what: str, on: str, network: Network, batch: int, shape: tuple[int, in
 def _whole_run(film: Path, size: tuple[int, int], engine: str, model: str) -> Run:
     options = Options(engine=engine, model=model, overwrite=True)
     opening = time.perf_counter()
-    with open_painter(options) as painter:
+    with open_colorizer(options) as colorizer:
         start = time.perf_counter()
         before = sum(os.times()[:4])
         with _gpu_use() as use:
-            result = colorize_video(film, film.with_name("coloured.mp4"), options, painter=painter)
+            result = colorize_video(film, film.with_name("coloured.mp4"), options, colorizer=colorizer)
         seconds = time.perf_counter() - start
         return Run(
             *size,
             frames=result.frames,
-            on=f"{painter.spec.runtime}, {painter.spec.precision}",
+            on=f"{colorizer.spec.runtime}, {colorizer.spec.precision}",
             model=model,
             start=start - opening,
             seconds=seconds,

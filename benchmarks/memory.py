@@ -17,9 +17,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.color.painter import open_painter
+from pipeline.color.colorizer import open_colorizer
+from pipeline.film.job import colorize_video
 from pipeline.options import Codec, Options
-from pipeline.video import colorize_video
 
 _RATE = 24
 _GRAIN = 0.02
@@ -49,8 +49,8 @@ def make(path: Path, *, seconds: int, width: int, height: int) -> None:
 def colour(path: Path, options: Options) -> dict[str, float]:
     """Colour ``path`` in this process; return frames, seconds and this process's peak memory in MB."""
     started = time.monotonic()
-    with open_painter(options) as painter:
-        result = colorize_video(path, None, options, painter=painter)
+    with open_colorizer(options) as colorizer:
+        result = colorize_video(path, None, options, colorizer=colorizer)
     return {"frames": result.frames, "seconds": time.monotonic() - started, "peak": peak_megabytes()}
 
 

@@ -24,9 +24,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from benchmarks.speed import Timed
 from engines.machine import cpu_name, usable_cores
-from pipeline.color.painter import open_painter
+from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
-from pipeline.photo import PhotoJob, colorize_photo, colorize_photos
+from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
 
 _WIDTH, _HEIGHT = 4000, 3000
 _GRAIN = 5.0
@@ -51,8 +51,8 @@ def measure(photo: Path, folder: Path, *, rounds: int) -> dict[str, Timed]:
     """Return the times of decoding, of encoding the result's picture, of one photograph's way and of eight ways."""
     results = [folder / f"coloured-{number}-{photo.name}" for number in range(_MANY)]
     options = replace(Options(), overwrite=True)
-    with open_painter(options) as painter:
-        colour = partial(colorize_photo, photo, results[0], options, painter=painter)
+    with open_colorizer(options) as colorizer:
+        colour = partial(colorize_photo, photo, results[0], options, colorizer=colorizer)
         colour()
         with Image.open(results[0]) as coloured:
             coloured.load()
@@ -62,7 +62,7 @@ def measure(photo: Path, folder: Path, *, rounds: int) -> dict[str, Timed]:
             "decode": lambda: Image.open(photo).load(),
             "encode": lambda: picture.save(BytesIO(), kind, **how),
             "one": colour,
-            "many": lambda: list(colorize_photos(jobs, painter=painter, options=options)),
+            "many": lambda: list(colorize_photos(jobs, colorizer=colorizer, options=options)),
         }
         timed = {name: Timed() for name in ways}
         for _ in range(rounds):

@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 
 from engines.adapters.autochrome1 import FILM
-from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, Turn
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput
+from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
 
 HEIGHT, WIDTH = FILM, 224
@@ -85,12 +86,12 @@ class Count:
     stray: int = 0
     seconds: float = 0.0
 
-    def add(self, film: Film, placed: Sequence[Placed[int]], seconds: float) -> None:
+    def add(self, film: Film, placed: Sequence[FrameRecord], seconds: float) -> None:
         """Compare what was found in ``film`` with what is there."""
         blends = [*film.dissolves, *film.fades]
         inside = _near(blends, 4)
         elsewhere = {*range(len(placed))} - _near(blends, _MARGIN) - _near(film.flashes, 1)
-        cuts = {p.sketch.item for p in placed if p.link is Link.CUT} - {0}
+        cuts = {p.index for p in placed if p.link is Link.CUT} - {0}
         self.found += len(cuts & film.cuts)
         self.missed += len(film.cuts - cuts)
         self.false += len(cuts - film.cuts - inside)
@@ -124,7 +125,7 @@ def _near(ranges: Iterable[tuple[int, int]], margin: int) -> set[int]:
     return {n for first, last in ranges for n in range(first - margin, last + margin + 1)}
 
 
-def _is_found(placed: Sequence[Placed[int]], blend: tuple[int, int]) -> bool:
+def _is_found(placed: Sequence[FrameRecord], blend: tuple[int, int]) -> bool:
     first, last = blend
     third = (last - first) // 3
     middle = placed[first + third : last - third + 1]
@@ -143,7 +144,7 @@ def main() -> None:
     print("whole clips      frames blended shots, and where they are cut")
     for name, film in clips:
         placed, _ = _search(film)
-        cuts = sorted({p.sketch.item for p in placed if p.link is Link.CUT} - {0})
+        cuts = sorted({p.index for p in placed if p.link is Link.CUT} - {0})
         blended = sum(p.link is Link.BLEND for p in placed)
         print(f"{name[:16]:16} {len(placed):6d} {blended:7d} {placed[-1].shot + 1:5d} {cuts}")
     print(f"\njoined           {HEADER}")
@@ -177,10 +178,10 @@ def _shots(film: Film) -> Iterator[list[F32]]:
         yield film.frames[first:end]
 
 
-def _search(film: Film) -> tuple[list[Placed[int]], float]:
-    sketches = [Sketch(n, frame, Turn(), 0) for n, frame in enumerate(film.frames)]
+def _search(film: Film) -> tuple[list[FrameRecord], float]:
+    frames = [FrameRecord(index=n, model_input=ModelInput(frame)) for n, frame in enumerate(film.frames)]
     before = time.process_time()
-    return list(in_shots(sketches)), time.process_time() - before
+    return list(find_shots(frames)), time.process_time() - before
 
 
 def joined(shots: Sequence[list[F32]], ageing: Ageing, rng: np.random.Generator) -> Film:

@@ -27,23 +27,23 @@ from engines.base import Setup
 from engines.machine import cpu_name, usable_cores
 from engines.network import Network
 from engines.networks import open_network
-from pipeline.color.batching import Coloured, answers
-from pipeline.color.neutral import neutral_weight
-from pipeline.color.painter import Painter, network_threads
-from pipeline.color.shots import in_shots
-from pipeline.color.sketch import Sketch
+from pipeline.color.batching import predict
+from pipeline.color.colorizer import Colorizer, network_threads
+from pipeline.color.model_input import ModelInput
+from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
-from pipeline.color.temporal import steadied
-from pipeline.color.upsampling import wash
-from pipeline.media.encode import plan_video
-from pipeline.media.encoding import encode, new_encoder
+from pipeline.color.temporal import predict_chroma
+from pipeline.color.upsampling import upsample
+from pipeline.film.frames import FilmFrame, FilmSource, film_source
+from pipeline.film.job import colorize_video, coloured_frames
+from pipeline.media.encoder import encode, new_encoder
 from pipeline.media.frames import Frame
 from pipeline.media.probe import probe
-from pipeline.media.tally import Tally
+from pipeline.media.read_log import ReadLog
+from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Options
-from pipeline.painted import FilmSource, film_source
+from pipeline.results import Treatment
 from pipeline.stages import ahead
-from pipeline.video import colorize_video
 
 _BATCH = 4
 _DEPTH = 4
@@ -68,24 +68,24 @@ class Timed:
 class Ways:
     """The ways through one film, ``frames`` of it at most."""
 
-    def __init__(self, film: Path, network: Network, painter: Painter, options: Options, *, frames: int) -> None:
-        self._film, self._network, self._painter, self._options = film, network, painter, options
+    def __init__(self, film: Path, network: Network, colorizer: Colorizer, options: Options, *, frames: int) -> None:
+        self._film, self._network, self._colorizer, self._options = film, network, colorizer, options
         info = probe(film)
         self._source: FilmSource = film_source(info, plan_video(info, options.codec, options.quality), options)
         self._frames = list(islice(self._decoded(), frames))
         self.count = len(self._frames)
-        self._sketches = [self._sketch(frame) for frame in self._frames]
+        self._records = self._in_records()
         self._replies = self._ask()
-        self._steady = self._steadied()
+        self._chroma = self._smooth()
 
     def parts(self) -> dict[str, Callable[[], object]]:
         """Return every part by its name, the whole ways last."""
         return {
             "decode": self._decode,
-            "sketches": lambda: [self._sketch(frame) for frame in self._frames],
+            "model inputs": self._in_records,
             "network": self._ask,
-            "shots and smoothing": self._steadied,
-            "chroma at full size": self._washed,
+            "shots and smoothing": self._smooth,
+            "chroma at full size": self._upsampled,
             "encode": lambda: self._encode(self._frames),
             "plain transcode": self._transcode,
             "coloured, --every 1": partial(self._colour, replace(self._options, every=1)),
@@ -93,7 +93,7 @@ class Ways:
         }
 
     def _decoded(self) -> Iterator[Frame]:
-        with closing(self._source.decoded(Tally(luma=False))) as decoded:
+        with closing(self._source.decode(ReadLog(luma=False))) as decoded:
             for frame in decoded:
                 frame.keep()
                 yield frame
@@ -102,26 +102,29 @@ class Ways:
         for _ in islice(self._decoded(), self.count):
             pass
 
-    def _sketch(self, frame: Frame) -> Sketch[Frame]:
-        return self._painter.sketch(frame, frame.luma, self._source.spec, size=self._painter.spec.size.film)
+    def _in_records(self) -> list[FilmFrame]:
+        return list(self._source.records(self._frames, self._colorizer))
 
     def _ask(self) -> list[F32]:
+        pictures = [record.model_input for record in self._records]
         starts = range(0, self.count, _BATCH)
-        return [reply for n in starts for reply in answers(self._sketches[n : n + _BATCH], self._network)]
+        return [ab for n in starts for ab in predict(pictures[n : n + _BATCH], self._network)]
 
-    def _steadied(self) -> list[Coloured[Frame]]:
+    def _smooth(self) -> list[FilmFrame]:
         replies = iter(self._replies)
 
-        def ask(wanted: list[Sketch[Frame]]) -> list[F32]:
-            return [next(replies) for _ in wanted]
+        def ask(pictures: Sequence[ModelInput]) -> list[F32]:
+            return [next(replies) for _ in pictures]
 
-        frames = steadied(in_shots(self._sketches), ask, stride=self._network.spec.stride, every=1)
-        return [replace(f, ab=f.ab * neutral_weight(f.sketch.luma, f.ab.shape[1:])) for f in frames]
+        coloured = _all_coloured(find_shots(self._in_records()))
+        return list(predict_chroma(coloured, ask, replace(self._options, every=1), stride=self._network.spec.stride))
 
-    def _washed(self) -> None:
-        for frame, coloured in zip(self._frames, self._steady, strict=True):
-            for part in frame.parts:
-                wash(coloured, self._source.spec).planes(part.luma, self._source.spec, part.chroma_shape)
+    def _upsampled(self) -> None:
+        for record in self._chroma:
+            assert record.ab is not None
+            upsampled = upsample(record.model_input, record.ab, self._source.spec)
+            for part in record.frame.parts:
+                upsampled.planes(part.luma, self._source.spec, part.chroma_shape)
 
     def _encode(self, frames: Sequence[Frame] | Iterator[Frame]) -> None:
         colors = self._source.info.colors
@@ -135,9 +138,15 @@ class Ways:
             self._encode(decoded)
 
     def _colour(self, options: Options) -> None:
-        painted = self._source.with_options(options).painted(self._painter, Tally(luma=False))
-        with closing(painted) as ready:
-            self._encode(painted.frame for painted in islice(ready, self.count))
+        film = replace(self._source, options=options)
+        with closing(coloured_frames(film, self._colorizer, ReadLog(luma=False))) as ready:
+            self._encode(record.frame for record in islice(ready, self.count))
+
+
+def _all_coloured(frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
+    for record in frames:
+        record.treatment = Treatment.COLOUR_IT
+        yield record
 
 
 def table(name: str, frames: int, timed: dict[str, Timed]) -> str:
@@ -164,13 +173,13 @@ def main() -> None:
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
     network, choice = open_network(options.engine, options.model, setup=Setup(threads=network_threads()))
-    painter = Painter(network, choice)
+    colorizer = Colorizer(network, choice)
     print(f"{cpu_name()}, {usable_cores()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
     print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)
         for name, film in films.items():
-            ways = Ways(film, network, painter, options, frames=chosen.frames)
+            ways = Ways(film, network, colorizer, options, frames=chosen.frames)
             timed = {part: Timed() for part in ways.parts()}
             for _ in range(chosen.rounds):
                 for part, way in ways.parts().items():
@@ -178,7 +187,7 @@ def main() -> None:
             print(table(name, ways.count, timed), flush=True)
             whole = Timed()
             result = Path(folder) / "whole.mkv"
-            whole.run(partial(colorize_video, film, result, options, painter=painter))
+            whole.run(partial(colorize_video, film, result, options, colorizer=colorizer))
             result.unlink()
             print(f"\nThe whole film, with sound, verification and publishing: {whole.wall[0]:.1f} s\n", flush=True)
 

@@ -11,10 +11,10 @@ DISTRIBUTION = "autochrome"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
-    "pipeline.archive.orders": ("Orders", "Shard"),
+    "pipeline.archive.run_options": ("Orders", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
-    "pipeline.archive.survey": ("Survey", "survey_archive"),
-    "pipeline.color.painter": ("Painter", "open_painter"),
+    "pipeline.archive.dry_run": ("Survey", "survey_archive"),
+    "pipeline.color.colorizer": ("Colorizer", "open_colorizer"),
     "pipeline.errors": (
         "AutochromeError",
         "EngineError",
@@ -29,7 +29,7 @@ _HOMES = {
     ),
     "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
-    "pipeline.photo": ("PhotoJob", "colorize_photo", "colorize_photos"),
+    "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
         "Failure",
@@ -42,9 +42,11 @@ _HOMES = {
         "Preview",
         "Proof",
         "ShotRecord",
+        "SourceTone",
+        "Treatment",
         "Verification",
     ),
-    "pipeline.video": ("colorize_video",),
+    "pipeline.film.job": ("colorize_video",),
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Callback",
     "Cancelled",
     "Codec",
+    "Colorizer",
     "EngineError",
     "Failure",
     "FilmResult",
@@ -68,7 +71,6 @@ __all__ = [
     "Options",
     "Orders",
     "OutputError",
-    "Painter",
     "PhotoJob",
     "PhotoResult",
     "Preview",
@@ -79,11 +81,13 @@ __all__ = [
     "Shard",
     "ShotRecord",
     "Silent",
+    "SourceTone",
     "State",
     "StopRequest",
     "Survey",
     "Tone",
     "TreatAs",
+    "Treatment",
     "UnsupportedError",
     "UsageError",
     "Verification",
@@ -93,17 +97,17 @@ __all__ = [
     "colorize_photo",
     "colorize_photos",
     "colorize_video",
-    "open_painter",
+    "open_colorizer",
     "read_ledger",
     "survey_archive",
 ]
 
 if TYPE_CHECKING:
+    from pipeline.archive.dry_run import Survey, survey_archive
     from pipeline.archive.ledger import Record, State, read_ledger
-    from pipeline.archive.orders import Orders, Shard
     from pipeline.archive.run import ArchiveResult, colorize_archive
-    from pipeline.archive.survey import Survey, survey_archive
-    from pipeline.color.painter import Painter, open_painter
+    from pipeline.archive.run_options import Orders, Shard
+    from pipeline.color.colorizer import Colorizer, open_colorizer
     from pipeline.errors import (
         AutochromeError,
         EngineError,
@@ -116,9 +120,10 @@ if TYPE_CHECKING:
         VerificationError,
         WeightsError,
     )
+    from pipeline.film.job import colorize_video
     from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
-    from pipeline.photo import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
         Failure,
@@ -131,9 +136,10 @@ if TYPE_CHECKING:
         Preview,
         Proof,
         ShotRecord,
+        SourceTone,
+        Treatment,
         Verification,
     )
-    from pipeline.video import colorize_video
 else:
 
     def __getattr__(name: str) -> object:

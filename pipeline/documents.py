@@ -1,34 +1,80 @@
-"""Results as JSON: what ``--json`` prints, the ledger keeps and the sidecars hold."""
+"""Typed values as JSON and back: what ``--json`` prints, what the ledger, the segments and the sidecars keep."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
+
+from cattrs import BaseValidationError, Converter
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from pipeline.results import FilmResult, PhotoResult
 
+T = TypeVar("T")
 
-def plain(value: Any) -> Any:
-    """Return a result as JSON knows it: objects, lists, text, numbers; no previews. Results say their ``kind``."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value) if field.name != "previews")
-        fields = {name: plain(getattr(value, name)) for name in names}
-        kinds = {FilmResult: "film", PhotoResult: "photo"}
-        return {"kind": kinds[type(value)], **fields} if type(value) in kinds else fields
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, Path | Fraction) else value
+_RESULTS: Mapping[str, type[FilmResult] | type[PhotoResult]] = {"film": FilmResult, "photo": PhotoResult}
 
 
-def as_json(document: Mapping[str, Any]) -> str:
+def to_json(value: Any) -> Any:
+    """Return ``value`` as JSON values: objects, lists, text, numbers, booleans, null.
+
+    Dataclasses become objects with their fields as keys, enumerations their values, paths and fractions text, times
+    ISO 8601, bytes Base64. A film's or photograph's result says its ``kind`` and leaves out its previews.
+    """
+    return _converter().unstructure(value)
+
+
+def from_json(kind: type[T], values: Any) -> T:
+    """Return the ``kind`` (a class) of which ``values`` is the `to_json` form; keys that it does not have are ignored.
+
+    Raises `ValueError` if ``values`` is no such form.
+    """
+    try:
+        return _converter().structure(values, kind)
+    except (BaseValidationError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not a {getattr(kind, '__name__', kind)}: {error!r}") from error
+
+
+def result_from_json(values: Mapping[str, Any]) -> FilmResult | PhotoResult:
+    """Return the result of which ``values`` is the `to_json` form; its previews, which are not in it, are none.
+
+    Raises `ValueError` if ``values`` is no such form.
+    """
+    kind = _RESULTS.get(str(values.get("kind")))
+    if kind is None:
+        raise ValueError(f"not a result: its kind is {values.get('kind')!r}")
+    return from_json(kind, values)
+
+
+def json_text(document: Mapping[str, Any]) -> str:
     """Return ``document`` as the text of ``--json``: ASCII, so that any name of a file survives any terminal."""
     return json.dumps(document, indent=2, allow_nan=False)
+
+
+@cache
+def _converter() -> Converter:
+    converter = Converter(unstruct_collection_overrides={tuple: list, frozenset: sorted})
+    converter.register_unstructure_hook(StrEnum, str)
+    converter.register_unstructure_hook(PurePath, str)
+    converter.register_structure_hook(Path, lambda text, _: Path(text))
+    converter.register_unstructure_hook(Fraction, str)
+    converter.register_structure_hook(Fraction, lambda text, _: Fraction(text))
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+    converter.register_unstructure_hook(bytes, lambda data: b64encode(data).decode("ascii"))
+    converter.register_structure_hook(bytes, lambda text, _: b64decode(text, validate=True))
+    for name, kind in _RESULTS.items():
+        converter.register_unstructure_hook(kind, _result_hook(converter, kind, name))
+    return converter
+
+
+def _result_hook(converter: Converter, kind: type[Any], name: str) -> Callable[[Any], dict[str, Any]]:
+    fields = make_dict_unstructure_fn(kind, converter, previews=override(omit=True))
+    return lambda result: {"kind": name, **fields(result)}

@@ -1,6 +1,12 @@
-"""What ends a run from outside. Of these, signals become an exception where it is not lost.
+"""How a run ends before its work does: one request that everything looks at, and one exception.
+
+Signals, callers, a deadline, a full disk and callbacks that fail all make the same `StopRequest`. Work looks at it
+where it can end: between two segments, photographs or films when it may finish what is under way, after any frame when
+it is to end at once. A second signal also raises `Interruption` in the main thread, because that may be deep inside a
+call that looks at nothing.
 
 A native library that calls back into Python swallows what is raised there: the run would go on, with a write missing.
+So signals become an exception only where it is not lost.
 """
 
 from __future__ import annotations
@@ -8,6 +14,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, tzinfo
+from enum import StrEnum
 from types import CodeType, FrameType
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,42 +27,89 @@ _native_callbacks: set[CodeType] = set()
 _FINISHING = "told to stop: finishing what is under way; told once more, it stops at once"
 
 
-class Interruption(BaseException):
-    """The program was told to stop; ``exit_code`` is that of the signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.exit_code = 128 + number
-
-
 class Cancelled(BaseException):
-    """The caller wants no more of a run; raise this from a method of `pipeline.progress.Progress`.
+    """A run ended before its work did; ``exit_code`` is what a command ends with.
 
-    It comes out of the function that was called, with everything as after Ctrl-C: temporary files are gone, finished
-    work is kept, and a long film goes on later after the part that is done. Not an `Exception`, so that it is never
-    taken for the fault of one file.
+    Functions raise it when their `StopRequest` was made, and callers may raise it from a method of
+    `pipeline.progress.Progress`. It comes out of the function that was called, with everything as after Ctrl-C:
+    temporary files are gone, finished work is kept, and a long film resumes later after its last segment. Not an
+    `Exception`, so that it is never taken for the fault of one file.
     """
 
-    exit_code = 130
+    def __init__(self, exit_code: int = 130) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
+class Interruption(Cancelled):
+    """A signal, raised in the main thread; ``exit_code`` is 128 and its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class StopReason(StrEnum):
+    """Why a run is to end: someone asked for it, its time is up, or nothing more can be done."""
+
+    ASKED = "asked"
+    TIME = "time"
+    FAULT = "fault"
 
 
 class StopRequest:
-    """A wish that a run end at its next safe boundary. Any thread may make it; it is never taken back.
+    """A wish that a run end, at its next safe boundary or at once. It is never taken back.
 
-    ``exit_code`` is what the run is to end with, 0 before it was made.
+    Any thread, and a signal handler, may make it (its fields are only ever assigned, one at a time, so no lock is
+    needed). ``reason`` is None and ``exit_code`` 0 before it was made; of several reasons a fault counts before one who
+    asked, and that before the time. ``error`` is the fault, which the run raises at its end. ``until`` is a deadline.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, until: datetime | None = None, clock: Callable[[tzinfo | None], datetime] = datetime.now
+    ) -> None:
+        """Begin without a request; ``clock`` returns the time of a time zone, or local time for None."""
+        self.until = until
+        self.reason: StopReason | None = None
         self.exit_code = 0
+        self.error: BaseException | None = None
+        self._clock = clock
+        self._is_at_once = False
 
     @property
     def is_made(self) -> bool:
-        """Whether the run is to end."""
-        return self.exit_code != 0
+        """Whether the run is to begin nothing more: it was asked to end, or the deadline has come."""
+        if self.reason is None and self.until is not None and self._clock(self.until.tzinfo) >= self.until:
+            self.reason = StopReason.TIME
+        return self.reason is not None
 
-    def make(self, exit_code: int = Cancelled.exit_code) -> None:
-        """Ask the run to finish what is under way and to begin nothing more."""
-        self.exit_code = exit_code
+    @property
+    def is_at_once(self) -> bool:
+        """Whether what is under way is to be left as well, after the frame at hand."""
+        return self._is_at_once
+
+    def make(self, exit_code: int = 130, *, at_once: bool = False) -> None:
+        """Ask the run to begin nothing more, and with ``at_once`` not to finish what is under way either."""
+        if self.reason in (None, StopReason.TIME):
+            self.exit_code, self.reason = exit_code, StopReason.ASKED
+        if at_once:
+            self._is_at_once = True
+
+    def fail(self, error: BaseException) -> None:
+        """End the run at once because of ``error``, unless another error came before."""
+        if self.error is None:
+            self.error, self.reason = error, StopReason.FAULT
+            self.exit_code = getattr(error, "exit_code", 1)
+        self._is_at_once = True
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the request is made: for places where nothing is lost."""
+        if self.is_made:
+            raise Cancelled(self.exit_code)
+
+    def check_at_once(self) -> None:
+        """Raise `Cancelled` if the run is to end at once: for every frame."""
+        if self._is_at_once:
+            raise Cancelled(self.exit_code)
 
 
 def called_from_native(function: Callable[P, R]) -> Callable[P, R]:
@@ -76,23 +131,28 @@ def end_on_signals() -> None:
 
 
 def finish_on_signals(request: StopRequest, tell: Callable[[str], None]) -> None:
-    """Make ``request`` on the first SIGINT or SIGTERM, and ``tell`` people so; from then on it is as `end_on_signals`.
+    """Make ``request`` on the first SIGINT or SIGTERM, and ``tell`` people so; the second one ends the run at once.
 
-    Signals that are ignored stay ignored. Call this in the main thread, after `end_on_signals`.
+    From then on it is as after `end_on_signals`. Signals that are ignored stay ignored. Call this in the main thread,
+    after `end_on_signals`.
     """
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def first(number: int, _frame: FrameType | None) -> None:
         for polite in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(polite) is ask:
-                signal.signal(polite, _end)
+            if signal.getsignal(polite) is first:
+                signal.signal(polite, second)
         request.make(128 + number)
         # Amid another write to the same stream, or when nobody listens any more: the request holds all the same.
         with suppress(RuntimeError, OSError):
             tell(_FINISHING)
 
+    def second(number: int, frame: FrameType | None) -> None:
+        request.make(128 + number, at_once=True)
+        _end(number, frame)
+
     for polite in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(polite) is not signal.SIG_IGN:
-            signal.signal(polite, ask)
+            signal.signal(polite, first)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -49,12 +50,38 @@ class OnDamage(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hint:
+    """A colour that a person states at a place of the upright picture.
+
+    ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``color`` is sRGB ``#RRGGBB`` or
+    ``neutral``; within ``reach``, a share of the shorter side, it holds exactly and beyond it spreads over what is like
+    it. ``time`` is in seconds, for films; ``page`` counts from 1, for files of several.
+    """
+
+    x: float
+    y: float
+    color: str
+    reach: float = 0.01
+    time: float | None = None
+    page: int = 1
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and 0 <= self.reach <= 1):
+            raise ValueError(f"x, y and reach must lie between 0 and 1, not {self.x}, {self.y}, {self.reach}")
+        if self.color != "neutral" and not re.fullmatch("#[0-9A-Fa-f]{6}", self.color):
+            raise ValueError(f"{self.color}: not a colour; write #RRGGBB, or neutral")
+        if self.page < 1 or (self.time is not None and not self.time >= 0):
+            raise ValueError(f"page {self.page} at {self.time} s: pages count from 1, times from 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Choices that hold for films and photographs alike.
 
     ``every`` is for films: the network sees every n-th frame, or, if None, as many as the motion asks for.
     ``frame_rate`` is for folders of numbered pictures: frames a second, if None as their headers say. ``verify`` asks
-    for the luma error of every frame of a film and for the opinion of the ffmpeg program.
+    for the luma error of every frame of a film and for the opinion of the ffmpeg program. ``saturation`` multiplies the
+    chroma; ``hints`` state colours at places of photographs.
     """
 
     engine: str = "auto"
@@ -70,3 +97,5 @@ class Options:
     on_damage: OnDamage = OnDamage.FAIL
     verify: bool = False
     threads: bool = True
+    saturation: float = 1.0
+    hints: tuple[Hint, ...] = ()

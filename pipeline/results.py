@@ -29,6 +29,22 @@ class Note:
     text: str
 
 
+class SourceTone(StrEnum):
+    """What the chroma of a source is: nothing, a tint over the whole picture, or the colours of things."""
+
+    MONOCHROME = "monochrome"
+    TINTED = "tinted"
+    COLOUR = "colour"
+
+
+class Treatment(StrEnum):
+    """What becomes of a source: new chroma, or its own, because it is coloured or because the tint is wanted."""
+
+    COLOUR_IT = "colour it"
+    PASS_THROUGH = "pass through"
+    KEEP_TINT = "keep tint"
+
+
 class Proof(StrEnum):
     """How luma was compared: EXACT by fingerprint of every sample, MEASURED in all frames, SAMPLED in a few."""
 
@@ -122,8 +138,8 @@ class ShotRecord:
     first_frame: int
     frames: int
     start_seconds: float
-    tone: str
-    treatment: str
+    tone: SourceTone
+    treatment: Treatment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +164,10 @@ class FilmResult:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoResult:
-    """A coloured photograph under its final name."""
+    """A photograph's result under its final name.
+
+    ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
+    """
 
     source: Path
     output: Path
@@ -159,8 +178,8 @@ class PhotoResult:
     model: str
     weights_sha256: str
     notes: tuple[Note, ...]
-    tone: str = ""
-    treatment: str = ""
+    tones: tuple[SourceTone, ...]
+    treatment: Treatment
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
 

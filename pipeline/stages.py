@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from pipeline.interruption import StopRequest
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -16,6 +18,9 @@ R = TypeVar("R")
 class _End:
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
+
+
+_END = _End(None)
 
 
 def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -> Generator[T, None, None]:
@@ -73,7 +78,9 @@ def abreast(
     exception of either is raised here. Then, and when this generator is closed early, what is under way is waited for.
     """
     if workers == 1:
-        yield from map(work, items)
+        # Not `map`: a StopIteration of ``work`` would end it without a word.
+        for item in items:
+            yield work(item)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
         under_way: deque[tuple[int, Future[R]]] = deque()
@@ -91,17 +98,18 @@ def abreast(
 
 
 def several(
-    items: Iterator[T], work: Callable[[T], R], *, workers: int, name: str, stop: Callable[[], None]
+    items: Iterator[T], work: Callable[[T], R], *, workers: int, name: str, stop: StopRequest
 ) -> Generator[R, None, None]:
     """Yield ``work(item)`` for every one of ``items``, as they get done, ``workers`` of them at a time.
 
     Each worker is a thread and takes the next item when it is free; ``items`` is advanced by one thread at a time. An
-    exception of either is raised here. Then, and when this generator is closed early, ``stop`` is called, which should
-    make ``work`` end soon, and all workers are waited for. One worker is the caller's own thread, and ``stop`` is not
-    called.
+    exception of either is raised here. Then, and when this generator is closed early, ``stop`` is made at once, which
+    should end ``work`` soon, and all workers are waited for. One worker is the caller's own thread, and ``stop`` is not
+    made.
     """
     if workers == 1:
-        yield from map(work, items)
+        for item in items:
+            yield work(item)
         return
     finished: queue.Queue[R | _End] = queue.Queue()
     turn, stopping = threading.Lock(), threading.Event()
@@ -111,10 +119,10 @@ def several(
         try:
             while not stopping.is_set():
                 with turn:
-                    item = next(items)
+                    item = next(items, _END)
+                if isinstance(item, _End):
+                    break
                 finished.put(work(item))
-        except StopIteration:
-            pass
         except BaseException as raised:  # noqa: BLE001 - handed to the reader, which raises it
             error = raised
         finished.put(_End(error))
@@ -135,6 +143,6 @@ def several(
     finally:
         stopping.set()
         if left:
-            stop()
+            stop.make(at_once=True)
         for thread in threads:
             thread.join()

@@ -7,15 +7,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.archive.journal import FIELDS, Event
 from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.lock import locked
-from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.archive.run_log import FIELDS, Event
+from pipeline.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
@@ -284,27 +286,54 @@ def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
     assert "Traceback" in colorize("video", film, "--model", "none", "-v").stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_a_run_and_leaves_no_temporary_file(
-    number: signal.Signals, code: int, tmp_path: Path, long_film: Path, model: Path
-) -> None:
-    running = subprocess.Popen(
-        command("video", long_film, "-o", tmp_path / "result.mp4", "--model", model, "--json"),
+@contextmanager
+def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it."""
+    with subprocess.Popen(
+        command("video", film, "-o", folder / "result.mp4", "--model", model, "--json"),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that run in the background hand on ignored signals, which would stay ignored.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    )
-    while running.poll() is None and not list(tmp_path.glob(f"{PARTIAL_PREFIX}*")):
-        time.sleep(0.01)
-    running.send_signal(number)
-    stdout, stderr = running.communicate(timeout=60)
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (1, 2, 15)],
+    ) as running:
+        while running.poll() is None and not list(folder.glob(f"{PARTIAL_PREFIX}*")):
+            time.sleep(0.01)
+        yield running
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [((2, 2), 130), ((15, 15), 143), ((15, 2), 130), ((1,), 129)],
+    ids=["INT", "TERM", "both", "HUP"],
+)
+def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
+    numbers: tuple[int, ...], code: int, tmp_path: Path, long_film: Path, model: Path
+) -> None:
+    with at_work(long_film, tmp_path, model) as running:
+        assert running.stderr is not None
+        for number in numbers[:-1]:
+            running.send_signal(number)
+            assert any("finishing what is under way" in line for line in running.stderr)
+        running.send_signal(numbers[-1])
+        stdout, stderr = running.communicate(timeout=60)
     assert running.returncode == code, stderr
     assert json.loads(stdout)["error"]["exit_code"] == code
     assert listing(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_a_film_without_segments_be_finished(
+    number: signal.Signals, tmp_path: Path, long_film: Path, model: Path
+) -> None:
+    with at_work(long_film, tmp_path, model) as running:
+        running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 0, stderr
+    assert json.loads(stdout)["frames"] == 1500
+    assert listing(tmp_path) == ["result.mp4"]
 
 
 def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from pipeline.archive.orders import Shard
-from pipeline.commands import archive, film
+from pipeline.archive.run_options import Shard
+from pipeline.commands import archive, video
 
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
@@ -76,7 +76,7 @@ def recorded(recorder: Path, *words: object, **variables: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("command", [film.commands, archive.commands], ids=["video", "archive"])
+@pytest.mark.parametrize("command", [video.commands, archive.commands], ids=["video", "archive"])
 def test_the_settings_are_understood_by_both_commands(command: Any) -> None:
     words = ["somewhere", "--config", str(NIGHTLY / "autochrome.toml")]
     with get_command(command).make_context("colorize", words) as context:

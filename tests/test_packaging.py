@@ -90,6 +90,7 @@ def test_the_three_commands_are_there_and_can_be_called(wheel: zipfile.ZipFile) 
     assert scripts == {
         "colorize-archive": "cli:archive",
         "colorize-model": "cli:model",
+        "colorize-review": "cli:review",
         "colorize-video": "cli:video",
     }
     for target in scripts.values():

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from pipeline.archive.fingerprints import fingerprint
 from pipeline.archive.ledger_file import HOME, LEDGER
-from pipeline.archive.stamps import fingerprint
 from pipeline.errors import OutputError, UsageError
-from pipeline.media.publish import PARTIAL_PREFIX, publishing
+from pipeline.originals import Originals
+from pipeline.publish import PARTIAL_PREFIX, publishing
 from pipeline.version import DISTRIBUTION, program_version
 
 PAYLOAD = "data"
@@ -46,14 +47,14 @@ def results_folder(output: Path, *, bag: bool) -> Path:
     return output / PAYLOAD if bag else output
 
 
-def begin_bag(output: Path) -> None:
+def begin_bag(output: Path, *, originals: Originals) -> None:
     """Make ``output`` a bag that is not complete yet, so that every later run knows. Raises `OutputError`."""
-    with publishing(output / _DECLARATION, overwrite=True) as temporary:
+    with publishing(output / _DECLARATION, overwrite=True, originals=originals) as temporary:
         (output / PAYLOAD).mkdir(exist_ok=True)
         temporary.write_bytes(_DECLARED)
 
 
-def write_bag(output: Path, known: Mapping[str, str]) -> None:
+def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -> None:
     """Write the manifests of the bag ``output`` in the place of older ones.
 
     ``known`` are paths below ``output`` (``data/...``) with the SHA-256 that is known of them; every other file
@@ -71,7 +72,7 @@ def write_bag(output: Path, known: Mapping[str, str]) -> None:
     tags = {_DECLARATION: _DECLARED, _INFO: info, _MANIFEST: manifest}
     listed = "".join(f"{sha256(tags[name]).hexdigest()}  {name}\n" for name in sorted(tags)).encode()
     for name, content in {**tags, _TAG_MANIFEST: listed}.items():
-        _write(output / name, content)
+        _write(output / name, content, originals)
 
 
 def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
@@ -122,6 +123,6 @@ def _info(files: list[_File]) -> bytes:
     return "".join(f"{name}: {value}\n" for name, value in lines.items()).encode()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with publishing(path, overwrite=True) as temporary:
+def _write(path: Path, content: bytes, originals: Originals) -> None:
+    with publishing(path, overwrite=True, originals=originals) as temporary:
         temporary.write_bytes(content)

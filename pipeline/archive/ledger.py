@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.archive.fingerprints import Stamp
 from pipeline.archive.ledger_file import LEDGER, connect, home, reporting
-from pipeline.archive.orders import Shard
-from pipeline.archive.stamps import Stamp
-from pipeline.documents import plain
+from pipeline.archive.run_options import Shard
+from pipeline.documents import to_json
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 _PAGE = 256
@@ -43,7 +43,7 @@ class Record:
     ``film``, or ``folder`` for one that could not be entered. ``attempts`` counts the runs in which it failed since
     its source or recipe last changed. The fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The
     fields of the result are those of the last result there is, which may be older than the source or recipe of a row
-    that is not DONE. ``started`` is in seconds since 1970, ``seconds`` a duration, ``result`` the `plain` form of a
+    that is not DONE. ``started`` is in seconds since 1970, ``seconds`` a duration, ``result`` the `to_json` form of a
     `PhotoResult` or `FilmResult`, ``previews`` the labels of its small pictures. ``error``, ``advice`` and
     ``exit_code`` tell of the last failure.
     """
@@ -86,7 +86,7 @@ class Record:
 class RunRecord:
     """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None for a run that died or still goes.
 
-    ``options`` holds the plain forms of `Options` and `Orders`; ``done``, ``failed`` and ``skipped`` count its items.
+    ``options`` holds the `to_json` forms of `Options` and `Orders`; ``done``, ``failed`` and ``skipped`` count items.
     """
 
     number: int
@@ -256,7 +256,7 @@ class Ledger:
         labels = json.dumps([preview.label for preview in outcome.previews])
         row = (
             *(source.size, source.mtime_ns, result.size, result.mtime_ns),
-            *(outcome.engine, started, seconds, json.dumps(plain(outcome)), labels, _stored(path)),
+            *(outcome.engine, started, seconds, json.dumps(to_json(outcome)), labels, _stored(path)),
         )
         with self._writing() as connection:
             connection.execute(_DONE, row)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
-from pipeline.media.publish import publishing
+from pipeline.originals import Originals
+from pipeline.publish import publishing
 
 HOME = ".autochrome"
 LEDGER = "ledger.sqlite3"
@@ -96,7 +97,10 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 def _make(path: Path) -> None:
     # A ledger has its name only when it has its tables, whenever the run may die.
-    with publishing(path, overwrite=False) as temporary, closing(sqlite3.connect(temporary)) as connection:
+    with (
+        publishing(path, overwrite=False, originals=Originals()) as temporary,
+        closing(sqlite3.connect(temporary)) as connection,
+    ):
         connection.executescript(_SCHEMA)
 
 

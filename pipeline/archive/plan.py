@@ -10,16 +10,19 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from pipeline.archive.bag import PAYLOAD
+from pipeline.archive.fingerprints import Stamp, is_same
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.orders import Orders
+from pipeline.archive.ledger_file import HOME
+from pipeline.archive.run_options import Orders
 from pipeline.archive.selection import Selection
-from pipeline.archive.stamps import Stamp, is_same
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, walk
 from pipeline.errors import InputError, UsageError
+from pipeline.film.job import outline
 from pipeline.options import Options
-from pipeline.photo import result_name as photo_name
+from pipeline.originals import lies_in
+from pipeline.photo.job import result_name as photo_name
 from pipeline.results import Failure
-from pipeline.video import outline
 
 Known: TypeAlias = Callable[[str], Record | None]
 
@@ -114,18 +117,19 @@ def check_folders(source: Path, output: Path) -> None:
         raise UsageError(f"{source}: not a folder", advice="For a single film use colorize-video.")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
-    inside, outside = source.resolve(), output.resolve()
-    if inside == outside or inside in outside.parents or outside in inside.parents:
-        raise UsageError(
-            f"{output}: source and output lie in each other", advice="Name a folder outside the source with --output."
-        )
+    for place in (output, output / HOME, output / PAYLOAD):
+        if lies_in(place, source) or lies_in(source, place):
+            raise UsageError(
+                f"{place}: source and output lie in each other",
+                advice="Name a folder outside the source with --output.",
+            )
 
 
 def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | Entry]:
     """Yield a `Job` for every wanted source with a recipe, `Refused` where none can be made, else an `Entry`.
 
     The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
-    the whole name (``reel.avi`` gives ``reel.avi.mkv``), so sources of one stem keep apart. Two sources that would
+    the whole name (``film.avi`` gives ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would
     still share a name on the output's disk are refused, the later of them. Sources that the orders leave out are not
     mentioned.
     """

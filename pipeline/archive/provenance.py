@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.recipe import FILMS_ONLY
-from pipeline.color.tone import Treatment
-from pipeline.documents import as_json, plain
+from pipeline.documents import json_text, to_json
 from pipeline.errors import InputError
-from pipeline.media.publish import publishing
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult
+from pipeline.originals import NO_ORIGINALS, Originals
+from pipeline.publish import publishing
+from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment
 from pipeline.version import DISTRIBUTION, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
@@ -49,6 +49,7 @@ def write_sidecar(
     options: Options,
     root: Path | None = None,
     made: datetime | None = None,
+    originals: Originals = NO_ORIGINALS,
 ) -> Path:
     """Write the sidecar of ``result`` beside it, whole or not at all, in the place of an older one; return its path.
 
@@ -65,8 +66,8 @@ def write_sidecar(
         root=root,
         made=made or datetime.now(UTC),
     )
-    with publishing(path, overwrite=True) as temporary:
-        temporary.write_bytes(f"{as_json(document)}\n".encode("ascii"))
+    with publishing(path, overwrite=True, originals=originals.and_of(result.source)) as temporary:
+        temporary.write_bytes(f"{json_text(document)}\n".encode("ascii"))
     return path
 
 
@@ -95,7 +96,7 @@ def describe(
         "options": _shaping(options, result),
         **(_of_photo(result) if isinstance(result, PhotoResult) else _of_film(result)),
         "notes": _by_kind(result.notes),
-        "measures": plain(result.measures),
+        "measures": to_json(result.measures),
     }
 
 
@@ -103,18 +104,18 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
     return {
         "kind": "photo",
         "photo": {"width": result.width, "height": result.height, "bits": result.bits},
-        "tone": result.tone,
-        "treatment": result.treatment,
+        "tones": to_json(result.tones),
+        "treatment": result.treatment.value,
     }
 
 
 def _of_film(result: FilmResult) -> dict[str, Any]:
     # How long it took says nothing of the result, and would differ each time.
-    verification = {name: value for name, value in plain(result.verification).items() if name != "seconds"}
+    verification = {name: value for name, value in to_json(result.verification).items() if name != "seconds"}
     return {
         "kind": "film",
         "film": {"frames": result.frames, "codec": result.codec, "streams": list(result.streams)},
-        "shots": plain(result.shots),
+        "shots": to_json(result.shots),
         "verification": verification,
     }
 
@@ -122,14 +123,14 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
 def _has_new_colour(result: PhotoResult | FilmResult) -> bool:
     """Whether colour was made; a result of which nothing is known counts as coloured."""
     treatments = [result.treatment] if isinstance(result, PhotoResult) else [shot.treatment for shot in result.shots]
-    kept = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
+    kept = {Treatment.PASS_THROUGH, Treatment.KEEP_TINT}
     return not treatments or not kept.issuperset(treatments)
 
 
 def _shaping(options: Options, result: PhotoResult | FilmResult) -> dict[str, Any]:
     without = _UNSEEN | FILMS_ONLY if isinstance(result, PhotoResult) else _UNSEEN
     fields = (field.name for field in dataclasses.fields(options) if field.name not in without)
-    return {name: plain(getattr(options, name)) for name in fields}
+    return {name: to_json(getattr(options, name)) for name in fields}
 
 
 def _by_kind(notes: Iterable[Note]) -> Mapping[str, list[str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 
 from pipeline.archive.walk import Kind
-from pipeline.documents import plain
+from pipeline.documents import to_json
 from pipeline.options import Options
 from pipeline.version import program_version
 
@@ -24,15 +23,6 @@ def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:
     photographs stale.
     """
     without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
-    chosen = {
-        field.name: _text(getattr(options, field.name))
-        for field in dataclasses.fields(options)
-        if field.name not in without
-    }
+    chosen = {name: value for name, value in to_json(options).items() if name not in without}
     whole = {"kind": kind.value, "options": chosen, "weights": weights_sha256, "version": program_version()}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-def _text(value: object) -> object:
-    found = plain(value)
-    return found if isinstance(found, str | int | float | bool | list | dict) or found is None else str(found)

@@ -9,27 +9,28 @@ from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
-from pipeline.archive import gallery
+from pipeline.archive import preview_store
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
-from pipeline.archive.books import Books, Heard
-from pipeline.archive.journal import Event, Journal
+from pipeline.archive.dry_run import recipes
 from pipeline.archive.ledger import Ledger, State, open_ledger, read_other_ledgers
+from pipeline.archive.leftovers import sweep
 from pipeline.archive.lock import filling_bag, locked
-from pipeline.archive.orders import Orders
+from pipeline.archive.metrics import Figures, check_metrics_file, write_metrics
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
+from pipeline.archive.processing import Shift
+from pipeline.archive.records import Heard, Records
 from pipeline.archive.report import write_report
-from pipeline.archive.shift import Shift
+from pipeline.archive.run_log import Event, Journal
+from pipeline.archive.run_options import Orders
 from pipeline.archive.space import free_space
-from pipeline.archive.survey import recipes
-from pipeline.archive.sweep import sweep
-from pipeline.archive.telemetry import Figures, write_metrics
 from pipeline.archive.walk import Kind
-from pipeline.boundaries import in_order
-from pipeline.color.painter import Painter, open_painter, weights_sha256
-from pipeline.documents import plain
+from pipeline.callbacks import guarded
+from pipeline.color.colorizer import Colorizer, open_colorizer, weights_sha256
+from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
-from pipeline.interruption import Cancelled, Interruption, StopRequest
+from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
+from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.version import program_version
@@ -76,7 +77,7 @@ def colorize_archive(
     options: Options | None = None,
     *,
     orders: Orders | None = None,
-    painter: Painter | None = None,
+    colorizer: Colorizer | None = None,
     progress: Progress | None = None,
     stop: StopRequest | None = None,
 ) -> ArchiveResult:
@@ -87,22 +88,26 @@ def colorize_archive(
     kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
     ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
     run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. When ``orders.until``
-    has come or ``stop`` is made, what is under way is finished, of a film the running reel, and the rest waits for the
-    next run. The run may be killed at any moment, or be cancelled by ``progress``: the next one goes on. The engine is
-    opened only when there is work for it, or ``painter`` is used and left open.
+    has come or ``stop`` is made, what is under way is finished, of a film the running segment, and the rest waits for
+    the next run. The run may be killed at any moment, or be cancelled by ``progress``: the next one goes on. The engine
+    is opened only when there is work for it, or ``colorizer`` is used and left open.
     """
     source, options, orders = Path(source), options or Options(), orders or Orders()
     output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
+    if orders.metrics is not None:
+        check_metrics_file(orders.metrics, originals=Originals((source,)))
     tree = results_folder(output, bag=orders.bag)
+    stop = StopRequest() if stop is None else stop
+    stop.until = stop.until or orders.until
     with (
         locked(output, shard=orders.shard),
         open_ledger(output, shard=orders.shard) as ledger,
-        Journal(orders.log) as journal,
-        in_order(progress or Silent(), waits=True) as told,
+        Journal(orders.log, originals=Originals((source,))) as journal,
+        guarded(progress or Silent(), stop) as told,
     ):
         heard = Heard(told, journal, source)
-        return _Run(source, output, tree, options, orders, ledger, heard, stop).carry_out(painter)
+        return _Run(source, output, tree, options, orders, ledger, heard, stop).carry_out(colorizer)
 
 
 class _Run:
@@ -117,54 +122,61 @@ class _Run:
         orders: Orders,
         ledger: Ledger,
         heard: Heard,
-        stop: StopRequest | None,
+        stop: StopRequest,
     ) -> None:
         self._source, self._output, self._tree = source, output, tree
+        self._originals = Originals((source,))
         self._options, self._orders = options, orders
         self._ledger, self._heard = ledger, heard
-        self._stop = StopRequest() if stop is None else stop
+        self._stop = stop
         self._started = time.time()
         self._clock = time.monotonic()
-        said = {"options": plain(options), "orders": plain(orders)}
+        said = {"options": to_json(options), "orders": to_json(orders)}
         self._number = heard.run = ledger.begin_run(version=program_version(), options=said)
-        self._books = Books(source, output, options, orders, ledger, heard)
-        self._shift = Shift(self._number, source, output, options, orders, ledger, self._books, heard, self._stop)
+        self._records = Records(source, output, options, orders, ledger, heard)
+        self._shift = Shift(self._number, source, output, options, orders, ledger, self._records, heard, self._stop)
 
-    def carry_out(self, painter: Painter | None) -> ArchiveResult:
+    def carry_out(self, colorizer: Colorizer | None) -> ArchiveResult:
         try:
-            self._work(painter)
+            self._work(colorizer)
         except BaseException as error:
-            is_signal = isinstance(error, Cancelled | Interruption | KeyboardInterrupt)
-            # What ended the run is what is told, even if the disk does not take its last words.
-            with suppress(AutochromeError):
-                self._close(_INTERRUPTED if is_signal else type(error).__name__, getattr(error, "exit_code", 1))
+            if isinstance(error, Cancelled) and self._stop.error is not None:
+                self._end(self._stop.error)
+                raise self._stop.error from None
+            self._end(error)
             raise
-        if self._stop.is_made:
+        if self._stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, self._stop.exit_code)
-        code = _SOME_FAILED if self._books.tally.failed else 0
-        return self._close(_UNTIL if self._shift.is_over else _FINISHED, code)
+        code = _SOME_FAILED if self._records.counts.failed else 0
+        return self._close(_UNTIL if self._stop.reason is StopReason.TIME else _FINISHED, code)
 
-    def _work(self, painter: Painter | None) -> None:
+    def _end(self, error: BaseException) -> None:
+        is_asked = isinstance(error, Cancelled | KeyboardInterrupt)
+        # What ended the run is what is told, even if the disk does not take its last words.
+        with suppress(AutochromeError):
+            self._close(_INTERRUPTED if is_asked else type(error).__name__, getattr(error, "exit_code", 1))
+
+    def _work(self, colorizer: Colorizer | None) -> None:
         # Other shards may be at work on theirs.
         sweep(self._output, older_than=_LONG_AGO if self._orders.shard else 0.0)
         with ExitStack() as stack:
             if self._orders.bag:
                 is_last = stack.enter_context(filling_bag(self._output))
-                begin_bag(self._output)
-            self._books.catch_up()
-            self._queue(painter)
-            if any(self._books.tally.jobs.values()) and not self._stop.is_made:
-                painter = painter or stack.enter_context(open_painter(self._options, progress=self._heard))
-                self._shift.work(painter)
-            if self._shift.error is not None:
-                raise self._shift.error
+                begin_bag(self._output, originals=self._originals)
+            self._records.catch_up()
+            self._queue(colorizer)
+            if any(self._records.counts.jobs.values()) and not self._is_asked_to_stop():
+                colorizer = colorizer or stack.enter_context(open_colorizer(self._options, progress=self._heard))
+                self._shift.work(colorizer)
+            if self._stop.error is not None:
+                raise self._stop.error
             if self._orders.bag and is_last():
                 with self._other_ledgers() as others:
-                    write_bag(self._output, self._entries(others))
+                    write_bag(self._output, self._entries(others), originals=self._originals)
 
-    def _queue(self, painter: Painter | None) -> None:
+    def _queue(self, colorizer: Colorizer | None) -> None:
         """Walk the tree and queue what is to be done."""
-        weights = weights_sha256(self._options) if painter is None else painter.spec.weights_sha256
+        weights = weights_sha256(self._options) if colorizer is None else colorizer.spec.weights_sha256
         terms = Terms(
             options=self._options,
             orders=self._orders,
@@ -172,27 +184,31 @@ class _Run:
             known=self._ledger.get,
             tree=self._tree.relative_to(self._output),
         )
-        items = takewhile(lambda _: not self._stop.is_made, plan(self._source, self._output, terms))
+        items = takewhile(lambda _: not self._is_asked_to_stop(), plan(self._source, self._output, terms))
         while page := list(islice(items, _PAGE)):
-            self._books.plan(self._number, page)
-        if not self._stop.is_made:
+            self._records.plan(self._number, page)
+        if not self._is_asked_to_stop():
             for path in self._ledger.forget(self._number, self._source):
-                gallery.drop(self._output, path)
+                preview_store.drop(self._output, path)
         self._tell_plan()
 
+    def _is_asked_to_stop(self) -> bool:
+        # When only the time is up, the plan is made all the same: it says what waits.
+        return self._stop.reason not in (None, StopReason.TIME)
+
     def _tell_plan(self) -> None:
-        tally = self._books.tally
-        for path in tally.set_aside:
+        counts = self._records.counts
+        for path in counts.set_aside:
             self._heard.say(f"{path}: set aside, a link or the result of an earlier run")
-        if tally.unknown:
+        if counts.unknown:
             self._heard.say(
-                f"{tally.unknown:,} sources skipped: under the names of their results are files that are not known to "
+                f"{counts.unknown:,} sources skipped: under the names of their results are files that are not known to "
                 "be ours"
             )
-        if tally.quarantined:
-            self._heard.say(f"{tally.quarantined:,} sources skipped: they failed in too many runs")
-        if tally.refused:
-            self._heard.say(f"{tally.refused:,} sources skipped: they are of a kind that is not coloured")
+        if counts.quarantined:
+            self._heard.say(f"{counts.quarantined:,} sources skipped: they failed in too many runs")
+        if counts.refused:
+            self._heard.say(f"{counts.refused:,} sources skipped: they are of a kind that is not coloured")
         self._heard.write(
             Event.RUN_STARTED,
             version=program_version(),
@@ -200,8 +216,8 @@ class _Run:
             output=self._output,
             options=self._options,
             orders=self._orders,
-            waiting=sum(tally.jobs.values()),
-            skipped=tally.skipped,
+            waiting=sum(counts.jobs.values()),
+            skipped=counts.skipped,
         )
 
     def _entries(self, others: list[Ledger]) -> dict[str, str]:
@@ -224,27 +240,27 @@ class _Run:
 
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         self._shift.put_back()
-        tally, done = self._books.tally, self._books.done
-        counts = {"done": sum(done.values()), "failed": tally.failed, "skipped": tally.skipped}
+        planned, done = self._records.counts, self._records.done
+        counts = {"done": sum(done.values()), "failed": planned.failed, "skipped": planned.skipped}
         self._ledger.end_run(self._number, outcome=outcome, **counts)
         waiting, seconds = self._ledger.left(self._number), round(time.monotonic() - self._clock, 3)
         told = {"outcome": outcome, "exit_code": exit_code, "waiting": waiting, "seconds": seconds}
         self._heard.write(Event.RUN_ENDED, **told, **counts)
         if self._orders.metrics is not None:
-            write_metrics(self._orders.metrics, self._figures(exit_code, seconds, counts))
+            write_metrics(self._orders.metrics, self._figures(exit_code, seconds, counts), originals=self._originals)
         return ArchiveResult(
             source=self._source,
             output=self._output,
             photos=done[Kind.PHOTO],
             films=done[Kind.FILM],
-            failed=tally.failed,
-            failures=tuple(tally.failures),
-            skipped=tally.skipped,
-            unknown=tally.unknown,
-            quarantined=tally.quarantined,
-            refused=tally.refused,
+            failed=planned.failed,
+            failures=tuple(planned.failures),
+            skipped=planned.skipped,
+            unknown=planned.unknown,
+            quarantined=planned.quarantined,
+            refused=planned.refused,
             waiting=waiting,
-            ignored=tally.ignored,
+            ignored=planned.ignored,
             seconds=seconds,
             report=self._report() if self._orders.report else None,
             outcome=outcome,

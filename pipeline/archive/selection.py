@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Self
 
-from pipeline.archive.orders import Orders, Shard
+from pipeline.archive.run_options import Orders, Shard
 from pipeline.errors import UsageError
 
 

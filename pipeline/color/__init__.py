@@ -1,1 +1,1 @@
-"""Luma to chroma: spaces, sketches, batching, upsampling. Knows nothing of files."""
+"""Luma to chroma: spaces, model inputs, batching, upsampling. Knows nothing of files."""

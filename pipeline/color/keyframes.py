@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.color.motion import Step
+from pipeline.color.optical_flow import Step
 from pipeline.color.spaces import F32
 
 # By itself (automatic): ask again when less than this part of the last answer can still be followed, or after

@@ -24,7 +24,7 @@ def measured(luma: F32, chroma: F32 | None, matrix: Matrix, *, clipped: float = 
     """Return the figures of one small picture; ``flicker`` is None.
 
     ``luma`` (h, w), 0..1, and ``chroma`` (2, h', w'), Cb and Cr, -0.5..0.5, of one orientation, None for grey;
-    `Wash.small` gives chroma that fits. ``clipped`` is that of `Wash`, ``doubt`` that of `doubt`.
+    `Upsampled.small` gives chroma that fits. ``clipped`` is that of `Upsampled`, ``doubt`` that of `doubt`.
     """
     rgb = small_rgb(luma, chroma, matrix, side=_SIDE)
     red, green, blue = (rgb[..., channel] * np.float32(255) for channel in range(3))

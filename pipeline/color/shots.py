@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
-from itertools import count, pairwise, takewhile
+from itertools import chain, count, pairwise, takewhile
 from statistics import median
-from typing import Generic, TypeVar
+from typing import Generic
 
-from pipeline.color.likeness import Glance, glance, mixture, unlike
-from pipeline.color.sketch import Sketch
+from pipeline.color.frame_record import Link, Record
+from pipeline.color.similarity import Glance, glance, mixture, unlike
 
-T = TypeVar("T")
+# Frames read ahead; heavy ones less far, so that no more than some 40 MB of them wait.
+_LOOK_AHEAD = 24
+_LEAST_LOOK_AHEAD = 12
+_WEIGHT = 40 << 20
 
 # Three frames of flash, splice or blot are no cut if what was there before is there afterwards.
 _FLASH = 3
@@ -34,7 +35,7 @@ _AROUND = 3
 # Distances from the middle of a dissolve at which its ends are looked for, in frames.
 _ENDS = 0.5
 _CALM = 0.1
-_SPANS = (3, 4, 6, 9)
+_REACHES = (3, 4, 6, 9)
 # What is left of the contrast within four frames of a fade at its dark end.
 _RAMP = 0.6
 # A fade has begun when this part of the shot's contrast is left; the memory of that contrast fades, per frame.
@@ -43,59 +44,29 @@ _DARK = 0.2
 _FORGET = 0.97
 
 
-class Link(Enum):
-    """How a frame hangs together with the frame before it."""
+def find_shots(frames: Iterable[Record], *, look_ahead: int | None = None) -> Iterator[Record]:
+    """Set every frame's ``shot`` and ``link``, reading at most ``look_ahead`` frames ahead.
 
-    CUT = "cut"
-    """First frame of the film, or first frame after a cut."""
-    SAME = "same"
-    """Same shot."""
-    BLEND = "blend"
-    """Inside a dissolve or a fade: both shots are visible, or neither."""
-
-
-@dataclass(frozen=True)
-class Placed(Generic[T]):
-    """A sketch in its ``shot``, numbered from 0; in a dissolve or fade the number changes once, at the middle."""
-
-    sketch: Sketch[T]
-    shot: int
-    link: Link
-
-
-def in_shots(sketches: Iterable[Sketch[T]], *, look_ahead: int = 24) -> Iterator[Placed[T]]:
-    """Yield every sketch of a film, in order, with its place in a shot, after at most ``look_ahead`` have been read.
-
-    ``look_ahead`` is at least 12; with less than 24, long dissolves are found in part. A change of the sketches'
-    shape is a cut.
+    ``look_ahead`` is at least 12, by default 24, less where frames are heavy; with less than 24, long dissolves are
+    found in part. A change of the model inputs' shape is a cut.
     """
-    if look_ahead < 12:
-        raise ValueError(f"look_ahead is {look_ahead}, must be at least 12")
-    # Each stage looks ahead: the cuts 4 frames, the spans one span, the numbers one span and a frame.
-    spans = [span for span in _SPANS if span <= (look_ahead - _CUT_AHEAD - 1) // 2]
-    seen = (_Seen(sketch, glance(sketch.luma)) for sketch in sketches)
-    return _numbered(_with_spans(_with_cuts(seen), spans), max(spans))
+    if look_ahead is not None and look_ahead < _LEAST_LOOK_AHEAD:
+        raise ValueError(f"look_ahead is {look_ahead}, must be at least {_LEAST_LOOK_AHEAD}")
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    look_ahead = look_ahead or max(_LEAST_LOOK_AHEAD, min(_LOOK_AHEAD, _WEIGHT // max(first.weight, 1)))
+    # Each stage looks ahead: the cuts 4 frames, the blends one reach, the numbers one reach and a frame.
+    reaches = [reach for reach in _REACHES if reach <= (look_ahead - _CUT_AHEAD - 1) // 2]
+    yield from _numbered(_with_blends(_with_cuts(chain([first], frames)), reaches), max(reaches))
 
 
-@dataclass(frozen=True)
-class _Seen(Generic[T]):
-    """A sketch on its way, ``step`` unlike the one before it in its shot.
-
-    ``span`` > 0 where it looks like the middle of a dissolve with ends that far away.
-    """
-
-    sketch: Sketch[T]
-    glance: Glance
-    is_cut: bool = False
-    step: float = 0.0
-    span: int = 0
-
-
-def _with_cuts(frames: Iterable[_Seen[T]]) -> Iterator[_Seen[T]]:
+def _with_cuts(frames: Iterable[Record]) -> Iterator[Record]:
     """Mark the first frame of every shot."""
     shot: deque[Glance] = deque(maxlen=_CUT_AHEAD)
     steps: deque[float] = deque(maxlen=_AROUND)
-    for frame, following in _looking_ahead(frames, _CUT_AHEAD - 1):
+    for frame, following in _looking_ahead(map(_glanced, frames), _CUT_AHEAD - 1):
         ahead = [frame.glance, *(other.glance for other in following)]
         is_cut, step = True, 0.0
         if shot and shot[-1].even.shape == frame.glance.even.shape:
@@ -106,7 +77,13 @@ def _with_cuts(frames: Iterable[_Seen[T]]) -> Iterator[_Seen[T]]:
             shot.clear()
             steps.clear()
         shot.append(frame.glance)
-        yield replace(frame, is_cut=is_cut, step=0.0 if is_cut else step)
+        frame.link, frame.change = (Link.CUT, 0.0) if is_cut else (Link.SAME, step)
+        yield frame
+
+
+def _glanced(frame: Record) -> Record:
+    frame.glance = glance(frame.model_input.luma)
+    return frame
 
 
 def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
@@ -138,62 +115,66 @@ def _of_one_shape(glances: list[Glance]) -> list[Glance]:
     return list(takewhile(lambda other: other.even.shape == glances[0].even.shape, glances))
 
 
-def _with_spans(frames: Iterable[_Seen[T]], spans: Sequence[int]) -> Iterator[_Seen[T]]:
+def _with_blends(frames: Iterable[Record], reaches: Sequence[int]) -> Iterator[Record]:
     """Mark what looks like the middle of a dissolve."""
-    longest = max(spans)
-    shot: deque[_Seen[T]] = deque(maxlen=longest)
+    longest = max(reaches)
+    shot: deque[Record] = deque(maxlen=longest)
     for frame, following in _looking_ahead(frames, longest):
-        if frame.is_cut:
+        if frame.link is Link.CUT:
             shot.clear()
         ahead = _of_one_shot(following)
-        span = _span(shot, frame, ahead, [span for span in spans if span <= min(len(shot), len(ahead))])
+        possible = [reach for reach in reaches if reach <= min(len(shot), len(ahead))]
+        frame.blend_reach = _blend_reach(shot, frame, ahead, possible)
         shot.append(frame)
-        yield replace(frame, span=span)
+        yield frame
 
 
-def _span(behind: Sequence[_Seen[T]], frame: _Seen[T], ahead: Sequence[_Seen[T]], spans: Sequence[int]) -> int:
-    """Return where the ends of the dissolve are of which ``frame`` seems to be the middle; 0 if it does not."""
-    if not spans:
+def _blend_reach(behind: Sequence[Record], frame: Record, ahead: Sequence[Record], reaches: Sequence[int]) -> int:
+    """Return how far the ends of the dissolve are of which ``frame`` seems to be the middle; 0 if it does not."""
+    if not reaches:
         return 0
-    ends = {span: (behind[-span].glance, ahead[span - 1].glance) for span in spans}
-    evidence = {span: mixture(before, frame.glance, after) for span, (before, after) in ends.items()}
-    span = max(evidence, key=evidence.__getitem__)
-    haste = max(0.0, median((behind[-1].step, frame.step, ahead[0].step, ahead[1].step)) - _CALM)
-    return span if evidence[span] > haste and unlike(*ends[span]) > _ENDS else 0
+    ends = {reach: (behind[-reach].glance, ahead[reach - 1].glance) for reach in reaches}
+    evidence = {reach: mixture(before, frame.glance, after) for reach, (before, after) in ends.items()}
+    reach = max(evidence, key=evidence.__getitem__)
+    haste = max(0.0, median((behind[-1].change, frame.change, ahead[0].change, ahead[1].change)) - _CALM)
+    return reach if evidence[reach] > haste and unlike(*ends[reach]) > _ENDS else 0
 
 
-def _of_one_shot(following: Sequence[_Seen[T]]) -> list[_Seen[T]]:
-    return list(takewhile(lambda other: not other.is_cut, following))
+def _of_one_shot(following: Sequence[Record]) -> list[Record]:
+    return list(takewhile(lambda other: other.link is not Link.CUT, following))
 
 
-def _numbered(frames: Iterable[_Seen[T]], longest: int) -> Iterator[Placed[T]]:
+def _numbered(frames: Iterable[Record], longest: int) -> Iterator[Record]:
     """Give every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
     number = -1
-    shot = _Shot[T](longest)
+    shot = _Shot[Record](longest)
     for frame, following in _looking_ahead(frames, longest + 1):
-        if frame.is_cut:
+        is_cut = frame.link is Link.CUT
+        if is_cut:
             shot = _Shot(longest)
         blends, turns = shot.place(frame, _of_one_shot(following))
-        number += frame.is_cut or turns
-        link = Link.CUT if frame.is_cut else Link.BLEND if blends else Link.SAME
-        yield Placed(frame.sketch, number, link)
+        number += is_cut or turns
+        frame.shot = number
+        if blends and not is_cut:
+            frame.link = Link.BLEND
+        yield frame
 
 
-class _Shot(Generic[T]):
+class _Shot(Generic[Record]):
     """What has been seen since the last cut."""
 
     def __init__(self, longest: int) -> None:
-        self._behind: deque[_Seen[T]] = deque(maxlen=longest + 1)
+        self._behind: deque[Record] = deque(maxlen=longest + 1)
         self._contrast = 0.0
         self._has_content = False
         self._has_turned = False
 
-    def place(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> tuple[bool, bool]:
+    def place(self, frame: Record, ahead: Sequence[Record]) -> tuple[bool, bool]:
         """Say whether ``frame`` is part of a blend, and whether the next shot's number begins with it."""
         around = [*self._behind, frame, *ahead]
         here = len(self._behind)
         middles = _middles(around)
-        blends = self._is_faint(frame, ahead) or any(abs(here - m) <= around[m].span for m in middles)
+        blends = self._is_faint(frame, ahead) or any(abs(here - m) <= around[m].blend_reach for m in middles)
         turns = False
         if not blends:
             self._has_turned = False
@@ -204,13 +185,13 @@ class _Shot(Generic[T]):
         self._behind.append(frame)
         return blends, turns
 
-    def _is_faint(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> bool:
+    def _is_faint(self, frame: Record, ahead: Sequence[Record]) -> bool:
         contrast = frame.glance.contrast
         self._contrast = max(self._contrast * _FORGET, contrast)
         most = max([self._contrast, *(other.glance.contrast for other in ahead)])
         return frame.glance.is_empty or contrast < _FAINT * most
 
-    def _goes_dark(self, frame: _Seen[T], ahead: Sequence[_Seen[T]]) -> bool:
+    def _goes_dark(self, frame: Record, ahead: Sequence[Record]) -> bool:
         # A few dark frames are a flash.
         dark = [other.glance.contrast for other in (frame, *ahead[:_FLASH])]
         return (
@@ -221,12 +202,13 @@ class _Shot(Generic[T]):
         )
 
 
-def _middles(frames: Sequence[_Seen[T]]) -> set[int]:
+def _middles(frames: Sequence[Record]) -> set[int]:
     """Return where dissolves have their middles: one frame alone that looks like it is chance."""
     return {
         n
         for n, frame in enumerate(frames)
-        if frame.span and any(other.span for other in (*frames[max(n - 1, 0) : n], *frames[n + 1 : n + 2]))
+        if frame.blend_reach
+        and any(other.blend_reach for other in (*frames[max(n - 1, 0) : n], *frames[n + 1 : n + 2]))
     }
 
 
@@ -239,9 +221,9 @@ def _is_central(here: int, middles: set[int]) -> bool:
     return behind >= ahead
 
 
-def _looking_ahead(frames: Iterable[_Seen[T]], most: int) -> Iterator[tuple[_Seen[T], Sequence[_Seen[T]]]]:
+def _looking_ahead(frames: Iterable[Record], most: int) -> Iterator[tuple[Record, Sequence[Record]]]:
     """Yield each frame with up to ``most`` that follow it."""
-    window: deque[_Seen[T]] = deque()
+    window: deque[Record] = deque()
     for frame in frames:
         window.append(frame)
         if len(window) > most:

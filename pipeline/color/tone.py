@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from pipeline.color.spaces import F32
 from pipeline.options import Tone, TreatAs
+from pipeline.results import SourceTone, Treatment
 
 Bools = npt.NDArray[np.bool_]
 
@@ -48,22 +48,6 @@ _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
-
-
-class SourceTone(StrEnum):
-    """What the chroma of a source is: nothing, a tint over the whole picture, or the colours of things."""
-
-    MONOCHROME = "monochrome"
-    TINTED = "tinted"
-    COLOUR = "colour"
-
-
-class Treatment(StrEnum):
-    """What becomes of a source: new chroma, or its own, because it is coloured or because the tint is wanted."""
-
-    COLOUR_IT = "colour it"
-    PASS_THROUGH = "pass through"
-    KEEP_TINT = "keep tint"
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from dataclasses import replace
+from typing import Generic
 
-from pipeline.color.shots import Link, Placed
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, judge, treatment
+from pipeline.color.frame_record import Link, Record
+from pipeline.color.tone import ToneEvidence, Verdict, judge, treatment
 from pipeline.options import Options
-
-T = TypeVar("T")
+from pipeline.results import SourceTone
 
 # A shot judged with less confidence than this is what most of the film is.
 _SURE = 0.5
@@ -22,15 +21,6 @@ _FEWEST = 4
 _JUDGED = 8
 
 
-@dataclass(frozen=True)
-class Treated(Generic[T]):
-    """A frame in its shot, with the verdict on the shot and what follows from it."""
-
-    placed: Placed[T]
-    verdict: Verdict
-    treatment: Treatment
-
-
 def usual_tone(pictures: Iterable[ToneEvidence]) -> SourceTone | None:
     """Return what most of a film is, by pictures from all over it; None where there is no telling."""
     sure = [verdict.tone for picture in pictures if (verdict := judge([picture])).confidence >= _SURE]
@@ -38,21 +28,21 @@ def usual_tone(pictures: Iterable[ToneEvidence]) -> SourceTone | None:
     return tone if len(sure) >= _FEWEST and count >= _MOST * len(sure) else None
 
 
-def treated(
-    placed: Iterable[Placed[T]],
-    evidence: Callable[[Placed[T]], ToneEvidence],
+def judge_shots(
+    frames: Iterable[Record],
+    evidence: Callable[[Record], ToneEvidence],
     options: Options,
     *,
     usual: SourceTone | None = None,
-) -> Iterator[Treated[T]]:
-    """Judge every shot by the ``evidence`` of its first pictures; frames come out in order.
+) -> Iterator[Record]:
+    """Set every frame's ``verdict`` and ``treatment``: each shot is judged by the ``evidence`` of its first frames.
 
     At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
     (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone, and
     on the ``usual`` tone of the film, which decides where the shot itself leaves doubt.
     """
-    shot = _Shot[T](options, usual)
-    for frame in placed:
+    shot = _Shot[Record](options, usual)
+    for frame in frames:
         if frame.link is Link.CUT or frame.shot != shot.number:
             yield from shot.released()
             shot = _Shot(options, usual, frame.shot)
@@ -60,16 +50,16 @@ def treated(
     yield from shot.released()
 
 
-class _Shot(Generic[T]):
+class _Shot(Generic[Record]):
     def __init__(self, options: Options, usual: SourceTone | None, number: int = -1) -> None:
         self.number = number
         self._options = options
         self._usual = usual
-        self._waiting: list[Placed[T]] = []
+        self._waiting: list[Record] = []
         self._seen: list[ToneEvidence] = []
         self._verdict: Verdict | None = None
 
-    def take(self, frame: Placed[T], evidence: Callable[[Placed[T]], ToneEvidence]) -> Iterator[Treated[T]]:
+    def take(self, frame: Record, evidence: Callable[[Record], ToneEvidence]) -> Iterator[Record]:
         self._waiting.append(frame)
         if self._verdict is None or self._verdict.confidence == 0:
             self._seen = [*self._seen[-_JUDGED + 1 :], evidence(frame)]
@@ -78,13 +68,14 @@ class _Shot(Generic[T]):
         if self._verdict is not None or len(self._waiting) >= _JUDGED:
             yield from self.released()
 
-    def released(self) -> Iterator[Treated[T]]:
+    def released(self) -> Iterator[Record]:
         """Yield the frames that wait, by the verdict on what was seen so far."""
         if self._verdict is None:
             self._verdict = self._judged()
         what = treatment(self._verdict, tone=self._options.tone, treat_as=self._options.treat_as)
         for frame in self._waiting:
-            yield Treated(frame, self._verdict, what)
+            frame.verdict, frame.treatment = self._verdict, what
+            yield frame
         self._waiting = []
 
     def _judged(self) -> Verdict:

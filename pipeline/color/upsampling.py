@@ -1,7 +1,7 @@
 """From the network's small chroma to chroma planes of any size, with luma as the guide.
 
 Guided filter after He, Sun, Tang 2013 in its fast form (He, Sun 2015): in every small window chroma is a linear
-function of luma. The coefficients are found at sketch size; only their product with luma happens at full size.
+function of luma. The coefficients are found at model input size; only their product with luma happens at full size.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from pipeline.color.batching import Coloured
+from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
 
-T = TypeVar("T")
-
-# In pixels of a picture half as large as the sketch, which is what the coefficients are found on.
+# In pixels of a picture half as large as the model input, which is what the coefficients are found on.
 _RADIUS = 4
 _EDGE = 0.03
 # So few rows that a strip of every plane fits into a processor's own memory.
@@ -32,7 +29,7 @@ _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour 
 
 
 @dataclass(frozen=True)
-class Wash:
+class Upsampled:
     """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (4, h, w).
 
     ``clipped`` is the share of the picture, 0..1, whose colour had to be drawn into the gamut, black and white aside.
@@ -41,7 +38,7 @@ class Wash:
     coefficients: F32
     clipped: float = 0.0
 
-    def times(self, weight: F32) -> Wash:
+    def times(self, weight: F32) -> Upsampled:
         """Return this with chroma multiplied by ``weight``, a picture (h', w') of 0..1 in stored orientation."""
         height, width = self.coefficients.shape[1:]
         fitted = cv2.resize(weight, (width, height), interpolation=cv2.INTER_AREA)
@@ -131,18 +128,18 @@ def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> C
     return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def wash(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -> Wash:
-    """Fit a coloured sketch's chroma to its luma and return the result in stored orientation.
+def upsample(picture: ModelInput, ab: F32, spec: ColorSpec, space: RgbSpace | None = None) -> Upsampled:
+    """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result lies as stored.
 
-    The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the sketch itself is
+    The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
     """
-    whole = picture.sketch.luma if space is None else space.codes(picture.sketch.luma)
-    rows, columns = picture.ab.shape[1:]
+    whole = picture.luma if space is None else space.codes(picture.luma)
+    rows, columns = ab.shape[1:]
     width, height = max(columns, whole.shape[1] // 2), max(rows, whole.shape[0] // 2)
     luma = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    asked, room = chroma_and_room(small, picture.ab, spec.matrix, space)
+    asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     mean_luma = _box(luma)
@@ -153,7 +150,7 @@ def wash(picture: Coloured[T], spec: ColorSpec, space: RgbSpace | None = None) -
         mean = _box(wide)
         slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
         coefficients += [_box(slope), _box(mean - slope * mean_luma)]
-    return Wash(picture.sketch.turn.stored(np.stack(coefficients)), float(drawn.mean()))
+    return Upsampled(picture.turn.stored(np.stack(coefficients)), float(drawn.mean()))
 
 
 def _box(plane: F32) -> F32:

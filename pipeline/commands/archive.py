@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.archive.orders import Orders
-from pipeline.commands import archive_choices as own
-from pipeline.commands import choices
-from pipeline.commands.choices import EngineName
-from pipeline.commands.configured import ConfiguredCommand
-from pipeline.commands.ending import Answer, Manner, carry_out
-from pipeline.documents import plain
+from pipeline.archive.run_options import Orders
+from pipeline.commands import archive_options as own
+from pipeline.commands import common_options
+from pipeline.commands.common_options import EngineName
+from pipeline.commands.configuration import ConfiguredCommand
+from pipeline.commands.exits import Answer, Manner, carry_out
+from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
-    from pipeline.archive.forecast import Forecast
-    from pipeline.archive.survey import Survey
+    from pipeline.archive.dry_run import Survey
+    from pipeline.archive.estimate import Forecast
 
-_HELP = choices.folded("""
+_HELP = common_options.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
 
     The results go to DIR-colorized, in the same tree. What is done is skipped, so the command can be run again and
@@ -31,21 +31,21 @@ _HELP = choices.folded("""
 commands = typer.Typer(add_completion=False)
 
 
-@commands.command("archive", cls=ConfiguredCommand, help=_HELP, epilog=choices.EPILOG)
+@commands.command("archive", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_archive(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", show_default=False)],
-    output: choices.Output = None,
-    engine: choices.EngineOption = EngineName.AUTO,
-    model: choices.ModelOption = "fast",
-    codec: choices.CodecOption = Codec.AUTO,
-    quality: choices.QualityOption = Quality.ACCESS,
-    every: choices.Every = None,
-    tone: choices.ToneOption = Tone.NEUTRALISE,
-    treat_as: choices.TreatAsOption = TreatAs.AUTO,
-    deinterlace: choices.Deinterlace = False,
-    on_damage: choices.OnDamageOption = OnDamage.FAIL,
-    verify: choices.Verify = False,
-    overwrite: choices.Overwrite = False,
+    output: common_options.Output = None,
+    engine: common_options.EngineOption = EngineName.AUTO,
+    model: common_options.ModelOption = "fast",
+    codec: common_options.CodecOption = Codec.AUTO,
+    quality: common_options.QualityOption = Quality.ACCESS,
+    every: common_options.Every = None,
+    tone: common_options.ToneOption = Tone.NEUTRALISE,
+    treat_as: common_options.TreatAsOption = TreatAs.AUTO,
+    deinterlace: common_options.Deinterlace = False,
+    on_damage: common_options.OnDamageOption = OnDamage.FAIL,
+    verify: common_options.Verify = False,
+    overwrite: common_options.Overwrite = False,
     include: own.Include = None,
     exclude: own.Exclude = None,
     since: own.Since = None,
@@ -62,12 +62,12 @@ def _colorize_archive(
     no_report: own.NoReport = False,
     log: own.Log = None,
     metrics: own.Metrics = None,
-    dry_run: choices.DryRun = False,
-    config: choices.Config = None,  # noqa: ARG001 - read by its callback
-    json: choices.Json = False,
-    verbose: choices.Verbose = False,
-    quiet: choices.Quiet = False,
-    version: choices.Version = False,  # noqa: ARG001 - handled by its callback
+    dry_run: common_options.DryRun = False,
+    config: common_options.Config = None,  # noqa: ARG001 - read by its callback
+    json: common_options.Json = False,
+    verbose: common_options.Verbose = False,
+    quiet: common_options.Quiet = False,
+    version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
     manner = Manner(json=json, verbose=verbose, quiet=quiet)
     options = Options(
@@ -107,7 +107,7 @@ def _colorize_archive(
 
 def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
     from pipeline.archive.run import colorize_archive
-    from pipeline.interruption import StopRequest, finish_on_signals
+    from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.terminal import count, duration, error_console, shown
 
     stop = StopRequest()
@@ -122,14 +122,14 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome != "finished":
-        why = "told to stop" if stop.is_made else "time was up"
+        why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
-    return Answer(plain(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
+    return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
 def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
+    from pipeline.archive.dry_run import survey_archive
     from pipeline.archive.space import free_space
-    from pipeline.archive.survey import survey_archive
     from pipeline.terminal import count
 
     survey = survey_archive(folder, output, options, orders=orders)
@@ -143,34 +143,34 @@ def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, m
         *_expectations(expected, free, orders),
         *(f"  set aside: {path}" for path in survey.set_aside),
     ]
-    document = {"dry_run": True, **plain(survey), "forecast": plain(expected), "free_bytes": free}
+    document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
 def _forecast(survey: Survey, options: Options, orders: Orders, manner: Manner) -> Forecast:
     """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
-    from pipeline.archive import forecast
+    from pipeline.archive import estimate
     from pipeline.archive.ledger import read_ledger
-    from pipeline.color.painter import open_painter
+    from pipeline.color.colorizer import open_colorizer
     from pipeline.terminal import error_console
 
     photos = films = None
     ledger = read_ledger(survey.output, shard=orders.shard)
     if ledger is not None:
         with ledger:
-            photos, films = forecast.measured(ledger)
+            photos, films = estimate.measured(ledger)
     wants_photos, wants_films = survey.photos and photos is None, survey.films and films is None
     if wants_photos or wants_films:
-        some_photos, some_films = forecast.samples(survey.source, orders)
+        some_photos, some_films = estimate.samples(survey.source, orders)
         console = error_console()
         console.quiet = manner.quiet
-        with console.status("Judging the speed of this machine"), open_painter(options) as painter:
+        with console.status("Judging the speed of this machine"), open_colorizer(options) as colorizer:
             if wants_photos:
-                photos = forecast.photo_pace(some_photos, options, painter=painter)
+                photos = estimate.photo_pace(some_photos, options, colorizer=colorizer)
             if wants_films:
-                films = forecast.film_pace(some_films, options, painter=painter)
-    return forecast.forecast(survey, photos=photos if survey.photos else None, films=films if survey.films else None)
+                films = estimate.film_pace(some_films, options, colorizer=colorizer)
+    return estimate.forecast(survey, photos=photos if survey.photos else None, films=films if survey.films else None)
 
 
 def _expectations(expected: Forecast, free: int, orders: Orders) -> Iterator[str]:

@@ -11,14 +11,14 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.awaited import Awaited
 from pipeline.media.damage import ADVICE, Damage, Remedy, twin
 from pipeline.media.deinterlace import deinterlaced
+from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo, bound_pixels, open_film
+from pipeline.media.read_log import ReadLog
 from pipeline.media.structure import find_break
-from pipeline.media.tally import Tally
 from pipeline.options import OnDamage
 from pipeline.results import NoteKind
 
@@ -36,32 +36,32 @@ def frames(
     info: FilmInfo,
     target: PixelFormat,
     *,
-    tally: Tally | None = None,
+    read_log: ReadLog | None = None,
     on_damage: OnDamage = OnDamage.FAIL,
     luma_weights: tuple[float, float] | None = None,
     deinterlace: bool = False,
 ) -> Generator[Frame, None, None]:
     """Yield every frame of the film ``info`` describes, in display order, ready for painting in format ``target``.
 
-    ``tally`` counts what is yielded, and at the end has notes on all that is not as it should be. ``luma_weights`` are
-    those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
+    ``read_log`` counts what is yielded, and at the end has notes on all that is not as it should be. ``luma_weights``
+    are those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
 
     Under FAIL raises `InputError` naming the file and the frame for anything that cannot be decoded cleanly, before
     the first frame if the file's structure is broken, and at the end if the film is shorter than its header says.
-    Under CONCEAL, which needs a ``tally``, damaged frames stay as the decoder conceals them, those that cannot be
+    Under CONCEAL, which needs a ``read_log``, damaged frames stay as the decoder conceals them, those that cannot be
     decoded are replaced by the one before at their own times, and a film that was cut off ends where it ends. It
     still raises `InputError` where nothing is decodable or the pictures change their format for good.
     """
-    if on_damage is OnDamage.CONCEAL and tally is None:
+    if on_damage is OnDamage.CONCEAL and read_log is None:
         raise ValueError("concealment needs a tally to tell of it")
     damage = Damage(info.path, on_damage)
     with closing(_read(info, target, damage, luma_weights)) as read:
         for frame in deinterlaced(read, info, target) if deinterlace else read:
-            if tally is not None:
-                tally.add(frame)
+            if read_log is not None:
+                read_log.add(frame)
             yield frame
-    if tally is not None:
-        tally.notes += (*damage.notes(), *tally.pauses(info.time_base))
+    if read_log is not None:
+        read_log.notes += (*damage.notes(), *read_log.pauses(info.time_base))
 
 
 def _read(
@@ -90,7 +90,7 @@ class _Reader:
         self._damage = damage
         self._stream: av.VideoStream = container.streams[info.stream_index]  # type: ignore[assignment]
         self._entries = len(self._stream.index_entries)
-        self._awaited = Awaited(info)
+        self._expected_frames = ExpectedFrames(info)
         self._decoded = 0
         self._number = 0
         self._packets = 0
@@ -125,8 +125,12 @@ class _Reader:
         if after in self._repeated:
             after = None
         pts, remedy = self._repaired(picture, after) if self._damage.conceals else (self._checked(picture), None)
-        before = self._awaited.before(pts)
-        behind = self._awaited.between(pts, after) if following is None or (after is not None and after > pts) else []
+        before = self._expected_frames.before(pts)
+        behind = (
+            self._expected_frames.between(pts, after)
+            if following is None or (after is not None and after > pts)
+            else []
+        )
         if behind and not self._damage.conceals:
             seconds = float((behind[-1] - pts) * self._info.time_base)
             rest = "and those after it " if following is None else ""
@@ -196,7 +200,7 @@ class _Reader:
             if not self._damage.conceals:
                 raise self._error(f"cannot be decoded: {error}", self._decoded) from error
             self._damage.met(f"frame {self._number} is near data that cannot be decoded: {error}")
-            self._awaited.suspect()
+            self._expected_frames.suspect()
             return []
 
     def _note(self, packet: av.Packet[av.stream.Stream]) -> None:
@@ -213,7 +217,7 @@ class _Reader:
             self._packets += 1
             time = self._time(packet)
             if time is not None and not packet.is_discard:
-                self._awaited.add(time, packet.duration or 0)
+                self._expected_frames.add(time, packet.duration or 0)
 
     def _fits(self, picture: av.VideoFrame) -> bool:
         """Tell whether ``picture`` has the format of the film; another one is an error, or a damaged header."""
@@ -230,7 +234,7 @@ class _Reader:
                 advice="Cut the film there and colour the parts.",
             )
         self._damage.met(f"frame {self._number} is near a picture of another format, {found}, which is left out")
-        self._awaited.suspect()
+        self._expected_frames.suspect()
         return False
 
     # Times ----------------------------------------------------------------------------------------------------------
@@ -258,7 +262,7 @@ class _Reader:
         last = None if self._last is None else self._last.pts
         if pts is not None and (last is None or pts > last) and (after is None or pts <= after or after <= (last or 0)):
             return pts, None
-        self._awaited.forget(pts)
+        self._expected_frames.forget(pts)
         if last is None:
             return max((after or 0) - self._step, 0), Remedy.RETIMED
         if after is not None and last + 1 < after <= last + self._step:

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterable
 import av
 import av.filter
 
+from pipeline.media.frame_flags import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.frames import Frame, Timestamp
-from pipeline.media.marks import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo
 

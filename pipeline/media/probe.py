@@ -18,7 +18,7 @@ import av.error
 import av.logging
 
 from pipeline.errors import InputError, UsageError
-from pipeline.media.marks import display_matrix, field_order, rotation
+from pipeline.media.frame_flags import display_matrix, field_order, rotation
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
 

@@ -1,255 +1,256 @@
-"""A film being written: painted frames encoded, everything beside them carried along, in order of time."""
+"""The streams that travel beside the picture: read a second time from the source, handed out in order of time."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, TypeAlias
 
 import av
 import av.container
+from av.audio.stream import AudioStream
+from av.subtitles.stream import SubtitleStream
 
-from pipeline.errors import InputError
-from pipeline.interruption import called_from_native
-from pipeline.media.companions import Companions, travelling_metadata
 from pipeline.media.damage import Damage
-from pipeline.media.encode import Container, VideoPlan
-from pipeline.media.encoding import configure, encode, refusals
-from pipeline.media.frames import Frame
-from pipeline.media.matroska import PADDING, set_display_size
-from pipeline.media.probe import ColorTags, FilmInfo
-from pipeline.media.streams import StreamPlan
-from pipeline.media.tally import PacketTally
-from pipeline.options import OnDamage
-from pipeline.results import Note
+from pipeline.media.probe import FilmInfo, StreamInfo, open_film
+from pipeline.media.read_log import PacketLog, adts_header
+from pipeline.media.stream_plan import Action, StreamPlan
+from pipeline.media.video_plan import Container
 
-_WRITE_SIZE = 1 << 20
-# Packets arrive in order of time, so the muxer need not wait for streams that are silent, as subtitles are for minutes:
-# it would keep all that comes meanwhile in memory.
-_INTERLEAVE_MICROSECONDS = 100_000
-# Facts of the source's own file, which the muxer states for the new one.
-_OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-# What the two keep in their own places. Any other key needs the table of free keys, which some players do not read.
-_KNOWN_KEYS = {"title", "artist", "album", "comment", "date", "genre", "copyright", "creation_time", "location"}
-_CONTAINER_KEYS = {
-    Container.MP4: _KNOWN_KEYS | {"composer", "album_artist", "description", "synopsis", "keywords", "show", "lyrics"},
-    Container.MOV: _KNOWN_KEYS | {"make", "model"},
-}
+# Written anew by the muxer, or true of the source's coding only.
+_STALE = ("duration", "encoder", "vendor_id")
+_GAP = b"\0\0"
+_MILLISECONDS = Fraction(1, 1000)
+# A disk or a demuxer that fails this often in a row has nothing more to give.
+_FAILURES = 100
+
+AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """What a finished file must hold.
+class _Lane(Protocol):
+    """The way of one stream from source to result."""
 
-    ``packets`` tallies those of each source stream that was carried along, by its index; ``notes`` tell of damage in
-    them.
-    """
-
-    video: VideoPlan
-    streams: tuple[StreamPlan, ...]
-    colors: ColorTags
-    frames: int
-    packets: Mapping[int, PacketTally]
-    notes: tuple[Note, ...] = ()
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        """Turn one packet of the source into packets of the result; an empty packet ends the stream."""
+        ...
 
 
-class Sink:
-    """Writes one film to ``output``; use it in a ``with`` block, `write` every frame, then `finish`.
+class Remuxer:
+    """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet.
 
-    Leaving the block without `finish` abandons the file: threads end, handles close, what was written stays behind for
-    the caller to remove. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ
-    from the source's; ``metadata`` is added to the film's; ``on_damage`` is for the streams beside the picture. Raises
-    `OutputError` when encoder or disk refuse.
+    ``sent`` tallies, by index in the source, what went into the result. ``damage`` decides what becomes of packets
+    that cannot be read or decoded, or that go back in time.
     """
 
     def __init__(
         self,
         info: FilmInfo,
-        video: VideoPlan,
-        streams: Iterable[StreamPlan],
-        output: Path,
-        *,
-        final: Path | None = None,
-        colors: ColorTags | None = None,
-        metadata: Mapping[str, str] | None = None,
-        on_damage: OnDamage = OnDamage.FAIL,
+        plans: Iterable[StreamPlan],
+        result: av.container.OutputContainer,
+        container: Container,
+        damage: Damage,
     ) -> None:
+        self.sent: dict[int, PacketLog] = {}
         self._info = info
-        self._plan = video
-        self._streams = tuple(streams)
-        self._output = output
-        self._final = final or output
-        self._colors = colors or info.colors
-        self._metadata = dict(metadata or {})
-        self._damage = Damage(info.path, on_damage)
-        self._cleanup = contextlib.ExitStack()
-        self._frames = 0
-        self._is_encoding = False
-
-    def __enter__(self) -> Self:
+        self._damage = damage
+        self._container = container
+        self._streams: dict[int, StreamInfo] = {}
+        self._latest: dict[int, int] = {}
+        self._with_headers: set[int] = set()
+        self._source = open_film(info)
+        self._lanes: dict[int, _Lane] = {}
         try:
-            with refusals(self._final, self._plan):
-                self._open()
+            for plan in plans:
+                if plan.action in (Action.COPY, Action.CONVERT):
+                    self._add(plan, result, container)
         except BaseException:
-            self._abandon()
+            self._source.close()
             raise
-        return self
+        for stream in self._source.streams:
+            if stream.index not in self._lanes:
+                stream.discard = av.stream.Discard.all
+        self._packets = self._read()
+        self._waiting: AnyPacket | None = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._abandon()
+    def until(self, seconds: Fraction | None) -> Iterator[AnyPacket]:
+        """Yield all packets due at or before ``seconds``, for None all that are left. Raises `InputError`."""
+        while packet := self._waiting or next(self._packets, None):
+            self._waiting = packet
+            if seconds is not None and _due(packet) > seconds:
+                return
+            self._waiting = None
+            yield packet
 
-    def write(self, frame: Frame) -> None:
-        """Encode a painted frame and write whatever is due. Raises `OutputError`, `InputError`."""
-        if frame.timestamp.pts < 0:
-            raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
-        with refusals(self._final, self._plan):
-            self._mux(encode(self._video.codec_context, frame, self._colors))
-        self._is_encoding = True
-        self._frames += 1
+    def close(self) -> None:
+        """Close the source."""
+        self._packets.close()
+        self._lanes.clear()
+        self._source.close()
 
-    def append(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
-        """Write the packets of ``frames`` frames, coded elsewhere by `pipeline.media.encoding.new_encoder`."""
-        with refusals(self._final, self._plan):
-            for packet in packets:
-                packet.time_base = self._info.time_base
-                self._mux([packet])
-        self._frames += frames
+    def _read(self) -> Generator[AnyPacket, None, None]:
+        if not self._lanes:
+            return
+        streams = [self._source.streams[index] for index in self._lanes]
+        failures, packets = 0, self._source.demux(*streams)
+        while failures < _FAILURES:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._damage.met(f"a stream beside the picture cannot be read: {error}")
+                failures, packets = failures + 1, self._source.demux(*streams)
+                continue
+            if packet is None:
+                return
+            failures = 0
+            index = packet.stream.index
+            if self._is_whole(index, packet):
+                yield from (ready for ready in self._taken(index, packet) if self._is_in_order(index, ready))
 
-    def finish(self) -> Written:
-        """Write what the encoder still holds, close the file and say what it holds.
+    def _is_whole(self, index: int, packet: AnyPacket) -> bool:
+        """Tell whether the muxer takes ``packet``: it refuses AAC that lost the header that all others have."""
+        if index in self._with_headers and packet.size and not adts_header(bytes(packet)):
+            self._damage.met(f"audio {index} is damaged: packets without their header are left out")
+            return False
+        return True
 
-        Raises `OutputError`, `InputError`.
-        """
-        with refusals(self._final, self._plan):
-            if self._is_encoding:
-                self._mux(self._video.encode(None))
-            for packet in self._companions.until(None):
-                self._result.mux_one(packet)
-            self._result.close()
-            packets = dict(self._companions.sent)
-            self._abandon()
-            if self._shows_display_size():
-                set_display_size(
-                    self._output,
-                    width=self._info.width,
-                    height=self._info.height,
-                    sample_aspect_ratio=self._info.sample_aspect_ratio,
-                )
-        return Written(
-            video=self._plan,
-            streams=self._streams,
-            colors=self._colors,
-            frames=self._frames,
-            packets=packets,
-            notes=self._damage.notes(),
-        )
+    def _taken(self, index: int, packet: AnyPacket) -> list[AnyPacket]:
+        try:
+            return list(self._lanes[index].take(packet))
+        except (av.FFmpegError, OSError) as error:
+            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {error}")
+            return []
 
-    def _open(self) -> None:
-        # A handle of our own: PyAV would leave its own open if the header cannot be written.
-        file = self._cleanup.enter_context(_WholeWrites(self._output, "x+"))
-        self._result = av.open(
-            file,
-            "w",
-            format=self._plan.container.muxer,
-            container_options=_muxer_options(self._plan.container, self._all_metadata()),
-            metadata_errors="surrogateescape",
-            buffer_size=_WRITE_SIZE,
-        )
-        self._cleanup.callback(_close_quietly, self._result)
-        self._video = self._video_stream()
-        self._companions = Companions(self._info, self._streams, self._result, self._plan.container, self._damage)
-        self._cleanup.callback(self._companions.close)
-        self._result.metadata.update(self._all_metadata())
-        self._result.set_chapters(_chapters(self._info))
-        self._result.start_encoding()
+    def _is_in_order(self, index: int, packet: AnyPacket) -> bool:
+        """Tell whether the muxer takes ``packet``, and tally it; those that go back in time it refuses."""
+        stream, dts = self._streams[index], packet.dts
+        last = self._latest.get(index)
+        if dts is not None and last is not None:
+            may_repeat = self._container is Container.MATROSKA or stream.type in ("subtitle", "data")
+            if dts < last or (dts == last and not may_repeat):
+                self._damage.met(f"{stream.type} {index} goes back in time, which no file may: packets are left out")
+                return False
+        if dts is not None:
+            self._latest[index] = dts
+        if packet.size:  # the last one of FLAC is empty: it only brings what the header still lacks
+            self.sent.setdefault(index, PacketLog()).add(packet, codec=stream.codec)
+        return True
 
-    def _video_stream(self) -> av.VideoStream:
-        info, plan = self._info, self._plan
-        stream = self._result.add_stream(plan.encoder.name, rate=info.average_rate or info.base_rate or 25)
-        assert isinstance(stream, av.VideoStream)
-        stream.time_base = info.time_base
-        configure(stream.codec_context, info, plan, self._colors)
-        if info.display_matrix is not None:
-            stream.set_display_matrix(info.display_matrix)
-        stream.metadata.update(_video_metadata(info))
-        stream.disposition = info.disposition  # type: ignore[assignment]  # a plain number in PyAV
-        if self._shows_display_size():
-            stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
-        return stream
+    def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
+        original = self._source.streams[plan.stream.index]
+        if plan.stream.is_cover and container is Container.MATROSKA:
+            self._attach_cover(plan.stream, result)
+            return
+        made, lane = _lane(original, plan, result)
+        made.metadata.update(travelling_metadata(plan.stream.metadata))
+        made.disposition = plan.stream.disposition  # type: ignore[assignment]  # a plain number in PyAV
+        if plan.stream.type != "attachment":
+            self._lanes[plan.stream.index] = lane
+            self._streams[plan.stream.index] = plan.stream
+            if plan.stream.codec == "aac" and not original.codec_context.extradata:
+                self._with_headers.add(plan.stream.index)
 
-    def _shows_display_size(self) -> bool:
-        return self._plan.container is Container.MATROSKA and self._info.sample_aspect_ratio != 1
-
-    def _all_metadata(self) -> dict[str, str]:
-        kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
-        return {**kept, **self._metadata}
-
-    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
-        for packet in packets:
-            packet.stream = self._video
-            if packet.dts is not None:
-                for companion in self._companions.until(packet.dts * packet.time_base):
-                    self._result.mux_one(companion)
-            self._result.mux_one(packet)
-
-    def _abandon(self) -> None:
-        self._cleanup.close()
-        # Encoders end their threads when nothing refers to them any more.
-        for name in ("_video", "_result", "_companions"):
-            self.__dict__.pop(name, None)
+    def _attach_cover(self, stream: StreamInfo, result: av.container.OutputContainer) -> None:
+        kind = "png" if stream.codec == "png" else "jpeg"
+        name = stream.metadata.get("filename") or f"cover.{'png' if kind == 'png' else 'jpg'}"
+        with open_film(self._info) as source:
+            picture = next(p for p in source.demux(source.streams[stream.index]) if p.size)
+            result.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
 
 
-class _WholeWrites(io.FileIO):
-    """An unbuffered file that writes everything or raises; FFmpeg would not notice a short write."""
-
-    @called_from_native
-    def write(self, data: Any, /) -> int:
-        view = memoryview(data)
-        done = 0
-        while done < len(view):
-            done += super().write(view[done:]) or 0
-        return done
+def travelling_metadata(metadata: Any) -> dict[str, str]:
+    """Return the tags of a stream that stay true when it is written elsewhere."""
+    kept = {key: value for key, value in metadata.items() if key.lower() not in _STALE}
+    if "name" in kept and "title" not in kept:
+        kept["title"] = kept.pop("name")
+    return kept
 
 
-def _video_metadata(info: FilmInfo) -> dict[str, str]:
-    statistics = ("_STATISTICS", "BPS", "NUMBER_OF_")
-    kept = travelling_metadata(info.stream_metadata)
-    return {key: value for key, value in kept.items() if not key.startswith(statistics)}
+def is_gap(packet: AnyPacket) -> bool:
+    """Tell whether ``packet`` is the silence between two MP4 subtitles, which muxers write and readers return."""
+    return packet.size == len(_GAP) and packet.stream.type == "subtitle" and bytes(packet) == _GAP
 
 
-def _muxer_options(container: Container, metadata: Mapping[str, str]) -> dict[str, str]:
-    # Bit-exact: nothing random and no clock, so that one film, coloured twice, gives one file.
-    options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS), "fflags": "+bitexact"}
-    if container is Container.MATROSKA:
-        return options
-    flags = "+faststart"
-    if any(key.lower() not in _CONTAINER_KEYS[container] for key in metadata):
-        flags += "+use_metadata_tags"
-    return {**options, "movflags": flags}
+def _due(packet: AnyPacket) -> Fraction:
+    when = packet.dts if packet.dts is not None else packet.pts
+    return Fraction(0) if when is None else when * packet.time_base
 
 
-def _chapters(info: FilmInfo) -> list[Any]:
-    unit = Fraction(1, 1_000_000_000)
-    return [
-        {
-            "id": number,
-            "start": round(chapter.start / unit),
-            "end": round(chapter.end / unit),
-            "time_base": unit,
-            "metadata": dict(chapter.metadata),
-        }
-        for number, chapter in enumerate(info.chapters, 1)
-    ]
+class _Copy:
+    """Packets pass untouched; sound of unknown duration gets that of the packet before."""
+
+    def __init__(self, made: av.stream.Stream) -> None:
+        self._made = made
+        self._latest: int | None = None
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        if packet.size and not is_gap(packet):
+            pts, before = packet.pts, self._latest
+            if packet.stream.type == "audio" and not packet.duration and pts is not None and before is not None:
+                # Without one, MP4 takes the last packet for nothing, and players leave it out.
+                packet.duration = max(0, pts - before)
+            self._latest = pts
+            packet.stream = self._made
+            yield packet
 
 
-def _close_quietly(result: av.container.OutputContainer) -> None:
-    # After an error the trailer usually fails for the same reason; that error is already on its way.
-    with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-        result.close()
+class _Text:
+    """Subtitles are decoded to text with simple styles and encoded again; their times are the packets' own."""
+
+    def __init__(self, original: SubtitleStream, made: SubtitleStream) -> None:
+        self._original = original
+        self._made = made
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        text = self._original.codec_context.decode2(packet) if packet.size else None
+        if text is not None:
+            line = self._made.codec_context.encode_subtitle(text)
+            line.pts, line.dts, line.duration = packet.pts, packet.pts, packet.duration
+            line.time_base, line.stream = packet.time_base, self._made
+            yield line
+
+
+class _Sound:
+    """Sound is decoded and encoded without loss."""
+
+    def __init__(self, original: AudioStream, made: AudioStream) -> None:
+        self._original = original
+        self._made = made
+
+    def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        for frame in self._original.decode(packet if packet.size else None):
+            yield from self._made.encode(frame)
+        if not packet.size:
+            yield from self._made.encode(None)
+
+
+def _lane(
+    original: av.stream.Stream, plan: StreamPlan, result: av.container.OutputContainer
+) -> tuple[av.stream.Stream, _Lane]:
+    if plan.action is Action.CONVERT and isinstance(original, SubtitleStream):
+        return _text_lane(original, plan.codec, result)
+    if plan.action is Action.CONVERT and isinstance(original, AudioStream):
+        return _sound_lane(original, plan.codec, result)
+    made = result.add_stream_from_template(original, opaque=True)
+    return made, _Copy(made)
+
+
+def _text_lane(
+    original: SubtitleStream, codec: str, result: av.container.OutputContainer
+) -> tuple[SubtitleStream, _Lane]:
+    original.codec_context.open(strict=False)
+    made = result.add_stream(codec)
+    assert isinstance(made, SubtitleStream)
+    made.time_base = _MILLISECONDS
+    made.codec_context.time_base = _MILLISECONDS
+    # The encoder will not open without the style sheet that the decoder makes up.
+    made.codec_context.subtitle_header = original.codec_context.subtitle_header
+    return made, _Text(original, made)
+
+
+def _sound_lane(original: AudioStream, codec: str, result: av.container.OutputContainer) -> tuple[AudioStream, _Lane]:
+    made = result.add_stream(codec, rate=original.codec_context.sample_rate)
+    assert isinstance(made, AudioStream)
+    made.codec_context.layout = original.codec_context.layout
+    is_short = original.codec_context.format.bytes <= 2
+    made.codec_context.format = "s16" if codec == "flac" and is_short else "s32"
+    return made, _Sound(original, made)

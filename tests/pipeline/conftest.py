@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.color.painter import Painter, open_painter
+from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.options import Options
 from tests.engines.tiny import write_tiny_model
 
@@ -16,6 +16,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def painter(tiny: Path) -> Iterator[Painter]:
-    with open_painter(Options(engine="onnxruntime", model=str(tiny))) as opened:
+def colorizer(tiny: Path) -> Iterator[Colorizer]:
+    with open_colorizer(Options(engine="onnxruntime", model=str(tiny))) as opened:
         yield opened

@@ -22,12 +22,12 @@ from pipeline import (
     Callback,
     Cancelled,
     Codec,
+    Colorizer,
     InputError,
     Note,
     Options,
     Orders,
     OutputError,
-    Painter,
     PhotoJob,
     Progress,
     Quality,
@@ -45,7 +45,7 @@ from tests.photos import save, scene
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
-SHOT, FRAMES, REEL = 20, 100, 15
+SHOT, FRAMES, SEGMENT = 20, 100, 15
 MASTER = Options(codec=Codec.FFV1, quality=Quality.MASTER)
 
 
@@ -112,10 +112,10 @@ def test_options_errors_and_results_load_no_codec_and_no_engine() -> None:
 
 def test_type_checkers_see_the_real_signatures(tmp_path: Path) -> None:
     code = """
-        from pipeline import Options, colorize_archive, colorize_photo, colorize_video, open_painter
+        from pipeline import Options, colorize_archive, colorize_photo, colorize_video, open_colorizer
 
-        with open_painter() as painter:
-            reveal_type(colorize_video("film.mp4", painter=painter))
+        with open_colorizer() as colorizer:
+            reveal_type(colorize_video("film.mp4", colorizer=colorizer))
         reveal_type(colorize_photo("scan.jpg", None, Options(model="fast")))
         reveal_type(colorize_archive("scans").failures)
         colorize_video()
@@ -207,9 +207,9 @@ def outcome(output: Path) -> str:
         return ledger.runs()[-1].outcome
 
 
-def finish(archive: str, painter: Painter) -> ArchiveResult:
+def finish(archive: str, colorizer: Colorizer) -> ArchiveResult:
     """Run again, check that everything is whole now, and return what this run did."""
-    result = colorize_archive(archive, painter=painter)
+    result = colorize_archive(archive, colorizer=colorizer)
     assert set(states(result.output).values()) == {State.DONE}
     assert (result.failed, hidden(result.output)) == (0, [])
     return result
@@ -217,53 +217,53 @@ def finish(archive: str, painter: Painter) -> ArchiveResult:
 
 @pytest.mark.parametrize(("source", "expected"), [("a.jpg", "a.colorized.jpg"), ("a.bmp", "a.colorized.png")])
 def test_a_photograph_gets_a_name_beside_it(
-    source: str, expected: str, tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    source: str, expected: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save(Path(source), scene())
-    assert colorize_photo(source, painter=painter).output == Path(expected)
+    assert colorize_photo(source, colorizer=colorizer).output == Path(expected)
     assert Path(expected).exists()
     with pytest.raises(OutputError, match="exists already"):
-        colorize_photo(source, painter=painter)
+        colorize_photo(source, colorizer=colorizer)
 
 
-def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, painter: Painter) -> None:
+def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, colorizer: Colorizer) -> None:
     calls: list[tuple[str, int, int | None]] = []
 
     def tell(*call: Any) -> None:
         calls.append(call)
 
-    colorize_video("film.mp4", painter=painter, progress=Callback(tell))
+    colorize_video("film.mp4", colorizer=colorizer, progress=Callback(tell))
     assert calls == [("film.mp4", done, 12) for done in range(13)]
     calls.clear()
-    colorize_photo("scan.jpg", painter=painter, progress=Callback(tell))
+    colorize_photo("scan.jpg", colorizer=colorizer, progress=Callback(tell))
     assert calls == [("scan.jpg", 0, 1), ("scan.jpg", 1, 1)]
     calls.clear()
-    colorize_archive("scans", painter=painter, progress=Callback(tell))
+    colorize_archive("scans", colorizer=colorizer, progress=Callback(tell))
     assert [call for call in calls if call[0] == "archive"] == [("archive", done, 3) for done in range(4)]
     assert [call for call in calls if call[0] == "photos"] == [("photos", done, 2) for done in range(3)]
     assert [call for call in calls if call[0] == "scans/c.mp4"] == [("scans/c.mp4", done, 12) for done in range(13)]
 
 
 @pytest.mark.parametrize("method", ["begin", "note", "advance"])
-def test_a_cancelled_film_leaves_nothing_behind(method: str, media: Path, painter: Painter) -> None:
+def test_a_cancelled_film_leaves_nothing_behind(method: str, media: Path, colorizer: Colorizer) -> None:
     before = sorted(media.rglob("*"))
     with pytest.raises(Cancelled):
-        colorize_video("film.mp4", painter=painter, progress=Ending(Cancelled(), method=method))
+        colorize_video("film.mp4", colorizer=colorizer, progress=Ending(Cancelled(), method=method))
     assert sorted(media.rglob("*")) == before
-    assert colorize_video("film.mp4", painter=painter).frames == 12
+    assert colorize_video("film.mp4", colorizer=colorizer).frames == 12
 
 
-def test_a_cancelled_photograph_leaves_nothing_behind(media: Path, painter: Painter) -> None:
+def test_a_cancelled_photograph_leaves_nothing_behind(media: Path, colorizer: Colorizer) -> None:
     before = sorted(media.rglob("*"))
     with pytest.raises(Cancelled):
-        colorize_photo("scan.jpg", painter=painter, progress=Ending(Cancelled(), method="begin"))
+        colorize_photo("scan.jpg", colorizer=colorizer, progress=Ending(Cancelled(), method="begin"))
     assert sorted(media.rglob("*")) == before
 
 
-def test_photographs_that_are_not_asked_for_any_more_are_not_made(media: Path, painter: Painter) -> None:
+def test_photographs_that_are_not_asked_for_any_more_are_not_made(media: Path, colorizer: Colorizer) -> None:
     jobs = [PhotoJob(Path("scan.jpg"), Path("out", f"{number}.jpg")) for number in range(40)]
-    outcomes = colorize_photos(jobs, painter=painter)
+    outcomes = colorize_photos(jobs, colorizer=colorizer)
     next(outcomes)
     outcomes.close()
     # Those that were being written beside the first are whole.
@@ -272,21 +272,23 @@ def test_photographs_that_are_not_asked_for_any_more_are_not_made(media: Path, p
     assert 1 <= len(made) <= 9
 
 
-def test_a_cancelled_long_film_goes_on_after_its_last_reel(tmp_path: Path, painter: Painter) -> None:
+def test_a_cancelled_long_film_goes_on_after_its_last_segment(tmp_path: Path, colorizer: Colorizer) -> None:
     def shots(number: int) -> Any:
         blocks = np.random.default_rng(number // SHOT).integers(20, 235, (8, 12))
         return np.kron(blocks, np.ones((8, 8))).astype(np.uint8)
 
     film = make_film(tmp_path / "film.mkv", times=range(FRAMES), luma=shots)
-    whole = colorize_video(film, tmp_path / "whole.mkv", MASTER, painter=painter, reel_frames=REEL)
+    whole = colorize_video(film, tmp_path / "whole.mkv", MASTER, colorizer=colorizer, segment_frames=SEGMENT)
     output = tmp_path / "cancelled.mkv"
     with pytest.raises(Cancelled):
-        colorize_video(film, output, MASTER, painter=painter, progress=Ending(Cancelled(), count=65), reel_frames=REEL)
+        colorize_video(
+            film, output, MASTER, colorizer=colorizer, progress=Ending(Cancelled(), count=65), segment_frames=SEGMENT
+        )
     assert not output.exists()
     assert hidden(tmp_path)
     steps: list[int] = []
     again = Callback(lambda _item, done, _total: steps.append(done))
-    colorize_video(film, output, MASTER, painter=painter, progress=again, reel_frames=REEL)
+    colorize_video(film, output, MASTER, colorizer=colorizer, progress=again, segment_frames=SEGMENT)
     assert steps[:3] == [0, 60, 61]
     assert output.read_bytes() == whole.output.read_bytes()
     assert not hidden(tmp_path)
@@ -301,10 +303,10 @@ def test_a_cancelled_long_film_goes_on_after_its_last_reel(tmp_path: Path, paint
     ],
 )
 def test_a_cancelled_archive_keeps_what_is_done_and_goes_on(
-    progress: Callable[[], Progress], done: int, media: Path, painter: Painter
+    progress: Callable[[], Progress], done: int, media: Path, colorizer: Colorizer
 ) -> None:
     with pytest.raises(Cancelled):
-        colorize_archive("scans", painter=painter, progress=progress())
+        colorize_archive("scans", colorizer=colorizer, progress=progress())
     output = Path("scans-colorized")
     found = list(states(output).values())
     assert found.count(State.DONE) == done
@@ -312,13 +314,13 @@ def test_a_cancelled_archive_keeps_what_is_done_and_goes_on(
     assert outcome(output) == "interrupted"
     assert (output / "report.html").exists()
     assert not hidden(output)
-    last = finish("scans", painter)
+    last = finish("scans", colorizer)
     assert (last.photos + last.films, last.skipped) == (3 - done, done)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_archive_is_cancelled_from_another_thread(
-    jobs: int, tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    jobs: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("scans").mkdir()
@@ -329,7 +331,7 @@ def test_an_archive_is_cancelled_from_another_thread(
 
     def work() -> None:
         try:
-            colorize_archive("scans", orders=Orders(jobs=jobs), painter=painter, progress=progress)
+            colorize_archive("scans", orders=Orders(jobs=jobs), colorizer=colorizer, progress=progress)
         except BaseException as error:  # noqa: BLE001 - looked at below
             raised.append(error)
 
@@ -343,14 +345,14 @@ def test_an_archive_is_cancelled_from_another_thread(
     found = states(Path("scans-colorized"))
     assert found == {"a.jpg": State.DONE, **dict.fromkeys(("b.mkv", "c.mkv", "d.mkv"), State.WAITING)}
     assert not hidden(Path("scans-colorized"))
-    assert finish("scans", painter).films == 3
+    assert finish("scans", colorizer).films == 3
 
 
 @pytest.mark.parametrize("method", ["begin", "advance", "note", "end"])
-def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, media: Path, painter: Painter) -> None:
+def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, media: Path, colorizer: Colorizer) -> None:
     error = BrokenPipeError("nobody listens")
     with pytest.raises(BrokenPipeError) as caught:
-        colorize_video("film.mp4", painter=painter, progress=Ending(error, method=method))
+        colorize_video("film.mp4", colorizer=colorizer, progress=Ending(error, method=method))
     assert caught.value is error
     assert not hidden(media)
 
@@ -360,22 +362,22 @@ def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, med
 )
 @pytest.mark.parametrize("error", [Cancelled(), BrokenPipeError("nobody listens")], ids=["cancelled", "fault"])
 def test_what_a_callback_raises_ends_an_archive_and_is_no_failure_of_an_item(
-    method: str, count: int, error: BaseException, media: Path, painter: Painter
+    method: str, count: int, error: BaseException, media: Path, colorizer: Colorizer
 ) -> None:
     Path("scans/d.jpg").write_text("no picture", encoding="utf-8")
     progress = Ending(error, method=method, count=count)
     with pytest.raises(type(error)) as caught:
-        colorize_archive("scans", painter=painter, progress=progress)
+        colorize_archive("scans", colorizer=colorizer, progress=progress)
     assert caught.value is error
     assert progress.after == 0
     found = states(Path("scans-colorized"))
     assert {path for path, state in found.items() if state is State.FAILED} <= {"d.jpg"}
     Path("scans/d.jpg").unlink()
-    finish("scans", painter)
+    finish("scans", colorizer)
 
 
-def test_a_photograph_that_cannot_be_coloured_is_an_error_with_advice(media: Path, painter: Painter) -> None:
+def test_a_photograph_that_cannot_be_coloured_is_an_error_with_advice(media: Path, colorizer: Colorizer) -> None:
     with pytest.raises(InputError, match=r"letter\.jpg") as caught:
-        colorize_photo("letter.jpg", painter=painter)
+        colorize_photo("letter.jpg", colorizer=colorizer)
     assert caught.value.advice
     assert not Path("letter.colorized.jpg").exists()

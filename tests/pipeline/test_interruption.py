@@ -4,10 +4,20 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.interruption import Interruption, called_from_native, end_on_signals
+from pipeline.errors import OutputError
+from pipeline.interruption import (
+    Cancelled,
+    Interruption,
+    StopReason,
+    StopRequest,
+    called_from_native,
+    end_on_signals,
+    finish_on_signals,
+)
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 
@@ -64,3 +74,40 @@ def test_a_second_signal_is_left_to_the_system() -> None:
     with pytest.raises(Interruption):
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_the_first_signal_asks_and_the_second_ends_at_once() -> None:
+    stop, told = StopRequest(), []
+    end_on_signals()
+    finish_on_signals(stop, told.append)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (stop.reason, stop.exit_code, stop.is_at_once) == (StopReason.ASKED, 143, False)
+    assert len(told) == 1
+    with pytest.raises(Interruption):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert (stop.exit_code, stop.is_at_once) == (143, True)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+
+
+def test_a_request_is_made_by_its_deadline_and_says_so() -> None:
+    hours = [5]
+    stop = StopRequest(
+        until=datetime(2024, 1, 1, 6, tzinfo=UTC), clock=lambda _: datetime(2024, 1, 1, hours[0], tzinfo=UTC)
+    )
+    stop.check()
+    hours[0] = 6
+    with pytest.raises(Cancelled) as caught:
+        stop.check()
+    stop.check_at_once()
+    assert (stop.reason, caught.value.exit_code) == (StopReason.TIME, 0)
+    stop.make(143)
+    assert (stop.reason, stop.exit_code) == (StopReason.ASKED, 143)
+
+
+def test_a_fault_counts_before_all_and_the_first_of_several_stays() -> None:
+    stop = StopRequest()
+    stop.make()
+    full = OutputError("full")
+    stop.fail(full)
+    stop.fail(ValueError("later"))
+    assert (stop.reason, stop.error, stop.exit_code, stop.is_at_once) == (StopReason.FAULT, full, 5, True)

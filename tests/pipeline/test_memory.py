@@ -39,13 +39,13 @@ def peak(film: Path, tiny: Path, options: str) -> float:
     """Colour ``film`` in a process of its own and return the most memory it ever held, in MB."""
     script = f"""
         from pathlib import Path
-        from pipeline.color.painter import open_painter
+        from pipeline.color.colorizer import open_colorizer
         from pipeline.options import Codec, Options, Quality
-        from pipeline.video import colorize_video
+        from pipeline.film.job import colorize_video
 
         options = Options(engine="onnxruntime", model={str(tiny)!r}, {options})
-        with open_painter(options) as painter:
-            colorize_video(Path({str(film)!r}), None, options, painter=painter)
+        with open_colorizer(options) as colorizer:
+            colorize_video(Path({str(film)!r}), None, options, colorizer=colorizer)
         status = Path("/proc/self/status").read_text().splitlines()
         print(next(line for line in status if line.startswith("VmHWM")).split()[1])
     """

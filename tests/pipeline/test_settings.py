@@ -12,13 +12,13 @@ import pytest
 import typer
 from typer.main import get_command
 
-from pipeline.archive.orders import Shard
-from pipeline.commands import archive, film
+from pipeline.archive.run_options import Shard
+from pipeline.commands import archive, video
 from pipeline.settings import COMMANDS, FILE_NAME, SettingsError, Shape, read_settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "operations.md"
-APPS = {"video": film.commands, "archive": archive.commands}
+APPS = {"video": video.commands, "archive": archive.commands}
 HOME = Path("~").expanduser()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.interruption import StopRequest
 from pipeline.stages import abreast, ahead, several
 
 
@@ -87,23 +88,20 @@ def test_a_chain_of_stages_closes_from_the_reader_to_the_source() -> None:
     assert not {"chain-1", "chain-2"} & {thread.name for thread in threading.enumerate()}
 
 
-def no_stop() -> None:
-    raise AssertionError("nothing is to be stopped")
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_all_work_is_done_once(workers: int) -> None:
     log: list[str] = []
-    done = list(several(counting(200, log), lambda number: number * 2, workers=workers, name="work", stop=no_stop))
+    stop = StopRequest()
+    done = list(several(counting(200, log), lambda number: number * 2, workers=workers, name="work", stop=stop))
+    assert not stop.is_made
     assert sorted(done) == [2 * number for number in range(200)]
     assert (set(log[:-1]) <= {f"work {number}" for number in (1, 2, 3)}) is (workers == 3)
 
 
 def test_work_goes_on_side_by_side() -> None:
     meeting = threading.Barrier(3, timeout=30)
-    assert (
-        list(several(iter(range(3)), lambda _: meeting.wait() >= 0, workers=3, name="work", stop=no_stop)) == [True] * 3
-    )
+    met = several(iter(range(3)), lambda _: meeting.wait() >= 0, workers=3, name="work", stop=StopRequest())
+    assert list(met) == [True] * 3
 
 
 def test_items_are_taken_by_one_worker_at_a_time_and_only_when_it_is_free() -> None:
@@ -119,7 +117,7 @@ def test_items_are_taken_by_one_worker_at_a_time_and_only_when_it_is_free() -> N
         assert free.acquire(timeout=30)
         return number
 
-    work_left = several(items(), work, workers=2, name="work", stop=no_stop)
+    work_left = several(items(), work, workers=2, name="work", stop=StopRequest())
     free.release()
     next(work_left)
     time.sleep(0.1)
@@ -131,24 +129,36 @@ def test_items_are_taken_by_one_worker_at_a_time_and_only_when_it_is_free() -> N
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_the_work_or_the_items_is_raised_and_all_work_is_stopped(workers: int) -> None:
-    stopping = threading.Event()
-
+    stop = StopRequest()
     with pytest.raises(ValueError, match="third"):
-        list(several(iter(range(100)), failing_at_three, workers=workers, name="work", stop=stopping.set))
-    assert stopping.is_set() is (workers == 2)
+        list(several(iter(range(100)), failing_at_three, workers=workers, name="work", stop=stop))
+    assert stop.is_at_once is (workers == 2)
     with pytest.raises(KeyError, match="second"):
-        list(several(broken_after_one(), failing_at_three, workers=workers, name="work", stop=stopping.set))
+        list(several(broken_after_one(), failing_at_three, workers=workers, name="work", stop=StopRequest()))
+
+
+def exhausted(number: int) -> int:
+    return next(iter(()), number) if number < 3 else next(iter(()))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_iterator_that_ends_inside_the_work_does_not_end_the_work_in_silence(workers: int) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(several(iter(range(9)), exhausted, workers=workers, name="work", stop=StopRequest()))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(abreast(range(9), exhausted, workers=workers, weight=lambda _: 1, most=9, name="work"))
 
 
 def test_closing_early_stops_and_awaits_the_workers() -> None:
-    stopping = threading.Event()
+    stop = StopRequest()
 
     def work(number: int) -> int:
-        if number:
-            assert stopping.wait(timeout=30)
+        deadline = time.monotonic() + 30
+        while number and not stop.is_at_once and time.monotonic() < deadline:
+            time.sleep(0.01)
         return number
 
-    work_left = several(iter(range(100)), work, workers=2, name="early", stop=stopping.set)
+    work_left = several(iter(range(100)), work, workers=2, name="early", stop=stop)
     assert next(work_left) == 0
     work_left.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("early")]

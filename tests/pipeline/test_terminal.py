@@ -26,12 +26,12 @@ def screen() -> tuple[Console, io.StringIO]:
 
 def run(progress: Progress) -> None:
     progress.begin("archive", 3, "items")
-    progress.begin(str(ROOT / "reels" / "a [1].mp4"), 12, "frames")
+    progress.begin(str(ROOT / "segments" / "a [1].mp4"), 12, "frames")
     for _ in range(12):
-        progress.advance(str(ROOT / "reels" / "a [1].mp4"))
+        progress.advance(str(ROOT / "segments" / "a [1].mp4"))
     for name in "abc":
         progress.note(str(ROOT / name), ASSUMED)
-    progress.end(str(ROOT / "reels" / "a [1].mp4"))
+    progress.end(str(ROOT / "segments" / "a [1].mp4"))
     progress.say("[not markup]")
     progress.advance("archive")
 
@@ -54,8 +54,8 @@ def test_lines_say_what_starts_and_ends_with_its_pace() -> None:
         run(lines)
     text = file.getvalue()
     assert "archive: 3 items\n" in text
-    assert "reels/a [1].mp4: 12 frames\n" in text
-    assert "reels/a [1].mp4: 12 frames in 0:00, " in text
+    assert "segments/a [1].mp4: 12 frames\n" in text
+    assert "segments/a [1].mp4: 12 frames in 0:00, " in text
     assert "[not markup]" in text
     assert "\x1b" not in text
 
@@ -81,7 +81,7 @@ def test_bars_show_the_whole_and_the_film_and_leave_a_line() -> None:
     assert "reel.mp4   " in text
     assert " 6/24 frames" in text
     assert "1/3 items" in text
-    assert "reels/a [1].mp4: 12 frames in 0:00" in text
+    assert "segments/a [1].mp4: 12 frames in 0:00" in text
     assert "[not markup]" in text
 
 

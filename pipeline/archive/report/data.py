@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.archive.gallery import PREVIEWS
+from pipeline.archive.preview_store import PREVIEWS
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Survey

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline.archive.gallery import stem
 from pipeline.archive.ledger import Record, State
+from pipeline.archive.preview_store import stem
 from pipeline.archive.report.attention import Attention, attention
 from pipeline.archive.report.groups import Group, Groups
-from pipeline.color.tone import Treatment
-from pipeline.results import LumaCheck, Measures, NoteKind, Proof
+from pipeline.documents import from_json
+from pipeline.results import LumaCheck, Measures, NoteKind, Treatment
 
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
@@ -120,7 +120,7 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         state=record.state,
         output=record.output if record.result is not None else "",
         attention=attention(
-            Measures(**figures) if figures else None,
+            from_json(Measures, figures) if figures else None,
             keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
             is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
         ),
@@ -148,8 +148,7 @@ def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if result.get("kind") == "photo":
         facts.append(("Picture", f"{result['width']:,} x {result['height']:,}, {result['bits']} bits"))
-        if result["treatment"]:
-            facts.append(("Taken for", f"{result['tone']}: {result['treatment']}"))
+        facts.append(("Taken for", f"{', '.join(result['tones'])}: {result['treatment']}"))
     elif result.get("kind") == "film":
         facts.append(("Film", f"{result['frames']:,} frames, {result['codec']}"))
         shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
@@ -166,11 +165,10 @@ def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _checks(verification: Mapping[str, Any] | None) -> list[str]:
     if verification is None:
         return []
-    luma = verification["luma"]
     return [
         *(f"{name}: {found}" for name, found in verification["checks"].items()),
         *(f"{name}: not checked: {why}" for name, why in verification["not_checked"].items()),
-        f"luma: {LumaCheck(**luma | {'proof': Proof(luma['proof'])})}",
+        f"luma: {from_json(LumaCheck, verification['luma'])}",
     ]
 
 

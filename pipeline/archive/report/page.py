@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from pipeline.archive.gallery import PREVIEWS
 from pipeline.archive.ledger import RunRecord
+from pipeline.archive.preview_store import PREVIEWS
 from pipeline.archive.report.data import MOST_ROWS, data
 from pipeline.archive.report.fragments import (
     about_runs,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from pipeline.archive import gallery
+from pipeline.archive import preview_store
 from pipeline.archive.report.items import Item
 
 _INSIDE = 6_000_000  # bytes of pictures inside the page, where they grow by a third
@@ -22,7 +22,7 @@ def pictures_inside(items: Iterable[Item], output: Path) -> Pictures:
     """
     inside, room = Pictures(), _INSIDE
     for item in items:
-        found = [gallery.read(output, item.path, number) for number in range(len(item.labels))]
+        found = [preview_store.read(output, item.path, number) for number in range(len(item.labels))]
         pairs = [pair for pair in found if pair is not None]
         if not pairs or len(pairs) < len(found):
             continue

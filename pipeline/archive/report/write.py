@@ -10,7 +10,8 @@ from pipeline.archive.ledger import Ledger, RunRecord
 from pipeline.archive.report.items import survey
 from pipeline.archive.report.page import page
 from pipeline.archive.report.previews import pictures_inside
-from pipeline.media.publish import publishing
+from pipeline.originals import Originals
+from pipeline.publish import publishing
 
 REPORT = "report.html"
 
@@ -26,7 +27,7 @@ def write_report(source: Path, output: Path, ledger: Ledger, *others: Ledger) ->
     pictures = pictures_inside(found.items, output)
     runs: list[RunRecord] = sorted((run for one in ledgers for run in one.runs()), key=lambda run: run.started)
     whole = page(found, runs, pictures, source=source, output=output, now=time.time())
-    with publishing(output / REPORT, overwrite=True) as temporary:
+    with publishing(output / REPORT, overwrite=True, originals=Originals((source,))) as temporary:
         # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
         temporary.write_bytes(whole.encode(errors="xmlcharrefreplace"))
     return output / REPORT

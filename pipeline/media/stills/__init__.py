@@ -1,4 +1,4 @@
-"""Photographs in and out: luma for the painter, and a file that has gained chroma and lost nothing."""
+"""Photographs in and out: luma for the colorizer, and a file that has gained chroma and lost nothing."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ def bound_by_permissions(tmp_path: Path) -> None:
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     root = tmp_path / "scans"
-    for folder in ("people", "places/far", "reels"):
+    for folder in ("people", "places/far", "segments"):
         (root / folder).mkdir(parents=True)
     save(root / "people" / "a.jpg", scene())
     save(root / "people" / "b.png", scene())
     save_tiff(root / "places" / "far" / "c.tif", scene(bits=16))
-    make_film(root / "reels" / "d.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+    make_film(root / "segments" / "d.mp4", codec="libx264", times=range(12), sounds=[Sound()])
     (root / "notes.txt").write_text("shoe box, attic", encoding="utf-8")
     (root / "Thumbs.db").write_bytes(b"junk")
     return root

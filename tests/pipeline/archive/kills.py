@@ -28,20 +28,20 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive import shift
-from pipeline.archive.gallery import PREVIEWS
+from pipeline.archive import processing
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.orders import Orders
+from pipeline.archive.preview_store import PREVIEWS
 from pipeline.archive.run import ArchiveResult, colorize_archive
+from pipeline.archive.run_options import Orders
 from pipeline.errors import AutochromeError
-from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.film.job import colorize_video
 from pipeline.options import Options, Quality
-from pipeline.video import colorize_video
+from pipeline.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, save_tiff, scene
 
-REEL_FRAMES = 5
+SEGMENT_FRAMES = 5
 _SIDECAR = ".autochrome.json"
 _CRASHED = 99
 
@@ -55,7 +55,7 @@ class Seen:
     archives: int = 0
     runs: int = 0
     left_partial: int = 0
-    left_reels: int = 0
+    left_segments: int = 0
     left_between: int = 0
     left_states: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -75,7 +75,7 @@ def make_archive(folder: Path) -> Path:
 
 def colour(source: Path, output: Path, model: Path, **orders: Any) -> ArchiveResult:
     """Run over ``source`` as ``colorize-archive`` would, with films in short reels."""
-    shift.colorize_video = partial(colorize_video, reel_frames=REEL_FRAMES)  # type: ignore[assignment]
+    processing.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
     # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
     options = Options(engine="onnxruntime", model=str(model), quality=Quality.MASTER)
     return colorize_archive(source, output, options, orders=Orders(keep_free=0, **orders))
@@ -191,8 +191,8 @@ def _look(output: Path, allowed: set[tuple[str, str]], seen: Seen) -> None:
     for name, found in contents(output).items():
         assert (name, found) in allowed, f"seed {seen.seed}, kill {seen.kills}: {name} has its name and is not whole"
     partial_paths = [path for path in output.rglob("*") if _is_partial(path)]
-    seen.left_partial += any(path.is_file() and not path.parent.name.endswith(".reels") for path in partial_paths)
-    seen.left_reels += any(path.is_dir() for path in partial_paths)
+    seen.left_partial += any(path.is_file() and not path.parent.name.endswith(".segments") for path in partial_paths)
+    seen.left_segments += any(path.is_dir() for path in partial_paths)
     ledger = read_ledger(output)
     if ledger is not None:
         with ledger:

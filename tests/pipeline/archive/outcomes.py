@@ -18,6 +18,8 @@ from pipeline.results import (
     Preview,
     Proof,
     ShotRecord,
+    SourceTone,
+    Treatment,
     Verification,
 )
 
@@ -42,7 +44,7 @@ def photo(
     *,
     measures: Measures | None = CALM,
     notes: tuple[Note, ...] = (),
-    treatment: str = "colour it",
+    treatment: Treatment = Treatment.COLOUR_IT,
     previews: tuple[Preview, ...] = (),
 ) -> PhotoResult:
     """A coloured photograph, whose two files are made."""
@@ -59,7 +61,7 @@ def photo(
         model="fast",
         weights_sha256=WEIGHTS,
         notes=notes,
-        tone="monochrome",
+        tones=(SourceTone.MONOCHROME,),
         treatment=treatment,
         measures=measures,
         previews=previews,
@@ -97,11 +99,26 @@ def film(
             seconds=seconds / 10,
         ),
         shots=(
-            ShotRecord(first_frame=0, frames=100, start_seconds=0.0, tone="monochrome", treatment="colour it"),
-            ShotRecord(first_frame=100, frames=44, start_seconds=4.17, tone="colour", treatment="pass through"),
+            ShotRecord(
+                first_frame=0, frames=100, start_seconds=0.0, tone=SourceTone.MONOCHROME, treatment=Treatment.COLOUR_IT
+            ),
+            ShotRecord(
+                first_frame=100, frames=44, start_seconds=4.17, tone=SourceTone.COLOUR, treatment=Treatment.PASS_THROUGH
+            ),
         ),
         measures=measures,
         previews=previews,
+    )
+
+
+def shot(first_frame: int, frames: int, tone: SourceTone, treatment: Treatment) -> ShotRecord:
+    """A shot of a film at 24 frames a second."""
+    return ShotRecord(
+        first_frame=first_frame,
+        frames=frames,
+        start_seconds=round(first_frame / 24, 3),
+        tone=tone,
+        treatment=treatment,
     )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.archive.ledger import Record, RunRecord, State, read_ledger
-from pipeline.archive.orders import Orders, Shard
 from pipeline.archive.run import ArchiveResult, colorize_archive
-from pipeline.color.painter import Painter
+from pipeline.archive.run_options import Orders, Shard
+from pipeline.color.colorizer import Colorizer
+from pipeline.film.job import colorize_video
 from pipeline.options import Options
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
-from pipeline.video import colorize_video
 
 
 class Listener(Silent):
@@ -53,8 +53,8 @@ def results(output: Path) -> list[str]:
     ]
 
 
-def run(archive: Path, painter: Painter, *, orders: Orders | None = None, **options: Any) -> ArchiveResult:
-    return colorize_archive(archive, None, Options(**options), orders=orders, painter=painter)
+def run(archive: Path, colorizer: Colorizer, *, orders: Orders | None = None, **options: Any) -> ArchiveResult:
+    return colorize_archive(archive, None, Options(**options), orders=orders, colorizer=colorizer)
 
 
 def counts(result: ArchiveResult) -> tuple[int, int, int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.archive import gallery
+from pipeline.archive import preview_store
+from pipeline.archive.fingerprints import Stamp
 from pipeline.archive.ledger import Ledger, Planned
-from pipeline.archive.stamps import Stamp
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 RECIPE = "ab" * 32
@@ -32,7 +32,7 @@ class Shelf:
         """Queue one item and finish it."""
         self.plan(path, kind=kind)
         self.ledger.claim([path])
-        gallery.keep(self.output, path, result.previews)
+        preview_store.keep(self.output, path, result.previews)
         self.ledger.done(
             path, result, source=Stamp(24_000_000, 5), result=Stamp(25_300_000, mtime_ns), started=BEGUN, seconds=2.0
         )

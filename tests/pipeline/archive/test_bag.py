@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
+from pipeline.originals import Originals
 from tests.pipeline.archive.outcomes import sha256
 
 NAMES = ["a.jpg", "album/b.tif", "album/Škoda 1925, 100 %.jpg", "album/ two  spaces.png", "#1.jpg", "*.jpg"]
@@ -34,8 +35,8 @@ def valid(output: Path) -> bool:
 
 
 def test_the_standard_validator_accepts_the_output_folder(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
-    write_bag(tmp_path, fill(tmp_path, NAMES))
+    begin_bag(tmp_path, originals=Originals())
+    write_bag(tmp_path, fill(tmp_path, NAMES), originals=Originals())
     assert valid(tmp_path)
     assert set(bagit.Bag(str(tmp_path)).payload_entries()) == {
         f"data/{name}{suffix}" for name in NAMES for suffix in ("", ".autochrome.json")
@@ -43,8 +44,8 @@ def test_the_standard_validator_accepts_the_output_folder(tmp_path: Path) -> Non
 
 
 def test_the_standard_validators_command_accepts_it(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
-    write_bag(tmp_path, fill(tmp_path, NAMES))
+    begin_bag(tmp_path, originals=Originals())
+    write_bag(tmp_path, fill(tmp_path, NAMES), originals=Originals())
     said = subprocess.run(
         [sys.executable, "-m", "bagit", "--validate", str(tmp_path)], capture_output=True, check=False
     )
@@ -52,84 +53,84 @@ def test_the_standard_validators_command_accepts_it(tmp_path: Path) -> None:
 
 
 def test_a_bag_without_results_is_one_too(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
-    write_bag(tmp_path, {})
+    begin_bag(tmp_path, originals=Originals())
+    write_bag(tmp_path, {}, originals=Originals())
     assert valid(tmp_path)
 
 
 def test_the_report_and_the_ledger_may_change_and_the_bag_stays_valid(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
-    write_bag(tmp_path, fill(tmp_path, NAMES))
+    begin_bag(tmp_path, originals=Originals())
+    write_bag(tmp_path, fill(tmp_path, NAMES), originals=Originals())
     (tmp_path / "report.html").write_text("later", encoding="utf-8")
     open_ledger(tmp_path).__exit__(None, None, None)
     assert valid(tmp_path)
 
 
 def test_the_next_run_makes_it_valid_again(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     entries = fill(tmp_path, NAMES[:2])
-    write_bag(tmp_path, entries)
+    write_bag(tmp_path, entries, originals=Originals())
     entries |= fill(tmp_path, NAMES[2:])
     del entries["data/a.jpg"]
     (tmp_path / "data" / "a.jpg").unlink()
     (tmp_path / "data" / "a.jpg.autochrome.json").unlink()
     assert not valid(tmp_path)
-    begin_bag(tmp_path)
-    write_bag(tmp_path, entries)
+    begin_bag(tmp_path, originals=Originals())
+    write_bag(tmp_path, entries, originals=Originals())
     assert valid(tmp_path)
 
 
 def test_a_result_that_changed_since_it_was_finished_is_found_by_the_validator(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     entries = fill(tmp_path, NAMES)
     (tmp_path / "data" / "a.jpg").write_text("RESULT a.jpg", encoding="utf-8")
-    write_bag(tmp_path, entries)
+    write_bag(tmp_path, entries, originals=Originals())
     assert not valid(tmp_path)
 
 
 def test_a_result_that_is_gone_is_named(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     entries = fill(tmp_path, NAMES)
     (tmp_path / "data" / "a.jpg").unlink()
     with pytest.raises(OutputError, match=r"a\.jpg: is missing"):
-        write_bag(tmp_path, entries)
+        write_bag(tmp_path, entries, originals=Originals())
 
 
 @pytest.mark.parametrize("name", ["two\nlines.jpg", "a%0Ab.jpg", "caf\udce9.jpg", "old\u2028mac.jpg"])
 def test_names_that_no_manifest_can_hold_are_refused(tmp_path: Path, name: str) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     (tmp_path / "data" / name).touch()
     with pytest.raises(OutputError, match="cannot hold this name"):
-        write_bag(tmp_path, {})
+        write_bag(tmp_path, {}, originals=Originals())
 
 
 def test_names_that_differ_in_the_encoding_of_an_accent_are_refused(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     for name in ("caf\u00e9.jpg", "cafe\u0301.jpg"):
         (tmp_path / "data" / name).touch()
     if len(list((tmp_path / "data").iterdir())) == 1:
         pytest.skip("this disk takes the two for one name")
     with pytest.raises(OutputError, match="cannot tell its name"):
-        write_bag(tmp_path, {})
+        write_bag(tmp_path, {}, originals=Originals())
 
 
 def test_what_a_dead_run_left_half_written_is_not_vouched_for(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     entries = fill(tmp_path, ["a.jpg"])
     (tmp_path / "data" / ".autochrome-0123.jpg").write_text("half", encoding="utf-8")
-    write_bag(tmp_path, entries)
+    write_bag(tmp_path, entries, originals=Originals())
     assert ".autochrome-" not in (tmp_path / "manifest-sha256.txt").read_text(encoding="utf-8")
 
 
 def test_results_of_a_bag_lie_in_data_and_others_on_top(tmp_path: Path) -> None:
     assert results_folder(tmp_path, bag=False) == tmp_path
     assert results_folder(tmp_path, bag=True) == tmp_path / "data"
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     assert results_folder(tmp_path, bag=True) == tmp_path / "data"
 
 
 def test_a_bag_is_not_gone_on_with_as_a_plain_folder(tmp_path: Path) -> None:
-    begin_bag(tmp_path)
+    begin_bag(tmp_path, originals=Originals())
     with pytest.raises(UsageError, match="is a bag"):
         results_folder(tmp_path, bag=False)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.archive.fingerprints import Stamp
 from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
 from pipeline.archive.ledger_file import VERSION
-from pipeline.archive.orders import Shard
-from pipeline.archive.stamps import Stamp
-from pipeline.documents import plain
+from pipeline.archive.run_options import Shard
+from pipeline.documents import to_json
 from pipeline.errors import OutputError
-from pipeline.results import Failure, Note, NoteKind, PhotoResult, Preview
+from pipeline.results import Failure, Note, NoteKind, PhotoResult, Preview, SourceTone, Treatment
 
 HASH = "ab" * 32
 
@@ -40,6 +40,8 @@ def result_of(path: str, *, previews: tuple[Preview, ...] = ()) -> PhotoResult:
         model="tiny",
         weights_sha256=HASH,
         notes=(Note(NoteKind.ASSUMED, f"something about {path}"),),
+        tones=(SourceTone.MONOCHROME,),
+        treatment=Treatment.COLOUR_IT,
         previews=previews,
     )
 
@@ -83,7 +85,7 @@ def test_an_item_waits_runs_and_is_done_with_its_result_and_previews(ledger: Led
     record = ledger.get("a.png")
     assert record is not None
     assert (record.state, record.engine, record.seconds) == (State.DONE, "onnxruntime", 2.0)
-    assert record.result == plain(result)
+    assert record.result == to_json(result)
     assert (record.source_stamp, record.result_stamp) == (Stamp(100, 5), Stamp(90, 7))
     assert (record.source_sha256, record.result_sha256) == (HASH, HASH[::-1])
     assert record.previews == ("",)
@@ -134,7 +136,7 @@ def test_a_new_plan_keeps_the_last_result_and_forgets_the_fingerprint_of_the_sou
     record = ledger.get("a.png")
     assert record is not None
     assert (record.state, record.source_stamp, record.source_sha256) == (State.WAITING, Stamp(101, 9), "")
-    assert (record.result, record.result_stamp) == (plain(result), Stamp(90, 7))
+    assert (record.result, record.result_stamp) == (to_json(result), Stamp(90, 7))
 
 
 def test_what_a_dead_run_left_running_stays_running_until_it_has_an_outcome(ledger: Ledger) -> None:

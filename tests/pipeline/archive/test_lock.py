@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.archive.lock import filling_bag, locked
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError
 
 HOLD = """

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.archive.fingerprints import Stamp, fingerprint
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.orders import Orders, Shard
 from pipeline.archive.plan import Job, Refused, Standing, Terms, check_folders, default_output, ignores_case, plan
-from pipeline.archive.stamps import Stamp, fingerprint
+from pipeline.archive.run_options import Orders, Shard
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options, Quality

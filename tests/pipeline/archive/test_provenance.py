@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from pipeline.archive.provenance import write_sidecar
 from pipeline.errors import InputError, OutputError
 from pipeline.options import Options, Tone
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, ShotRecord
-from tests.pipeline.archive.outcomes import CALM, WEIGHTS, film, photo, sha256
+from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, SourceTone, Treatment
+from tests.pipeline.archive.outcomes import CALM, WEIGHTS, film, photo, sha256, shot
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "provenance.schema.json"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -61,7 +61,7 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
     assert found["engine"] == "openvino"
     assert found["options"] == {"engine": "auto", "model": "fast", "tone": "keep", "treat_as": "auto"}
     assert found["photo"] == {"width": 3000, "height": 2000, "bits": 16}
-    assert (found["tone"], found["treatment"]) == ("monochrome", "colour it")
+    assert (found["tones"], found["treatment"]) == (["monochrome"], "colour it")
     assert found["notes"] == {
         "assumed": ["sRGB"],
         "converted": [],
@@ -82,8 +82,8 @@ def test_a_film_says_what_was_verified_and_what_became_of_each_shot(tmp_path: Pa
     assert not {"overwrite", "threads", "verify"} & found["options"].keys()
 
 
-@pytest.mark.parametrize("treatment", ["pass through", "keep tint"])
-def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Path, treatment: str) -> None:
+@pytest.mark.parametrize("treatment", [Treatment.PASS_THROUGH, Treatment.KEEP_TINT])
+def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Path, treatment: Treatment) -> None:
     result = photo(tmp_path / "in.png", tmp_path / "out.png", treatment=treatment)
     assert sidecar(result)["digital_source_type"] is None
 
@@ -91,7 +91,7 @@ def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Pa
 def test_a_film_is_declared_as_made_if_any_shot_was_coloured(tmp_path: Path) -> None:
     mixed = film(tmp_path / "in.mov", tmp_path / "out.mov")
     assert sidecar(mixed)["digital_source_type"] == SOURCE_TYPE
-    kept = ShotRecord(first_frame=0, frames=144, start_seconds=0.0, tone="colour", treatment="pass through")
+    kept = shot(0, 144, SourceTone.COLOUR, Treatment.PASS_THROUGH)
     assert sidecar(dataclasses.replace(mixed, shots=(kept,)))["digital_source_type"] is None
     assert sidecar(dataclasses.replace(mixed, shots=()))["digital_source_type"] == SOURCE_TYPE
 

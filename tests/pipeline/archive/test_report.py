@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import gallery
+from pipeline.archive import preview_store
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.orders import Shard
 from pipeline.archive.report import write_report
 from pipeline.archive.report.groups import Groups
+from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
 from pipeline.results import Note, NoteKind
 from tests.pipeline.archive.outcomes import film, photo, preview
@@ -190,7 +190,7 @@ def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf, mon
 def test_a_report_after_the_previews_were_deleted_has_none_inside(shelf: Shelf) -> None:
     done(shelf, "a.jpg", previews=(preview(),))
     done(shelf, "b.jpg", previews=(preview(),))
-    gallery.drop(shelf.output, "a.jpg")
+    preview_store.drop(shelf.output, "a.jpg")
     page = read(shelf)
     assert len(json.loads(page.data)["pictures"]) == 1
     assert [row["labels"] for row in page.rows()] == [[""], [""]]

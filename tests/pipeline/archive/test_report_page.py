@@ -52,8 +52,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done("box/unsure.jpg", measures=with_(doubt=0.9, colourfulness=3.0))
         done(HOSTILE, measures=with_(doubt=0.7), notes=(Note(NoteKind.DROPPED, SAID),), previews=(preview(SAID),))
         shots = tuple(preview(f"0:0{second}") for second in range(4))
-        reel = film(shelf.source / "reel.mov", shelf.output / "reel.mov", measures=with_(flicker=2.5), previews=shots)
-        shelf.done("reel.mov", reel, kind="film")
+        segment = film(
+            shelf.source / "reel.mov", shelf.output / "reel.mov", measures=with_(flicker=2.5), previews=shots
+        )
+        shelf.done("reel.mov", segment, kind="film")
         for number in range(3):
             path = f"damp/plate {number}.jpg"
             shelf.failed(path, f"{shelf.source / path}: is damaged", advice="Scan it again.", times=2 * number + 1)

@@ -4,23 +4,24 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.archive import books as bookkeeping
-from pipeline.archive import shift
+from pipeline.archive import processing
+from pipeline.archive import records as bookkeeping
+from pipeline.archive.dry_run import survey_archive
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.orders import Orders
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.survey import survey_archive
-from pipeline.color.painter import Painter
+from pipeline.archive.run_options import Orders
+from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, OutputError
+from pipeline.film.job import colorize_video
 from pipeline.interruption import Interruption, StopRequest
 from pipeline.options import Options, Quality
 from pipeline.results import FilmResult
-from pipeline.video import colorize_video
 from tests.films import Sound, make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import (
@@ -37,141 +38,125 @@ from tests.pipeline.archive.runs import (
 
 
 def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shift, "colorize_video", failing(1, Interruption(2)))
+    monkeypatch.setattr(processing, "colorize_video", failing(1, Interruption(2)))
     with pytest.raises(Interruption):
-        run(archive, painter)
+        run(archive, colorizer)
     page = archive.with_name("scans-colorized") / "report.html"
     assert "people/a.jpg" in page.read_text(encoding="utf-8")
     page.unlink()
-    assert run(archive, painter, orders=Orders(report=False)).report is None
+    assert run(archive, colorizer, orders=Orders(report=False)).report is None
     assert not page.exists()
-    assert run(archive, painter).report == page
+    assert run(archive, colorizer).report == page
     assert page.exists()
 
 
-def test_when_time_is_up_the_rest_is_left_for_the_next_run(archive: Path, painter: Painter) -> None:
+def test_when_time_is_up_the_rest_is_left_for_the_next_run(archive: Path, colorizer: Colorizer) -> None:
     past = datetime.now(UTC) - timedelta(minutes=1)
-    result = run(archive, painter, orders=Orders(until=past))
+    result = run(archive, colorizer, orders=Orders(until=past))
     assert (counts(result), result.waiting) == ((0, 0, 0), 4)
     assert set(states(result.output).values()) == {State.WAITING}
-    result = run(archive, painter, orders=Orders(until=datetime.now(UTC) + timedelta(hours=1)))
+    result = run(archive, colorizer, orders=Orders(until=datetime.now(UTC) + timedelta(hours=1)))
     assert (counts(result), result.waiting) == ((4, 0, 0), 0)
 
 
-def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Clock(datetime):
-        looks = 0
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            cls.looks += 1
-            return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=cls.looks)
-
-    monkeypatch.setattr(shift, "datetime", Clock)
-    result = run(archive, painter, orders=Orders(until=datetime(2024, 1, 1, 3, 30, tzinfo=UTC)))
+def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: Path, colorizer: Colorizer) -> None:
+    midnight = datetime(2024, 1, 1, tzinfo=UTC)
+    hours = count(1)
+    stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=next(hours)))
+    orders = Orders(until=midnight + timedelta(hours=3, minutes=30))
+    result = colorize_archive(archive, None, Options(), orders=orders, colorizer=colorizer, stop=stop)
     # One look before the photographs are claimed, one before each of them.
     assert (result.photos, result.films, result.waiting) == (2, 0, 2)
     assert sorted(states(result.output).values()) == [State.DONE, State.DONE, State.WAITING, State.WAITING]
-    monkeypatch.undo()
-    assert counts(run(archive, painter)) == (2, 2, 0)
+    assert counts(run(archive, colorizer)) == (2, 2, 0)
 
 
 @pytest.mark.parametrize("how", ["time is up", "it was told to stop"])
-def test_a_long_film_stops_after_the_running_reel_and_goes_on_in_the_next_run(
-    how: str, tmp_path: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run(
+    how: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, options = tmp_path / "in", Options(quality=Quality.MASTER)
     source.mkdir()
     film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
-    monkeypatch.setattr(shift, "colorize_video", partial(colorize_video, reel_frames=5))
-    whole = colorize_archive(source, tmp_path / "whole", options, painter=painter)
-    now, stop = datetime(2024, 1, 1, tzinfo=UTC), StopRequest()
+    monkeypatch.setattr(processing, "colorize_video", partial(colorize_video, segment_frames=5))
+    whole = colorize_archive(source, tmp_path / "whole", options, colorizer=colorizer)
+    midnight, hours = datetime(2024, 1, 1, tzinfo=UTC), [0]
+    stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=hours[0]))
 
     class Watch(Listener):
         def advance(self, item: str, count: int = 1) -> None:
             super().advance(item, count)
             if self.counts[item][0] == 18 and how == "time is up":
-                Clock.hours = 8
+                hours[0] = 8
             elif self.counts[item][0] == 18:
                 stop.make()
 
-    class Clock(datetime):
-        hours = 0
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return now + timedelta(hours=cls.hours)
-
     listener = Watch()
-    monkeypatch.setattr(shift, "datetime", Clock)
-    orders = Orders(until=now + timedelta(hours=6))
+    orders = Orders(until=midnight + timedelta(hours=6))
     first = colorize_archive(
-        source, tmp_path / "out", options, orders=orders, painter=painter, progress=listener, stop=stop
+        source, tmp_path / "out", options, orders=orders, colorizer=colorizer, progress=listener, stop=stop
     )
     assert (counts(first), first.waiting) == ((0, 0, 0), 1)
     assert (first.outcome, first.exit_code) == (("until", 0) if how == "time is up" else ("interrupted", 130))
     assert listener.counts[str(film)][0] == 20
     assert states(tmp_path / "out") == {"long.mp4": State.WAITING}
-    assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".reels/" in name]
-    Clock.hours = 0
+    assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".segments/" in name]
     listener = Listener()
-    again = colorize_archive(source, tmp_path / "out", options, painter=painter, progress=listener)
+    again = colorize_archive(source, tmp_path / "out", options, colorizer=colorizer, progress=listener)
     assert counts(again) == (1, 0, 0)
     assert any("20 frames are done" in line for line in listener.said)
     assert results(again.output) == ["long.mp4.mkv"]
     assert (again.output / "long.mp4.mkv").read_bytes() == (whole.output / "long.mp4.mkv").read_bytes()
 
 
-def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, painter: Painter) -> None:
+def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, colorizer: Colorizer) -> None:
     with pytest.raises(OutputError, match="free"):
-        run(archive, painter, orders=Orders(keep_free=1 << 60))
+        run(archive, colorizer, orders=Orders(keep_free=1 << 60))
     output = archive.with_name("scans-colorized")
     assert set(states(output).values()) == {State.WAITING}
-    assert counts(run(archive, painter)) == (4, 0, 0)
+    assert counts(run(archive, colorizer)) == (4, 0, 0)
 
 
 def test_a_disk_that_fills_up_stops_a_film_on_its_way(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Listener()
 
     def filling(folder: Path, **limits: Any) -> None:
-        if (listener.counts.get(str(archive / "reels" / "d.mp4"), [0])[0] or 0) >= 5:
+        if (listener.counts.get(str(archive / "segments" / "d.mp4"), [0])[0] or 0) >= 5:
             raise OutputError(f"{folder}: too little is free")
 
-    monkeypatch.setattr(shift, "check_space", filling)
+    monkeypatch.setattr(processing, "check_space", filling)
     with pytest.raises(OutputError, match="too little"):
-        colorize_archive(archive, None, Options(), painter=painter, progress=listener)
-    assert listener.counts[str(archive / "reels" / "d.mp4")][0] == 5
-    assert states(archive.with_name("scans-colorized"))["reels/d.mp4"] is State.WAITING
+        colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
+    assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 5
+    assert states(archive.with_name("scans-colorized"))["segments/d.mp4"] is State.WAITING
 
 
-def test_the_longest_film_comes_first(archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_film_comes_first(archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, length in (("a.mp4", 6), ("z.mp4", 24)):
-        make_film(archive / "reels" / name, codec="libx264", times=range(length))
+        make_film(archive / "segments" / name, codec="libx264", times=range(length))
     order: list[str] = []
 
     def noted(source: Path, *arguments: Any, **options: Any) -> FilmResult:
         order.append(source.name)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(shift, "colorize_video", noted)
-    run(archive, painter)
+    monkeypatch.setattr(processing, "colorize_video", noted)
+    run(archive, colorizer)
     assert order == ["z.mp4", "d.mp4", "a.mp4"]
 
 
-def test_several_films_at_a_time_are_the_same_films(archive: Path, painter: Painter, tmp_path: Path) -> None:
+def test_several_films_at_a_time_are_the_same_films(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
     for number in range(4):
-        make_film(archive / "reels" / f"{number}.mp4", codec="libx264", times=range(6 + number), sounds=[Sound()])
+        make_film(archive / "segments" / f"{number}.mp4", codec="libx264", times=range(6 + number), sounds=[Sound()])
     # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
     options, listener = Options(quality=Quality.MASTER), Listener()
-    one = colorize_archive(archive, tmp_path / "one", options, painter=painter)
+    one = colorize_archive(archive, tmp_path / "one", options, colorizer=colorizer)
     more = colorize_archive(
-        archive, tmp_path / "more", options, orders=Orders(jobs=3), painter=painter, progress=listener
+        archive, tmp_path / "more", options, orders=Orders(jobs=3), colorizer=colorizer, progress=listener
     )
     assert counts(more) == counts(one) == (8, 0, 0)
     assert listener.counts["archive"] == [8, 8]
@@ -180,9 +165,9 @@ def test_several_films_at_a_time_are_the_same_films(archive: Path, painter: Pain
 
 
 def test_when_one_of_several_films_ends_the_run_the_others_stop(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_film(archive / "reels" / "long.mp4", codec="libx264", times=range(1500))
+    make_film(archive / "segments" / "long.mp4", codec="libx264", times=range(1500))
     at_work = threading.Event()
 
     class Watching(Listener):
@@ -197,55 +182,57 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
             raise Interruption(2)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(shift, "colorize_video", interrupted)
+    monkeypatch.setattr(processing, "colorize_video", interrupted)
     listener = Watching()
     with pytest.raises(Interruption):
-        colorize_archive(archive, None, Options(), orders=Orders(jobs=2), painter=painter, progress=listener)
-    assert listener.counts[str(archive / "reels" / "long.mp4")][0] in range(1, 1500)
+        colorize_archive(archive, None, Options(), orders=Orders(jobs=2), colorizer=colorizer, progress=listener)
+    assert listener.counts[str(archive / "segments" / "long.mp4")][0] in range(1, 1500)
     output = archive.with_name("scans-colorized")
     assert results(output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
-    assert states(output)["reels/long.mp4"] is State.WAITING
+    assert states(output)["segments/long.mp4"] is State.WAITING
 
 
 def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shift, "colorize_video", failing(1, EngineError("the engine hiccuped")))
+    monkeypatch.setattr(processing, "colorize_video", failing(1, EngineError("the engine hiccuped")))
     listener = Listener()
-    result = colorize_archive(archive, None, Options(), painter=painter, progress=listener)
+    result = colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert (result.films, result.failed) == (1, 0)
     assert listener.counts["archive"] == [4, 4]
     assert any("hiccuped" in line for line in listener.said)
 
 
-def test_a_failure_that_stays_is_one_failure(archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shift, "colorize_video", failing(3, EngineError("the engine hiccuped")))
-    result = run(archive, painter, orders=Orders(retry=2))
+def test_a_failure_that_stays_is_one_failure(
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processing, "colorize_video", failing(3, EngineError("the engine hiccuped")))
+    result = run(archive, colorizer, orders=Orders(retry=2))
     assert (result.films, result.failed) == (0, 1)
-    record = records(result.output)["reels/d.mp4"]
+    record = records(result.output)["segments/d.mp4"]
     assert (record.state, record.attempts, record.exit_code) == (State.FAILED, 1, 6)
 
 
 def test_a_failure_of_the_file_is_not_tried_twice_in_a_run_and_quarantined_after_three(
-    archive: Path, painter: Painter
+    archive: Path, colorizer: Colorizer
 ) -> None:
     (archive / "people" / "bad.jpg").write_text("no picture", encoding="utf-8")
-    found = [run(archive, painter) for _ in range(4)]
+    found = [run(archive, colorizer) for _ in range(4)]
     assert [result.failed for result in found] == [1, 1, 1, 0]
     assert [result.quarantined for result in found] == [0, 0, 0, 1]
     record = records(found[0].output)["people/bad.jpg"]
     assert (record.state, record.attempts) == (State.QUARANTINED, 3)
     save(archive / "people" / "bad.jpg", scene())
-    assert counts(run(archive, painter)) == (1, 4, 0)
+    assert counts(run(archive, colorizer)) == (1, 4, 0)
 
 
 def test_a_kind_that_is_not_coloured_is_refused_once_and_no_failure(
-    archive: Path, painter: Painter, tmp_path: Path, tiny: Path
+    archive: Path, colorizer: Colorizer, tmp_path: Path, tiny: Path
 ) -> None:
     raw = archive / "people" / "negative.cr2"
     raw.write_bytes(b"II*\0\x10\0\0\0CR\2\0")
     log = tmp_path / "log.jsonl"
-    found = [run(archive, painter, orders=Orders(log=log)) for _ in range(5)]
+    found = [run(archive, colorizer, orders=Orders(log=log)) for _ in range(5)]
     assert [(result.refused, result.failed, result.exit_code) for result in found] == [(1, 0, 0)] * 5
     assert [counts(result) for result in found] == [(4, 0, 0), *[(0, 4, 0)] * 4]
     record = records(found[0].output)["people/negative.cr2"]
@@ -255,63 +242,63 @@ def test_a_kind_that_is_not_coloured_is_refused_once_and_no_failure(
     assert events.count("item_refused") == 1
     assert survey_archive(archive, None, Options(model=str(tiny))).refused == 1
     raw.write_bytes(b"now a damaged file")
-    assert (run(archive, painter).refused, run(archive, painter).failed) == (0, 1)
+    assert (run(archive, colorizer).refused, run(archive, colorizer).failed) == (0, 1)
 
 
-def test_a_film_that_cannot_be_opened_is_quarantined_too(archive: Path, painter: Painter) -> None:
-    (archive / "reels" / "bad.mp4").write_text("no film", encoding="utf-8")
-    found = [run(archive, painter) for _ in range(4)]
+def test_a_film_that_cannot_be_opened_is_quarantined_too(archive: Path, colorizer: Colorizer) -> None:
+    (archive / "segments" / "bad.mp4").write_text("no film", encoding="utf-8")
+    found = [run(archive, colorizer) for _ in range(4)]
     assert [result.failed for result in found] == [1, 1, 1, 0]
     assert found[3].quarantined == 1
 
 
-def test_faults_of_the_disk_never_quarantine(archive: Path, painter: Painter) -> None:
-    blocked = archive.with_name("scans-colorized") / "reels"
+def test_faults_of_the_disk_never_quarantine(archive: Path, colorizer: Colorizer) -> None:
+    blocked = archive.with_name("scans-colorized") / "segments"
     blocked.parent.mkdir()
     blocked.write_text("a file where a folder should be", encoding="utf-8")
     for _ in range(4):
-        assert run(archive, painter).failed == 1
+        assert run(archive, colorizer).failed == 1
     blocked.unlink()
-    assert counts(run(archive, painter)) == (1, 3, 0)
+    assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 
 def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = archive / "reels" / "d.mp4"
+    source = archive / "segments" / "d.mp4"
     with source.open("ab") as file:
-        monkeypatch.setattr(shift, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
-        result = run(archive, painter)
+        monkeypatch.setattr(processing, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
+        result = run(archive, colorizer)
     (failed,) = result.failures
     assert (failed.source, failed.exit_code) == (source, 4)
     assert "changed while it was read" in failed.error
     assert results(result.output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
     monkeypatch.undo()
-    assert counts(run(archive, painter)) == (1, 3, 0)
+    assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 
 def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shift, "colorize_video", meddling((archive / "reels" / "d.mp4").unlink))
-    result = run(archive, painter)
+    monkeypatch.setattr(processing, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
+    result = run(archive, colorizer)
     (failed,) = result.failures
     assert "is gone" in failed.error
     monkeypatch.undo()
-    assert counts(run(archive, painter)) == (0, 3, 0)
-    assert "reels/d.mp4" not in records(result.output)
+    assert counts(run(archive, colorizer)) == (0, 3, 0)
+    assert "segments/d.mp4" not in records(result.output)
 
 
 def test_a_photograph_that_vanishes_before_its_turn_is_a_failure(
-    archive: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = bookkeeping.Books.begin
+    begin = bookkeeping.Records.begin
 
-    def vanishing(self: bookkeeping.Books, record: Record, *, chance: int) -> None:
+    def vanishing(self: bookkeeping.Records, record: Record, *, chance: int) -> None:
         (archive / "people" / "b.png").unlink(missing_ok=True)
         begin(self, record, chance=chance)
 
-    monkeypatch.setattr(bookkeeping.Books, "begin", vanishing)
-    result = run(archive, painter)
+    monkeypatch.setattr(bookkeeping.Records, "begin", vanishing)
+    result = run(archive, colorizer)
     assert (result.photos, result.films) == (2, 1)
     assert [failed.source.name for failed in result.failures] == ["b.png"]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.archive.orders import Orders, Shard
+from pipeline.archive.run_options import Orders, Shard
 from pipeline.archive.selection import Selection, shard_of
 from pipeline.errors import UsageError
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = [11, 6, 1]
 
 
-def takes(path: str, modified: float = 0.0, **choices: object) -> bool:
-    return Selection.of(Orders(**choices)).takes(PurePosixPath(path), modified)  # type: ignore[arg-type]
+def takes(path: str, modified: float = 0.0, **common_options: object) -> bool:
+    return Selection.of(Orders(**common_options)).takes(PurePosixPath(path), modified)  # type: ignore[arg-type]
 
 
 PATTERNS = {
@@ -59,12 +59,12 @@ def test_a_pattern_includes_what_it_matches_and_excludes_the_same(pattern: str) 
 
 
 def test_exclude_wins_over_include_and_one_of_several_patterns_suffices() -> None:
-    choices = {"include": ("*.jpg", "*.tif"), "exclude": ("bad*", "x/y")}
-    assert takes("a.tif", **choices)
-    assert takes("x/a.jpg", **choices)
-    assert not takes("bad.jpg", **choices)
-    assert not takes("x/y/a.jpg", **choices)
-    assert not takes("a.png", **choices)
+    common_options = {"include": ("*.jpg", "*.tif"), "exclude": ("bad*", "x/y")}
+    assert takes("a.tif", **common_options)
+    assert takes("x/a.jpg", **common_options)
+    assert not takes("bad.jpg", **common_options)
+    assert not takes("x/y/a.jpg", **common_options)
+    assert not takes("a.png", **common_options)
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "./"])

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.archive.ledger import State
 from pipeline.media.ffmpeg import see_streams
-from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.publish import PARTIAL_PREFIX
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import last_run, shots_of, states
@@ -26,13 +26,13 @@ from tests.pipeline.archive.runs import last_run, shots_of, states
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHOT, FRAMES = 25, 300
-# The command, with reels of one shot.
+# The command, with segments of one shot.
 PROGRAM = f"""
 from functools import partial
 import cli
-from pipeline.archive import shift
-from pipeline.video import colorize_video
-shift.colorize_video = partial(colorize_video, reel_frames={SHOT - 5})
+from pipeline.archive import processing
+from pipeline.film.job import colorize_video
+processing.colorize_video = partial(colorize_video, segment_frames={SHOT - 5})
 cli.archive()
 """
 STOPS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
@@ -66,7 +66,7 @@ def at_work(source: Path, output: Path, model: Path, *more: str) -> Iterator[sub
         # Tests that run in the background hand on ignored signals, which would stay ignored.
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)],
     ) as run:
-        wait_for(lambda: run.poll() is not None or list(output.glob(f"{PARTIAL_PREFIX}*.reels/*")))
+        wait_for(lambda: run.poll() is not None or list(output.glob(f"{PARTIAL_PREFIX}*.segments/*")))
         yield run
 
 
@@ -81,8 +81,8 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def reels(output: Path) -> list[Path]:
-    return sorted(output.glob(f"{PARTIAL_PREFIX}*.reels/[0-9]*.reel"))
+def segments(output: Path) -> list[Path]:
+    return sorted(output.glob(f"{PARTIAL_PREFIX}*.segments/[0-9]*.segment"))
 
 
 def unfinished(output: Path) -> list[Path]:
@@ -97,14 +97,14 @@ def go_on(source: Path, output: Path, model: Path) -> Any:
 
 
 @pytest.mark.parametrize(("number", "code"), STOPS)
-def test_told_once_the_run_finishes_the_reel_and_the_next_one_goes_on_after_it(
+def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_it(
     tmp_path: Path, tiny: Path, number: signal.Signals, code: int
 ) -> None:
     source, output = archive(tmp_path, shots_of(SHOT)), tmp_path / "out"
     log = tmp_path / "log.jsonl"
     with at_work(source, output, tiny, "--log", str(log)) as run:
-        wait_for(lambda: run.poll() is not None or reels(output))
-        before = len(reels(output))
+        wait_for(lambda: run.poll() is not None or segments(output))
+        before = len(segments(output))
         # To the whole group, as a terminal sends it.
         os.killpg(run.pid, number)
         stdout, said = run.communicate(timeout=60)
@@ -113,7 +113,7 @@ def test_told_once_the_run_finishes_the_reel_and_the_next_one_goes_on_after_it(
     assert "1 item left for the next run: told to stop" in stdout
     assert last_run(output).outcome == "interrupted"
     assert states(output) == {**dict.fromkeys(("a.png", "b.png", "c.png"), State.DONE), "long.mkv": State.WAITING}
-    assert before <= len(reels(output)) < FRAMES // SHOT
+    assert before <= len(segments(output)) < FRAMES // SHOT
     assert unfinished(output) == []
     ended = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     assert (ended["event"], ended["outcome"], ended["exit_code"]) == ("run_ended", "interrupted", code)
@@ -123,7 +123,7 @@ def test_told_once_the_run_finishes_the_reel_and_the_next_one_goes_on_after_it(
     assert (output / "long.mkv").read_bytes() == Path(whole["output"], "long.mkv").read_bytes()
 
 
-def test_told_once_a_film_that_is_one_reel_is_finished(tmp_path: Path, tiny: Path) -> None:
+def test_told_once_a_film_that_is_one_segment_is_finished(tmp_path: Path, tiny: Path) -> None:
     source, output = archive(tmp_path, still), tmp_path / "out"
     with at_work(source, output, tiny, "--json") as run:
         run.send_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ def pan(count: int, *, speed: int, seed: int = 0) -> list[np.ndarray]:
 
 
 def box(number: int, *, speed: int, side: int = 48) -> tuple[slice, slice]:
-    """Return where a thing is that moves to the right over a still ground, in sketch pixels."""
+    """Return where a thing is that moves to the right over a still ground, in model input pixels."""
     left = 8 + speed * number
     return slice(40, 40 + side), slice(left, left + side)
 

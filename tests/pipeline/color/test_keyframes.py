@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline.color.keyframes import KeyFrames
-from pipeline.color.motion import Follower, Step, view
+from pipeline.color.optical_flow import Follower, Step, view
 from tests.pipeline.color.scenes import STRIDE, pan, texture
 
 

@@ -6,28 +6,27 @@ import numpy as np
 import pytest
 
 from engines.tensors import InputSize
-from pipeline.color.batching import Coloured
 from pipeline.color.measures import averaged, doubt, measured, small_rgb
-from pipeline.color.sketch import sketch
+from pipeline.color.model_input import model_input
 from pipeline.color.spaces import Matrix, ab_of_rgb, chroma_from_ab, still_spec
-from pipeline.color.tone import SourceTone, Verdict
-from pipeline.color.upsampling import Wash, wash
+from pipeline.color.tone import Verdict
+from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.options import TreatAs
-from pipeline.results import Measures
-
-LUMA = np.tile(np.linspace(0.1, 0.9, 352, dtype=np.float32), (256, 1))
+from pipeline.results import Measures, SourceTone
 
 SIZE = InputSize(multiple=32, film=160, photo=256)
+
+LUMA = np.tile(np.linspace(0.1, 0.9, 352, dtype=np.float32), (256, 1))
 
 
 def flat(cb: float, cr: float) -> np.ndarray:
     return np.stack([np.full(LUMA.shape, value, np.float32) for value in (cb, cr)])
 
 
-def washed(ab: tuple[float, float]) -> tuple[Wash, np.ndarray]:
-    made = sketch(None, np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=SIZE, short=256)
+def upsampled(ab: tuple[float, float]) -> tuple[Upsampled, np.ndarray]:
+    made = model_input(np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=SIZE, short=256)
     answer = np.stack([np.full((64, 88), value, np.float32) for value in ab])
-    return wash(Coloured(made, answer), still_spec(8)), made.luma
+    return upsample(made, answer, still_spec(8)), made.luma
 
 
 def test_a_grey_picture_has_no_colour() -> None:
@@ -61,12 +60,12 @@ def test_reds_and_purples_count_as_strong_sooner(ab: tuple[float, float], strong
 
 
 def test_colours_beyond_the_gamut_are_counted_and_those_within_are_not() -> None:
-    assert washed((10, 10))[0].clipped < 0.05
-    assert washed((90, 80))[0].clipped > 0.5
+    assert upsampled((10, 10))[0].clipped < 0.05
+    assert upsampled((90, 80))[0].clipped > 0.5
 
 
 def test_small_chroma_is_that_of_the_full_picture() -> None:
-    made, luma = washed((25, -15))
+    made, luma = upsampled((25, -15))
     codes = np.rint(luma * 255).astype(np.uint8)
     small = made.small(still_spec(8).luma(codes), Matrix.BT601)
     for plane, full in zip(small, made.planes(codes, still_spec(8), codes.shape), strict=True):

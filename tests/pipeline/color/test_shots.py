@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.color.shots import Link, Placed, in_shots
-from pipeline.color.sketch import Sketch, Turn
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput
+from pipeline.color.shots import find_shots
 from tests.pipeline.color.scenes import pan, passing, texture
 
 LENGTH = 30
 
 
-def placed(frames: Sequence[np.ndarray], **more: int) -> list[Placed[int]]:
-    return list(in_shots((Sketch(n, frame, Turn(), 0) for n, frame in enumerate(frames)), **more))
+def placed(frames: Sequence[np.ndarray], **more: int) -> list[FrameRecord]:
+    return list(find_shots(records(frames), **more))
 
 
-def cuts(found: Sequence[Placed[int]]) -> list[int]:
-    return [frame.sketch.item for frame in found if frame.link is Link.CUT]
+def records(frames: Sequence[np.ndarray]) -> Iterator[FrameRecord]:
+    return (FrameRecord(index=n, model_input=ModelInput(frame)) for n, frame in enumerate(frames))
 
 
-def blended(found: Sequence[Placed[int]]) -> list[int]:
-    return [frame.sketch.item for frame in found if frame.link is Link.BLEND]
+def cuts(found: Sequence[FrameRecord]) -> list[int]:
+    return [frame.index for frame in found if frame.link is Link.CUT]
+
+
+def blended(found: Sequence[FrameRecord]) -> list[int]:
+    return [frame.index for frame in found if frame.link is Link.BLEND]
 
 
 def still(seed: int, count: int = LENGTH) -> list[np.ndarray]:
@@ -60,7 +65,7 @@ def test_every_cut_is_found_and_no_other(name: str, *, worn: bool) -> None:
     starts = np.cumsum([0, *(len(shot) for shot in scene)])[:-1].tolist()
     found = placed(shaken(frames) if worn else frames)
     assert cuts(found) == starts
-    assert [frame.sketch.item for frame in found] == list(range(len(frames)))
+    assert [frame.index for frame in found] == list(range(len(frames)))
     assert [frame.shot for frame in found] == [n for n, shot in enumerate(scene) for _ in shot]
 
 
@@ -130,13 +135,13 @@ def test_what_is_found_after_a_cut_does_not_depend_on_what_was_before(look_ahead
 def test_no_more_than_the_look_ahead_is_read_before_a_frame_comes_out() -> None:
     read = 0
 
-    def counted() -> object:
+    def counted() -> Iterator[FrameRecord]:
         nonlocal read
-        for n, frame in enumerate(still(1, 60)):
+        for frame in records(still(1, 60)):
             read += 1
-            yield Sketch(n, frame, Turn(), 0)
+            yield frame
 
-    for number, _ in enumerate(in_shots(counted(), look_ahead=16)):  # type: ignore[arg-type]
+    for number, _ in enumerate(find_shots(counted(), look_ahead=16)):
         assert read <= number + 1 + 16
 
 

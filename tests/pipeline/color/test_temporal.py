@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.color.batching import Coloured
-from pipeline.color.shots import Link, Placed
-from pipeline.color.sketch import Sketch, Turn
-from pipeline.color.temporal import steadied
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput
+from pipeline.color.temporal import Predict, predict_chroma, smoothed
+from pipeline.options import Options
+from pipeline.results import Treatment
 from tests.pipeline.color.scenes import (
     HEIGHT,
     STRIDE,
@@ -27,27 +28,29 @@ Answer = Callable[[int], np.ndarray]
 
 def placed(
     frames: Sequence[np.ndarray], *, cuts: Sequence[int] = (0,), blends: Sequence[int] = (), weight: int = 1
-) -> list[Placed[int]]:
+) -> list[FrameRecord]:
     made = []
     for number, luma in enumerate(frames):
-        link = Link.CUT if number in cuts else Link.BLEND if number in blends else Link.SAME
-        shot = sum(cut <= number for cut in cuts) - 1
-        made.append(Placed(Sketch(number, luma, Turn(), weight), shot, link))
+        frame = FrameRecord(index=number, model_input=ModelInput(luma), weight=weight)
+        frame.link = Link.CUT if number in cuts else Link.BLEND if number in blends else Link.SAME
+        made.append(frame)
     return made
 
 
-def run(frames: list[Placed[int]], answer: Answer, *, every: int | None = 1) -> list[Coloured[int]]:
-    return list(steadied(frames, asking(answer), stride=STRIDE, every=every))
+def run(frames: list[FrameRecord], answer: Answer, *, every: int | None = 1) -> list[FrameRecord]:
+    return list(smoothed(frames, asking(frames, answer), stride=STRIDE, every=every))
 
 
-def asking(answer: Answer, asked: list[int] | None = None) -> Callable[[list[Sketch[int]]], list[np.ndarray]]:
-    def ask(sketches: list[Sketch[int]]) -> list[np.ndarray]:
-        assert len({sketch.luma.shape for sketch in sketches}) == 1
+def asking(frames: list[FrameRecord], answer: Answer, asked: list[int] | None = None) -> Predict:
+    numbers = {id(frame.model_input): frame.index for frame in frames}
+
+    def predict(pictures: Sequence[ModelInput]) -> list[np.ndarray]:
+        found = [numbers[id(picture)] for picture in pictures]
         if asked is not None:
-            asked.extend(sketch.item for sketch in sketches)
-        return [answer(sketch.item) for sketch in sketches]
+            asked.extend(found)
+        return [answer(number) for number in found]
 
-    return ask
+    return predict
 
 
 def noisy(number: int) -> np.ndarray:
@@ -63,7 +66,7 @@ def flickering(number: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 12, 13, 29])
 def test_every_frame_comes_out_once_and_in_order(every: int | None, count: int) -> None:
     made = run(placed(pan(count, speed=1)), noisy, every=every)
-    assert [picture.sketch.item for picture in made] == list(range(count))
+    assert [picture.index for picture in made] == list(range(count))
     assert all(picture.ab.shape == (2, HEIGHT // STRIDE, WIDTH // STRIDE) for picture in made)
     assert all(picture.ab.dtype == np.float32 and np.isfinite(picture.ab).all() for picture in made)
 
@@ -148,7 +151,7 @@ def test_the_network_is_asked_for_what_every_says() -> None:
     for every, expected in ((1, list(range(14))), (5, [0, 5, 6, 7, 12, 13])):
         asked: list[int] = []
         frames = placed([texture(1, width=WIDTH)] * 14, cuts=[0, 7])
-        list(steadied(frames, asking(noisy, asked), stride=STRIDE, every=every))
+        list(smoothed(frames, asking(frames, noisy, asked), stride=STRIDE, every=every))
         assert asked == expected
 
 
@@ -169,16 +172,25 @@ def test_a_change_of_shape_counts_as_a_cut() -> None:
 
 @pytest.mark.parametrize(("weight", "most"), [(1, 12), (32 << 20, 6), (1 << 30, 5)])
 def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
-    read = 0
+    read, frames = 0, placed([texture(1, width=WIDTH)] * 40, weight=weight)
 
-    def counted() -> Iterator[Placed[int]]:
+    def counted() -> Iterator[FrameRecord]:
         nonlocal read
-        for frame in placed([texture(1, width=WIDTH)] * 40, weight=weight):
+        for frame in frames:
             read += 1
             yield frame
 
     done = 0
-    for picture in steadied(counted(), asking(noisy), stride=STRIDE):
-        assert read - picture.sketch.item <= most + 4
+    for picture in smoothed(counted(), asking(frames, noisy), stride=STRIDE):
+        assert read - picture.index <= most + 4
         done += 1
     assert done == 40
+
+
+def test_frames_that_keep_their_own_chroma_pass_in_their_places() -> None:
+    frames = placed([texture(1, width=WIDTH)] * 20, cuts=[0])
+    for frame in frames:
+        frame.treatment = Treatment.COLOUR_IT if frame.index // 5 % 2 else Treatment.PASS_THROUGH
+    made = list(predict_chroma(iter(frames), asking(frames, lambda _: flat(30, 0)), Options(), stride=STRIDE))
+    assert made == frames
+    assert [frame.ab is not None for frame in made] == [n // 5 % 2 == 1 for n in range(20)]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.color.spaces import F32
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, Verdict, evidence, judge, treatment
+from pipeline.color.tone import ToneEvidence, Verdict, evidence, judge, treatment
 from pipeline.options import Tone, TreatAs
+from pipeline.results import SourceTone, Treatment
 from tests import films
 
 HEIGHT, WIDTH = 192, 256

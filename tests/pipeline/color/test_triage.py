@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from pipeline.color.shots import Link, Placed
-from pipeline.color.sketch import Sketch, Turn
-from pipeline.color.tone import SourceTone, ToneEvidence, Treatment, evidence, judge
-from pipeline.color.triage import Treated, treated, usual_tone
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput
+from pipeline.color.tone import ToneEvidence, evidence, judge
+from pipeline.color.triage import judge_shots, usual_tone
 from pipeline.options import Options, Tone, TreatAs
+from pipeline.results import SourceTone, Treatment
 from tests.pipeline.color.test_tone import SEPIA, coloured, scene, toned
 
 GREY = evidence(scene(), np.zeros_like(scene()), np.zeros_like(scene()))
@@ -23,27 +24,30 @@ FADED = [evidence(*coloured(chroma=float(chroma))) for chroma in np.linspace(0.0
 DOUBTFUL = next(seen for seen in FADED if 0 < judge([seen]).confidence < 0.4)
 
 
-@dataclass(frozen=True)
-class Item:
+@dataclass(eq=False, kw_only=True)
+class Seen(FrameRecord):
     seen: ToneEvidence
 
 
 def judged(
     *shots: Sequence[ToneEvidence], options: Options | None = None, usual: SourceTone | None = None
-) -> list[Treated[Item]]:
-    picture = np.zeros((2, 2), np.float32)
-    placed = (
-        Placed(Sketch(Item(seen), picture, Turn(), 0), number, Link.SAME if place else Link.CUT)
-        for number, shot in enumerate(shots)
-        for place, seen in enumerate(shot)
-    )
-    return list(treated(placed, lambda frame: frame.sketch.item.seen, options or Options(), usual=usual))
+) -> list[Seen]:
+    return list(judge_shots(records(*shots), lambda frame: frame.seen, options or Options(), usual=usual))
 
 
-def runs(frames: Sequence[Treated[Item]]) -> list[tuple[int, str]]:
+def records(*shots: Sequence[ToneEvidence]) -> Iterator[Seen]:
+    picture = ModelInput(np.zeros((2, 2), np.float32))
+    for number, shot in enumerate(shots):
+        for place, seen in enumerate(shot):
+            frame = Seen(index=0, model_input=picture, seen=seen)
+            frame.shot, frame.link = number, Link.SAME if place else Link.CUT
+            yield frame
+
+
+def runs(frames: Sequence[Seen]) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for frame in frames:
-        seen = frame.placed.shot, frame.treatment.value
+        seen = frame.shot, frame.treatment.value
         if not found or found[-1] != seen:
             found.append(seen)
     return found

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from engines.tensors import InputSize
-from pipeline.color.batching import Coloured
-from pipeline.color.sketch import EXIF_TURNS, Turn, sketch
+from pipeline.color.model_input import EXIF_TURNS, Turn, model_input
 from pipeline.color.spaces import ColorSpec, Matrix, rgb_offsets, still_spec
-from pipeline.color.upsampling import Wash, wash
-
-LEFT_AB, RIGHT_AB = (40.0, 30.0), (-20.0, -30.0)
+from pipeline.color.upsampling import Upsampled, upsample
 
 SIZE = InputSize(multiple=32, film=160, photo=256)
+
+LEFT_AB, RIGHT_AB = (40.0, 30.0), (-20.0, -30.0)
 
 
 def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndarray:
@@ -20,21 +19,21 @@ def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndar
     return codes
 
 
-def washed(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Wash:
+def upsampled(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Upsampled:
     """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred."""
-    made = sketch(None, codes, spec, size=SIZE, short=256, turn=turn)
+    made = model_input(codes, spec, size=SIZE, short=256, turn=turn)
     height, width = made.luma.shape
     ab = np.empty((2, height // 4, width // 4), np.float32)
     mix = np.clip((np.arange(width // 4) - width / 8) / 4 + 0.5, 0, 1)
     for plane, left, right in zip(ab, LEFT_AB, RIGHT_AB, strict=True):
         plane[:] = left + (right - left) * mix
-    return wash(Coloured(made, ab), spec)
+    return upsample(made, ab, spec)
 
 
 def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
     """The network's ramp is 40 pixels wide here: plain interpolation would change by 10 % over four pixels."""
     codes, spec = two_halves(), still_spec(8)
-    for plane in washed(codes, spec).planes(codes, spec, codes.shape):
+    for plane in upsampled(codes, spec).planes(codes, spec, codes.shape):
         left, right = float(plane[240, 40]), float(plane[240, 600])
         assert abs(right - left) > 10
         assert (float(plane[240, 322]) - float(plane[240, 318])) / (right - left) > 0.3
@@ -46,7 +45,7 @@ def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
 def test_planes_have_every_shape_and_depth(bits: int, divide: tuple[int, int], size: tuple[int, int]) -> None:
     codes, spec = two_halves(*size, bits=bits), ColorSpec(Matrix.BT709, False, bits)
     shape = -(-size[0] // divide[0]), -(-size[1] // divide[1])
-    cb, cr = washed(codes, spec).planes(codes, spec, shape)
+    cb, cr = upsampled(codes, spec).planes(codes, spec, shape)
     middle = 1 << bits - 1
     assert cb.shape == cr.shape == shape
     assert cb.dtype == codes.dtype
@@ -57,7 +56,7 @@ def test_planes_have_every_shape_and_depth(bits: int, divide: tuple[int, int], s
 def test_strips_are_seamless() -> None:
     rng = np.random.default_rng(3)
     codes, spec = rng.integers(0, 256, (700, 500), np.uint8), still_spec(8)
-    made = washed(codes, spec)
+    made = upsampled(codes, spec)
     whole = np.concatenate([cb for _, _, cb, _ in made.strips(codes, spec, codes.shape)])
     height = len(made.coefficients)
     for row in (127, 128, 129, 255, 256, 650):
@@ -74,7 +73,7 @@ def test_every_colour_made_fits_the_gamut(bits: int) -> None:
     rng = np.random.default_rng(4)
     codes = rng.integers(0, 1 << bits, (300, 300)).astype(np.uint8 if bits == 8 else np.uint16)
     spec = still_spec(bits)
-    for _, luma, cb, cr in washed(codes, spec).strips(codes, spec, codes.shape):
+    for _, luma, cb, cr in upsampled(codes, spec).strips(codes, spec, codes.shape):
         for offset in rgb_offsets(cb, cr, spec.matrix):
             assert (luma + offset).min() >= -1e-4
             assert (luma + offset).max() <= 1 + 1e-4
@@ -85,7 +84,7 @@ def test_a_turned_picture_is_coloured_upright_and_painted_as_stored(orientation:
     turn, spec = EXIF_TURNS[orientation], still_spec(8)
     upright = np.float32(two_halves(300, 400))
     stored = turn.stored(upright).astype(np.uint8)
-    _, cr = washed(stored, spec, turn).planes(stored, spec, stored.shape)
+    _, cr = upsampled(stored, spec, turn).planes(stored, spec, stored.shape)
     colours = turn.upright(np.float32(cr))
     assert colours[:, 50].mean() > 140
     assert colours[:, 350].mean() < 128

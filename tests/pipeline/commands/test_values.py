@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 import typer
 
-from pipeline.archive.orders import Shard
+from pipeline.archive.run_options import Shard
 from pipeline.commands.values import parse_every, parse_rate, parse_shard, parse_since, parse_size, parse_until
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import AutochromeError
 from pipeline.media.decode import frames
 from pipeline.media.probe import probe
-from pipeline.media.tally import Tally
+from pipeline.media.read_log import ReadLog
 from pipeline.options import OnDamage
 from tests.films import Sound, make_film
 
@@ -118,14 +118,14 @@ def make_variant(folder: Path, target: Path, number: int) -> tuple[Path, OnDamag
 
 
 def outcome(path: Path, policy: OnDamage) -> dict[str, object]:
-    tally = Tally(luma=False)
+    read_log = ReadLog(luma=False)
     try:
         info = probe(path)
-        for _ in frames(info, info.pixel_format, tally=tally, on_damage=policy):
+        for _ in frames(info, info.pixel_format, read_log=read_log, on_damage=policy):
             pass
     except AutochromeError as error:
         return {"error": str(error), "exit_code": error.exit_code}
-    return {"frames": tally.frames, "notes": [note.text for note in tally.notes]}
+    return {"frames": read_log.frames, "notes": [note.text for note in read_log.notes]}
 
 
 def tell(what: dict[str, object]) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.film.verification import verify
 from pipeline.media.decode import frames
-from pipeline.media.encode import VideoPlan, plan_video
 from pipeline.media.frames import Frame, neutral_chroma
 from pipeline.media.probe import FilmInfo, probe
-from pipeline.media.remux import Sink, Written
-from pipeline.media.streams import StreamPlan, plan_streams, stream_notes
-from pipeline.media.tally import Tally
-from pipeline.media.verify import verify
+from pipeline.media.read_log import ReadLog
+from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
+from pipeline.media.video_plan import VideoPlan, plan_video
+from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import Codec, OnDamage, Quality
 from pipeline.results import Note, Verification
 
@@ -31,7 +31,7 @@ class Rewritten:
     video: VideoPlan
     streams: tuple[StreamPlan, ...]
     written: Written
-    tally: Tally
+    read_log: ReadLog
     notes: tuple[Note, ...]
     verification: Verification | None
 
@@ -57,22 +57,22 @@ def rewrite(
     video = plan_video(source, codec, quality, suffix=suffix, deinterlace=deinterlace)
     streams = plan_streams(source, video)
     output = path.with_name(f"{path.stem}-{codec}-{quality}{video.suffix}")
-    tally = Tally(luma=video.encoder.is_lossless)
+    read_log = ReadLog(luma=video.encoder.is_lossless)
 
-    def read(tally: Tally) -> Iterator[Frame]:
+    def read(read_log: ReadLog) -> Iterator[Frame]:
         weights = {"luma_weights": BT709, "deinterlace": video.deinterlaces}
-        return frames(source, video.pixel_format, tally=tally, on_damage=on_damage, **weights)
+        return frames(source, video.pixel_format, read_log=read_log, on_damage=on_damage, **weights)
 
-    with Sink(source, video, streams, output, on_damage=on_damage) as sink:
-        for frame in read(tally):
+    with FilmWriter(source, video, streams, output, on_damage=on_damage) as writer:
+        for frame in read(read_log):
             flat = neutral_chroma(frame)
             frame.paint(flat, (flat + np.array(tint, flat.dtype)))
-            sink.write(frame)
-        written = sink.finish()
-    notes = (*video.notes, *stream_notes(streams), *tally.notes, *written.notes)
+            writer.write(frame)
+        written = writer.finish()
+    notes = (*video.notes, *stream_notes(streams), *read_log.notes, *written.notes)
     verification = None
     if check:
-        again = partial(read, Tally(luma=False)) if full else None
-        verification, found = verify(source, written, output, tally=tally, again=again)
+        again = partial(read, ReadLog(luma=False)) if full else None
+        verification, found = verify(source, written, output, read_log=read_log, again=again)
         notes += found
-    return Rewritten(output, source, video, streams, written, tally, notes, verification)
+    return Rewritten(output, source, video, streams, written, read_log, notes, verification)

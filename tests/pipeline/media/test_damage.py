@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.color.painter import Painter
+from pipeline.color.colorizer import Colorizer
 from pipeline.errors import AutochromeError
+from pipeline.film.job import colorize_video
 from pipeline.options import Codec, OnDamage, Options
 from pipeline.results import Failure
-from pipeline.video import colorize_video
 from tests.films import frame_times
 from tests.pipeline.media.corruption import FILMS, FRAMES, make_films, make_variant, outcome
 
@@ -61,12 +61,12 @@ def test_no_damage_crashes_hangs_or_shortens_a_film_in_silence(films: Path, tmp_
 
 @pytest.mark.parametrize("number", range(5, 5 + 24 * 11, 11))
 def test_damaged_films_become_films_with_notes_or_errors_and_nothing_else(
-    films: Path, tmp_path: Path, painter: Painter, number: int
+    films: Path, tmp_path: Path, colorizer: Colorizer, number: int
 ) -> None:
     path, policy = make_variant(films, tmp_path, number)
     options = Options(engine="onnxruntime", codec=Codec.H264, on_damage=policy)
     try:
-        result = colorize_video(path, None, options, painter=painter)
+        result = colorize_video(path, None, options, colorizer=colorizer)
     except AutochromeError as raised:
         failed = Failure.of(path, raised)
     else:

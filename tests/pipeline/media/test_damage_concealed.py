@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.awaited import Awaited
 from pipeline.media.damage import Damage, Remedy, twin
 from pipeline.media.decode import frames
+from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.probe import probe
-from pipeline.media.tally import Tally
+from pipeline.media.read_log import ReadLog
 from pipeline.options import OnDamage, Quality
 from pipeline.results import NoteKind
 from tests.films import Sound, frame_times, joined, luma_planes, make_film, packets, plane
@@ -36,22 +36,22 @@ def spoil(path: Path, numbers: list[int], *, keep: int = 0) -> Path:
     return spoiled
 
 
-def concealed(path: Path) -> tuple[Tally, list[np.ndarray]]:
+def concealed(path: Path) -> tuple[ReadLog, list[np.ndarray]]:
     info = probe(path)
-    tally = Tally(luma=True)
-    shown = frames(info, info.pixel_format, tally=tally, on_damage=OnDamage.CONCEAL)
-    return tally, [frame.luma.copy() for frame in shown]
+    read_log = ReadLog(luma=True)
+    shown = frames(info, info.pixel_format, read_log=read_log, on_damage=OnDamage.CONCEAL)
+    return read_log, [frame.luma.copy() for frame in shown]
 
 
 def test_undecodable_frames_are_replaced_by_the_one_before_at_their_own_times(tmp_path: Path) -> None:
     times = [0, 1, 2, 5, 6, 9, 10, 11, 12, 13]
     film = make_film(tmp_path / "film.mov", times=times, **MJPEG)
     whole = luma_planes(film)
-    tally, planes = concealed(spoil(film, [3, 4]))
-    assert [t * probe(film).time_base for t in tally.times] == frame_times(film)
+    read_log, planes = concealed(spoil(film, [3, 4]))
+    assert [t * probe(film).time_base for t in read_log.times] == frame_times(film)
     for number, luma in enumerate(planes):
         np.testing.assert_array_equal(luma, whole[2 if number in (3, 4) else number])
-    told = [note.text for note in tally.notes if "replaced by the one before" in note.text]
+    told = [note.text for note in read_log.notes if "replaced by the one before" in note.text]
     assert told == [
         "2 frames are not decodable and replaced by the one before, at their own times: 3 to 4, "
         "between 0.200 s and 0.240 s"
@@ -61,11 +61,11 @@ def test_undecodable_frames_are_replaced_by_the_one_before_at_their_own_times(tm
 def test_an_undecodable_start_shows_the_first_frame_that_is_decodable(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mov", times=range(10), **MJPEG)
     whole = luma_planes(film)
-    tally, planes = concealed(spoil(film, [0, 1]))
+    read_log, planes = concealed(spoil(film, [0, 1]))
     assert len(planes) == 10
     for luma in planes[:2]:
         np.testing.assert_array_equal(luma, whole[2])
-    assert any("replaced by the first that is" in note.text for note in tally.notes)
+    assert any("replaced by the first that is" in note.text for note in read_log.notes)
 
 
 def test_damaged_frames_are_kept_as_the_decoder_conceals_them_and_named(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_damaged_frames_are_kept_as_the_decoder_conceals_them_and_named(tmp_path
     spoiled = spoil(film, [14], keep=200)
     with pytest.raises(InputError, match=r"frame \d+ "):
         rewrite(spoiled)
-    tally, planes = concealed(spoiled)
+    read_log, planes = concealed(spoiled)
     assert len(planes) == 30
-    assert any(note.kind is NoteKind.CONCEALED and "14" in note.text for note in tally.notes)
+    assert any(note.kind is NoteKind.CONCEALED and "14" in note.text for note in read_log.notes)
 
 
 def test_a_film_that_was_cut_off_keeps_what_there_is_and_its_sound(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_film_that_was_cut_off_keeps_what_there_is_and_its_sound(tmp_path: Pat
     with pytest.raises(InputError, match="is cut off"):
         rewrite(cut)
     result = rewrite(cut, quality=Quality.MASTER, on_damage=OnDamage.CONCEAL)
-    assert 20 < result.tally.frames < 50
-    assert frame_times(result.output) == frame_times(film)[: result.tally.frames]
+    assert 20 < result.read_log.frames < 50
+    assert frame_times(result.output) == frame_times(film)[: result.read_log.frames]
     kept = packets(result.output, "audio")
     assert kept == packets(film, "audio")[: len(kept)]
     assert any("is cut off" in note.text for note in result.notes)
@@ -122,9 +122,9 @@ def test_frames_without_a_usable_time_are_shown_between_their_neighbours(tmp_pat
             result.mux(packet)
     with pytest.raises(InputError, match=r"frame 9 is timed 0\.320 s, not after"):
         rewrite(crooked)
-    tally, _ = concealed(crooked)
-    assert list(tally.times) == [40 * n for n in range(20)]
-    assert any(Remedy.RETIMED.value in note.text for note in tally.notes)
+    read_log, _ = concealed(crooked)
+    assert list(read_log.times) == [40 * n for n in range(20)]
+    assert any(Remedy.RETIMED.value in note.text for note in read_log.notes)
 
 
 def test_a_film_that_changes_its_size_for_good_is_refused_even_then(tmp_path: Path) -> None:
@@ -164,16 +164,16 @@ def test_notes_stay_short_however_much_is_damaged() -> None:
 
 def test_two_fields_of_a_picture_are_not_two_pictures(tmp_path: Path) -> None:
     info = probe(make_film(tmp_path / "film.mkv", **MJPEG))
-    awaited = Awaited(info)
+    expected_frames = ExpectedFrames(info)
     for time in (0, 20, 40, 60, 120, 160):
-        awaited.add(time, 0)
-    assert awaited.before(0) == []
-    assert awaited.between(0, 40) == []
-    awaited.before(40)
-    assert awaited.between(40, 80) == []
-    awaited.before(80)
-    assert awaited.between(80, 160) == [120]
-    assert awaited.between(80, None) == [120, 160]
+        expected_frames.add(time, 0)
+    assert expected_frames.before(0) == []
+    assert expected_frames.between(0, 40) == []
+    expected_frames.before(40)
+    assert expected_frames.between(40, 80) == []
+    expected_frames.before(80)
+    assert expected_frames.between(80, 160) == [120]
+    assert expected_frames.between(80, None) == [120, 160]
 
 
 @pytest.mark.parametrize("pixel_format", ["gray", "yuv420p", "yuv422p10le", "yuv444p16le", "gray12le", "yuva420p"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.publish import PARTIAL_PREFIX
+from pipeline.publish import PARTIAL_PREFIX
 from tests.films import Sound, make_film
 
 ROOT = Path(__file__).parents[3]
@@ -26,16 +26,16 @@ def colour(film: Path, output: Path, tiny: Path, *, before: str, options: str = 
     script = f"""
         import os, resource
         from pathlib import Path
-        from pipeline.color.painter import open_painter
+        from pipeline.color.colorizer import open_colorizer
         from pipeline.errors import AutochromeError
         from pipeline.options import Codec, Options, Quality
-        from pipeline.video import colorize_video
+        from pipeline.film.job import colorize_video
 
         options = Options(engine="onnxruntime", model={str(tiny)!r}, {options})
-        with open_painter(options) as painter:
+        with open_colorizer(options) as colorizer:
             {before}
             try:
-                colorize_video(Path({str(film)!r}), Path({str(output)!r}), options, painter=painter)
+                colorize_video(Path({str(film)!r}), Path({str(output)!r}), options, colorizer=colorizer)
             except AutochromeError as error:
                 print(error.exit_code, type(error).__name__, error, "|", error.advice)
     """

@@ -112,13 +112,13 @@ def test_a_matroska_file_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
     streamed = tmp_path / "streamed.mkv"
     streamed.write_bytes(pipe.data)
     assert broken(streamed) is None
-    assert rewrite(streamed).tally.frames == 20
+    assert rewrite(streamed).read_log.frames == 20
 
 
 def test_fragments_are_whole_too(tmp_path: Path) -> None:
     film = film_of(tmp_path, "film.mp4", muxer_options={"movflags": "frag_keyframe+empty_moov"})
     assert broken(film) is None
-    assert rewrite(film).tally.frames == 20
+    assert rewrite(film).read_log.frames == 20
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.avi"])

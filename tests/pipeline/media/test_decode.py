@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.media.decode import frames
 from pipeline.media.probe import probe
-from pipeline.media.tally import Tally
+from pipeline.media.read_log import ReadLog
 from tests.films import Sound, joined, make_film, moving_luma
 
 FASTSTART = {"movflags": "+faststart"}
@@ -65,15 +65,15 @@ def test_closing_the_generator_closes_the_file(tmp_path: Path) -> None:
 
 def test_tally_counts_what_was_read(tmp_path: Path) -> None:
     info = probe(make_film(tmp_path / "film.mkv"))
-    tally, again = Tally(luma=True), Tally(luma=True)
-    for one in (tally, again):
-        for _ in frames(info, info.pixel_format, tally=one):
+    read_log, again = ReadLog(luma=True), ReadLog(luma=True)
+    for one in (read_log, again):
+        for _ in frames(info, info.pixel_format, read_log=one):
             pass
-    assert tally.frames == 15
-    assert list(tally.times) == [40 * n for n in range(15)]
-    assert tally.luma is not None
+    assert read_log.frames == 15
+    assert list(read_log.times) == [40 * n for n in range(15)]
+    assert read_log.luma is not None
     assert again.luma is not None
-    assert tally.luma.hexdigest() == again.luma.hexdigest()
+    assert read_log.luma.hexdigest() == again.luma.hexdigest()
 
 
 def cut(path: Path, share: float) -> Path:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.media.decode import frames
-from pipeline.media.encode import plan_video
 from pipeline.media.probe import probe
+from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Quality
 from tests.films import frame_times, luma_planes, make_film, moving_luma
 from tests.pipeline.media.rewriting import rewrite
@@ -41,10 +41,10 @@ def test_the_field_shown_first_stays_and_the_other_is_made_anew(
 def test_verification_compares_with_the_deinterlaced_luma(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", fields="tff", field_order=2, times=range(4))
     result = rewrite(film, quality=Quality.MASTER, deinterlace=True)
-    assert result.tally.luma is not None
+    assert result.read_log.luma is not None
     plain = rewrite(film, quality=Quality.MASTER, codec=Codec.FFV1)
-    assert plain.tally.luma is not None
-    assert result.tally.luma.hexdigest() != plain.tally.luma.hexdigest()
+    assert plain.read_log.luma is not None
+    assert result.read_log.luma.hexdigest() != plain.read_log.luma.hexdigest()
 
 
 def test_what_only_the_container_calls_interlaced_is_deinterlaced_as_well(tmp_path: Path) -> None:

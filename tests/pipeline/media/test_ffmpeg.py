@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VerificationError
+from pipeline.film.verification import verify
 from pipeline.media.ffmpeg import NotCheckedError, RefusedError, find_program, see_frames, see_streams
-from pipeline.media.verify import verify
 from pipeline.options import Codec, Quality
 from pipeline.results import Proof
 from tests.films import Sound, Subtitles, frame_times, luma_planes, make_film
@@ -29,7 +29,7 @@ def program() -> str:
 
 
 def full(result: Rewritten, output: Path) -> None:
-    verify(result.source, result.written, output, tally=result.tally, again=lambda: iter(()))
+    verify(result.source, result.written, output, read_log=result.read_log, again=lambda: iter(()))
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "gray", "yuv422p10le", "gray12le"])

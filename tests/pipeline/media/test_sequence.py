@@ -25,14 +25,14 @@ from tests.pipeline.media.rewriting import rewrite
         ("frame_%06d.DPX", "dpx", "gray", 8),
         ("%d.tif", "tiff", "gray16le", 16),
         ("scan 100%%.%04d.tiff", "tiff", "rgb48le", 16),
-        ("reel-2_%03d.png", "png", "gray16be", 16),
+        ("segment-2_%03d.png", "png", "gray16be", 16),
         ("%05d.png", "png", "rgb24", 8),
     ],
 )
 def test_numbered_pictures_become_one_film_with_their_luma(
     tmp_path: Path, pattern: str, codec: str, pixel_format: str, bits: int
 ) -> None:
-    folder = write_pictures(tmp_path / "reel", pattern, codec=codec, pixel_format=pixel_format, numbers=range(8, 14))
+    folder = write_pictures(tmp_path / "segment", pattern, codec=codec, pixel_format=pixel_format, numbers=range(8, 14))
     result = rewrite(folder, quality=Quality.MASTER)
     assert (result.source.codec, result.source.frame_count, result.source.pixel_format.bits) == (codec, 6, bits)
     for number, luma in enumerate(luma_planes(result.output)):
@@ -41,14 +41,14 @@ def test_numbered_pictures_become_one_film_with_their_luma(
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 def test_the_film_runs_at_the_rate_asked_for_in_every_container(tmp_path: Path, suffix: str) -> None:
-    folder = write_pictures(tmp_path / "reel", "%04d.jpg", codec="mjpeg", pixel_format="yuvj420p")
+    folder = write_pictures(tmp_path / "segment", "%04d.jpg", codec="mjpeg", pixel_format="yuvj420p")
     result = rewrite(folder, suffix=suffix, rate=Fraction(25, 2))
     assert frame_times(result.output) == [Fraction(2 * n, 25) for n in range(6)]
     assert not [note for note in result.notes if note.kind is NoteKind.ASSUMED]
 
 
 def test_without_a_word_about_the_rate_24_is_assumed_and_told(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", "%04d.png", codec="png", pixel_format="gray")
+    folder = write_pictures(tmp_path / "segment", "%04d.png", codec="png", pixel_format="gray")
     sequence = find_sequence(folder)
     assert sequence.rate == 24
     assert any(note.kind is NoteKind.ASSUMED and "24 frames a second" in note.text for note in sequence.notes)
@@ -59,7 +59,7 @@ def test_without_a_word_about_the_rate_24_is_assumed_and_told(tmp_path: Path) ->
 def test_the_rate_stands_in_the_header_of_dpx(
     tmp_path: Path, offset: int, written: float, rate: Fraction, order: str
 ) -> None:
-    folder = tmp_path / "reel"
+    folder = tmp_path / "segment"
     folder.mkdir()
     header = bytearray(2048)
     header[:8] = struct.pack(f"{order}II", 0x53445058, 2048)
@@ -72,12 +72,12 @@ def test_the_rate_stands_in_the_header_of_dpx(
 
 
 def test_samples_are_not_taken_for_a_rate_where_the_header_is_short(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", pixel_format="rgb48be")
+    folder = write_pictures(tmp_path / "segment", pixel_format="rgb48be")
     assert find_sequence(folder).rate_is_assumed
 
 
 def test_timecode_of_dpx_is_kept(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", pixel_format="gbrp10be")
+    folder = write_pictures(tmp_path / "segment", pixel_format="gbrp10be")
     for number, path in enumerate(sorted(folder.iterdir())):
         data = path.read_bytes()
         start = struct.unpack_from(">I", data, 4)[0]
@@ -91,7 +91,7 @@ def test_timecode_of_dpx_is_kept(tmp_path: Path) -> None:
 
 
 def test_missing_numbers_are_named(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", numbers=[1, 2, 5, 6, 8])
+    folder = write_pictures(tmp_path / "segment", numbers=[1, 2, 5, 6, 8])
     with pytest.raises(InputError, match=r"missing: frame_000003\.dpx to 000004, frame_000007\.dpx$"):
         probe(folder)
 
@@ -104,7 +104,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def test_many_gaps_are_counted(tmp_path: Path) -> None:
-    folder = touch(tmp_path / "reel", *(f"a{n}.png" for n in range(0, 60, 2)))
+    folder = touch(tmp_path / "segment", *(f"a{n}.png" for n in range(0, 60, 2)))
     with pytest.raises(InputError, match=r"a1\.png, .*, and 21 more gaps"):
         find_sequence(folder)
 
@@ -121,12 +121,12 @@ def test_many_gaps_are_counted(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_is_not_one_film_is_refused_by_name(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
-    with pytest.raises(InputError, match=rf"reel: .*{message}"):
-        find_sequence(touch(tmp_path / "reel", *names))
+    with pytest.raises(InputError, match=rf"segment: .*{message}"):
+        find_sequence(touch(tmp_path / "segment", *names))
 
 
 def test_numbers_may_grow_wider_and_other_files_are_named(tmp_path: Path) -> None:
-    folder = touch(tmp_path / "reel", "a9.png", "a10.png", "a11.png", ".DS_Store", "Thumbs.db", "sound.wav")
+    folder = touch(tmp_path / "segment", "a9.png", "a10.png", "a11.png", ".DS_Store", "Thumbs.db", "sound.wav")
     (folder / "proxies").mkdir()
     sequence = find_sequence(folder)
     assert (sequence.first, sequence.count, sequence.digits, sequence.others) == (9, 3, 1, ("sound.wav",))
@@ -135,16 +135,16 @@ def test_numbers_may_grow_wider_and_other_files_are_named(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("left", [0, 5000])
 def test_an_empty_or_cut_picture_is_an_error_that_names_the_frame(tmp_path: Path, left: int) -> None:
-    folder = write_pictures(tmp_path / "reel")
+    folder = write_pictures(tmp_path / "segment")
     broken = folder / "frame_000004.dpx"
     broken.write_bytes(broken.read_bytes()[:left])
     info = probe(folder)
-    with pytest.raises(InputError, match=r"reel: frame 3 cannot be "):
+    with pytest.raises(InputError, match=r"segment: frame 3 cannot be "):
         list(frames(info, info.pixel_format, luma_weights=(0.2, 0.1)))
 
 
 def test_a_picture_of_another_size_is_an_error(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", "%d.png", codec="png", pixel_format="gray", numbers=range(3))
+    folder = write_pictures(tmp_path / "segment", "%d.png", codec="png", pixel_format="gray", numbers=range(3))
     write_pictures(folder, "%d.png", codec="png", pixel_format="gray", numbers=range(3, 30), width=98)
     info = probe(folder)
     with pytest.raises(InputError, match="frame 3 changes the picture format"):
@@ -152,13 +152,13 @@ def test_a_picture_of_another_size_is_an_error(tmp_path: Path) -> None:
 
 
 def test_absurd_dimensions_are_refused(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "reel", "%d.dpx", pixel_format="gray", numbers=[1])
+    folder = write_pictures(tmp_path / "segment", "%d.dpx", pixel_format="gray", numbers=[1])
     picture = folder / "1.dpx"
     data = bytearray(picture.read_bytes())
     struct.pack_into(">II", data, 772, 16000, 16000)
     assert MAX_PIXELS < 16000 * 16000
     picture.write_bytes(data)
-    with pytest.raises(InputError, match="reel"):
+    with pytest.raises(InputError, match="segment"):
         probe(folder)
 
 

@@ -174,7 +174,7 @@ def test_rarer_ways_of_storing_are_read_and_written_as_well(name: str, tmp_path:
 
 
 def strips_of(still: Still, *, cb: NDArray[Any] | None = None, cr: NDArray[Any] | None = None) -> Iterator[Any]:
-    """The strips a painter would give, in pieces that fit no block or strip size."""
+    """The strips a colorizer would give, in pieces that fit no block or strip size."""
     if cb is None or cr is None:
         cb = cr = np.zeros(still.luma.shape)
     if still.colour_model == "ycbcr":

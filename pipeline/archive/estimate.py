@@ -1,0 +1,224 @@
+"""How long a run would take and how much room it needs, judged by what was coloured before or is coloured to see."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from pipeline.archive.dry_run import Survey
+from pipeline.archive.ledger import Ledger, Record, State
+from pipeline.archive.run_options import Orders
+from pipeline.archive.selection import Selection
+from pipeline.archive.walk import Kind, walk
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import AutochromeError
+from pipeline.film.job import colorize_video, outline
+from pipeline.options import Options
+from pipeline.photo.job import PhotoJob, colorize_photos, result_name
+from pipeline.progress import Silent
+from pipeline.results import Failure
+
+_PHOTOS, _FILMS = 7, 2
+_ENOUGH_PHOTOS = 20
+_LEAST_FRAMES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What ``items`` of one kind took: seconds for each and for each byte of them, and bytes out for a byte in.
+
+    ``per_pixel`` is seconds for a pixel of a frame, of films, where known.
+    """
+
+    items: int
+    per_item: float
+    per_byte: float
+    growth: float
+    per_pixel: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What is to be expected of a run; None where there was nothing to judge by.
+
+    ``seconds`` on this machine, ``size`` of the results in bytes. ``photos`` and ``films`` are how many were judged by.
+    """
+
+    seconds: float | None
+    size: int | None
+    photos: int
+    films: int
+
+
+def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Forecast:
+    """Return what the jobs of ``survey`` will take at these paces."""
+    seconds, size = 0.0, 0.0
+    is_known = True
+    if survey.photos:
+        is_known &= photos is not None
+        if photos is not None:
+            seconds += survey.photos * photos.per_item
+            size += survey.photo_bytes * photos.growth
+    if survey.films:
+        is_known &= films is not None
+        if films is not None:
+            has_pixels = films.per_pixel is not None and survey.film_pixels
+            seconds += survey.film_pixels * (films.per_pixel or 0) if has_pixels else survey.film_bytes * films.per_byte
+            size += survey.film_bytes * films.growth
+    return Forecast(
+        seconds=round(seconds, 3) if is_known else None,
+        size=round(size) if is_known else None,
+        photos=photos.items if photos else 0,
+        films=films.items if films else 0,
+    )
+
+
+def measured(ledger: Ledger) -> tuple[Pace | None, Pace | None]:
+    """Return the paces of earlier runs, of photographs and of films; None for a kind with too few of them."""
+    gathered = {Kind.PHOTO: _Spans(), Kind.FILM: _Spans()}
+    for record in ledger.records(State.DONE):
+        gathered[Kind(record.kind)].add(record)
+    photos, films = gathered[Kind.PHOTO].pace(), gathered[Kind.FILM].pace()
+    return (photos if photos is not None and photos.items >= _ENOUGH_PHOTOS else None), films
+
+
+class _Spans:
+    """When items were worked on; several at a time share the time."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float]] = []
+        self._bytes_in = self._bytes_out = 0
+
+    def add(self, record: Record) -> None:
+        if record.started is not None and record.seconds is not None and record.result_size is not None:
+            self._spans.append((record.started, record.started + record.seconds))
+            self._bytes_in += record.source_size
+            self._bytes_out += record.result_size
+
+    def pace(self) -> Pace | None:
+        busy, reached = 0.0, float("-inf")
+        for start, end in sorted(self._spans):
+            busy += max(0.0, end - max(start, reached))
+            reached = max(reached, end)
+        return _pace(len(self._spans), busy, self._bytes_in, self._bytes_out)
+
+
+def _pace(items: int, seconds: float, bytes_in: int, bytes_out: float, pixels: int = 0) -> Pace | None:
+    if not items or not bytes_in:
+        return None
+    return Pace(
+        items=items,
+        per_item=seconds / items,
+        per_byte=seconds / bytes_in,
+        growth=bytes_out / bytes_in,
+        per_pixel=seconds / pixels if pixels else None,
+    )
+
+
+def samples(source: Path, orders: Orders) -> tuple[list[Path], list[Path]]:
+    """Return a few photographs and films of the tree that ``orders`` take, drawn evenly from all of them."""
+    wanted = Selection.of(orders)
+    draw = random.Random(0)
+    drawn: dict[Kind, list[Path]] = {Kind.PHOTO: [], Kind.FILM: []}
+    seen = dict.fromkeys(drawn, 0)
+    for entry in walk(source, follow_links=orders.follow_links):
+        path = source / entry.path
+        if entry.kind in drawn and _is_wanted(wanted, entry.path, path):
+            most = _PHOTOS if entry.kind is Kind.PHOTO else _FILMS
+            seen[entry.kind] += 1
+            # Algorithm R (Vitter, 1985): every item is drawn with the same chance, whatever their number.
+            place = draw.randrange(seen[entry.kind])
+            if len(drawn[entry.kind]) < most:
+                drawn[entry.kind].append(path)
+            elif place < most:
+                drawn[entry.kind][place] = path
+    return drawn[Kind.PHOTO], drawn[Kind.FILM]
+
+
+def _is_wanted(wanted: Selection, path: Path, whole: Path) -> bool:
+    try:
+        return wanted.takes(PurePosixPath(path), whole.stat().st_mtime)
+    except OSError:
+        return False
+
+
+def photo_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer) -> Pace | None:
+    """Colour ``sources`` to nowhere and return their pace; None if none of them can be coloured."""
+    count = bytes_in = bytes_out = 0
+    with TemporaryDirectory(prefix="autochrome-") as folder:
+        jobs = [
+            PhotoJob(source, Path(folder, str(number), result_name(source.name)))
+            for number, source in enumerate(sources)
+        ]
+        # The first answers of an engine take longer than all others.
+        for _ in colorize_photos(jobs[:1], colorizer=colorizer, options=options):
+            pass
+        started = time.monotonic()
+        for outcome in colorize_photos(_anew(jobs), colorizer=colorizer, options=options):
+            if not isinstance(outcome, Failure):
+                count += 1
+                bytes_in += outcome.source.stat().st_size
+                bytes_out += outcome.output.stat().st_size
+                outcome.output.unlink()
+        return _pace(count, time.monotonic() - started, bytes_in, bytes_out)
+
+
+def _anew(jobs: list[PhotoJob]) -> Iterator[PhotoJob]:
+    for job in jobs:
+        job.output.unlink(missing_ok=True)
+        yield job
+
+
+def film_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer, seconds: float = 5.0) -> Pace | None:
+    """Colour each of ``sources`` to nowhere for so many seconds and return their pace; None if none can be coloured."""
+    count = bytes_in = pixels = 0
+    took = bytes_out = 0.0
+    for source in sources:
+        with TemporaryDirectory(prefix="autochrome-") as folder, suppress(AutochromeError):
+            whole, weight = outline(source, options)
+            watch = _Watch(Path(folder), seconds)
+            with suppress(_Enough):
+                colorize_video(source, Path(folder, whole.name), options, colorizer=colorizer, progress=watch)
+                watch.look()
+            if watch.share:
+                count += 1
+                took += watch.seconds / watch.share
+                bytes_out += watch.size / watch.share
+                bytes_in += source.stat().st_size
+                pixels += weight
+    return _pace(count, took, bytes_in, bytes_out, pixels)
+
+
+class _Enough(Exception):  # noqa: N818 - it is no error
+    """The film was watched for long enough."""
+
+
+class _Watch(Silent):
+    """Sees how far a film gets in so many seconds, and ends it then."""
+
+    def __init__(self, folder: Path, limit: float) -> None:
+        self._folder, self._limit = folder, limit
+        self._started = time.monotonic()
+        self._total: int | None = None
+        self._frames = 0
+        self.seconds, self.size, self.share = 0.0, 0, 0.0
+
+    def begin(self, item: str, total: int | None, unit: str) -> None:  # noqa: ARG002 - the protocol's
+        self._total, self._started = total, time.monotonic()
+
+    def advance(self, item: str, count: int = 1) -> None:  # noqa: ARG002 - the protocol's
+        self._frames += count
+        if time.monotonic() - self._started > self._limit and self._frames >= _LEAST_FRAMES:
+            self.look()
+            raise _Enough
+
+    def look(self) -> None:
+        """Keep how things stand."""
+        self.seconds = time.monotonic() - self._started
+        self.size = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        self.share = min(1.0, self._frames / self._total) if self._total else 0.0

@@ -1,0 +1,114 @@
+"""The log of a run as JSON Lines: one object a line, for machines. docs/operations.md describes every event."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.documents import to_json
+from pipeline.errors import OutputError, UsageError
+from pipeline.originals import Originals
+
+
+class Event(StrEnum):
+    """What a line of the log tells."""
+
+    RUN_STARTED = "run_started"
+    ITEM_STARTED = "item_started"
+    ITEM_DONE = "item_done"
+    ITEM_FAILED = "item_failed"
+    ITEM_RETRIED = "item_retried"
+    ITEM_QUARANTINED = "item_quarantined"
+    ITEM_REFUSED = "item_refused"
+    NOTE = "note"
+    MESSAGE = "message"
+    RUN_ENDED = "run_ended"
+
+
+# The schema: the fields of every event besides "ts" and "event". All of them are always there.
+FIELDS: Mapping[Event, frozenset[str]] = {
+    Event.RUN_STARTED: frozenset({"run", "version", "source", "output", "options", "orders", "waiting", "skipped"}),
+    Event.ITEM_STARTED: frozenset({"run", "path", "kind", "attempt"}),
+    Event.ITEM_DONE: frozenset({"run", "path", "kind", "output", "seconds", "engine", "notes"}),
+    Event.ITEM_FAILED: frozenset({"run", "path", "kind", "error", "advice", "exit_code", "attempts"}),
+    Event.ITEM_RETRIED: frozenset({"run", "path", "kind", "error", "exit_code"}),
+    Event.ITEM_QUARANTINED: frozenset({"run", "path", "kind", "error", "attempts"}),
+    Event.ITEM_REFUSED: frozenset({"run", "path", "kind", "error", "advice"}),
+    Event.NOTE: frozenset({"run", "path", "kind", "text"}),
+    Event.MESSAGE: frozenset({"run", "text"}),
+    Event.RUN_ENDED: frozenset({"run", "outcome", "exit_code", "done", "failed", "skipped", "waiting", "seconds"}),
+}
+
+
+class Journal:
+    """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
+
+    Raises `UsageError` when the file is an original or no log, `OutputError` when it cannot be opened or written.
+    """
+
+    def __init__(self, path: Path | None, *, originals: Originals) -> None:
+        self._path, self._originals = path, originals
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._originals.check(self._path)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("ab+", buffering=0)
+                self._refuse_other_content(self._file)
+            except OSError as error:
+                raise self._refused(error) from error
+        return self
+
+    def _refuse_other_content(self, file: FileIO) -> None:
+        """Lines are added in place: what is another file, by any of its names, must not get them."""
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.pread(file.fileno(), 1, 0) not in (b"", b"{"):
+            file.close()
+            self._file = None
+            raise UsageError(
+                f"{self._path}: is not a log of this program; nothing was written",
+                advice="Name another file with --log.",
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one line with the time, ``event`` and its ``fields``, and hand it to the disk.
+
+        Fields are written as ``--json`` writes them. Raises `ValueError` unless they are those of `FIELDS`.
+        """
+        expected = FIELDS[Event(event)]
+        if fields.keys() != expected:
+            raise ValueError(f"{event}: its fields are {sorted(expected)}, not {sorted(fields)}")
+        if self._file is None:
+            return
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"ts": stamp, "event": str(event), **to_json(fields)}, allow_nan=False)
+        content = f"{line}\n".encode("ascii")
+        try:
+            # One call, so that runs that share a log do not write into each other's lines.
+            if self._file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path}: the log cannot be written: {error.strerror or error}",
+            advice="Check free space and permissions, or name another file with --log.",
+        )

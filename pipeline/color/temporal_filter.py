@@ -1,0 +1,93 @@
+"""One colour for one thing through a shot: averages of the network's answers along the motion.
+
+What is known of a frame's colours is an `Estimate`. Opinions are carried from frame to frame; where motion is not
+trusted they lose their weight, and what appears there has the colour of its own frame at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.color.optical_flow import Path, Step
+from pipeline.color.spaces import F32
+
+# What is left of a neighbour's weight, per frame: some six frames before and after have most of the say. Where the
+# network sees fewer frames each answer must last longer.
+FADING = 0.85
+FADING_SPARSE = 0.88
+# The anchor forgets in fifty frames, acts on what is broader than a side of some 17 chroma pixels (what
+# fifty warps have blurred is of no use for details), and pulls by this part of the way.
+_ANCHOR_FADING = np.float32(0.98)
+_ANCHOR_SIDE = 17
+_ANCHOR_PULL = np.float32(0.6)
+# Weight that is never lost: what nothing else gives colour keeps that of its neighbour in time.
+_LEAST = np.float32(1e-4)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of a frame's colours: ``chroma`` (rows, columns, 2), a* and b*, with ``weight`` (rows, columns, 1).
+
+    The weight of one answer of the network is 1.
+    """
+
+    chroma: F32
+    weight: F32
+
+    @staticmethod
+    def answered(ab: F32) -> Estimate:
+        """Return one answer of the network, ``ab`` (2, rows, columns)."""
+        chroma = np.ascontiguousarray(ab.transpose(1, 2, 0))
+        return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32))
+
+    def carried(self, path: Path, fading: float) -> Estimate:
+        """Return what the opinion of a neighbour says about this frame; ``fading`` is what is left of its weight."""
+        return Estimate(path.moved(self.chroma), np.maximum(path.carried(self.weight) * np.float32(fading), _LEAST))
+
+    def joined(self, other: Estimate | None) -> Estimate:
+        """Return the weighted mean of two opinions about one frame."""
+        if other is None:
+            return self
+        weight = self.weight + other.weight
+        return Estimate(self.chroma + (other.chroma - self.chroma) * (other.weight / weight), weight)
+
+
+def joined(first: Estimate | None, second: Estimate | None) -> Estimate | None:
+    """Return the weighted mean of two opinions about one frame, either of which may be lacking."""
+    return second if first is None else first.joined(second)
+
+
+def from_behind(answers: Sequence[Estimate | None], steps: Sequence[Step], fading: float) -> list[Estimate | None]:
+    """Return for each frame what the later ones say about it; ``steps[n]`` leads from frame n to frame n + 1."""
+    later: list[Estimate | None] = [None]
+    for answer, step in zip(reversed(answers[1:]), reversed(steps), strict=True):
+        known = joined(answer, later[-1])
+        later.append(None if known is None else known.carried(step.future, fading))
+    return later[::-1]
+
+
+class Anchor:
+    """What a shot's things have looked like so far; keeps their colours from drifting away over a long shot."""
+
+    def __init__(self) -> None:
+        self._sum: F32 | None = None
+
+    def hold(self, chroma: F32, step: Step | None) -> F32:
+        """Return ``chroma`` (rows, columns, 2) of the next frame, pulled to what it has been where motion is trusted.
+
+        ``step`` leads to this frame; None for the first of a shot, which is left as it is.
+        """
+        weight = np.ones((*chroma.shape[:2], 1), np.float32)
+        if self._sum is None or step is None:
+            self._sum = np.concatenate([chroma, weight], axis=-1)
+            return chroma
+        past = step.past.carried(self._sum)
+        apart = np.concatenate([past[..., :2] - past[..., 2:] * chroma, past[..., 2:]], axis=-1)
+        broad = np.asarray(cv2.blur(apart, (_ANCHOR_SIDE, _ANCHOR_SIDE)), np.float32)
+        held = np.asarray(chroma + _ANCHOR_PULL * broad[..., :2] / (broad[..., 2:] + 1), np.float32)
+        self._sum = np.concatenate([held, weight], axis=-1) + _ANCHOR_FADING * past
+        return held

@@ -1,0 +1,115 @@
+"""A command whose options may also come from the environment and from a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperOption
+from typer.main import get_command
+
+from pipeline.settings import PREFIX, SettingsError, Shape, find_settings, read_settings, unknown_variables
+
+_READ = "autochrome.settings"
+_NOT_IN_FILES = {"config", "version", "help"}
+
+
+class ConfiguredCommand(TyperCommand):
+    """Takes an option from the command line, else from AUTOCHROME_..., else from the file of `apply_settings`.
+
+    Every switch has an opposite on the command line, which takes back what the others switched on. A value that
+    does not fit raises `SettingsError` if it came from the environment or the file.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.context_settings["auto_envvar_prefix"] = PREFIX
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Add ``--no-x`` for every switch ``--x``, and ``--x`` for ``--no-x``; the help need not list them."""
+        parser = super().make_parser(ctx)
+        for name, option in _options(self).items():
+            if option.is_flag:
+                opposite = name.removeprefix("no-") if name.startswith("no-") else f"no-{name}"
+                parser.add_option(
+                    obj=option, opts=[f"--{opposite}"], dest=option.name, action="store_const", const=False
+                )
+        return parser
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        """Return ``--help``, without a type, and without a variable."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.metavar, option.allow_from_autoenv = " ", False
+        return option
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and say of a value that does not fit where it came from."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            name = "" if error.param is None else error.param.name
+            source = getattr(ctx.get_parameter_source(name), "name", "")
+            if source == "ENVIRONMENT":
+                raise SettingsError(f"{PREFIX}_{name.upper()}: {error.message}", advice="See --help.") from error
+            if source == "DEFAULT_MAP":
+                key = next(key for key, option in _options(self).items() if option.name == name)
+                raise SettingsError(f"{ctx.meta[_READ]}: {key}: {error.message}", advice="See --help.") from error
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Say which file was read and which variables mean nothing, then run the command."""
+        if not ctx.params.get("quiet"):
+            if _READ in ctx.meta:
+                typer.echo(f"settings: {ctx.meta[_READ]}", err=True)
+            strange = unknown_variables(os.environ, _variables(self))
+            for name in strange and unknown_variables(strange, _all_variables()):
+                typer.echo(f"ignored: the variable {name} names no option", err=True)
+        return super().invoke(ctx)
+
+
+def apply_settings(ctx: typer.Context, value: Path | None) -> Path | None:
+    """Make the settings of the file ``value``, or of the one in the current folder, the defaults of ``ctx``."""
+    path = find_settings(value)
+    if path is not None and not ctx.resilient_parsing:
+        options = _options(ctx.command)
+        shapes = {key: _shape(option) for key, option in options.items()}
+        settings = read_settings(path, command=ctx.command.name or "", shapes=shapes)
+        ctx.default_map = {options[key].name: setting for key, setting in settings.items()}
+        ctx.meta[_READ] = path
+    return value
+
+
+def _variables(command: Any) -> set[str]:
+    return {f"{PREFIX}_{option.name.upper()}" for option in _options(command).values()} | {f"{PREFIX}_CONFIG"}
+
+
+def _all_variables() -> set[str]:
+    """Return the variables of all commands: one environment may serve them all."""
+    from pipeline.commands import archive, review, video
+
+    return set().union(*(_variables(get_command(one.commands)) for one in (archive, review, video)))
+
+
+def _options(command: Any) -> dict[str, TyperOption]:
+    """Return what can be set, by name: that of the long option, without its dashes."""
+    found = {}
+    for option in command.params:
+        if isinstance(option, TyperOption):
+            key = next(name.removeprefix("--") for name in option.opts if name.startswith("--"))
+            if key not in _NOT_IN_FILES:
+                found[key] = option
+    return found
+
+
+def _shape(option: TyperOption) -> Shape:
+    if option.is_flag:
+        return Shape.SWITCH
+    if option.multiple:
+        return Shape.MANY
+    if option.name == "model":
+        return Shape.WEIGHTS
+    return Shape.PATH if option.type_descriptor.is_path else Shape.ONE

@@ -1,0 +1,153 @@
+"""What a person set right about one item, kept so that every later run respects it.
+
+A correction is a small JSON file (docs/correction.schema.json) in a tree of its own that mirrors the tree of sources:
+``album/1931.jpg`` has ``album/1931.jpg.correction.json``. Archives keep theirs in ``OUTPUT/.autochrome/corrections``;
+``--corrections`` names another tree, such as one under version control. Sources are never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+from pipeline.documents import from_json, json_text, to_json
+from pipeline.errors import InputError
+from pipeline.options import Hint, Options, Tone, TreatAs
+from pipeline.originals import Originals
+from pipeline.publish import publishing
+
+SUFFIX = ".correction.json"
+FORMAT = "autochrome-correction-1"
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """What holds for one item; None, and no hints, leave the choice to the run.
+
+    ``saturation`` multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
+    """
+
+    hints: tuple[Hint, ...] = ()
+    saturation: float | None = None
+    treat_as: TreatAs | None = None
+    tone: Tone | None = None
+    accepted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.saturation is not None and not 0 <= self.saturation <= 4:
+            raise ValueError(f"saturation {self.saturation} is not between 0 and 4")
+
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all that shapes the result; empty where nothing does."""
+        shaping = to_json(replace(self, accepted=False))
+        if shaping == to_json(Correction()):
+            return ""
+        return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def applied(self, options: Options) -> Options:
+        """Return ``options`` with what this correction says in their place; its hints come after theirs."""
+        stated = {
+            name: value for name in ("saturation", "treat_as", "tone") if (value := getattr(self, name)) is not None
+        }
+        return replace(options, hints=(*options.hints, *self.hints), **stated)
+
+
+NO_CORRECTION = Correction()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """An earlier correction and when it was replaced."""
+
+    until: datetime
+    correction: Correction
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionFile:
+    """The content of a correction's file: what holds now, and what held before, the latest last."""
+
+    correction: Correction = NO_CORRECTION
+    history: tuple[Revision, ...] = field(default=())
+    format: str = FORMAT
+
+    def revised(self, correction: Correction) -> CorrectionFile:
+        """Return the file in which ``correction`` holds now and what held goes into the history."""
+        past = Revision(until=datetime.now(UTC), correction=self.correction)
+        return replace(self, correction=correction, history=(*self.history, past))
+
+    def undone(self) -> CorrectionFile:
+        """Return the file as it was before the last revision. Raises `ValueError` if there was none."""
+        if not self.history:
+            raise ValueError("there is nothing to undo")
+        *earlier, last = self.history
+        return replace(self, correction=last.correction, history=tuple(earlier))
+
+
+class CorrectionTree:
+    """The corrections of a tree of sources, by the path of the item below that tree's root."""
+
+    def __init__(self, folder: Path, *, originals: Originals) -> None:
+        """Use ``folder``, which need not exist; ``originals`` are never replaced."""
+        self.folder = folder
+        self._originals = originals
+
+    def path_of(self, item: PurePath) -> Path:
+        """Return where the correction of ``item``, a relative path, is kept. Raises `InputError` for other paths."""
+        if item.is_absolute() or ".." in item.parts:
+            raise InputError(f"{item}: not a path below the sources", advice="Name the item as the report does.")
+        return self.folder / f"{item}{SUFFIX}"
+
+    def read(self, item: PurePath) -> CorrectionFile:
+        """Return the file of ``item``, an empty one where there is none. Raises `InputError` if it is broken."""
+        path = self.path_of(item)
+        return read_correction(path) if path.exists() else CorrectionFile()
+
+    def write(self, item: PurePath, file: CorrectionFile) -> Path:
+        """Keep ``file`` for ``item`` and return its path. Raises `OutputError` when the disk refuses."""
+        path = self.path_of(item)
+        with publishing(path, overwrite=True, originals=self._originals) as temporary:
+            temporary.write_text(f"{json_text(to_json(file))}\n", encoding="ascii")
+        return path
+
+
+def read_correction(path: Path) -> CorrectionFile:
+    """Read the correction at ``path``. Raises `InputError` that says what is wrong with it, key and value."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES:,} bytes")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise ValueError(f'"format" is not "{FORMAT}"')
+        _refuse_unknown(values, CorrectionFile)
+        correction_from_json(values.get("correction", {}))
+        return from_json(CorrectionFile, values)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a correction: {error}",
+            advice="See docs/corrections.md for the format; delete the file to go on without it.",
+        ) from error
+
+
+def correction_from_json(values: Any) -> Correction:
+    """Return the correction of which ``values`` is the JSON form. Raises `ValueError`, for unknown keys too."""
+    _refuse_unknown(values, Correction)
+    hints = values.get("hints", [])
+    if not isinstance(hints, list):
+        raise ValueError(f"hints: a list is wanted, not {hints!r}")
+    for hint in hints:
+        _refuse_unknown(hint, Hint)
+    return from_json(Correction, values)
+
+
+def _refuse_unknown(values: Any, kind: type[Any]) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__.lower()}: an object is wanted, not {values!r}")
+    if unknown := sorted(values.keys() - {one.name for one in fields(kind)}):
+        raise ValueError(f"unknown keys: {', '.join(unknown)}")

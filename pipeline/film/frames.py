@@ -1,0 +1,130 @@
+"""A film to colour, and the ends of its frames' way: decoded and reduced for the network; upsampled and painted."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import Turn
+from pipeline.color.spaces import ColorSpec, resolve_film
+from pipeline.color.tone import ToneEvidence, evidence
+from pipeline.color.triage import usual_tone
+from pipeline.color.upsampling import upsample
+from pipeline.media.decode import frames
+from pipeline.media.frames import Frame, Plane
+from pipeline.media.probe import ColorTags, FilmInfo
+from pipeline.media.read_log import ReadLog
+from pipeline.media.sampling import sampled
+from pipeline.media.video_plan import VideoPlan
+from pipeline.options import Options, TreatAs
+from pipeline.results import SourceTone
+
+# Less than for photographs: frames are softer, and the network sees more of the scene at once.
+_EVIDENCE_SIDE = 64
+_SAMPLES = 12
+
+
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class FilmFrame(FrameRecord):
+    """The record of a frame with the frame itself at full size: final luma, and chroma to be painted."""
+
+    frame: Frame
+
+    @property
+    def begins_shot(self) -> bool:
+        """Whether nothing of what was before this frame has to do with what comes from it on."""
+        return self.link is Link.CUT
+
+
+@dataclass(frozen=True)
+class FilmSource:
+    """A film to colour, and how: everything that decoding, colouring and encoding must agree on."""
+
+    info: FilmInfo
+    plan: VideoPlan
+    spec: ColorSpec
+    options: Options
+
+    @property
+    def colors(self) -> ColorTags:
+        """The colour tags of the result: the source's, with what was assumed now said; the chroma was made with it."""
+        matrix = self.spec.matrix_tag if self.spec.assumed_matrix else self.info.colors.matrix
+        return replace(self.info.colors, matrix=matrix, range=self.spec.range_tag)
+
+    def decode(self, read_log: ReadLog) -> Generator[Frame, None, None]:
+        """Yield every frame of the film as it is; ``read_log`` counts them."""
+        return frames(
+            self.info,
+            self.plan.pixel_format,
+            read_log=read_log,
+            on_damage=self.options.on_damage,
+            luma_weights=self.spec.matrix.value,
+            deinterlace=self.plan.deinterlaces,
+        )
+
+    def records(self, decoded: Iterable[Frame], colorizer: Colorizer, *, skip: int = 0) -> Iterator[FilmFrame]:
+        """Yield the record of every decoded frame with its model input; the first ``skip`` are passed over."""
+        turn = Turn(quarters=-self.info.rotation // 90 % 4)
+        aspect = float(self.info.sample_aspect_ratio)
+        for index, frame in enumerate(decoded):
+            if index >= skip:
+                luma = frame.luma
+                seen = colorizer.model_input(luma, self.spec, size=colorizer.spec.size.film, turn=turn, aspect=aspect)
+                yield FilmFrame(index=index, model_input=seen, weight=luma.nbytes, frame=frame)
+
+    def usual_tone(self) -> SourceTone | None:
+        """Return what most of the film is, by a few frames from all over it; None if that decides nothing."""
+        if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
+            return None
+        weights = self.spec.matrix.value
+        pictures = sampled(self.info, self.plan.pixel_format, count=_SAMPLES, luma_weights=weights)
+        return usual_tone(map(self._evidence, pictures))
+
+    def tone_evidence(self, record: FilmFrame) -> ToneEvidence:
+        """Return what the frame's own chroma, not yet painted over, says about its tone."""
+        return self._evidence(record.frame)
+
+    def _evidence(self, frame: Frame) -> ToneEvidence:
+        if self.info.pixel_format.is_grey:
+            return evidence(np.zeros((1, 1), np.float32), None, None)
+        luma, cb, cr = (reduced(plane) for plane in (frame.luma, *frame.chroma))
+        return evidence(self.spec.luma(luma), self.spec.chroma(cb), self.spec.chroma(cr))
+
+
+def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
+    """Write the chroma of every frame, upsampled along its luma; where there is none, the source's own is kept."""
+    for record in frames:
+        if record.ab is None:
+            record.frame.keep()
+        else:
+            record.upsampled = upsample(record.model_input, record.ab, spec)
+            for part in record.frame.parts:
+                planes = record.upsampled.planes(part.luma, spec, part.chroma_shape)
+                record.frame.paint(*planes, lines=part.lines)
+        yield record
+
+
+def film_source(info: FilmInfo, plan: VideoPlan, options: Options) -> FilmSource:
+    """Return the film ``info`` with the colours that its tags, or else its size, say it has."""
+    spec = resolve_film(
+        matrix_tag=info.colors.matrix,
+        range_tag=info.colors.range,
+        width=info.width,
+        height=info.height,
+        bits=plan.pixel_format.bits,
+        is_grey=info.pixel_format.is_grey,
+        is_full_format=info.pixel_format.is_full_range,
+    )
+    return FilmSource(info, plan, spec, options)
+
+
+def reduced(plane: Plane) -> Plane:
+    """Return a plane of codes (H, W) at no more than 64 pixels a side, by area."""
+    scale = min(1.0, _EVIDENCE_SIDE / max(plane.shape))
+    size = max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale))
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

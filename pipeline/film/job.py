@@ -1,0 +1,199 @@
+"""One film, file to file: how a frame flows from the source to the result is written in `colorize_video`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from pipeline.callbacks import guarded
+from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.shots import find_shots
+from pipeline.color.temporal import predict_chroma
+from pipeline.color.triage import judge_shots
+from pipeline.errors import UsageError
+from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
+from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
+from pipeline.film.shot_records import ShotLog
+from pipeline.film.verification import verify
+from pipeline.interruption import StopRequest
+from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.read_log import ReadLog
+from pipeline.media.stream_plan import plan_streams, stream_notes
+from pipeline.media.video_plan import VideoPlan, plan_video
+from pipeline.media.writer import FilmWriter, Written
+from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS, Originals
+from pipeline.progress import Progress, Silent
+from pipeline.publish import publishing
+from pipeline.results import FilmResult, Note, NoteKind
+from pipeline.stages import ahead
+
+# Frames that wait between two threads.
+_DEPTH = 4
+
+
+def colorize_video(
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
+    originals: Originals = NO_ORIGINALS,
+    segment_frames: int = SEGMENT_FRAMES,
+    stop: StopRequest | None = None,
+) -> FilmResult:
+    """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
+
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
+    opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
+    written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
+    resumes after the last complete segment. Where ``stop`` is made, the film ends after the segment under way, with
+    `Cancelled`. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`,
+    `LockedError` while another run colours the same film; then nothing stands under the final name that was not there
+    before.
+    """
+    started = time.monotonic()
+    source, options, stop = Path(source), options or Options(), stop or StopRequest()
+    output = None if output is None else Path(output)
+    if options.hints:
+        raise UsageError(f"{source}: hints are for photographs", advice="Colour the film without hints.")
+    originals = originals.and_of(source)
+    if output is not None:
+        originals.check(output)
+    suffix = None if output is None else output.suffix
+    info = probe(source, rate=options.frame_rate)
+    plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
+    final = output or _beside(source, plan)
+    streams, film = plan_streams(info, plan), film_source(info, plan, options)
+    read_log = ReadLog(luma=plan.encoder.is_lossless)
+    with (
+        guarded(progress or Silent(), stop) as progress,
+        lent(colorizer, options, progress=progress) as colorizer,
+        _announced(progress, info),
+        kept_segments(
+            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
+        ) as segments,
+        publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
+    ):
+        notes = [*colorizer.notes(), *_assumptions(film), *plan.notes, *stream_notes(streams)]
+        _tell(progress, source, notes)
+        skip = 0 if segments is None else segments.frames
+        writer = FilmWriter(
+            info,
+            plan,
+            streams,
+            temporary,
+            final=final,
+            colors=film.colors,
+            metadata=_provenance(info, colorizer),
+            on_damage=options.on_damage,
+        )
+        with closing(coloured_frames(film, colorizer, read_log, skip=skip)) as frames:
+            if segments is None:
+                written, log = _write(frames, film, writer, progress)
+            else:
+                log = write_segments(frames, segments, film, progress, segment_frames=segment_frames, stop=stop)
+                written = segments.join(writer)
+        again = partial(film.decode, ReadLog(luma=False)) if options.verify else None
+        verification, found = verify(info, written, temporary, read_log=read_log, final=final, again=again)
+        late = (*log.notes(), *read_log.notes, *written.notes, *found)
+        _tell(progress, source, late)
+    return FilmResult(
+        source=source,
+        output=final,
+        frames=written.frames,
+        seconds=round(time.monotonic() - started, 3),
+        codec=plan.codec.value,
+        engine=colorizer.spec.engine,
+        model=colorizer.spec.model,
+        weights_sha256=colorizer.spec.weights_sha256,
+        streams=tuple(str(stream) for stream in streams),
+        notes=(*notes, *late),
+        verification=verification,
+        shots=log.shots,
+        measures=log.measures,
+        previews=log.previews,
+    )
+
+
+def coloured_frames(
+    film: FilmSource, colorizer: Colorizer, read_log: ReadLog, *, skip: int = 0
+) -> Generator[FilmFrame, None, None]:
+    """Yield every frame of the film with its final chroma; decoding and colouring run ahead in a thread each.
+
+    The first ``skip`` frames are read and counted, but not coloured and not yielded. If the one after them begins a
+    shot, those that are yielded are what they would be otherwise.
+    """
+    options = film.options
+
+    def colour() -> Generator[FilmFrame, None, None]:
+        with closing(ahead(film.decode(read_log), depth=_DEPTH, name="decode", threads=options.threads)) as decoded:
+            frames = film.records(decoded, colorizer, skip=skip)
+            frames = find_shots(frames)
+            frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
+            frames = predict_chroma(frames, colorizer.predict, options, stride=colorizer.spec.stride)
+            yield from paint(frames, film.spec)
+
+    return ahead(colour(), depth=_DEPTH, name="colour", threads=options.threads)
+
+
+def _write(
+    frames: Iterable[FilmFrame], film: FilmSource, writer: FilmWriter, progress: Progress
+) -> tuple[Written, ShotLog]:
+    log = ShotLog(film)
+    with writer:
+        for record in frames:
+            writer.write(record.frame)
+            log.add(record)
+            progress.advance(str(film.info.path))
+        return writer.finish(), log
+
+
+@contextmanager
+def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
+    progress.begin(str(info.path), info.frame_count, "frames")
+    try:
+        yield
+    finally:
+        progress.end(str(info.path))
+
+
+def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
+    for note in notes:
+        progress.note(str(source), note)
+
+
+def _assumptions(film: FilmSource) -> tuple[Note, ...]:
+    return tuple(Note(NoteKind.ASSUMED, text) for text in film.spec.assumed)
+
+
+def _provenance(info: FilmInfo, colorizer: Colorizer) -> dict[str, str]:
+    """Declare the colour where players show it, or under a key of its own if that place is taken."""
+    key = "AI_COLOUR" if any(name.lower() == "comment" for name in info.metadata) else "comment"
+    return {key: f"Colour made by artificial intelligence: Autochrome, model {colorizer.weights}"}
+
+
+def default_output(source: Path, options: Options) -> Path:
+    """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside ``source``.
+
+    ``source`` is a file, or a folder of numbered pictures. Opens the film to see what it holds; raises
+    `InputError` or `UsageError`.
+    """
+    return outline(source, options)[0]
+
+
+def outline(source: Path, options: Options) -> tuple[Path, int]:
+    """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
+    info = probe(source, rate=options.frame_rate)
+    plan = plan_video(info, options.codec, options.quality)
+    return _beside(source, plan), (info.frame_count or 0) * info.width * info.height
+
+
+def _beside(source: Path, plan: VideoPlan) -> Path:
+    whole = source if source.name not in ("", "..") else source.resolve()
+    stem = whole.name if whole.is_dir() else whole.stem
+    return whole.with_name(f"{stem}.colorized{plan.suffix}")

@@ -1,0 +1,138 @@
+"""What a film's shots were taken for and what became of them, written down while it goes by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from pipeline.color.measures import averaged, doubt, measured
+from pipeline.color.previews import preview
+from pipeline.color.spaces import F32
+from pipeline.documents import from_json, to_json
+from pipeline.film.frames import FilmFrame, FilmSource, reduced
+from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
+
+# The frames of a shot by which it is shown and measured: the last of these that it has.
+_LOOKED_AT = {0, 12, 48, 192, 768}
+# More previews than this would be no overview.
+_PREVIEWS = 60
+_DESCRIPTIONS = {
+    Treatment.PASS_THROUGH: "are taken for coloured already: their colours are the source's own",
+    Treatment.KEEP_TINT: "are taken for tinted: the tint was kept",
+}
+_TINT_REPLACED = "are taken for tinted: colour replaced the tint"
+
+
+@dataclass(frozen=True)
+class _Shot:
+    record: ShotRecord
+    preview: Preview
+    measures: Measures
+    changes: int = 0
+    change: float = 0.0
+
+
+class ShotLog:
+    """The shots of ``film``, or of a part of it, in order; ``first_frame`` is the number of the first frame to come."""
+
+    def __init__(self, film: FilmSource, first_frame: int = 0) -> None:
+        self._film = film
+        self._first = self._next = first_frame
+        self._shots: list[_Shot] = []
+        self._current: tuple[int, SourceTone, Treatment] | None = None
+        self._last: F32 | None = None
+
+    @staticmethod
+    def joined(film: FilmSource, summaries: Iterable[Mapping[str, Any]]) -> ShotLog:
+        """Return the log of a whole film from the summaries of its parts."""
+        log = ShotLog(film)
+        for summary in summaries:
+            log._shots += (from_json(_Shot, shot) for shot in summary["shots"])
+        log._next = sum(shot.record.frames for shot in log._shots)
+        return log
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"shots": to_json(self._shots)}
+
+    def add(self, record: FilmFrame) -> None:
+        """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins."""
+        verdict, treatment = record.verdict, record.treatment
+        seen = record.shot, verdict.tone, treatment
+        if seen != self._current:
+            self._current, self._last = seen, None
+            seconds = round(float(record.frame.timestamp.seconds), 3)
+            begun = ShotRecord(
+                first_frame=self._next, frames=0, start_seconds=seconds, tone=verdict.tone, treatment=treatment
+            )
+            self._shots.append(_Shot(begun, *self._look(record)))
+        shot = self._shots[-1]
+        if shot.record.frames in _LOOKED_AT - {0}:
+            looks, measures = self._look(record)
+            shot = replace(shot, preview=looks, measures=measures)
+        ab = record.ab
+        if ab is not None and self._last is not None and ab.shape == self._last.shape:
+            shot = replace(shot, changes=shot.changes + 1, change=shot.change + float(np.abs(ab - self._last).mean()))
+        self._last = ab
+        self._shots[-1] = replace(shot, record=replace(shot.record, frames=shot.record.frames + 1))
+        self._next += 1
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return self._next - self._first
+
+    @property
+    def shots(self) -> tuple[ShotRecord, ...]:
+        """A record of every shot."""
+        return tuple(shot.record for shot in self._shots)
+
+    @property
+    def previews(self) -> tuple[Preview, ...]:
+        """Pictures of at most 60 of the shots, spread evenly."""
+        stride = -(-len(self._shots) // _PREVIEWS) or 1
+        return tuple(shot.preview for shot in self._shots[::stride])
+
+    @property
+    def measures(self) -> Measures | None:
+        """The mean over the shots; None without any."""
+        if not self._shots:
+            return None
+        changes = sum(shot.changes for shot in self._shots)
+        flicker = round(sum(shot.change for shot in self._shots) / changes, 4) if changes else None
+        return averaged([shot.measures for shot in self._shots], flicker=flicker)
+
+    def notes(self) -> tuple[Note, ...]:
+        """Return a note for each judgement that is not simply black and white."""
+        frames = Counter[tuple[Treatment, SourceTone]]()
+        for shot in self._shots:
+            frames[shot.record.treatment, shot.record.tone] += shot.record.frames
+        notes = []
+        for (treatment, tone), count in sorted(frames.items()):
+            text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
+            if text is not None:
+                notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
+        return tuple(notes)
+
+    def _look(self, record: FilmFrame) -> tuple[Preview, Measures]:
+        spec, frame = self._film.spec, record.frame
+        model_input, verdict = record.model_input, record.verdict
+        luma = model_input.turn.stored(model_input.luma)
+        if record.upsampled is None:
+            after = np.stack([spec.chroma(reduced(plane)) for plane in frame.chroma])
+            before, clipped = after, 0.0
+        else:
+            after, clipped = record.upsampled.small(luma, spec.matrix), record.upsampled.clipped
+            before = np.full((2, 1, 1), 0, np.float32)
+            if verdict.tone is SourceTone.TINTED:
+                before[:] = np.reshape([verdict.cb, verdict.cr], (2, 1, 1))
+        tenths = int(frame.timestamp.seconds * 10)
+        label = f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
+        sure = doubt(verdict, self._film.options.treat_as)
+        look = preview(label, luma, before=before, after=after, matrix=spec.matrix, turn=model_input.turn)
+        return look, measured(luma, after, spec.matrix, clipped=clipped, doubt=sure)

@@ -1,0 +1,119 @@
+"""Lock files: one run at a time, held by the system, which lets go of them when their process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from pipeline.errors import LockedError, OutputError
+
+_ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
+_TRIES = 10
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class NoLocksError(OutputError):
+    """The disk has no file locks."""
+
+
+@contextmanager
+def held(path: Path, subject: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock file ``path`` for the block, alone or ``shared``; folders that are missing are made.
+
+    ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then.
+    The holder may delete it before the block ends. Raises `LockedError` if another run holds it, `NoLocksError`, or
+    `OutputError` if it cannot be written.
+    """
+    with _opened_and_locked(path, subject, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB) as file:
+        try:
+            _write(file, "" if shared else _holder())
+            yield
+        finally:
+            if not shared:
+                _write(file, "")
+
+
+@contextmanager
+def _opened_and_locked(path: Path, subject: Path, how: int) -> Iterator[IO[str]]:
+    while True:
+        with opened(path, subject) as file:
+            try:
+                lock(file, path, how)
+            except BlockingIOError as error:
+                raise LockedError(
+                    f"{subject}: another run is at work on it{_described(path)}", advice=_ADVICE
+                ) from error
+            # One that ended meanwhile may have deleted the file: what is held then keeps nobody out.
+            if _is_still(file, path):
+                yield file
+                return
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def opened(path: Path, subject: Path) -> IO[str]:
+    """Open the lock file ``path`` without locking it. Raises `OutputError`."""
+    try:
+        for _ in range(_TRIES):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # a run that ended just now has removed its folder
+                return path.open("a+", encoding="utf-8")
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{subject}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
+        ) from error
+
+
+def lock(file: IO[str], path: Path, how: int) -> None:
+    """Lock ``file``, or let it go.
+
+    Raises `BlockingIOError` where ``how`` does not wait for others, `NoLocksError`, `OutputError`.
+    """
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        kind = NoLocksError if error.errno in _UNSUPPORTED else OutputError
+        raise kind(
+            f"{path}: cannot be locked: {error.strerror or error}",
+            advice="Mount the disk of the output folder with file locks, or write to another one.",
+        ) from error
+
+
+def _holder() -> str:
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time())})
+
+
+def _write(file: IO[str], text: str) -> None:
+    # What stands here is only for the message of the others: a full disk must not end the run for its sake.
+    with contextlib.suppress(OSError):
+        file.seek(0)
+        file.truncate()
+        file.write(text)
+        file.flush()
+
+
+def _described(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        since = datetime.fromtimestamp(holder["started"]).isoformat(" ", "minutes")
+        return f" (process {holder['pid']} on {holder['host']}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,79 @@
+"""An encoder at work: painted frames in, packets out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.context import Flags, ThreadType
+
+from pipeline.errors import OutputError
+from pipeline.media.frames import Frame
+from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
+from pipeline.media.video_plan import Container, VideoPlan
+from pipeline.options import Codec
+
+
+def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> None:
+    """Set up an encoder's ``context`` for the film ``info`` as ``plan`` says, before it is opened."""
+    if plan.codec is Codec.AV1:
+        # The encoder prints its settings on stderr otherwise.
+        os.environ.setdefault("SVT_LOG", "1")
+    context.options = {**plan.options, "chroma_sample_location": CHROMA_LOCATIONS[colors.chroma_location]}
+    context.width, context.height, context.pix_fmt = info.width, info.height, plan.pixel_format.name
+    context.framerate = info.average_rate or info.base_rate or Fraction(25)
+    # The source's own clock, so that no frame time is ever rounded to a frame rate.
+    context.time_base = info.time_base
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    context.color_range, context.colorspace = colors.range, colors.matrix
+    context.color_primaries, context.color_trc = colors.primaries, colors.transfer
+    context.field_order = plan.field_order
+    context.flags |= Flags.frame_duration
+    if plan.codes_fields:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    if plan.codec is Codec.HEVC and plan.container is not Container.MATROSKA:
+        context.codec_tag = "hvc1"  # Apple's players accept no other
+    if plan.encoder.name == "libx264":
+        # PyAV's default, slices, would cost the encoder quality.
+        context.thread_type = ThreadType.AUTO
+
+
+def new_encoder(info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> av.VideoCodecContext:
+    """Return an encoder of its own, outside any file; its packets fit a stream that `configure` set up alike."""
+    context = av.CodecContext.create(plan.encoder.name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    configure(context, info, plan, colors)
+    context.flags |= Flags.global_header
+    return context
+
+
+def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> list[av.Packet[Any]]:
+    """Hand a painted frame to an encoder and return the packets that are ready. Raises what FFmpeg raises."""
+    picture = frame.picture
+    # Some encoders read the tags of the stream, some those of every picture.
+    picture.color_range, picture.colorspace = colors.range, colors.matrix
+    picture.color_primaries, picture.color_trc = colors.primaries, colors.transfer
+    # The source's frame types would otherwise force the encoder's.
+    picture.pict_type = 0
+    return list(context.encode(picture))
+
+
+@contextmanager
+def refusals(final: Path, plan: VideoPlan) -> Iterator[None]:
+    """Turn what disk and FFmpeg raise into `OutputError`, about the result ``final``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{final}: cannot be written: {error.strerror or error}", advice="Check free space and permissions."
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise OutputError(
+            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {error}",
+            advice="Try another --codec, or --quality master.",
+        ) from error

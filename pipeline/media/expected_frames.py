@@ -1,0 +1,66 @@
+"""The pictures a film must still show: told by its packets, before the decoder shows or loses them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from fractions import Fraction
+
+from pipeline.media.probe import FilmInfo
+
+# Of these, a packet may rightly give no picture: placeholders behind packed B-frames, hidden reference pictures.
+_UNEVEN = ("mpeg4", "msmpeg4v3", "msmpeg4v2", "msmpeg4v1", "vp8")
+_SHARE = Fraction(3, 4)
+
+
+class ExpectedFrames:
+    """Times of packets that went into the decoder and whose picture did not come out yet, sorted.
+
+    Two packets less than three quarters of a frame apart may be two fields of one picture and count as one.
+    """
+
+    def __init__(self, info: FilmInfo) -> None:
+        self._times: list[int] = []
+        self._is_uneven = info.codec in _UNEVEN
+        self._is_suspicious = False
+        self._step = 1 / info.average_rate / info.time_base if info.average_rate else Fraction(0)
+
+    def add(self, time: int, duration: int) -> None:
+        """Await the picture of a packet; ``duration`` is 0 where the packet says none."""
+        insort(self._times, time)
+        if duration:
+            self._step = Fraction(duration)
+
+    def suspect(self) -> None:
+        """Tell that the decoder met an error: from now on, a missing picture is a lost one with any codec."""
+        self._is_suspicious = True
+
+    def before(self, time: int) -> list[int]:
+        """Take out everything up to and with ``time``; return what was lost before it."""
+        gone, self._times = (
+            self._times[: bisect_right(self._times, time)],
+            self._times[bisect_right(self._times, time) :],
+        )
+        return self._apart([t for t in gone if t < time], None, time)
+
+    def between(self, time: int, following: int | None) -> list[int]:
+        """Return what was lost after ``time`` and before ``following``, for None to the end of the film."""
+        stop = len(self._times) if following is None else bisect_left(self._times, following)
+        return self._apart(self._times[bisect_right(self._times, time) : stop], time, following)
+
+    def forget(self, time: int | None) -> None:
+        """Take out one time, which proved wrong."""
+        if time is not None and time in self._times:
+            self._times.remove(time)
+
+    def _apart(self, times: list[int], before: int | None, after: int | None) -> list[int]:
+        if self._is_uneven and not self._is_suspicious:
+            return []
+        kept: list[int] = []
+        for time in times:
+            earlier = kept[-1] if kept else before
+            if earlier is not None and time - earlier < _SHARE * self._step:
+                continue
+            if after is not None and after - time < _SHARE * self._step:
+                continue
+            kept.append(time)
+        return kept

@@ -1,0 +1,55 @@
+"""What nothing this program writes may ever take the place of: the sources of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Source files, and folders of sources with all that lies below them.
+
+    Identity is the file system's (device and inode), not the spelling of a path: symbolic and hard links, other
+    letter case and bind mounts lead to the same original.
+    """
+
+    paths: tuple[Path, ...] = ()
+
+    def and_of(self, *paths: Path) -> Originals:
+        """Return these originals and ``paths``."""
+        return Originals((*self.paths, *paths))
+
+    def check(self, target: Path) -> None:
+        """Raise `UsageError` if writing ``target`` would replace an original, or a file in a folder of originals."""
+        for path in self.paths:
+            if is_same(target, path) or (path.is_dir() and lies_in(target, path)):
+                raise UsageError(
+                    f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
+                    advice="Name another place for it, outside the sources.",
+                )
+
+
+NO_ORIGINALS = Originals()
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether both paths lead to one existing file or folder."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether ``path``, which need not exist, lies at or below the existing ``folder``, whatever leads there."""
+    return any(is_same(place, folder) for place in _upwards(path))
+
+
+def _upwards(path: Path) -> Iterator[Path]:
+    whole = path.resolve()
+    yield whole
+    yield from whole.parents

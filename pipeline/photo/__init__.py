@@ -1,0 +1,1 @@
+"""One photograph: its job, its pages, verification."""

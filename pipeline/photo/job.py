@@ -1,0 +1,289 @@
+"""Photographs, file to file: read, judge, colour in shared batches, paint, publish."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from engines.machine import usable_cores
+from pipeline.callbacks import guarded
+from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.measures import averaged
+from pipeline.color.spaces import F32
+from pipeline.corrections import NO_CORRECTION, Correction
+from pipeline.errors import InputError
+from pipeline.interruption import StopRequest
+from pipeline.media.stills import (
+    AiColour,
+    Still,
+    converted_suffix,
+    output_suffix,
+    own_strips,
+    read_still,
+    write_still,
+)
+from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS, Originals
+from pipeline.photo.page import Painted, Picture, look_at, paint
+from pipeline.progress import Progress, Silent
+from pipeline.publish import publishing
+from pipeline.results import Failure, Note, PhotoResult, Treatment
+from pipeline.stages import abreast, ahead
+
+_WINDOW = 16
+# Bytes of luma of the photographs that are read together, and of those that are painted and written side by side.
+_WINDOW_WEIGHT = 32 << 20
+_MOST_AT_ONCE = 8
+_MOST_PREVIEWS = 12
+
+
+@dataclass(frozen=True)
+class PhotoJob:
+    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
+
+    ``correction`` is what a person set right about it.
+    """
+
+    source: Path
+    output: Path
+    originals: Originals = NO_ORIGINALS
+    correction: Correction = NO_CORRECTION
+
+    @property
+    def protected(self) -> Originals:
+        """All that the result must never take the place of."""
+        return self.originals.and_of(self.source)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """A photograph that gets no result, and why."""
+
+    source: Path
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them."""
+
+    job: PhotoJob
+    pictures: tuple[Picture, ...]
+    answers: tuple[F32 | None, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        return sum(picture.still.luma.nbytes for picture in self.pictures)
+
+    @property
+    def is_coloured(self) -> bool:
+        return any(picture.is_coloured for picture in self.pictures)
+
+
+def result_name(name: str) -> str:
+    """Return the name of the result of the photograph ``name``, told by its suffix.
+
+    It is the same name; where the result has another format, the new suffix is added: ``a.bmp`` gives ``a.bmp.png``.
+    """
+    return name + converted_suffix(Path(name).suffix)
+
+
+def default_output(source: Path) -> Path:
+    """Return ``scan.colorized.tif`` beside ``source``: its own suffix, or that of the format the result must have."""
+    return source.with_name(f"{source.stem}.colorized{converted_suffix(source.suffix) or source.suffix}")
+
+
+def colorize_photo(
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
+) -> PhotoResult:
+    """Colour the photograph ``source`` into ``output``, by default a name beside it, and return what was done.
+
+    An engine is opened for it, or ``colorizer`` is used and left open. A photograph that is coloured already, or whose
+    tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
+    final name that was not there before.
+    """
+    source, options = Path(source), options or Options()
+    job = PhotoJob(source, default_output(source) if output is None else Path(output))
+    job.protected.check(job.output)
+    with guarded(progress or Silent(), StopRequest()) as progress:
+        return _one(job, options, colorizer, progress)
+
+
+def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:
+    item = str(job.source)
+    progress.begin(item, 1, "photos")
+    try:
+        with (
+            lent(colorizer, options, progress=progress) as colorizer,
+            closing(_outcomes([job], colorizer, options, progress)) as outcomes,
+        ):
+            outcome = next(outcomes)
+        if isinstance(outcome, _Fault):
+            raise outcome.error
+        progress.advance(item)
+    finally:
+        progress.end(item)
+    return outcome
+
+
+def colorize_photos(
+    jobs: Iterable[PhotoJob],
+    *,
+    colorizer: Colorizer,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Generator[PhotoResult | Failure, None, None]:
+    """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph stops no other.
+
+    A photograph that is coloured already, or whose tint is wanted, is copied byte for byte. Model inputs of one shape
+    share batches. Errors of the engine end the run, for they would meet every photograph.
+    """
+    with closing(_outcomes(jobs, colorizer, options or Options(), progress or Silent())) as outcomes:
+        for outcome in outcomes:
+            yield Failure.of(outcome.source, outcome.error) if isinstance(outcome, _Fault) else outcome
+
+
+def _outcomes(
+    jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options, progress: Progress
+) -> Generator[PhotoResult | _Fault, None, None]:
+    workers = min(_MOST_AT_ONCE, usable_cores()) if options.threads else 1
+    with closing(_coloured(jobs, colorizer, options)) as photos:
+        finish = partial(_finished, colorizer=colorizer, options=options)
+        finished = abreast(photos, finish, workers=workers, weight=_weight, most=_WINDOW_WEIGHT, name="finish")
+        with closing(finished) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, PhotoResult):
+                    for note in outcome.notes:
+                        progress.note(str(outcome.source), note)
+                yield outcome
+
+
+def _coloured(
+    jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options
+) -> Generator[_Photo | _Fault, None, None]:
+    with closing(ahead(_read(jobs, colorizer, options), depth=2, name="read", threads=options.threads)) as photos:
+        answered = _answered(photos, colorizer)
+        with closing(ahead(answered, depth=2, name="colour", threads=options.threads)) as ready:
+            yield from ready
+
+
+def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> Generator[_Photo | _Fault, None, None]:
+    for job in jobs:
+        try:
+            still = read_still(job.source)
+            _check_name(job, still)
+            wanted = job.correction.applied(options)
+            pages = enumerate((still, *still.further), 1)
+            photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+            yield _Fault(job.source, error)
+        else:
+            yield photo
+
+
+def _check_name(job: PhotoJob, still: Still) -> None:
+    suffix = output_suffix(still)
+    if job.output.suffix.lower() != suffix.lower():
+        raise InputError(
+            f"{job.source}: holds {still.format}, so its result cannot be named {job.output.name}",
+            advice=f"Give the file the suffix that fits its content; the result will be {suffix}.",
+        )
+
+
+def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Generator[_Photo | _Fault, None, None]:
+    """Ask the network about the pictures that get colours, those of many photographs at a time."""
+    for window in _windows(photos):
+        pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
+        asked = [picture.model_input for picture in pictures if picture.is_coloured]
+        answers = iter(colorizer.predict(asked))
+        for photo in window:
+            if isinstance(photo, _Fault):
+                yield photo
+            else:
+                found = tuple(next(answers) if picture.is_coloured else None for picture in photo.pictures)
+                yield replace(photo, answers=found)
+
+
+def _weight(photo: _Photo | _Fault) -> int:
+    return photo.weight if isinstance(photo, _Photo) else 0
+
+
+def _windows(photos: Iterable[_Photo | _Fault]) -> Iterator[list[_Photo | _Fault]]:
+    window: list[_Photo | _Fault] = []
+    weight = 0
+    for photo in photos:
+        window.append(photo)
+        weight += _weight(photo)
+        if len(window) >= _WINDOW or weight >= _WINDOW_WEIGHT:
+            yield window
+            window, weight = [], 0
+    yield window
+
+
+def _finished(photo: _Photo | _Fault, colorizer: Colorizer, options: Options) -> PhotoResult | _Fault:
+    if isinstance(photo, _Fault):
+        return photo
+    try:
+        return _result(photo, colorizer, options)
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+        return _Fault(photo.job.source, error)
+
+
+def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResult:
+    job, first = photo.job, photo.pictures[0]
+    is_alone = len(photo.pictures) == 1
+    painted = [
+        paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
+        for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
+    ]
+    with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
+        notes = (*_tone_notes(photo), *_written(temporary, photo, painted, colorizer))
+    return PhotoResult(
+        source=job.source,
+        output=job.output,
+        width=first.still.width,
+        height=first.still.height,
+        bits=first.still.bits,
+        engine=colorizer.spec.engine,
+        model=colorizer.spec.model,
+        weights_sha256=colorizer.spec.weights_sha256,
+        notes=notes,
+        tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
+        treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
+        measures=averaged([picture.measures for picture in painted]),
+        previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
+    )
+
+
+def _written(temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer) -> tuple[Note, ...]:
+    """Write the result and return what there is to say of it."""
+    still = photo.pictures[0].still
+    read = tuple(note for picture in photo.pictures for note in picture.still.notes)
+    if photo.is_coloured:
+        declared = AiColour(system="Autochrome", version=colorizer.weights)
+        strips, *further = (picture.strips for picture in painted)
+        return (*colorizer.notes(), *read, *write_still(temporary, still, strips, declared=declared, further=further))
+    if converted_suffix(still.path.suffix):
+        return (*read, *write_still(temporary, still, own_strips(still)))
+    with still.path.open("rb") as source, temporary.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+    return ()
+
+
+def _tone_notes(photo: _Photo) -> tuple[Note, ...]:
+    if len(photo.pictures) == 1:
+        return photo.pictures[0].notes
+    return tuple(
+        replace(note, text=f"page {number}: {note.text}")
+        for number, picture in enumerate(photo.pictures, 1)
+        for note in picture.notes
+    )

@@ -1,0 +1,91 @@
+"""A photograph at the size of a screen, recoloured at once as its corrections change: the network is asked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipeline.color.album_page import beside_page
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import adjustments
+from pipeline.color.neutral_areas import neutral_weight
+from pipeline.color.spaces import F32, still_spec
+from pipeline.color.upsampling import upsample
+from pipeline.corrections import Correction
+from pipeline.errors import InputError
+from pipeline.media.stills import read_still
+from pipeline.options import Options, TreatAs
+from pipeline.photo.page import Picture, look_at
+from pipeline.results import Treatment
+
+SIDE = 1280
+_QUALITY = 90
+_BITS = 8
+
+Rgb = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenPhoto:
+    """One page of a photograph, upright, with what the network said of it.
+
+    ``luma`` (h, w), 0..1 in sRGB, has at most `SIDE` pixels on its longer side; ``ab`` is the answer, (2, h', w').
+    """
+
+    picture: Picture
+    luma: F32
+    ab: F32
+
+    def before(self) -> Rgb:
+        """Return the photograph without colour, (h, w, 3)."""
+        grey = np.asarray(np.rint(self.luma * 255), np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+
+    def after(self, correction: Correction, options: Options) -> Rgb:
+        """Return the photograph as it would come out with ``correction`` over ``options``, (h, w, 3)."""
+        wanted = correction.applied(options)
+        seen = self.picture.model_input.luma
+        adjusted = adjustments(saturation=wanted.saturation, hints=wanted.hints)
+        shape = self.ab.shape[1:]
+        weight = neutral_weight(seen, shape) * beside_page(seen, shape)
+        ab = adjusted.applied(self.ab * weight, seen)
+        spec = still_spec(_BITS)
+        codes = np.asarray(np.rint(self.luma * 255), np.uint8)
+        beside = np.maximum(beside_page(seen, seen.shape), adjusted.influence(seen, seen.shape))
+        turn = self.picture.model_input.turn
+        upsampled = upsample(self.picture.model_input, ab, spec).times(turn.stored(beside))
+        stored = np.ascontiguousarray(turn.stored(np.asarray(codes, np.float32)), np.uint8)
+        strips = [spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in upsampled.strips(stored, spec, stored.shape)]
+        whole = np.concatenate(strips)
+        planes = [turn.upright(np.asarray(whole[..., channel], np.float32)) for channel in range(3)]
+        return np.asarray(np.stack(planes, axis=-1), np.uint8)
+
+
+def open_screen_photo(path: Path, colorizer: Colorizer) -> ScreenPhoto:
+    """Read the photograph at ``path`` and ask the network about its first page. Raises `InputError`."""
+    still = read_still(path)
+    picture = look_at(still, colorizer, Options(treat_as=TreatAs.MONOCHROME))
+    if picture.treatment is not Treatment.COLOUR_IT:
+        raise InputError(f"{path}: holds black and white only, which have no room for colour")
+    height, width = still.luma.shape
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)
+    luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
+    if picture.space is not None:
+        luma = picture.space.seen(luma)
+    (ab,) = colorizer.predict([picture.model_input])
+    return ScreenPhoto(picture, np.clip(picture.model_input.turn.upright(luma), 0, 1), ab)
+
+
+def jpeg(picture: Rgb) -> bytes:
+    """Return ``picture`` (h, w, 3) as JPEG, chroma at full size."""
+    out = BytesIO()
+    Image.fromarray(picture).save(out, "JPEG", quality=_QUALITY, subsampling=0)
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""Corrections by hand: which items there are, and the local page where people set colours right."""

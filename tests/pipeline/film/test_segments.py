@@ -1,0 +1,315 @@
+"""A long film that died on its way goes on after its last segment, and comes out as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import InputError, LockedError, OutputError
+from pipeline.film import segments as segmented
+from pipeline.film.job import colorize_video
+from pipeline.interruption import Cancelled, Interruption, StopRequest
+from pipeline.options import Codec, Options, Quality, TreatAs
+from pipeline.progress import Silent
+from pipeline.results import FilmResult
+from tests.films import Sound, frame_times, luma_planes, make_film, packets
+
+ROOT = Path(__file__).parents[3]
+SHOT, SHOTS = 20, 5
+SEGMENT = 15
+
+
+def shots(number: int) -> np.ndarray:
+    """Luma of a film of five unlike shots of twenty frames, each of which moves a little."""
+    rng = np.random.default_rng(number // SHOT)
+    blocks = np.kron(rng.integers(20, 235, (9, 12)), np.ones((10, 10)))
+    return np.roll(blocks, number % SHOT // 4, axis=1).astype(np.uint8)[:72, :96]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_film(
+        tmp_path / "film.mkv",
+        codec="ffv1",
+        width=96,
+        height=72,
+        times=range(SHOT * SHOTS),
+        luma=shots,
+        sounds=[Sound()],
+    )
+
+
+class Stopping(Silent):
+    """Progress that ends the run after some frames."""
+
+    def __init__(self, frames: int, error: BaseException) -> None:
+        self._left, self._error = frames, error
+        self.resumed = 0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        if count > 1:
+            self.resumed = count
+        self._left -= count
+        if self._left <= 0:
+            raise self._error
+
+
+def options(quality: Quality, codec: Codec = Codec.AUTO, **more: Any) -> Options:
+    return Options(quality=quality, codec=codec, threads=False, **more)
+
+
+def colour(film: Path, output: Path, colorizer: Colorizer, chosen: Options, **more: Any) -> FilmResult:
+    return colorize_video(film, output, chosen, colorizer=colorizer, segment_frames=SEGMENT, **more)
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".autochrome-*.segments"))
+
+
+@pytest.mark.parametrize(
+    ("quality", "codec"),
+    [
+        (Quality.MASTER, Codec.AUTO),
+        (Quality.ACCESS, Codec.H264),
+        (Quality.ACCESS, Codec.HEVC),
+        (Quality.ACCESS, Codec.AV1),
+        (Quality.ACCESS, Codec.PRORES),
+    ],
+)
+@pytest.mark.parametrize("stop", [30, 65, 99])
+def test_a_resumed_film_equals_an_uninterrupted_one(
+    film: Path, tmp_path: Path, colorizer: Colorizer, quality: Quality, codec: Codec, stop: int
+) -> None:
+    chosen = options(quality, codec)
+    suffix = {Codec.AUTO: ".mkv", Codec.PRORES: ".mov"}.get(codec, ".mp4")
+    whole = colour(film, tmp_path / f"whole{suffix}", colorizer, chosen)
+    output = tmp_path / f"resumed{suffix}"
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, chosen, progress=Stopping(stop, Interruption(signal.SIGTERM)))
+    assert not output.exists()
+    progress = Stopping(10_000, KeyboardInterrupt())
+    resumed = colour(film, output, colorizer, chosen, progress=progress)
+    assert progress.resumed == stop // SHOT * SHOT
+    if codec is Codec.H264:
+        # x264 itself does not always make the same bytes of the same frames when the machine is busy.
+        assert frame_times(output) == frame_times(whole.output)
+        for ours, theirs in zip(luma_planes(output), luma_planes(whole.output), strict=True):
+            assert np.abs(ours.astype(int) - theirs).mean() < 1
+    else:
+        assert output.read_bytes() == whole.output.read_bytes()
+    assert without_clock(resumed) == without_clock(whole)
+    assert not segments(tmp_path)
+
+
+def without_clock(result: FilmResult) -> dict[str, Any]:
+    values = asdict(result)
+    del values["verification"]["luma"]
+    for name in ("seconds", "output"):
+        del values[name]
+    del values["verification"]["seconds"]
+    return values
+
+
+def test_segments_lose_nothing_of_the_film(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
+    chosen = options(Quality.MASTER)
+    in_segments = colour(film, tmp_path / "reels.mkv", colorizer, chosen)
+    at_once = colorize_video(film, tmp_path / "once.mkv", chosen, colorizer=colorizer)
+    assert in_segments.frames == at_once.frames == SHOT * SHOTS
+    assert frame_times(in_segments.output) == frame_times(film)
+    assert packets(in_segments.output, "audio") == packets(film, "audio")
+    for ours, source in zip(luma_planes(in_segments.output), luma_planes(film), strict=True):
+        np.testing.assert_array_equal(ours, source)
+    assert in_segments.shots == at_once.shots
+    assert in_segments.previews == at_once.previews
+    assert in_segments.measures == at_once.measures
+
+
+def test_the_shots_of_a_film_are_told(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
+    result = colour(film, tmp_path / "result.mkv", colorizer, options(Quality.MASTER))
+    assert [(shot.first_frame, shot.frames) for shot in result.shots] == [(n * SHOT, SHOT) for n in range(SHOTS)]
+    assert {shot.tone for shot in result.shots} == {"monochrome"}
+    starts = [float(time) for time in frame_times(film)][::SHOT]
+    assert [shot.start_seconds for shot in result.shots] == pytest.approx(starts, abs=1e-3)
+    assert len(result.previews) == SHOTS
+    assert all(look.before[:2] == look.after[:2] == b"\xff\xd8" for look in result.previews)
+    assert result.measures is not None
+    assert result.measures.flicker is not None
+
+
+def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
+    output = tmp_path / "result.mkv"
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(65, Interruption(signal.SIGTERM)))
+    assert segments(tmp_path)
+    progress = Stopping(10_000, KeyboardInterrupt())
+    colour(film, output, colorizer, options(Quality.MASTER, treat_as=TreatAs.MONOCHROME), progress=progress)
+    assert progress.resumed == 0
+    assert not segments(tmp_path)
+
+
+def test_segments_of_another_film_of_that_name_are_thrown_away(
+    film: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, chosen, progress=Stopping(65, Interruption(signal.SIGTERM)))
+    os.utime(film, (1, 1))
+    progress = Stopping(10_000, KeyboardInterrupt())
+    colour(film, output, colorizer, chosen, progress=progress)
+    assert progress.resumed == 0
+
+
+def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_them(
+    film: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
+
+    def colour_until(error: Exception) -> None:
+        def fails(*_arguments: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(segmented, "encode", fails)
+        with pytest.raises(type(error)):
+            colour(film, output, colorizer, chosen)
+
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, chosen, progress=Stopping(65, Interruption(signal.SIGTERM)))
+    colour_until(OutputError("disk full"))
+    assert segments(tmp_path)
+    colour_until(InputError("broken"))
+    assert not segments(tmp_path)
+
+
+def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
+    film: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    with pytest.raises(Interruption):
+        colour(
+            film,
+            tmp_path / "result.mkv",
+            colorizer,
+            options(Quality.MASTER),
+            progress=Stopping(3, Interruption(signal.SIGTERM)),
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+
+
+def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
+    script = f"""
+        import os, signal, sys
+        from pathlib import Path
+        from pipeline.color.colorizer import open_colorizer
+        from pipeline.options import Options, Quality
+        from pipeline.progress import Silent
+        from pipeline.film.job import colorize_video
+
+        class Dying(Silent):
+            left = int(sys.argv[1])
+
+            def advance(self, item, count=1):
+                print(count, flush=True)
+                self.left -= 1
+                if self.left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        options = Options(engine="onnxruntime", model={str(tiny)!r}, quality=Quality.MASTER)
+        with open_colorizer(options) as colorizer:
+            colorize_video(Path({str(film)!r}), Path({str(tmp_path)!r}) / "result.mkv", options,
+                           colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    resumed = []
+    for frames in ("50", "50", "-1"):
+        run = subprocess.run([*command, frames], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        resumed += [int(count) for count in run.stdout.split() if int(count) > 1]
+    assert run.returncode == 0, run.stderr
+    assert resumed == [40, 80]
+    assert len(luma_planes(tmp_path / "result.mkv")) == SHOT * SHOTS
+    assert not segments(tmp_path)
+
+
+COLOUR = """
+import sys
+from pathlib import Path
+from pipeline.color.colorizer import open_colorizer
+from pipeline.film.job import colorize_video
+from pipeline.options import Options, Quality
+from pipeline.progress import Silent
+
+class Waiting(Silent):
+    frames = 0
+
+    def advance(self, item, count=1):
+        self.frames += count
+        if self.frames == int(sys.argv[4]):
+            print("waiting", flush=True)
+            sys.stdin.readline()
+
+options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+with open_colorizer(options) as colorizer:
+    colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
+                   colorizer=colorizer, segment_frames=int(sys.argv[5]), progress=Waiting())
+"""
+
+
+@pytest.mark.parametrize("segment_frames", [SEGMENT, 500])
+def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
+    film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
+) -> None:
+    output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
+    command = [sys.executable, "-c", COLOUR, str(film), str(output), str(tiny), "45", str(segment_frames)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        assert first.stdout.readline() == "waiting\n"
+        for overwrite in (False, True):
+            with pytest.raises(LockedError, match=f"process {first.pid}") as refused:
+                colour(film, output, colorizer, replace(chosen, overwrite=overwrite))
+            assert refused.value.exit_code == 75
+            assert "delete" not in refused.value.advice.lower()
+        colour(film, tmp_path / "other.mkv", colorizer, chosen)
+        first.stdin.write("\n")
+        first.stdin.close()
+        assert first.wait(timeout=120) == 0
+    assert output.read_bytes() == (tmp_path / "other.mkv").read_bytes()
+    assert not segments(tmp_path)
+
+
+def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
+    output = tmp_path / f"{'n' * 251}.mkv"
+    with pytest.raises(Interruption):
+        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(65, Interruption(signal.SIGTERM)))
+    assert len(segments(tmp_path)) == 1
+    colour(film, output, colorizer, options(Quality.MASTER))
+    assert output.exists()
+    assert not segments(tmp_path)
+
+
+def test_a_stop_request_ends_a_film_after_the_segment_under_way(
+    film: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    class Requesting(Silent):
+        frames = 0
+
+        def advance(self, item: str, count: int = 1) -> None:
+            self.frames += count
+            if self.frames == 30:
+                stop.make()
+
+    stop, progress, output = StopRequest(), Requesting(), tmp_path / "result.mkv"
+    with pytest.raises(Cancelled):
+        colour(film, output, colorizer, options(Quality.MASTER), progress=progress, stop=stop)
+    assert progress.frames == 2 * SHOT
+    again = Stopping(10_000, KeyboardInterrupt())
+    colour(film, output, colorizer, options(Quality.MASTER), progress=again)
+    assert again.resumed == 2 * SHOT

@@ -1,0 +1,93 @@
+"""What a person says about a photograph is what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import ab_of_hex
+from pipeline.color.spaces import ab_of_rgb
+from pipeline.corrections import Correction
+from pipeline.errors import UsageError
+from pipeline.film.job import colorize_video
+from pipeline.options import Hint, Options, TreatAs
+from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.results import PhotoResult, Treatment
+from tests.films import make_film
+from tests.photos import exif, rgb_of, save, scene, tinted
+
+
+def ab_of(path: Path) -> np.ndarray:
+    return ab_of_rgb(np.asarray(Image.open(path).convert("RGB"), np.float32) / np.float32(255))
+
+
+def colour_at(path: Path, x: float, y: float) -> np.ndarray:
+    """Return the mean (a, b) of the 9 x 9 pixels around a place: the scene has grain."""
+    ab = ab_of(path)
+    row, column = int(y * ab.shape[1]), int(x * ab.shape[2])
+    return ab[:, row - 4 : row + 5, column - 4 : column + 5].mean(axis=(1, 2))
+
+
+def luma_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("YCbCr"))[..., 0]
+
+
+def test_a_hint_s_colour_comes_out_at_its_place(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "scan.png", scene())
+    hint = Hint(x=0.4, y=0.6, color="#7A6A9A", reach=0.15)
+    colorize_photo(source, tmp_path / "plain.png", colorizer=colorizer)
+    colorize_photo(source, tmp_path / "hinted.png", Options(hints=(hint,)), colorizer=colorizer)
+    wanted = np.array(ab_of_hex(hint.color))
+    before, after = (np.hypot(*(colour_at(tmp_path / name, 0.4, 0.6) - wanted)) for name in ("plain.png", "hinted.png"))
+    # The tiny network's colours jump from place to place by 80 and more, and edges of colour are as wide as a filter.
+    assert before > 40
+    assert after < before / 6
+    assert np.abs(luma_of(tmp_path / "plain.png").astype(int) - luma_of(tmp_path / "hinted.png")).max() <= 1
+
+
+def test_places_are_those_of_the_upright_picture(tmp_path: Path, colorizer: Colorizer) -> None:
+    turned = save(tmp_path / "turned.jpg", scene(), exif=exif(orientation=6), quality=95)
+    hint = Hint(x=0.1, y=0.5, color="#8060B0", reach=0.08)
+    colorize_photo(turned, tmp_path / "out.jpg", Options(hints=(hint,), saturation=0), colorizer=colorizer)
+    ab = ab_of(tmp_path / "out.jpg")
+    # Orientation 6: what is stored is turned by 90 degrees clockwise to be seen; the left edge is stored at the bottom.
+    stored_row, stored_column = int(0.9 * ab.shape[1]), int(0.5 * ab.shape[2])
+    assert np.hypot(*(ab[:, stored_row, stored_column] - ab_of_hex(hint.color))) < 5
+    assert np.hypot(*ab[:, int(0.1 * ab.shape[1]), stored_column]) < 5
+
+
+def test_saturation_nought_is_black_and_white(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "scan.png", scene())
+    colorize_photo(source, tmp_path / "out.png", Options(saturation=0), colorizer=colorizer)
+    assert np.abs(ab_of(tmp_path / "out.png")).max() < 0.5
+
+
+def test_a_correction_stands_above_the_options_of_a_run(tmp_path: Path, colorizer: Colorizer) -> None:
+    grey = scene()
+    source = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
+    correction = Correction(treat_as=TreatAs.MONOCHROME)
+    jobs = [PhotoJob(source, tmp_path / "a.png"), PhotoJob(source, tmp_path / "b.png", correction=correction)]
+    left, corrected = colorize_photos(jobs, colorizer=colorizer)
+    assert isinstance(left, PhotoResult)
+    assert isinstance(corrected, PhotoResult)
+    assert (left.treatment, corrected.treatment) == (Treatment.PASS_THROUGH, Treatment.COLOUR_IT)
+
+
+def test_hints_for_a_film_are_refused_and_not_ignored(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(3))
+    options = Options(hints=(Hint(x=0, y=0, color="neutral"),))
+    with pytest.raises(UsageError, match="hints are for photographs"):
+        colorize_video(film, None, options, colorizer=colorizer)
+
+
+def test_a_film_s_saturation_is_turned_down(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(6))
+    vivid = colorize_video(film, tmp_path / "a.mkv", Options(quality="master"), colorizer=colorizer)
+    calm = colorize_video(film, tmp_path / "b.mkv", Options(quality="master", saturation=0.5), colorizer=colorizer)
+    assert vivid.measures is not None
+    assert calm.measures is not None
+    assert calm.measures.colourfulness < 0.7 * vivid.measures.colourfulness

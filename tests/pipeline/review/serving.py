@@ -1,0 +1,49 @@
+"""A review that is really served, by a process of its own: ``python -m tests.pipeline.review.serving MODEL PHOTO``."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.color.colorizer import open_colorizer
+from pipeline.options import Options
+from pipeline.photo.job import default_output
+from pipeline.review.catalogue import PhotoFiles
+from pipeline.review.serve import serve_review
+from pipeline.review.studio import Studio
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def served(model: str, *photos: Path) -> Iterator[str]:
+    """Give the address of a review of ``photos``; afterwards Ctrl-C ends it, orderly."""
+    command = [sys.executable, "-m", "tests.pipeline.review.serving", model, *map(str, photos)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        try:
+            yield address
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) in (0, -signal.SIGINT, 130)
+
+
+def main() -> None:
+    """Serve what the command line names."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    model, *photos = sys.argv[1:]
+    pairs = [(Path(photo), default_output(Path(photo))) for photo in photos]
+    options = Options(engine="onnxruntime", model=model, overwrite=True)
+    with open_colorizer(options) as colorizer:
+        studio = Studio(colorizer, options)
+        serve_review(PhotoFiles(pairs), studio, ready=lambda address: print(address, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

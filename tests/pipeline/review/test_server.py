@@ -1,0 +1,145 @@
+"""The review answers to its own page alone, and writes nothing but corrections."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.corrections import read_correction
+from tests.photos import save, scene
+from tests.pipeline.review.serving import served
+
+
+class Client:
+    """A browser's way of asking: cookies are kept, the origin is told."""
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def ask(self, path: str, body: Any = None, *, method: str | None = None, **headers: str) -> tuple[int, bytes]:
+        told = {"Origin": self.origin, **headers} if method or body is not None else headers
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.origin}{path}", data, told, method=method)
+        try:
+            with self._opener.open(request, timeout=30) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    return save(folder / "one.png", scene()), save(folder / "<b>two & three.png", scene(width=90))
+
+
+@pytest.fixture(scope="module")
+def address(photos: tuple[Path, Path], tiny: Path) -> Iterator[str]:
+    with served(str(tiny), *photos) as address:
+        yield address
+
+
+@pytest.fixture
+def client(address: str) -> Client:
+    client = Client(address)
+    assert client.ask(urlsplit(address).path + "?" + urlsplit(address).query)[0] == 200
+    return client
+
+
+def picture(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(content)).convert("RGB"), int)
+
+
+def test_without_the_token_nothing_is_told(address: str) -> None:
+    stranger = Client(address)
+    for path in ("/", "/review.js", "/api/items", "/?token=guessed", "/api/before?name=one.png"):
+        status, content = stranger.ask(path)
+        assert status == 403
+        assert b"one.png" not in content
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Host": "127.0.0.1:1"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+)
+def test_other_sites_and_names_are_turned_away(client: Client, headers: dict[str, str]) -> None:
+    assert client.ask("/api/items", **headers)[0] == 403
+    assert client.ask("/api/correction?name=one.png", {"saturation": 0.5}, method="PUT", **headers)[0] == 403
+
+
+def test_writing_needs_an_origin(client: Client) -> None:
+    request = urllib.request.Request(f"{client.origin}/api/undo?name=one.png", b"", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        client._opener.open(request, timeout=30)
+    assert caught.value.code == 403
+
+
+@pytest.mark.parametrize("name", ["../one.png", "/etc/passwd", "three.png", ""])
+def test_only_items_of_the_review_have_answers(client: Client, name: str) -> None:
+    for path in ("/api/item", "/api/before"):
+        assert client.ask(f"{path}?name={quote(name)}")[0] == 404
+    assert client.ask("/../../etc/passwd")[0] == 404
+
+
+def test_items_come_with_their_state_a_page_at_a_time(client: Client) -> None:
+    status, content = client.ask("/api/items?offset=1&limit=1")
+    assert status == 200
+    answer = json.loads(content)
+    assert (answer["total"], [item["name"] for item in answer["items"]]) == (2, ["<b>two & three.png"])
+    assert client.ask("/api/items?limit=100000")[0] == 400
+    assert client.ask("/api/items?limit=many")[0] == 400
+
+
+def test_a_view_shows_what_a_correction_would_do(client: Client) -> None:
+    plain, grey, blue = (
+        picture(client.ask("/api/view?name=one.png", body)[1])
+        for body in (
+            {},
+            {"saturation": 0},
+            {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3}]},
+        )
+    )
+    before = picture(client.ask("/api/before?name=one.png")[1])
+    assert np.abs(grey - before).mean() < 2
+    assert np.abs(plain - before).mean() > 5
+    middle = tuple(side // 2 for side in blue.shape[:2])
+    assert blue[middle][2] > blue[middle][0] + 30
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", {"saturation": 99}, {"hints": [{"x": 5, "y": 0, "color": "neutral"}]}, {"tone": "blue"}]
+)
+def test_a_broken_correction_is_refused_with_a_reason(client: Client, body: Any) -> None:
+    status, content = client.ask("/api/correction?name=one.png", body, method="PUT")
+    assert status == 400
+    assert json.loads(content)["error"]
+
+
+def test_corrections_are_kept_undone_and_rendered(client: Client, photos: tuple[Path, Path]) -> None:
+    source = photos[0]
+    before = source.read_bytes()
+    kept = source.parent / ".autochrome" / "corrections" / "one.png.correction.json"
+    assert client.ask("/api/correction?name=one.png", {"saturation": 0.0}, method="PUT")[0] == 200
+    assert read_correction(kept).correction.saturation == 0
+    assert client.ask("/api/render?name=one.png", method="POST")[0] == 200
+    result = picture((source.parent / "one.colorized.png").read_bytes())
+    assert np.ptp(result, axis=2).max() <= 1
+    assert client.ask("/api/undo?name=one.png", method="POST")[0] == 200
+    assert read_correction(kept).correction.saturation is None
+    assert client.ask("/api/render?name=one.png", method="POST")[0] == 200
+    assert np.ptp(picture((source.parent / "one.colorized.png").read_bytes()), axis=2).max() > 20
+    assert source.read_bytes() == before
+    assert client.ask("/api/undo?name=one.png", method="POST")[0] == 400

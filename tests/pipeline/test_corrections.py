@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pipeline.corrections import FORMAT, Correction, CorrectionFile, CorrectionTree, read_correction
+from pipeline.errors import InputError, UsageError
+from pipeline.options import Hint, Options, Tone, TreatAs
+from pipeline.originals import NO_ORIGINALS, Originals
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "correction.schema.json").read_text(encoding="utf-8"))
+ITEM = PurePosixPath("album/1931.jpg")
+FULL = Correction(
+    hints=(Hint(x=0.25, y=0.5, color="#3A5FCD"), Hint(x=1, y=0, color="neutral", reach=0.2, time=12.5, page=2)),
+    saturation=0.8,
+    treat_as=TreatAs.MONOCHROME,
+    tone=Tone.KEEP,
+    accepted=True,
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> CorrectionTree:
+    return CorrectionTree(tmp_path / "corrections", originals=NO_ORIGINALS)
+
+
+def test_a_correction_is_read_as_it_was_written(tree: CorrectionTree) -> None:
+    path = tree.write(ITEM, CorrectionFile(correction=FULL))
+    assert path == tree.folder / "album" / "1931.jpg.correction.json"
+    assert tree.read(ITEM) == CorrectionFile(correction=FULL)
+    jsonschema.validate(json.loads(path.read_text(encoding="ascii")), SCHEMA)
+
+
+def test_an_item_without_a_correction_has_an_empty_one(tree: CorrectionTree) -> None:
+    assert tree.read(ITEM) == CorrectionFile()
+    assert not tree.folder.exists()
+
+
+def test_revisions_are_kept_and_can_be_undone(tree: CorrectionTree) -> None:
+    file = CorrectionFile()
+    for saturation in (0.8, 0.5):
+        file = file.revised(Correction(saturation=saturation))
+    tree.write(ITEM, file)
+    back = tree.read(ITEM)
+    assert [revision.correction.saturation for revision in back.history] == [None, 0.8]
+    assert back.undone().correction.saturation == 0.8
+    assert back.undone().undone() == CorrectionFile()
+    with pytest.raises(ValueError, match="nothing to undo"):
+        CorrectionFile().undone()
+
+
+def test_only_what_shapes_the_result_is_in_its_fingerprint() -> None:
+    assert Correction().fingerprint == Correction(accepted=True).fingerprint == ""
+    prints = {
+        one.fingerprint
+        for one in (FULL, Correction(saturation=0.8), Correction(saturation=0.7), Correction(hints=FULL.hints))
+    }
+    assert len(prints) == 4
+    assert "" not in prints
+
+
+def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
+    options = Options(saturation=1.5, treat_as=TreatAs.COLOUR, hints=(Hint(x=0, y=0, color="neutral"),))
+    merged = FULL.applied(options)
+    assert (merged.saturation, merged.treat_as, merged.tone) == (0.8, TreatAs.MONOCHROME, Tone.KEEP)
+    assert merged.hints == (*options.hints, *FULL.hints)
+    assert Correction().applied(options) == options
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("", "Expecting value"),
+        ("[]", "format"),
+        ({}, "format"),
+        ({"format": "autochrome-correction-9"}, "format"),
+        ({"correction": {"saturatoin": 1}}, "saturatoin"),
+        ({"correction": {"saturation": 9}}, "saturation 9"),
+        ({"correction": {"saturation": "much"}}, "much"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 2, "color": "neutral"}]}}, "between 0 and 1"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, "not a colour"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
+        ({"correction": {"hints": [{"x": 0.5}]}}, "y"),
+        ({"correction": {"treat_as": "blue"}}, "blue"),
+        ({"correction": []}, "correction"),
+        ({"notes": 1}, "notes"),
+    ],
+)
+def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, content: Any, wrong: str) -> None:
+    path = tmp_path / "1931.jpg.correction.json"
+    text = content if isinstance(content, str) else json.dumps({"format": FORMAT, **content} if content else content)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=wrong) as caught:
+        read_correction(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize("item", ["/etc/passwd", "../outside.jpg", "album/../../outside.jpg"])
+def test_no_item_leads_out_of_the_tree(tree: CorrectionTree, item: str) -> None:
+    with pytest.raises(InputError, match="not a path below"):
+        tree.path_of(PurePosixPath(item))
+
+
+def test_a_correction_never_takes_the_place_of_a_source(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    with pytest.raises(UsageError, match="original"):
+        CorrectionTree(scans, originals=Originals((scans,))).write(ITEM, CorrectionFile(correction=FULL))
+    assert not list(scans.iterdir())

@@ -1,0 +1,91 @@
+"""A result has its final name only when it is complete, and nothing is ever overwritten unasked."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.originals import Originals
+from pipeline.publish import PARTIAL_PREFIX, publishing
+
+
+def test_the_final_name_appears_only_at_the_end(tmp_path: Path) -> None:
+    final = tmp_path / "new" / "a.jpg"
+    with publishing(final, overwrite=False, originals=Originals()) as temporary:
+        temporary.write_bytes(b"done")
+        assert temporary.suffix == ".jpg"
+        assert temporary.name.startswith(PARTIAL_PREFIX)
+        assert not final.exists()
+    assert final.read_bytes() == b"done"
+    assert list(final.parent.iterdir()) == [final]
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=False, originals=Originals()) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_leaves_the_old_result(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    final.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), publishing(final, overwrite=True, originals=Originals()) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert final.read_bytes() == b"old"
+
+
+def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    final.write_bytes(b"old")
+    with pytest.raises(OutputError, match="exists already"), publishing(final, overwrite=False, originals=Originals()):
+        pass
+    with publishing(final, overwrite=True, originals=Originals()) as temporary:
+        temporary.write_bytes(b"new")
+    assert final.read_bytes() == b"new"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    with (
+        pytest.raises(OutputError, match="appeared"),
+        publishing(final, overwrite=False, originals=Originals()) as temporary,
+    ):
+        temporary.write_bytes(b"ours")
+        final.write_bytes(b"theirs")
+    assert final.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_disk_error_names_the_file(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    with (
+        pytest.raises(OutputError, match=r"a\.jpg: cannot be written: No space left"),
+        publishing(final, overwrite=False, originals=Originals()),
+    ):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_killed_process_leaves_no_final_name(tmp_path: Path) -> None:
+    final = tmp_path / "a.jpg"
+    code = (
+        "import sys, time; from pathlib import Path; from pipeline.originals import Originals\n"
+        "from pipeline.publish import publishing\n"
+        "with publishing(Path(sys.argv[1]), overwrite=False, originals=Originals()) as t:\n"
+        "    t.write_bytes(b'half'); print('ready', flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(final)], stdout=subprocess.PIPE, cwd=root, env={**os.environ}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGKILL)
+    assert not final.exists()
+    assert all(path.name.startswith(PARTIAL_PREFIX) for path in tmp_path.iterdir())
