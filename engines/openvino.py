@@ -24,6 +24,7 @@ NAME = "openvino"
 _INSTALL = optional.install()
 
 DEVICES = frozenset({"cpu", "gpu", "npu"})
+_REFUSED = "refused"
 
 Precision = Literal["auto", "bf16", "f16", "f32"]
 
@@ -86,12 +87,14 @@ def _open(core: Any, model: Model, setup: Setup, device: str, precision: str, ab
         how["INFERENCE_NUM_THREADS"] = str(setup.threads)
     cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
     try:
+        if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
+            raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
         imported = _imported(core, device, how, cache, key, setup)
         compiled, lent = imported or (core.compile_model(core.read_model(model.weights.read()), device, how), None)
         engine = _engine(compiled, lent, spec, model)
         if imported is None:
             if precision == "f16" or (precision == "bf16" and not model.is_ours):
-                _accept(engine, model)
+                _accept(engine, model, cache, key)
             if cache is not None:
                 cache.put(key, compiled.export_model().getbuffer())
     except RuntimeError as error:
@@ -136,11 +139,14 @@ def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model) ->
     return OpenVinoEngine(request, lent, spec)
 
 
-def _accept(engine: OpenVinoEngine, model: Model) -> None:
+def _accept(engine: OpenVinoEngine, model: Model, cache: CompiledCache | None, key: dict[str, str]) -> None:
     try:
         model.accept(engine)
     except EngineError as error:
         engine.close()
+        # Kept, so that the next start need not find out again, which takes seconds.
+        if cache is not None:
+            cache.put({**key, "verdict": _REFUSED}, str(error).encode())
         raise _OtherColoursError(str(error), advice=error.advice) from error
 
 

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.base import Setup
+from engines.base import Engine, Setup
 from engines.cache import CompiledCache, cache_folder
+from engines.errors import EngineError
 from engines.openvino import open_openvino
 from tests.engines.opening import ab_of, model_of, open_model
+from tests.engines.test_library import write_foreign
 
 ROOT = Path(__file__).parents[2]
 KEY = {"weights": "aa", "runtime": "1"}
@@ -212,3 +215,25 @@ def test_no_signal_is_handled_in_memory_that_goes_with_the_model(tiny: Path, tmp
     stack = Stack()
     assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
     assert stack.flags & 2, "an alternate signal stack is still set"
+
+
+def test_other_peoples_networks_are_judged_once_and_the_verdict_is_kept(tmp_path: Path, said: list[str]) -> None:
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU does not compute in bf16")
+    judged: list[str] = []
+
+    def refuse(engine: Engine) -> None:
+        judged.append(engine.spec.precision)
+        raise EngineError("other colours")
+
+    model = replace(model_of(write_foreign(tmp_path / "foreign.onnx")), accept=refuse)
+    setup = Setup(cache=tmp_path, say=said.append)
+    precisions = []
+    for _ in range(2):
+        engine = open_openvino(model, setup)
+        precisions.append(engine.spec.precision)
+        engine.close()
+    assert precisions == ["f32", "f32"]
+    assert judged == ["bf16"]
+    assert [line.endswith("computing in f32") for line in said] == [True, True]
