@@ -17,6 +17,7 @@ from engines.weights import Weights
 # from float32 in ONNX Runtime; a GPU rounds elsewhere, and where two colours are equally likely little decides.
 TOLERANCE = {"bf16": (0.5, 6.0)}
 _USUAL_TOLERANCE = (0.25, 4.0)
+_FOREIGN_SHARE = 0.999
 
 
 def model_for(weights: Weights, adapter: Adapter) -> Model:
@@ -38,13 +39,16 @@ def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
     finally:
         reference.close()
     apart = np.concatenate(differences)
-    mean, greatest = float(apart.mean()), float(apart.max())
+    # Of other people's networks nobody knows how far a single pixel jumps where two colours are equally likely.
+    share = 1.0 if adapter.is_ours else _FOREIGN_SHARE
+    mean, greatest = float(apart.mean()), float(np.quantile(apart, share))
     allowed = TOLERANCE.get(engine.spec.precision, _USUAL_TOLERANCE)
     # Written so that a NaN is refused too.
     if not (mean <= allowed[0] and greatest <= allowed[1]):
         raise EngineError(
             f"{engine.spec.name}: in {engine.spec.precision} on {engine.spec.device} its colours are {mean:.3f} from "
-            f"ONNX Runtime's on average and {greatest:.2f} at most; {allowed[0]} and {allowed[1]} are allowed",
+            f"ONNX Runtime's on average and {greatest:.2f} at most ({share:.1%} of the picture); {allowed[0]} and "
+            f"{allowed[1]} are allowed",
             advice="Use --engine openvino or --engine onnxruntime, and report it.",
         )
 
