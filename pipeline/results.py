@@ -57,6 +57,8 @@ class Proof(StrEnum):
 class LumaCheck:
     """How far the luma of ``frames`` frames of a result is from the source's, in codes of ``bits`` bits.
 
+    Of a photograph, ``frames`` are its pages, and ``unit`` says so.
+
     ``psnr_db`` is 10 log10(peak^2 / mean squared error) over all samples of these frames with a peak of 2^bits - 1,
     ``worst_psnr_db`` that of the worst of them; both are None where nothing differs.
     """
@@ -67,21 +69,22 @@ class LumaCheck:
     psnr_db: float | None = None
     worst_psnr_db: float | None = None
     max_error: int = 0
+    unit: str = "frames"
 
     def __str__(self) -> str:
         """Return one line for people."""
+        count = f"{self.frames:,} {self.unit if self.frames != 1 else self.unit.removesuffix('s')}"
         if self.proof is Proof.EXACT:
-            return f"bit for bit that of the source, {self.frames:,} frames"
+            return f"bit for bit that of the source, {count}"
         if self.psnr_db is None or self.worst_psnr_db is None:
-            return f"{self.proof} in {self.frames:,} frames: no difference"
+            return f"{self.proof} in {count}: no difference"
         error = f"greatest error {self.max_error} of {(1 << self.bits) - 1}"
-        where = f"{self.proof} in {self.frames:,} frames"
-        return f"{where}: PSNR {self.psnr_db:.1f} dB, {self.worst_psnr_db:.1f} in the worst, {error}"
+        return f"{self.proof} in {count}: PSNR {self.psnr_db:.1f} dB, {self.worst_psnr_db:.1f} in the worst, {error}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The proof that a finished film is what it must be; a film that fails it never gets its name.
+    """The proof that a finished film or photograph is what it must be; one that fails never gets its name.
 
     ``checks`` tells by name what was compared and found, ``not_checked`` what was not, and why.
     """
@@ -180,6 +183,7 @@ class PhotoResult:
     notes: tuple[Note, ...]
     tones: tuple[SourceTone, ...]
     treatment: Treatment
+    verification: Verification
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
 

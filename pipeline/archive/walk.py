@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline.media.stills.registry import REFUSED_SUFFIXES, SUFFIXES
+
 RESULT_MARK = "colorized"
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif"}
-    | {".jp2", ".jpf", ".jpx", ".heic", ".heif", ".hif", ".avif"}
-    # Photographs that are refused: by name and with advice, rather than passed over.
-    | {".j2k", ".jxl", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
-)
+# Photographs that are refused too: by name and with advice, rather than passed over.
+PHOTO_SUFFIXES = SUFFIXES | REFUSED_SUFFIXES
 _STREAMS = {".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".dv", ".mxf"}
 FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".ogv"} | _STREAMS)
 _JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}

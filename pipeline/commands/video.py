@@ -76,25 +76,22 @@ def _colorize_video(
 
         if not film.exists():
             raise InputError(f"{film}: no such file", advice="Check the path.")
-        target = output or default_output(film, options)
-        return _plan(film, target, options) if dry_run else _colour(film, target, options, manner)
+        if dry_run:
+            return _plan(film, output or default_output(film, options), options)
+        return _colour(film, output, options, manner)
 
     carry_out(manner, action)
 
 
-def _colour(film: Path, target: Path, options: Options, manner: Manner) -> Answer:
-    from pipeline.color.colorizer import open_colorizer
+def _colour(film: Path, output: Path | None, options: Options, manner: Manner) -> Answer:
     from pipeline.film.job import colorize_video
     from pipeline.interruption import StopRequest, finish_on_signals
     from pipeline.terminal import error_console, shown
 
     stop = StopRequest()
-    with (
-        shown(error_console(), quiet=manner.quiet) as progress,
-        open_colorizer(options, progress=progress) as colorizer,
-    ):
+    with shown(error_console(), quiet=manner.quiet) as progress:
         finish_on_signals(stop, progress.say)
-        result = colorize_video(film, target, options, colorizer=colorizer, progress=progress, stop=stop)
+        result = colorize_video(film, output, options, progress=progress, stop=stop)
     lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
     if options.verify:
         lines += [f"  {line}" for line in result.verification.lines()]

@@ -19,6 +19,7 @@ from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
+from pipeline.media.packet_scan import survey
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import plan_streams, stream_notes
@@ -65,7 +66,7 @@ def colorize_video(
     if output is not None:
         originals.check(output)
     suffix = None if output is None else output.suffix
-    info = probe(source, rate=options.frame_rate)
+    info = survey(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
     streams, film = plan_streams(info, plan), film_source(info, plan, options)
@@ -79,7 +80,8 @@ def colorize_video(
         ) as segments,
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
-        notes = [*colorizer.notes(), *_assumptions(film), *plan.notes, *stream_notes(streams)]
+        stop.check()
+        notes = [*colorizer.notes(), *_assumptions(film), *info.notes, *plan.notes, *stream_notes(streams)]
         _tell(progress, source, notes)
         skip = 0 if segments is None else segments.frames
         writer = FilmWriter(

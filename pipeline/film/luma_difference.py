@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, Plane, Timestamp
-from pipeline.media.probe import FilmInfo, bound_pixels, open_source
+from pipeline.media.probe import FilmInfo
+from pipeline.media.source import bound_pixels, open_source
 from pipeline.results import LumaCheck, Proof
 
 

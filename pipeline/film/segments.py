@@ -14,7 +14,7 @@ import av
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import to_json
-from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
@@ -69,20 +69,28 @@ def kept_segments(
 def _alone(final: Path, progress: Progress) -> Iterator[Path]:
     """Lock the folder of the segments of ``final`` for the block; where nothing is left in it, it is removed."""
     folder = segment_folder(final)
+    try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(folder / LOCK, final))
+            except NoLocksError as error:
+                text = f"{error}: nothing keeps another run from colouring the same film at the same time"
+                progress.note(str(final), Note(NoteKind.FALLBACK, text))
+            yield folder
+    finally:
+        with suppress(OSError, LockedError):
+            _remove_if_empty(folder, final)
+
+
+def _remove_if_empty(folder: Path, final: Path) -> None:
+    """Remove the folder if nothing but the lock is in it, unless another run holds that."""
     lock = folder / LOCK
     with ExitStack() as stack:
-        try:
+        with suppress(NoLocksError):
             stack.enter_context(held(lock, final))
-        except NoLocksError as error:
-            text = f"{error}: nothing keeps another run from colouring the same film at the same time"
-            progress.note(str(final), Note(NoteKind.FALLBACK, text))
-        try:
-            yield folder
-        finally:
-            if {path.name for path in folder.iterdir()} <= {LOCK}:
-                lock.unlink(missing_ok=True)
-                with suppress(OSError):  # another run has just begun
-                    folder.rmdir()
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            lock.unlink()
+            folder.rmdir()
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from pipeline.media.deinterlace import deinterlaced
 from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
-from pipeline.media.probe import FilmInfo, bound_pixels, open_film
+from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.read_log import ReadLog
+from pipeline.media.source import AnyPacket, bound_pixels, demux, without_discard
 from pipeline.media.structure import find_break
+from pipeline.media.timeline import Retimer
 from pipeline.options import OnDamage
 from pipeline.results import NoteKind
 
@@ -91,7 +93,9 @@ class _Reader:
         self._stream: av.VideoStream = container.streams[info.stream_index]  # type: ignore[assignment]
         self._entries = len(self._stream.index_entries)
         self._expected_frames = ExpectedFrames(info)
+        self._retimer = Retimer(info.timeline)
         self._decoded = 0
+        self._latest: int | None = None
         self._number = 0
         self._packets = 0
         self._strangers = 0
@@ -164,25 +168,27 @@ class _Reader:
     def _pictures(self) -> Generator[av.VideoFrame, None, None]:
         self._stream.thread_type = av.codec.context.ThreadType.AUTO
         bound_pixels(self._stream)
-        for packet in self._demuxed():
-            self._note(packet)
+        for demuxed in self._demuxed():
+            packet, is_at_joint = self._retimed(demuxed)
+            self._note(packet, is_at_joint=is_at_joint)
             is_repeat = packet.size == 0 and packet.dts is not None
             # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
             if packet.stream.index == self._info.stream_index and not is_repeat:
                 for picture in self._decode(packet):
+                    self._stamp(picture)
                     if self._fits(picture):
                         yield picture
-                        self._decoded += 1
+                    self._decoded += 1
 
-    def _demuxed(self) -> Iterator[av.Packet[av.stream.Stream]]:
+    def _demuxed(self) -> Iterator[AnyPacket]:
         """Yield the packets of all streams, because only together do they show where the file ends."""
-        failures, packets = 0, self._container.demux()
+        failures, packets = 0, demux(self._container)
         while failures < _FAILURES:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
                 self._damage.met(f"frame {self._number} cannot be read: {error}")
-                failures, packets = failures + 1, self._container.demux()
+                failures, packets = failures + 1, demux(self._container)
                 continue
             if packet is None:
                 return
@@ -193,7 +199,7 @@ class _Reader:
         flush.stream = self._stream
         yield flush
 
-    def _decode(self, packet: av.Packet[av.stream.Stream]) -> list[av.VideoFrame]:
+    def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
         try:
             return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
@@ -203,14 +209,14 @@ class _Reader:
             self._expected_frames.suspect()
             return []
 
-    def _note(self, packet: av.Packet[av.stream.Stream]) -> None:
+    def _note(self, packet: AnyPacket, *, is_at_joint: bool) -> None:
         if packet.size == 0:
             return
         when = packet.pts if packet.pts is not None else packet.dts
         if when is not None:
             self._file_end = max(self._file_end, (when + (packet.duration or 0)) * packet.time_base)
         is_ours = packet.stream_index == self._info.stream_index
-        if packet.is_corrupt:
+        if packet.is_corrupt and not is_at_joint:
             place = "" if when is None else f" at {float(when * packet.time_base):.3f} s"
             self._damage.met(f"frame {self._number} is near damage: {packet.stream.type} data is incomplete{place}")
         if is_ours:
@@ -239,7 +245,31 @@ class _Reader:
 
     # Times ----------------------------------------------------------------------------------------------------------
 
-    def _time(self, timed: av.VideoFrame | av.Packet[av.stream.Stream]) -> int | None:
+    def _retimed(self, packet: AnyPacket) -> tuple[AnyPacket, bool]:
+        """Return ``packet`` with the time that the film's timeline gives it; and whether two recordings meet there."""
+        number = self._retimer.apply(packet)
+        timeline = self._info.timeline
+        is_at_joint = timeline.is_at_joint(packet.stream_index, number)
+        if packet.size == 0 or packet.stream_index != self._info.stream_index:
+            return packet, is_at_joint
+        if timeline.shows_hidden and packet.is_discard:
+            packet = without_discard(packet)
+        if timeline.frame_times is not None and number < len(timeline.frame_times):
+            packet.pts = packet.dts = timeline.frame_times[number]
+        return packet, is_at_joint
+
+    def _stamp(self, picture: av.VideoFrame) -> None:
+        """Give ``picture`` the time that its file does not say, or says wrongly."""
+        times = self._info.timeline.frame_times
+        if times:
+            beyond = max(0, self._decoded - len(times) + 1)
+            picture.pts = times[min(self._decoded, len(times) - 1)] + beyond * self._step
+        elif picture.pts is None and self._info.reorders_frames:
+            # The last frames that a drained decoder returns may have lost their times.
+            picture.pts = self._expected_frames.first_after(self._latest)
+        self._latest = picture.pts if picture.pts is not None else self._latest
+
+    def _time(self, timed: av.VideoFrame | AnyPacket) -> int | None:
         if timed.pts is None and not self._info.reorders_frames:
             # Without reordering, decoding and display order are the same, and so are their times.
             return timed.dts
@@ -286,11 +316,17 @@ class _Reader:
             if missing > _MISSING_SECONDS:
                 self._cut_off(f"at {float(self._file_end):.3f} s of {float(stated):.3f} s")
         if self._info.container == "avi" and self._info.frame_count_from_header:
-            stated_frames = self._info.frame_count or 0
-            if self._packets < stated_frames - max(2, stated_frames // 100):
-                self._cut_off(f"of {stated_frames} in the header")
-            else:
-                self._compare_count(stated_frames, self._packets, "the header is taken to be wrong")
+            self._check_avi_count(self._info.frame_count or 0)
+
+    def _check_avi_count(self, stated: int) -> None:
+        """Compare with the header, which counts dropped frames too: their chunks are empty, but take their time."""
+        entries = self._stream.index_entries
+        covered = max(self._packets, entries[len(entries) - 1].timestamp + 1 if len(entries) else 0)
+        ends_early = self._file_end < (stated * self._step) * self._info.time_base - _MISSING_SECONDS
+        if covered < stated - max(2, stated // 100) and ends_early:
+            self._cut_off(f"of {stated} in the header")
+        else:
+            self._compare_count(stated, covered, "the header is taken to be wrong")
 
     def _compare_count(self, stated: int, found: int, assumed: str) -> None:
         if found < stated:

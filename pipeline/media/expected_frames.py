@@ -42,6 +42,11 @@ class ExpectedFrames:
         )
         return self._apart([t for t in gone if t < time], None, time)
 
+    def first_after(self, time: int | None) -> int | None:
+        """Return the earliest time after ``time`` that still waits for its picture."""
+        place = 0 if time is None else bisect_right(self._times, time)
+        return self._times[place] if place < len(self._times) else None
+
     def between(self, time: int, following: int | None) -> list[int]:
         """Return what was lost after ``time`` and before ``following``, for None to the end of the film."""
         stop = len(self._times) if following is None else bisect_left(self._times, following)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from fractions import Fraction
 
@@ -13,8 +14,6 @@ from av.buffer import Buffer
 # FFmpeg's numbers. The second of each is what QuickTime writes: it names the field that is coded first, which cameras
 # also show first.
 TOP_FIRST, BOTTOM_FIRST = (2, 4), (3, 5)
-# FFmpeg's number of the side data that hold Exif.
-_EXIF = 31
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
@@ -27,14 +26,32 @@ def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
     return said if said in orders else orders[0]
 
 
+def known_side_data(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return ``picture`` without side data that PyAV has no name for: with one such kind, it shows none at all."""
+    while True:
+        try:
+            len(picture.side_data)
+        except ValueError as error:
+            unknown = re.match(r"\d+", str(error))
+            bare = _filtered(picture, "sidedata", f"mode=delete:type={unknown[0]}") if unknown else None
+            if bare is None:
+                raise
+            picture = bare
+        else:
+            return picture
+
+
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """Return the nine raw integers that turn or mirror ``picture`` for display (ISO/IEC 14496-12, 8.3.2), if any do."""
+    """Return the nine raw integers that turn or mirror ``picture`` for display (ISO/IEC 14496-12, 8.3.2), if any do.
+
+    All its side data must be of kinds that PyAV knows.
+    """
     try:
-        return _display_matrix(picture)
-    except ValueError:
-        # PyAV has no name for Exif, from whose orientation FFmpeg makes the matrix, and then shows no side data at all.
-        bare = _filtered(picture, "sidedata", f"mode=delete:type={_EXIF}")
-        return None if bare is None else _display_matrix(bare)
+        data: Buffer = picture.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # stub lists one key
+    except KeyError:
+        return None
+    matrix = struct.unpack("=9i", bytes(data))
+    return None if matrix == _UPRIGHT else matrix
 
 
 def rotation(matrix: tuple[int, ...] | None) -> int:
@@ -44,15 +61,6 @@ def rotation(matrix: tuple[int, ...] | None) -> int:
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
     side = -1 if a * d < b * c else 1
     return -round(math.degrees(math.atan2(side * b, side * a)))
-
-
-def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    try:
-        data: Buffer = picture.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # stub lists one key
-    except KeyError:
-        return None
-    matrix = struct.unpack("=9i", bytes(data))
-    return None if matrix == _UPRIGHT else matrix
 
 
 def _filtered(picture: av.VideoFrame, name: str, options: str) -> av.VideoFrame | None:

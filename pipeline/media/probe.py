@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import av
 import av.container
 import av.container.core
-import av.error
-import av.logging
 
 from pipeline.errors import InputError, UsageError
-from pipeline.media.frame_flags import display_matrix, field_order, rotation
+from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
+from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
+from pipeline.media.source import MAX_PIXELS, bound_pixels, demux, describe_streams, open_sequence, open_source
+from pipeline.media.timeline import Timeline
+from pipeline.results import Note
 
-FORMAT_WHITELIST = "mov,matroska,avi,mpegts,mpeg,mxf,asf,flv,dv,ogg,gxf,rm,yuv4mpegpipe"
-MAX_PIXELS = 16384 * 8192
 UNSPECIFIED = 2
 FULL_RANGE = 2
 PROGRESSIVE = 1
 CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 _ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-_log_level = threading.Lock()
+# In packets of 1,024 samples; AAC needs one to three.
+_ENCODER_DELAY = 3
+# Enough to tell a cover of one picture from a film where the header does not count frames.
+_COUNTED_PACKETS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +51,39 @@ class ColorTags:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamInfo:
-    """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown."""
+    """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown.
+
+    ``layout`` names the channels of sound as FFmpeg does, and ``sample_rate`` is 0 where FFmpeg has not seen enough
+    (then ``is_clear`` is False). ``packets``, those that an edit list hides and ``is_encrypted`` are found by
+    `pipeline.media.packet_scan`.
+    """
 
     index: int
     type: str
     codec: str
-    tag: str
+    time_base: Fraction | None
+    is_decodable: bool
+    is_clear: bool
+    sample_rate: int
+    layout: str
     language: str
     title: str
     disposition: int
     is_cover: bool
     metadata: Mapping[str, str]
+    packets: int | None = None
+    hidden_packets: int = 0
+    is_encrypted: bool = False
+
+    @property
+    def has_custom_layout(self) -> bool:
+        """Whether the channels of sound are in an order of their own."""
+        return " channels (" in self.layout
+
+    @property
+    def hides_much(self) -> bool:
+        """Whether an edit list hides more of the sound than the delay of an encoder."""
+        return self.hidden_packets > _ENCODER_DELAY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +102,9 @@ class FilmInfo:
     ``duration`` is in seconds; ``rotation`` in degrees counter-clockwise, ``display_matrix`` its nine raw integers.
     ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
     ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
-    ``sequence`` is set when ``path`` is a folder of numbered pictures.
+    ``sequence`` is set when ``path`` is a folder of numbered pictures. ``hdr`` is what the first picture says of the
+    display it was made for. ``probe_size``, ``timeline``, ``has_captions`` and ``notes`` come from
+    `pipeline.media.packet_scan`, as does ``average_rate`` where the header's is absurd.
     """
 
     path: Path
@@ -110,25 +136,18 @@ class FilmInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
     stream_metadata: Mapping[str, str] = field(default_factory=dict)
     sequence: Sequence | None = None
-
-
-def open_source(path: Path) -> av.container.InputContainer:
-    """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`."""
-    with _reporting(path):
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
-        # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
-        return av.open(
-            str(path.absolute()),
-            "r",
-            options={"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"},
-            metadata_errors="surrogateescape",
-        )
+    hdr: Hdr = field(default_factory=Hdr)
+    probe_size: int = 0
+    timeline: Timeline = field(default_factory=Timeline)
+    has_captions: bool = False
+    notes: tuple[Note, ...] = ()
 
 
 def open_film(info: FilmInfo) -> av.container.InputContainer:
     """Open the film ``info`` again, be it a file or a folder of pictures. Raises `InputError`."""
-    return open_source(info.path) if info.sequence is None else _open_sequence(info.sequence)
+    if info.sequence is not None:
+        return open_sequence(info.sequence)
+    return open_source(info.path, probe_size=info.probe_size)
 
 
 def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
@@ -140,35 +159,37 @@ def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
     sequence = find_sequence(path, rate) if path.is_dir() else None
     if rate is not None and sequence is None:
         raise UsageError(f"{path}: has a frame rate of its own", advice="--fps is for folders of numbered pictures.")
-    with open_source(path) if sequence is None else _open_sequence(sequence) as container:
-        stream = _picture_stream(path, container)
-        description = _own_words(container, stream.index)
-        try:
-            picture = _first_picture(path, container, stream)
-        except (av.FFmpegError, OSError) as error:
-            raise InputError(
-                f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
-            ) from error
-        info = _describe(path, container, stream, picture, description)
-    return info if sequence is None else _of_sequence(info, sequence, picture)
+    if sequence is None:
+        return read_header(path)
+    with open_sequence(sequence) as container:
+        info, picture = _described(path, container)
+    return _of_sequence(info, sequence, picture)
 
 
-def _open_sequence(sequence: Sequence) -> av.container.InputContainer:
-    # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
-    bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
-    with _reporting(sequence.folder):
-        return av.open(
-            sequence.pattern,
-            "r",
-            format="image2",
-            options={
-                "pattern_type": "sequence",
-                "start_number": str(sequence.first),
-                "framerate": str(sequence.rate),
-                "protocol_whitelist": "file",
-            },
-            stream_options=bounds,
-        )
+def read_header(path: Path, *, probe_size: int = 0) -> FilmInfo:
+    """Describe the film file ``path`` after a look at ``probe_size`` bytes, see `open_source`; errors as `probe`."""
+    with open_source(path, probe_size=probe_size) as container:
+        info, _ = _described(path, container)
+    return replace(info, probe_size=probe_size)
+
+
+def encrypted(path: Path) -> InputError:
+    """Return the error about a film that is encrypted."""
+    return InputError(
+        f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
+    )
+
+
+def _described(path: Path, container: av.container.InputContainer) -> tuple[FilmInfo, av.VideoFrame]:
+    stream = _picture_stream(path, container)
+    descriptions = describe_streams(container)
+    try:
+        picture = _first_picture(path, container, stream)
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
+        ) from error
+    return _describe(path, container, stream, known_side_data(picture), descriptions), picture
 
 
 def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> FilmInfo:
@@ -184,29 +205,6 @@ def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> 
     )
 
 
-@contextmanager
-def _reporting(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
-    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-        raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
-            advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
-            "playlists are not read.",
-        ) from error
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
-
-
-def bound_pixels(stream: av.VideoStream) -> None:
-    """Make the decoder of ``stream`` refuse pictures beyond `MAX_PIXELS` before it allocates them."""
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-
-
 def _picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     candidates = [s for s in container.streams.video if not s.disposition & _ATTACHED]
     if not candidates:
@@ -214,6 +212,7 @@ def _picture_stream(path: Path, container: av.container.InputContainer) -> av.Vi
             f"{path}: holds no moving picture",
             advice="Leave it out with --exclude: sound files and single pictures are not films.",
         )
+    candidates = _moving(path, candidates)
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
     if stream.codec_context is None:
         raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
@@ -225,14 +224,23 @@ def _picture_stream(path: Path, container: av.container.InputContainer) -> av.Vi
     return stream
 
 
+def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream]:
+    """Return those of ``candidates`` with the most frames: others may be covers that nobody marked."""
+    counts = {stream.index: stream.frames for stream in candidates}
+    if len(candidates) > 1 and not all(counts.values()):
+        with open_source(path) as container:
+            packets = islice(demux(container), _COUNTED_PACKETS)
+            counts = dict(Counter(packet.stream_index for packet in packets if packet.size))
+    most = max(counts.get(stream.index, 0) for stream in candidates)
+    return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]
+
+
 def _first_picture(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
     bound_pixels(stream)
     first_error: av.FFmpegError | None = None
-    for packet in container.demux(stream):
+    for packet in demux(container, stream):
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
-            raise InputError(
-                f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
-            )
+            raise encrypted(path)
         try:
             for picture in packet.decode():
                 return picture
@@ -249,7 +257,7 @@ def _describe(
     container: av.container.InputContainer,
     stream: av.VideoStream,
     picture: av.VideoFrame,
-    description: str,
+    descriptions: Mapping[int, str],
 ) -> FilmInfo:
     try:
         pixels = pixel_format(picture.format.name)
@@ -262,6 +270,7 @@ def _describe(
     duration = None if container.duration is None else Fraction(container.duration, 1_000_000)
     count, from_header = _frame_count(stream, duration)
     matrix = display_matrix(picture)
+    description = descriptions.get(stream.index, "")
     return FilmInfo(
         path=path,
         container=container.format.name,
@@ -287,10 +296,11 @@ def _describe(
         language=_language(stream.metadata),
         title=_title(stream.metadata),
         disposition=int(stream.disposition),
-        streams=tuple(_stream_info(s) for s in container.streams if s.index != stream.index),
+        streams=tuple(_stream_info(s, descriptions.get(s.index, "")) for s in container.streams if s is not stream),
         chapters=tuple(_chapter(c) for c in container.chapters()),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
+        hdr=read_hdr(picture),
     )
 
 
@@ -302,19 +312,38 @@ def _frame_count(stream: av.VideoStream, duration: Fraction | None) -> tuple[int
     return None, False
 
 
-def _stream_info(stream: av.stream.Stream) -> StreamInfo:
+def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
     context = stream.codec_context
+    rate, layout = _sound(description) if stream.type == "audio" else (0, "")
     return StreamInfo(
         index=stream.index,
         type=stream.type,
-        codec=context.codec.canonical_name if context is not None else (getattr(stream, "name", None) or ""),
-        tag=context.codec_tag if context is not None else "",
+        codec=context.codec.canonical_name if context is not None else _codec_name(stream, description),
+        time_base=stream.time_base,
+        is_decodable=context is not None,
+        is_clear=stream.type != "audio" or context is None or rate > 0,
+        sample_rate=rate,
+        layout=layout,
         language=_language(stream.metadata),
         title=_title(stream.metadata),
         disposition=int(stream.disposition),
         is_cover=stream.type == "video" and bool(stream.disposition & _ATTACHED),
         metadata=dict(stream.metadata),
     )
+
+
+def _codec_name(stream: av.stream.Stream, description: str) -> str:
+    """Return the name of an attachment's file, or what FFmpeg calls a codec that it does not decode."""
+    if stream.type == "attachment":
+        return getattr(stream, "name", None) or ""
+    name = re.match(r"[^:]*: \w+: (\w+)", description)
+    return "" if name is None or name[1] == "none" else name[1]
+
+
+def _sound(description: str) -> tuple[int, str]:
+    """Return sampling rate and channels from FFmpeg's own line; 0 and an empty text where it knows no rate."""
+    found = re.search(r", (\d+) Hz, (\d+ channels(?: \([^)]*\))?|[^,\n]+)", description)
+    return (int(found[1]), found[2]) if found else (0, "")
 
 
 def _language(metadata: Mapping[str, str]) -> str:
@@ -341,21 +370,3 @@ def _color_tags(picture: av.VideoFrame, pixels: PixelFormat, description: str) -
         range=FULL_RANGE if pixels.is_full_range else int(picture.color_range),
         chroma_location=CHROMA_LOCATIONS.index(named.group(1)) if named else 0,
     )
-
-
-def _own_words(container: av.container.InputContainer, index: int) -> str:
-    """Return FFmpeg's own lines about stream ``index``: nothing else tells Python chroma location and cropping.
-
-    Asked before the first picture is decoded: afterwards the cropping is no longer listed.
-    """
-    with _log_level:
-        before = av.logging.get_level()
-        av.logging.set_level(av.logging.VERBOSE)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        try:
-            dump: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
-        finally:
-            av.logging.set_libav_level(av.logging.INFO)
-            av.logging.set_level(before)
-    parts = re.split(r"^  Stream #0:(\d+)", dump, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True)).get(str(index), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import av
 import av.container
@@ -14,7 +14,9 @@ from av.subtitles.stream import SubtitleStream
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
+from pipeline.media.source import AnyPacket, demux
 from pipeline.media.stream_plan import Action, StreamPlan
+from pipeline.media.timeline import Retimer
 from pipeline.media.video_plan import Container
 
 # Written anew by the muxer, or true of the source's coding only.
@@ -23,8 +25,6 @@ _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
-
-AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
 class _Lane(Protocol):
@@ -91,20 +91,28 @@ class Remuxer:
         if not self._lanes:
             return
         streams = [self._source.streams[index] for index in self._lanes]
-        failures, packets = 0, self._source.demux(*streams)
+        retimer = Retimer(self._info.timeline)
+        failures, packets = 0, demux(self._source, *streams)
         while failures < _FAILURES:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
                 self._damage.met(f"a stream beside the picture cannot be read: {error}")
-                failures, packets = failures + 1, self._source.demux(*streams)
+                failures, packets = failures + 1, demux(self._source, *streams)
                 continue
             if packet is None:
                 return
             failures = 0
             index = packet.stream.index
+            retimer.apply(packet)
+            if packet.is_discard and self._leaves_out_hidden(index):
+                continue
             if self._is_whole(index, packet):
                 yield from (ready for ready in self._taken(index, packet) if self._is_in_order(index, ready))
+
+    def _leaves_out_hidden(self, index: int) -> bool:
+        """Tell whether hidden packets stay out: Matroska has no edit list that could hide them again."""
+        return self._container is Container.MATROSKA and self._streams[index].hides_much
 
     def _is_whole(self, index: int, packet: AnyPacket) -> bool:
         """Tell whether the muxer takes ``packet``: it refuses AAC that lost the header that all others have."""
@@ -229,7 +237,7 @@ def _lane(
     if plan.action is Action.CONVERT and isinstance(original, SubtitleStream):
         return _text_lane(original, plan.codec, result)
     if plan.action is Action.CONVERT and isinstance(original, AudioStream):
-        return _sound_lane(original, plan.codec, result)
+        return _sound_lane(original, plan, result)
     made = result.add_stream_from_template(original, opaque=True)
     return made, _Copy(made)
 
@@ -247,10 +255,24 @@ def _text_lane(
     return made, _Text(original, made)
 
 
-def _sound_lane(original: AudioStream, codec: str, result: av.container.OutputContainer) -> tuple[AudioStream, _Lane]:
-    made = result.add_stream(codec, rate=original.codec_context.sample_rate)
+def _sound_lane(
+    original: AudioStream, plan: StreamPlan, result: av.container.OutputContainer
+) -> tuple[AudioStream, _Lane]:
+    made = result.add_stream(plan.codec, rate=original.codec_context.sample_rate)
     assert isinstance(made, AudioStream)
-    made.codec_context.layout = original.codec_context.layout
-    is_short = original.codec_context.format.bytes <= 2
-    made.codec_context.format = "s16" if codec == "flac" and is_short else "s32"
+    layout = plan.stream.layout
+    if plan.stream.has_custom_layout:
+        # PyAV frees the map of a custom layout twice, of frames as well; a mere number of channels has none.
+        layout = layout.partition(" (")[0]
+        original.codec_context.layout = layout
+    made.codec_context.layout = layout
+    made.codec_context.format = _sample_format(original, plan.codec)
     return made, _Sound(original, made)
+
+
+def _sample_format(original: AudioStream, codec: str) -> str:
+    if codec == "flac":
+        return "s16" if original.codec_context.format.bytes <= 2 else "s32"
+    formats = av.codec.Codec(codec, "w").audio_formats
+    assert formats
+    return formats[0].name

@@ -8,7 +8,8 @@ import av
 
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
-from pipeline.media.probe import FilmInfo, bound_pixels, open_film
+from pipeline.media.probe import FilmInfo, open_film
+from pipeline.media.source import bound_pixels
 
 
 def sampled(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import av
 import av.container
-from av.audio.stream import AudioStream
 
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.video_plan import Container, VideoPlan
@@ -28,12 +28,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPlan:
-    """The fate of one stream. ``codec`` is what it will be; ``reason`` says why, for anything but a copy."""
+    """The fate of one stream. ``codec`` is what it will be; ``reason`` says why, for anything but a copy.
+
+    ``remark`` says what a copy is not, or does not keep.
+    """
 
     stream: StreamInfo
     action: Action
     codec: str
     reason: str = ""
+    remark: Note | None = None
 
     def __str__(self) -> str:
         """Return one line for people."""
@@ -43,6 +47,7 @@ class StreamPlan:
 
 _TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text")
 _TEXT_TARGET = {Container.MP4: "mov_text", Container.MOV: "mov_text", Container.MATROSKA: "subrip"}
+_FLAC_CHANNELS = 8
 _SOUND_TARGET = {Container.MP4: "flac", Container.MOV: "pcm_s32le", Container.MATROSKA: "flac"}
 
 
@@ -56,9 +61,16 @@ def plan_streams(info: FilmInfo, video: VideoPlan) -> tuple[StreamPlan, ...]:
 
 
 def stream_notes(plans: Iterable[StreamPlan]) -> tuple[Note, ...]:
-    """Return a note for every stream that is converted or dropped."""
+    """Return a note for every stream that is converted or dropped, and for moving pictures that stay as they are."""
+    return tuple(note for plan in plans for note in _notes(plan))
+
+
+def _notes(plan: StreamPlan) -> Iterator[Note]:
     kinds = {Action.CONVERT: NoteKind.CONVERTED, Action.DROP: NoteKind.DROPPED}
-    return tuple(Note(kinds[plan.action], f"{plan}: {plan.reason}") for plan in plans if plan.action in kinds)
+    if plan.action in kinds:
+        yield Note(kinds[plan.action], f"{plan}: {plan.reason}")
+    if plan.remark is not None:
+        yield Note(plan.remark.kind, f"{plan}: {plan.remark.text}")
 
 
 def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av.stream.Stream) -> StreamPlan:
@@ -66,21 +78,59 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return _because(stream, Action.REBUILD, "it holds the chapters, which are written as such")
     if stream.type == "data" and "timecode" in stream.metadata:
         return _because(stream, Action.REBUILD, "it holds the timecode, which is written as such")
+    if stream.is_encrypted:
+        return _because(stream, Action.DROP, "it is encrypted")
     if stream.is_cover and container is Container.MATROSKA:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.is_cover and container is Container.MOV:
         return _because(stream, Action.DROP, "QuickTime files have no place for cover art")
-    refusal = _lacks_layout(container, stream, original) or _refusal(container, original)
+    if not stream.is_decodable and stream.type not in ("attachment", "data"):
+        return _because(stream, Action.DROP, "its codec is not known here, and it cannot be copied without it")
+    if not stream.is_clear:
+        reason = (
+            "it holds no packets"
+            if stream.packets == 0
+            else "nothing says its sampling rate, so that it cannot be played"
+        )
+        return _because(stream, Action.DROP, reason)
+    refusal = _lacks_layout(container, stream) or _refusal(container, original)
     if not refusal:
-        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
+        return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, remark=_remark(container, stream))
     if stream.codec in _TEXT_SUBTITLES:
         return _because(stream, Action.CONVERT, f"{container.suffix} holds no {stream.codec}", _TEXT_TARGET[container])
-    if isinstance(original, AudioStream) and not original.sample_rate:
-        return _because(stream, Action.DROP, "it tells no sampling rate: none of it can be played")
-    if stream.type == "audio" and original.codec_context is not None:
-        reason = f"{container.suffix} holds no {stream.codec}; nothing audible is lost"
-        return _because(stream, Action.CONVERT, reason, _SOUND_TARGET[container])
+    if stream.type == "audio":
+        return _converted_sound(container, stream)
     return _because(stream, Action.DROP, f"{container.suffix} cannot hold it")
+
+
+def _remark(container: Container, stream: StreamInfo) -> Note | None:
+    """Return what a copy of ``stream`` is not, or does not keep."""
+    if stream.type == "video" and not stream.is_cover:
+        return Note(NoteKind.ASSUMED, "without new colour: of several pictures the one with most frames is coloured")
+    if container is Container.MATROSKA and stream.hides_much:
+        text = f"the {stream.hidden_packets} packets that an edit list hides are left out"
+        return Note(NoteKind.CONVERTED, text)
+    is_usual = stream.layout in ("mono", "stereo") or stream.layout.endswith(" channels")
+    if container is Container.MATROSKA and stream.codec.startswith("pcm_") and not is_usual:
+        return Note(NoteKind.DROPPED, f"which of its channels is which ({stream.layout})")
+    return None
+
+
+def _converted_sound(container: Container, stream: StreamInfo) -> StreamPlan:
+    reason = f"{container.suffix} holds no {stream.codec}; nothing audible is lost"
+    if _fits_flac(stream) or container is Container.MOV:
+        return _because(stream, Action.CONVERT, reason, _SOUND_TARGET[container])
+    if container is Container.MP4 or not stream.codec.startswith("pcm_"):
+        return _because(stream, Action.DROP, f"{container.suffix} holds no {stream.codec} with {stream.layout}")
+    depth = re.search(r"[sf](16|24|32|64)", stream.codec)
+    lost = f", but not which channel is which ({stream.layout})" if stream.has_custom_layout else ""
+    return _because(stream, Action.CONVERT, reason + lost, f"pcm_{depth[0]}le" if depth else "pcm_s32le")
+
+
+def _fits_flac(stream: StreamInfo) -> bool:
+    # A layout made from its name is safe; that of a stream is not, if it is custom.
+    is_whole = not stream.codec.startswith("pcm_f")
+    return is_whole and not stream.has_custom_layout and av.AudioLayout(stream.layout).nb_channels <= _FLAC_CHANNELS
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:
@@ -93,10 +143,10 @@ def _because(stream: StreamInfo, action: Action, reason: str, codec: str = "") -
     return StreamPlan(stream=stream, action=action, codec=codec or stream.codec, reason=reason)
 
 
-def _lacks_layout(container: Container, stream: StreamInfo, original: av.stream.Stream) -> str:
+def _lacks_layout(container: Container, stream: StreamInfo) -> str:
     # Found out only when the file is finished: MP4 writes down which channel of PCM is which, Matroska may not say it.
-    is_told = not isinstance(original, AudioStream) or not original.layout.name.endswith("channels")
-    return "" if is_told or container is not Container.MP4 or not stream.codec.startswith("pcm_") else "no layout"
+    is_told = not stream.layout.endswith("channels") or container is not Container.MP4 or stream.codec[:4] != "pcm_"
+    return "" if is_told else "no layout"
 
 
 def _refusal(container: Container, stream: av.stream.Stream) -> str:

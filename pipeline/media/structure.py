@@ -201,8 +201,12 @@ def _walk_avi(file: BinaryIO, size: int) -> str | None:
     return None
 
 
+# Chunks of DV type 1 are named 00__.
+_CHUNK_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _")
+
+
 def _is_chunk(name: bytes) -> bool:
-    return len(name) == 4 and all(48 <= c <= 57 or 65 <= c <= 90 or 97 <= c <= 122 or c == 32 for c in name)
+    return len(name) == 4 and all(c in _CHUNK_CHARACTERS for c in name)
 
 
 # MXF -----------------------------------------------------------------------------------------------------------------

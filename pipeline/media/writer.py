@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,12 +24,13 @@ from pipeline.media.matroska import PADDING, set_display_size
 from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.read_log import PacketLog
 from pipeline.media.remux import Remuxer, travelling_metadata
-from pipeline.media.stream_plan import StreamPlan
+from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.video_plan import Container, VideoPlan
 from pipeline.options import OnDamage
 from pipeline.results import Note
 
 _WRITE_SIZE = 1 << 20
+_FINEST_SCALE = 10_000_000
 # Packets arrive in order of time, so the muxer need not wait for streams that are silent, as subtitles are for minutes:
 # it would keep all that comes meanwhile in memory.
 _INTERLEAVE_MICROSECONDS = 100_000
@@ -158,7 +160,7 @@ class FilmWriter:
             file,
             "w",
             format=self._plan.container.muxer,
-            container_options=_muxer_options(self._plan.container, self._all_metadata()),
+            container_options=_muxer_options(self._plan.container, self._all_metadata(), self._finest_scale()),
             metadata_errors="surrogateescape",
             buffer_size=_WRITE_SIZE,
         )
@@ -190,6 +192,15 @@ class FilmWriter:
     def _all_metadata(self) -> dict[str, str]:
         kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
         return {**kept, **self._metadata}
+
+    def _finest_scale(self) -> int:
+        """Return the least number of parts of a second in which the times of picture and sound are whole."""
+        scale = self._info.time_base.denominator
+        for plan in self._streams:
+            base = plan.stream.time_base
+            if plan.action is Action.COPY and base and math.lcm(scale, base.denominator) <= _FINEST_SCALE:
+                scale = math.lcm(scale, base.denominator)
+        return scale
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         for packet in packets:
@@ -224,7 +235,7 @@ def _video_metadata(info: FilmInfo) -> dict[str, str]:
     return {key: value for key, value in kept.items() if not key.startswith(statistics)}
 
 
-def _muxer_options(container: Container, metadata: Mapping[str, str]) -> dict[str, str]:
+def _muxer_options(container: Container, metadata: Mapping[str, str], scale: int) -> dict[str, str]:
     # Bit-exact: nothing random and no clock, so that one film, coloured twice, gives one file.
     options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS), "fflags": "+bitexact"}
     if container is Container.MATROSKA:
@@ -232,7 +243,8 @@ def _muxer_options(container: Container, metadata: Mapping[str, str]) -> dict[st
     flags = "+faststart"
     if any(key.lower() not in _CONTAINER_KEYS[container] for key in metadata):
         flags += "+use_metadata_tags"
-    return {**options, "movflags": flags}
+    # Delays at the start are written in this unit, cut down to whole ones; the muxer's own is a millisecond.
+    return {**options, "movflags": flags, "movie_timescale": str(scale)}
 
 
 def _chapters(info: FilmInfo) -> list[Any]:

@@ -19,19 +19,20 @@ from pipeline.errors import InputError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
+    Page,
     Still,
     converted_suffix,
     output_suffix,
-    own_strips,
     read_still,
     write_still,
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.page import Painted, Picture, look_at, paint
+from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
-from pipeline.results import Failure, Note, PhotoResult, Treatment
+from pipeline.results import Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -246,7 +247,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
     with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
-        notes = (*_tone_notes(photo), *_written(temporary, photo, painted, colorizer))
+        notes, verification = _written(temporary, photo, painted, colorizer)
     return PhotoResult(
         source=job.source,
         output=job.output,
@@ -256,7 +257,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
-        notes=notes,
+        notes=(*_tone_notes(photo), *notes),
+        verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
@@ -264,19 +266,25 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
     )
 
 
-def _written(temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer) -> tuple[Note, ...]:
-    """Write the result and return what there is to say of it."""
+def _written(
+    temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer
+) -> tuple[tuple[Note, ...], Verification]:
+    """Write the result, read it back, and return what there is to say of it and what was verified."""
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:
         declared = AiColour(system="Autochrome", version=colorizer.weights)
-        strips, *further = (picture.strips for picture in painted)
-        return (*colorizer.notes(), *read, *write_still(temporary, still, strips, declared=declared, further=further))
-    if converted_suffix(still.path.suffix):
-        return (*read, *write_still(temporary, still, own_strips(still)))
+        stills = (picture.still for picture in photo.pictures)
+        pages = [Page(still, made.strips, declared) for still, made in zip(stills, painted, strict=True)]
+        notes = (*colorizer.notes(), *read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
+    if still.own_rgb is not None:
+        pages = [Page(still, iter((still.own_rgb(),)))]
+        notes = (*read, *write_still(temporary, pages))
+        return notes, verify_pages(temporary, pages)
     with still.path.open("rb") as source, temporary.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
-    return ()
+    return (), verify_copy(temporary, still)
 
 
 def _tone_notes(photo: _Photo) -> tuple[Note, ...]:

@@ -77,7 +77,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     spec = still_spec(still.bits)
     verdict = _verdict(still, spec)
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
-    described = space_for_colour(still.profile)
+    described = space_for_colour(still.metadata.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
     model_input = colorizer.model_input(
         still.luma, spec, size=colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import BinaryIO
 
-from pipeline.media.stills.tiff_ifd import (
+from pipeline.media.stills.ifd import (
     ORIENTATION,
     DamagedIfdError,
     Entry,

@@ -6,9 +6,10 @@ AVIF is read by Pillow and, for its true depth, by imagecodecs; HEIC by pillow-h
 from __future__ import annotations
 
 import importlib
-import zlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,22 +17,25 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
 
 from pipeline.errors import MissingDependencyError
-from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
+from pipeline.media.stills.exif import PREFIX, orientation_of
+from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_boxes
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.png import XMP_KEY, CarriedPng
-from pipeline.media.stills.png_chunks import RGB, Chunk, Header
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma
-from pipeline.media.stills.still import ColourModel, Still, StillFormat, Strip
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
-_AVIF_BRANDS = (b"avif", b"avis")
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _PROPERTIES_WITHIN = 1 << 20
+# Boxes at the top of a file that hold its picture, or nothing.
+_KNOWN_BOXES = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"mini"))
 # What the decoders are seen to raise on damaged files.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, MemoryError)
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,59 +45,104 @@ class _Decoded:
     notes: tuple[Note, ...] = ()
 
 
-def heif_format(head: bytes) -> StillFormat | None:
-    """Tell HEIC and AVIF by the first 32 bytes of a file; None for others, films among them."""
+class _HeifFormat(WrittenAsPng):
+    """What HEIC and AVIF have in common: the container."""
+
+    @abstractmethod
+    def _decoded(self, path: Path, pixel_limit: int) -> _Decoded: ...
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode to luma and alpha, 8 bits, or 16 where the file has more than 8.
+
+        Raises `InputError`, and `MissingDependencyError` for HEIC without pillow-heif.
+        """
+        found = self._decoded(path, pixel_limit)
+        grey, rgb, alpha = _planes(found.pixels)
+        exif = (found.info.get("exif") or b"").removeprefix(PREFIX) or None
+        metadata = Metadata(profile=found.info.get("icc_profile") or None, exif=exif, xmp=found.info.get("xmp") or None)
+        orientation, notes = orientation_of(exif)
+        text = f"{self} is written as PNG, without loss: the file grows"
+        return Still(
+            path=path,
+            format=self,
+            luma=luma_of_rgb(rgb) if grey is None else grey,
+            orientation=orientation,
+            colour_model=ColourModel.RGB,
+            alpha=alpha,
+            notes=(Note(NoteKind.CONVERTED, text), *found.notes, *notes, *_left_behind(self.name, path)),
+            metadata=metadata,
+            carried=CarriedPng(before=png_chunks_of(metadata)),
+            chroma=small_chroma(rgb) if grey is None else None,
+            own_rgb=partial(self._rgb, path, found.pixels.shape[0] * found.pixels.shape[1]),
+        )
+
+    def _rgb(self, path: Path, pixel_limit: int) -> Strip:
+        rgb: Strip = _planes(self._decoded(path, pixel_limit).pixels)[1]
+        return rgb
+
+
+class HeicFormat(_HeifFormat):
+    """HEIC, by pillow-heif."""
+
+    name = "HEIC"
+    suffixes = (".heic", ".heif", ".hif")
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the major brand; AVIF may have that of HEIF in general."""
+        return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and not AVIF.sniff(head)
+
+    def _decoded(self, path: Path, pixel_limit: int) -> _Decoded:
+        return _heic(path, pixel_limit)
+
+
+class AvifFormat(_HeifFormat):
+    """AVIF, by libavif."""
+
+    name = "AVIF"
+    suffixes = (".avif",)
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the brands."""
+        return not _AVIF_BRANDS.isdisjoint(_brands(head))
+
+    def _decoded(self, path: Path, pixel_limit: int) -> _Decoded:
+        return _avif(path, pixel_limit)
+
+
+HEIC, AVIF = HeicFormat(), AvifFormat()
+
+
+def _brands(head: bytes) -> list[bytes]:
+    """Major and compatible brands, as far as the first bytes of a file tell them."""
     if head[4:8] != b"ftyp":
-        return None
-    brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), 32), 4))}
-    if not brands.isdisjoint(_AVIF_BRANDS):
-        return StillFormat.AVIF
-    return StillFormat.HEIC if head[8:12] in _HEIC_BRANDS else None
+        return []
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
 
 
-def read_heif(path: Path, file_format: StillFormat, *, pixel_limit: int) -> Still:
-    """Decode to luma and alpha, 8 bits, or 16 where the file has more than 8.
-
-    Raises `InputError`, and `MissingDependencyError` for HEIC without pillow-heif.
-    """
-    found = (_avif if file_format is StillFormat.AVIF else _heic)(path, pixel_limit)
-    grey, rgb, alpha = _planes(found.pixels)
-    info = {key: found.info.get(key) or None for key in ("exif", "xmp", "icc_profile")}
-    exif = info["exif"].removeprefix(PREFIX) if info["exif"] else None
-    orientation, notes = orientation_of(exif)
-    text = f"{file_format} is written as PNG, without loss: the file grows"
-    return Still(
-        path=path,
-        format=file_format,
-        luma=luma_of_rgb(rgb) if grey is None else grey,
-        bits=8 * found.pixels.dtype.itemsize,
-        orientation=orientation,
-        colour_model=ColourModel.RGB,
-        alpha=alpha,
-        notes=(Note(NoteKind.CONVERTED, text), *found.notes, *notes),
-        carried=_carried(found.pixels, exif, info["xmp"], info["icc_profile"]),
-        chroma=small_chroma(rgb) if grey is None else None,
-        profile=info["icc_profile"],
-    )
-
-
-def heif_pixels(path: Path) -> Strip:
-    """Give R, G and B (H, W, 3) of a file that was read before."""
-    with path.open("rb") as file:
-        read = _avif if heif_format(file.read(32)) is StillFormat.AVIF else _heic
-    found = read(path, 1 << 62)
-    rgb: Strip = _planes(found.pixels)[1]
-    return rgb
+def _left_behind(name: str, path: Path) -> tuple[Note, ...]:
+    """Name the boxes that hold neither the picture nor its metadata, and bytes behind all boxes."""
+    try:
+        boxes, extra = read_boxes(path.read_bytes())
+    except DamagedJp2Error:
+        return ()
+    kinds = dict.fromkeys(box.kind for box in boxes if box.kind not in _KNOWN_BOXES)
+    notes = (f"{name} box {kind.decode('latin-1')!r} is not carried over" for kind in kinds)
+    return (*(Note(NoteKind.DROPPED, text) for text in notes), *trailing(name, extra))
 
 
 def _avif(path: Path, pixel_limit: int) -> _Decoded:
     try:
-        with Image.open(path, formats=("AVIF",)) as image:
-            check_size(path, image.width, image.height, pixel_limit=pixel_limit)
-            if getattr(image, "is_animated", False):
-                raise refuse(path, "is an animated AVIF")
-            info, shape = {str(key): value for key, value in image.info.items()}, (image.height, image.width)
-        data = path.read_bytes()
+        with AvifImageFile(path) as image:
+            shape, is_animated = (image.height, image.width), bool(getattr(image, "is_animated", False))
+            info = {str(key): value for key, value in image.info.items()}
+    except _DECODER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+    check_size(path, shape[1], shape[0], pixel_limit=pixel_limit)
+    if is_animated:
+        raise refuse(path, "is an animated AVIF")
+    data = path.read_bytes()
+    try:
         pixels = imagecodecs.avif_decode(data)
     except _DECODER_ERRORS as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
@@ -106,14 +155,19 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
     reader = _heic_reader(path)
     try:
         file = reader.open_heif(path, convert_hdr_to_8bit=False)
-        check_size(path, *file.size, pixel_limit=pixel_limit)
+        size, number = file.size, len(file)
+    except _DECODER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+    check_size(path, *size, pixel_limit=pixel_limit)
+    try:
         pixels = np.asarray(file)
-        info, number = dict(file.info), len(file)
+        info = dict(file.info)
+        # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, EXIF must not ask for it again.
+        turned = (reader.set_orientation(info) or 1) != 1
     except _DECODER_ERRORS as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
     notes = []
-    # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, and EXIF must not ask for it again.
-    if (reader.set_orientation(info) or 1) != 1:
+    if turned:
         notes.append(Note(NoteKind.CONVERTED, "the picture is stored upright, EXIF says so"))
     if number > 1:
         notes.append(Note(NoteKind.DROPPED, f"{number - 1} further pictures in the HEIC are not carried over"))
@@ -160,15 +214,3 @@ def _planes(pixels: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any], ND
         return None, np.ascontiguousarray(pixels[..., :3]), alpha
     grey = np.ascontiguousarray(pixels[..., 0])
     return grey, np.repeat(grey[..., None], 3, axis=2), alpha
-
-
-def _carried(pixels: NDArray[Any], exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> CarriedPng:
-    header = Header(pixels.shape[1], pixels.shape[0], 8 * pixels.dtype.itemsize, RGB)
-    chunks = []
-    if icc:
-        chunks.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-    if exif:
-        chunks.append(Chunk(b"eXIf", without_thumbnail(exif)))
-    if xmp:
-        chunks.append(Chunk(b"iTXt", XMP_KEY + b"\0\0\0\0" + xmp))
-    return CarriedPng(header=header, before=tuple(chunks), after=())

@@ -60,6 +60,14 @@ def profile_for_colour(profile: bytes | None) -> tuple[bytes | None, tuple[Note,
     return None, (Note(NoteKind.DROPPED, f"ICC profile for {space} cannot describe an RGB picture"),)
 
 
+def is_rgb(profile: bytes) -> bool:
+    """Whether the profile says that it is for R, G and B."""
+    try:
+        return colour_space(profile) == "RGB"
+    except DamagedProfileError:
+        return False
+
+
 def space_for_colour(profile: bytes | None) -> RgbDescription | None:
     """Describe the space that colour has to be made for, that of `profile_for_colour`; None where it is sRGB."""
     made, _ = profile_for_colour(profile)

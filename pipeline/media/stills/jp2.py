@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.exif import orientation_of, without_thumbnail
-from pipeline.media.stills.icc import profile_for_colour
+from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.jp2_boxes import (
     EXIF_UUID,
+    SIGNATURE,
     XMP_UUID,
     Box,
     Codestream,
@@ -24,9 +24,11 @@ from pipeline.media.stills.jp2_boxes import (
     read_codestream,
 )
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import checked_strips, damaged, luma_of_rgb, refuse, small_chroma
-from pipeline.media.stills.still import AiColour, ColourModel, Still, StillFormat, Strip
-from pipeline.media.stills.xmp import declare_ai_colour
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.page import Page
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.still import ColourModel, Still, StillFormat
+from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
 
 # OpenJPEG holds four bytes for every sample.
@@ -36,6 +38,7 @@ _SRGB, _GREY = 16, 17
 _ENUMERATED, _RESTRICTED_ICC, _ANY_ICC = 1, 2, 3
 _REFUSED_SPACES = {12: "CMYK", 14: "L*a*b*", 18: "YCbCr"}
 # Boxes of the header that describe the former samples; the result has its own.
+_PICTURE, _OWN_UUIDS = (b"jp2c", b"jp2h"), (EXIF_UUID, XMP_UUID)
 _REPLACED = (b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef")
 
 
@@ -46,68 +49,112 @@ class CarriedJp2:
     boxes: tuple[Box, ...]
     header: tuple[Box, ...]
 
+    @property
+    def metadata(self) -> Metadata:
+        """Profile, EXIF, XMP, and all boxes that do not describe the samples."""
+        kept = [box for box in self.boxes if box.kind not in _PICTURE and not box.data.startswith(_OWN_UUIDS)]
+        kept += [box for box in self.header if box.kind not in _REPLACED]
+        return Metadata(
+            profile=_profile(self.header),
+            exif=_uuid(self.boxes, EXIF_UUID),
+            xmp=_uuid(self.boxes, XMP_UUID),
+            other=tuple((f"JPEG 2000 box {box.kind.decode('latin-1')}", box.data) for box in kept),
+        )
 
-def read_jp2(path: Path, *, pixel_limit: int) -> Still:
-    """Decode to luma. Raises `InputError`."""
-    try:
+
+class Jp2Format(StillFormat):
+    """JPEG 2000 in JP2 files; results are lossless."""
+
+    name = "JPEG 2000"
+    suffixes = (".jp2", ".jpf", ".jpx")
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the signature box."""
+        return head.startswith(SIGNATURE)
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode to luma. Raises `InputError`."""
         if path.stat().st_size > _FILE_LIMIT:
             raise refuse(path, "is a JPEG 2000 of more than 2 GB")
         data = path.read_bytes()
-        boxes = tuple(read_boxes(data))
+        carried, coded, extra = _taken_apart(path, data)
+        check_size(path, coded.width, coded.height, pixel_limit=min(pixel_limit, _PIXEL_LIMIT))
+        _check_kind(path, coded, carried.header)
+        pixels = _decoded(path, data, coded)
+        del data
+        orientation, notes = orientation_of(carried.metadata.exif)
+        if not coded.is_reversible:
+            text = "lossy JPEG 2000 is written without loss, so that its luma stays: the file grows"
+            notes = (*notes, Note(NoteKind.CONVERTED, text))
+        is_colour = pixels.ndim == 3
+        return Still(
+            path=path,
+            format=self,
+            luma=luma_of_rgb(pixels) if is_colour else np.ascontiguousarray(pixels),
+            orientation=orientation,
+            colour_model=ColourModel.RGB,
+            alpha=None,
+            notes=(*notes, *trailing("JPEG 2000", extra)),
+            metadata=carried.metadata,
+            carried=carried,
+            chroma=small_chroma(pixels) if is_colour else None,
+        )
+
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write R, G and B without loss, with the source's boxes."""
+        (page,) = pages
+        still = page.still
+        carried = still.carried_as(CarriedJp2)
+        metadata, notes = page.metadata
+        boxes = _with_metadata(carried.boxes, metadata)
+        coded = _coded(page.whole())
+        with path.open("wb") as file:
+            for box in boxes:
+                if box.kind == b"jp2h":
+                    file.write(_header(still, carried.header, metadata.profile).tobytes())
+                else:
+                    file.write((Box(b"jp2c", coded) if box.kind == b"jp2c" else box).tobytes())
+        return notes
+
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Decode the file and compare it with what was to be written."""
+        (page,) = pages
+        data = path.read_bytes()
+        carried, coded, _ = _taken_apart(path, data)
+        orientation, _ = orientation_of(carried.metadata.exif)
+        found = Found(pixels=_decoded(path, data, coded), orientation=orientation, metadata=carried.metadata)
+        return (verify_lossless(path, page, found),)
+
+
+JPEG_2000 = Jp2Format()
+
+
+def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, Codestream, int]:
+    """Return all boxes but the codestream, what that says of itself, and how many bytes follow the file's end."""
+    try:
+        boxes, extra = read_boxes(data)
         codestreams = [box.data for box in boxes if box.kind == b"jp2c"]
-        header = tuple(read_boxes(next((box.data for box in boxes if box.kind == b"jp2h"), b"")))
+        header, _ = read_boxes(next((box.data for box in boxes if box.kind == b"jp2h"), b""))
         if len(codestreams) != 1 or not header:
+            if extra and not codestreams:
+                raise damaged(path, "cannot be decoded: it breaks off")
             tell = refuse if codestreams else damaged
             raise tell(path, f"is a JPEG 2000 of {len(codestreams)} pictures")
         coded = read_codestream(codestreams[0])
-        check_size(path, coded.width, coded.height, pixel_limit=min(pixel_limit, _PIXEL_LIMIT))
-        _check_kind(path, coded, header)
-        pixels = imagecodecs.jpeg2k_decode(data)
-    except (DamagedJp2Error, RuntimeError, ValueError) as error:
+    except DamagedJp2Error as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
-    del data
+    kept = (Box(box.kind, b"") if box.kind == b"jp2c" else box for box in boxes)
+    return CarriedJp2(boxes=tuple(kept), header=tuple(header)), coded, extra
+
+
+def _decoded(path: Path, data: bytes, coded: Codestream) -> NDArray[Any]:
+    try:
+        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(data)
+    except (RuntimeError, ValueError) as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels.shape[:2] != (coded.height, coded.width):
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {coded.height} x {coded.width}")
-    orientation, notes = orientation_of(_uuid(boxes, EXIF_UUID))
-    if not coded.is_reversible:
-        text = "lossy JPEG 2000 is written without loss, so that its luma stays: the file grows"
-        notes = (*notes, Note(NoteKind.CONVERTED, text))
-    is_rgb = pixels.ndim == 3
-    return Still(
-        path=path,
-        format=StillFormat.JPEG_2000,
-        luma=luma_of_rgb(pixels) if is_rgb else np.ascontiguousarray(pixels),
-        bits=8 * pixels.dtype.itemsize,
-        orientation=orientation,
-        colour_model=ColourModel.RGB,
-        alpha=None,
-        notes=notes,
-        carried=CarriedJp2(boxes=tuple(map(_carried, boxes)), header=header),
-        chroma=small_chroma(pixels) if is_rgb else None,
-        profile=_profile(header),
-    )
-
-
-def write_jp2(path: Path, still: Still, strips: Iterator[Strip], *, declared: AiColour | None) -> tuple[Note, ...]:
-    """Write RGB ``strips`` without loss, with the source's boxes."""
-    carried: CarriedJp2 = still.carried
-    icc, notes = profile_for_colour(_profile(carried.header))
-    boxes = carried.boxes
-    if declared is not None:
-        packet, more = declare_ai_colour(_uuid(boxes, XMP_UUID), declared)
-        notes += more
-        boxes = _with_xmp(boxes, packet)
-    pixels = np.empty((still.height, still.width, 3), still.luma.dtype)
-    for top, strip in checked_strips(still, strips):
-        pixels[top : top + strip.shape[0]] = strip
-    coded = _coded(pixels)
-    with path.open("wb") as file:
-        for box in boxes:
-            if box.kind == b"jp2h":
-                file.write(_header(still, carried.header, icc).tobytes())
-            else:
-                file.write((Box(b"jp2c", coded) if box.kind == b"jp2c" else box).tobytes())
-    return notes
+    return pixels
 
 
 def _coded(pixels: NDArray[Any]) -> bytes:
@@ -153,23 +200,17 @@ def _profile(header: tuple[Box, ...]) -> bytes | None:
     return None
 
 
-def _carried(box: Box) -> Box:
-    if box.kind == b"jp2c":
-        return Box(b"jp2c", b"")
-    if box.kind == b"uuid" and box.data.startswith(EXIF_UUID):
-        return Box(b"uuid", EXIF_UUID + without_thumbnail(box.data.removeprefix(EXIF_UUID)))
-    return box
-
-
 def _uuid(boxes: tuple[Box, ...], name: bytes) -> bytes | None:
     found = next((box.data for box in boxes if box.kind == b"uuid" and box.data.startswith(name)), None)
     return None if found is None else found[len(name) :]
 
 
-def _with_xmp(boxes: tuple[Box, ...], packet: bytes) -> tuple[Box, ...]:
-    made = Box(b"uuid", XMP_UUID + packet)
-    places = [at for at, box in enumerate(boxes) if box.kind == b"uuid" and box.data.startswith(XMP_UUID)]
-    if places:
-        return (*boxes[: places[0]], made, *boxes[places[0] + 1 :])
-    at = next(at for at, box in enumerate(boxes) if box.kind == b"jp2c")
-    return (*boxes[:at], made, *boxes[at:])
+def _with_metadata(boxes: tuple[Box, ...], metadata: Metadata) -> tuple[Box, ...]:
+    """Put EXIF and XMP of the result where those of the source stood; a new one stands before the codestream."""
+    for name, data in ((EXIF_UUID, metadata.exif), (XMP_UUID, metadata.xmp)):
+        if data is None:
+            continue
+        places = [at for at, box in enumerate(boxes) if box.kind == b"uuid" and box.data.startswith(name)]
+        at = places[0] if places else next(at for at, box in enumerate(boxes) if box.kind == b"jp2c")
+        boxes = (*boxes[:at], Box(b"uuid", name + data), *boxes[at + len(places[:1]) :])
+    return boxes

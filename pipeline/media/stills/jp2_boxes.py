@@ -6,7 +6,6 @@ Layout: ITU-T T.800, annex A (codestream) and annex I (the JP2 file).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
@@ -46,25 +45,27 @@ class Codestream:
     is_reversible: bool
 
 
-def read_boxes(data: bytes) -> Iterator[Box]:
-    """Yield the boxes that follow each other in ``data``. Raises `DamagedJp2Error` where they break off."""
+def read_boxes(data: bytes) -> tuple[list[Box], int]:
+    """Return the boxes that follow each other in ``data``, and how many bytes behind them make none.
+
+    Raises `DamagedJp2Error` for too many.
+    """
+    boxes: list[Box] = []
     position = 0
-    for _ in range(_MOST_BOXES):
-        if position == len(data):
-            return
-        if len(data) - position < 8:
-            raise DamagedJp2Error(f"no box at byte {position}")
-        size, kind = struct.unpack_from(">I4s", data, position)
+    while position < len(data):
+        size, kind = struct.unpack_from(">I4s", data, position) if len(data) - position >= 8 else (1, b"")
         start = position + 8
         if size == 1 and len(data) - position >= 16:
             (size,) = struct.unpack_from(">Q", data, start)
             start += 8
         end = position + size if size else len(data)
         if end < start or end > len(data):
-            raise DamagedJp2Error(f"box {kind!r} does not end in the file")
-        yield Box(kind, data[start:end])
+            return boxes, len(data) - position
+        boxes.append(Box(kind, data[start:end]))
         position = end
-    raise DamagedJp2Error(f"more than {_MOST_BOXES} boxes")
+        if len(boxes) > _MOST_BOXES:
+            raise DamagedJp2Error(f"more than {_MOST_BOXES} boxes")
+    return boxes, 0
 
 
 def read_codestream(data: bytes) -> Codestream:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
 from pipeline.media.stills.samples import damaged, refuse
 
 PIXEL_LIMIT = 400_000_000
-
-# Ours replaces it: Pillow's limit is a global that refuses honest large scans, `check_size` guards every decode here.
-Image.MAX_IMAGE_PIXELS = None
 
 # A header may claim few pixels and the file be endless; what honest pictures carry besides pixels fits in the floor.
 _FILE_FLOOR = 256 << 20

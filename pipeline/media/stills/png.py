@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.exif import orientation_of, without_thumbnail
-from pipeline.media.stills.icc import profile_for_colour
+from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.limits import check_size
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.page import Page
 from pipeline.media.stills.png_chunks import (
     GREY,
     GREY_ALPHA,
@@ -26,13 +27,14 @@ from pipeline.media.stills.png_chunks import (
     Chunk,
     DamagedPngError,
     Header,
+    Placed,
     encode_pixels,
     read_chunks,
     read_header,
 )
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, rgb_strips, small_chroma
-from pipeline.media.stills.still import AiColour, ColourModel, Plane, Still, StillFormat, Strip
-from pipeline.media.stills.xmp import declare_ai_colour
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
 from pipeline.results import Note, NoteKind
 
 XMP_KEY = b"XML:com.adobe.xmp\0"
@@ -41,80 +43,160 @@ _INFLATED_LIMIT = 64 << 20
 _PACKED_FLOOR = 1 << 20
 # Described the pixels as they were coded; the result is coded otherwise.
 _REPLACED = (b"PLTE", b"tRNS", b"hIST")
+_OWN_FIELDS = (b"iCCP", b"eXIf")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedPng:
-    """Chunks of the source, those that stood before the pixels and those after, and its header."""
+    """Chunks that the result gets, those before the pixels and those after, the three of `Metadata` among them."""
 
-    header: Header
-    before: tuple[Chunk, ...]
-    after: tuple[Chunk, ...]
+    before: tuple[Chunk, ...] = ()
+    after: tuple[Chunk, ...] = ()
+
+    @property
+    def metadata(self) -> Metadata:
+        """Profile, EXIF, XMP and all other chunks."""
+        chunks = (*self.before, *self.after)
+        kinds = {chunk.kind: chunk.data for chunk in reversed(chunks)}
+        xmp = next((chunk for chunk in chunks if _is_xmp(chunk)), None)
+        return Metadata(
+            profile=_inflated_profile(kinds.get(b"iCCP")),
+            exif=kinds.get(b"eXIf") or None,
+            xmp=_xmp_text(xmp.data) if xmp else None,
+            other=tuple(
+                (f"PNG chunk {chunk.kind.decode('latin-1')}", chunk.data)
+                for chunk in chunks
+                if chunk.kind not in _OWN_FIELDS and chunk is not xmp
+            ),
+        )
 
 
-def read_png(path: Path, *, pixel_limit: int) -> Still:
-    """Decode to luma and alpha. Raises `InputError`."""
-    try:
-        with path.open("rb") as file:
-            header = read_header(file.read(33))
-        check_size(path, header.width, header.height, pixel_limit=pixel_limit)
-        data = path.read_bytes()
-        found = list(read_chunks(data))
+class PngFormat(StillFormat):
+    """PNG, 8 or 16 bits a sample in results, every chunk that stays true carried along."""
+
+    name = "PNG"
+    suffixes = (".png",)
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the signature."""
+        return head.startswith(SIGNATURE)
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode to luma and alpha. Raises `InputError`."""
+        data, header = _read(path, pixel_limit)
+        found, extra = _chunks(path, data)
         chunks = [placed for placed in found if placed.sound]
         kinds = {placed.chunk.kind: placed.chunk.data for placed in chunks}
         if b"acTL" in kinds:
             raise refuse(path, "is an animated PNG")
-        if len(data) - sum(len(placed.chunk.data) for placed in found) > _most_packed(header):
+        if len(data) - extra - sum(len(placed.chunk.data) for placed in found) > _most_packed(header):
             raise damaged(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
-        pixels = imagecodecs.png_decode(data)
-    except (DamagedPngError, RuntimeError, ValueError) as error:
+        pixels = _decoded(path, data, header)
+        del data
+        luma, alpha = _planes(pixels, kinds.get(b"tRNS") if header.colour in (GREY, RGB) else None, header)
+        orientation, notes = orientation_of(kinds.get(b"eXIf"))
+        unsound = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
+        notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in unsound)
+        result = Header(header.width, header.height, 8 * luma.dtype.itemsize, RGB if alpha is None else RGB_ALPHA)
+        before, more = _for_colour([placed.chunk for placed in chunks if not placed.after], header, result)
+        after, still_more = _for_colour([placed.chunk for placed in chunks if placed.after], header, result)
+        carried = CarriedPng(before=before, after=after)
+        return Still(
+            path=path,
+            format=self,
+            luma=luma,
+            orientation=orientation,
+            colour_model=ColourModel.RGB,
+            alpha=alpha,
+            notes=(*notes, *_notes(header, kinds), *more, *still_more, *trailing("PNG", extra)),
+            metadata=carried.metadata,
+            carried=carried,
+            chroma=small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None,
+            is_bilevel=header.colour == GREY and header.depth == 1 and alpha is None,
+        )
+
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write R, G and B with the chunks that the still carries, with alpha if it has one."""
+        (page,) = pages
+        still = page.still
+        header = Header(still.width, still.height, still.bits, RGB if still.alpha is None else RGB_ALPHA)
+        carried = still.carried_as(CarriedPng)
+        metadata, notes = page.metadata
+        before, after = _with_metadata(carried, metadata)
+        with path.open("wb") as file:
+            file.write(SIGNATURE + header.chunk().tobytes())
+            file.writelines(chunk.tobytes() for chunk in before)
+            file.writelines(encode_pixels(page.strips_with_alpha()))
+            file.writelines(chunk.tobytes() for chunk in after)
+            file.write(Chunk(b"IEND", b"").tobytes())
+        return notes
+
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Decode the file by libpng and compare it with what was to be written."""
+        (page,) = pages
+        data, header = _read(path, page.still.luma.size)
+        chunks, extra = _chunks(path, data)
+        if extra or not all(placed.sound for placed in chunks):
+            raise failed(path, "its chunks are damaged")
+        carried = CarriedPng(before=tuple(placed.chunk for placed in chunks))
+        orientation, _ = orientation_of(carried.metadata.exif)
+        found = Found(pixels=_decoded(path, data, header), orientation=orientation, metadata=carried.metadata)
+        return (verify_lossless(path, page, found),)
+
+
+class WrittenAsPng(StillFormat):
+    """A format whose results are PNG, because it has no room for what they carry; stills carry a `CarriedPng`."""
+
+    @property
+    def result(self) -> StillFormat:
+        """Results are PNG."""
+        return PNG
+
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write a PNG."""
+        return PNG.write(path, pages)
+
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Verify a PNG."""
+        return PNG.verify(path, pages)
+
+
+PNG = PngFormat()
+
+
+def _read(path: Path, pixel_limit: int) -> tuple[bytes, Header]:
+    """Return the file and its header, whose size is checked before the rest is read."""
+    try:
+        with path.open("rb") as file:
+            header = read_header(file.read(33))
+    except DamagedPngError as error:
+        raise damaged(path, f"is not a sound PNG file: {error}") from error
+    check_size(path, header.width, header.height, pixel_limit=pixel_limit)
+    return path.read_bytes(), header
+
+
+def _chunks(path: Path, data: bytes) -> tuple[list[Placed], int]:
+    try:
+        return read_chunks(data)
+    except DamagedPngError as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
-    del data
+
+
+def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
+    try:
+        pixels: NDArray[Any] = imagecodecs.png_decode(data)
+    except (RuntimeError, ValueError) as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels.shape[:2] != (header.height, header.width):
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
-    luma, alpha = _planes(pixels, kinds.get(b"tRNS") if header.colour in (GREY, RGB) else None, header)
-    chroma = small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None
-    del pixels
-    orientation, notes = orientation_of(kinds.get(b"eXIf"))
-    unsound = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
-    notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in unsound)
-    return Still(
-        path=path,
-        format=StillFormat.PNG,
-        luma=luma,
-        bits=8 * luma.dtype.itemsize,
-        orientation=orientation,
-        colour_model=ColourModel.RGB,
-        alpha=alpha,
-        notes=(*notes, *_notes(header, kinds)),
-        carried=CarriedPng(
-            header=header,
-            before=tuple(_carried(placed.chunk) for placed in chunks if not placed.after),
-            after=tuple(_carried(placed.chunk) for placed in chunks if placed.after),
-        ),
-        chroma=chroma,
-        is_bilevel=header.colour == GREY and header.depth == 1 and alpha is None,
-        profile=_inflated_profile(kinds.get(b"iCCP")),
-    )
+    return pixels
 
 
-def write_png(path: Path, still: Still, strips: Iterator[Strip], *, declared: AiColour | None) -> tuple[Note, ...]:
-    """Write RGB ``strips``, with the source's chunks if it was a PNG, with alpha if it had one."""
-    header = Header(still.width, still.height, still.bits, RGB if still.alpha is None else RGB_ALPHA)
-    carried = still.carried if isinstance(still.carried, CarriedPng) else CarriedPng(header=header, before=(), after=())
-    before, notes = _for_colour(carried.before, carried.header, header)
-    after, more = _for_colour(carried.after, carried.header, header)
-    notes += more
-    if declared is not None:
-        before, after, more = _with_declaration(before, after, declared)
-        notes += more
-    with path.open("wb") as file:
-        file.write(SIGNATURE + header.chunk().tobytes())
-        file.writelines(chunk.tobytes() for chunk in before)
-        file.writelines(encode_pixels(rgb_strips(still, strips)))
-        file.writelines(chunk.tobytes() for chunk in after)
-        file.write(Chunk(b"IEND", b"").tobytes())
-    return notes
+def png_chunks_of(metadata: Metadata) -> tuple[Chunk, ...]:
+    """Make the chunks of metadata that come from another format; ``other`` holds chunks already, named as here."""
+    others = (Chunk(name.removeprefix("PNG chunk ").encode("latin-1"), data) for name, data in metadata.other)
+    made, _ = _with_metadata(CarriedPng(before=tuple(others)), metadata)
+    return tuple(made)
 
 
 def _most_packed(header: Header) -> int:
@@ -150,57 +232,71 @@ def _notes(header: Header, kinds: dict[bytes, bytes]) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def _for_colour(chunks: tuple[Chunk, ...], source: Header, result: Header) -> tuple[list[Chunk], tuple[Note, ...]]:
+def _for_colour(chunks: Sequence[Chunk], source: Header, result: Header) -> tuple[tuple[Chunk, ...], tuple[Note, ...]]:
+    """Pick the chunks that stay true when colour is added, some of them in another form."""
     kept: list[Chunk] = []
     notes: list[Note] = []
     for chunk in chunks:
-        if chunk.kind in _REPLACED:
-            continue
-        made, more = _carried_over(chunk, source, result)
-        kept += made
-        notes += more
-    return kept, tuple(notes)
+        made, note = _carried_over(chunk, source, result)
+        kept += [made] if made else []
+        notes += [note] if note else []
+    return tuple(kept), tuple(notes)
 
 
-def _carried_over(chunk: Chunk, source: Header, result: Header) -> tuple[list[Chunk], tuple[Note, ...]]:
-    was_grey = source.colour in (GREY, GREY_ALPHA)
-    if chunk.kind == b"iCCP":
-        return _profile(chunk)
+def _carried_over(chunk: Chunk, source: Header, result: Header) -> tuple[Chunk | None, Note | None]:
+    name = chunk.kind.decode("latin-1")
+    if chunk.kind in _REPLACED:
+        return None, None
+    if chunk.kind == b"iCCP" and _inflated_profile(chunk.data) is None:
+        return None, Note(NoteKind.DROPPED, "ICC profile: damaged (it cannot be inflated)")
     if chunk.kind in (b"sBIT", b"bKGD") and source != result:
+        was_grey = source.colour in (GREY, GREY_ALPHA)
         had_alpha = source.colour in (GREY_ALPHA, RGB_ALPHA)
         same = source.depth == result.depth and had_alpha == (result.colour == RGB_ALPHA)
         if not same or source.colour == PALETTE:
-            return [], (Note(NoteKind.DROPPED, f"PNG chunk {chunk.kind.decode()} describes the former samples"),)
+            return None, Note(NoteKind.DROPPED, f"PNG chunk {name} describes the former samples")
         if was_grey and chunk.kind == b"sBIT":
-            return [replace(chunk, data=chunk.data[:1] * 3 + chunk.data[1:2])], ()
-        return [replace(chunk, data=chunk.data * 3) if was_grey else chunk], ()
+            return replace(chunk, data=chunk.data[:1] * 3 + chunk.data[1:2]), None
+        return replace(chunk, data=chunk.data * 3) if was_grey else chunk, None
     if chunk.kind in _STANDARD or chunk.safe_to_copy:
-        return [chunk], ()
-    name = chunk.kind.decode("latin-1")
-    return [], (Note(NoteKind.DROPPED, f"PNG chunk {name} is marked as unsafe to keep when pixels change"),)
+        return chunk, None
+    return None, Note(NoteKind.DROPPED, f"PNG chunk {name} is marked as unsafe to keep when pixels change")
 
 
 # Chunks of the standard and its extensions that stay true when colour is added.
 _STANDARD = (
-    *(b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi", b"sBIT", b"bKGD", b"pHYs"),
+    *(b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi", b"sBIT", b"bKGD", b"pHYs"),
     *(b"sPLT", b"eXIf", b"tIME", b"tEXt", b"zTXt", b"iTXt", b"oFFs", b"sCAL", b"pCAL", b"sTER"),
 )
 
 
-def _carried(chunk: Chunk) -> Chunk:
-    return Chunk(chunk.kind, without_thumbnail(chunk.data)) if chunk.kind == b"eXIf" else chunk
+def _with_metadata(carried: CarriedPng, metadata: Metadata) -> tuple[list[Chunk], list[Chunk]]:
+    """Put profile, EXIF and XMP of the result where those of the source stood, new ones before the pixels."""
+    sources = (carried.before, carried.after)
+    profile = next((chunk for chunks in sources for chunk in chunks if chunk.kind == b"iCCP"), None)
+    if profile is None or _inflated_profile(profile.data) != metadata.profile:
+        profile = Chunk(b"iCCP", _PROFILE_NAME + b"\0\0" + zlib.compress(metadata.profile or b""))
+    made = {
+        "profile": profile if metadata.profile is not None else None,
+        "exif": Chunk(b"eXIf", metadata.exif) if metadata.exif else None,
+        "xmp": Chunk(b"iTXt", XMP_KEY + b"\0\0\0\0" + metadata.xmp) if metadata.xmp else None,
+    }
+    placed: list[list[Chunk]] = []
+    for chunks in sources:
+        found: list[Chunk] = []
+        for chunk in chunks:
+            field = "xmp" if _is_xmp(chunk) else {b"iCCP": "profile", b"eXIf": "exif"}.get(chunk.kind)
+            if field is None:
+                found.append(chunk)
+            elif (new := made.pop(field, None)) is not None:
+                found.append(new)
+        placed.append(found)
+    placed[0] += [chunk for chunk in made.values() if chunk is not None]
+    return placed[0], placed[1]
 
 
-def _profile(chunk: Chunk) -> tuple[list[Chunk], tuple[Note, ...]]:
-    profile = _inflated_profile(chunk.data)
-    if profile is None:
-        return [], (Note(NoteKind.DROPPED, "ICC profile: damaged (it cannot be inflated)"),)
-    made, notes = profile_for_colour(profile)
-    if made is None:
-        return [], notes
-    if made == profile:
-        return [chunk], notes
-    return [Chunk(b"iCCP", _PROFILE_NAME + b"\0\0" + zlib.compress(made))], notes
+def _is_xmp(chunk: Chunk) -> bool:
+    return chunk.kind == b"iTXt" and chunk.data.startswith(XMP_KEY)
 
 
 def _inflated_profile(data: bytes | None) -> bytes | None:
@@ -211,18 +307,6 @@ def _inflated_profile(data: bytes | None) -> bytes | None:
         return zlib.decompressobj().decompress(data.partition(b"\0")[2][1:], _INFLATED_LIMIT)
     except zlib.error:
         return None
-
-
-def _with_declaration(
-    before: list[Chunk], after: list[Chunk], declared: AiColour
-) -> tuple[list[Chunk], list[Chunk], tuple[Note, ...]]:
-    former = next((chunk for chunk in before + after if chunk.kind == b"iTXt" and chunk.data.startswith(XMP_KEY)), None)
-    packet, notes = declare_ai_colour(_xmp_text(former.data) if former else None, declared)
-    made = Chunk(b"iTXt", XMP_KEY + b"\0\0\0\0" + packet)
-    if former is None:
-        return [*before, made], after, notes
-    swap = [[made if chunk is former else chunk for chunk in chunks] for chunks in (before, after)]
-    return swap[0], swap[1], notes
 
 
 def _xmp_text(data: bytes) -> bytes:

@@ -72,8 +72,12 @@ def read_header(data: bytes) -> Header:
     return Header(width, height, depth, colour)
 
 
-def read_chunks(data: bytes) -> Iterator[Placed]:
-    """Every chunk but the header, pixels and end. Raises `DamagedPngError` where the chunks break off."""
+def read_chunks(data: bytes) -> tuple[list[Placed], int]:
+    """Every chunk but the header, pixels and end, and how many bytes that hold anything follow the end.
+
+    Raises `DamagedPngError` where the chunks break off.
+    """
+    found: list[Placed] = []
     position, after = len(SIGNATURE), False
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -84,10 +88,10 @@ def read_chunks(data: bytes) -> Iterator[Placed]:
         if kind == b"IDAT":
             after = True
         elif kind == b"IEND":
-            return
+            return found, len(data[end:].rstrip(b"\0"))
         elif kind != b"IHDR":
             chunk = Chunk(kind, data[position + 8 : end - 4])
-            yield Placed(chunk, after=after, sound=chunk.tobytes()[-4:] == data[end - 4 : end])
+            found.append(Placed(chunk, after=after, sound=chunk.tobytes()[-4:] == data[end - 4 : end]))
         position = end
     raise DamagedPngError("no end")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnsupportedError
-from pipeline.media.stills.still import Plane, Still, Strip
+from pipeline.media.stills.still import Plane
+from pipeline.results import Note, NoteKind
 
 # ITU-R BT.601: the luma of JPEG and of nearly every picture file that does not say otherwise.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
@@ -62,45 +62,6 @@ def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:
     return (codes.astype(np.uint8) * np.uint8(255 // ((1 << bits) - 1))).astype(np.uint8)
 
 
-def is_grey(rgb: NDArray[Any]) -> bool:
-    """Whether R, G and B are equal everywhere, looked at in steps of bounded memory."""
-    step = rows_per_step(rgb.shape[1])
-    for top in range(0, rgb.shape[0], step):
-        rows = rgb[top : top + step]
-        if not (np.array_equal(rows[..., 0], rows[..., 1]) and np.array_equal(rows[..., 1], rows[..., 2])):
-            return False
-    return True
-
-
-def checked_strips(still: Still, strips: Iterator[Strip]) -> Iterator[tuple[int, Strip]]:
-    """Pass on (first row, strip), making sure that the strips cover ``still`` exactly and have its depth.
-
-    Raises ValueError otherwise: that is a fault of the program, not of the photograph.
-    """
-    top = 0
-    for strip in strips:
-        if strip.ndim != 3 or strip.shape[1:] != (still.width, 3) or strip.dtype != still.luma.dtype:
-            raise ValueError(f"strip {strip.shape} {strip.dtype} does not fit {still.luma.shape} {still.luma.dtype}")
-        if top + strip.shape[0] > still.height:
-            raise ValueError(f"strips go beyond row {still.height}")
-        yield top, strip
-        top += strip.shape[0]
-    if top != still.height:
-        raise ValueError(f"strips end at row {top} of {still.height}")
-
-
-def rgb_strips(still: Still, strips: Iterator[Strip]) -> Iterator[Strip]:
-    """Pass on the strips, (rows, W, 3), or (rows, W, 4) where the photograph has an alpha channel."""
-    for top, strip in checked_strips(still, strips):
-        if still.alpha is None:
-            yield strip
-        else:
-            both = np.empty((*strip.shape[:2], 4), strip.dtype)
-            both[..., :3] = strip
-            both[..., 3] = still.alpha[top : top + strip.shape[0]]
-            yield both
-
-
 def refuse(path: object, what: str, *, advice: str = "") -> UnsupportedError:
     """Name the kind of picture that is not coloured, in one voice for all formats."""
     return UnsupportedError(
@@ -115,3 +76,9 @@ def damaged(path: object, what: object) -> InputError:
         advice="Copy it again from its source or a backup. If no copy is better, open it in another program and save "
         "what is left as TIFF.",
     )
+
+
+def trailing(name: str, size: int) -> tuple[Note, ...]:
+    """Say that bytes behind the end of the picture's file format are left behind."""
+    text = f"{size:,} bytes after the end of the {name} are not carried over"
+    return (Note(NoteKind.DROPPED, text),) if size else ()

@@ -1,33 +1,27 @@
-"""A decoded photograph and everything of its file that the coloured one must keep."""
+"""What a photograph is once it is read, and what a file format must be able to do with one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.media.stills.metadata import Metadata
 from pipeline.results import Note
+
+if TYPE_CHECKING:
+    from pipeline.media.stills.page import Page
+    from pipeline.media.stills.verification import PageCheck
 
 Plane = NDArray[np.uint8 | np.uint16]
 Strip = NDArray[np.uint8 | np.uint16] | NDArray[np.uint8 | np.uint16]
-
-
-class StillFormat(StrEnum):
-    """File formats that are read; `output_suffix` says which one the result has."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    TIFF = "TIFF"
-    WEBP = "WebP"
-    BMP = "BMP"
-    GIF = "GIF"
-    JPEG_2000 = "JPEG 2000"
-    HEIC = "HEIC"
-    AVIF = "AVIF"
+Carried = TypeVar("Carried")
 
 
 class ColourModel(StrEnum):
@@ -40,15 +34,46 @@ class ColourModel(StrEnum):
     RGB = "rgb"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AiColour:
-    """What is declared in the result's XMP about where its colour comes from.
+class StillFormat(ABC):
+    """A file format: one object in one module, and one entry in `pipeline.media.stills.registry`.
 
-    ``system`` and ``version`` become the AI system and AI system version of the IPTC Photo Metadata Standard 2025.1.
+    ``name`` is for people, ``suffixes`` are in lower case, the usual one first. ``xmp_room`` is how many bytes an XMP
+    packet may have, None for any number.
     """
 
-    system: str
-    version: str
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    xmp_room: ClassVar[int | None] = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def result(self) -> StillFormat:
+        """The format that results have: the same, unless it cannot hold what a result carries."""
+        return self
+
+    @abstractmethod
+    def sniff(self, head: bytes) -> bool:
+        """Tell from the first `registry.HEAD` bytes of a file whether it is of this format."""
+
+    @abstractmethod
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode a file. Raises `InputError`; `UnsupportedError` for a kind that is not coloured."""
+
+    @abstractmethod
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write ``pages``, one of which most formats have, with all that their stills carry.
+
+        Returns what had to be converted or dropped. Raises `OutputError` where the format has no room, OSError.
+        """
+
+    @abstractmethod
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Decode the file that ``pages`` were written to, and compare it with them.
+
+        Raises `VerificationError`, or `InputError` where the file cannot even be read.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,26 +81,33 @@ class Still:
     """One photograph, decoded.
 
     ``luma``: (H, W), uint8 or uint16, full range, in the pixel order of the file: ``orientation`` (EXIF, 1 to 8) is
-    not applied, and stays in the file. ``bits`` is 8 or 16. ``alpha`` has the shape and dtype of ``luma``, or is None.
+    not applied, and stays in the file. ``bits`` is 8 or 16. ``alpha`` has the shape and dtype of ``luma``, or is None;
+    several extra samples, which TIFF may have, are (H, W, n).
     ``chroma`` is the source's own, small: BT.601 Cb and Cr, (2, h, w) of at most 256 pixels a side, -0.5..0.5; None
-    for a file of grey samples. ``is_bilevel``: there are no samples but black and white. ``profile`` is the source's
-    ICC profile. ``further`` holds the other pages of a file of several.
-    ``carried`` belongs to the module of ``format``: it is what that module needs to write the result.
+    for a file of grey samples. ``is_bilevel``: there are no samples but black and white. ``further`` holds the other
+    pages of a file of several. ``own_rgb`` decodes the source's own R, G and B, (H, W, 3), where the result has
+    another format.
+    ``carried`` is for the format that writes the result alone (`carried_as`): what it needs beside all this.
     """
 
     path: Path
     format: StillFormat
     luma: Plane
-    bits: int
     orientation: int
     colour_model: ColourModel
     alpha: Plane | None
     notes: tuple[Note, ...]
-    carried: Any
+    metadata: Metadata
+    carried: object = None
     chroma: NDArray[np.float32] | None = None
     is_bilevel: bool = False
-    profile: bytes | None = None
     further: tuple[Still, ...] = ()
+    own_rgb: Callable[[], Strip] | None = None
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample, 8 or 16."""
+        return 8 * int(self.luma.dtype.itemsize)
 
     @property
     def height(self) -> int:
@@ -86,3 +118,9 @@ class Still:
     def width(self) -> int:
         """Columns of the stored picture, before orientation."""
         return int(self.luma.shape[1])
+
+    def carried_as(self, kind: type[Carried]) -> Carried:
+        """Return what the writing format left here. Raises TypeError if another one did."""
+        if not isinstance(self.carried, kind):
+            raise TypeError(f"{self.path}: carries {type(self.carried).__name__}, not {kind.__name__}")
+        return self.carried

@@ -7,19 +7,23 @@ up to 15). Without loss it costs file size instead, some five times.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.media.stills.exif import PREFIX, orientation_of, without_thumbnail
-from pipeline.media.stills.icc import profile_for_colour
+from pipeline.media.stills.exif import PREFIX, orientation_of
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, rgb_strips, small_chroma
-from pipeline.media.stills.still import AiColour, ColourModel, Still, StillFormat, Strip
-from pipeline.media.stills.xmp import declare_ai_colour
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.page import Page
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.still import ColourModel, Still, StillFormat
+from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
 
 # For lossless WebP this is effort, not quality.
@@ -27,84 +31,127 @@ _EFFORT = 50
 # The thorough method takes 26 bytes a pixel, the quick one 9; large pictures get the quick one.
 _THOROUGH, _QUICK = 4, 0
 _THOROUGH_PIXELS = 12_000_000
+_PIXELS, _METADATA = (b"VP8 ", b"VP8L", b"ALPH", b"VP8X"), (b"EXIF", b"ICCP", b"XMP ")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CarriedWebp:
-    """Metadata chunks of the source."""
+@dataclass(frozen=True, kw_only=True)
+class _Container:
+    """Chunks of the RIFF container, those of the pixels only by name; bytes behind its end."""
 
-    exif: bytes | None
-    icc: bytes | None
-    xmp: bytes | None
+    chunks: dict[bytes, bytes]
+    extra: int
+
+    @property
+    def metadata(self) -> Metadata:
+        exif = self.chunks.get(b"EXIF", b"").removeprefix(PREFIX)
+        return Metadata(profile=self.chunks.get(b"ICCP"), exif=exif or None, xmp=self.chunks.get(b"XMP "))
 
 
-def read_webp(path: Path, *, pixel_limit: int) -> Still:
-    """Decode to luma and alpha. Raises `InputError`."""
+class WebpFormat(StillFormat):
+    """WebP; results are lossless."""
+
+    name = "WebP"
+    suffixes = (".webp",)
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the RIFF header."""
+        return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode to luma and alpha. Raises `InputError`."""
+        pixels = _decoded(path, pixel_limit)
+        container = _container(path.read_bytes())
+        orientation, notes = orientation_of(container.metadata.exif)
+        if b"VP8L" not in container.chunks:
+            text = "lossy WebP is written without loss, so that its luma stays: the file grows"
+            notes = (*notes, Note(NoteKind.CONVERTED, text))
+        unknown = [name.decode("latin-1") for name in container.chunks if name not in (*_PIXELS, *_METADATA)]
+        notes += tuple(Note(NoteKind.DROPPED, f"WebP chunk {name!r} is not carried over") for name in unknown)
+        return Still(
+            path=path,
+            format=self,
+            luma=luma_of_rgb(pixels),
+            orientation=orientation,
+            colour_model=ColourModel.RGB,
+            alpha=np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None,
+            notes=(*notes, *trailing("WebP", container.extra)),
+            metadata=container.metadata,
+            chroma=small_chroma(pixels),
+        )
+
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write R, G and B with the source's EXIF, ICC profile and XMP."""
+        (page,) = pages
+        still = page.still
+        metadata, notes = page.metadata
+        image = Image.new("RGB" if still.alpha is None else "RGBA", (still.width, still.height))
+        top = 0
+        for strip in page.strips_with_alpha():
+            image.paste(Image.fromarray(np.ascontiguousarray(strip, np.uint8)), (0, top))
+            top += strip.shape[0]
+        image.save(
+            path,
+            "WEBP",
+            lossless=True,
+            exact=True,
+            quality=_EFFORT,
+            method=_THOROUGH if still.luma.size <= _THOROUGH_PIXELS else _QUICK,
+            exif=metadata.exif or b"",
+            icc_profile=metadata.profile or b"",
+            xmp=metadata.xmp or b"",
+        )
+        return notes
+
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Decode the file and compare it with what was to be written."""
+        (page,) = pages
+        pixels = _decoded(path, page.still.luma.size)
+        metadata = _container(path.read_bytes()).metadata
+        orientation, _ = orientation_of(metadata.exif)
+        return (verify_lossless(path, page, Found(pixels=pixels, orientation=orientation, metadata=metadata)),)
+
+
+WEBP = WebpFormat()
+
+
+def _decoded(path: Path, pixel_limit: int) -> NDArray[Any]:
+    """Decode a file whose size is checked before: (H, W, 3 or 4)."""
+    with path.open("rb") as file:
+        width, height, is_animated = _features(path, file.read(30))
+    check_size(path, width, height, pixel_limit=pixel_limit)
+    if is_animated:
+        raise refuse(path, "is an animated WebP")
     try:
-        with Image.open(path, formats=("WEBP",)) as image:
-            check_size(path, image.width, image.height, pixel_limit=pixel_limit)
-            if getattr(image, "is_animated", False):
-                raise refuse(path, "is an animated WebP")
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
+        pixels: NDArray[Any] = imagecodecs.webp_decode(path.read_bytes())
+    except (RuntimeError, ValueError) as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
-    chunks = _chunks(path.read_bytes())
-    exif = chunks.get(b"EXIF")
-    orientation, notes = orientation_of(exif.removeprefix(PREFIX) if exif else None)
-    if b"VP8L" not in chunks:
-        text = "lossy WebP is written without loss, so that its luma stays: the file grows"
-        notes = (*notes, Note(NoteKind.CONVERTED, text))
-    return Still(
-        path=path,
-        format=StillFormat.WEBP,
-        luma=luma_of_rgb(pixels),
-        bits=8,
-        orientation=orientation,
-        colour_model=ColourModel.RGB,
-        alpha=np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None,
-        notes=notes,
-        carried=CarriedWebp(
-            exif=without_thumbnail(exif) if exif else None, icc=chunks.get(b"ICCP"), xmp=chunks.get(b"XMP ")
-        ),
-        chroma=small_chroma(pixels),
-        profile=chunks.get(b"ICCP"),
-    )
+    if pixels.shape[:2] != (height, width):
+        raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {height} x {width}")
+    return pixels
 
 
-def write_webp(path: Path, still: Still, strips: Iterator[Strip], *, declared: AiColour | None) -> tuple[Note, ...]:
-    """Write RGB ``strips`` with the source's EXIF, ICC profile and XMP."""
-    carried: CarriedWebp = still.carried
-    icc, notes = profile_for_colour(carried.icc)
-    xmp = carried.xmp
-    if declared is not None:
-        xmp, more = declare_ai_colour(carried.xmp, declared)
-        notes += more
-    image = Image.new("RGB" if still.alpha is None else "RGBA", (still.width, still.height))
-    top = 0
-    for strip in rgb_strips(still, strips):
-        image.paste(Image.fromarray(np.ascontiguousarray(strip, np.uint8)), (0, top))
-        top += strip.shape[0]
-    image.save(
-        path,
-        "WEBP",
-        lossless=True,
-        exact=True,
-        quality=_EFFORT,
-        method=_THOROUGH if still.luma.size <= _THOROUGH_PIXELS else _QUICK,
-        exif=carried.exif or b"",
-        icc_profile=icc or b"",
-        xmp=xmp or b"",
-    )
-    return notes
+def _features(path: Path, head: bytes) -> tuple[int, int, bool]:
+    """Width, height, and whether it is animated, from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    kind, data = head[12:16], head[20:]
+    if kind == b"VP8X" and len(data) == 10:
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
+        return width, height, bool(data[0] & 2)
+    if kind == b"VP8 " and data[3:6] == b"\x9d\x01\x2a" and len(data) == 10:
+        width, height = struct.unpack_from("<HH", data, 6)
+        return width & 0x3FFF, height & 0x3FFF, False
+    if kind == b"VP8L" and data[:1] == b"\x2f" and len(data) >= 5:
+        (bits,) = struct.unpack_from("<I", data, 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, False
+    raise damaged(path, "cannot be decoded: its header is damaged")
 
 
-def _chunks(data: bytes) -> dict[bytes, bytes]:
-    """Chunks of the RIFF container; those of the pixels only by name. A container that breaks off ends early."""
+def _container(data: bytes) -> _Container:
+    """Take the container apart. One that breaks off ends early."""
     found: dict[bytes, bytes] = {}
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     position = 12
-    while position + 8 <= len(data):
+    while position + 8 <= end:
         name, size = struct.unpack_from("<4sI", data, position)
-        pixels = name in (b"VP8 ", b"VP8L", b"ALPH")
-        found.setdefault(name, b"" if pixels else data[position + 8 : position + 8 + size])
+        found.setdefault(name, b"" if name in _PIXELS else data[position + 8 : position + 8 + size])
         position += 8 + size + size % 2
-    return found
+    return _Container(chunks=found, extra=len(data[max(end, position) :].rstrip(b"\0")))

@@ -5,14 +5,34 @@ Terms: IPTC Photo Metadata Standard 2025.1, and the IPTC controlled vocabulary o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
-from pipeline.media.stills.still import AiColour
 from pipeline.results import Note, NoteKind
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_GOOGLE = "http://ns.google.com/photos/1.0/"
+_PHOTOSHOP, _TIFF = "http://ns.adobe.com/photoshop/1.0/", "http://ns.adobe.com/tiff/1.0/"
+_RGB_MODE = "3"
+# Photometric interpretations of grey and palettes.
+_GREY = ("0", "1", "3")
+# Properties by namespace that speak of what a coloured picture no longer has: the film of a motion photograph, a gain
+# map, a thumbnail. None stands for all of a namespace.
+_GONE: tuple[tuple[str, tuple[str, ...] | None], ...] = (
+    (
+        f"{_GOOGLE}camera/",
+        (
+            *("MotionPhoto", "MotionPhotoVersion", "MotionPhotoPresentationTimestampUs"),
+            *("MicroVideo", "MicroVideoVersion", "MicroVideoOffset", "MicroVideoPresentationTimestampUs"),
+        ),
+    ),
+    (f"{_GOOGLE}container/", ("Directory",)),
+    ("http://ns.adobe.com/hdr-gain-map/1.0/", None),
+    ("http://ns.apple.com/HDRGainMap/1.0/", None),
+    ("http://ns.adobe.com/xap/1.0/", ("Thumbnails",)),
+)
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMLNS = "http://www.w3.org/2000/xmlns/"
 
@@ -27,14 +47,30 @@ class _DamagedXmpError(ValueError):
     pass
 
 
-def declare_ai_colour(packet: bytes | None, declared: AiColour) -> tuple[bytes, tuple[Note, ...]]:
-    """``packet`` with the digital source type, AI system and its version added; other properties are not touched.
+@dataclass(frozen=True, kw_only=True)
+class AiColour:
+    """What is declared in the result's XMP about where its colour comes from.
 
-    A packet that is not well-formed XMP cannot be added to: a new one takes its place and a note says so.
+    ``system`` and ``version`` become the AI system and AI system version of the IPTC Photo Metadata Standard 2025.1.
+    """
+
+    system: str
+    version: str
+
+
+def declare_ai_colour(
+    packet: bytes | None, declared: AiColour, *, has_new_profile: bool = False
+) -> tuple[bytes, tuple[Note, ...]]:
+    """``packet`` with the digital source type, AI system and its version added, for a picture that gained colour.
+
+    Properties that are no longer true are removed, with a note: those of films, gain maps and thumbnails that are left
+    behind, grey modes, and the name of a profile where it ``has_new_profile``. All others are not touched. A packet
+    that is not well-formed XMP cannot be added to: a new one takes its place and a note says so.
     """
     notes: tuple[Note, ...] = ()
     try:
         rdf = _rdf_of(packet.strip(b"\0")) if packet else _rdf_of(_EMPTY.encode())
+        notes = _corrected(rdf, has_new_profile=has_new_profile)
         former = _declare(rdf, declared)
         text = _serialise(rdf)
     except (_DamagedXmpError, RecursionError) as error:
@@ -71,7 +107,7 @@ def _declare(rdf: minidom.Element, declared: AiColour) -> str | None:
         "AISystemVersionUsed": declared.version,
     }
     described = [node for node in rdf.childNodes if isinstance(node, minidom.Element)]
-    former = [_remove(node, name) for node in described for name in values]
+    former = [_take(node, IPTC_EXT, name) for node in described for name in values]
     abouts = [node.getAttributeNS(_RDF, "about") for node in described]
     for node in described:
         if _is_empty(node):
@@ -89,17 +125,57 @@ def _declare(rdf: minidom.Element, declared: AiColour) -> str | None:
     return next((value for value in former if value and value.startswith("http")), None)
 
 
-def _remove(described: minidom.Element, name: str) -> str | None:
-    """Take one of our properties out of ``described``, written as attribute or as element; its value."""
-    value: str | None = None
-    if described.hasAttributeNS(IPTC_EXT, name):
-        value = described.getAttributeNS(IPTC_EXT, name)
-        described.removeAttributeNS(IPTC_EXT, name)
-    for node in list(described.childNodes):
-        if isinstance(node, minidom.Element) and node.namespaceURI == IPTC_EXT and node.localName == name:
-            value = node.getAttributeNS(_RDF, "resource") or "".join(
-                child.data for child in node.childNodes if isinstance(child, minidom.Text)
-            )
+def _corrected(rdf: minidom.Element, *, has_new_profile: bool) -> tuple[Note, ...]:
+    """Remove what is no longer true of a coloured picture; grey modes become that of RGB."""
+    removed: list[str] = []
+    for node in (node for node in rdf.childNodes if isinstance(node, minidom.Element)):
+        for namespace, names in _GONE:
+            found = _names(node, namespace) if names is None else names
+            removed += [name for name in found if _take(node, namespace, name) is not None]
+        mode = _value(node, _PHOTOSHOP, "ColorMode")
+        if mode not in (None, _RGB_MODE):
+            _take(node, _PHOTOSHOP, "ColorMode")
+            removed.append("ColorMode")
+        if has_new_profile and _take(node, _PHOTOSHOP, "ICCProfile") is not None:
+            removed.append("ICCProfile")
+        if _value(node, _TIFF, "SamplesPerPixel") == "1" or _value(node, _TIFF, "PhotometricInterpretation") in _GREY:
+            grey = ("SamplesPerPixel", "PhotometricInterpretation", "BitsPerSample")
+            removed += [name for name in grey if _take(node, _TIFF, name) is not None]
+    if not removed:
+        return ()
+    text = f"XMP no longer says what is no longer true: {', '.join(dict.fromkeys(removed))}"
+    return (Note(NoteKind.CONVERTED, text),)
+
+
+def _names(described: minidom.Element, namespace: str) -> tuple[str, ...]:
+    """Local names of the properties of a namespace."""
+    attributes = [part.localName for part in described.attributes.values() if part.namespaceURI == namespace]
+    elements = [part.localName for part in _elements(described) if part.namespaceURI == namespace]
+    return tuple(dict.fromkeys((*attributes, *elements)))
+
+
+def _elements(described: minidom.Element) -> list[minidom.Element]:
+    return [node for node in described.childNodes if isinstance(node, minidom.Element)]
+
+
+def _value(described: minidom.Element, namespace: str, name: str) -> str | None:
+    """Value of a property, written as attribute or as element; None if it is not there."""
+    if described.hasAttributeNS(namespace, name):
+        return str(described.getAttributeNS(namespace, name))
+    for node in _elements(described):
+        if node.namespaceURI == namespace and node.localName == name:
+            text = "".join(child.data for child in node.childNodes if isinstance(child, minidom.Text))
+            return str(node.getAttributeNS(_RDF, "resource")) or text
+    return None
+
+
+def _take(described: minidom.Element, namespace: str, name: str) -> str | None:
+    """Take a property out of ``described``; its value, None if it was not there."""
+    value = _value(described, namespace, name)
+    if described.hasAttributeNS(namespace, name):
+        described.removeAttributeNS(namespace, name)
+    for node in _elements(described):
+        if node.namespaceURI == namespace and node.localName == name:
             described.removeChild(node)
     return value
 

@@ -63,6 +63,12 @@ def photo(
         notes=notes,
         tones=(SourceTone.MONOCHROME,),
         treatment=treatment,
+        verification=Verification(
+            checks={"picture": "decoded whole"},
+            not_checked={},
+            luma=LumaCheck(proof=Proof.EXACT, frames=1, bits=16, unit="pages"),
+            seconds=0.1,
+        ),
         measures=measures,
         previews=previews,
     )

@@ -16,7 +16,18 @@ from pipeline.archive.ledger_file import VERSION
 from pipeline.archive.run_options import Shard
 from pipeline.documents import to_json
 from pipeline.errors import OutputError
-from pipeline.results import Failure, Note, NoteKind, PhotoResult, Preview, SourceTone, Treatment
+from pipeline.results import (
+    Failure,
+    LumaCheck,
+    Note,
+    NoteKind,
+    PhotoResult,
+    Preview,
+    Proof,
+    SourceTone,
+    Treatment,
+    Verification,
+)
 
 HASH = "ab" * 32
 
@@ -42,6 +53,9 @@ def result_of(path: str, *, previews: tuple[Preview, ...] = ()) -> PhotoResult:
         notes=(Note(NoteKind.ASSUMED, f"something about {path}"),),
         tones=(SourceTone.MONOCHROME,),
         treatment=Treatment.COLOUR_IT,
+        verification=Verification(
+            checks={}, not_checked={}, luma=LumaCheck(proof=Proof.EXACT, frames=1, bits=8), seconds=0.1
+        ),
         previews=previews,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.film.verification import verify
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, neutral_chroma
+from pipeline.media.packet_scan import survey
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
@@ -53,7 +54,7 @@ def rewrite(
     full: bool = False,
     on_damage: OnDamage = OnDamage.FAIL,
 ) -> Rewritten:
-    source = probe(path, rate=rate)
+    source = survey(path, rate=rate)
     video = plan_video(source, codec, quality, suffix=suffix, deinterlace=deinterlace)
     streams = plan_streams(source, video)
     output = path.with_name(f"{path.stem}-{codec}-{quality}{video.suffix}")
@@ -69,7 +70,7 @@ def rewrite(
             frame.paint(flat, (flat + np.array(tint, flat.dtype)))
             writer.write(frame)
         written = writer.finish()
-    notes = (*video.notes, *stream_notes(streams), *read_log.notes, *written.notes)
+    notes = (*source.notes, *video.notes, *stream_notes(streams), *read_log.notes, *written.notes)
     verification = None
     if check:
         again = partial(read, ReadLog(luma=False)) if full else None

@@ -11,7 +11,8 @@ import av
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.probe import open_source, probe
+from pipeline.media.probe import probe
+from pipeline.media.source import open_source
 from pipeline.media.structure import find_break
 from tests.films import Sound, make_film
 from tests.pipeline.media.rewriting import rewrite

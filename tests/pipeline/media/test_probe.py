@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.probe import MAX_PIXELS, FilmInfo, probe
+from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.source import MAX_PIXELS
 from tests.films import Sound, Subtitles, make_film, write_pictures
 from tests.pipeline.media.rewriting import rewrite
 

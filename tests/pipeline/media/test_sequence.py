@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.errors import InputError, UsageError
 from pipeline.media.decode import frames
-from pipeline.media.probe import MAX_PIXELS, probe
+from pipeline.media.probe import probe
 from pipeline.media.sequence import find_sequence, parse_rate
+from pipeline.media.source import MAX_PIXELS
 from pipeline.options import Quality
 from pipeline.results import NoteKind
 from tests.films import frame_times, luma_planes, moving_luma, write_pictures

@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.media.stills import AiColour, Still, output_suffix, read_still, write_still
+from pipeline.media.stills import AiColour, Page, Still, output_suffix, read_still, verify_still, write_still
 from tests import photos
 
 AUTOCHROME = AiColour(system="Autochrome", version="0.1.0")
@@ -189,7 +189,9 @@ def coloured(path: Path, *, chroma: bool = True, declared: AiColour | None = AUT
     still = read_still(path)
     result = path.with_name(f"coloured{output_suffix(still)}")
     cb, cr = photos.tinted(still.luma) if chroma else (None, None)
-    write_still(result, still, strips_of(still, cb=cb, cr=cr), declared=declared)
+    page = Page(still, strips_of(still, cb=cb, cr=cr), declared)
+    write_still(result, [page])
+    verify_still(result, [page])
     return still, result
 
 
@@ -288,7 +290,7 @@ def test_strips_that_do_not_cover_the_picture_are_an_error(count: int, tmp_path:
     still = read_still(photos.save(tmp_path / "photo.png", photos.scene()))
     strip = np.zeros((count, photos.WIDTH, 3), np.uint8)
     with pytest.raises(ValueError, match="strips"):
-        write_still(tmp_path / "out.png", still, iter([strip]))
+        write_still(tmp_path / "out.png", [Page(still, iter([strip]))])
 
 
 def test_alpha_is_kept(tmp_path: Path) -> None:
@@ -310,7 +312,7 @@ def test_a_wrong_suffix_does_not_mislead(tmp_path: Path) -> None:
     source = tmp_path / "photo.jpg"
     source.write_bytes(photos.save(tmp_path / "real.png", photos.scene()).read_bytes())
     still = read_still(source)
-    assert still.format == "PNG"
+    assert str(still.format) == "PNG"
     assert output_suffix(still) == ".png"
 
 

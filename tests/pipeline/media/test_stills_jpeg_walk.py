@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.media.stills import jpeg_lockstep
-from pipeline.media.stills.jpeg_bits import counted, joined, sixteen_bits, windows
-from pipeline.media.stills.jpeg_graft import luma_alone
-from pipeline.media.stills.jpeg_huffman import STANDARD_DC, read_tables
-from pipeline.media.stills.jpeg_lockstep import walk_in_lockstep
-from pipeline.media.stills.jpeg_luma import luma_scans
-from pipeline.media.stills.jpeg_segments import DRI, DamagedJpegError, parse
-from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, walk_in_turn
+from pipeline.media.stills.jpeg import lockstep
+from pipeline.media.stills.jpeg.bits import counted, joined, sixteen_bits, windows
+from pipeline.media.stills.jpeg.graft import luma_alone
+from pipeline.media.stills.jpeg.huffman import STANDARD_DC, read_tables
+from pipeline.media.stills.jpeg.lockstep import walk_in_lockstep
+from pipeline.media.stills.jpeg.luma import luma_scans
+from pipeline.media.stills.jpeg.segments import DRI, DamagedJpegError, parse
+from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, walk_in_turn
 from tests import photos
 
 Walk = tuple[NDArray[np.uint32], Intervals, list[BlockTables]]
@@ -57,9 +57,9 @@ ASTRAY = {
 @pytest.fixture(params=["long-chunks", "short-chunks"])
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "short-chunks":
-        monkeypatch.setattr(jpeg_lockstep, "_CHUNK", 300)
-        monkeypatch.setattr(jpeg_lockstep, "_RUN_UP", 40)
-        monkeypatch.setattr(jpeg_lockstep, "_TOGETHER", 50)
+        monkeypatch.setattr(lockstep, "_CHUNK", 300)
+        monkeypatch.setattr(lockstep, "_RUN_UP", 40)
+        monkeypatch.setattr(lockstep, "_TOGETHER", 50)
 
 
 def walk_of(file: bytes, *, coded: bytes | None = None) -> Walk:

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from pipeline.media.stills import read_still, write_still
+from pipeline.media.stills import Page, read_still, write_still
 from pipeline.results import NoteKind
 from tests import photos
 from tests.pipeline.media.test_stills import AUTOCHROME, coloured, decoded, strips_of
@@ -77,7 +77,7 @@ def test_an_rgb_profile_stays_byte_for_byte(suffix: str, toned: bool, tmp_path: 
 def test_a_grey_profile_becomes_one_for_colour(suffix: str, toned: bool, tmp_path: Path) -> None:
     path = source(tmp_path, suffix, toned=toned, icc=photos.grey_profile())
     still = read_still(path)
-    notes = write_still(path.with_name(f"out{suffix}"), still, strips_of(still))
+    notes = write_still(path.with_name(f"out{suffix}"), [Page(still, strips_of(still))])
     with Image.open(path.with_name(f"out{suffix}")) as image:
         assert image.info["icc_profile"][16:20] == b"RGB "
     assert any(note.kind == NoteKind.CONVERTED and "ICC" in note.text for note in notes)
@@ -158,7 +158,7 @@ def test_a_png_chunk_that_is_unsafe_to_copy_is_dropped_with_a_note(tmp_path: Pat
     path = tmp_path / "photo.png"
     path.write_bytes(data[:33] + chunks + data[33:])
     still = read_still(path)
-    notes = write_still(tmp_path / "out.png", still, strips_of(still))
+    notes = (*still.notes, *write_still(tmp_path / "out.png", [Page(still, strips_of(still))]))
     result = (tmp_path / "out.png").read_bytes()
     assert b"scAn" in result
     assert b"scAN" not in result
@@ -293,6 +293,6 @@ def test_damaged_xmp_gives_way_to_the_declaration_with_a_note(tmp_path: Path) ->
         path = photos.save(tmp_path / f"photo{suffix}", photos.scene(), lossless=True, xmp=b"<x:xmpmeta><rdf:RDF")
         still = read_still(path)
         result = tmp_path / f"out{suffix}"
-        notes = write_still(result, still, strips_of(still), declared=AUTOCHROME)
+        notes = write_still(result, [Page(still, strips_of(still), AUTOCHROME)])
         assert [note.kind for note in notes] == [NoteKind.DROPPED]
         assert SOURCE_TYPE.encode() in photos.xmp_of(result)

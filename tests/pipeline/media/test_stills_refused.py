@@ -79,7 +79,8 @@ CMYK_SECOND = {"save_all": True, "append_images": [IMAGE.convert("CMYK")]}
 REFUSED = {
     "absent": (lambda folder: folder / "none.jpg", "cannot be opened"),
     "text": (_bytes("photo.jpg", b"dear diary"), "is not a picture"),
-    "empty": (_bytes("photo.png", b""), "is not a picture"),
+    "empty": (_bytes("photo.png", b""), "is empty"),
+    "zeros": (_bytes("photo.jpg", bytes(5000)), "nothing but zeros"),
     "cut-jpeg": (_cut(".jpg"), "cannot be decoded"),
     "cut-png": (_cut(".png"), "cannot be decoded"),
     "cut-tiff": (_cut(".tif"), "photo.tif"),

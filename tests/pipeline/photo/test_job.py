@@ -16,7 +16,7 @@ from engines.tensors import F32
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, OutputError
-from pipeline.media.stills import SUFFIXES
+from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, result_name
 from pipeline.results import Failure, NoteKind, PhotoResult

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.jpeg_bits import counted, joined, sixteen_bits, windows
-from pipeline.media.stills.jpeg_huffman import STANDARD_DC, HuffmanTable, dc_segment, read_tables
-from pipeline.media.stills.jpeg_lockstep import walk_in_lockstep
-from pipeline.media.stills.jpeg_segments import (
+from pipeline.media.stills.jpeg.bits import counted, joined, sixteen_bits, windows
+from pipeline.media.stills.jpeg.huffman import STANDARD_DC, HuffmanTable, dc_segment, read_tables
+from pipeline.media.stills.jpeg.lockstep import walk_in_lockstep
+from pipeline.media.stills.jpeg.segments import (
     BASELINE,
     DHT,
     DRI,
@@ -29,7 +29,7 @@ from pipeline.media.stills.jpeg_segments import (
     Scan,
     Segment,
 )
-from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, walk_in_turn
+from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, walk_in_turn
 
 # Bits that may follow the last block: filling of the byte, and a stray byte some encoders add.
 _SPARE_BITS = 24
@@ -109,6 +109,29 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
     return LumaScans(tuple(kept), sound)
 
 
+def coded_whole(jpeg: JpegFile) -> bool:
+    """Whether every scan goes on to its last block, and every coefficient is there to its last bit.
+
+    Only sequential scans can be followed; of progressive ones it is told that all are there. False for other builds.
+    """
+    if jpeg.frame.marker not in (BASELINE, EXTENDED, PROGRESSIVE):
+        return False
+    known: dict[tuple[int, int], HuffmanTable] = {}
+    interval = 0
+    try:
+        for scan in jpeg.scans:
+            known |= read_tables(scan.tables)
+            interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
+            if jpeg.frame.marker != PROGRESSIVE:
+                _walk(jpeg.frame, scan, known, _coded(jpeg.frame, scan, interval))
+        for part in jpeg.frame.components:
+            own = [scan for scan in jpeg.scans if part.name in {name for name, _, _ in scan.selectors}]
+            _check_complete(jpeg.frame, own)
+    except DamagedJpegError:
+        return False
+    return True
+
+
 def _separated(
     frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], interval: int, tables: list[Segment]
 ) -> tuple[Scan, bool]:
@@ -177,10 +200,17 @@ def _layout(frame: Frame, scan: Scan) -> list[tuple[bool, int, int]]:
 
 
 def _mcus(frame: Frame, scan: Scan) -> tuple[int, int]:
-    """Rows and columns of MCUs; in a scan of one component an MCU is one block (T.81, A.2.2)."""
-    luma = frame.components[0]
-    down, across = (1, 1) if len(scan.selectors) == 1 else (luma.down, luma.across)
-    return -(-frame.height // (8 * down)), -(-frame.width // (8 * across))
+    """Rows and columns of MCUs; in a scan of one component an MCU is one block (T.81, A.1.1 and A.2.2)."""
+    down = max(part.down for part in frame.components)
+    across = max(part.across for part in frame.components)
+    if len(scan.selectors) > 1:
+        return -(-frame.height // (8 * down)), -(-frame.width // (8 * across))
+    name = scan.selectors[0][0]
+    part = next((part for part in frame.components if part.name == name), None)
+    if part is None:
+        raise DamagedJpegError(f"scan of unknown component {name}")
+    rows, columns = -(-frame.height * part.down // down), -(-frame.width * part.across // across)
+    return -(-rows // 8), -(-columns // 8)
 
 
 def _check_intervals(frame: Frame, scan: Scan, intervals: Intervals) -> None:

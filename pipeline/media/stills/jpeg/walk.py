@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.jpeg_huffman import END_OF_BLOCK, IMPOSSIBLE, HuffmanTable, Steps, ac_steps, dc_steps
-from pipeline.media.stills.jpeg_segments import DamagedJpegError
+from pipeline.media.stills.jpeg.huffman import END_OF_BLOCK, IMPOSSIBLE, HuffmanTable, Steps, ac_steps, dc_steps
+from pipeline.media.stills.jpeg.segments import DamagedJpegError
 
 
 @dataclass(frozen=True)

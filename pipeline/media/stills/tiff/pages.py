@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
+from pipeline.media.stills.ifd import LONG, SHORT, Entry, write_ifd
 from pipeline.media.stills.still import Strip
-from pipeline.media.stills.tiff_ifd import LONG, SHORT, Entry, write_ifd
 
 NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD = 1, 5, 8, 32946, 32773, 50000
 STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 279, 324, 325
@@ -36,13 +35,21 @@ LOSSLESS: dict[int, tuple[Callable[[bytes], bytes], bool]] = {
 class TiffPages:
     """A classic TIFF in the making, page after page, written to ``file``, whose name is ``path``.
 
-    ``order`` is "<" or ">". Methods raise `OutputError` beyond the 4 GB of a TIFF.
+    ``order`` is "<" or ">"; ``placed`` entries get their values where they ask for, and all else lies around them.
+    Methods raise `OutputError` beyond the 4 GB of a TIFF.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, order: str) -> None:
+    def __init__(self, path: Path, file: BinaryIO, order: str, placed: Iterable[Entry] = ()) -> None:
         self._path, self._file, self._order = path, file, order
         file.write((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0))
-        self._link = 4
+        self._link, self._end = 4, 8
+        self._taken: list[range] = []
+        for entry in placed:
+            if entry.place is not None:
+                self._taken.append(range(entry.place, entry.place + len(entry.data)))
+                file.seek(entry.place)
+                file.write(entry.data)
+        self._taken.sort(key=lambda taken: taken.start)
 
     def add(
         self,
@@ -53,7 +60,7 @@ class TiffPages:
         compression: int,
         entries: tuple[Entry, ...],
     ) -> None:
-        """Add a page of ``strips`` (rows, W, 3 or 4), together ``shape``: RGB, ``entries`` beside its own tags.
+        """Add a page of ``strips`` (rows, W, 3 or more), together ``shape``: RGB, ``entries`` beside its own tags.
 
         ``compression`` is a key of `LOSSLESS`.
         """
@@ -89,20 +96,31 @@ class TiffPages:
     def _placed(self, pieces: Iterator[bytes]) -> tuple[list[int], list[int]]:
         offsets, counts = [], []
         for piece in pieces:
-            offsets.append(self._file.tell())
+            at = self._room(len(piece))
+            offsets.append(at)
             counts.append(len(piece))
-            self._file.write(piece + b"\0" * (len(piece) % 2))
-            self._check(self._file.tell())
+            self._write(at, piece)
         return offsets, counts
 
+    def _room(self, size: int) -> int:
+        """Find the first even place behind all that was written where so many bytes touch nothing that is placed."""
+        at = self._end
+        for taken in self._taken:
+            if at < taken.stop and at + size > taken.start:
+                at = taken.stop + taken.stop % 2
+        return at
+
+    def _write(self, at: int, data: bytes) -> None:
+        self._check(at + len(data))
+        self._file.seek(at)
+        self._file.write(data)
+        self._end = at + len(data) + len(data) % 2
+
     def _finish(self, entries: tuple[Entry, ...]) -> None:
-        at = self._file.tell()
-        directory = write_ifd(entries, self._order, at)
-        self._check(at + len(directory))
-        self._file.write(directory)
+        at = self._room(len(write_ifd(entries, self._order, self._end)))
+        self._write(at, write_ifd(entries, self._order, at))
         self._file.seek(self._link)
         self._file.write(struct.pack(self._order + "I", at))
-        self._file.seek(0, os.SEEK_END)
         self._link = at + 2 + 12 * len(entries)
 
     def _check(self, end: int) -> None:

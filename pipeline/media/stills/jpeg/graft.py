@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.media.stills.jpeg_segments import (
+from pipeline.media.stills.jpeg.segments import (
     DRI,
     EOI,
     PROGRESSIVE,

@@ -7,23 +7,26 @@ from pathlib import Path
 import tifffile
 
 from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_codestream
-from pipeline.media.stills.jpeg_segments import DamagedJpegError, read_frame
+from pipeline.media.stills.jpeg import DamagedJpegError, read_frame
 from pipeline.media.stills.samples import damaged, refuse
-from pipeline.media.stills.tiff_pixels import LOSSLESS
+from pipeline.media.stills.tiff.pages import LOSSLESS
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
+# Samples of colour or grey in each of them; what is beyond them is extra.
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, YCBCR: 3}
 _JPEG = 7
 # Packings whose parts have headers of their own, and all that are read: those, the three of fax, and LZMA.
 _PACKED_PICTURES = (_JPEG, 33003, 33005, 34712)
 _PACKINGS = frozenset((*LOSSLESS, *_PACKED_PICTURES, 2, 3, 4, 34925))
 _HEAD = 1 << 16
+_MOST_EXTRA = 8
 _KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803: "camera raw", 34892: "camera raw"}
 
 
 def check_page(path: Path, page: tifffile.TiffPage) -> None:
     """Raise `InputError` unless the page is of a kind that is coloured, and lies whole in the file."""
     _check_kind(path, page)
-    _check_whole(path, page)
+    check_whole(path, page)
     _check_segments(path, page)
 
 
@@ -37,8 +40,10 @@ def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
         raise refuse(path, f"is a TIFF packed with {packing_name(page)}")
     if photometric == YCBCR and int(page.compression) != tifffile.COMPRESSION.JPEG:
         raise refuse(path, "is a TIFF of YCbCr samples outside JPEG")
-    colours = 1 if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE) else 3
-    if not colours <= page.samplesperpixel <= colours + (photometric != PALETTE):
+    colours = COLOURS[photometric]
+    if page.samplesperpixel < colours or page.samplesperpixel > (
+        1 if photometric == PALETTE else colours + _MOST_EXTRA
+    ):
         raise refuse(path, f"is a TIFF of {page.samplesperpixel} samples for each pixel")
     allowed = (1, 2, 4, 8, 16) if page.samplesperpixel == 1 else (8, 16)
     bits = page.bitspersample
@@ -66,7 +71,8 @@ def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
             )
 
 
-def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
+def check_whole(path: Path, page: tifffile.TiffPage) -> None:
+    """Raise `InputError` unless all strips or tiles of the page lie in the file."""
     size = path.stat().st_size
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if count == 0 or offset + count > size:

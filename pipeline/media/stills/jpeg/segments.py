@@ -7,12 +7,18 @@ import struct
 from dataclasses import dataclass
 
 SOI, EOI, SOS, DQT, DHT, DRI, DAC, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xCC, 0xDC, 0xFE
-APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
-BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
+APP0, APP1, APP2, APP13, APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
+BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3
+# Frames that libjpeg decodes: those, and sequential and progressive ones with arithmetic coding.
+DECODED = (BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, 0xC9, 0xCA)
 _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 
 # What ends entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# The same where no restarts belong.
+_ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
+# What begins a segment between scans: restarts and the like that stand there have no length, and are passed over.
+_NEXT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
 LARGEST_PAYLOAD = 65533
 # Each scan costs a pass over the picture; progressive files have some ten.
@@ -90,13 +96,18 @@ class Scan:
 
 @dataclass(frozen=True)
 class JpegFile:
-    """A JPEG file taken apart; ``extra`` is how many bytes follow its end."""
+    """A JPEG file taken apart.
+
+    ``is_closed``: it has an end marker; ``trailer`` follows it. ``stray`` bytes between segments belong to none.
+    """
 
     applications: tuple[Segment, ...]
     frame: Frame
     scans: tuple[Scan, ...]
     quantisation: dict[int, tuple[int, ...]]
-    extra: int
+    is_closed: bool
+    trailer: bytes
+    stray: int
 
     @property
     def tables_change(self) -> bool:
@@ -107,30 +118,37 @@ class JpegFile:
 def read_frame(data: bytes) -> Frame:
     """Read the frame header alone, from the beginning of a file. Raises `DamagedJpegError`."""
     position = 2
-    while True:
-        segment, position = _segment(data, position)
+    while (at := _marker(data, position)) is not None:
+        if data[at] == EOI:
+            break
+        segment, position = _segment(data, at)
         if segment.marker in _FRAMES:
             return _frame(segment)
         if segment.marker == SOS:
             raise DamagedJpegError("scan before any frame header")
+    raise DamagedJpegError("no frame header")
 
 
 def parse(data: bytes) -> JpegFile:
-    """Take a whole file apart. Raises `DamagedJpegError`; a missing end marker is accepted."""
+    """Take a whole file apart. Raises `DamagedJpegError`.
+
+    As decoders do, it passes over stray bytes between segments, and accepts a missing end marker.
+    """
     applications: list[Segment] = []
     tables: list[Segment] = []
     scans: list[Scan] = []
     quantisation: dict[int, tuple[int, ...]] = {}
     frame: Frame | None = None
-    position = 2
-    while position < len(data) and data[position : position + 2] != b"\xff\xd9":
-        segment, position = _segment(data, position)
+    position, stray, has_restarts = 2, 0, False
+    while (at := _marker(data, position)) is not None and data[at] != EOI:
+        stray += len(data[position : at - 1].rstrip(b"\xff"))
+        segment, position = _segment(data, at)
         if segment.marker in _FRAMES:
             if frame is not None:
                 raise DamagedJpegError("two frame headers")
             frame = _frame(segment)
         elif segment.marker == SOS:
-            end = _scan_end(data, position)
+            end = _scan_end(data, position, has_restarts=has_restarts)
             if len(scans) == _MOST_SCANS:
                 raise DamagedJpegError(f"more than {_MOST_SCANS} scans")
             scans.append(Scan(tuple(tables), _checked(segment.payload), data[position:end]))
@@ -139,11 +157,21 @@ def parse(data: bytes) -> JpegFile:
             applications.append(segment)
         else:
             tables.append(segment)
-            if segment.marker == DQT:
+            if segment.marker == DRI:
+                has_restarts = any(segment.payload)
+            elif segment.marker == DQT:
                 quantisation |= _quantisation(segment.payload)
     if frame is None or not scans:
         raise DamagedJpegError("no frame or no scan")
-    return JpegFile(tuple(applications), frame, tuple(scans), quantisation, max(0, len(data) - position - 2))
+    return JpegFile(
+        applications=tuple(applications),
+        frame=frame,
+        scans=tuple(scans),
+        quantisation=quantisation,
+        is_closed=at is not None,
+        trailer=b"" if at is None else data[at + 1 :],
+        stray=stray + len(data[position : len(data) if at is None else at - 1].strip(b"\xff\0")),
+    )
 
 
 def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
@@ -155,20 +183,25 @@ def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
     return Segment(DQT, payload)
 
 
-def _segment(data: bytes, position: int) -> tuple[Segment, int]:
-    while data[position : position + 2] == b"\xff\xff":
-        position += 1
-    if len(data) < position + 4 or data[position] != 0xFF:
-        raise DamagedJpegError(f"no marker at byte {position}")
-    marker, length = struct.unpack_from(">BH", data, position + 1)
-    end = position + 2 + length
+def _marker(data: bytes, position: int) -> int | None:
+    """Find the code of the next marker, after any number of fill bytes; None if there is none."""
+    found = _NEXT.search(data, position)
+    return None if found is None else found.end() - 1
+
+
+def _segment(data: bytes, at: int) -> tuple[Segment, int]:
+    """Read the segment whose marker's code is at ``at``, and where it ends."""
+    if at + 3 > len(data):
+        raise DamagedJpegError(f"segment at byte {at - 1} does not end in the file")
+    marker, length = struct.unpack_from(">BH", data, at)
+    end = at + 1 + length
     if length < 2 or end > len(data):
-        raise DamagedJpegError(f"segment at byte {position} does not end in the file")
-    return Segment(marker, data[position + 4 : end]), end
+        raise DamagedJpegError(f"segment at byte {at - 1} does not end in the file")
+    return Segment(marker, data[at + 3 : end]), end
 
 
-def _scan_end(data: bytes, position: int) -> int:
-    found = _MARKER.search(data, position)
+def _scan_end(data: bytes, position: int, *, has_restarts: bool) -> int:
+    found = (_MARKER if has_restarts else _ANY_MARKER).search(data, position)
     end = found.start() if found else len(data)
     # Fill bytes stand before a marker and belong to it.
     while found and end > position and data[end - 1] == 0xFF:

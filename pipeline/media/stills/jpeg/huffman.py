@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.jpeg_segments import DHT, DamagedJpegError, Segment
+from pipeline.media.stills.jpeg.segments import DHT, DamagedJpegError, Segment
 
 # T.81, table K.3: categories 0 to 11, which is all that eight-bit samples can need.
 _DC_COUNTS = bytes((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0))

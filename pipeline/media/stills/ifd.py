@@ -35,6 +35,8 @@ SHORT, LONG, UNDEFINED, BYTE = 3, 4, 7, 1
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 ORIENTATION = 274
+# Makers' notes hold offsets that only they know of, most of them from the beginning of the TIFF structure.
+MAKER_NOTE = 37500
 
 _DEPTH = 3
 _VALUE_LIMIT = 64 << 20
@@ -46,13 +48,28 @@ class DamagedIfdError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag with its value as it lies in the file; ``children`` for a pointer to another directory."""
+    """One tag with its value as it lies in the file; ``children`` for a pointer to another directory.
+
+    ``place``: where in the file the value must lie in a copy too, because it holds offsets of its own.
+    """
 
     tag: int
     kind: int
     count: int
     data: bytes
     children: tuple[Entry, ...] = field(default=())
+    place: int | None = None
+
+    @property
+    def placed(self) -> tuple[Entry, ...]:
+        """Those of this entry and the ones below it that have a place."""
+        own = (self,) if self.place is not None else ()
+        return (*own, *(entry for child in self.children for entry in child.placed))
+
+    def tobytes(self) -> bytes:
+        """Give type, count and value, those of entries below it too, for comparison."""
+        own = struct.pack("<HIQ", self.tag, self.kind, self.count) + (b"" if self.children else self.data)
+        return own + b"".join(child.tobytes() for child in self.children)
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,10 @@ def successor(file: BinaryIO, header: TiffHeader, offset: int) -> range:
 
 
 def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:
-    """Make a classic TIFF directory for the even file position ``offset``, its values and sub-directories after it."""
+    """Make a classic TIFF directory for the even file position ``offset``, its values and sub-directories after it.
+
+    Values with a place of their own are left to the caller.
+    """
     entries = tuple(sorted(entries, key=lambda entry: entry.tag))
     table = struct.pack(order + "H", len(entries))
     after = b""
@@ -133,7 +153,9 @@ def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:
             at = values_at + len(after)
             after += write_ifd(entry.children, order, at)
             data = struct.pack(order + "I", at)
-        if len(data) > 4:
+        if entry.place is not None:
+            data = struct.pack(order + "I", entry.place)
+        elif len(data) > 4:
             at = values_at + len(after)
             after += data + b"\0" * (len(data) % 2)
             data = struct.pack(order + "I", at)
@@ -181,12 +203,14 @@ def read_entry(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, by
     size = unit * count
     if size > _VALUE_LIMIT:
         raise DamagedIfdError(f"tag {tag} claims {size} bytes")
+    place = None
     if size > len(value):
         (at,) = struct.unpack(header.order + ("Q" if header.big else "I"), value)
         data = _read(file, at, size)
+        place = at if tag == MAKER_NOTE else None
     else:
         data = value[:size]
-    entry = Entry(tag, kind, count, data)
+    entry = Entry(tag, kind, count, data, place=place)
     if tag not in SUB_IFDS:
         return entry
     at = integer(entry, header.order)

@@ -19,9 +19,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.jpeg_bits import counted, sixteen_bits
-from pipeline.media.stills.jpeg_huffman import END_OF_BLOCK, chained_steps
-from pipeline.media.stills.jpeg_walk import Blocks, BlockTables, Intervals, blocks_between
+from pipeline.media.stills.jpeg.bits import counted, sixteen_bits
+from pipeline.media.stills.jpeg.huffman import END_OF_BLOCK, chained_steps
+from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, blocks_between
 
 # Bits. In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits
 # where it was grey, 82 % after 2,048 where it was 4:2:0. A run-up of 1,024 was the quickest over both.

@@ -1,0 +1,306 @@
+"""One pass over all packets of a film before any work, without decoding: what headers leave out or say wrongly.
+
+It finds streams that begin late, joints between recordings, the time where the film begins, frames whose time stamps
+are missing or are not times of display, encryption, captions, and changes of the pixel aspect.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import av.container
+
+from pipeline.errors import InputError
+from pipeline.media.bitstream import holds_captions, mpeg_aspect
+from pipeline.media.clock import Clock
+from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
+from pipeline.media.source import AnyPacket, demux, describe_streams
+from pipeline.media.timeline import Timeline, offset_of
+from pipeline.results import Note, NoteKind
+
+# A disk or a demuxer that fails this often in a row has nothing more to give.
+_FAILURES = 100
+# How far FFmpeg may look for streams: it keeps in memory what it reads meanwhile.
+_FIRST_LOOK, _FARTHEST_LOOK = 10 << 20, 320 << 20
+_CLOCK_RATE = 90_000
+_CLOCKED = ("mpeg", "mpegts")
+_NO_TIME = -(1 << 63)
+# A decoder holds back as many frames in these files; without times of display their edit lists hide the first ones.
+_HELD_BACK = 2
+_RATES = (
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
+    *(Fraction(rate) for rate in (12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 100, 120)),
+)
+_RATE_TOLERANCE = Fraction(1, 100)
+_HIGHEST_RATE = 1000
+
+
+def survey(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
+    """Describe the film at ``path`` after reading all its packets once: `probe`, then `scan`; errors as theirs."""
+    return scan(probe(path, rate=rate))
+
+
+def scan(info: FilmInfo) -> FilmInfo:
+    """Return ``info`` completed by what the packets of the film say. Raises `InputError` if it is encrypted.
+
+    A damaged file is read as far as it goes: what becomes of damage is for the reader of the frames to decide.
+    """
+    if info.sequence is not None:
+        return info
+    found = _Scan(info)
+    found.read()
+    info = _with_late_streams(info, found)
+    return found.completed(info)
+
+
+class _Scan:
+    """The state of the pass."""
+
+    def __init__(self, info: FilmInfo) -> None:
+        self._info = info
+        self._clock = Clock(_CLOCK_RATE) if info.container in _CLOCKED else None
+        self._types = {stream.index: stream.type for stream in info.streams} | {info.stream_index: "video"}
+        self.packets = Counter[int]()
+        self.hidden = Counter[int]()
+        self.encrypted = set[int]()
+        self.known: Mapping[int, str] = {}
+        self._pts = array("q")
+        self._dts = array("q")
+        self._is_hidden = bytearray()
+        self._index_times = array("q")
+        self._has_captions = False
+        self._untimed = 0
+        self._aspects: dict[int, int] = {}
+
+    def read(self) -> None:
+        """Read all packets. Raises `InputError` if the picture is encrypted, or the file cannot be opened."""
+        with open_film(self._info) as container:
+            failures, packets = 0, demux(container)
+            while failures < _FAILURES:
+                try:
+                    packet = next(packets, None)
+                except (av.FFmpegError, OSError):
+                    failures, packets = failures + 1, demux(container)
+                    continue
+                if packet is None:
+                    break
+                failures = 0
+                if packet.size:
+                    self._add(packet)
+            self.known = describe_streams(container)
+            stream = container.streams[self._info.stream_index]
+            if self._info.container == "avi":
+                self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
+
+    def _add(self, packet: AnyPacket) -> None:
+        index = packet.stream_index
+        self.packets[index] += 1
+        self.hidden[index] += packet.is_discard
+        if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
+            if index == self._info.stream_index:
+                raise encrypted(self._info.path)
+            self.encrypted.add(index)
+        if self._clock is not None:
+            self._clock.add(
+                index,
+                pts=packet.pts,
+                dts=packet.dts,
+                duration=packet.duration or 0,
+                is_continuous=self._types.get(index) in ("video", "audio"),
+            )
+        if index == self._info.stream_index:
+            self._add_picture(packet)
+
+    def _add_picture(self, packet: AnyPacket) -> None:
+        self._pts.append(_NO_TIME if packet.pts is None else packet.pts)
+        self._dts.append(_NO_TIME if packet.dts is None else packet.dts)
+        self._is_hidden.append(packet.is_discard)
+        data = bytes(packet)
+        self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
+        aspect = mpeg_aspect(data, self._info.codec)
+        if aspect is not None:
+            self._aspects.setdefault(aspect, len(self._pts) - 1)
+
+    # What follows from it ------------------------------------------------------------------------------------------
+
+    def completed(self, info: FilmInfo) -> FilmInfo:
+        """Return ``info`` with everything that was found."""
+        notes: list[Note] = []
+        offsets = self._offsets(notes)
+        pictures = len(self._pts) - self._is_hidden.count(1)
+        self._move(offsets.get(info.stream_index, ()))
+        times, shows_hidden = self._frame_times()
+        if self._clock is None:
+            offsets = self._from_zero(info, times, notes)
+            self._move(offsets.get(info.stream_index, ()))
+            times, shows_hidden = self._frame_times()
+            info = _with_later_chapters(info, offsets)
+        rate = self._rate(info, times)
+        if times and self._untimed:
+            subject = "1 frame" if self._untimed == 1 else f"{self._untimed:,} frames"
+            text = f"{subject} without a time of its own: shown one frame period after the one before"
+            notes.append(Note(NoteKind.ASSUMED, text))
+        if len(self._aspects) > 1:
+            text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
+            notes.append(Note(NoteKind.CONVERTED, text))
+        return replace(
+            info,
+            timeline=Timeline(offsets=offsets, frame_times=times, shows_hidden=shows_hidden),
+            average_rate=rate,
+            frame_count=info.frame_count if info.frame_count_from_header else pictures or info.frame_count,
+            has_captions=self._has_captions,
+            streams=tuple(self._stream(stream) for stream in info.streams),
+            notes=(*info.notes, *notes),
+        )
+
+    def _stream(self, stream: StreamInfo) -> StreamInfo:
+        return replace(
+            stream,
+            packets=self.packets[stream.index] if stream.index in self._types else None,
+            hidden_packets=self.hidden[stream.index],
+            is_encrypted=stream.index in self.encrypted,
+        )
+
+    def _offsets(self, notes: list[Note]) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Return what makes the parts of a joined recording follow each other, the first at zero."""
+        if self._clock is None or (start := self._clock.start()) is None:
+            return {}
+        if self._clock.joints:
+            text = f"{self._clock.joints + 1} recordings with clocks of their own, joined: each follows the one before"
+            notes.append(Note(NoteKind.CONVERTED, text))
+        if start:
+            seconds = start / _CLOCK_RATE
+            notes.append(
+                Note(NoteKind.CONVERTED, f"everything starts at zero; the clock of the source says {seconds:.3f} s")
+            )
+        return {
+            index: tuple((number, offset - start) for number, offset in pairs)
+            for index, pairs in self._clock.offsets().items()
+        }
+
+    def _from_zero(
+        self, info: FilmInfo, times: array[int] | None, notes: list[Note]
+    ) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Return what moves all streams alike so that no frame is shown before time zero."""
+        shown = [
+            time for time, hidden in zip(self._pts, self._is_hidden, strict=True) if not hidden and time != _NO_TIME
+        ]
+        first = times[0] if times else min(shown, default=0)
+        if first >= 0:
+            return {}
+        seconds = -first * info.time_base
+        notes.append(
+            Note(NoteKind.CONVERTED, f"everything starts {float(seconds):.3f} s later: no frame is shown before zero")
+        )
+        bases = {stream.index: stream.time_base for stream in info.streams if stream.time_base}
+        return {
+            index: ((0, round(seconds / base)),) for index, base in {**bases, info.stream_index: info.time_base}.items()
+        }
+
+    def _move(self, offsets: tuple[tuple[int, int], ...]) -> None:
+        """Add ``offsets`` to the times of the picture's packets."""
+        for times in (self._pts, self._dts, self._index_times):
+            for number, time in enumerate(times):
+                times[number] = time if time == _NO_TIME else time + offset_of(offsets, number)
+
+    def _frame_times(self) -> tuple[array[int] | None, bool]:
+        """Return the times of all frames where the packets' are not times of display; and whether hidden ones count."""
+        hidden = self._is_hidden.count(1)
+        shown = [pts for pts, is_hidden in zip(self._pts, self._is_hidden, strict=True) if not is_hidden]
+        has_times = _NO_TIME not in shown and len(set(shown)) == len(shown)
+        is_avi = self._info.container == "avi"
+        if has_times and not (self._info.reorders_frames and (is_avi or self._pts == self._dts)):
+            return None, False
+        shows_hidden = 0 < hidden <= _HELD_BACK and self._info.reorders_frames
+        if hidden and not shows_hidden:
+            return None, False
+        if is_avi and len(self._index_times) == len(self._pts):
+            times = sorted(self._index_times)
+        else:
+            times = self._decoding_times()
+        if self._info.reorders_frames:
+            _close_first_gap(times)
+        late = -min(times[0], 0) if self._clock is not None else 0  # decoding begins before display
+        return array("q", (time + late for time in times)), shows_hidden
+
+    def _decoding_times(self) -> list[int]:
+        """Return one time for each packet, ascending; those that have none are due a frame after the one before."""
+        step = self._step()
+        times: list[int] = []
+        self._untimed = 0
+        for pts, dts in zip(self._pts, self._dts, strict=True):
+            time = dts if dts != _NO_TIME else pts
+            if time == _NO_TIME or (times and time <= times[-1]):
+                time = times[-1] + step if times else 0
+                self._untimed += 1
+            times.append(time)
+        return times
+
+    def _step(self) -> int:
+        rate = self._info.base_rate or self._info.average_rate or Fraction(25)
+        return max(round(1 / rate / self._info.time_base), 1)
+
+    def _rate(self, info: FilmInfo, times: array[int] | None) -> Fraction | None:
+        """Return the header's frame rate, or where that is absurd the one that the times of the frames show."""
+        shown = sorted(set(times or self._pts) - {_NO_TIME})
+        if len(shown) < 2:
+            return info.average_rate if info.average_rate and info.average_rate < _HIGHEST_RATE else info.base_rate
+        found = Fraction(len(shown) - 1) / ((shown[-1] - shown[0]) * info.time_base)
+        if info.average_rate and abs(info.average_rate / found - 1) <= _RATE_TOLERANCE:
+            return info.average_rate
+        usual = min(_RATES, key=lambda rate: abs(rate / found - 1))
+        return usual if abs(usual / found - 1) <= _RATE_TOLERANCE else found.limit_denominator(1001)
+
+
+def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, int], ...]]) -> FilmInfo:
+    later = offset_of(offsets.get(info.stream_index, ()), 0) * info.time_base
+    chapters = tuple(replace(item, start=item.start + later, end=item.end + later) for item in info.chapters)
+    return replace(info, chapters=chapters)
+
+
+def _close_first_gap(times: list[int]) -> None:
+    """Move the first time up to the second: some writers put the delay of reordering between the first two frames."""
+    steps = [b - a for a, b in pairwise(times[:8])]
+    if len(steps) > 2 and steps[0] > steps[1] == steps[2] and steps[0] <= (_HELD_BACK + 1) * steps[1]:
+        times[0] = times[1] - steps[1]
+
+
+# Late streams --------------------------------------------------------------------------------------------------------
+
+
+def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
+    """Return ``info`` read again with a look far enough to know all streams, or a note on those that begin too late."""
+    missing = _missing(info, found)
+    size, look, latest = info.path.stat().st_size, _FIRST_LOOK, info
+    while missing and look <= _FARTHEST_LOOK:
+        latest = read_header(info.path, probe_size=look)
+        missing = _missing(latest, found)
+        if look >= size:
+            break
+        look *= 2
+    if latest.stream_index != info.stream_index:
+        raise InputError(
+            f"{info.path}: holds its streams in an order that cannot be followed",
+            advice="Remux it to Matroska first.",
+        )
+    text = "begins too late in the file: it is not known what it holds"
+    notes = [Note(NoteKind.DROPPED, f"stream {index} {text}") for index in sorted(missing - _indices(latest))]
+    return replace(latest, notes=(*latest.notes, *notes))
+
+
+def _indices(info: FilmInfo) -> set[int]:
+    return {info.stream_index, *(stream.index for stream in info.streams)}
+
+
+def _missing(info: FilmInfo, found: _Scan) -> set[int]:
+    """Return the indices of streams with packets that are not known, or not enough to be copied."""
+    late = set(found.known) - _indices(info)
+    unclear = {stream.index for stream in info.streams if not stream.is_clear and found.packets[stream.index]}
+    return late | unclear

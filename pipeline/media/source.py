@@ -1,0 +1,122 @@
+"""Opening a source: known formats and local files only, bounded in pixels; and reading its packets."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+import av.container
+import av.error
+import av.logging
+
+from pipeline.errors import InputError
+from pipeline.media.film_formats import FORMAT_WHITELIST
+from pipeline.media.sequence import Sequence
+
+MAX_PIXELS = 16384 * 8192
+_HOURS_OF_ANALYSIS = 100
+_log_level = threading.Lock()
+
+AnyPacket: TypeAlias = "av.Packet[Any]"
+
+
+def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContainer:
+    """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`.
+
+    FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
+    """
+    with _reporting(path):
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
+        options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}
+        if probe_size:
+            options |= {"probesize": str(probe_size), "analyzeduration": str(_HOURS_OF_ANALYSIS * 3_600_000_000)}
+        # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
+        return av.open(str(path.absolute()), "r", options=options, metadata_errors="surrogateescape")
+
+
+def open_sequence(sequence: Sequence) -> av.container.InputContainer:
+    """Open a folder of numbered pictures for reading. Raises `InputError`."""
+    # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
+    bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
+    with _reporting(sequence.folder):
+        return av.open(
+            sequence.pattern,
+            "r",
+            format="image2",
+            options={
+                "pattern_type": "sequence",
+                "start_number": str(sequence.first),
+                "framerate": str(sequence.rate),
+                "protocol_whitelist": "file",
+            },
+            stream_options=bounds,
+        )
+
+
+def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
+    """Yield the packets of ``streams``, by default of all, each stream ended by an empty one.
+
+    Packets of streams that FFmpeg meets after opening, which PyAV does not know, are left out.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
+        return
+
+
+def without_discard(packet: AnyPacket) -> AnyPacket:
+    """Return a copy of ``packet`` that the decoder does not throw away, whatever the container says."""
+    copy = av.Packet(bytes(packet))
+    copy.stream, copy.time_base = packet.stream, packet.time_base
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    return copy
+
+
+def bound_pixels(stream: av.VideoStream) -> None:
+    """Make the decoder of ``stream`` refuse pictures beyond `MAX_PIXELS` before it allocates them."""
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def describe_streams(container: av.container.InputContainer) -> Mapping[int, str]:
+    """Return FFmpeg's own lines about each stream, by index, those included that PyAV does not know.
+
+    Nothing else tells Python the location of chroma, cropping, and channel layouts: PyAV's own attribute of a custom
+    layout frees memory that is not its own. Asked before the first picture is decoded: afterwards cropping is no
+    longer listed.
+    """
+    with _log_level:
+        before = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            dump: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
+            av.logging.set_level(before)
+    parts = re.split(r"^  Stream #0:(\d+)", dump, flags=re.MULTILINE)
+    return {int(index): text for index, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        raise InputError(
+            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
+            "playlists are not read.",
+        ) from error
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error

@@ -1,0 +1,103 @@
+"""BMP: read as it is, written as PNG, because it has no room for what a result must carry.
+
+Layout: Microsoft, BITMAPINFOHEADER and BITMAPV5HEADER.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL.BmpImagePlugin import BmpImageFile
+
+from pipeline.media.stills.limits import check_size
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.still import ColourModel, Still, Strip
+from pipeline.results import Note, NoteKind
+
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, IndexError)
+_FILE_HEADER, _INFO_HEADER, _V4_HEADER, _V5_HEADER = 14, 40, 108, 124
+_EMBEDDED, _LINKED, _CALIBRATED = b"DEBM", b"KNIL", bytes(4)
+
+
+class BmpFormat(WrittenAsPng):
+    """BMP of 1 to 32 bits a pixel."""
+
+    name = "BMP"
+    suffixes = (".bmp", ".dib")
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the first two bytes."""
+        return head.startswith(b"BM")
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode to luma and alpha; palettes and 1-bit pictures become 8-bit samples. Raises `InputError`."""
+        try:
+            with BmpImageFile(path) as image:
+                size, mode = image.size, image.mode
+        except _DECODER_ERRORS as error:
+            if "nsupported BMP" in str(error):
+                raise refuse(path, f"is a BMP of a rare kind ({error})") from error
+            raise damaged(path, f"cannot be decoded: {error}") from error
+        check_size(path, *size, pixel_limit=pixel_limit)
+        pixels, notes = _pixels(path), [Note(NoteKind.CONVERTED, "BMP is written as PNG")]
+        alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
+        if alpha is not None and not alpha.any():
+            alpha = None
+            notes.append(Note(NoteKind.ASSUMED, "the alpha channel of the BMP is empty: taken as opaque"))
+        metadata, more = _metadata(path)
+        return Still(
+            path=path,
+            format=self,
+            luma=luma_of_rgb(pixels),
+            orientation=1,
+            colour_model=ColourModel.RGB,
+            alpha=alpha,
+            notes=(*notes, *more),
+            metadata=metadata,
+            carried=CarriedPng(before=png_chunks_of(metadata)),
+            chroma=None if mode in ("1", "L") else small_chroma(pixels),
+            is_bilevel=mode == "1",
+            own_rgb=partial(_rgb, path),
+        )
+
+
+BMP = BmpFormat()
+
+
+def _pixels(path: Path) -> Strip:
+    """R, G and B, (H, W, 3), or with alpha, (H, W, 4)."""
+    try:
+        with BmpImageFile(path) as image:
+            return np.asarray(image if image.mode == "RGBA" else image.convert("RGB"))
+    except _DECODER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+
+
+def _rgb(path: Path) -> Strip:
+    return np.ascontiguousarray(_pixels(path)[..., :3])
+
+
+def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
+    """Resolution and ICC profile of the header, as PNG has them, and what is left behind."""
+    data = path.read_bytes()
+    (size,) = struct.unpack_from("<I", data, _FILE_HEADER)
+    notes: list[Note] = []
+    profile, other = None, []
+    if size >= _INFO_HEADER:
+        across, down = struct.unpack_from("<ii", data, _FILE_HEADER + 24)
+        if across > 0 and down > 0:
+            other.append(("PNG chunk pHYs", struct.pack(">IIB", across, down, 1)))
+    space = data[_FILE_HEADER + 56 : _FILE_HEADER + 60] if size >= _V4_HEADER else b""
+    if size >= _V5_HEADER and space == _EMBEDDED:
+        at, length = struct.unpack_from("<II", data, _FILE_HEADER + 112)
+        profile = data[_FILE_HEADER + at : _FILE_HEADER + at + length] or None
+    elif space == _LINKED:
+        notes.append(Note(NoteKind.DROPPED, "the BMP names a profile in another file: it is not carried over"))
+    elif space == _CALIBRATED and any(data[_FILE_HEADER + 60 : _FILE_HEADER + 108]):
+        notes.append(Note(NoteKind.DROPPED, "end points and gamma in the BMP header are not carried over"))
+    return Metadata(profile=profile, other=tuple(other)), tuple(notes)

@@ -1,0 +1,11 @@
+"""JPEG: the coded luma of a photograph is carried over bit for bit, and chroma is added beside it.
+
+The one door to this package: `JPEG` is its format, `read_frame` reads the header of a JPEG inside of another file.
+"""
+
+from __future__ import annotations
+
+from pipeline.media.stills.jpeg.format import JPEG
+from pipeline.media.stills.jpeg.segments import DamagedJpegError, read_frame
+
+__all__ = ["JPEG", "DamagedJpegError", "read_frame"]

@@ -1,0 +1,272 @@
+"""JPEG photographs: the coded luma stays as it is, chroma is added beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from pipeline.errors import InputError
+from pipeline.media.stills.exif import orientation_of
+from pipeline.media.stills.jpeg.applications import (
+    XMP,
+    exif_of,
+    is_rgb,
+    kept_segments,
+    metadata_of,
+    with_metadata,
+)
+from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone
+from pipeline.media.stills.jpeg.luma import NotSeparableError, coded_whole, luma_scans
+from pipeline.media.stills.jpeg.segments import (
+    DECODED,
+    DQT,
+    LARGEST_PAYLOAD,
+    LOSSLESS,
+    DamagedJpegError,
+    Frame,
+    JpegFile,
+    Scan,
+    Segment,
+    parse,
+    read_frame,
+)
+from pipeline.media.stills.limits import check_size
+from pipeline.media.stills.page import Page
+from pipeline.media.stills.samples import damaged, refuse, small_chroma, small_size, trailing
+from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
+from pipeline.results import Note, NoteKind
+
+_HEAD = 16 << 20
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError)
+_NO_LOSS = (1,) * 64
+_END = b"\xff\xd9"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CarriedJpeg:
+    """What the writer needs: the file taken apart, and its luma scans, None where they cannot be taken out."""
+
+    jpeg: JpegFile
+    luma: tuple[Scan, ...] | None
+
+    @property
+    def chroma_table(self) -> tuple[int, ...]:
+        """Quantisation of new chroma."""
+        parts = self.jpeg.frame.components
+        is_ycbcr = len(parts) == 3 and not _is_rgb(self.jpeg)
+        return chroma_table(self.jpeg.quantisation.get(parts[1].table) if is_ycbcr else None)
+
+    @property
+    def luma_table(self) -> tuple[int, ...]:
+        """Quantisation of luma: the source's own. A lossless JPEG has none: it is coded as finely as JPEG can."""
+        return self.jpeg.quantisation.get(self.jpeg.frame.components[0].table, _NO_LOSS)
+
+
+class JpegFormat(StillFormat):
+    """JPEG of 8 bits, grey, Y'CbCr or RGB; results are Y'CbCr with full-size chroma."""
+
+    name = "JPEG"
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+    xmp_room = LARGEST_PAYLOAD - len(XMP)
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell by the first two markers."""
+        return head.startswith(b"\xff\xd8\xff")
+
+    def read(self, path: Path, *, pixel_limit: int) -> Still:
+        """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
+        data, jpeg = _read(path, pixel_limit)
+        luma = _luma(path, data, jpeg)
+        orientation, notes = orientation_of(exif_of(jpeg.applications))
+        scans, scan_notes = _luma_scans(path, jpeg, luma)
+        applications, dropped = kept_segments(jpeg.applications)
+        if not any("MPF" in note.text for note in dropped):
+            dropped += trailing("JPEG", len(jpeg.trailer.rstrip(b"\0")))
+        return Still(
+            path=path,
+            format=self,
+            luma=luma,
+            orientation=orientation,
+            colour_model=ColourModel.YCBCR,
+            alpha=None,
+            notes=(*notes, *_build_notes(jpeg, is_damaged=bool(scan_notes)), *scan_notes, *dropped),
+            metadata=metadata_of(applications),
+            carried=CarriedJpeg(jpeg=replace(jpeg, applications=applications, trailer=b""), luma=scans),
+            chroma=_own_chroma(path, data, jpeg),
+        )
+
+    def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
+        """Write Y', Cb and Cr; the Y' of the strips is needed only where luma is coded anew."""
+        (page,) = pages
+        still, carried = page.still, page.still.carried_as(CarriedJpeg)
+        metadata, notes = page.metadata
+        applications = with_metadata(carried.jpeg.applications, metadata)
+        if carried.luma is None:
+            pieces: Iterator[bytes] = _coded_anew(page, applications, carried)
+        else:
+            chroma = np.empty((2, still.height, still.width), np.uint8)
+            top = 0
+            for strip in page.strips:
+                chroma[:, top : top + strip.shape[0]] = np.moveaxis(strip[..., 1:], 2, 0)
+                top += strip.shape[0]
+            planes = (chroma[0], chroma[1])
+            tables = carried.luma_table, carried.chroma_table
+            pieces = grafted(applications, carried.jpeg.frame, carried.luma, tables[0], planes, tables[1])
+        with path.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        return notes
+
+    def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
+        """Decode the file by libjpeg, follow its codes to the end, and compare it with what was to be written."""
+        (page,) = pages
+        carried = page.still.carried_as(CarriedJpeg)
+        data, jpeg = _read(path, page.still.luma.size)
+        if not jpeg.is_closed or not coded_whole(jpeg):
+            raise failed(path, "its coded data breaks off")
+        applications, _ = kept_segments(jpeg.applications)
+        orientation, _ = orientation_of(exif_of(applications))
+        found = Found(pixels=_decode(path, data, "YCbCr"), orientation=orientation, metadata=metadata_of(applications))
+        luma_table = carried.luma_table if carried.luma is None else None
+        check = verify_ycbcr(path, page, found, luma_table=luma_table, chroma_table=carried.chroma_table)
+        return (check,)
+
+
+JPEG = JpegFormat()
+
+
+def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
+    """Return the file and its segments, its size and kind checked before the rest is read."""
+    try:
+        with path.open("rb") as file:
+            frame = read_frame(file.read(_HEAD))
+    except DamagedJpegError as error:
+        raise damaged(path, f"is not a sound JPEG file: {error}") from error
+    check_size(path, frame.width, frame.height, pixel_limit=pixel_limit)
+    _check_kind(path, frame)
+    data = path.read_bytes()
+    try:
+        jpeg = parse(data)
+    except DamagedJpegError as error:
+        raise damaged(path, f"is not a sound JPEG file: {error}") from error
+    return data, jpeg
+
+
+def _check_kind(path: Path, frame: Frame) -> None:
+    if frame.precision != 8:
+        raise refuse(path, f"is a JPEG of {frame.precision} bits")
+    if len(frame.components) not in (1, 3):
+        raise refuse(path, f"is a JPEG of {len(frame.components)} components (CMYK or the like)")
+    if frame.marker not in DECODED:
+        raise refuse(path, f"is a JPEG coded in a rare way (frame of type {frame.marker - 0xC0})")
+
+
+def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
+    """Decode Y'. What no decoder needs to find the picture, the end marker, is added where it is missing."""
+    if not jpeg.is_closed:
+        if not coded_whole(jpeg):
+            raise damaged(path, "cannot be decoded: it breaks off")
+        data += _END
+    luma = _decode(path, data, "L")
+    if luma.shape != (jpeg.frame.height, jpeg.frame.width):
+        raise damaged(path, f"decodes to {luma.shape}, its header says {jpeg.frame.height} x {jpeg.frame.width}")
+    return luma
+
+
+def _decode(path: Path, data: bytes, mode: str) -> Plane:
+    try:
+        with JpegImageFile(BytesIO(data)) as image:
+            # With "L" libjpeg leaves chroma undecoded and hands out the Y' plane itself.
+            image.draft(mode, None)
+            pixels = np.asarray(image) if image.mode == mode else None
+            found = image.mode
+    except _DECODER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+    if pixels is None:
+        raise refuse(path, f"is a JPEG of mode {found}")
+    return pixels
+
+
+def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] | None:
+    """Small chroma of a file that has any; libjpeg reduces it while decoding."""
+    if len(jpeg.frame.components) != 3:
+        return None
+    size = small_size(jpeg.frame.width, jpeg.frame.height)
+    try:
+        with JpegImageFile(BytesIO(data + _END)) as image:
+            image.draft("RGB" if _is_rgb(jpeg) else "YCbCr", size)
+            pixels = np.asarray(image)
+    except _DECODER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+    if _is_rgb(jpeg):
+        return small_chroma(pixels)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.ascontiguousarray(np.moveaxis((small[..., 1:] - 128) / 255, -1, 0), np.float32)
+
+
+def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
+    """Say what is odd about the segments, unless it is told of the picture already: decoders pass over it."""
+    if not jpeg.is_closed:
+        yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is there to the last block")
+    if jpeg.stray and not is_damaged:
+        yield Note(NoteKind.CONCEALED, f"{jpeg.stray:,} bytes between the segments of the JPEG belong to none")
+    if jpeg.frame.marker == LOSSLESS:
+        yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")
+
+
+def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
+    """Find the luma scans, and what to say where luma has to be coded anew instead."""
+    if _is_rgb(jpeg):
+        return None, (Note(NoteKind.CONVERTED, "JPEG holds R, G and B: it becomes Y'CbCr, its luma is rounded"),)
+    try:
+        found = luma_scans(jpeg)
+    except NotSeparableError as error:
+        if jpeg.frame.marker == LOSSLESS:
+            return None, ()
+        return None, (Note(NoteKind.CONVERTED, f"JPEG luma is coded anew with its own tables ({error})"),)
+    except DamagedJpegError as error:
+        return None, (Note(NoteKind.CONCEALED, f"image data is damaged ({error}): decoded as far as it goes"),)
+    if len(jpeg.frame.components) == 3 and not _decodes_to(path, jpeg, found.scans, decoded):
+        return None, (Note(NoteKind.CONCEALED, "image data is damaged (its luma cannot be told from its chroma)"),)
+    if not found.sound:
+        return found.scans, (Note(NoteKind.CONCEALED, "image data is damaged (it goes on after the last block)"),)
+    return found.scans, ()
+
+
+def _decodes_to(path: Path, jpeg: JpegFile, scans: tuple[Scan, ...], luma: Plane) -> bool:
+    """Whether the scans taken out of a colour file still are its luma: what damaged codes mean depends on company."""
+    alone = luma_alone(jpeg.frame, scans, jpeg.quantisation[jpeg.frame.components[0].table])
+    try:
+        return np.array_equal(_decode(path, alone, "L"), luma)
+    except InputError:
+        return False
+
+
+def _is_rgb(jpeg: JpegFile) -> bool:
+    return is_rgb(jpeg.applications, tuple(part.name for part in jpeg.frame.components))
+
+
+def _coded_anew(page: Page, applications: list[Segment], carried: CarriedJpeg) -> Iterator[bytes]:
+    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be taken over."""
+    image = Image.new("YCbCr", (page.still.width, page.still.height))
+    top = 0
+    for strip in page.strips:
+        image.paste(Image.fromarray(np.ascontiguousarray(strip, np.uint8), "YCbCr"), (0, top))
+        top += strip.shape[0]
+    made = encoded(image, [carried.luma_table, carried.chroma_table, carried.chroma_table], subsampling=0)
+    yield b"\xff\xd8"
+    yield from (segment.tobytes() for segment in applications)
+    first = made.scans[0]
+    yield from (segment.tobytes() for segment in first.tables if segment.marker == DQT)
+    yield made.frame.tobytes()
+    yield replace(first, tables=tuple(table for table in first.tables if table.marker != DQT)).tobytes()
+    yield _END

@@ -1,0 +1,7 @@
+"""TIFF: read by tifffile, written strip by strip, every other tag carried along; `TIFF` is the format."""
+
+from __future__ import annotations
+
+from pipeline.media.stills.tiff.format import TIFF
+
+__all__ = ["TIFF"]

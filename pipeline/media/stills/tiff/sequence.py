@@ -1,0 +1,116 @@
+"""The pages of a TIFF: which are pictures, which are kept as they are, which are left behind."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import tifffile
+
+from pipeline.media.stills.ifd import TiffHeader
+from pipeline.media.stills.samples import damaged, refuse
+from pipeline.media.stills.tiff.checks import check_whole
+from pipeline.results import Note, NoteKind
+
+_REDUCED, _MASK = 1, 4
+_MOST_PAGES = 1000
+_OLD_JPEG = 6
+# What tifffile is seen to raise on damaged directories, beside errors of its own.
+_PARSER_ERRORS = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, OSError, AssertionError),
+    *(struct.error, MemoryError),
+)
+
+
+@dataclass(frozen=True)
+class StoredPage:
+    """Where a page lies in its file: its directory, and (offset, size) of every strip or tile."""
+
+    directory: TiffHeader
+    segments: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, page: tifffile.TiffPage) -> StoredPage:
+        """Return where ``page`` lies."""
+        header = TiffHeader(page.parent.byteorder, bool(page.parent.is_bigtiff), page.offset)
+        return cls(header, tuple(zip(page.dataoffsets, page.databytecounts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pictures of a file in order, each with the pages that follow it and are kept as they are; what to say."""
+
+    pictures: tuple[tuple[tifffile.TiffPage, tuple[StoredPage, ...]], ...]
+    notes: tuple[Note, ...]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF. Raises `InputError` where tifffile makes nothing of it."""
+    try:
+        tiff = tifffile.TiffFile(path)
+    except _PARSER_ERRORS as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
+    with tiff:
+        yield tiff
+
+
+def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
+    """Sort the pages of a file. Raises `InputError`."""
+    pictures: list[tuple[tifffile.TiffPage, list[StoredPage]]] = []
+    notes: list[Note] = []
+    is_reduced = False
+    seen: set[int] = set()
+    for number, page in enumerate(_parsed(path, tiff)):
+        if page.offset in seen:
+            notes.append(Note(NoteKind.CONCEALED, "the pages of the TIFF run in a circle: each was read once"))
+            break
+        seen.add(page.offset)
+        if number >= _MOST_PAGES:
+            raise refuse(path, f"is a TIFF of more than {_MOST_PAGES} pages")
+        is_reduced |= bool(page.subfiletype & _REDUCED) or bool(page.subifds)
+        if page.subfiletype & _REDUCED:
+            if number == 0:
+                raise refuse(path, "is a TIFF that begins with a reduced picture (camera raw or the like)")
+        elif page.subfiletype & _MASK and pictures:
+            pictures[-1][1].append(_stored(path, page, number))
+            notes.append(Note(NoteKind.ASSUMED, f"page {number + 1} is a mask (infrared or the like): kept as it is"))
+        else:
+            pictures.append((page, []))
+    if not pictures:
+        raise damaged(path, "is a TIFF without a page")
+    if is_reduced:
+        notes.append(Note(NoteKind.DROPPED, "reduced copies inside the TIFF are not carried over"))
+    return Pages(tuple((page, tuple(followers)) for page, followers in pictures), tuple(notes))
+
+
+def stored_pieces(file: BinaryIO, stored: StoredPage) -> Iterator[bytes]:
+    """Read the packed strips or tiles of a page."""
+    for offset, size in stored.segments:
+        file.seek(offset)
+        yield file.read(size)
+
+
+def _stored(path: Path, page: tifffile.TiffPage, number: int) -> StoredPage:
+    if int(page.compression) == _OLD_JPEG:
+        raise refuse(path, f"is a TIFF with a mask in old-style JPEG (page {number + 1})")
+    check_whole(path, page)
+    return StoredPage.of(page)
+
+
+def _parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    """Parse one page after the other; tifffile hands out pages like the first one in a shorter form."""
+    pages = iter(tiff.pages)
+    while True:
+        try:
+            page = next(pages, None)
+            page = page if page is None or isinstance(page, tifffile.TiffPage) else page.aspage()
+        except _PARSER_ERRORS as error:
+            raise damaged(path, f"cannot be decoded: {error}") from error
+        if page is None:
+            return
+        yield page

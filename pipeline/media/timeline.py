@@ -1,0 +1,58 @@
+"""When the packets and frames of a source are due, where its own time stamps do not say."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.media.source import AnyPacket
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Corrections of time stamps, found by `pipeline.media.packet_scan`.
+
+    ``offsets`` holds for each stream, by index, pairs in ascending order: the number of a packet of that stream and
+    what is added to the time stamps from it on, in the stream's time base. ``frame_times`` are the times of the
+    picture's frames in the order of display, offsets included, for sources whose time stamps do not give that order;
+    None where they do. ``shows_hidden`` says that packets which the container hides are shown.
+    """
+
+    offsets: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    frame_times: array[int] | None = None
+    shows_hidden: bool = False
+
+    def is_at_joint(self, index: int, number: int) -> bool:
+        """Tell whether packet ``number`` of stream ``index`` is next to where two recordings were joined.
+
+        FFmpeg's parser is up to two packets late when it marks what the demuxer found there as incomplete.
+        """
+        return any(first - 3 <= number <= first for first, _ in self.offsets.get(index, ())[1:])
+
+
+class Retimer:
+    """Applies a `Timeline` to the packets of one pass over a source."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._counts = defaultdict[int, int](int)
+
+    def apply(self, packet: AnyPacket) -> int:
+        """Correct the time stamps of ``packet``, the next of its stream; return its number in the stream."""
+        number = self._counts[packet.stream_index]
+        if packet.size:
+            self._counts[packet.stream_index] += 1
+            offset = offset_of(self._timeline.offsets.get(packet.stream_index, ()), number)
+            if offset:
+                packet.pts = None if packet.pts is None else packet.pts + offset
+                packet.dts = None if packet.dts is None else packet.dts + offset
+        return number
+
+
+def offset_of(offsets: tuple[tuple[int, int], ...], number: int) -> int:
+    """Return the offset that holds for packet ``number`` of a stream, 0 before the first of ``offsets``."""
+    place = bisect_right(offsets, number, key=lambda pair: pair[0])
+    return offsets[place - 1][1] if place else 0

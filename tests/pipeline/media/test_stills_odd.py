@@ -1,0 +1,238 @@
+"""Sound pictures in odd files, which common decoders show: they are coloured, and a note says what is odd."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from pipeline.errors import InputError, UnsupportedError
+from pipeline.media.stills import read_still
+from pipeline.results import NoteKind
+from tests import photos
+from tests.pipeline.media.test_stills import coloured, decoded
+
+GREY = photos.scene()
+
+
+def jpeg_luma(data: bytes) -> np.ndarray:
+    """Y' as libjpeg-turbo decodes it, called in another way than the product does."""
+    luma: np.ndarray = imagecodecs.jpeg8_decode(data, outcolorspace="GRAYSCALE")
+    return luma
+
+
+def before_end(data: bytes, inserted: bytes) -> bytes:
+    return data[:-2] + inserted + data[-2:]
+
+
+def before_scan(data: bytes, inserted: bytes) -> bytes:
+    at = data.index(b"\xff\xda")
+    return data[:at] + inserted + data[at:]
+
+
+ODD_JPEGS: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
+    "a fill byte before the end": (lambda data: before_end(data, b"\xff"), False),
+    "many fill bytes before the end": (lambda data: before_end(data, b"\xff" * 40), False),
+    "fill bytes before a scan": (lambda data: before_scan(data, b"\xff\xff\xff"), False),
+    "stray bytes before a scan": (lambda data: before_scan(data, b"\0\0\0stray"), True),
+    "stray bytes before the end": (lambda data: before_end(data, b"\xff\xd0stray"), True),
+    "no end marker": (lambda data: data[:-2], True),
+    "half an end marker": (lambda data: data[:-1], True),
+}
+BUILDS: dict[str, dict[str, Any]] = {
+    "baseline": {"quality": 85},
+    "progressive": {"quality": 85, "progressive": True},
+    "restarts": {"quality": 85, "restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("toned", [False, True])
+@pytest.mark.parametrize("name", ODD_JPEGS)
+def test_a_jpeg_with_odd_segments_keeps_its_luma(name: str, toned: bool, build: str, tmp_path: Path) -> None:
+    change, is_noted = ODD_JPEGS[name]
+    sound = photos.jpeg_bytes(photos.sepia(GREY) if toned else GREY, **BUILDS[build])
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(change(sound))
+    still, result = coloured(path)
+    assert np.array_equal(still.luma, jpeg_luma(sound))
+    assert np.array_equal(jpeg_luma(result.read_bytes()), still.luma)
+    assert [note.kind for note in still.notes] == [NoteKind.CONCEALED] * is_noted
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("toned", [False, True])
+def test_a_jpeg_that_breaks_off_is_damaged_with_or_without_an_end_marker_behind(
+    toned: bool, build: str, tmp_path: Path
+) -> None:
+    data = photos.jpeg_bytes(photos.sepia(GREY) if toned else GREY, **BUILDS[build])
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_still(path)
+
+
+def test_a_lossless_jpeg_is_coded_as_finely_as_jpeg_can(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(imagecodecs.ljpeg_encode(GREY))
+    still, result = coloured(path)
+    assert np.array_equal(still.luma, GREY)
+    assert np.abs(jpeg_luma(result.read_bytes()).astype(int) - GREY).max() <= 1
+    with Image.open(result) as image:
+        assert set(image.quantization[0]) == {1}
+    assert any("lossless" in note.text for note in still.notes)
+
+
+def two_colours(path: Path, *, dark: int, bright: int) -> Path:
+    """A TIFF of one bit with a palette."""
+    strip = np.packbits(GREY >= 100, axis=1).tobytes()
+    table = struct.pack("<6H", *(dark * 257, bright * 257) * 3)
+    places = 8, 8 + len(strip), 8 + len(strip) + len(table)
+    tags = ((256, 4, 1, photos.WIDTH), (257, 4, 1, photos.HEIGHT), (258, 3, 1, 1), (259, 3, 1, 1), (262, 3, 1, 3))
+    tags += ((273, 4, 1, places[0]), (277, 3, 1, 1), (278, 4, 1, photos.HEIGHT), (279, 4, 1, len(strip)))
+    tags += ((320, 3, 6, places[1]),)
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", places[2]) + strip + table + directory)
+    return path
+
+
+def test_a_tiff_of_one_bit_with_a_palette_is_read(tmp_path: Path) -> None:
+    still = read_still(two_colours(tmp_path / "photo.tif", dark=20, bright=230))
+    assert np.array_equal(still.luma, np.where(GREY < 100, 20, 230))
+    assert still.is_bilevel
+
+
+EXTRA: dict[str, tuple[np.ndarray, dict[str, Any], tuple[int, ...]]] = {
+    "grey and an unknown sample": (np.dstack((GREY, GREY[::-1])), {"extrasamples": ["unspecified"]}, (0,)),
+    "grey, alpha and an unknown sample": (
+        np.dstack((GREY, GREY[::-1], GREY[:, ::-1])),
+        {"extrasamples": ["unassalpha", "unspecified"]},
+        (2, 0),
+    ),
+    "colour and two unknown samples": (
+        np.dstack((photos.sepia(GREY), GREY[::-1], GREY[:, ::-1])),
+        {"photometric": "rgb", "extrasamples": ["unspecified", "unspecified"]},
+        (0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("name", EXTRA)
+def test_extra_samples_of_a_tiff_are_carried_over_whatever_they_mean(name: str, planes: bool, tmp_path: Path) -> None:
+    pixels, options, kinds = EXTRA[name]
+    path = tmp_path / "photo.tif"
+    stored = np.ascontiguousarray(np.moveaxis(pixels, -1, 0)) if planes else pixels
+    layout = {"planarconfig": "separate" if planes else "contig"}
+    tifffile.imwrite(path, stored, **({"photometric": "minisblack", "metadata": None} | layout | options))
+    still, result = coloured(path)
+    colours = pixels.shape[2] - len(kinds)
+    assert np.array_equal(decoded(result)[..., 3:], pixels[..., colours:])
+    with tifffile.TiffFile(result) as made:
+        assert tuple(int(kind) for kind in made.pages.first.extrasamples) == kinds
+    assert [note.kind for note in still.notes] == [NoteKind.ASSUMED]
+
+
+def test_a_tiff_that_does_not_say_what_its_second_sample_is(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, np.dstack((GREY, GREY[::-1])), photometric="minisblack", extrasamples=["unspecified"])
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages.first.tags[338].offset
+    # A tag that nobody knows in place of ExtraSamples.
+    struct.pack_into("<H", data, at, 65000)
+    with tifffile.TiffFile(BytesIO(bytes(data))) as tiff:
+        assert 338 not in tiff.pages.first.tags
+    path.write_bytes(bytes(data))
+    _, result = coloured(path)
+    assert np.array_equal(decoded(result)[..., 3], GREY[::-1])
+
+
+def bitmap(path: Path, *, bits: int, masks: tuple[int, ...], pixels: np.ndarray) -> Path:
+    """A BMP with bit fields: ``pixels`` (H, W) are the packed codes, bottom row first in the file."""
+    height, width = pixels.shape
+    rows = pixels[::-1].astype("<u2" if bits == 16 else "<u4")
+    stride = -(-width * bits // 32) * 4
+    body = b"".join(row.tobytes().ljust(stride, b"\0") for row in rows)
+    # BITMAPV3INFOHEADER has room for four masks.
+    header = struct.pack("<IiiHHIIiiII", 56, width, height, 1, bits, 3, len(body), 0, 0, 0, 0)
+    header += struct.pack("<4I", *(*masks, 0, 0)[:4])
+    path.write_bytes(b"BM" + struct.pack("<IHHI", 14 + 56 + len(body), 0, 0, 14 + 56) + header + body)
+    return path
+
+
+def test_a_bmp_of_sixteen_bits_with_bit_fields_is_read(tmp_path: Path) -> None:
+    five, six = GREY.astype(np.uint32) >> 3, GREY.astype(np.uint32) >> 2
+    packed = five << 11 | six << 5 | five
+    path = bitmap(tmp_path / "photo.bmp", bits=16, masks=(0xF800, 0x07E0, 0x001F), pixels=packed)
+    still, result = coloured(path)
+    assert np.abs(still.luma.astype(int) - GREY).max() <= 8
+    assert result.suffix == ".png"
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_bmp_with_alpha_keeps_it_and_an_empty_one_is_taken_as_opaque(is_empty: bool, tmp_path: Path) -> None:
+    grey = GREY.astype(np.uint32)
+    alpha = np.zeros_like(grey) if is_empty else grey[::-1]
+    masks = (0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000)
+    packed = alpha << 24 | grey << 16 | grey << 8 | grey
+    still, result = coloured(bitmap(tmp_path / "photo.bmp", bits=32, masks=masks, pixels=packed))
+    assert np.array_equal(still.luma, GREY)
+    made = decoded(result)
+    assert made.shape[2] == (3 if is_empty else 4)
+    assert is_empty or np.array_equal(made[..., 3], GREY[::-1])
+    assert any("opaque" in note.text for note in still.notes) == is_empty
+
+
+def test_a_bmp_of_unknown_bit_fields_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    path = bitmap(tmp_path / "photo.bmp", bits=16, masks=(0x0700, 0x0070, 0x0007), pixels=GREY >> 5)
+    with pytest.raises(UnsupportedError, match="rare kind"):
+        read_still(path)
+
+
+def two_pictures() -> bytes:
+    file = BytesIO()
+    first, second = Image.fromarray(GREY), Image.fromarray(GREY[::-1])
+    first.save(file, "GIF", save_all=True, append_images=[second])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 9, 200, 4000])
+def test_a_gif_that_breaks_off_in_its_second_picture_shows_the_first(cut: int, tmp_path: Path) -> None:
+    whole = two_pictures()
+    path = tmp_path / "photo.gif"
+    path.write_bytes(whole)
+    with pytest.raises(UnsupportedError, match="animated"):
+        read_still(path)
+    # Where the second picture begins.
+    start = whole.rindex(b"\x21\xf9\x04")
+    path.write_bytes(whole[: start + cut])
+    still = read_still(path)
+    assert np.array_equal(still.luma, GREY)
+    assert NoteKind.CONCEALED in {note.kind for note in still.notes}
+
+
+def test_transparency_of_a_gif_becomes_alpha(tmp_path: Path) -> None:
+    image = Image.fromarray(GREY).convert("P")
+    path = photos.save(tmp_path / "photo.gif", image, transparency=int(image.getpixel((5, 5))))
+    still, result = coloured(path)
+    assert still.alpha is not None
+    made = decoded(result)
+    assert made[5, 5, 3] == 0
+    assert made[..., 3].max() == 255
+
+
+def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> None:
+    path = photos.save_jp2(tmp_path / "photo.jp2", GREY)
+    path.write_bytes(path.read_bytes() + b"behind")
+    still, _ = coloured(path)
+    assert np.array_equal(still.luma, GREY)
+    assert "6 bytes after the end" in still.notes[-1].text
