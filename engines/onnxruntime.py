@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -79,12 +81,16 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
     with optional.importing("onnxruntime", install=_INSTALL):
         import onnxruntime
     content = model.weights.read()
+    if provider.needs_cuda:
+        _load_cuda(onnxruntime, setup)
     try:
         session = onnxruntime.InferenceSession(
             content,
             _options(onnxruntime, provider, setup),
             providers=[(provider.name, _settings(provider, setup))],
             disabled_optimizers=None if model.is_ours else _FATAL,
+            # Else it goes over to the CPU by itself, now or in the middle of a film, and prints a line about it.
+            enable_fallback=0,
         )
     except failures() as error:
         raise EngineError(
@@ -103,6 +109,15 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
     if provider.kind != CPU:
         model.accept(engine)
     return engine
+
+
+def _load_cuda(onnxruntime: Any, setup: Setup) -> None:
+    """Load NVIDIA's libraries from packages of Python's, where pip puts them and no loader looks."""
+    # What is amiss is printed, into a document on standard output for all it knows.
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    for line in printed.getvalue().splitlines():
+        setup.say(f"{NAME}: {line}")
 
 
 def _options(onnxruntime: Any, provider: Provider, setup: Setup) -> Any:

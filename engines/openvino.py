@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -50,47 +51,57 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     try:
         there = device in {one.partition(".")[0] for one in core.available_devices}
         able = core.get_property(device, "OPTIMIZATION_CAPABILITIES") if there else []
+        named = cpu_name() if device == "CPU" or not there else str(core.get_property(device, "FULL_DEVICE_NAME"))
     except RuntimeError as error:
         raise EngineError(f"{NAME}: cannot use {device}: {_last_line(error)}") from error
     if not there:
         raise EngineError(f"{NAME}: there is no {device} that it can use", advice="Use --device cpu.")
+    target = _Device(device, named, " ".join(sorted(able)))
     if precision != "auto":
-        return _open(core, model, setup, device, precision, able)
+        return _open(core, model, setup, target, precision)
     best = ("bf16" if "BF16" in able else "f32") if device == "CPU" else "f16"
     try:
-        return _open(core, model, setup, device, best, able)
+        return _open(core, model, setup, target, best)
     except _OtherColoursError as error:
         if device != "CPU":
             raise
         setup.say(f"{error}; computing in f32")
-        return _open(core, model, setup, device, "f32", able)
+        return _open(core, model, setup, target, "f32")
+
+
+@dataclass(frozen=True)
+class _Device:
+    """A device by OpenVINO's name, its maker's name, and what it can compute in."""
+
+    id: str
+    name: str
+    able: str
 
 
 class _OtherColoursError(EngineError):
     """What was compiled does not colour as the reference does."""
 
 
-def _open(core: Any, model: Model, setup: Setup, device: str, precision: str, able: list[str]) -> OpenVinoEngine:
+def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str) -> OpenVinoEngine:
     import openvino
 
-    named = cpu_name() if device == "CPU" else str(core.get_property(device, "FULL_DEVICE_NAME"))
     runtime = f"OpenVINO {openvino.get_version().split('-')[0]}"
-    spec = describe(model, name=NAME, runtime=runtime, device=named, precision=precision)
+    spec = describe(model, name=NAME, runtime=runtime, device=device.name, precision=precision)
     key = {
         "weights": model.weights.sha256,
         "runtime": openvino.get_version(),
-        "device": f"{named}: {' '.join(sorted(able))}",
+        "device": f"{device.name}: {device.able}",
         "precision": precision,
     }
     how = {"INFERENCE_PRECISION_HINT": precision}
-    if setup.threads is not None and device == "CPU":
+    if setup.threads is not None and device.id == "CPU":
         how["INFERENCE_NUM_THREADS"] = str(setup.threads)
     cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
     try:
         if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
             raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
-        imported = _imported(core, device, how, cache, key, setup)
-        compiled, lent = imported or (core.compile_model(core.read_model(model.weights.read()), device, how), None)
+        imported = _imported(core, device.id, how, cache, key, setup)
+        compiled, lent = imported or (core.compile_model(core.read_model(model.weights.read()), device.id, how), None)
         engine = _engine(compiled, lent, spec, model)
         if imported is None:
             if precision == "f16" or (precision == "bf16" and not model.is_ours):

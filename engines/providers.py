@@ -17,7 +17,8 @@ class Provider:
 
     ``precision`` is what it computes in. ``on_request`` ones come with packages that nobody installed for their sake,
     and are used only if their device is asked for. ``cache_option`` is the option that names a folder for what was
-    compiled; ``keeps_patterns`` is False where memory patterns must be off.
+    compiled; ``keeps_patterns`` is False where memory patterns must be off; ``needs_cuda`` asks for NVIDIA's libraries,
+    which may lie in packages of Python's.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Provider:
     on_request: bool = False
     cache_option: str | None = None
     keeps_patterns: bool = True
+    needs_cuda: bool = False
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -40,6 +42,7 @@ PROVIDERS: tuple[Provider, ...] = (
         cache_option="trt_engine_cache_path",
         # Our own engine on TensorRT keeps plans that were proved; this one builds a plan for every new shape.
         on_request=True,
+        needs_cuda=True,
     ),
     # TF32 keeps 10 bits of each factor, as float16 does, with the range of float32.
     Provider(
@@ -48,6 +51,7 @@ PROVIDERS: tuple[Provider, ...] = (
         kind=GPU,
         precision="tf32",
         options={"use_tf32": "1", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
+        needs_cuda=True,
     ),
     Provider(name="MIGraphXExecutionProvider", device="migraphx", kind=GPU, precision="f32"),
     Provider(name="ROCMExecutionProvider", device="rocm", kind=GPU, precision="f32"),

@@ -170,6 +170,7 @@ def failures() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
+        state.EPFail,
         state.Fail,
         state.InvalidArgument,
         state.InvalidGraph,
