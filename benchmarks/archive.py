@@ -28,6 +28,7 @@ from pipeline.archive.ledger import Ledger
 from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import Orders
+from pipeline.commands.process import prepare_process
 from pipeline.options import Options
 from pipeline.progress import Silent
 from tests.engines.tiny import write_tiny_model
@@ -126,6 +127,7 @@ def colour(source: Path, output: Path, model: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Make an archive and run over it twice."""
+    prepare_process()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--run", nargs=3, type=Path, help=argparse.SUPPRESS)

@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from pipeline.color.colorizer import open_colorizer
+from pipeline.commands.process import prepare_process
 from pipeline.film.job import colorize_video
 from pipeline.options import Codec, Options
 
@@ -70,6 +71,7 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     """Measure the lengths named on the command line."""
+    prepare_process()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", nargs="*", type=int, default=[10, 60])
     parser.add_argument("--size", default="1920x1080")

@@ -25,6 +25,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from benchmarks.speed import Timed
 from engines.machine import cpu_name, usable_cores
 from pipeline.color.colorizer import open_colorizer
+from pipeline.commands.process import prepare_process
 from pipeline.options import Options
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
 
@@ -98,6 +99,7 @@ def table(timed: dict[str, dict[str, Timed]]) -> str:
 
 def main() -> None:
     """Print the table."""
+    prepare_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=7)

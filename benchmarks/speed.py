@@ -34,6 +34,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.upsampling import upsample
+from pipeline.commands.process import prepare_process
 from pipeline.film.frames import FilmFrame, FilmSource, film_source
 from pipeline.film.job import colorize_video, coloured_frames
 from pipeline.media.encoder import encode, new_encoder
@@ -163,6 +164,7 @@ def table(name: str, frames: int, timed: dict[str, Timed]) -> str:
 
 def main() -> None:
     """Print a table for every film."""
+    prepare_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", nargs="*", type=Path)
     parser.add_argument("--frames", type=int, default=120, help="of each film; all are kept in memory")

@@ -5,9 +5,13 @@ Nothing is loaded before it is used: a command that only shows its help need not
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-DISTRIBUTION = "autochrome"
+# Who uses the library says where its records go; without this, Python prints warnings by itself.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),

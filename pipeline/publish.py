@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import AutochromeError, OutputError
 from pipeline.originals import Originals
+from pipeline.os_errors import of_publishing, unwritable
 
 PARTIAL_PREFIX = ".autochrome-"
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -24,31 +29,40 @@ def publishing(
     The temporary name ends in the same suffix, or in ``partial_suffix``. If the block raises, the temporary file is
     removed and ``final`` is as it was. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, before
     anything is written and again before the file gets its name; `OutputError` if ``final`` exists and ``overwrite`` is
-    false, or when the disk refuses.
+    false. What the system refuses in the block is told by the file it names: see `of_publishing`.
     """
-    originals.check(final)
+    check_target(final, overwrite=overwrite, originals=originals)
     suffix = final.suffix if partial_suffix is None else partial_suffix
     temporary = final.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
     try:
-        if final.exists() and not overwrite:
-            raise OutputError(
-                f"{final}: exists already", advice="Choose another name with --output, or use --overwrite."
-            )
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
         originals.check(final)
         _name(temporary, final, overwrite=overwrite)
-        _sync(final.parent)
+        _sync_folder(final.parent)
+        logger.debug("%s: published, %d bytes", final, final.stat().st_size)
     except AutochromeError:
         raise
     except OSError as error:
-        raise OutputError(
-            f"{final}: cannot be written: {error.strerror or error}", advice="Check free space and permissions."
-        ) from error
+        raise of_publishing(final, error, originals=originals) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
+    """Raise `UsageError` if ``final`` would replace one of ``originals``, `OutputError` if it exists.
+
+    With ``overwrite`` a file that exists may be replaced.
+    """
+    originals.check(final)
+    try:
+        exists = final.exists()
+    except OSError as error:
+        raise unwritable(final, error) from error
+    if exists and not overwrite:
+        raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
@@ -74,6 +88,18 @@ def _appeared(final: Path) -> OutputError:
 
 
 def _sync(path: Path) -> None:
+    # Windows syncs only what is open for writing.
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    if sys.platform == "win32":
+        # Folders cannot be opened there; NTFS keeps a rename in its journal.
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

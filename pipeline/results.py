@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.errors import AutochromeError, UnsupportedError
+
+logger = logging.getLogger(__name__)
 
 
 class NoteKind(StrEnum):
@@ -200,7 +203,8 @@ class Failure:
 
     @classmethod
     def of(cls, source: Path, error: Exception) -> Self:
-        """Return ``error`` as the outcome of ``source``."""
+        """Return ``error`` as the outcome of ``source``; where it arose goes to the log."""
+        logger.error("%s: no result", source, exc_info=error)
         if isinstance(error, AutochromeError):
             return cls(
                 source=source,
@@ -212,6 +216,6 @@ class Failure:
         return cls(
             source=source,
             error=f"{source}: unexpected {type(error).__name__}: {error}",
-            advice="This is a fault of the program: please report it, with the file if you can.",
+            advice="This is a fault of the program: please report it, with what --log-file says of it.",
             exit_code=1,
         )

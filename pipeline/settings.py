@@ -1,7 +1,7 @@
 """Settings from a file and from the environment: what they may say, and in which words they are refused.
 
 There is one file, in TOML. Its keys are the long names of options (``keep-free = "20 GB"``). Those at its top are for
-all commands; those below ``[video]`` or ``[archive]`` are for one and win over those at the top.
+all commands; those below ``[video]``, ``[archive]`` and so on are for one and win over those at the top.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.errors import AutochromeError
 
 FILE_NAME = "autochrome.toml"
 PREFIX = "AUTOCHROME"
-COMMANDS = ("video", "archive")
+COMMANDS = ("video", "photo", "archive", "review")
 Setting: TypeAlias = bool | str | list[str]
 
 
@@ -44,10 +44,13 @@ def find_settings(named: Path | None) -> Path | None:
     return named if named is not None else (here if here.is_file() else None)
 
 
-def read_settings(path: Path, *, command: str, shapes: Mapping[str, Shape]) -> dict[str, Setting]:
+def read_settings(
+    path: Path, *, command: str, shapes: Mapping[str, Shape], others: Collection[str] = ()
+) -> dict[str, Setting]:
     """Return the settings for ``command`` (one of `COMMANDS`) in the file at ``path``, as its parser takes them.
 
-    ``shapes`` are the options it has. Relative paths in the file are below the file's folder. Raises `SettingsError`
+    ``shapes`` are the options it has; at the top of the file, ``others``, those of other commands, are passed over.
+    Relative paths in the file are below the file's folder. Raises `SettingsError`
     for a file that cannot be read, a key that is unknown and a value of the wrong shape.
     """
     document = _load(path)
@@ -56,7 +59,8 @@ def read_settings(path: Path, *, command: str, shapes: Mapping[str, Shape]) -> d
         document.pop(other, None)
     if not isinstance(own, dict):
         raise SettingsError(f"{path}: {command} is no table", advice=f"Write [{command}] and its settings below it.")
-    where = f"There is [{'] and ['.join(COMMANDS)}] for settings of one command."
+    document = {key: value for key, value in document.items() if key in shapes or key not in others}
+    where = f"There are [{'], ['.join(COMMANDS)}] for settings of one command."
     settings = dict(_checked(path, document, shapes, where=where))
     return settings | dict(_checked(path, own, shapes, where="See --help for the options there are."))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -32,10 +34,32 @@ _LABELS = {
 
 def error_console() -> Console:
     """Return a console on standard error that neither colours numbers nor wraps lines in a log."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(file=cast(TextIO, _BestEffort(sys.stderr)), highlight=False)
     if not console.is_terminal:
         console.soft_wrap = True
     return console
+
+
+class _BestEffort:
+    """A stream whose errors are nobody's business: a full disk under a log must not end the work.
+
+    Without this, rich would also keep what it could not write, and try it again with every line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -50,6 +74,19 @@ def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterato
     drawing = Bars(console, root) if console.is_terminal else Lines(console, root)
     with drawing:
         yield drawing
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with control characters written out as backslash escapes: names of files may hold any.
+
+    What no terminal can show (half of a surrogate pair, from names that are no UTF-8) is written out as well. With
+    ``lines``, ends of lines and tabs are kept.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
 
 
 def duration(seconds: float) -> str:
@@ -78,14 +115,14 @@ class _Notices:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._write(escape(text))
+        self._write(escape(printable(text)))
 
     def note(self, item: str, note: Note) -> None:
         """Show a note, once for all items that share it."""
         self._seen[note] += 1
         if self._seen[note] == 1:
             label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-            self._write(f"{label} {escape(note.text)} [dim]({escape(self._name(item))})[/dim]")
+            self._write(f"{label} {escape(printable(note.text))} [dim]({escape(self._name(item))})[/dim]")
 
     def _write(self, markup: str) -> None:
         self._console.print(markup)
@@ -94,13 +131,13 @@ class _Notices:
         for note, count in self._seen.items():
             if count > 1:
                 label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-                self._write(f"{label} {escape(note.text)} [dim](as well for {count - 1:,} more)[/dim]")
+                self._write(f"{label} {escape(printable(note.text))} [dim](as well for {count - 1:,} more)[/dim]")
 
     def _name(self, item: str) -> str:
         path = Path(item)
         if self._root is not None and path.is_relative_to(self._root) and path != self._root:
-            return str(path.relative_to(self._root))
-        return path.name
+            return printable(str(path.relative_to(self._root)))
+        return printable(path.name)
 
 
 class Bars(_Notices):

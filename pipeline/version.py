@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-DISTRIBUTION = "autochrome"
+PRODUCT = "autochrome"
+# The product is called Autochrome; on the package index that name is a stranger's.
+DISTRIBUTION = "autochrome-archive"
 
 
 def program_version() -> str:

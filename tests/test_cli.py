@@ -27,7 +27,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR
 HEAVY = ("av", "numpy", "cv2", "openvino", "onnxruntime", "torch", "PIL", "tifffile", "onnx")
 COMMON = (
     *("--output", "-o", "--engine", "--model", "--codec", "--quality", "--overwrite", "--dry-run", "--json"),
-    *("--verbose", "-v", "--quiet", "-q", "--version", "--config"),
+    *("--verbose", "-v", "--quiet", "-q", "--version", "--config", "--log-file", "-h"),
 )
 ARCHIVE = (
     *("--include", "--exclude", "--since", "--shard", "--follow-links", "--verify-all", "--until", "--jobs", "--retry"),
@@ -326,14 +326,16 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_a_film_without_segments_be_finished(
-    number: signal.Signals, tmp_path: Path, long_film: Path, model: Path
+    number: signal.Signals, tmp_path: Path, model: Path
 ) -> None:
-    with at_work(long_film, tmp_path, model) as running:
+    film, out = make_film(tmp_path / "film.mp4", codec="libx264", times=range(200)), tmp_path / "out"
+    out.mkdir()
+    with at_work(film, out, model) as running:
         running.send_signal(number)
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=120)
     assert running.returncode == 0, stderr
-    assert json.loads(stdout)["frames"] == 1500
-    assert listing(tmp_path) == ["result.mp4"]
+    assert json.loads(stdout)["frames"] == 200
+    assert listing(out) == ["result.mp4"]
 
 
 def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:
@@ -390,7 +392,7 @@ def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 8, done.stderr
-    assert "pip install 'autochrome[train]'" in answer(done)["error"]["advice"]
+    assert "pip install 'autochrome-archive[train]'" in answer(done)["error"]["advice"]
 
 
 def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None:
@@ -416,4 +418,110 @@ def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
         done = subprocess.run(
             command("archive", scans, "--dry-run", "--json"), env=ENVIRONMENT, stdout=full, timeout=60, check=False
         )
-    assert done.returncode not in (0, 3)
+
+    assert done.returncode == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str], model: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("model", "info", model, *words),
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 5, done.stderr
+    assert "standard output: cannot be written: No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        subprocess.run(
+            command("archive", scans, "--model", model), env=ENVIRONMENT, stderr=full, timeout=60, check=False
+        )
+    assert (scans.with_name("scans-colorized") / "deep" / "b.png").exists()
+
+
+def test_photographs_get_names_beside_them_and_several_make_one_document(scans: Path, model: Path) -> None:
+    done = colorize("photo", scans / "a.jpg", "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    assert answer(done)["output"] == str(scans / "a.colorized.jpg")
+    (scans / "c.jpg").write_text("no picture", encoding="utf-8")
+    out = scans / "out"
+    done = colorize(
+        "photo", scans / "a.jpg", scans / "c.jpg", scans / "deep" / "b.png", "-o", out, "--model", model, "--json"
+    )
+    assert done.returncode == 3, done.stderr
+    document = answer(done)
+    assert [result["output"] for result in document["results"]] == [
+        str(out / "a.colorized.jpg"),
+        str(out / "b.colorized.png"),
+    ]
+    assert [failure["source"] for failure in document["failures"]] == [str(scans / "c.jpg")]
+
+
+def test_several_films_are_coloured_and_a_bad_one_stops_no_other(film: Path, model: Path) -> None:
+    bad, other = film.with_name("bad.mp4"), film.with_name("other.mp4")
+    bad.write_text("no film", encoding="utf-8")
+    other.write_bytes(film.read_bytes())
+    out = film.with_name("out")
+    out.mkdir()
+    done = colorize("video", film, bad, other, "-o", out, "--model", model, "--json")
+    assert done.returncode in (3, 4), done.stderr
+    if done.returncode == 3:
+        assert len(answer(done)["results"]) == 2
+
+
+@pytest.mark.parametrize(("name", "what", "advice"), [
+    ("video", "a.jpg", "colorize-photo"), ("photo", "reel.mp4", "colorize-video"), ("photo", "", "colorize-archive"),
+])  # fmt: skip
+def test_the_other_kind_of_source_is_sent_to_its_command(
+    name: str, what: str, advice: str, film: Path, scans: Path
+) -> None:
+    source = film if what == film.name else scans / what
+    done = colorize(name, source, "--json")
+    assert done.returncode == 2
+    assert answer(done)["error"]["advice"] == f"Use {advice} {source}"
+
+
+def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path) -> None:
+    (scans / "a.colorized.jpg").touch()
+    done = colorize("photo", scans / "a.jpg", "--model", "none", "--json")
+    assert done.returncode == 5
+    assert "exists already" in answer(done)["error"]["message"]
+    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "a.jpg", "--overwrite", "--json")
+    assert done.returncode == 2
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:
+    evil = scans / "a\x1b[31m\x07.jpg"
+    evil.write_text("no picture", encoding="utf-8")
+    for done in (colorize("photo", evil, "--model", model), colorize("archive", scans, "--model", model)):
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "\x07" not in done.stdout + done.stderr
+        assert r"a\x1b[31m\x07.jpg" in done.stderr
+
+
+def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Path) -> None:
+    (scans / "c.jpg").write_text("no picture", encoding="utf-8")
+    log = scans.with_name("all.log")
+    assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 3
+    text = log.read_text(encoding="utf-8")
+    assert f"{scans / 'c.jpg'}: no result" in text
+    assert "Traceback" in text
+    assert "InputError" in text
+
+
+@pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])
+def test_the_short_form_of_help_works(name: str) -> None:
+    done = colorize(name, "-h")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -75,7 +76,7 @@ def test_weights_travel_with_their_cards(wheel: zipfile.ZipFile) -> None:
 
 def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:
     metadata = email.message_from_string(read(wheel, "METADATA"))
-    assert (metadata["Name"], metadata["Requires-Python"]) == ("autochrome", ">=3.11")
+    assert (metadata["Name"], metadata["Requires-Python"]) == ("autochrome-archive", ">=3.11")
     assert metadata["License-Expression"] == "Apache-2.0"
     needs = metadata.get_all("Requires-Dist") or []
     assert "av<19,>=18" in needs
@@ -85,11 +86,12 @@ def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:
     assert read(wheel, "licenses/LICENSE").lstrip().startswith("Apache License")
 
 
-def test_the_three_commands_are_there_and_can_be_called(wheel: zipfile.ZipFile) -> None:
+def test_the_commands_are_there_and_can_be_called(wheel: zipfile.ZipFile) -> None:
     scripts = dict(line.split(" = ") for line in read(wheel, "entry_points.txt").splitlines() if " = " in line)
     assert scripts == {
         "colorize-archive": "cli:archive",
         "colorize-model": "cli:model",
+        "colorize-photo": "cli:photo",
         "colorize-review": "cli:review",
         "colorize-video": "cli:video",
     }
@@ -102,3 +104,20 @@ def test_the_packages_carry_the_mark_of_the_distribution() -> None:
     name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     for package in ("engines", "pipeline", "training"):
         assert name == importlib.import_module(package).DISTRIBUTION
+
+
+def test_no_instruction_installs_the_package_of_a_stranger() -> None:
+    # "autochrome" on the public index is not ours.
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    files = [ROOT / name for name in listed.split("\0") if name.endswith((".py", ".md", ".toml", ".yaml", ".sh"))]
+    if not files:
+        pytest.skip("not in a git checkout")
+    pattern = re.compile(r"""((pipx?|tool) install( -\S+)*|run --from) ['"]?autochrome(?![-\w/])|\bautochrome\[""")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        if path.exists()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line) and path != Path(__file__)
+    ]
+    assert not wrong

@@ -1,3 +1,3 @@
 """Training of luma-to-chroma generators: data, architectures, losses, the loop, evaluation and export."""
 
-DISTRIBUTION = "autochrome"
+DISTRIBUTION = "autochrome-archive"

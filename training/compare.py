@@ -200,6 +200,7 @@ def _lpips(weights: Path | None) -> tuple[Distance | None, tuple[str, ...]]:
         from training.lpips import Lpips
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"LPIPS needs the Python package {error.name}", advice="Install autochrome[train], or leave LPIPS out."
+            f"LPIPS needs the Python package {error.name}",
+            advice="Install autochrome-archive[train], or leave LPIPS out.",
         ) from error
     return Lpips(weights), ()

@@ -342,6 +342,6 @@ def open_model(model: str, *, engine: str, temperature: float, saturation: float
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"{model}: a checkpoint needs the Python package {error.name}",
-            advice="Install autochrome[train], or evaluate an exported model.",
+            advice="Install autochrome-archive[train], or evaluate an exported model.",
         ) from error
     return CheckpointEngine(Path(model), temperature=temperature, saturation=saturation), ()

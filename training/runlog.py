@@ -50,6 +50,6 @@ def _open_writer(folder: Path, first: int) -> SummaryWriter:
     except ImportError as error:
         raise MissingDependencyError(
             f"TensorBoard cannot be imported: {error}",
-            advice="Install autochrome[train], or train with --no-tensorboard.",
+            advice="Install autochrome-archive[train], or train with --no-tensorboard.",
         ) from error
     return SummaryWriter(str(folder), purge_step=first + 1)

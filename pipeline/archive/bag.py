@@ -15,7 +15,7 @@ from pipeline.archive.ledger_file import HOME, LEDGER
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
-from pipeline.version import DISTRIBUTION, program_version
+from pipeline.version import PRODUCT, program_version
 
 PAYLOAD = "data"
 _DECLARATION = "bagit.txt"
@@ -116,7 +116,7 @@ def _check_name(path: Path, name: str) -> None:
 
 def _info(files: list[_File]) -> bytes:
     lines = {
-        "Bag-Software-Agent": f"{DISTRIBUTION} {program_version()}",
+        "Bag-Software-Agent": f"{PRODUCT} {program_version()}",
         "Bagging-Date": datetime.now(UTC).date().isoformat(),
         "Payload-Oxum": f"{sum(file.size for file in files)}.{len(files)}",
     }

@@ -18,7 +18,7 @@ from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.publish import publishing
 from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment
-from pipeline.version import DISTRIBUTION, program_version
+from pipeline.version import PRODUCT, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
@@ -87,7 +87,7 @@ def describe(
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "made": made.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "software": {"name": DISTRIBUTION, "version": program_version()},
+        "software": {"name": PRODUCT, "version": program_version()},
         "digital_source_type": SOURCE_TYPE if _has_new_colour(result) else None,
         "source": {"name": name, "size": _size(source), "sha256": source_sha256},
         "result": {"name": result.output.name, "size": _size(result.output), "sha256": result_sha256},

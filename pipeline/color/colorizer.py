@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-
-import cv2
 
 from engines.base import Setup
 from engines.cache import cache_folder
@@ -22,19 +18,12 @@ from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
 
-# Parameters of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-_LARGE, _KEPT = 1 << 20, 8 << 20
-
 
 class Colorizer:
     """A network with everything between luma planes and it. Several threads may use it."""
 
     def __init__(self, network: Network, choice: EngineChoice) -> None:
         self._network = network
-        # Stages run side by side already: OpenCV's own threads would mostly wait for each other, at full load.
-        cv2.setNumThreads(1)
-        _return_large_blocks()
         self.choice = choice
         self.spec = network.spec
 
@@ -62,19 +51,6 @@ class Colorizer:
         return tuple(
             Note(NoteKind.FALLBACK, f"engine {name} not used: {reason}") for name, reason in self.choice.rejected
         )
-
-
-def _return_large_blocks() -> None:
-    """Have the C library (glibc) give blocks beyond 1 MB back to the system as soon as they are free.
-
-    By itself it keeps ever larger ones, and frames that come and go in several threads leave holes in them: films of
-    1080 lines took 47 MB more in their sixtieth second than in their fifth, and now take 12. Of smaller blocks it keeps
-    8 MB in every thread: with its own 128 KB every strip of a picture would be asked of the system anew.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGE)
-        mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
 def network_threads() -> int:

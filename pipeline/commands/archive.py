@@ -13,7 +13,7 @@ from pipeline.commands import archive_options as own
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Manner, carry_out
+from pipeline.commands.exits import Answer, Reporting, carry_out
 from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
@@ -65,11 +65,12 @@ def _colorize_archive(
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
     json: common_options.Json = False,
-    verbose: common_options.Verbose = False,
+    log_file: common_options.LogFile = None,
+    verbose: common_options.Verbose = 0,
     quiet: common_options.Quiet = False,
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
-    manner = Manner(json=json, verbose=verbose, quiet=quiet)
+    reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
         model=model,
@@ -102,16 +103,18 @@ def _colorize_archive(
         metrics=metrics,
     )
     act = _plan if dry_run else _colour
-    carry_out(manner, lambda: act(folder, output, options, orders, manner))
+    carry_out(reporting, lambda: act(folder, output, options, orders, reporting))
 
 
-def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
+def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, reporting: Reporting) -> Answer:
     from pipeline.archive.run import colorize_archive
+    from pipeline.commands.process import prepare_process
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.terminal import count, duration, error_console, shown
 
+    prepare_process()
     stop = StopRequest()
-    with shown(error_console(), quiet=manner.quiet, root=folder) as progress:
+    with shown(error_console(), quiet=reporting.quiet, root=folder) as progress:
         finish_on_signals(stop, progress.say)
         result = colorize_archive(folder, output, options, orders=orders, progress=progress, stop=stop)
     lines = [
@@ -127,13 +130,13 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
-def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, manner: Manner) -> Answer:
+def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, reporting: Reporting) -> Answer:
     from pipeline.archive.dry_run import survey_archive
     from pipeline.archive.space import free_space
     from pipeline.terminal import count
 
     survey = survey_archive(folder, output, options, orders=orders)
-    expected = _forecast(survey, options, orders, manner)
+    expected = _forecast(survey, options, orders, reporting)
     free = free_space(survey.output)
     aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
     aside += f", {count(survey.refused, 'item')} refused" if survey.refused else ""
@@ -148,7 +151,7 @@ def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, m
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
-def _forecast(survey: Survey, options: Options, orders: Orders, manner: Manner) -> Forecast:
+def _forecast(survey: Survey, options: Options, orders: Orders, reporting: Reporting) -> Forecast:
     """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
     from pipeline.archive import estimate
     from pipeline.archive.ledger import read_ledger
@@ -164,7 +167,7 @@ def _forecast(survey: Survey, options: Options, orders: Orders, manner: Manner) 
     if wants_photos or wants_films:
         some_photos, some_films = estimate.samples(survey.source, orders)
         console = error_console()
-        console.quiet = manner.quiet
+        console.quiet = reporting.quiet
         with console.status("Judging the speed of this machine"), open_colorizer(options) as colorizer:
             if wants_photos:
                 photos = estimate.photo_pace(some_photos, options, colorizer=colorizer)

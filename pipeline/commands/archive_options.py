@@ -1,4 +1,4 @@
-"""Options of ``colorize-archive`` alone: what a run takes, when it stops, what it leaves behind."""
+"""Options of ``colorize-archive`` alone: selection, when a run stops, what it records."""
 
 from __future__ import annotations
 
@@ -10,40 +10,46 @@ from pipeline.archive.run_options import Shard
 from pipeline.commands.common_options import RUN, option, switch
 from pipeline.commands.values import parse_shard, parse_since, parse_size, parse_until
 
-TAKEN, LEFT = "What is taken", "What is left behind"
+TAKEN, LEFT = "Selection", "Records"
 
 Include = Annotated[
     list[str] | None,
-    option(TAKEN, "--include", metavar="PATTERN", says="Only files like '*.tif' or 'people/**'; can be repeated."),
+    option(TAKEN, "--include", metavar="PATTERN", says="Only files that match, e.g. '*.tif', 'people/**'. Repeatable."),
 ]
 Exclude = Annotated[
     list[str] | None,
-    option(TAKEN, "--exclude", metavar="PATTERN", says="No files or folders like this; can be repeated."),
+    option(TAKEN, "--exclude", metavar="PATTERN", says="Skip files and folders that match. Repeatable."),
 ]
 Since = Annotated[
     datetime | None,
-    option(TAKEN, "--since", metavar="TIME", parser=parse_since, says="Changed since 2026-01-31, or 7d ago."),
+    option(
+        TAKEN,
+        "--since",
+        metavar="TIME",
+        parser=parse_since,
+        says="Only files changed since a date (2026-01-31) or age (7d).",
+    ),
 ]
 ShardOption = Annotated[
     Shard | None,
-    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, says="Part I of N, for N machines or jobs."),
+    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, says="Process part I of N, for N machines or jobs."),
 ]
-FollowLinks = Annotated[bool, switch(TAKEN, "--follow-links", says="Enter folders behind links.")]
+FollowLinks = Annotated[bool, switch(TAKEN, "--follow-links", says="Follow links to folders.")]
 VerifyAll = Annotated[
-    bool, switch(TAKEN, "--verify-all", says="Read all that is done and compare fingerprints, not size and time.")
+    bool, switch(TAKEN, "--verify-all", says="Check finished items by SHA-256, not by size and time.")
 ]
 
 Until = Annotated[
     datetime | None,
-    option(RUN, "--until", metavar="TIME", parser=parse_until, says="Stop in order at 06:00, or 2026-01-31T06:00."),
+    option(
+        RUN, "--until", metavar="TIME", parser=parse_until, says="Stop cleanly at a time: 06:00, or 2026-01-31T06:00."
+    ),
 ]
-Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, says="So many films at a time.")]
-Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, says="More attempts where a failure may pass.")]
+Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, says="Films in parallel.")]
+Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, says="Retries after a transient failure.")]
 QuarantineAfter = Annotated[
     int,
-    option(
-        RUN, "--quarantine-after", metavar="N", min=1, says="Set aside what failed in so many runs, until it changes."
-    ),
+    option(RUN, "--quarantine-after", metavar="N", min=1, says="Skip what failed in N runs, until it changes."),
 ]
 KeepFree = Annotated[
     int,
@@ -53,14 +59,14 @@ KeepFree = Annotated[
         metavar="SIZE",
         parser=parse_size,
         show_default=False,
-        says="Stop before less than this is free: 5GB, 500MB. Without it: 1GiB.",
+        says="Stop before free space falls below this (500MB, 5GB). Default: 1GiB.",
     ),
 ]
 
-NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="No record in JSON beside every result.")]
-Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the results a bag (BagIt, RFC 8493), with a manifest.")]
-NoReport = Annotated[bool, switch(LEFT, "--no-report", says="No report.html.")]
-Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append what happens, as JSON Lines.")]
+NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="Write no JSON sidecars beside the results.")]
+Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the output a bag with manifests (BagIt, RFC 8493).")]
+NoReport = Annotated[bool, switch(LEFT, "--no-report", says="Write no report.html.")]
+Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run, as JSON Lines.")]
 Metrics = Annotated[
-    Path | None, option(LEFT, "--metrics", metavar="FILE", says="Figures for Prometheus' textfile collector.")
+    Path | None, option(LEFT, "--metrics", metavar="FILE", says="Write metrics for the Prometheus textfile collector.")
 ]

@@ -1,4 +1,4 @@
-"""Options that commands share, and the words of their help."""
+"""Options that commands share, and the text of their help."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pipeline.commands.configuration import apply_settings
 from pipeline.commands.values import parse_every
 from pipeline.options import Codec, OnDamage, Quality, Tone, TreatAs
 from pipeline.settings import FILE_NAME
+from pipeline.version import DISTRIBUTION
 
 
 class EngineName(StrEnum):
-    """Runtimes that ``--engine`` takes."""
+    """Runtimes that ``--engine`` accepts."""
 
     AUTO = "auto"
     OPENVINO = "openvino"
@@ -32,12 +33,13 @@ def folded(text: str) -> str:
 
 
 EPILOG = folded(f"""
-    Every option can also stand in {FILE_NAME} (engine = "openvino") or in the environment (AUTOCHROME_ENGINE=openvino);
-    the command line wins, then the environment. Every switch has its opposite: --no-overwrite.
+    Every option can also be set in {FILE_NAME} (engine = "openvino") or in the environment
+    (AUTOCHROME_ENGINE=openvino); the command line takes precedence, then the environment. Every switch has its
+    opposite: --no-overwrite.
 
     Exit codes: 0 all done; 2 usage; 3 finished, but some items failed; 4 input unusable; 5 output or disk; 6 engine;
-    7 verification failed; 8 a dependency is missing; 9 weights or configuration; 75 another run is at work there;
-    130, 143 interrupted.
+    7 verification failed; 8 missing dependency; 9 weights or configuration; 75 another run holds the lock;
+    129, 130, 143 interrupted.
 """)
 
 
@@ -67,29 +69,34 @@ def _show_version(wanted: bool) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            typer.echo(f"autochrome {version('autochrome')}")
+            typer.echo(f"autochrome {version(DISTRIBUTION)}")
         except PackageNotFoundError:
             typer.echo("autochrome, not installed: run from its source folder")
         raise typer.Exit
 
 
-RESULT, RUN, SAID = "The result", "The run", "What is said"
-_FROM = f"Settings, as TOML. Without it: {FILE_NAME} of the current folder, if there."
+RESULT, RUN, SAID = "Result options", "Run options", "Output and diagnostics"
+_FROM = f"Settings file (TOML). Default: {FILE_NAME} in the current folder, if it exists."
 
-Output = Annotated[Path | None, option(RESULT, "--output", "-o", metavar="PATH", says="Where the result goes.")]
+Output = Annotated[Path | None, option(RESULT, "--output", "-o", metavar="PATH", says="Output file or folder.")]
 EngineOption = Annotated[
     EngineName,
-    option(RESULT, "--engine", metavar=alternatives(EngineName), says="What runs the network; auto: the fastest here."),
+    option(
+        RESULT,
+        "--engine",
+        metavar=alternatives(EngineName),
+        says="Runtime of the network; auto: the fastest here.",
+    ),
 ]
-ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name or an ONNX file.")]
-CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), says="For films.")]
+ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name, or an ONNX file.")]
+CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), says="Video codec of films.")]
 QualityOption = Annotated[
     Quality,
     option(
         RESULT,
         "--quality",
         metavar=alternatives(Quality),
-        says="access looks the same and plays everywhere; master is lossless.",
+        says="access: visually transparent, plays everywhere; master: lossless.",
     ),
 ]
 Every = Annotated[
@@ -99,14 +106,18 @@ Every = Annotated[
         "--every",
         metavar="auto|N",
         parser=parse_every,
-        says="For films: the network sees each N-th frame, or as motion asks (auto, the default).",
+        says="Films: run the network on every N-th frame, or as motion requires (auto, the default).",
     ),
 ]
 ToneOption = Annotated[
-    Tone, option(RESULT, "--tone", metavar=alternatives(Tone), says="Tints: colour replaces them, or they are kept.")
+    Tone,
+    option(
+        RESULT, "--tone", metavar=alternatives(Tone), says="Replace tints (sepia, toned stock) by colour, or keep them."
+    ),
 ]
 TreatAsOption = Annotated[
-    TreatAs, option(RESULT, "--treat-as", metavar=alternatives(TreatAs), says="What sources are taken for.")
+    TreatAs,
+    option(RESULT, "--treat-as", metavar=alternatives(TreatAs), says="Override the detected type of the source."),
 ]
 OnDamageOption = Annotated[
     OnDamage,
@@ -114,21 +125,28 @@ OnDamageOption = Annotated[
         RESULT,
         "--on-damage",
         metavar=alternatives(OnDamage),
-        says="Damaged frames end the film, or are concealed and named.",
+        says="Damaged frames: fail, or conceal and list them.",
     ),
 ]
-Deinterlace = Annotated[bool, switch(RESULT, "--deinterlace", says="For interlaced films: write whole pictures.")]
+Deinterlace = Annotated[bool, switch(RESULT, "--deinterlace", says="Interlaced films: write progressive frames.")]
 Verify = Annotated[
-    bool, switch(RESULT, "--verify", says="For films: compare all luma with the source's and show the proof.")
+    bool,
+    switch(RESULT, "--verify", says="Films: compare the luma of every frame with the source."),
 ]
-Overwrite = Annotated[bool, switch(RESULT, "--overwrite", says="Replace results that exist.")]
-DryRun = Annotated[bool, switch(RUN, "--dry-run", says="Say what would be done; write nothing.")]
+Overwrite = Annotated[bool, switch(RESULT, "--overwrite", says="Replace existing results.")]
+DryRun = Annotated[bool, switch(RUN, "--dry-run", says="Show what would be done; write nothing.")]
 Config = Annotated[
     Path | None, option(RUN, "--config", metavar="FILE", says=_FROM, callback=apply_settings, is_eager=True)
 ]
-Json = Annotated[bool, switch(SAID, "--json", says="One JSON document on standard output.")]
-Verbose = Annotated[bool, switch(SAID, "--verbose", "-v", says="Show where errors arise.")]
-Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", says="Say nothing but errors.")]
+Json = Annotated[bool, switch(SAID, "--json", says="Print one JSON document on standard output.")]
+Verbose = Annotated[
+    int,
+    option(SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, says="Show log records; -vv: all."),
+]
+LogFile = Annotated[
+    Path | None, option(SAID, "--log-file", metavar="FILE", says="Append a log with tracebacks, for reports of faults.")
+]
+Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", says="Print nothing but errors.")]
 Version = Annotated[
     bool,
     typer.Option(

@@ -26,6 +26,7 @@ class ConfiguredCommand(TyperCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.context_settings["auto_envvar_prefix"] = PREFIX
+        self.context_settings["help_option_names"] = ["-h", "--help"]
 
     def make_parser(self, ctx: Any) -> Any:
         """Add ``--no-x`` for every switch ``--x``, and ``--x`` for ``--no-x``; the help need not list them."""
@@ -66,7 +67,7 @@ class ConfiguredCommand(TyperCommand):
             if _READ in ctx.meta:
                 typer.echo(f"settings: {ctx.meta[_READ]}", err=True)
             strange = unknown_variables(os.environ, _variables(self))
-            for name in strange and unknown_variables(strange, _all_variables()):
+            for name in strange and unknown_variables(strange, set().union(*map(_variables, _commands()))):
                 typer.echo(f"ignored: the variable {name} names no option", err=True)
         return super().invoke(ctx)
 
@@ -77,7 +78,8 @@ def apply_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     if path is not None and not ctx.resilient_parsing:
         options = _options(ctx.command)
         shapes = {key: _shape(option) for key, option in options.items()}
-        settings = read_settings(path, command=ctx.command.name or "", shapes=shapes)
+        others = {key for command in _commands() for key in _options(command)}
+        settings = read_settings(path, command=ctx.command.name or "", shapes=shapes, others=others)
         ctx.default_map = {options[key].name: setting for key, setting in settings.items()}
         ctx.meta[_READ] = path
     return value
@@ -87,11 +89,11 @@ def _variables(command: Any) -> set[str]:
     return {f"{PREFIX}_{option.name.upper()}" for option in _options(command).values()} | {f"{PREFIX}_CONFIG"}
 
 
-def _all_variables() -> set[str]:
-    """Return the variables of all commands: one environment may serve them all."""
-    from pipeline.commands import archive, review, video
+def _commands() -> list[Any]:
+    """Return all commands: one file and one environment may serve them all."""
+    from pipeline.commands import archive, photo, review, video
 
-    return set().union(*(_variables(get_command(one.commands)) for one in (archive, review, video)))
+    return [get_command(one.commands) for one in (video, photo, archive, review)]
 
 
 def _options(command: Any) -> dict[str, TyperOption]:

@@ -1,35 +1,43 @@
-"""How a command ends: its answer as words or as JSON, errors and signals as exit codes."""
+"""How a command ends: its answer as text or as JSON, errors and signals as exit codes."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipeline.documents import json_text
+from pipeline.diagnostics import logged
+from pipeline.documents import json_text, to_json
 from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, end_on_signals
-from pipeline.results import Failure
+from pipeline.os_errors import unwritable
+from pipeline.results import Failure, FilmResult, PhotoResult
+from pipeline.version import DISTRIBUTION
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_SOME_FAILED = 3
 _MISSING = MissingDependencyError.exit_code
-_AGAIN = "Run the same command again."
-_ISSUES = "This is a fault of the program; --verbose shows where. Please report it."
+_AGAIN = "Run the same command again: it resumes."
+_REPORT = "This is a fault of the program. Please report it, with the file that --log-file FILE writes."
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
-    """How much a command says, and whether its answer is for a machine."""
+class Reporting:
+    """How much a command says, and where: ``verbosity`` 1 and 2 show log records, ``log_file`` gets all of them."""
 
     json: bool = False
-    verbose: bool = False
+    verbosity: int = 0
     quiet: bool = False
+    log_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,30 +54,40 @@ class Answer:
     failed: int = 0
 
 
-def carry_out(manner: Manner, action: Callable[[], Answer]) -> NoReturn:
-    """Run ``action``, tell its answer or its error in ``manner``, and leave with the exit code it stands for."""
-    with _guarded_stdout(manner) as stdout:
+def answer_for_several(
+    outcomes: Sequence[FilmResult | PhotoResult | Failure],
+    lines: Sequence[RenderableType],
+    *,
+    count: int,
+    interrupted: int,
+) -> Answer:
+    """Return the answer of a command that was given ``count`` sources; ``interrupted``: 0 or a signal's exit code."""
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+    code = interrupted or (_SOME_FAILED if failures else 0)
+    results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    document = {"results": to_json(results), "failures": to_json(failures), "exit_code": code}
+    if left := count - len(outcomes):
+        lines = [*lines, f"interrupted: {left:,} of {count:,} left"]
+    return Answer(document, lines, code, failures=failures, failed=len(failures))
+
+
+def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
+    """Run ``action``, print its answer or its error, and exit with the code that it stands for."""
+    with _guarded_stdout(reporting) as write:
         end_on_signals()
         try:
-            answer = action()
+            with logged(verbosity=reporting.verbosity, file=reporting.log_file):
+                answer = _answer(action)
         except AutochromeError as error:
-            answer = _told(manner, type(error).__name__, str(error), error.advice, error.exit_code)
-        except ImportError as error:
-            advice = "Install Autochrome again, with everything it needs: pip install autochrome"
-            answer = _told(manner, type(error).__name__, f"a package cannot be imported: {error}", advice, _MISSING)
-        except Cancelled as ending:
-            answer = _told(manner, "Interrupted", "told to stop; what was finished is kept", _AGAIN, ending.exit_code)
-        except Exception as error:  # noqa: BLE001 - the last line before the user
-            answer = _told(manner, type(error).__name__, f"unexpected {type(error).__name__}: {error}", _ISSUES, 1)
-        _tell(manner, answer, stdout)
-    raise SystemExit(answer.exit_code)
+            # The log itself cannot be written.
+            answer = _failed(error)
+        code = _print(reporting, answer, write)
+    raise SystemExit(code)
 
 
-def refuse(manner: Manner, error: AutochromeError) -> NoReturn:
-    """Tell ``error``, which came before there was anything to carry out, and leave with its exit code."""
-    answer = _told(manner, type(error).__name__, str(error), error.advice, error.exit_code)
-    _tell(manner, answer, sys.stdout)
-    raise SystemExit(answer.exit_code)
+def refuse(reporting: Reporting, error: AutochromeError) -> NoReturn:
+    """Print ``error``, which came before there was anything to carry out, and exit with its code."""
+    raise SystemExit(_print(reporting, _failed(error), _write_stdout))
 
 
 def error_document(kind: str, message: str, advice: str, exit_code: int) -> dict[str, Any]:
@@ -77,51 +95,109 @@ def error_document(kind: str, message: str, advice: str, exit_code: int) -> dict
     return {"error": {"kind": kind, "message": message, "advice": advice, "exit_code": exit_code}}
 
 
+def _answer(action: Callable[[], Answer]) -> Answer:
+    try:
+        return action()
+    except AutochromeError as error:
+        logger.error("%s", error, exc_info=True)
+        return _failed(error)
+    except ImportError as error:
+        logger.error("a package cannot be imported", exc_info=True)
+        advice = f"Install Autochrome again, with everything it needs: pip install {DISTRIBUTION}"
+        return _error(type(error).__name__, f"a package cannot be imported: {error}", advice, _MISSING)
+    except Cancelled as ending:
+        logger.info("interrupted, exit code %d", ending.exit_code)
+        return _error("Interrupted", "interrupted; what was finished is kept", _AGAIN, ending.exit_code)
+    except Exception as error:
+        logger.exception("unexpected error")
+        return _error(type(error).__name__, f"unexpected {type(error).__name__}: {error}", _REPORT, 1)
+
+
+def _failed(error: AutochromeError) -> Answer:
+    return _error(type(error).__name__, str(error), error.advice, error.exit_code)
+
+
+def _error(kind: str, message: str, advice: str, exit_code: int) -> Answer:
+    from rich.markup import escape
+
+    from pipeline.terminal import error_console, printable
+
+    console = error_console()
+    console.print(f"[bold red]Error:[/bold red] {escape(printable(message))}")
+    if advice:
+        console.print(f"  {escape(printable(advice))}")
+    return Answer(error_document(kind, message, advice, exit_code), (), exit_code)
+
+
 @contextmanager
-def _guarded_stdout(manner: Manner) -> Iterator[TextIO]:
-    """Give standard output; with JSON, lead everything else that is printed, by native libraries too, to stderr."""
-    if not manner.json:
-        yield sys.stdout
+def _guarded_stdout(reporting: Reporting) -> Iterator[Callable[[str], None]]:
+    """Give what writes text to standard output, at once; raises `OSError` where that is not taken.
+
+    With JSON, everything else that is printed, by native libraries too, goes to standard error.
+    """
+    if not reporting.json:
+        yield _write_stdout
         return
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
-    with open(kept, "w", encoding="utf-8") as stdout:  # noqa: PTH123 - a descriptor, not a path
-        yield stdout
+    try:
+        yield lambda text: _write_all(kept, text.encode("ascii"))
+    finally:
+        os.close(kept)
 
 
-def _told(manner: Manner, kind: str, message: str, advice: str, exit_code: int) -> Answer:
-    from rich.markup import escape
-
-    from pipeline.terminal import error_console
-
-    console = error_console()
-    if manner.verbose:
-        traceback.print_exc()
-    console.print(f"[bold red]Error:[/bold red] {escape(message)}")
-    if advice:
-        console.print(f"  {escape(advice)}")
-    return Answer(error_document(kind, message, advice, exit_code), (), exit_code)
+def _write_stdout(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
-def _tell(manner: Manner, answer: Answer, stdout: TextIO) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _print(reporting: Reporting, answer: Answer, write: Callable[[str], None]) -> int:
+    """Print ``answer`` and return the exit code: 5 if standard output does not take a good answer."""
+    code = answer.exit_code
+    try:
+        if reporting.json:
+            write(json_text(answer.document) + "\n")
+        _print_lines(reporting, answer)
+    except BrokenPipeError:
+        # Nobody reads on, as after `| head`.
+        _discard_stdout()
+    except OSError as error:
+        _discard_stdout()
+        failure = unwritable("standard output", error)
+        _failed(failure)
+        code = code or failure.exit_code
+    return code
+
+
+def _discard_stdout() -> None:
+    """Lead what is still in the buffer of standard output nowhere, or Python would fail at its end once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _print_lines(reporting: Reporting, answer: Answer) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from pipeline.terminal import error_console
+    from pipeline.terminal import error_console, printable
 
-    if manner.json:
-        stdout.write(json_text(answer.document) + "\n")
     console = error_console()
-    if not manner.quiet:
-        out = console if manner.json else Console(highlight=False, soft_wrap=True)
+    if not reporting.quiet:
+        out = console if reporting.json else Console(highlight=False, soft_wrap=True)
         for line in answer.lines:
             out.print(line)
     if answer.failures:
         console.print(f"[bold red]{answer.failed:,} failed:[/bold red]")
     for failed in answer.failures:
-        console.print(f"  {escape(failed.error)}")
+        console.print(f"  {escape(printable(failed.error))}")
         if failed.advice:
-            console.print(f"    [dim]{escape(failed.advice)}[/dim]")
+            console.print(f"    [dim]{escape(printable(failed.advice))}[/dim]")
     if answer.failed > len(answer.failures):
         console.print(f"  ... and {answer.failed - len(answer.failures):,} more")

@@ -10,7 +10,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Manner, carry_out
+from pipeline.commands.exits import Answer, Reporting, carry_out
 from pipeline.errors import InputError
 from pipeline.interruption import Cancelled
 from pipeline.options import Options
@@ -37,7 +37,8 @@ def _review(
         bool, typer.Option("--no-browser", help="Print the address instead of opening it.", show_envvar=False)
     ] = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
-    verbose: common_options.Verbose = False,
+    log_file: common_options.LogFile = None,
+    verbose: common_options.Verbose = 0,
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
     def action() -> Answer:
@@ -68,4 +69,4 @@ def _review(
                 raise
         return Answer({}, ())
 
-    carry_out(Manner(verbose=verbose), action)
+    carry_out(Reporting(verbosity=verbose, log_file=log_file), action)

@@ -1,37 +1,45 @@
-"""``colorize-video``: one film."""
+"""``colorize-video``: films."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Manner, carry_out
+from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
 from pipeline.commands.values import parse_rate
 from pipeline.documents import to_json
-from pipeline.errors import InputError
+from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+from pipeline.results import Failure, FilmResult
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
 
 _HELP = common_options.folded("""
-    Colour a black-and-white film, and change nothing else about it.
+    Colour black-and-white films, and change nothing else about them.
 
-    The result is written beside the film: FILM.colorized.mp4, or as its container asks. Sound, subtitles, chapters
-    and timing are kept. The film itself is never touched.
+    Each result is written beside its film: FILM.colorized.mp4, or as its container requires. Sound, subtitles,
+    chapters and timing are kept. The film itself is never touched.
+
+    The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
 """)
-_FILM = "A black-and-white film, or a folder of numbered pictures."
-_FPS = "For a folder of pictures: 24, 23.976, ..."
+_FILM = "Black-and-white films, or folders of numbered pictures."
+_FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
 
 commands = typer.Typer(add_completion=False)
 
 
 @commands.command("video", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_video(
-    film: Annotated[Path, typer.Argument(metavar="FILM", help=_FILM, show_default=False)],
+    films: Annotated[list[Path], typer.Argument(metavar="FILM...", help=_FILM, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     model: common_options.ModelOption = "fast",
@@ -51,11 +59,12 @@ def _colorize_video(
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
     json: common_options.Json = False,
-    verbose: common_options.Verbose = False,
+    log_file: common_options.LogFile = None,
+    verbose: common_options.Verbose = 0,
     quiet: common_options.Quiet = False,
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
-    manner = Manner(json=json, verbose=verbose, quiet=quiet)
+    reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
         model=model,
@@ -72,33 +81,93 @@ def _colorize_video(
     )
 
     def action() -> Answer:
+        from pipeline.commands.targets import refuse_photos, targets
         from pipeline.film.job import default_output
 
-        if not film.exists():
-            raise InputError(f"{film}: no such file", advice="Check the path.")
+        refuse_photos(films)
+
+        def default(film: Path) -> Path:
+            return default_output(film, options)
+
         if dry_run:
-            return _plan(film, output or default_output(film, options), options)
-        return _colour(film, output, options, manner)
+            return _plan(films, targets(films, output, default, overwrite=True), options)
+        if len(films) == 1 and output is None:
+            # It finds its name itself, when it is opened, before an engine starts.
+            return _colour([(films[0], None)], options, reporting)
+        names = targets(films, output, default, overwrite=overwrite)
+        return _colour(list(zip(films, names, strict=True)), options, reporting)
 
-    carry_out(manner, action)
+    carry_out(reporting, action)
 
 
-def _colour(film: Path, output: Path | None, options: Options, manner: Manner) -> Answer:
+def _colour(jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting) -> Answer:
+    from pipeline.color.colorizer import open_colorizer
+    from pipeline.commands.process import prepare_process
     from pipeline.film.job import colorize_video
-    from pipeline.interruption import StopRequest, finish_on_signals
     from pipeline.terminal import error_console, shown
 
+    prepare_process()
     stop = StopRequest()
-    with shown(error_console(), quiet=manner.quiet) as progress:
+    outcomes: list[FilmResult | Failure] = []
+    with ExitStack() as stack:
+        progress = stack.enter_context(shown(error_console(), quiet=reporting.quiet))
         finish_on_signals(stop, progress.say)
-        result = colorize_video(film, output, options, progress=progress, stop=stop)
-    lines = [f"[bold green]{result.output}[/bold green]", f"  {'; '.join((result.codec, *result.streams))}"]
-    if options.verify:
-        lines += [f"  {line}" for line in result.verification.lines()]
-    return Answer(to_json(result), lines)
+        if len(jobs) == 1:
+            # Without a colorizer, so that the film is looked at before an engine starts.
+            return _answer([colorize_video(*jobs[0], options, progress=progress, stop=stop)], options, count=1)
+        colorizer = stack.enter_context(open_colorizer(options, progress=progress))
+
+        def colour(film: Path, target: Path | None) -> FilmResult:
+            return colorize_video(film, target, options, colorizer=colorizer, progress=progress, stop=stop)
+
+        with suppress(Cancelled):
+            for film, target in jobs:
+                stop.check()
+                outcomes.append(_outcome(film, target, colour, progress))
+    return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code)
 
 
-def _plan(film: Path, target: Path, options: Options) -> Answer:
+def _outcome(
+    film: Path, target: Path | None, colour: Callable[[Path, Path | None], FilmResult], progress: Progress
+) -> FilmResult | Failure:
+    try:
+        return colour(film, target)
+    except Exception as error:  # noqa: BLE001 - one bad film must not stop the rest; it is named with its reason
+        failure = Failure.of(film, error)
+        progress.say(f"failed: {failure.error}")
+        return failure
+
+
+def _answer(outcomes: Sequence[FilmResult | Failure], options: Options, *, count: int, interrupted: int = 0) -> Answer:
+    lines: list[str] = []
+    for result in outcomes:
+        if isinstance(result, FilmResult):
+            lines += [f"[bold green]{_markup(result.output)}[/bold green]"]
+            lines += [f"  {_markup('; '.join((result.codec, *result.streams)))}"]
+            if options.verify:
+                lines += [f"  {_markup(line)}" for line in result.verification.lines()]
+    if count == 1:
+        return Answer(to_json(outcomes[0]), lines)
+    return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)
+
+
+def _markup(text: object) -> str:
+    from rich.markup import escape
+
+    from pipeline.terminal import printable
+
+    return escape(printable(str(text)))
+
+
+def _plan(films: Sequence[Path], names: Sequence[Path], options: Options) -> Answer:
+    found = [_planned(film, target, options) for film, target in zip(films, names, strict=True)]
+    lines = [line for _, some in found for line in some]
+    if len(found) == 1:
+        return Answer(to_json(found[0][0]), lines)
+    return Answer({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
+
+
+def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
     from pipeline.media.probe import probe
 
     info = probe(film, rate=options.frame_rate)
@@ -106,11 +175,11 @@ def _plan(film: Path, target: Path, options: Options) -> Answer:
     frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
     beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
     lines = [
-        f"{film}: {info.width} x {info.height}, {info.codec}, {frames}",
-        f"  besides the picture: {beside or 'nothing'}",
-        f"  the result would be {target}, codec {options.codec}, quality {options.quality}",
+        f"{_markup(film)}: {info.width} x {info.height}, {info.codec}, {frames}",
+        f"  other streams: {_markup(beside or 'none')}",
+        f"  result: {_markup(target)}, codec {options.codec}, quality {options.quality}",
     ]
     if exists:
-        lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "nothing would be done"))
+        lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error"))
     document = {"dry_run": True, "source": film, "output": target, "exists": exists, "frames": info.frame_count}
-    return Answer(to_json(document), lines)
+    return document, lines

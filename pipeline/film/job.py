@@ -28,7 +28,7 @@ from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent
-from pipeline.publish import publishing
+from pipeline.publish import check_target, publishing
 from pipeline.results import FilmResult, Note, NoteKind
 from pipeline.stages import ahead
 
@@ -69,6 +69,7 @@ def colorize_video(
     info = survey(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     final = output or _beside(source, plan)
+    check_target(final, overwrite=options.overwrite, originals=originals)
     streams, film = plan_streams(info, plan), film_source(info, plan, options)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (

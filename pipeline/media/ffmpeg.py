@@ -46,7 +46,7 @@ def find_program() -> str:
     """
     found = shutil.which("ffmpeg") or _packaged()
     if found is None:
-        raise NotCheckedError("ffmpeg program not found; install FFmpeg, or autochrome[ffmpeg]")
+        raise NotCheckedError("ffmpeg program not found; install FFmpeg, or autochrome-archive[ffmpeg]")
     version = _version(found)
     numbers = re.match(r"n?(\d+)\.(\d+)", version)
     # Builds between releases carry names instead of numbers; they are taken for new.

@@ -146,7 +146,7 @@ def test_a_named_engine_that_is_missing_is_an_error_with_the_install_command(
     hide(monkeypatch, name)
     with pytest.raises(MissingDependencyError, match=name) as caught:
         open_model(name, str(tiny))
-    assert "pip install autochrome" in caught.value.advice
+    assert "pip install autochrome-archive" in caught.value.advice
     assert caught.value.exit_code == 8
 
 

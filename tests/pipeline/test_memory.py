@@ -40,9 +40,11 @@ def peak(film: Path, tiny: Path, options: str) -> float:
     script = f"""
         from pathlib import Path
         from pipeline.color.colorizer import open_colorizer
+        from pipeline.commands.process import prepare_process
         from pipeline.options import Codec, Options, Quality
         from pipeline.film.job import colorize_video
 
+        prepare_process()
         options = Options(engine="onnxruntime", model={str(tiny)!r}, {options})
         with open_colorizer(options) as colorizer:
             colorize_video(Path({str(film)!r}), None, options, colorizer=colorizer)

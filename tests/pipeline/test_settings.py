@@ -13,12 +13,12 @@ import typer
 from typer.main import get_command
 
 from pipeline.archive.run_options import Shard
-from pipeline.commands import archive, video
+from pipeline.commands import archive, photo, review, video
 from pipeline.settings import COMMANDS, FILE_NAME, SettingsError, Shape, read_settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "operations.md"
-APPS = {"video": video.commands, "archive": archive.commands}
+APPS = {"video": video.commands, "photo": photo.commands, "archive": archive.commands, "review": review.commands}
 HOME = Path("~").expanduser()
 
 
@@ -103,7 +103,8 @@ FULL = {
     "metrics": ('"a.prom"', Path("a.prom")),
     "dry-run": ("true", True),
     "json": ("true", True),
-    "verbose": ("true", True),
+    "log-file": ('"all.log"', Path("all.log")),
+    "verbose": ("2", 2),
     "quiet": ("true", True),
 }
 
@@ -146,7 +147,7 @@ def test_paths_in_the_file_are_below_its_folder() -> None:
 WRONG = {
     "engin = 'torch'": r"engin: there is no such setting",
     "keep_free = '5GB'": r"keep_free: there is no such setting",
-    "until = '06:00'": r"until: there is no such setting",
+    "[video]\nuntil = '06:00'": r"until: there is no such setting",
     "folder = 'x'": r"folder: there is no such setting",
     "version = true": r"version: there is no such setting",
     "config = 'x.toml'": r"config: there is no such setting",

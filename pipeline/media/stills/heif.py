@@ -185,7 +185,7 @@ def _heic_reader(path: Path) -> ModuleType:
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: is HEIC, and pillow-heif, which reads it, is not installed",
-            advice="Install it with: pip install 'autochrome[heif]'",
+            advice="Install it with: pip install 'autochrome-archive[heif]'",
         ) from error
 
 

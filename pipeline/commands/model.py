@@ -1,0 +1,312 @@
+"""``colorize-model``: weights of the network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pipeline.commands.common_options import EngineName, EngineOption, Json, LogFile, Verbose, Version
+from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.documents import to_json
+from pipeline.errors import MissingDependencyError, UsageError
+from pipeline.version import DISTRIBUTION
+
+commands = typer.Typer(
+    add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@commands.callback()
+def _weights(version: Version = False) -> None:
+    """Weights of the network: describe, train, evaluate, export."""
+
+
+@commands.command("info")
+def _info(
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A name or an ONNX file.")] = "fast",
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Show the card of MODEL: what it is, its licence, how it was trained, what it scores."""
+
+    def action() -> Answer:
+        from engines.library import load_weights
+
+        weights = load_weights(model)
+        return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _described(card: Mapping[str, object], indent: str = "") -> Iterator[str]:
+    """Yield a card's lines: what is simple beside its key, what is nested on lines of its own below it."""
+    from rich.markup import escape
+
+    width = max(map(len, card), default=0)
+    for key, value in card.items():
+        if isinstance(value, dict) and any(isinstance(inner, dict | list) for inner in value.values()):
+            yield f"{indent}[bold]{escape(key)}[/bold]"
+            yield from _described(value, indent + "  ")
+        else:
+            yield f"{indent}[bold]{escape(f'{key:<{width}}')}[/bold]  {escape(_phrase(value))}"
+
+
+def _phrase(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_phrase(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_phrase, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@commands.command("train")
+def _train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, as in training/configs.")],
+    photos: Annotated[list[Path], typer.Option("--photos", help="A folder or zip file; can be repeated.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; what is there goes on.")],
+    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights of the encoder (safetensors).")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Another run's checkpoint to begin with.")] = None,
+    short_side: Annotated[int, typer.Option(min=64, help="Photos are reduced to so many pixels.")] = 192,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto is the GPU, if there.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so long.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write scalars for TensorBoard.")] = True,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Train a network as CONFIG says; a run that was stopped goes on. Under torchrun, all processes take part."""
+
+    def action() -> Answer:
+        _require_torch()
+        from training.config import load_config
+        from training.data import read_report
+        from training.sitting import Sitting
+        from training.train import train
+
+        chosen = load_config(config)
+        sitting = Sitting(device, minutes=minutes, compile=compiled, tensorboard=tensorboard)
+        cache = _photo_cache(photos, run, short_side)
+        checkpoint = train(chosen, photos=cache, run=run, backbone=backbone, start_from=start_from, sitting=sitting)
+        photographs = read_report(cache)
+        lines = [f"[bold green]{checkpoint}[/bold green]", f"  photographs: {_phrase(photographs)}"]
+        return Answer({"checkpoint": str(checkpoint), "photographs": photographs}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _measured(*names: str, says: str, metavar: str = " ", least: int | None = None) -> Any:
+    return typer.Option(*names, help=says, metavar=metavar, min=least)
+
+
+Rivals = Annotated[bool, _measured("--rivals", says="Score grey and the results of others there, too.")]
+Limit = Annotated[int | None, _measured("--limit", metavar="N", least=1, says="At most so many pictures of a folder.")]
+Lpips = Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")]
+Landscapes = Annotated[
+    list[Path] | None, _measured("--landscapes", metavar="DIR", says="The landscapes of this folder, 224 x 224.")
+]
+Size = Annotated[int, _measured("--size", metavar="PX", least=32, says="Short side that the network sees.")]
+Upsampling = Annotated[str, _measured("--upsampling", metavar="HOW", says="Colours are enlarged linear or cubic.")]
+Temperature = Annotated[float, _measured("--temperature", metavar="T", says="Of checkpoints: sharpness of choice.")]
+Saturation = Annotated[float, _measured("--saturation", metavar="S", says="Of checkpoints: factor on the colours.")]
+Sheet = Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")]
+Worst = Annotated[int | None, _measured("--worst", metavar="N", least=1, says="On the sheet: the N largest errors.")]
+Old = Annotated[list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")]
+AsMarkdown = Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")]
+
+
+@commands.command("evaluate")
+def _evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name, an ONNX file or a checkpoint.")],
+    sets: Annotated[list[Path] | None, typer.Argument(metavar="[DIR...]", help="Folders of colour photos.")] = None,
+    landscapes: Landscapes = None,
+    rivals: Rivals = False,
+    limit: Limit = None,
+    lpips: Lpips = None,
+    engine: EngineOption = EngineName.AUTO,
+    size: Size = 256,
+    upsampling: Upsampling = "linear",
+    temperature: Temperature = 0.4,
+    saturation: Saturation = 1.0,
+    sheet: Sheet = None,
+    worst: Worst = None,
+    old: Old = None,
+    markdown: AsMarkdown = False,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Measure MODEL on colour photographs: made grey, coloured again, compared."""
+    _measure(
+        [model],
+        sets or [],
+        Reporting(json=json, verbosity=verbose, log_file=log_file),
+        landscapes=landscapes or (),
+        rivals=rivals,
+        limit=limit,
+        lpips=lpips,
+        sheet=sheet,
+        worst=worst,
+        old=old or (),
+        markdown=markdown,
+        engine=engine,
+        size=size,
+        upsampling=upsampling,
+        temperature=temperature,
+        saturation=saturation,
+    )
+
+
+@commands.command("compare")
+def _compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names, ONNX files or checkpoints.")],
+    sets: Annotated[
+        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos; can be repeated.")
+    ] = None,
+    landscapes: Landscapes = None,
+    rivals: Rivals = False,
+    limit: Limit = None,
+    lpips: Lpips = None,
+    engine: EngineOption = EngineName.AUTO,
+    size: Size = 256,
+    upsampling: Upsampling = "linear",
+    temperature: Temperature = 0.4,
+    saturation: Saturation = 1.0,
+    sheet: Sheet = None,
+    worst: Worst = None,
+    old: Old = None,
+    markdown: AsMarkdown = False,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Measure several models on the same colour photographs, side by side."""
+    _measure(
+        models,
+        sets or [],
+        Reporting(json=json, verbosity=verbose, log_file=log_file),
+        landscapes=landscapes or (),
+        rivals=rivals,
+        limit=limit,
+        lpips=lpips,
+        sheet=sheet,
+        worst=worst,
+        old=old or (),
+        markdown=markdown,
+        engine=engine,
+        size=size,
+        upsampling=upsampling,
+        temperature=temperature,
+        saturation=saturation,
+    )
+
+
+def _measure(
+    models: list[str],
+    sets: list[Path],
+    reporting: Reporting,
+    *,
+    landscapes: Sequence[Path],
+    rivals: bool,
+    limit: int | None,
+    lpips: Path | None,
+    sheet: Path | None,
+    worst: int | None,
+    old: Sequence[Path],
+    markdown: bool,
+    **settings: Any,
+) -> None:
+    def action() -> Answer:
+        if not (sets or landscapes or old):
+            raise UsageError("there is nothing to measure on", advice="Name a folder of colour photographs.")
+        if sheet is None and (worst or old):
+            raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
+        from rich.text import Text
+
+        from pipeline.terminal import error_console
+        from training.compare import Settings, SheetPlan, compare_command
+
+        with error_console().status("Measuring") as status:
+            done = compare_command(
+                models,
+                sets,
+                landscapes=landscapes,
+                rivals=rivals,
+                limit=limit,
+                lpips_weights=lpips,
+                settings=Settings(**settings),
+                sheet=None if sheet is None else SheetPlan(output=sheet, worst=worst, old=old),
+                progress=lambda name, ready, count: status.update(f"{name}: {ready:,} of {count:,}"),
+            )
+        report = done.report
+        said = [Text(report.as_markdown())] if markdown else report.for_terminal()
+        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
+
+    carry_out(reporting, action)
+
+
+@commands.command("export")
+def _export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What a training run wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
+    name: Annotated[str | None, typer.Option(help="Name of the weights.")] = None,
+    description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose on what is next.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
+    saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a checkpoint as ONNX weights with a card, checked against every runtime here."""
+
+    def action() -> Answer:
+        _require_torch()
+        from training.export import export_command
+
+        done = export_command(
+            checkpoint,
+            output,
+            name=name,
+            description=description,
+            temperature=temperature,
+            saturation=saturation,
+            photos=photos,
+            evaluation=evaluation,
+        )
+        lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
+        return Answer(to_json(done), lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _photo_cache(sources: list[Path], run: Path, short_side: int) -> Path:
+    from training.data import build_cache
+
+    made = [folder for folder in (*sources, run / "photos") if (folder / "pixels.u8").exists()]
+    if made:
+        return made[0]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            f"{run}: the photographs are not decoded yet, and several processes would all do it",
+            advice="Say it once without torchrun, with --minutes 0.",
+        )
+    build_cache(sources, run / "photos", short_side=short_side)
+    return run / "photos"
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"training needs packages that are not installed: {', '.join(missing)}",
+            advice=f"Install them: pip install '{DISTRIBUTION}[train]'",
+        )

@@ -1,0 +1,119 @@
+"""``colorize-photo``: photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import common_options
+from pipeline.commands.common_options import EngineName
+from pipeline.commands.configuration import ConfiguredCommand
+from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
+from pipeline.documents import to_json
+from pipeline.interruption import StopRequest, finish_on_signals
+from pipeline.options import Options, Tone, TreatAs
+from pipeline.results import Failure, PhotoResult
+
+_HELP = common_options.folded("""
+    Colour black-and-white photographs, and change nothing else about them.
+
+    Each result is written beside its photograph: PHOTO.colorized.jpg, in the same format where that can hold colour.
+    Metadata and colour profile are kept. The photograph itself is never touched.
+""")
+_PHOTO = "Black-and-white photographs. For folders: colorize-archive."
+_PHOTOS = "photos"
+
+commands = typer.Typer(add_completion=False)
+
+
+@commands.command("photo", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
+def _colorize_photo(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help=_PHOTO, show_default=False)],
+    output: common_options.Output = None,
+    engine: common_options.EngineOption = EngineName.AUTO,
+    model: common_options.ModelOption = "fast",
+    tone: common_options.ToneOption = Tone.NEUTRALISE,
+    treat_as: common_options.TreatAsOption = TreatAs.AUTO,
+    overwrite: common_options.Overwrite = False,
+    dry_run: common_options.DryRun = False,
+    config: common_options.Config = None,  # noqa: ARG001 - read by its callback
+    json: common_options.Json = False,
+    log_file: common_options.LogFile = None,
+    verbose: common_options.Verbose = 0,
+    quiet: common_options.Quiet = False,
+    version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
+) -> None:
+    reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
+    options = Options(engine=engine, model=model, tone=tone, treat_as=treat_as, overwrite=overwrite)
+
+    def action() -> Answer:
+        from pipeline.commands.targets import refuse_films_and_folders, targets
+        from pipeline.photo.job import default_output
+
+        refuse_films_and_folders(photos)
+        names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
+        jobs = list(zip(photos, names, strict=True))
+        return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
+
+    carry_out(reporting, action)
+
+
+def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Reporting) -> Answer:
+    from pipeline.callbacks import guarded
+    from pipeline.color.colorizer import open_colorizer
+    from pipeline.commands.process import prepare_process
+    from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.terminal import error_console, shown
+
+    prepare_process()
+    stop = StopRequest()
+
+    def wanted() -> Iterator[PhotoJob]:
+        for source, target in jobs:
+            if stop.is_made:
+                return
+            yield PhotoJob(source, target)
+
+    outcomes: list[PhotoResult | Failure] = []
+    with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
+        finish_on_signals(stop, progress.say)
+        with open_colorizer(options, progress=progress) as colorizer:
+            if len(jobs) == 1:
+                result = colorize_photo(*jobs[0], options, colorizer=colorizer, progress=progress)
+                return Answer(to_json(result), [_line(result)])
+            progress.begin(_PHOTOS, len(jobs), "photos")
+            for outcome in colorize_photos(wanted(), colorizer=colorizer, options=options, progress=progress):
+                outcomes.append(outcome)
+                progress.advance(_PHOTOS)
+            progress.end(_PHOTOS)
+    lines = [_line(outcome) for outcome in outcomes if isinstance(outcome, PhotoResult)]
+    return answer_for_several(outcomes, lines, count=len(jobs), interrupted=stop.exit_code)
+
+
+def _line(result: PhotoResult) -> str:
+    from rich.markup import escape
+
+    from pipeline.terminal import printable
+
+    name = escape(printable(str(result.output)))
+    return f"[bold green]{name}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
+
+
+def _plan(jobs: Sequence[tuple[Path, Path]], options: Options) -> Answer:
+    from rich.markup import escape
+
+    from pipeline.terminal import printable
+
+    found, lines = [], []
+    for source, target in jobs:
+        exists = target.exists()
+        found.append({"source": source, "output": target, "exists": exists})
+        lines.append(escape(printable(f"{source}: result: {target}")))
+        if exists:
+            lines.append(
+                "  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error")
+            )
+    return Answer({"dry_run": True, "photos": to_json(found)}, lines)

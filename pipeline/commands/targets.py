@@ -1,0 +1,69 @@
+"""Where the results of several sources go, checked before any engine starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.archive.walk import FILM_SUFFIXES, PHOTO_SUFFIXES
+from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.originals import Originals
+from pipeline.publish import check_target
+
+
+def targets(
+    sources: Sequence[Path], output: Path | None, default: Callable[[Path], Path], *, overwrite: bool
+) -> list[Path]:
+    """Return the name of every source's result: ``default`` of it, in the folder ``output`` if that is given.
+
+    Of a single source ``output`` may be a file as well. Raises `InputError` for sources that are not there,
+    `UsageError` for two results of one name and for results that would replace a source, `OutputError` for names that
+    are taken (unless ``overwrite``) and folders that cannot be written.
+    """
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source}: no such file", advice="Check the path.")
+    is_folder = output is not None and (len(sources) > 1 or output.is_dir())
+    if is_folder and output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file, and there are several sources", advice="Name a folder with --output.")
+    found: dict[Path, Path] = {}
+    originals = Originals(tuple(sources))
+    for source in sources:
+        name = output if output is not None and not is_folder else default(source)
+        target = output / name.name if is_folder and output is not None else name
+        if target in found:
+            raise UsageError(
+                f"{source} and {found[target]}: both results would be {target}",
+                advice="Colour them one by one, with --output for each.",
+            )
+        check_target(target, overwrite=overwrite, originals=originals)
+        _check_folder(target)
+        found[target] = source
+    return list(found)
+
+
+def refuse_photos(sources: Sequence[Path]) -> None:
+    """Raise `UsageError` for photographs among ``sources``, which are to be films."""
+    for source in sources:
+        if source.suffix.lower() in PHOTO_SUFFIXES and source.is_file():
+            raise UsageError(f"{source}: is a photograph", advice=f"Use colorize-photo {source}")
+
+
+def refuse_films_and_folders(sources: Sequence[Path]) -> None:
+    """Raise `UsageError` for films and folders among ``sources``, which are to be photographs."""
+    for source in sources:
+        if source.is_dir():
+            raise UsageError(f"{source}: is a folder", advice=f"Use colorize-archive {source}")
+        if source.suffix.lower() in FILM_SUFFIXES and source.is_file():
+            raise UsageError(f"{source}: is a film", advice=f"Use colorize-video {source}")
+
+
+def _check_folder(target: Path) -> None:
+    folder = target.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target}: cannot be written: {folder} is not a folder", advice="Name another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: cannot be written: no permission in {folder}", advice="Name another place.")

@@ -1,0 +1,83 @@
+"""What the system says when a disk refuses, as errors of ours: which side it was, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import AutochromeError, InputError, OutputError
+from pipeline.originals import Originals, is_same, lies_in
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space on its disk, or choose another place.",
+    errno.EDQUOT: "The quota is used up: free some space, or choose another place.",
+    errno.EFBIG: "Its disk, or a limit of this account, does not take a file that large; choose another place.",
+    errno.EACCES: "Check its permissions and those of its folder.",
+    errno.EPERM: "Check its permissions and those of its folder.",
+    errno.EROFS: "Its disk is read-only; choose another place.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ENOENT: "Check the path: a folder of it may be gone, or its disk not be mounted.",
+    errno.ENOTDIR: "Check the path: a part of it is a file.",
+    errno.EISDIR: "Check the path: it is a folder.",
+    errno.ELOOP: "Check the path: a link in it leads to itself.",
+    errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
+}
+_USUAL = "Check its disk and how it is connected."
+# Only writing can fail so.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+def advice_for(error: OSError) -> str:
+    """Return what a user can do about ``error``."""
+    return _ADVICE.get(error.errno or 0, _USUAL)
+
+
+def unreadable(path: Path | str, error: OSError) -> InputError:
+    """Return the error for a source at ``path`` that cannot be read."""
+    return InputError(f"{path}: cannot be read: {error.strerror or error}", advice=advice_for(error))
+
+
+def unwritable(path: Path | str, error: OSError) -> OutputError:
+    """Return the error for a result, log or folder at ``path`` that cannot be written."""
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}", advice=advice_for(error))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Make what the system refuses in this block an `InputError` about ``path``."""
+    try:
+        yield
+    except AutochromeError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def of_publishing(final: Path, error: OSError, *, originals: Originals) -> AutochromeError:
+    """Return what ``error``, from a block that reads sources and writes the result ``final``, is to the user.
+
+    It is told by the file that the error names: a source cannot be read; a temporary file, the result, or one beside
+    it cannot be written. An error without a name is the result's if only writing can fail so; of others both sides are
+    named, because the system does not say.
+    """
+    if error.filename is None:
+        if error.errno in _OF_WRITING:
+            return unwritable(final, error)
+        return OutputError(
+            f"{final}: cannot be made: {error.strerror or error}, in reading its source or in writing it",
+            advice="Check both disks and how they are connected.",
+        )
+    named = Path(error.filename if isinstance(error.filename, str) else str(error.filename))
+    if any(is_same(named, path) or lies_in(named, path) or named == path for path in originals.paths):
+        return unreadable(named, error)
+    if named.parent == final.parent:
+        return unwritable(final, error)
+    if lies_in(named, Path(tempfile.gettempdir())):
+        return OutputError(
+            f"{named}: a temporary file cannot be used: {error.strerror or error}",
+            advice=f"{advice_for(error)} TMPDIR names the folder of temporary files.",
+        )
+    return unwritable(named, error)
