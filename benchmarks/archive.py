@@ -27,7 +27,7 @@ from pipeline.archive import run as runs
 from pipeline.archive.ledger import Ledger
 from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.commands.process import prepare_process
 from pipeline.options import Options
 from pipeline.progress import Silent
@@ -36,7 +36,7 @@ from tests.engines.tiny import write_tiny_model
 _SIDE = 96
 _IN_A_FOLDER = 500
 _LEDGER = (
-    *("plan", "claim", "release", "done", "seal", "failed", "restamp", "forget", "left", "counts"),
+    *("plan", "claim", "release", "done", "seal", "failed", "update_stats", "forget", "left", "counts"),
     *("get", "runs", "begin_run", "end_run", "heaviest", "_rows"),
 )
 
@@ -111,7 +111,11 @@ def colour(source: Path, output: Path, model: Path) -> dict[str, Any]:
         setattr(Ledger, name, ledger.timed(getattr(Ledger, name)))
     vars(runs)["write_report"] = report.timed(vars(runs)["write_report"])
     result = colorize_archive(
-        source, output, Options(engine="onnxruntime", model=str(model)), orders=Orders(keep_free=0), progress=sampler
+        source,
+        output,
+        Options(engine="onnxruntime", model=str(model)),
+        run_options=RunOptions(keep_free=0),
+        progress=sampler,
     )
     return {
         "done": result.photos,

@@ -15,7 +15,7 @@ DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
     "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
-    "pipeline.archive.run_options": ("Orders", "Shard"),
+    "pipeline.archive.run_options": ("RunOptions", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
     "pipeline.archive.dry_run": ("Survey", "survey_archive"),
     "pipeline.color.colorizer": ("Colorizer", "open_colorizer"),
@@ -36,6 +36,7 @@ _HOMES = {
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
+        "Doubt",
         "Failure",
         "FilmResult",
         "LumaCheck",
@@ -61,6 +62,7 @@ __all__ = [
     "Cancelled",
     "Codec",
     "Colorizer",
+    "Doubt",
     "EngineError",
     "Failure",
     "FilmResult",
@@ -73,7 +75,6 @@ __all__ = [
     "NoteKind",
     "OnDamage",
     "Options",
-    "Orders",
     "OutputError",
     "PhotoJob",
     "PhotoResult",
@@ -82,6 +83,7 @@ __all__ = [
     "Proof",
     "Quality",
     "Record",
+    "RunOptions",
     "Shard",
     "ShotRecord",
     "Silent",
@@ -110,7 +112,7 @@ if TYPE_CHECKING:
     from pipeline.archive.dry_run import Survey, survey_archive
     from pipeline.archive.ledger import Record, State, read_ledger
     from pipeline.archive.run import ArchiveResult, colorize_archive
-    from pipeline.archive.run_options import Orders, Shard
+    from pipeline.archive.run_options import RunOptions, Shard
     from pipeline.color.colorizer import Colorizer, open_colorizer
     from pipeline.errors import (
         AutochromeError,
@@ -130,6 +132,7 @@ if TYPE_CHECKING:
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
+        Doubt,
         Failure,
         FilmResult,
         LumaCheck,

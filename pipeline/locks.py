@@ -19,6 +19,7 @@ from pipeline.errors import LockedError, OutputError
 
 _ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
 _TRIES = 10
+_PAUSE = 0.05
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -27,14 +28,16 @@ class NoLocksError(OutputError):
 
 
 @contextmanager
-def held(path: Path, subject: Path, *, shared: bool = False) -> Iterator[None]:
+def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock file ``path`` for the block, alone or ``shared``; folders that are missing are made.
 
     ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then.
-    The holder may delete it before the block ends. Raises `LockedError` if another run holds it, `NoLocksError`, or
+    The holder may delete it before the block ends. One who looks whether it is held does so for a moment: ``patience``
+    is for how many seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`, or
     `OutputError` if it cannot be written.
     """
-    with _opened_and_locked(path, subject, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB) as file:
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         try:
             _write(file, "" if shared else _holder())
             yield
@@ -44,12 +47,15 @@ def held(path: Path, subject: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _opened_and_locked(path: Path, subject: Path, how: int) -> Iterator[IO[str]]:
+def _opened_and_locked(path: Path, subject: Path, how: int, deadline: float) -> Iterator[IO[str]]:
     while True:
         with opened(path, subject) as file:
             try:
                 lock(file, path, how)
             except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+                    continue
                 raise LockedError(
                     f"{subject}: another run is at work on it{_described(path)}", advice=_ADVICE
                 ) from error

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.lock import locked
+from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model

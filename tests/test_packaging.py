@@ -63,7 +63,7 @@ def test_type_checkers_are_told_that_the_packages_have_types(wheel: zipfile.ZipF
 
 
 def test_the_parts_of_the_report_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    report = "pipeline/archive/report/"
+    report = "pipeline/archive/report/templates/"
     assert {f"{report}page.html", f"{report}page.css", f"{report}page.js"} <= contents(wheel)
 
 

@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
-from pipeline.archive.ledger_file import HOME, LEDGER
+from pipeline.archive.ledger_file import LEDGER
+from pipeline.archive.output_folder import HOME
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing

@@ -1,27 +1,33 @@
-"""What a run would do, counted; nothing is written."""
+"""What a run would do, counted, and how long it would take: judged by earlier runs, or by colouring a few to see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from pipeline.archive.bag import results_folder
-from pipeline.archive.ledger import read_ledger
-from pipeline.archive.plan import Job, Refused, Standing, Terms, check_folders, default_output, plan
-from pipeline.archive.recipe import recipe
-from pipeline.archive.run_options import Orders
-from pipeline.archive.walk import Entry, Kind
-from pipeline.color.colorizer import weights_sha256
+from pipeline.archive.fingerprints import recipe
+from pipeline.archive.ledger import Ledger, Record, State, read_ledger
+from pipeline.archive.output_folder import check_parts
+from pipeline.archive.plan import KINDS, Counts, Terms, check_folders, default_output, plan
+from pipeline.archive.run_options import RunOptions
+from pipeline.archive.walk import Kind, Selection, walk
+from pipeline.color.colorizer import Colorizer, weights_sha256
+from pipeline.errors import AutochromeError
+from pipeline.film.job import colorize_video, outline
 from pipeline.options import Options
+from pipeline.photo.job import PhotoJob, colorize_photos, result_name
+from pipeline.progress import Silent
 from pipeline.results import Failure
 
-KINDS = (Kind.PHOTO, Kind.FILM)
-
-
-# So many failures are kept with their reasons; the ledger has them all.
-MOST_FAILURES = 1000
+_PHOTOS, _FILMS = 7, 2
+_ENOUGH_PHOTOS = 20
+_LEAST_FRAMES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +36,10 @@ class Survey:
 
     ``skipped`` counts sources that have a result; for ``unknown`` of them it is a file that is not known to be ours.
     ``quarantined`` sources failed too often to be tried again, ``refused`` ones are of a kind that is not coloured. Of
-    the jobs, the photographs take up ``photo_bytes``
-    and the films ``film_bytes``, and ``film_pixels`` is the sum of frames times pixels of the films. ``set_aside``
-    names links to folders and results of earlier runs found in the tree. ``failed`` counts the sources that cannot be
-    planned, of which ``failures`` names the first thousand.
+    the jobs, the photographs take up ``photo_bytes`` and the films ``film_bytes``, and ``film_pixels`` is the sum of
+    frames times pixels of the films. ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts
+    them by suffix; ``hidden`` files and folders were left out, and so were ``links`` to folders and results of earlier
+    runs. ``failed`` counts the sources that cannot be planned, of which ``failures`` names the first thousand.
     """
 
     source: Path
@@ -45,52 +51,14 @@ class Survey:
     quarantined: int
     refused: int
     ignored: int
+    ignored_suffixes: Mapping[str, int]
+    hidden: int
     photo_bytes: int
     film_bytes: int
     film_pixels: int
-    set_aside: tuple[Path, ...]
+    links: tuple[Path, ...]
     failed: int
     failures: tuple[Failure, ...]
-
-
-class Counts:
-    """Counts what a plan yields."""
-
-    def __init__(self) -> None:
-        self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        self.skipped = self.unknown = self.quarantined = self.refused = self.ignored = self.pixels = self.failed = 0
-        self.set_aside: list[Path] = []
-        self.failures: list[Failure] = []
-
-    def add(self, item: Job | Refused | Entry, source: Path) -> None:
-        """Count ``item`` of the tree under ``source``."""
-        if isinstance(item, Refused):
-            self.fail(item.failure)
-        elif isinstance(item, Job):
-            self._add_job(item)
-        elif item.kind is Kind.OTHER:
-            self.ignored += 1
-        else:
-            self.set_aside.append(source / item.path)
-
-    def fail(self, failure: Failure) -> None:
-        """Count ``failure``, and keep it if it is among the first."""
-        self.failed += 1
-        if len(self.failures) < MOST_FAILURES:
-            self.failures.append(failure)
-
-    def _add_job(self, job: Job) -> None:
-        if job.is_to_do:
-            self.jobs[job.kind] += 1
-            self.bytes[job.kind] += job.stamp.size
-            self.pixels += job.weight
-        elif job.standing is Standing.QUARANTINED:
-            self.quarantined += 1
-        elif job.standing is Standing.REFUSED:
-            self.refused += 1
-        else:
-            self.skipped += 1
-            self.unknown += job.standing is Standing.FOREIGN
 
 
 def recipes(options: Options, weights: str) -> Mapping[Kind, str]:
@@ -103,20 +71,21 @@ def survey_archive(
     output: Path | str | None = None,
     options: Options | None = None,
     *,
-    orders: Orders | None = None,
+    run_options: RunOptions | None = None,
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
     Raises `InputError` if ``source`` is no folder, `UsageError` if source and output lie in each other, `WeightsError`
     if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
-    source, options, orders = Path(source), options or Options(), orders or Orders()
+    source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
+    check_parts(output, run_options.shard)
     counts = Counts()
-    with _terms(output, options, orders) as terms:
+    with _terms(output, options, run_options) as terms:
         for item in plan(source, output, terms):
-            counts.add(item, source)
+            counts.add(item)
     return Survey(
         source=source,
         output=output,
@@ -130,20 +99,218 @@ def survey_archive(
         photo_bytes=counts.bytes[Kind.PHOTO],
         film_bytes=counts.bytes[Kind.FILM],
         film_pixels=counts.pixels,
-        set_aside=tuple(counts.set_aside),
+        ignored_suffixes=dict(counts.suffixes),
+        hidden=counts.hidden_count,
+        links=tuple(source / path for path in counts.links),
         failed=counts.failed,
         failures=tuple(counts.failures),
     )
 
 
 @contextmanager
-def _terms(output: Path, options: Options, orders: Orders) -> Iterator[Terms]:
-    tree = results_folder(output, bag=orders.bag).relative_to(output)
-    ledger = read_ledger(output, shard=orders.shard)
+def _terms(output: Path, options: Options, run_options: RunOptions) -> Iterator[Terms]:
+    tree = results_folder(output, bag=run_options.bag).relative_to(output)
+    ledger = read_ledger(output, shard=run_options.shard)
     if ledger is None:
         no_recipe = dict.fromkeys(KINDS, "")
-        yield Terms(options=options, orders=orders, recipes=no_recipe, known=lambda _path: None, tree=tree)
+        yield Terms(options=options, run_options=run_options, recipes=no_recipe, known=lambda _path: None, tree=tree)
         return
     with ledger:
         found = recipes(options, weights_sha256(options))
-        yield Terms(options=options, orders=orders, recipes=found, known=ledger.get, tree=tree)
+        yield Terms(options=options, run_options=run_options, recipes=found, known=ledger.get, tree=tree)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What ``items`` of one kind took: seconds for each and for each byte of them, and bytes out for a byte in.
+
+    ``per_pixel`` is seconds for a pixel of a frame, of films, where known.
+    """
+
+    items: int
+    per_item: float
+    per_byte: float
+    growth: float
+    per_pixel: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What is to be expected of a run; None where there was nothing to judge by.
+
+    ``seconds`` on this machine, ``size`` of the results in bytes. ``photos`` and ``films`` are how many were judged by.
+    """
+
+    seconds: float | None
+    size: int | None
+    photos: int
+    films: int
+
+
+def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Forecast:
+    """Return what the jobs of ``survey`` will take at these paces."""
+    seconds, size = 0.0, 0.0
+    is_known = True
+    if survey.photos:
+        is_known &= photos is not None
+        if photos is not None:
+            seconds += survey.photos * photos.per_item
+            size += survey.photo_bytes * photos.growth
+    if survey.films:
+        is_known &= films is not None
+        if films is not None:
+            has_pixels = films.per_pixel is not None and survey.film_pixels
+            seconds += survey.film_pixels * (films.per_pixel or 0) if has_pixels else survey.film_bytes * films.per_byte
+            size += survey.film_bytes * films.growth
+    return Forecast(
+        seconds=round(seconds, 3) if is_known else None,
+        size=round(size) if is_known else None,
+        photos=photos.items if photos else 0,
+        films=films.items if films else 0,
+    )
+
+
+def measured(ledger: Ledger) -> tuple[Pace | None, Pace | None]:
+    """Return the paces of earlier runs, of photographs and of films; None for a kind with too few of them."""
+    gathered = {Kind.PHOTO: _Spans(), Kind.FILM: _Spans()}
+    for record in ledger.records(State.DONE):
+        gathered[Kind(record.kind)].add(record)
+    photos, films = gathered[Kind.PHOTO].pace(), gathered[Kind.FILM].pace()
+    return (photos if photos is not None and photos.items >= _ENOUGH_PHOTOS else None), films
+
+
+class _Spans:
+    """When items were worked on; several at a time share the time."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float]] = []
+        self._bytes_in = self._bytes_out = 0
+
+    def add(self, record: Record) -> None:
+        if record.started is not None and record.seconds is not None and record.result_size is not None:
+            self._spans.append((record.started, record.started + record.seconds))
+            self._bytes_in += record.source_size
+            self._bytes_out += record.result_size
+
+    def pace(self) -> Pace | None:
+        busy, reached = 0.0, float("-inf")
+        for start, end in sorted(self._spans):
+            busy += max(0.0, end - max(start, reached))
+            reached = max(reached, end)
+        return _pace(len(self._spans), busy, self._bytes_in, self._bytes_out)
+
+
+def _pace(items: int, seconds: float, bytes_in: int, bytes_out: float, pixels: int = 0) -> Pace | None:
+    if not items or not bytes_in:
+        return None
+    return Pace(
+        items=items,
+        per_item=seconds / items,
+        per_byte=seconds / bytes_in,
+        growth=bytes_out / bytes_in,
+        per_pixel=seconds / pixels if pixels else None,
+    )
+
+
+def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Path]]:
+    """Return a few photographs and films of the tree that ``run_options`` take, drawn evenly from all of them."""
+    wanted = Selection.of(run_options)
+    draw = random.Random(0)
+    drawn: dict[Kind, list[Path]] = {Kind.PHOTO: [], Kind.FILM: []}
+    seen = dict.fromkeys(drawn, 0)
+    for entry in walk(source, follow_links=run_options.follow_links):
+        path = source / entry.path
+        if entry.kind in drawn and _is_wanted(wanted, entry.path, path):
+            most = _PHOTOS if entry.kind is Kind.PHOTO else _FILMS
+            seen[entry.kind] += 1
+            # Algorithm R (Vitter, 1985): every item is drawn with the same chance, whatever their number.
+            place = draw.randrange(seen[entry.kind])
+            if len(drawn[entry.kind]) < most:
+                drawn[entry.kind].append(path)
+            elif place < most:
+                drawn[entry.kind][place] = path
+    return drawn[Kind.PHOTO], drawn[Kind.FILM]
+
+
+def _is_wanted(wanted: Selection, path: Path, found: Path) -> bool:
+    try:
+        return wanted.takes_path(PurePosixPath(path)) and wanted.takes_time(found.stat().st_mtime)
+    except OSError:
+        return False
+
+
+def photo_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer) -> Pace | None:
+    """Colour ``sources`` to nowhere and return their pace; None if none of them can be coloured."""
+    count = bytes_in = bytes_out = 0
+    with TemporaryDirectory(prefix="autochrome-") as folder:
+        jobs = [
+            PhotoJob(source, Path(folder, str(number), result_name(source.name)))
+            for number, source in enumerate(sources)
+        ]
+        # The first answers of an engine take longer than all others.
+        for _ in colorize_photos(jobs[:1], colorizer=colorizer, options=options):
+            pass
+        started = time.monotonic()
+        for outcome in colorize_photos(_anew(jobs), colorizer=colorizer, options=options):
+            if not isinstance(outcome, Failure):
+                count += 1
+                bytes_in += outcome.source.stat().st_size
+                bytes_out += outcome.output.stat().st_size
+                outcome.output.unlink()
+        return _pace(count, time.monotonic() - started, bytes_in, bytes_out)
+
+
+def _anew(jobs: list[PhotoJob]) -> Iterator[PhotoJob]:
+    for job in jobs:
+        job.output.unlink(missing_ok=True)
+        yield job
+
+
+def film_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer, seconds: float = 5.0) -> Pace | None:
+    """Colour each of ``sources`` to nowhere for so many seconds and return their pace; None if none can be coloured."""
+    count = bytes_in = pixels = 0
+    took = bytes_out = 0.0
+    for source in sources:
+        with TemporaryDirectory(prefix="autochrome-") as folder, suppress(AutochromeError):
+            whole, weight = outline(source, options)
+            watch = _Watch(Path(folder), seconds)
+            with suppress(_Enough):
+                colorize_video(source, Path(folder, whole.name), options, colorizer=colorizer, progress=watch)
+                watch.look()
+            if watch.share:
+                count += 1
+                took += watch.seconds / watch.share
+                bytes_out += watch.size / watch.share
+                bytes_in += source.stat().st_size
+                pixels += weight
+    return _pace(count, took, bytes_in, bytes_out, pixels)
+
+
+class _Enough(Exception):  # noqa: N818 - it is no error
+    """The film was watched for long enough."""
+
+
+class _Watch(Silent):
+    """Sees how far a film gets in so many seconds, and ends it then."""
+
+    def __init__(self, folder: Path, limit: float) -> None:
+        self._folder, self._limit = folder, limit
+        self._started = time.monotonic()
+        self._total: int | None = None
+        self._frames = 0
+        self.seconds, self.size, self.share = 0.0, 0, 0.0
+
+    def begin(self, item: str, total: int | None, unit: str) -> None:  # noqa: ARG002 - the protocol's
+        self._total, self._started = total, time.monotonic()
+
+    def advance(self, item: str, count: int = 1) -> None:  # noqa: ARG002 - the protocol's
+        self._frames += count
+        if time.monotonic() - self._started > self._limit and self._frames >= _LEAST_FRAMES:
+            self.look()
+            raise _Enough
+
+    def look(self) -> None:
+        """Keep how things stand."""
+        self.seconds = time.monotonic() - self._started
+        self.size = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        self.share = min(1.0, self._frames / self._total) if self._total else 0.0

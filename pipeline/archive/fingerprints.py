@@ -1,27 +1,39 @@
-"""What a file is known by: its size and time, which cost nothing, and its fingerprint, which costs reading it."""
+"""What a file is known by, its size and time or its SHA-256, and what a result is known by: its recipe."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from pipeline.archive.walk import Kind
+from pipeline.documents import to_json
 from pipeline.errors import InputError
+from pipeline.options import Options
+from pipeline.version import program_version
+
+# What a column of SQLite holds. Disks hold times beyond it: 2^63 nanoseconds after 1970 is in April 2262.
+_LATEST = (1 << 63) - 1
+# Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
+# what to make. The weights are in it by their content, not by name.
+_NEVER = {"engine", "model", "overwrite", "threads", "verify"}
+FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """Size in bytes and time of the last change in nanoseconds."""
+class FileStat:
+    """Size in bytes and time of the last change in nanoseconds since 1970, as far as 64 bits go."""
 
     size: int
     mtime_ns: int
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Return the stamp of the file at ``path``. Raises `OSError`."""
+        """Return those of the file at ``path``. Raises `OSError`."""
         found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns)
+        return cls(found.st_size, max(-_LATEST, min(found.st_mtime_ns, _LATEST)))
 
 
 def fingerprint(path: Path) -> str:
@@ -35,14 +47,26 @@ def fingerprint(path: Path) -> str:
         ) from error
 
 
-def is_same(path: Path, found: Stamp, known: Stamp | None, sha256: str | None, *, thorough: bool = False) -> bool:
-    """Say whether the file at ``path``, whose stamp is ``found``, is still the one that is ``known``.
+def is_same(path: Path, found: FileStat, known: FileStat | None, sha256: str | None, *, thorough: bool = False) -> bool:
+    """Say whether the file at ``path``, which has the size and time ``found``, is still the one that is ``known``.
 
-    By its stamp; if only the time differs, and always if ``thorough``, by the fingerprint, where there is one. Raises
-    `InputError` if it cannot be read.
+    By size and time; if only the time differs, and always if ``thorough``, by the fingerprint, where there is one.
+    Raises `InputError` if it cannot be read.
     """
     if known is None or found.size != known.size:
         return False
     if found == known and not (thorough and sha256):
         return True
     return bool(sha256) and fingerprint(path) == sha256
+
+
+def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:
+    """Return the SHA-256 of what shapes results of ``kind``: options, weights, version of the program.
+
+    When it changes, finished work is stale. An option that is not known to be without effect on ``kind`` counts.
+    Options that only concern films do not make photographs stale.
+    """
+    without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
+    chosen = {name: value for name, value in to_json(options).items() if name not in without}
+    parts = {"kind": kind.value, "options": chosen, "weights": weights_sha256, "version": program_version()}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

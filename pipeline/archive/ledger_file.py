@@ -1,20 +1,21 @@
-"""The ledger's file: where it lies, its tables, how it is opened, and what its errors mean to the user."""
+"""The ledger's file and its snapshot: where they lie, the tables, how they are opened, what errors mean to the user."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from pipeline.archive.output_folder import home, is_at_rest
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
-from pipeline.originals import Originals
+from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import publishing
 
-HOME = ".autochrome"
-LEDGER = "ledger.sqlite3"
-VERSION = 2
+LEDGER, SNAPSHOT = "ledger.sqlite3", "ledger-snapshot.sqlite3"
+VERSION = 3
 APPLICATION = 0x41434C47
 _PATIENCE = 30.0
 _SCHEMA = f"""
@@ -25,6 +26,8 @@ CREATE TABLE items (
     output NOT NULL,
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    progress INTEGER NOT NULL DEFAULT 0,
     source_size INTEGER NOT NULL,
     source_mtime_ns INTEGER NOT NULL,
     source_sha256 TEXT NOT NULL DEFAULT '',
@@ -49,11 +52,14 @@ CREATE TABLE runs (
     started REAL NOT NULL,
     ended REAL,
     outcome TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER,
     version TEXT NOT NULL,
     options TEXT NOT NULL,
     done INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
-    skipped INTEGER NOT NULL DEFAULT 0
+    skipped INTEGER NOT NULL DEFAULT 0,
+    left_out TEXT NOT NULL DEFAULT '{{}}'
 );
 CREATE INDEX items_by_state ON items (state);
 PRAGMA application_id = {APPLICATION};
@@ -66,45 +72,96 @@ _START_ANEW = (
 )
 
 
-def home(output: Path, shard: Shard | None) -> Path:
-    """Return the folder for what a run keeps beside its results; every shard has one of its own."""
-    whole = output / HOME
-    return whole if shard is None else whole / f"shard-{shard.index}-of-{shard.count}"
-
-
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open the ledger at ``path``; make it if there is none, unless ``read_only``. Raises `OutputError`."""
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the ledger at ``path`` for a run; make it if there is none. Raises `OutputError`."""
     with reporting(path):
-        if not read_only and not path.exists():
+        if not path.exists():
             _make(path)
-        # Without a log there is no writer, and a file taken for unchanging gets no log from its readers either.
-        at_rest = read_only and not path.with_name(f"{path.name}-wal").exists()
-        mode = f"mode={'ro' if read_only else 'rw'}{'&immutable=1' if at_rest else ''}"
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{mode}",
-            uri=True,
-            timeout=_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            _prepare(connection, path, read_only=read_only)
-        except BaseException:
-            connection.close()
-            raise
+        return _opened(path, path, "mode=rw", "PRAGMA journal_mode = WAL")
+
+
+def connect_snapshot(output: Path, shard: Shard | None, scratch: Path) -> sqlite3.Connection | None:
+    """Open what can be known of a ledger without disturbing its run, read-only; None if there is no ledger yet.
+
+    The ledger itself belongs to its run: on a network share, a write-ahead log that grows on another machine reads as
+    damage. So readers get the snapshot that the run published last, or, when no run is at work but the last one died,
+    a copy of the ledger in ``scratch``. Nothing is written elsewhere. Raises `OutputError`.
+    """
+    path, snapshot = home(output, shard) / LEDGER, home(output, shard) / SNAPSHOT
+    with reporting(path):
+        copy = scratch / LEDGER
+        if _has_news(path, snapshot) and _copied(output, shard, path, copy):
+            return _opened(copy, path, "mode=rw", "PRAGMA query_only = ON")
+        if snapshot.exists():
+            return _opened(snapshot, snapshot, "mode=ro&immutable=1", "PRAGMA query_only = ON")
+    return None
+
+
+def publish_snapshot(connection: sqlite3.Connection, path: Path) -> None:
+    """Give readers the state of the ledger at ``path``, in the place of the last snapshot. Raises `OutputError`."""
+    snapshot = path.with_name(SNAPSHOT)
+    with (
+        publishing(snapshot, overwrite=True, originals=NO_ORIGINALS) as temporary,
+        closing(sqlite3.connect(temporary, isolation_level=None)) as copy,
+    ):
+        connection.backup(copy)
+        # So that any reader of SQLite can open it where it may not write.
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _has_news(path: Path, snapshot: Path) -> bool:
+    """Whether the ledger holds what its snapshot does not: a run that ends well leaves an up-to-date one."""
+    if not path.exists():
+        return False
+    log = path.with_name(f"{path.name}-wal")
+    return not snapshot.exists() or (log.exists() and log.stat().st_size > 0)
+
+
+def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
+    """Copy a ledger that no run writes to; False if one does, or did meanwhile."""
+    if not is_at_rest(output, shard=shard):
+        return False
+    log = path.with_name(f"{path.name}-wal")
+    before = _stats(path, log)
+    for source, target in ((path, copy), (log, copy.with_name(f"{copy.name}-wal"))):
+        if source.exists():
+            with source.open("rb") as reading, target.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+    return is_at_rest(output, shard=shard) and _stats(path, log) == before
+
+
+def _stats(*paths: Path) -> list[tuple[int, int]]:
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
+
+
+def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
+    """Open the file at ``path``; errors name ``named``."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=_PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _check(connection, named)
+        connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def _make(path: Path) -> None:
     # A ledger has its name only when it has its tables, whenever the run may die.
     with (
-        publishing(path, overwrite=False, originals=Originals()) as temporary,
+        publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary,
         closing(sqlite3.connect(temporary)) as connection,
     ):
         connection.executescript(_SCHEMA)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -116,8 +173,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
         )
     if version < VERSION:
         raise OutputError(f"{path}: is of version {version}, which this Autochrome cannot read", advice=_START_ANEW)
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
         raise OutputError(f"{path}: is damaged: {found}", advice=_START_ANEW)

@@ -1,49 +1,57 @@
-"""Figures for monitoring, as a text file that the Prometheus node exporter collects.
-
-Format: Prometheus text exposition format 0.0.4. The file appears whole or not at all.
-"""
+"""Figures for monitoring, as a text file that the Prometheus node exporter collects. It appears whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pipeline.errors import UsageError
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from pipeline.archive.ledger import Ledger, RunRecord, read_ledger
+from pipeline.archive.output_folder import free_space
+from pipeline.archive.run_options import RunOptions
+from pipeline.errors import AutochromeError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import publishing
+from pipeline.version import program_version
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """How an archive and its last run stand.
+    """Where an archive and its last run stand.
 
-    ``items`` counts the work items by state. ``done``, ``failed`` and ``skipped`` are those of the run, ``seconds``
-    its duration, ``exit_code`` what it ended with. ``started`` and ``last_success`` (the end of the last run that
-    ended with exit code 0; None before the first) are in seconds since 1970, ``free_bytes`` is the room on the
-    output's disk. ``archive`` and ``shard`` tell the series of several archives apart.
+    ``items`` counts the work items by state; empty where the ledger cannot be read. ``done``, ``failed`` and
+    ``skipped`` are those of the run, ``kept`` of those done were copied; ``seconds`` is its duration, ``exit_code``
+    what it ended with. ``started`` and ``last_success`` (the end of the last run that ended with exit code 0; None
+    before the first) are in seconds since 1970, ``free_bytes`` is the room on the output's disk, None if that does not
+    answer. ``archive`` and ``shard`` tell the series of several archives apart.
     """
 
     archive: str
     shard: str = ""
     version: str
     items: Mapping[str, int] = field(default_factory=dict)
-    done: int
-    failed: int
-    skipped: int
+    done: int = 0
+    kept: int = 0
+    failed: int = 0
+    skipped: int = 0
     started: float
     seconds: float
     exit_code: int
     last_success: float | None
-    free_bytes: int
+    free_bytes: int | None
 
 
-# The name, without its prefix, and what is said of it, in order.
-_BEGINS = b"# HELP autochrome_"
+_PREFIX = "autochrome_"
+_BEGINS = f"# HELP {_PREFIX}".encode()
+# The metrics with one sample each: their names without the prefix, and what is said of them, in order.
 _HELP = {
-    "info": "Version of the program that wrote these figures.",
-    "items": "Work items by state.",
-    "run_done": "Items coloured by the last run.",
+    "run_done": "Items done by the last run.",
+    "run_kept": "Items of these that were copied: coloured already, or their tint is wanted.",
     "run_failed": "Items that failed in the last run.",
     "run_skipped": "Items that were done before the last run.",
     "run_start_timestamp_seconds": "Start of the last run.",
@@ -73,40 +81,97 @@ def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None
         temporary.write_text(as_text(figures), encoding="utf-8")
 
 
+@contextmanager
+def metrics_if_it_never_begins(
+    output: Path, run_options: RunOptions, originals: Originals
+) -> Iterator[Callable[[], None]]:
+    """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
+
+    The function that is given says that the run has begun.
+    """
+    started, has_begun = time.time(), False
+
+    def begin() -> None:
+        nonlocal has_begun
+        has_begun = True
+
+    try:
+        yield begin
+    except Exception as error:
+        if not has_begun and run_options.metrics is not None:
+            figures = Figures(
+                archive=str(output),
+                shard=shard_label(run_options),
+                version=program_version(),
+                started=started,
+                seconds=round(time.time() - started, 3),
+                exit_code=getattr(error, "exit_code", 1),
+                **_last_known(output, run_options),
+            )
+            with suppress(AutochromeError):
+                write_metrics(run_options.metrics, figures, originals=originals)
+        raise
+
+
+def _last_known(output: Path, run_options: RunOptions) -> dict[str, Any]:
+    found: dict[str, Any] = {"items": {}, "last_success": None, "free_bytes": None}
+    with suppress(AutochromeError):
+        found["free_bytes"] = free_space(output)
+        ledger = read_ledger(output, shard=run_options.shard)
+        if ledger is not None:
+            with ledger:
+                found |= known_figures(ledger)
+    return found
+
+
+def known_figures(ledger: Ledger) -> dict[str, Any]:
+    """Return the fields of `Figures` that are in the ledger."""
+    good: list[RunRecord] = [run for run in ledger.runs() if run.exit_code == 0]
+    items = {state.value: count for state, count in ledger.counts().items()}
+    return {"items": items, "last_success": good[-1].ended if good else None}
+
+
+def shard_label(run_options: RunOptions) -> str:
+    """Return the label of a part: ``3/16``; empty for the whole."""
+    shard = run_options.shard
+    return f"{shard.index}/{shard.count}" if shard else ""
+
+
 def as_text(figures: Figures) -> str:
-    """Return ``figures`` in the exposition format."""
-    lines: list[str] = []
-    common = {"archive": figures.archive, **({"shard": figures.shard} if figures.shard else {})}
+    """Return ``figures`` in the text exposition format 0.0.4."""
+    registry = CollectorRegistry()
+    common = {"archive": _encodable(figures.archive), **({"shard": figures.shard} if figures.shard else {})}
+
+    def gauge(name: str, help_: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}{name}", help_, (*common, *labels), registry=registry)
+
+    gauge("info", "Version of the program that wrote these figures.", "version").labels(
+        **common, version=figures.version
+    ).set(1)
+    if figures.items:
+        items = gauge("items", "Work items by state.", "state")
+        for state, count in figures.items.items():
+            items.labels(**common, state=state).set(count)
     for name, help_ in _HELP.items():
-        samples = list(_samples(name, figures))
-        if samples:
-            lines += [f"# HELP autochrome_{name} {help_}", f"# TYPE autochrome_{name} gauge"]
-        for labels, value in samples:
-            inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in {**common, **labels}.items())
-            lines.append(f"autochrome_{name}{{{inner}}} {value:.17g}")
-    return "\n".join(lines) + "\n"
-
-
-def _samples(name: str, figures: Figures) -> Iterator[tuple[dict[str, str], float]]:
-    if name == "info":
-        yield {"version": figures.version}, 1
-    elif name == "items":
-        yield from (({"state": str(state)}, number) for state, number in figures.items.items())
-    else:
-        value = {
-            "run_done": figures.done,
-            "run_failed": figures.failed,
-            "run_skipped": figures.skipped,
-            "run_start_timestamp_seconds": figures.started,
-            "run_duration_seconds": figures.seconds,
-            "run_exit_code": figures.exit_code,
-            "last_success_timestamp_seconds": figures.last_success,
-            "disk_free_bytes": figures.free_bytes,
-        }[name]
+        value = _value(name, figures)
         if value is not None:
-            yield {}, value
+            gauge(name, help_).labels(**common).set(value)
+    return generate_latest(registry).decode("utf-8")
 
 
-def _escaped(text: str) -> str:
-    encodable = text.encode("utf-8", "replace").decode("utf-8")
-    return encodable.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def _value(name: str, figures: Figures) -> float | None:
+    return {
+        "run_done": figures.done,
+        "run_kept": figures.kept,
+        "run_failed": figures.failed,
+        "run_skipped": figures.skipped,
+        "run_start_timestamp_seconds": figures.started,
+        "run_duration_seconds": figures.seconds,
+        "run_exit_code": figures.exit_code,
+        "last_success_timestamp_seconds": figures.last_success,
+        "disk_free_bytes": figures.free_bytes,
+    }[name]
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,12 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
-from pipeline.archive.fingerprints import Stamp, is_same
-from pipeline.archive.ledger import Record, State
-from pipeline.archive.ledger_file import HOME
-from pipeline.archive.run_options import Orders
-from pipeline.archive.selection import Selection
-from pipeline.archive.walk import RESULT_MARK, Entry, Kind, walk
+from pipeline.archive.fingerprints import FileStat, is_same
+from pipeline.archive.ledger import FOLDER_KIND, Record, State
+from pipeline.archive.output_folder import HOME
+from pipeline.archive.run_options import RunOptions
+from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
@@ -26,11 +27,16 @@ from pipeline.results import Failure
 
 Known: TypeAlias = Callable[[str], Record | None]
 
-BARRED_KIND = "folder"
-_NO_STAMP = Stamp(0, 0)
+KINDS = (Kind.PHOTO, Kind.FILM)
+# So many failures are kept with their reasons; the ledger has them all.
+MOST_FAILURES = 1000
+_MOST_NAMES = 1000
+_NO_STAT = FileStat(0, 0)
+# Headers of damaged films claim any number of frames; this is what a column of the ledger holds.
+_HEAVIEST = (1 << 63) - 1
 
 
-class Standing(StrEnum):
+class Status(StrEnum):
     """What is to become of a source.
 
     DUE has no result yet; STALE has one of ours that is to be replaced; DONE has one that fits source and recipe;
@@ -48,29 +54,30 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A source, the name of its result, and how the two stand.
+    """A source, the name of its result, and the status of the two.
 
     ``path`` is below the source folder, ``name`` that of the result below the output folder, both with ``/``.
     ``record`` is what was known of it before, ``attempts`` counts the runs in which this very source failed with this
-    very recipe. ``weight`` says how much work a film is; it is 0 where there is none to do. ``found`` is the stamp of
-    what stands under the result's name.
+    very recipe, ``deaths`` those that died while they were at work on it. ``weight`` says how much work a film is; it
+    is 0 where there is none to do. ``found`` is the size and time of what stands under the result's name.
     """
 
     path: str
     name: str
     kind: Kind
-    stamp: Stamp
+    stat: FileStat
     recipe: str
-    standing: Standing
+    status: Status
     attempts: int
+    deaths: int
     weight: int
     record: Record | None
-    found: Stamp | None
+    found: FileStat | None
 
     @property
     def is_to_do(self) -> bool:
         """Whether a result is to be made."""
-        return self.standing in (Standing.DUE, Standing.STALE)
+        return self.status in (Status.DUE, Status.STALE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +90,10 @@ class Refused:
     path: str
     name: str
     kind: str
-    stamp: Stamp
+    stat: FileStat
     recipe: str
     attempts: int
+    deaths: int
     failure: Failure
 
 
@@ -97,10 +105,70 @@ class Terms:
     """
 
     options: Options
-    orders: Orders
+    run_options: RunOptions
     recipes: Mapping[Kind, str]
     known: Known
     tree: Path = Path()
+
+
+class Counts:
+    """Counts what a plan yields.
+
+    ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
+    one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
+    photographs and films, also those that the options leave out, ``suffixes`` the files that are neither, by suffix;
+    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
+    earlier runs.
+    """
+
+    def __init__(self) -> None:
+        self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+        self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
+        self.sources = self.hidden_count = 0
+        self.suffixes: Counter[str] = Counter()
+        self.hidden: list[Path] = []
+        self.links: list[Path] = []
+        self.failures: list[Failure] = []
+
+    @property
+    def ignored(self) -> int:
+        """How many files are neither photograph nor film."""
+        return self.suffixes.total()
+
+    def add(self, item: Job | Refused | Entry) -> None:
+        """Count ``item``."""
+        self.sources += isinstance(item, Job | Refused) or item.kind in KINDS
+        if isinstance(item, Refused):
+            self.fail(item.failure)
+        elif isinstance(item, Job):
+            self._add_job(item)
+        elif item.kind is Kind.OTHER:
+            self.suffixes[item.path.suffix.lower()] += 1
+        elif item.kind not in KINDS:
+            self.hidden_count += item.kind is Kind.HIDDEN
+            names = self.hidden if item.kind is Kind.HIDDEN else self.links
+            if len(names) < _MOST_NAMES:
+                names.append(item.path)
+
+    def fail(self, failure: Failure) -> None:
+        """Count ``failure``, and keep it if it is among the first."""
+        self.failed += 1
+        if len(self.failures) < MOST_FAILURES:
+            self.failures.append(failure)
+
+    def _add_job(self, job: Job) -> None:
+        if job.is_to_do:
+            self.jobs[job.kind] += 1
+            self.bytes[job.kind] += job.stat.size
+            self.pixels += job.weight
+        elif job.status is Status.QUARANTINED:
+            self.quarantined += 1
+        elif job.status is Status.REFUSED:
+            self.refused += 1
+        else:
+            self.skipped += 1
+            self.unknown += job.status is Status.FOREIGN
+            self.finished += job.record is not None and job.record.state in (State.DONE, State.GONE)
 
 
 def default_output(source: Path) -> Path:
@@ -130,24 +198,28 @@ def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | E
 
     The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
     the whole name (``film.avi`` gives ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would
-    still share a name on the output's disk are refused, the later of them. Sources that the orders leave out are not
-    mentioned.
+    still share a name on the output's disk are refused, the later of them. Sources that the options leave out are an
+    `Entry` as well. Raises `InputError` if ``source`` itself cannot be listed.
     """
     planner = _Planner(source, output, terms)
-    orders = terms.orders
-    wanted = Selection.of(orders)
-    entered = Selection.of(replace(orders, include=(), since=None, shard=None))
-    for entry in walk(source, folds=planner.folds, follow_links=orders.follow_links, output=output):
+    options = terms.run_options
+    wanted = Selection.of(options)
+    entered = Selection.of(replace(options, include=(), shard=None))
+    for entry in walk(source, folds=planner.folds, follow_links=options.follow_links, output=output):
         path = PurePosixPath(entry.path)
+        if entry.kind is Kind.BARRED and entry.path == Path():
+            raise InputError(
+                f"{source}: cannot be listed: {entry.reason}", advice="Check its permissions and its disk."
+            )
         if entry.kind is Kind.BARRED:
-            if entered.takes(path, math.inf):
+            if entered.takes_path(path):
                 yield planner.barred(entry)
-        elif entry.kind not in terms.recipes:
+        elif entry.kind not in terms.recipes or not wanted.takes_path(path):
             yield entry
         else:
-            stamp = _stamp(source / entry.path)
-            if wanted.takes(path, math.inf if stamp is None else stamp.mtime_ns / 1e9):
-                yield planner.item(entry, stamp)
+            stat, error = _reach(source / entry.path)
+            is_wanted = wanted.takes_time(math.inf if stat is None else stat.mtime_ns / 1e9)
+            yield planner.item(entry, stat, error) if is_wanted else entry
 
 
 class _Planner:
@@ -170,67 +242,88 @@ class _Planner:
         )
         attempts = record.attempts if record else 0
         return Refused(
-            path=name, name="", kind=BARRED_KIND, stamp=_NO_STAMP, recipe="", attempts=attempts, failure=failure
+            path=name,
+            name="",
+            kind=FOLDER_KIND,
+            stat=_NO_STAT,
+            recipe="",
+            attempts=attempts,
+            deaths=0,
+            failure=failure,
         )
 
-    def item(self, entry: Entry, stamp: Stamp | None) -> Job | Refused:
+    def item(self, entry: Entry, stat: FileStat | None, error: OSError | None) -> Job | Refused:
         path, name, recipe = self._source / entry.path, entry.path.as_posix(), self._terms.recipes[entry.kind]
         record = self._terms.known(name)
-        is_known = record is not None and (record.recipe, record.source_stamp) == (recipe, stamp or _NO_STAMP)
+        is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
         attempts = record.attempts if record is not None and is_known else 0
+        deaths = record.deaths if record is not None and is_known else 0
         try:
-            if stamp is None:
-                raise InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
-            return self._job(entry, stamp, record, attempts, is_known=is_known)
-        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
+            if stat is None:
+                raise _unreachable(path, error)
+            if deaths >= self._terms.run_options.quarantine_after and self._needs_work(record):
+                attempts = max(attempts, deaths - 1)
+                raise InputError(
+                    f"{path}: the program died in {deaths:,} runs while it was at work on it",
+                    advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
+                )
+            return self._job(entry, stat, record, attempts, deaths, is_known=is_known)
+        except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
             return Refused(
                 path=name,
                 name=record.output if record else "",
                 kind=entry.kind,
-                stamp=stamp or _NO_STAMP,
+                stat=stat or _NO_STAT,
                 recipe=recipe,
                 attempts=attempts,
-                failure=Failure.of(path, error),
+                deaths=deaths,
+                failure=Failure.of(path, fault),
             )
 
-    def _job(self, entry: Entry, stamp: Stamp, record: Record | None, attempts: int, *, is_known: bool) -> Job:
+    def _needs_work(self, record: Record | None) -> bool:
+        return record is not None and record.state in (State.WAITING, State.RUNNING)
+
+    def _job(
+        self, entry: Entry, stat: FileStat, record: Record | None, attempts: int, deaths: int, *, is_known: bool
+    ) -> Job:
         path, recipe = self._source / entry.path, self._terms.recipes[entry.kind]
-        thorough = self._terms.orders.verify_all
-        is_finished = record is not None and record.state is State.DONE and record.recipe == recipe
+        thorough = self._terms.run_options.verify_all
+        is_finished = record is not None and record.state in (State.DONE, State.GONE) and record.recipe == recipe
         fits = (
             record is not None
             and is_finished
-            and is_same(path, stamp, record.source_stamp, record.source_sha256, thorough=thorough)
+            and is_same(path, stat, record.source_stat, record.source_sha256, thorough=thorough)
         )
         job = Job(
             path=entry.path.as_posix(),
             name=record.output if record is not None and fits else "",
             kind=entry.kind,
-            stamp=stamp,
+            stat=stat,
             recipe=recipe,
-            standing=Standing.DUE,
+            status=Status.DUE,
             attempts=attempts,
+            deaths=deaths,
             weight=0,
             record=record,
             found=None,
         )
         if record is not None and is_known and self._is_set_aside(record):
-            return replace(job, standing=Standing(record.state))
+            return replace(job, status=Status(record.state))
         # A film is opened, for the name of its result and its length, only where there may be work to do.
         if not job.name or self._terms.options.overwrite:
             job = self._named(job, entry)
         self._take(self._output / job.name, entry.path)
-        standing, found = self._standing(self._output / job.name, record, fits=fits)
-        job = replace(job, standing=standing, found=found)
+        status, found = self._status(self._output / job.name, record, fits=fits)
+        job = replace(job, status=status, found=found)
         return self._named(job, entry) if fits and job.is_to_do else job
 
     def _is_set_aside(self, record: Record) -> bool:
-        is_hopeless = record.attempts >= self._terms.orders.quarantine_after
+        is_hopeless = record.attempts >= self._terms.run_options.quarantine_after
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
     def _named(self, job: Job, entry: Entry) -> Job:
         name, weight = result_name(entry, self._source, self._terms.options)
-        return replace(job, name=(self._terms.tree / name).as_posix(), weight=weight)
+        return replace(job, name=(self._terms.tree / name).as_posix(), weight=min(weight, _HEAVIEST))
 
     def _take(self, target: Path, path: Path) -> None:
         """Keep the name of ``target`` for the source at ``path``."""
@@ -243,23 +336,23 @@ class _Planner:
                 advice="Rename one of the two.",
             )
 
-    def _standing(self, target: Path, record: Record | None, *, fits: bool) -> tuple[Standing, Stamp | None]:
-        found = _stamp(target)
+    def _status(self, target: Path, record: Record | None, *, fits: bool) -> tuple[Status, FileStat | None]:
+        found = _stat(target)
         if found is None:
-            return Standing.DUE, None
+            return Status.DUE, None
         if self._terms.options.overwrite:
-            return Standing.STALE, found
+            return Status.STALE, found
         if record is None or self._output / record.output != target:
-            return Standing.FOREIGN, found
-        known, sha256 = record.result_stamp, record.result_sha256
+            return Status.FOREIGN, found
+        known, sha256 = record.result_stat, record.result_sha256
         if record.state is State.RUNNING:
             # The run that died may have given the result its name just before.
-            return Standing.STALE, found
+            return Status.STALE, found
         if not is_same(target, found, known, sha256):
-            return Standing.FOREIGN, found
-        thorough = self._terms.orders.verify_all and found == known
+            return Status.FOREIGN, found
+        thorough = self._terms.run_options.verify_all and found == known
         is_whole = not thorough or is_same(target, found, known, sha256, thorough=True)
-        return Standing.DONE if fits and is_whole else Standing.STALE, found
+        return Status.DONE if fits and is_whole else Status.STALE, found
 
 
 def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:
@@ -272,11 +365,24 @@ def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int
     return entry.path.with_name(entry.path.name + whole.suffix), weight
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stat(path: Path) -> FileStat | None:
+    return _reach(path)[0]
+
+
+def _reach(path: Path) -> tuple[FileStat | None, OSError | None]:
     try:
-        return Stamp.of(path)
-    except OSError:
-        return None
+        return FileStat.of(path), None
+    except OSError as error:
+        return None, error
+
+
+def _unreachable(path: Path, error: OSError | None) -> InputError:
+    if error is None or error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+        return InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
+    return InputError(
+        f"{path}: cannot be reached: {error.strerror or error}",
+        advice="Check the permissions of its folder, and its disk.",
+    )
 
 
 def ignores_case(folder: Path) -> bool:

@@ -1,171 +1,158 @@
-"""The work itself: photographs in shared batches, then films, the longest first, until all is done or time is up."""
+"""The order of the work: photographs in shared batches, then films, the longest first, then what runs died with."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
-from pipeline.archive.ledger import Ledger, Record
-from pipeline.archive.records import Heard, Records
-from pipeline.archive.run_options import Orders
-from pipeline.archive.space import check_space
+from pipeline.archive.context import RunContext
+from pipeline.archive.executors import Executor, Outcome, Unit
+from pipeline.archive.ledger import Record
+from pipeline.archive.output_folder import as_size, check_space
+from pipeline.archive.records import Records
 from pipeline.archive.walk import Kind
-from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError
-from pipeline.film.job import colorize_video
-from pipeline.interruption import Cancelled, StopRequest
-from pipeline.options import Options
-from pipeline.originals import Originals
-from pipeline.photo.job import PhotoJob, colorize_photos
-from pipeline.results import Failure, FilmResult
-from pipeline.stages import several
 
 WHOLE, PHOTOS = "archive", "photos"
 # So many photographs are claimed at once: each claim waits for the disk.
 _CLAIMS = 64
 
 
-class Spacious:
-    """Passes on what a film tells of its progress; with every frame, ``check`` may end the run for want of space."""
+class Processing:
+    """Hands what the run queued in the ledger to an executor, and its outcomes to ``records``, until all is done.
 
-    def __init__(self, heard: Heard, check: Callable[[], None]) -> None:
-        self._heard, self._check = heard, check
-        self.begin, self.end, self.say, self.note = heard.begin, heard.end, heard.say, heard.note
+    It ends early when the run's `StopRequest` is made, by others, or here when the disk is too full.
+    """
 
-    def advance(self, item: str, count: int = 1) -> None:
-        """Pass on. Raises what ``check`` does."""
-        self._heard.advance(item, count)
-        self._check()
-
-
-class Shift:
-    """Does what ``run`` queued in the ledger, until ``stop`` is made: by others, or here, when the disk is full."""
-
-    def __init__(
-        self,
-        run: int,
-        source: Path,
-        output: Path,
-        options: Options,
-        orders: Orders,
-        ledger: Ledger,
-        records: Records,
-        heard: Heard,
-        stop: StopRequest,
-    ) -> None:
-        self._run, self._source, self._output, self._options, self._orders = run, source, output, options, orders
-        self._ledger, self._records, self._heard, self._stop = ledger, records, heard, stop
+    def __init__(self, context: RunContext, records: Records) -> None:
+        self._context, self._records = context, records
         self._claimed: dict[str, None] = {}
+        # By path, and by what it needs: what is too large for the disk, while others are not.
+        self._too_large: dict[str, int] = {}
 
-    def work(self, colorizer: Colorizer) -> None:
-        """Do all jobs; those that fail in a way that may pass are done again at the end of their kind."""
-        jobs = self._records.counts.jobs
-        self._heard.begin(WHOLE, sum(jobs.values()), "items")
+    def work(self, executor: Executor) -> None:
+        """Do all jobs; those that fail in a way that may pass are done again at the end of their kind.
+
+        What a run died with comes last, one at a time: if it kills this one too, the rest is done, and it is known
+        which one it was. Raises `OutputError` at the end if some items were left for want of space.
+        """
+        jobs, reporter = self._records.counts.jobs, self._context.reporter
+        attempts = range(1, self._context.run_options.retry + 2)
+        reporter.begin(WHOLE, sum(jobs.values()), "items")
         if jobs[Kind.PHOTO]:
-            self._heard.begin(PHOTOS, jobs[Kind.PHOTO], "photos")
-            for chance in range(self._orders.retry + 1):
-                if not self._photos(colorizer, chance):
+            reporter.begin(PHOTOS, jobs[Kind.PHOTO], "photos")
+            for attempt in attempts:
+                if not self._photos(executor, attempt):
                     break
-            self._heard.end(PHOTOS)
-        for chance in range(self._orders.retry + 1):
-            if not self._films(colorizer, chance):
+        for attempt in attempts:
+            if not self._films(executor, attempt):
                 break
-        self._heard.end(WHOLE)
+        self._suspects(executor)
+        if jobs[Kind.PHOTO]:
+            reporter.end(PHOTOS)
+        reporter.end(WHOLE)
+        self._check_all_fitted()
 
     def put_back(self) -> None:
-        """Let go of what was claimed and not begun, or begun and surely without a result."""
-        self._ledger.release([*self._claimed, *self._records.unfinished()])
+        """Let go of what was claimed and not begun, or begun and stopped."""
+        self._context.ledger.release([*self._claimed, *self._records.stopped()])
 
-    def _photos(self, colorizer: Colorizer, chance: int) -> int:
+    def _photos(self, executor: Executor, attempt: int) -> int:
         """Do the photographs that have no outcome; return how many are to be tried once more."""
         put_off = 0
         for replaces in (False, True):
-            options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
-            jobs = self._fed(self._ledger.queue(self._run, Kind.PHOTO, replaces=replaces), chance)
-            outcomes = colorize_photos(jobs, colorizer=colorizer, options=options, progress=self._heard)
-            with closing(outcomes):
-                for outcome in outcomes:
-                    if self._records.book(outcome, is_last_chance=chance == self._orders.retry):
-                        self._heard.advance(PHOTOS)
-                        self._heard.advance(WHOLE)
-                    else:
-                        put_off += 1
+            queue = self._context.ledger.queue(self._context.run, Kind.PHOTO, replaces=replaces)
+            units = self._claimed_in_pages(queue, attempt, replaces=replaces)
+            put_off += self._keep(executor.photos(units, replaces=replaces), attempt)
         return put_off
 
-    def _fed(self, records: Iterable[Record], chance: int) -> Iterator[PhotoJob]:
-        records = iter(records)
-        while self._goes_on(0) and (page := list(islice(records, _CLAIMS))):
-            names = [record.path for record in page]
-            self._claimed.update(dict.fromkeys(names))
-            self._ledger.claim(names)
-            for record in page:
-                if not self._goes_on(record.source_size):
-                    return
-                self._records.begin(record, chance=chance + 1)
-                del self._claimed[record.path]
-                yield PhotoJob(self._source / record.path, self._output / record.output, Originals((self._source,)))
-
-    def _films(self, colorizer: Colorizer, chance: int) -> int:
+    def _films(self, executor: Executor, attempt: int) -> int:
         """Do the films that have no outcome; return how many are to be tried once more."""
+        films = self._claimed_one_by_one(self._context.ledger.heaviest(self._context.run, Kind.FILM), attempt)
+        return self._keep(executor.films(films, at_once=self._context.run_options.jobs), attempt)
+
+    def _suspects(self, executor: Executor) -> None:
+        for path, replaces in self._context.ledger.suspects(self._context.run):
+            record = self._context.ledger.get(path)
+            for attempt in range(1, self._context.run_options.retry + 2):
+                units = self._claimed_one_by_one([(path, replaces)], attempt)
+                is_photo = record is not None and record.kind == Kind.PHOTO
+                outcomes = executor.photos(units, replaces=replaces) if is_photo else executor.films(units, at_once=1)
+                if not self._keep(outcomes, attempt):
+                    break
+
+    def _keep(self, outcomes: Generator[Outcome | None, None, None], attempt: int) -> int:
+        """Write outcomes down; return how many of the items are to be tried once more."""
         put_off = 0
-        outcomes = several(
-            self._next_films(chance),
-            lambda film: self._film(*film, colorizer),
-            workers=self._orders.jobs,
-            name="film",
-            stop=self._stop,
-        )
         with closing(outcomes):
             for outcome in outcomes:
                 if outcome is None:
                     continue
-                if self._records.book(outcome, is_last_chance=chance == self._orders.retry):
-                    self._heard.advance(WHOLE)
-                else:
+                is_last = attempt > self._context.run_options.retry
+                kind = self._records.finish(outcome, may_retry=not is_last)
+                if kind is None:
                     put_off += 1
+                    continue
+                if kind == Kind.PHOTO:
+                    self._context.reporter.advance(PHOTOS)
+                self._context.reporter.advance(WHOLE)
         return put_off
 
-    def _next_films(self, chance: int) -> Iterator[tuple[Record, bool]]:
-        for path, replaces in self._ledger.heaviest(self._run, Kind.FILM):
-            record = self._ledger.get(path)
-            if record is None or not self._goes_on(record.source_size):
+    def _claimed_in_pages(self, records: Iterable[Record], attempt: int, *, replaces: bool) -> Iterator[Unit]:
+        records = iter(records)
+        while self._goes_on() and (page := list(islice(records, _CLAIMS))):
+            page = [record for record in page if self._fits(record)]
+            paths = [record.path for record in page]
+            self._claimed.update(dict.fromkeys(paths))
+            self._context.ledger.claim(paths)
+            for record in page:
+                if not self._goes_on():
+                    return
+                yield self._begun(record, attempt, replaces=replaces)
+
+    def _claimed_one_by_one(self, items: Iterable[tuple[str, bool]], attempt: int) -> Iterator[Unit]:
+        for path, replaces in items:
+            record = self._context.ledger.get(path)
+            if record is None or not self._goes_on():
                 return
-            self._ledger.claim([path])
-            self._records.begin(record, chance=chance + 1)
-            yield record, replaces
+            if self._fits(record):
+                self._claimed[path] = None
+                self._context.ledger.claim([path])
+                yield self._begun(record, attempt, replaces=replaces)
 
-    def _film(self, record: Record, replaces: bool, colorizer: Colorizer) -> FilmResult | Failure | None:
-        """Return what became of the film; None if it was stopped: a long one goes on later with what it has."""
-        source, output = self._source / record.path, self._output / record.output
-        options = dataclasses.replace(self._options, overwrite=self._options.overwrite or replaces)
-        progress = Spacious(self._heard, lambda: check_space(self._output, keep_free=self._orders.keep_free, needed=0))
-        try:
-            return colorize_video(
-                source,
-                output,
-                options,
-                colorizer=colorizer,
-                progress=progress,
-                originals=Originals((self._source,)),
-                stop=self._stop,
-            )
-        except Cancelled:
-            if self._stop.reason is None:
-                raise
-            return None
-        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-            # What ends the whole run is no failure of this film.
-            return None if self._stop.error is error else Failure.of(source, error)
+    def _begun(self, record: Record, attempt: int, *, replaces: bool) -> Unit:
+        self._records.begin(record, attempt=attempt)
+        del self._claimed[record.path]
+        source, output = self._context.source / record.path, self._context.output / record.output
+        return Unit(source=source, output=output, replaces=replaces)
 
-    def _goes_on(self, needed: int) -> bool:
-        """Say whether anything more may be begun: there is time, and room for ``needed`` bytes more."""
-        if self._stop.is_made:
+    def _goes_on(self) -> bool:
+        """Say whether anything more may be begun: nobody asked to stop, there is time, and room."""
+        if self._context.stop.is_made:
             return False
         try:
-            check_space(self._output, keep_free=self._orders.keep_free, needed=needed)
+            check_space(self._context.output, keep_free=self._context.run_options.keep_free)
         except OutputError as error:
-            self._stop.fail(error)
-        return self._stop.error is None
+            self._context.stop.fail(error)
+        return self._context.stop.error is None
+
+    def _fits(self, record: Record) -> bool:
+        """Say whether there is room for a result as large as its source; others may be smaller."""
+        try:
+            check_space(self._context.output, keep_free=self._context.run_options.keep_free, needed=record.source_size)
+        except OutputError:
+            self._too_large[record.path] = record.source_size
+            return False
+        self._too_large.pop(record.path, None)
+        return True
+
+    def _check_all_fitted(self) -> None:
+        if not self._too_large:
+            return
+        path, size = max(self._too_large.items(), key=lambda item: item[1])
+        more = f", and {len(self._too_large) - 1:,} more" if len(self._too_large) > 1 else ""
+        raise OutputError(
+            f"{self._context.output}: too little space is free for {path} ({as_size(size)}){more}; all else is done",
+            advice="Make room or choose another disk; --keep-free sets how much stays free.",
+        )

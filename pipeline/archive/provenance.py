@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.recipe import FILMS_ONLY
+from pipeline.archive.fingerprints import FILMS_ONLY
 from pipeline.documents import json_text, to_json
 from pipeline.errors import InputError
 from pipeline.media.stills.xmp import SOURCE_TYPE
@@ -88,7 +88,7 @@ def describe(
         "schema_version": SCHEMA_VERSION,
         "made": made.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "software": {"name": PRODUCT, "version": program_version()},
-        "digital_source_type": SOURCE_TYPE if _has_new_colour(result) else None,
+        "digital_source_type": SOURCE_TYPE if has_new_colour(result) else None,
         "source": {"name": name, "size": _size(source), "sha256": source_sha256},
         "result": {"name": result.output.name, "size": _size(result.output), "sha256": result_sha256},
         "model": {"name": result.model, "weights_sha256": result.weights_sha256},
@@ -120,7 +120,7 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
     }
 
 
-def _has_new_colour(result: PhotoResult | FilmResult) -> bool:
+def has_new_colour(result: PhotoResult | FilmResult) -> bool:
     """Whether colour was made; a result of which nothing is known counts as coloured."""
     treatments = [result.treatment] if isinstance(result, PhotoResult) else [shot.treatment for shot in result.shots]
     kept = {Treatment.PASS_THROUGH, Treatment.KEEP_TINT}

@@ -20,7 +20,7 @@ from pipeline.originals import Originals
 
 
 class Event(StrEnum):
-    """What a line of the log tells."""
+    """What a line of the log says."""
 
     RUN_STARTED = "run_started"
     ITEM_STARTED = "item_started"
@@ -36,7 +36,9 @@ class Event(StrEnum):
 
 # The schema: the fields of every event besides "ts" and "event". All of them are always there.
 FIELDS: Mapping[Event, frozenset[str]] = {
-    Event.RUN_STARTED: frozenset({"run", "version", "source", "output", "options", "orders", "waiting", "skipped"}),
+    Event.RUN_STARTED: frozenset(
+        {"run", "version", "source", "output", "options", "run_options", "waiting", "skipped"}
+    ),
     Event.ITEM_STARTED: frozenset({"run", "path", "kind", "attempt"}),
     Event.ITEM_DONE: frozenset({"run", "path", "kind", "output", "seconds", "engine", "notes"}),
     Event.ITEM_FAILED: frozenset({"run", "path", "kind", "error", "advice", "exit_code", "attempts"}),
@@ -45,11 +47,13 @@ FIELDS: Mapping[Event, frozenset[str]] = {
     Event.ITEM_REFUSED: frozenset({"run", "path", "kind", "error", "advice"}),
     Event.NOTE: frozenset({"run", "path", "kind", "text"}),
     Event.MESSAGE: frozenset({"run", "text"}),
-    Event.RUN_ENDED: frozenset({"run", "outcome", "exit_code", "done", "failed", "skipped", "waiting", "seconds"}),
+    Event.RUN_ENDED: frozenset(
+        {"run", "outcome", "exit_code", "done", "kept", "failed", "skipped", "gone", "waiting", "seconds"}
+    ),
 }
 
 
-class Journal:
+class RunLog:
     """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
 
     Raises `UsageError` when the file is an original or no log, `OutputError` when it cannot be opened or written.

@@ -1,4 +1,4 @@
-"""How a run over an archive is to go: what it takes, when it stops, what it leaves behind. Not how pictures look."""
+"""How a run over an archive proceeds: what it takes, when it stops, what it leaves behind. Not how pictures look."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class RunOptions:
     """Choices of one run; none of them changes what a result looks like, so none makes finished work stale.
 
     ``until`` ends the run at a safe boundary. ``retry`` is the number of further attempts at an item whose failure may
-    pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs is set aside until its source or recipe
-    changes. ``include`` and ``exclude`` are patterns over the path below the source folder; ``since`` takes sources
-    changed at or after that time; ``shard`` takes one part of them. ``jobs`` films are done at a time. ``verify_all``
-    compares finished work by fingerprint instead of size and time. ``keep_free`` bytes stay free on the output's disk.
-    ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
+    pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs, or was being worked on when so many
+    runs died, is set aside until its source or recipe changes. ``include`` and ``exclude`` are patterns over the path
+    below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one part of them.
+    ``jobs`` films are done at a time. ``verify_all`` compares finished work by fingerprint instead of size and time.
+    ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
     """
 
     until: datetime | None = None
@@ -43,3 +43,8 @@ class Orders:
     report: bool = True
     log: Path | None = None
     metrics: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Take the only part of one for the whole, as it is."""
+        if self.shard is not None and self.shard.count == 1:
+            object.__setattr__(self, "shard", None)

@@ -1,23 +1,38 @@
-"""A tree of files, one entry at a time: what is a photograph, what is a film, what is neither."""
+"""A tree of files, one entry at a time: what is a photograph, what is a film, what is neither; and which are wanted."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Self
 
-from pipeline.media.stills.registry import REFUSED_SUFFIXES, SUFFIXES
+from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.errors import UsageError
+from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
+from pipeline.media.stills.bmp import BMP
+from pipeline.media.stills.refused import FILM
+from pipeline.media.stills.registry import HEAD, REFUSED_SUFFIXES, SUFFIXES, format_of
 
 RESULT_MARK = "colorized"
 # Photographs that are refused too: by name and with advice, rather than passed over.
 PHOTO_SUFFIXES = SUFFIXES | REFUSED_SUFFIXES
-_STREAMS = {".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".dv", ".mxf"}
-FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".ogv"} | _STREAMS)
-_JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
-_JUNK_FOLDERS = {"$recycle.bin", "system volume information", "lost+found", "__macosx", "@eadir", "#recycle"}
+# Files that are not opened to see whether they are pictures: sound, text, tables, programs, archives, what is ours.
+_OTHER_SUFFIXES = frozenset(
+    {".mp3", ".m4a", ".m4b", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff", ".mid"}
+    | {".txt", ".md", ".rtf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".csv", ".tsv", ".json", ".jsonl"}
+    | {".xml", ".xmp", ".html", ".htm", ".css", ".js", ".py", ".sh", ".db", ".sqlite", ".log", ".ini", ".toml", ".yaml"}
+    | {".zip", ".gz", ".xz", ".bz2", ".zst", ".tar", ".7z", ".rar", ".iso", ".exe", ".dll", ".url", ".lnk", ".ttf"}
+    | {".srt", ".vtt", ".sub", ".idx", ".ass", ".ifo", ".bup", ".md5", ".sha1", ".sha256", ".par2"}
+)
+_JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
+_JUNK_FOLDERS = {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
 
 
 class Kind(StrEnum):
@@ -26,6 +41,7 @@ class Kind(StrEnum):
     PHOTO = "photo"
     FILM = "film"
     OTHER = "other"
+    HIDDEN = "hidden"
     RESULT = "result"
     LINK = "link"
     BARRED = "barred"
@@ -43,12 +59,13 @@ class Entry:
 def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output: Path | None = None) -> Iterator[Entry]:
     """Yield what lies under ``root``: a folder's files in order of name, then its folders, each in the same way.
 
-    Junk (hidden files and folders, thumbnails, the bins and indexes of file systems) is not mentioned. Links to
-    folders are named as LINK and not followed, results of an earlier run beside their source as RESULT and not
-    entered, folders that cannot be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of
-    the one before it only in case. With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it
-    was entered already, or is ``output``. Only one path from the root down is kept in memory, and the folders behind
-    links.
+    A file is a photograph or a film by its suffix; one of an unknown suffix by its first bytes. Hidden files and
+    folders and ``lost+found`` are named as HIDDEN and not entered; thumbnails, the bins and indexes of systems and
+    what is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run
+    beside their source as RESULT and not entered, folders that cannot be listed as BARRED; so is, with ``folds``, a
+    folder whose name differs from that of the one before it only in case. With ``follow_links`` a link to a folder
+    outside of ``root`` is entered, unless it was entered already, or is ``output``. Only one path from the root down
+    is kept in memory, and the folders behind links.
     """
     waiting = [(Path(), False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -66,7 +83,9 @@ def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output:
         for item in names:
             path = folder / item.name
             needs_leave = is_beyond or item.is_symlink()
-            if not item.is_dir():
+            if item.name.startswith(".") or item.name.lower() == "lost+found":
+                yield Entry(path, Kind.HIDDEN)
+            elif not _is_folder(item):
                 yield Entry(path, _kind_of_file(root / path, stems))
             elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name}:
                 yield Entry(path, Kind.RESULT)
@@ -96,14 +115,37 @@ class _Beyond:
         return True
 
 
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:
+        # A link that leads to itself: whoever reads it says so by name.
+        return False
+
+
 def _kind_of_file(path: Path, stems: set[str]) -> Kind:
     suffix = path.suffix.lower()
-    if suffix not in PHOTO_SUFFIXES | FILM_SUFFIXES or not _is_regular(path):
+    if suffix in _OTHER_SUFFIXES or not _is_regular(path):
         return Kind.OTHER
+    is_known = suffix in PHOTO_SUFFIXES | FILM_SUFFIXES
     stem = path.stem.removesuffix(f".{RESULT_MARK}")
-    if stem != path.stem and stem in stems:
+    if is_known and stem != path.stem and stem in stems:
         return Kind.RESULT
-    return Kind.PHOTO if suffix in PHOTO_SUFFIXES else Kind.FILM
+    if is_known:
+        return Kind.PHOTO if suffix in PHOTO_SUFFIXES else Kind.FILM
+    return _kind_of_content(path)
+
+
+def _kind_of_content(path: Path) -> Kind:
+    try:
+        if begins_like_film(path):
+            return Kind.FILM
+        with path.open("rb") as file:
+            found = format_of(file.read(HEAD))
+    except OSError:
+        return Kind.OTHER
+    # The two letters that a BMP begins with are too little evidence.
+    return Kind.OTHER if found in (None, FILM, BMP) else Kind.PHOTO
 
 
 def _is_regular(path: Path) -> bool:
@@ -116,4 +158,85 @@ def _is_regular(path: Path) -> bool:
 
 
 def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK_FILES | _JUNK_FOLDERS
+    return name.startswith(("._", ".autochrome")) or name.lower() in _JUNK_FILES | _JUNK_FOLDERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What `RunOptions` say about single sources; get one with `of`."""
+
+    include: tuple[re.Pattern[str], ...]
+    exclude: tuple[re.Pattern[str], ...]
+    earliest: float | None
+    shard: Shard | None
+
+    @classmethod
+    def of(cls, options: RunOptions) -> Self:
+        """Return the selection that ``options`` ask for. Raises `UsageError` for an empty pattern."""
+        return cls(
+            include=tuple(map(compiled, options.include)),
+            exclude=tuple(map(compiled, options.exclude)),
+            earliest=None if options.since is None else options.since.timestamp(),
+            shard=options.shard,
+        )
+
+    def takes_path(self, path: PurePosixPath) -> bool:
+        """Say whether the source at ``path`` (below the source folder) is wanted, as far as its path decides.
+
+        A source is taken if an ``include`` pattern matches it, or there is none, and no ``exclude`` pattern does.
+        """
+        text = unicodedata.normalize("NFC", path.as_posix())
+        return (
+            (self.shard is None or shard_of(path, self.shard.count) == self.shard.index)
+            and (not self.include or any(pattern.fullmatch(text) for pattern in self.include))
+            and not any(pattern.fullmatch(text) for pattern in self.exclude)
+        )
+
+    def takes_time(self, modified: float) -> bool:
+        """Say whether a source changed at ``modified`` (seconds since 1970) is wanted."""
+        return self.earliest is None or modified >= self.earliest
+
+
+def shard_of(path: PurePosixPath, count: int) -> int:
+    """Return the shard, from 1 to ``count``, that ``path`` (below the source folder) belongs to.
+
+    It follows from the SHA-256 of the path in Unicode form NFC, so all machines agree, in every run, however their
+    disks spell a name.
+    """
+    text = unicodedata.normalize("NFC", path.as_posix())
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8]) % count + 1
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return ``pattern`` as a regular expression for whole paths with ``/``. Raises `UsageError` if it is empty.
+
+    ``?`` and ``*`` match within a name, ``[abc]`` one character, ``**`` any number of folders. A pattern without a
+    slash is looked for in every folder; one with a slash begins at the source folder. What matches a folder matches
+    all that lies in it. Upper and lower case differ.
+    """
+    parts = [part for part in unicodedata.normalize("NFC", pattern).split("/") if part not in ("", ".")]
+    if not parts:
+        raise UsageError(f"{pattern!r}: an empty pattern", advice="Write one like '*.tif' or 'people/**/1920*'.")
+    if "/" not in pattern.strip("/") and not pattern.startswith("/"):
+        parts.insert(0, "**")
+    *folders, last = parts
+    body = "".join("(?:[^/]+/)*" if part == "**" else f"{_name(part)}/" for part in folders)
+    return re.compile(body + (".+" if last == "**" else f"{_name(last)}(?:/.*)?"), re.DOTALL)
+
+
+def _name(pattern: str) -> str:
+    """Return the regular expression of one name."""
+    text, position = "", 0
+    while position < len(pattern):
+        character, position = pattern[position], position + 1
+        # A bracket right after the opening one belongs to the set.
+        closing = pattern.find("]", position + 1 + pattern.startswith("!", position)) if character == "[" else -1
+        if closing > 0:
+            negated = pattern.startswith("!", position)
+            members = re.sub(r"([\\\[\]^&~|])", r"\\\1", pattern[position + negated : closing])
+            text += f"(?!/)[{'^' if negated else ''}{members}]"
+            position = closing + 1
+        else:
+            text += {"*": "[^/]*", "?": "[^/]"}.get(character, re.escape(character))
+    return text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.commands import archive_options as own
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
@@ -18,8 +18,7 @@ from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
-    from pipeline.archive.dry_run import Survey
-    from pipeline.archive.estimate import Forecast
+    from pipeline.archive.dry_run import Forecast, Survey
 
 _HELP = common_options.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
@@ -53,10 +52,10 @@ def _colorize_archive(
     follow_links: own.FollowLinks = False,
     verify_all: own.VerifyAll = False,
     until: own.Until = None,
-    jobs: own.Jobs = Orders.jobs,
-    retry: own.Retry = Orders.retry,
-    quarantine_after: own.QuarantineAfter = Orders.quarantine_after,
-    keep_free: own.KeepFree = Orders.keep_free,
+    jobs: own.Jobs = RunOptions.jobs,
+    retry: own.Retry = RunOptions.retry,
+    quarantine_after: own.QuarantineAfter = RunOptions.quarantine_after,
+    keep_free: own.KeepFree = RunOptions.keep_free,
     no_sidecars: own.NoSidecars = False,
     bag: own.Bag = False,
     no_report: own.NoReport = False,
@@ -84,7 +83,7 @@ def _colorize_archive(
         on_damage=on_damage,
         verify=verify,
     )
-    orders = Orders(
+    run_options = RunOptions(
         until=until,
         retry=retry,
         quarantine_after=quarantine_after,
@@ -103,10 +102,12 @@ def _colorize_archive(
         metrics=metrics,
     )
     act = _plan if dry_run else _colour
-    carry_out(reporting, lambda: act(folder, output, options, orders, reporting))
+    carry_out(reporting, lambda: act(folder, output, options, run_options, reporting))
 
 
-def _colour(folder: Path, output: Path | None, options: Options, orders: Orders, reporting: Reporting) -> Answer:
+def _colour(
+    folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
+) -> Answer:
     from pipeline.archive.run import colorize_archive
     from pipeline.commands.process import prepare_process
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
@@ -116,12 +117,16 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     stop = StopRequest()
     with shown(error_console(), quiet=reporting.quiet, root=folder) as progress:
         finish_on_signals(stop, progress.say)
-        result = colorize_archive(folder, output, options, orders=orders, progress=progress, stop=stop)
+        result = colorize_archive(folder, output, options, run_options=run_options, progress=progress, stop=stop)
     lines = [
         f"[bold green]{result.output}[/bold green]",
         f"  {count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
+    if result.kept:
+        lines.append(f"  {count(result.kept, 'item')} copied as they are: coloured already, or the tint is wanted")
+    if result.gone:
+        lines.append(f"  {count(result.gone, 'source')} no longer there; what was made of them is kept")
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome != "finished":
@@ -130,54 +135,54 @@ def _colour(folder: Path, output: Path | None, options: Options, orders: Orders,
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
-def _plan(folder: Path, output: Path | None, options: Options, orders: Orders, reporting: Reporting) -> Answer:
+def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:
     from pipeline.archive.dry_run import survey_archive
-    from pipeline.archive.space import free_space
+    from pipeline.archive.output_folder import free_space
     from pipeline.terminal import count
 
-    survey = survey_archive(folder, output, options, orders=orders)
-    expected = _forecast(survey, options, orders, reporting)
+    survey = survey_archive(folder, output, options, run_options=run_options)
+    expected = _forecast(survey, options, run_options, reporting)
     free = free_space(survey.output)
     aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
     aside += f", {count(survey.refused, 'item')} refused" if survey.refused else ""
     lines = [
         f"{folder}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, into {survey.output}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
-        *_expectations(expected, free, orders),
-        *(f"  set aside: {path}" for path in survey.set_aside),
+        *_expectations(expected, free, run_options),
+        *(f"  left out: {path}" for path in survey.links),
     ]
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
-def _forecast(survey: Survey, options: Options, orders: Orders, reporting: Reporting) -> Forecast:
+def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporting: Reporting) -> Forecast:
     """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
-    from pipeline.archive import estimate
+    from pipeline.archive import dry_run
     from pipeline.archive.ledger import read_ledger
     from pipeline.color.colorizer import open_colorizer
     from pipeline.terminal import error_console
 
     photos = films = None
-    ledger = read_ledger(survey.output, shard=orders.shard)
+    ledger = read_ledger(survey.output, shard=run_options.shard)
     if ledger is not None:
         with ledger:
-            photos, films = estimate.measured(ledger)
+            photos, films = dry_run.measured(ledger)
     wants_photos, wants_films = survey.photos and photos is None, survey.films and films is None
     if wants_photos or wants_films:
-        some_photos, some_films = estimate.samples(survey.source, orders)
+        some_photos, some_films = dry_run.samples(survey.source, run_options)
         console = error_console()
         console.quiet = reporting.quiet
         with console.status("Judging the speed of this machine"), open_colorizer(options) as colorizer:
             if wants_photos:
-                photos = estimate.photo_pace(some_photos, options, colorizer=colorizer)
+                photos = dry_run.photo_pace(some_photos, options, colorizer=colorizer)
             if wants_films:
-                films = estimate.film_pace(some_films, options, colorizer=colorizer)
-    return estimate.forecast(survey, photos=photos if survey.photos else None, films=films if survey.films else None)
+                films = dry_run.film_pace(some_films, options, colorizer=colorizer)
+    return dry_run.forecast(survey, photos=photos if survey.photos else None, films=films if survey.films else None)
 
 
-def _expectations(expected: Forecast, free: int, orders: Orders) -> Iterator[str]:
-    from pipeline.archive.space import as_size
+def _expectations(expected: Forecast, free: int, run_options: RunOptions) -> Iterator[str]:
+    from pipeline.archive.output_folder import as_size
     from pipeline.terminal import count, duration
 
     if expected.seconds is None or expected.size is None:
@@ -185,6 +190,6 @@ def _expectations(expected: Forecast, free: int, orders: Orders) -> Iterator[str
     elif expected.photos or expected.films:
         judged = f"judged by {count(expected.photos, 'photo')} and {count(expected.films, 'film')}"
         yield f"  some {duration(expected.seconds)} on this machine, {judged}"
-        short = max(0, expected.size - (free - orders.keep_free))
-        lack = f"; {as_size(short)} too little, with {as_size(orders.keep_free)} to stay free" if short else ""
+        short = max(0, expected.size - (free - run_options.keep_free))
+        lack = f"; {as_size(short)} too little, with {as_size(run_options.keep_free)} to stay free" if short else ""
         yield f"  some {as_size(expected.size)} needed, {as_size(free)} free{lack}"

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.archive.walk import FILM_SUFFIXES, PHOTO_SUFFIXES
+from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.media.film_formats import FILM_SUFFIXES
 from pipeline.originals import Originals
 from pipeline.publish import check_target
 

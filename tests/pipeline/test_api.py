@@ -26,11 +26,11 @@ from pipeline import (
     InputError,
     Note,
     Options,
-    Orders,
     OutputError,
     PhotoJob,
     Progress,
     Quality,
+    RunOptions,
     Silent,
     State,
     colorize_archive,
@@ -103,7 +103,7 @@ def test_options_errors_and_results_load_no_codec_and_no_engine() -> None:
     code = """
         import sys, pipeline
         assert not [name for name in sys.modules if name.startswith("pipeline.")]
-        from pipeline import Callback, Cancelled, FilmResult, InputError, Options, Orders
+        from pipeline import Callback, Cancelled, FilmResult, InputError, Options, RunOptions
         heavy = {"av", "cv2", "numpy", "onnxruntime", "openvino", "PIL", "typer"} & set(sys.modules)
         assert not heavy, heavy
     """
@@ -331,7 +331,7 @@ def test_an_archive_is_cancelled_from_another_thread(
 
     def work() -> None:
         try:
-            colorize_archive("scans", orders=Orders(jobs=jobs), colorizer=colorizer, progress=progress)
+            colorize_archive("scans", run_options=RunOptions(jobs=jobs), colorizer=colorizer, progress=progress)
         except BaseException as error:  # noqa: BLE001 - looked at below
             raised.append(error)
 

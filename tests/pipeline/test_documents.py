@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.run_options import Orders, Shard
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.documents import from_json, json_text, result_from_json, to_json
 from pipeline.options import Codec, Options, Tone
 from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Preview, SourceTone, Treatment
@@ -27,8 +27,8 @@ def through_text(value: Any) -> Any:
     "value",
     [
         Options(frame_rate=Fraction(24000, 1001), codec=Codec.AV1, tone=Tone.KEEP, every=3),
-        Orders(until=datetime(2026, 1, 31, 6, tzinfo=UTC), shard=Shard(index=3, count=16), include=("*.tif",)),
-        Orders(log=Path("a/b.jsonl"), since=None),
+        RunOptions(until=datetime(2026, 1, 31, 6, tzinfo=UTC), shard=Shard(index=3, count=16), include=("*.tif",)),
+        RunOptions(log=Path("a/b.jsonl"), since=None),
         Preview(label="0:00:04.2", before=b"\xff\xd8\x00", after=b""),
         Note(NoteKind.DROPPED, "späte Untertitel"),
         CALM,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import Options, UsageError, colorize_archive, colorize_photo, colorize_video
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.originals import Originals
 from pipeline.publish import publishing
 from tests.films import make_film
@@ -91,9 +91,11 @@ def test_log_and_metrics_never_take_the_place_of_a_photograph(
 ) -> None:
     before = fingerprint(photo)
     target = alias(photo)
-    orders = Orders(log=target) if what == "log" else Orders(metrics=target)
+    run_options = RunOptions(log=target) if what == "log" else RunOptions(metrics=target)
     with pytest.raises(UsageError):
-        colorize_archive(photo.parent, tmp_path / "out", Options(engine="onnxruntime", model=str(tiny)), orders=orders)
+        colorize_archive(
+            photo.parent, tmp_path / "out", Options(engine="onnxruntime", model=str(tiny)), run_options=run_options
+        )
     assert fingerprint(photo) == before
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.jpg"))
 
@@ -104,9 +106,11 @@ def test_log_and_metrics_never_take_the_place_of_any_other_file(
 ) -> None:
     other = tmp_path / "letter.txt"
     other.write_text("Dear Anna")
-    orders = Orders(log=other) if what == "log" else Orders(metrics=other)
+    run_options = RunOptions(log=other) if what == "log" else RunOptions(metrics=other)
     with pytest.raises(UsageError, match="is not a"):
-        colorize_archive(photo.parent, tmp_path / "out", Options(engine="onnxruntime", model=str(tiny)), orders=orders)
+        colorize_archive(
+            photo.parent, tmp_path / "out", Options(engine="onnxruntime", model=str(tiny)), run_options=run_options
+        )
     assert other.read_text() == "Dear Anna"
 
 

@@ -1,8 +1,9 @@
-"""The items of the ledger as rows of the page's data, and what they come to."""
+"""The items of the ledgers as rows of the page's data, and what they come to: sums, and messages in groups."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,14 +12,56 @@ from statistics import median
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.preview_store import stem
 from pipeline.archive.report.attention import Attention, attention
-from pipeline.archive.report.groups import Group, Groups
+from pipeline.archive.report.previews import stem
 from pipeline.documents import from_json
 from pipeline.results import LumaCheck, Measures, NoteKind, Treatment
 
+_FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
+_SHORTEST_NAME = 4  # shorter ones may be words of the message
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
+
+
+@dataclass
+class Group:
+    """``count`` messages of one ``kind`` that differ in names and figures only; ``text`` is what they share."""
+
+    number: int
+    kind: str
+    text: str
+    advice: str
+    count: int = 0
+
+
+class Groups:
+    """Takes messages and tells the group of each; groups are numbered from 0 in order of appearance."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], Group] = {}
+
+    def take(self, kind: str, text: str, *, names: Iterable[str] = (), advice: str = "") -> Group:
+        """Count ``text`` into its group and return that; ``names`` are those of the files it is about."""
+        names = sorted({name for name in names if len(name) >= _SHORTEST_NAME}, key=len, reverse=True)
+        bare = _without(text, names)
+        group = self._groups.setdefault(
+            (kind, _FIGURES.sub("#", bare)), Group(len(self._groups), kind, bare, _without(advice, names))
+        )
+        if group.text != bare:
+            group.text = _FIGURES.sub("…", bare)
+        group.count += 1
+        return group
+
+    def all(self) -> list[Group]:
+        """Return the groups in order of number."""
+        return list(self._groups.values())
+
+
+def _without(text: str, names: Iterable[str]) -> str:
+    for name in names:
+        text = text.replace(name, "…")
+    bare = text.removeprefix("…: ")
+    return bare[:1].upper() + bare[1:]
 
 
 @dataclass

@@ -1,72 +1,114 @@
-"""The page itself: what holds without a script as HTML, the rest as data for the script."""
+"""The page itself: what holds without a script as HTML by a Jinja2 template, the rest as data for the script."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+from typing import Any
+from urllib.parse import quote
 
-from pipeline.archive.ledger import RunRecord
-from pipeline.archive.preview_store import PREVIEWS
-from pipeline.archive.report.data import MOST_ROWS, data
-from pipeline.archive.report.fragments import (
-    about_runs,
-    figures,
-    groups_of_failures,
-    lead,
-    parts,
-    share_bar,
-    table_of_notes,
-)
-from pipeline.archive.report.items import Survey
-from pipeline.archive.report.previews import Pictures
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.archive.ledger import RunRecord, State
+from pipeline.archive.report.attention import REASONS
+from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Group, Item, Survey
+from pipeline.archive.report.previews import PREVIEWS, Pictures
 from pipeline.version import program_version
 
+MOST_ROWS = 100_000
+_LISTED = 12  # names below a reason; the contact sheet has the others
+_OPEN = 3  # reasons that are unfolded
+_RUNS = 14
+_FIELDS = (
+    "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "error", "advice",
+    "attempts", "started", "seconds", "result", "preview", "labels",
+)  # fmt: skip
+_MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
+_NOTES = {
+    "assumed": "Assumed",
+    "fallback": "Fall-back",
+    "concealed": "Concealed",
+    "dropped": "Dropped",
+    "converted": "Converted",
+}
+_OUTCOMES = {"": "broken off, or at work", "until": "stopped at the time set"}
 
-def page(
-    found: Survey, runs: Sequence[RunRecord], pictures: Pictures, *, source: Path, output: Path, now: float
-) -> str:
+
+@dataclass(frozen=True, kw_only=True)
+class PartStatus:
+    """How far a part of the archive is: its ``name`` (``2 of 8``), whether that ``needs_look``, in ``words``."""
+
+    name: str
+    needs_look: bool
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What the page is made from; ``parts`` is empty for an archive that is not divided."""
+
+    survey: Survey
+    runs: Sequence[RunRecord]
+    pictures: Pictures
+    parts: Sequence[PartStatus]
+    source: Path
+    output: Path
+
+
+def page(contents: Contents, *, now: float) -> str:
     """Return the report as one HTML document without any reference to the network.
 
-    All names and messages are escaped, the script writes them as text only, and the page's own policy allows no
-    other script, no other style, and pictures from beside it only. ``now`` is in seconds since 1970.
+    All names and messages are escaped by the template engine, the script writes them as text only, and the page's own
+    policy allows no other script, no other style, and pictures from beside it only. ``now`` is in seconds since 1970.
     """
-    style, script = _part("page.css"), _part("page.js")
-    name = source.resolve().name or str(source)
-    failures, notes, work = groups_of_failures(found), table_of_notes(found), about_runs(found, runs)
-    return Template(_part("page.html")).substitute(
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "duration": duration, "when": _when, "date": _date, "iso": _iso}
+    loader = environment.loader
+    assert loader is not None
+    style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    found, source = contents.survey, contents.source
+    return environment.get_template("page.html").render(
         policy=_policy(style, script),
-        title=escape(f"{name}: report of Autochrome"),
-        style=style,
-        written=_time(now),
-        name=escape(name),
-        lead=lead(found, runs),
-        figures=figures(found),
-        bar=share_bar(found),
-        contents=parts(found, has_notes=bool(notes)),
-        failures=failures,
-        about=_about(found),
-        notes=notes,
-        runs=work,
-        footer=_footer(source, output),
-        data=data(found, pictures, source=source, output=output, sidecars=_has_sidecars(runs)),
-        script=script,
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(_data(contents)),
+        name=source.resolve().name or str(source),
+        now=now,
+        found=found,
+        last=contents.runs[-1] if contents.runs else None,
+        tiles=_tiles(found),
+        bar=_segments(_shares(found), max(1, len(found.items))),
+        without_result=sum(found.states[state] for state in WITHOUT_RESULT),
+        failures=_failures(found),
+        notes=_notes(found),
+        left_out=_left_out(contents.runs),
+        parts=contents.parts,
+        pace=_pace(found, contents.runs),
+        runs=_runs(contents.runs),
+        most_rows=MOST_ROWS,
+        version=program_version(),
+        source=source.resolve(),
+        output=contents.output.resolve(),
+        previews=PREVIEWS,
     )
 
 
-def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
 def _policy(style: str, script: str) -> str:
-    hashes = {name: _hash(text) for name, text in (("style", style), ("script", script))}
     return (
-        f"default-src 'none'; style-src '{hashes['style']}'; script-src '{hashes['script']}'; "
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "img-src data: file: 'self'; base-uri 'none'; form-action 'none'"
     )
 
@@ -75,27 +117,215 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
-def _time(seconds: float) -> str:
-    when = datetime.fromtimestamp(seconds).astimezone()
-    return f'<time datetime="{when.isoformat(timespec="seconds")}">{when:%A} {when.day} {when:%B %Y, %H:%M}</time>'
+def _tiles(found: Survey) -> list[dict[str, Any]]:
+    """Return the numbers of the head, each of which leads to its items."""
+    states = found.states
+    shown = [
+        ("done", states[State.DONE], "done", "state", "done"),
+        ("failed", states[State.FAILED], "failed", "state", "failed"),
+        ("quarantined", states[State.QUARANTINED], "quarantined", "state", "quarantined"),
+        ("waiting", states[State.WAITING] + states[State.RUNNING], "waiting", "state", "waiting"),
+        ("look", found.doubtful, "deserve a look", "reason", "look:"),
+        ("refused", states[State.REFUSED], "refused", "state", "refused"),
+        ("gone", states[State.GONE], "without source", "state", "gone"),
+    ]
+    is_shown = [name not in ("refused", "gone") or count for name, count, *_ in shown]
+    keys = ("name", "count", "words", "by", "value")
+    return [dict(zip(keys, tile, strict=True)) for tile, wanted in zip(shown, is_shown, strict=True) if wanted]
 
 
-def _about(found: Survey) -> str:
-    said = "Drag across a picture to compare before and after; a click on a name tells all about it."
-    if found.doubtful:
-        said += " Results that deserve a look come first, the most doubtful of all at the top."
-    if len(found.items) > MOST_ROWS:
-        said += f" Of {len(found.items):,} items the first {MOST_ROWS:,} are listed here; the ledger has all."
-    return escape(said)
+def _shares(found: Survey) -> list[tuple[str, int]]:
+    states = found.states
+    done = states[State.DONE] + states[State.GONE]
+    broken = states[State.FAILED] + states[State.QUARANTINED]
+    rest = len(found.items) - done - broken - states[State.REFUSED]
+    return [("done", done), ("failed", broken), ("refused", states[State.REFUSED]), ("waiting", rest)]
+
+
+def _segments(shares: Iterable[tuple[str, int]], total: float) -> list[dict[str, str]]:
+    """Return the rectangles of a bar, in hundredths of its width."""
+    segments, left = [], 0.0
+    for kind, count in shares:
+        # What is there is seen, be it one of very many.
+        width = max(100 * count / total, 0.6) if count else 0.0
+        segments.append({"kind": kind, "x": f"{left:.2f}", "width": f"{width:.2f}"})
+        left += width
+    return segments
+
+
+def _failures(found: Survey) -> list[dict[str, Any]]:
+    """Return what has no result, by reason, the most frequent first and what is refused by design last."""
+    members: dict[int, list[Item]] = {}
+    for item in found.items:
+        if item.error is not None:
+            members.setdefault(item.error[0], []).append(item)
+    groups = [group for group in found.failures if group.number in members]
+    groups.sort(key=lambda group: (group.kind == REFUSED, -group.count))
+    return [
+        {
+            "group": group,
+            "is_refused": group.kind == REFUSED,
+            "is_open": place < _OPEN,
+            "items": sorted(members[group.number], key=lambda item: item.path)[:_LISTED],
+            "has_more": group.count > _LISTED,
+        }
+        for place, group in enumerate(groups)
+    ]
+
+
+def _notes(found: Survey) -> list[dict[str, Any]]:
+    order = list(_NOTES)
+    groups = sorted(found.notes, key=lambda group: (order.index(group.kind), -group.count))
+    return [{"group": group, "kind": _NOTES[group.kind]} for group in groups]
+
+
+def _left_out(runs: Sequence[RunRecord]) -> Mapping[str, Any]:
+    """Return what the last run that ended found in the source and did not take for an item."""
+    nothing: Mapping[str, Any] = {"ignored": {}, "hidden": 0, "hidden_names": []}
+    return {**nothing, **next((run.left_out for run in reversed(runs) if run.ended is not None), {})}
+
+
+def _pace(found: Survey, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    pace = []
+    last = next((run for run in reversed(runs) if run.ended is not None and run.done), None)
+    if last is not None and last.ended is not None and last.ended > last.started:
+        hourly = 3600 * last.done / (last.ended - last.started)
+        pace.append((f"{hourly:,.0f}", "items an hour in the last run that had work"))
+    if found.photo_seconds is not None:
+        pace.append((f"{found.photo_seconds:.2g} s", "for a photograph, half of them took less"))
+    if found.film_seconds > 0:
+        pace.append((f"{found.frames / found.film_seconds:,.1f}", "frames of film a second, over all films"))
+    return pace
+
+
+def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Return the last runs, the latest first."""
+    most = max((run.done + run.failed for run in runs), default=0) or 1
+    shown = []
+    for run in reversed(runs[-_RUNS:]):
+        took = None if run.ended is None else run.ended - run.started
+        shown.append(
+            {
+                "run": run,
+                "took": took,
+                "outcome": _OUTCOMES.get(run.outcome, run.outcome),
+                "hourly": f"{3600 * run.done / took:,.0f}" if took else "",
+                "bar": _segments([("done", run.done), ("failed", run.failed)], most),
+            }
+        )
+    return shown
+
+
+class _Texts:
+    """Every text once; rows name it by number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def all(self) -> list[str]:
+        return list(self._numbers)
+
+
+def _data(contents: Contents) -> str:
+    """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
+    found, texts = contents.survey, _Texts()
+    document = {
+        "fields": _FIELDS,
+        "measures": _MEASURES,
+        "rows": [_row(item, texts) for item in found.items[:MOST_ROWS]],
+        "reasons": REASONS,
+        "failures": _groups(found.failures),
+        "notes": _groups(found.notes),
+        "pictures": contents.pictures,
+        "previews": f"{PREVIEWS}/",
+        "source": _address(contents.source, contents.output),
+        "sidecars": _has_sidecars(contents.runs),
+        "texts": texts.all(),
+    }
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _row(item: Item, texts: _Texts) -> list[Any]:
+    values = {
+        "path": item.path,
+        "kind": texts.number(item.kind),
+        "state": texts.number(item.state.value),
+        "score": item.attention.score,
+        "reasons": [REASONS.index(reason) for reason in item.attention.reasons],
+        "measures": [item.measures[name] for name in _MEASURES] if item.measures else 0,
+        "facts": [texts.number(part) for fact in item.facts for part in fact],
+        "checks": [texts.number(check) for check in item.checks],
+        "notes": [part for group, text in item.notes for part in (group, texts.number(text))],
+        "error": list(item.error) if item.error else 0,
+        "advice": texts.number(item.advice),
+        "attempts": item.attempts,
+        "started": round(item.started) if item.started is not None else 0,
+        "seconds": round(item.seconds, 2) if item.seconds is not None else 0,
+        "result": _result(item),
+        "preview": item.preview,
+        "labels": item.labels,
+    }
+    return [values[name] for name in _FIELDS]
+
+
+def _result(item: Item) -> str | int:
+    """Return the address of the result: 1 where it is the path of the source, empty where there is none."""
+    if not item.output:
+        return ""
+    return 1 if item.output == item.path and item.path.isascii() else _link(item.output)
+
+
+def _groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    return [{"kind": group.kind, "text": group.text, "count": group.count} for group in groups]
+
+
+def _link(path: str) -> str:
+    """Return ``path``, with ``/`` and relative, as the address of a file; names that are no text by their bytes."""
+    return quote(os.fsencode(path))
+
+
+def _address(source: Path, output: Path) -> str:
+    """Return where the sources are as seen from the page, ending in a slash; of another drive, from the top."""
+    try:
+        return _link(Path(os.path.relpath(source.resolve(), output.resolve())).as_posix()) + "/"
+    except ValueError:
+        return source.resolve().as_uri() + "/"
 
 
 def _has_sidecars(runs: Sequence[RunRecord]) -> bool:
-    return not runs or bool(runs[-1].options.get("orders", {}).get("sidecars", True))
+    return not runs or bool(runs[-1].options.get("run_options", {}).get("sidecars", True))
 
 
-def _footer(source: Path, output: Path) -> str:
-    return escape(
-        f"Autochrome {program_version()}. Sources: {source.resolve()}. Results: {output.resolve()}. The colours are "
-        "made by a neural network: plausible, not historical. This page needs no network; small pictures beyond the "
-        f"first few hundred are in {PREVIEWS} beside it."
-    )
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _local(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds).astimezone()
+
+
+def _iso(seconds: float) -> str:
+    return _local(seconds).isoformat(timespec="seconds")
+
+
+def _date(seconds: float) -> str:
+    when = _local(seconds)
+    return f"{when:%A} {when.day} {when:%B %Y, %H:%M}"
+
+
+def _when(seconds: float) -> str:
+    when = _local(seconds)
+    return f"{when:%a} {when.day} {when:%b, %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` as people say it: ``6 h 02 min``, ``3 min 20 s``, ``7 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

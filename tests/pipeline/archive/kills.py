@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive import processing
+from pipeline.archive import executors
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.preview_store import PREVIEWS
+from pipeline.archive.previews import PREVIEWS
 from pipeline.archive.run import ArchiveResult, colorize_archive
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video
 from pipeline.options import Options, Quality
@@ -73,12 +73,14 @@ def make_archive(folder: Path) -> Path:
     return source
 
 
-def colour(source: Path, output: Path, model: Path, **orders: Any) -> ArchiveResult:
+def colour(source: Path, output: Path, model: Path, **run_options: Any) -> ArchiveResult:
     """Run over ``source`` as ``colorize-archive`` would, with films in short reels."""
-    processing.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
+    executors.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
     # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
     options = Options(engine="onnxruntime", model=str(model), quality=Quality.MASTER)
-    return colorize_archive(source, output, options, orders=Orders(keep_free=0, **orders))
+    return colorize_archive(
+        source, output, options, run_options=RunOptions(keep_free=0, quarantine_after=1000, **run_options)
+    )
 
 
 def forked(action: Callable[[], object]) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.archive.ledger import Record, RunRecord, State, read_ledger
 from pipeline.archive.run import ArchiveResult, colorize_archive
-from pipeline.archive.run_options import Orders, Shard
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
 from pipeline.film.job import colorize_video
 from pipeline.options import Options
@@ -53,8 +53,8 @@ def results(output: Path) -> list[str]:
     ]
 
 
-def run(archive: Path, colorizer: Colorizer, *, orders: Orders | None = None, **options: Any) -> ArchiveResult:
-    return colorize_archive(archive, None, Options(**options), orders=orders, colorizer=colorizer)
+def run(archive: Path, colorizer: Colorizer, *, run_options: RunOptions | None = None, **options: Any) -> ArchiveResult:
+    return colorize_archive(archive, None, Options(**options), run_options=run_options, colorizer=colorizer)
 
 
 def counts(result: ArchiveResult) -> tuple[int, int, int]:

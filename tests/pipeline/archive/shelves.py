@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.archive import preview_store
-from pipeline.archive.fingerprints import Stamp
+from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned
+from pipeline.archive.report import previews
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 RECIPE = "ab" * 32
@@ -18,13 +18,13 @@ class Shelf:
 
     def __init__(self, source: Path, output: Path, ledger: Ledger, *, sidecars: bool = True) -> None:
         self.source, self.output, self.ledger = source, output, ledger
-        self.run = ledger.begin_run(version="0.1.0", options={"orders": {"sidecars": sidecars}})
+        self.run = ledger.begin_run(version="0.1.0", options={"run_options": {"sidecars": sidecars}})
 
     def plan(self, path: str, *, kind: str = "photo") -> None:
         """Queue one item."""
         planned = Planned(
-            path=path, kind=kind, output=path, source=Stamp(24_000_000, 5), recipe=RECIPE, attempts=0, weight=0,
-            replaces=False,
+            path=path, kind=kind, output=path, source=FileStat(24_000_000, 5), recipe=RECIPE, attempts=0, deaths=0,
+            weight=0, replaces=False,
         )  # fmt: skip
         self.ledger.plan(self.run, [planned])
 
@@ -32,9 +32,14 @@ class Shelf:
         """Queue one item and finish it."""
         self.plan(path, kind=kind)
         self.ledger.claim([path])
-        preview_store.keep(self.output, path, result.previews)
+        previews.keep(self.output, path, result.previews)
         self.ledger.done(
-            path, result, source=Stamp(24_000_000, 5), result=Stamp(25_300_000, mtime_ns), started=BEGUN, seconds=2.0
+            path,
+            result,
+            source=FileStat(24_000_000, 5),
+            result=FileStat(25_300_000, mtime_ns),
+            started=BEGUN,
+            seconds=2.0,
         )
         self.ledger.seal(path, source_sha256=RECIPE, result_sha256=RECIPE)
 
@@ -49,4 +54,13 @@ class Shelf:
 
     def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""
-        self.ledger.end_run(self.run, outcome=outcome, done=done, failed=failed, skipped=skipped)
+        self.ledger.end_run(
+            self.run,
+            outcome=outcome,
+            exit_code=0,
+            done=done,
+            kept=0,
+            failed=failed,
+            skipped=skipped,
+            left_out={},
+        )

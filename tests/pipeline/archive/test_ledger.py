@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.fingerprints import Stamp
+from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
 from pipeline.archive.ledger_file import VERSION
 from pipeline.archive.run_options import Shard
@@ -34,8 +34,8 @@ HASH = "ab" * 32
 
 def planned(path: str, **changes: object) -> Planned:
     values: dict[str, object] = {
-        "path": path, "kind": "photo", "output": path, "source": Stamp(100, 5), "recipe": HASH,
-        "attempts": 0, "weight": 0, "replaces": False,
+        "path": path, "kind": "photo", "output": path, "source": FileStat(100, 5), "recipe": HASH,
+        "attempts": 0, "deaths": 0, "weight": 0, "replaces": False,
     }  # fmt: skip
     return Planned(**(values | changes))  # type: ignore[arg-type]
 
@@ -66,8 +66,8 @@ def finish(ledger: Ledger, path: str, *, previews: tuple[Preview, ...] = ()) -> 
     ledger.done(
         path,
         result,
-        source=Stamp(100, 5),
-        result=Stamp(90, 7),
+        source=FileStat(100, 5),
+        result=FileStat(90, 7),
         started=1000.0,
         seconds=2.0,
     )
@@ -91,7 +91,7 @@ def test_an_item_waits_runs_and_is_done_with_its_result_and_previews(ledger: Led
     ledger.plan(run, [planned("a.png")])
     record = ledger.get("a.png")
     assert record is not None
-    assert (record.state, record.result, record.result_stamp) == (State.WAITING, None, None)
+    assert (record.state, record.result, record.result_stat) == (State.WAITING, None, None)
     ledger.claim(["a.png"])
     assert [one.state for one in ledger.records()] == [State.RUNNING]
     preview = Preview(label="", before=b"grey", after=b"coloured")
@@ -100,7 +100,7 @@ def test_an_item_waits_runs_and_is_done_with_its_result_and_previews(ledger: Led
     assert record is not None
     assert (record.state, record.engine, record.seconds) == (State.DONE, "onnxruntime", 2.0)
     assert record.result == to_json(result)
-    assert (record.source_stamp, record.result_stamp) == (Stamp(100, 5), Stamp(90, 7))
+    assert (record.source_stat, record.result_stat) == (FileStat(100, 5), FileStat(90, 7))
     assert (record.source_sha256, record.result_sha256) == (HASH, HASH[::-1])
     assert record.previews == ("",)
 
@@ -146,11 +146,11 @@ def test_names_that_are_no_text_are_kept_as_they_are(ledger: Ledger) -> None:
 def test_a_new_plan_keeps_the_last_result_and_forgets_the_fingerprint_of_the_source(ledger: Ledger) -> None:
     ledger.plan(1, [planned("a.png")])
     result = finish(ledger, "a.png")
-    ledger.plan(2, [planned("a.png", source=Stamp(101, 9), replaces=True)])
+    ledger.plan(2, [planned("a.png", source=FileStat(101, 9), replaces=True)])
     record = ledger.get("a.png")
     assert record is not None
-    assert (record.state, record.source_stamp, record.source_sha256) == (State.WAITING, Stamp(101, 9), "")
-    assert (record.result, record.result_stamp) == (to_json(result), Stamp(90, 7))
+    assert (record.state, record.source_stat, record.source_sha256) == (State.WAITING, FileStat(101, 9), "")
+    assert (record.result, record.result_stat) == (to_json(result), FileStat(90, 7))
 
 
 def test_what_a_dead_run_left_running_stays_running_until_it_has_an_outcome(ledger: Ledger) -> None:
@@ -182,7 +182,7 @@ def test_an_item_that_failed_in_so_many_runs_is_quarantined(ledger: Ledger) -> N
     record = ledger.get("a.png")
     assert record is not None
     assert (record.attempts, record.error, record.exit_code) == (3, "a.png: is damaged", 4)
-    ledger.plan(4, [planned("a.png", source=Stamp(3, 3))])
+    ledger.plan(4, [planned("a.png", source=FileStat(3, 3))])
     record = ledger.get("a.png")
     assert record is not None
     assert (record.state, record.attempts, record.error, record.exit_code) == (State.WAITING, 0, "", 0)
@@ -199,7 +199,7 @@ def test_failures_that_are_none_of_an_items_own_do_not_count(ledger: Ledger) -> 
 def test_what_is_done_and_not_sealed_is_known(ledger: Ledger) -> None:
     ledger.plan(1, map(planned, ["a.png", "b.png"]))
     finish(ledger, "a.png")
-    ledger.done("b.png", result_of("b.png"), source=Stamp(1, 1), result=Stamp(1, 1), started=0.0, seconds=0.0)
+    ledger.done("b.png", result_of("b.png"), source=FileStat(1, 1), result=FileStat(1, 1), started=0.0, seconds=0.0)
     (record,) = ledger.unsealed()
     assert (record.path, record.state, record.source_sha256, record.result_sha256) == ("b.png", State.DONE, "", None)
 
@@ -225,10 +225,11 @@ def test_unfinished_items_whose_sources_are_gone_are_forgotten_and_finished_ones
 def test_runs_are_numbered_and_one_that_died_has_no_end(ledger: Ledger) -> None:
     first = ledger.begin_run(version="0.1.0", options={"every": 2})
     second = ledger.begin_run(version="0.1.0", options={})
-    ledger.end_run(second, outcome="finished", done=3, failed=1, skipped=2)
+    ledger.end_run(second, outcome="finished", exit_code=3, done=3, kept=1, failed=1, skipped=2, left_out={"hidden": 1})
     died, ended = ledger.runs()
     assert (died.number, died.ended, died.options) == (first, None, {"every": 2})
-    assert (ended.outcome, ended.done, ended.failed, ended.skipped) == ("finished", 3, 1, 2)
+    assert (ended.outcome, ended.exit_code, ended.left_out) == ("finished", 3, {"hidden": 1})
+    assert (ended.done, ended.kept, ended.failed, ended.skipped) == (3, 1, 1, 2)
     assert ended.ended is not None
     assert ended.ended >= ended.started
 
@@ -282,8 +283,11 @@ def test_it_can_be_read_while_a_run_writes(tmp_path: Path) -> None:
         assert read is not None
         with read:
             assert [record.state for record in read.records()] == [State.WAITING]
-            ledger.claim(["a.png"])
-            assert [record.state for record in read.records()] == [State.RUNNING]
+        ledger.claim(["a.png"])
+        again = read_ledger(tmp_path)
+        assert again is not None
+        with again:
+            assert [record.state for record in again.records()] == [State.RUNNING]
 
 
 def test_every_shard_has_a_ledger_of_its_own(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.fingerprints import Stamp, fingerprint
+from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.plan import Job, Refused, Standing, Terms, check_folders, default_output, ignores_case, plan
-from pipeline.archive.run_options import Orders, Shard
+from pipeline.archive.plan import Job, Refused, Status, Terms, check_folders, default_output, ignores_case, plan
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options, Quality
@@ -30,10 +30,10 @@ def items(
     output: Path,
     *,
     known: Callable[[str], Record | None] = nothing,
-    orders: Orders | None = None,
+    run_options: RunOptions | None = None,
     **options: Any,
 ) -> list[Job | Refused | Entry]:
-    terms = Terms(options=Options(**options), orders=orders or Orders(), recipes=RECIPES, known=known)
+    terms = Terms(options=Options(**options), run_options=run_options or RunOptions(), recipes=RECIPES, known=known)
     return list(plan(source, output, terms))
 
 
@@ -95,7 +95,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path, Record]:
     source, result = touch(tmp_path / "in" / "a.png"), touch(tmp_path / "out" / "a.png")
     result.write_bytes(b"coloured")
     record = Record(
-        path="a.png", kind="photo", output="a.png", state=State.DONE, attempts=0, recipe="photos",
+        path="a.png", kind="photo", output="a.png", state=State.DONE, attempts=0, deaths=0, progress=0,
+        recipe="photos",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256=fingerprint(source),
         result_size=8, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=fingerprint(result),
         engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
@@ -103,26 +104,26 @@ def pair(tmp_path: Path) -> tuple[Path, Path, Record]:
     return source, result, record
 
 
-def standing(record: Record | None, tmp_path: Path, *, orders: Orders | None = None, **options: Any) -> Standing:
-    (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record, orders=orders, **options)
-    return job.standing
+def status(record: Record | None, tmp_path: Path, *, run_options: RunOptions | None = None, **options: Any) -> Status:
+    (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record, run_options=run_options, **options)
+    return job.status
 
 
 def test_a_result_that_fits_its_source_is_done(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     _, result, record = pair
-    assert standing(record, tmp_path) is Standing.DONE
-    assert standing(record, tmp_path, overwrite=True) is Standing.STALE
+    assert status(record, tmp_path) is Status.DONE
+    assert status(record, tmp_path, overwrite=True) is Status.STALE
     result.unlink()
-    assert standing(record, tmp_path) is Standing.DUE
+    assert status(record, tmp_path) is Status.DUE
 
 
 def test_a_changed_source_or_recipe_makes_a_result_stale(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     source, _, record = pair
-    assert standing(replace(record, recipe="others"), tmp_path) is Standing.STALE
+    assert status(replace(record, recipe="others"), tmp_path) is Status.STALE
     source.write_bytes(b"+")
-    assert standing(record, tmp_path) is Standing.STALE
+    assert status(record, tmp_path) is Status.STALE
     source.write_bytes(b"longer")
-    assert standing(record, tmp_path) is Standing.STALE
+    assert status(record, tmp_path) is Status.STALE
 
 
 def test_a_new_time_without_a_new_content_changes_nothing(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
@@ -130,17 +131,17 @@ def test_a_new_time_without_a_new_content_changes_nothing(pair: tuple[Path, Path
     touch(source)
     result.write_bytes(b"coloured")
     old = replace(record, source_mtime_ns=1, result_mtime_ns=2)
-    assert standing(old, tmp_path) is Standing.DONE
-    assert standing(replace(old, source_sha256=""), tmp_path) is Standing.STALE
+    assert status(old, tmp_path) is Status.DONE
+    assert status(replace(old, source_sha256=""), tmp_path) is Status.STALE
 
 
 def test_a_file_that_is_not_known_to_be_ours_is_kept(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     _, result, record = pair
-    assert standing(None, tmp_path) is Standing.FOREIGN
+    assert status(None, tmp_path) is Status.FOREIGN
     result.write_bytes(b"retouched by hand")
     for known in (record, replace(record, recipe="others"), replace(record, state=State.FAILED)):
-        assert standing(known, tmp_path) is Standing.FOREIGN
-        assert standing(known, tmp_path, overwrite=True) is Standing.STALE
+        assert status(known, tmp_path) is Status.FOREIGN
+        assert status(known, tmp_path, overwrite=True) is Status.STALE
 
 
 def test_what_stands_under_the_name_of_an_item_left_running_is_replaced(
@@ -148,7 +149,7 @@ def test_what_stands_under_the_name_of_an_item_left_running_is_replaced(
 ) -> None:
     _, result, record = pair
     result.write_bytes(b"published just before the end")
-    assert standing(replace(record, state=State.RUNNING), tmp_path) is Standing.STALE
+    assert status(replace(record, state=State.RUNNING), tmp_path) is Status.STALE
 
 
 def test_damage_behind_an_unchanged_time_is_found_when_all_is_verified(
@@ -159,22 +160,22 @@ def test_damage_behind_an_unchanged_time_is_found_when_all_is_verified(
         before, whole = path.stat(), path.read_bytes()
         path.write_bytes(content)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert standing(record, tmp_path) is Standing.DONE
-        assert standing(record, tmp_path, orders=Orders(verify_all=True)) is Standing.STALE
+        assert status(record, tmp_path) is Status.DONE
+        assert status(record, tmp_path, run_options=RunOptions(verify_all=True)) is Status.STALE
         path.write_bytes(whole)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert standing(record, tmp_path, orders=Orders(verify_all=True)) is Standing.DONE
+    assert status(record, tmp_path, run_options=RunOptions(verify_all=True)) is Status.DONE
 
 
 def test_quarantine_lasts_until_the_source_or_recipe_changes(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     source, result, record = pair
     result.unlink()
     known = replace(record, state=State.QUARANTINED, attempts=3)
-    assert standing(known, tmp_path) is Standing.QUARANTINED
-    assert standing(known, tmp_path, orders=Orders(quarantine_after=4)) is Standing.DUE
-    assert standing(replace(known, recipe="others"), tmp_path) is Standing.DUE
+    assert status(known, tmp_path) is Status.QUARANTINED
+    assert status(known, tmp_path, run_options=RunOptions(quarantine_after=4)) is Status.DUE
+    assert status(replace(known, recipe="others"), tmp_path) is Status.DUE
     source.write_bytes(b"longer")
-    assert standing(known, tmp_path) is Standing.DUE
+    assert status(known, tmp_path) is Status.DUE
 
 
 def test_attempts_count_for_one_source_and_one_recipe(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
@@ -188,13 +189,14 @@ def test_a_finished_film_is_not_opened(tmp_path: Path) -> None:
     source = touch(tmp_path / "in" / "no-film.avi")
     result = touch(tmp_path / "out" / "no-film.avi.mkv")
     record = Record(
-        path="no-film.avi", kind="film", output="no-film.avi.mkv", state=State.DONE, attempts=0, recipe="films",
+        path="no-film.avi", kind="film", output="no-film.avi.mkv", state=State.DONE, attempts=0, deaths=0, progress=0,
+        recipe="films",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256="",
         result_size=1, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=None,
         engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
     )  # fmt: skip
     (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record)
-    assert (job.standing, job.name) == (Standing.DONE, "no-film.avi.mkv")
+    assert (job.status, job.name) == (Status.DONE, "no-film.avi.mkv")
 
 
 def test_films_weigh_their_frames_times_their_pixels(tmp_path: Path) -> None:
@@ -209,8 +211,8 @@ def test_sources_that_the_orders_leave_out_are_not_mentioned(tmp_path: Path) -> 
         touch(tmp_path / "in" / name)
     os.utime(tmp_path / "in" / "a.png", (1000, 1000))
 
-    def taken(**orders: Any) -> list[str]:
-        return [job.path for job in jobs(tmp_path / "in", tmp_path / "out", orders=Orders(**orders))]
+    def taken(**run_options: Any) -> list[str]:
+        return [job.path for job in jobs(tmp_path / "in", tmp_path / "out", run_options=RunOptions(**run_options))]
 
     assert taken(include=("*.png",)) == ["a.png", "b/c.png"]
     assert taken(exclude=("b",)) == ["a.png"]
@@ -224,7 +226,7 @@ def test_a_link_that_leads_nowhere_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (item,) = items(tmp_path / "in", tmp_path / "out")
     assert isinstance(item, Refused)
-    assert (item.failure.exit_code, item.stamp) == (4, Stamp(0, 0))
+    assert (item.failure.exit_code, item.stat) == (4, FileStat(0, 0))
     assert "gone.png" in item.failure.error
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import preview_store
+from pipeline.archive.context import Part
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.report import write_report
-from pipeline.archive.report.groups import Groups
+from pipeline.archive.report import previews, write_report
+from pipeline.archive.report.items import Groups
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
 from pipeline.results import Note, NoteKind
@@ -190,7 +190,7 @@ def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf, mon
 def test_a_report_after_the_previews_were_deleted_has_none_inside(shelf: Shelf) -> None:
     done(shelf, "a.jpg", previews=(preview(),))
     done(shelf, "b.jpg", previews=(preview(),))
-    preview_store.drop(shelf.output, "a.jpg")
+    previews.drop(shelf.output, "a.jpg")
     page = read(shelf)
     assert len(json.loads(page.data)["pictures"]) == 1
     assert [row["labels"] for row in page.rows()] == [[""], [""]]
@@ -217,13 +217,18 @@ def test_an_older_result_of_an_item_that_failed_is_still_there_to_see(shelf: She
 
 def test_shards_share_one_report(tmp_path: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
-    first, second = (open_ledger(output, shard=Shard(index=index, count=2)) for index in (1, 2))
+    shards = [Shard(index=index, count=2) for index in (1, 2)]
+    first, second = (open_ledger(output, shard=shard) for shard in shards)
     with first, second:
         for name, ledger in (("a.jpg", first), ("b.jpg", second)):
             shelf = Shelf(source, output, ledger)
             done(shelf, name, previews=(preview(),))
             shelf.end(done=1)
-        page = Reader(write_report(source, output, second, first).read_text(encoding="utf-8"))
+        page = Reader(
+            write_report(source, output, second, shard=shards[1], others=[Part(shards[0], first)]).read_text(
+                encoding="utf-8"
+            )
+        )
     assert [row["path"] for row in page.rows()] == ["a.jpg", "b.jpg"]
     assert all(row["labels"] for row in page.rows())
 

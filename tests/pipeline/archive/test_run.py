@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.archive.dry_run import survey_archive
 from pipeline.archive.ledger import State
-from pipeline.archive.lock import locked
+from pipeline.archive.output_folder import locked
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json
 from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
@@ -63,7 +63,7 @@ def test_every_result_has_a_sidecar_unless_none_are_wanted(archive: Path, colori
     assert sidecar["source"]["name"] == "people/a.jpg"
     assert sidecar["result"]["sha256"] == sha256((output / "people" / "a.jpg").read_bytes()).hexdigest()
     shutil.rmtree(output)
-    run(archive, colorizer, orders=Orders(sidecars=False))
+    run(archive, colorizer, run_options=RunOptions(sidecars=False))
     assert not [name for name in files(output) if name.endswith(".autochrome.json")]
 
 
@@ -246,13 +246,13 @@ def test_the_longest_names_that_a_disk_takes_are_coloured_too(tmp_path: Path, co
 
 
 def test_a_bag_holds_the_results_under_data_and_goes_on_as_one(archive: Path, colorizer: Colorizer) -> None:
-    result = run(archive, colorizer, orders=Orders(bag=True))
+    result = run(archive, colorizer, run_options=RunOptions(bag=True))
     data = result.output / "data"
     assert (data / "people" / "a.jpg").exists()
     listed = (result.output / "manifest-sha256.txt").read_text(encoding="utf-8").splitlines()
     assert f"{sha256((data / 'people' / 'a.jpg').read_bytes()).hexdigest()}  data/people/a.jpg" in listed
     assert records(result.output)["people/a.jpg"].output == "data/people/a.jpg"
-    assert counts(run(archive, colorizer, orders=Orders(bag=True))) == (0, 4, 0)
+    assert counts(run(archive, colorizer, run_options=RunOptions(bag=True))) == (0, 4, 0)
     with pytest.raises(UsageError, match="bag"):
         run(archive, colorizer)
 
@@ -263,7 +263,7 @@ def test_a_second_run_on_the_same_output_is_refused(archive: Path, colorizer: Co
 
 
 def test_only_the_first_thousand_failures_are_kept_in_memory() -> None:
-    from pipeline.archive.dry_run import MOST_FAILURES, Counts
+    from pipeline.archive.plan import MOST_FAILURES, Counts
 
     counts = Counts()
     for number in range(MOST_FAILURES + 5):

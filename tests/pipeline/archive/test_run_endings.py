@@ -8,14 +8,13 @@ from typing import Any
 import bagit
 import pytest
 
-from pipeline.archive import processing
+from pipeline.archive import executors
 from pipeline.archive.ledger import State
-from pipeline.archive.lock import filling_bag
-from pipeline.archive.run_options import Orders, Shard
+from pipeline.archive.output_folder import filling_bag
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError
 from pipeline.interruption import Interruption
-from pipeline.options import Tone, TreatAs
 from pipeline.publish import PARTIAL_PREFIX
 from pipeline.results import FilmResult
 from tests.pipeline.archive.runs import (
@@ -85,10 +84,10 @@ def test_an_interruption_is_written_down_and_goes_on_being_one(
     def interrupted(*_arguments: Any, **_options: Any) -> FilmResult:
         raise Interruption(15)
 
-    monkeypatch.setattr(processing, "colorize_video", interrupted)
+    monkeypatch.setattr(executors, "colorize_video", interrupted)
     log = tmp_path / "log.jsonl"
     with pytest.raises(Interruption):
-        run(archive, colorizer, orders=Orders(log=log, metrics=tmp_path / "autochrome.prom"))
+        run(archive, colorizer, run_options=RunOptions(log=log, metrics=tmp_path / "autochrome.prom"))
     output = archive.with_name("scans-colorized")
     assert states(output)["segments/d.mp4"] is State.WAITING
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
@@ -102,7 +101,7 @@ def test_an_interruption_is_written_down_and_goes_on_being_one(
 def test_the_log_tells_of_every_item(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
     (archive / "people" / "bad.jpg").write_text("no picture", encoding="utf-8")
     log = tmp_path / "log.jsonl"
-    run(archive, colorizer, orders=Orders(log=log, retry=0))
+    run(archive, colorizer, run_options=RunOptions(log=log, retry=0))
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_ended")
     done = [event["path"] for event in events if event["event"] == "item_done"]
@@ -113,7 +112,7 @@ def test_the_log_tells_of_every_item(archive: Path, colorizer: Colorizer, tmp_pa
 
 
 def test_shards_share_an_output_and_together_do_everything_once(archive: Path, colorizer: Colorizer) -> None:
-    found = [run(archive, colorizer, orders=Orders(shard=Shard(index=index, count=3))) for index in (1, 2, 3)]
+    found = [run(archive, colorizer, run_options=RunOptions(shard=Shard(index=index, count=3))) for index in (1, 2, 3)]
     assert sum(result.photos + result.films for result in found) == 4
     assert results(found[0].output) == ["people/a.jpg", "people/b.png", "places/far/c.tif", "segments/d.mp4"]
     known = [path for index in (1, 2, 3) for path in records(found[0].output, shard=Shard(index=index, count=3))]
@@ -122,24 +121,16 @@ def test_shards_share_an_output_and_together_do_everything_once(archive: Path, c
 
 def test_shards_fill_one_bag_and_the_last_of_them_makes_it_valid(archive: Path, colorizer: Colorizer) -> None:
     output = archive.with_name("scans-colorized")
-    shards = [Orders(bag=True, shard=Shard(index=index, count=3)) for index in (1, 2, 3)]
+    shards = [RunOptions(bag=True, shard=Shard(index=index, count=3)) for index in (1, 2, 3)]
     with filling_bag(output) as is_last:
-        for orders in shards[:2]:
-            run(archive, colorizer, orders=orders)
+        for run_options in shards[:2]:
+            run(archive, colorizer, run_options=run_options)
         assert not (output / "manifest-sha256.txt").exists()
         assert is_last()
-    run(archive, colorizer, orders=shards[2])
+    run(archive, colorizer, run_options=shards[2])
     bag = bagit.Bag(str(output))
     assert bag.is_valid()
     assert len(bag.payload_entries()) == 8
-
-
-def test_a_bag_is_right_when_several_ledgers_know_a_result(archive: Path, colorizer: Colorizer) -> None:
-    shards = [Orders(bag=True, shard=Shard(index=index, count=2)) for index in (1, 2)]
-    result = run(archive, colorizer, orders=Orders(bag=True))
-    for orders in shards:
-        run(archive, colorizer, orders=orders, overwrite=True, tone=Tone.KEEP, treat_as=TreatAs.TINTED)
-    assert bagit.Bag(str(result.output)).is_valid()
 
 
 @pytest.mark.usefixtures("bound_by_permissions")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.run_log import FIELDS, Event, Journal
-from pipeline.archive.run_options import Orders, Shard
+from pipeline.archive.run_log import FIELDS, Event, RunLog
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.errors import OutputError
 from pipeline.originals import Originals
 from pipeline.results import Note, NoteKind
@@ -33,7 +33,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_every_event_is_one_line_with_its_time(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "night.jsonl"
     before = datetime.now(UTC)
-    with Journal(log, originals=Originals()) as journal:
+    with RunLog(log, originals=Originals()) as journal:
         journal.write(Event.ITEM_FAILED, **FAILED)
         journal.write("message", run=3, text="hello")
     first, second = lines(log)
@@ -45,7 +45,7 @@ def test_every_event_is_one_line_with_its_time(tmp_path: Path) -> None:
 
 def test_a_line_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with Journal(log, originals=Originals()) as journal:
+    with RunLog(log, originals=Originals()) as journal:
         journal.write(Event.MESSAGE, run=1, text="now")
         assert len(lines(log)) == 1
 
@@ -53,16 +53,16 @@ def test_a_line_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
 def test_nights_are_appended_to_each_other(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for run in (1, 2):
-        with Journal(log, originals=Originals()) as journal:
+        with RunLog(log, originals=Originals()) as journal:
             journal.write(Event.MESSAGE, run=run, text="")
     assert [line["run"] for line in lines(log)] == [1, 2]
 
 
 def test_values_of_ours_become_plain(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    orders = Orders(until=datetime(2026, 1, 31, 6, tzinfo=UTC), shard=Shard(index=3, count=16), log=log)
+    run_options = RunOptions(until=datetime(2026, 1, 31, 6, tzinfo=UTC), shard=Shard(index=3, count=16), log=log)
     notes = (Note(NoteKind.ASSUMED, "matrix bt601"),)
-    with Journal(log, originals=Originals()) as journal:
+    with RunLog(log, originals=Originals()) as journal:
         journal.write(
             Event.ITEM_DONE, run=1, path="a", kind="photo", output="a", seconds=0.5, engine="torch", notes=notes
         )
@@ -73,25 +73,25 @@ def test_values_of_ours_become_plain(tmp_path: Path) -> None:
             source=tmp_path,
             output=tmp_path,
             options={},
-            orders=orders,
+            run_options=run_options,
             waiting=0,
             skipped=0,
         )
     done, started = lines(log)
     assert done["notes"] == [{"kind": "assumed", "text": "matrix bt601"}]
-    assert started["orders"]["until"] == "2026-01-31T06:00:00+00:00"
-    assert started["orders"]["shard"] == {"index": 3, "count": 16}
+    assert started["run_options"]["until"] == "2026-01-31T06:00:00+00:00"
+    assert started["run_options"]["shard"] == {"index": 3, "count": 16}
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
-    with Journal(None, originals=Originals()) as journal:
+    with RunLog(None, originals=Originals()) as journal:
         journal.write(Event.MESSAGE, run=1, text="")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fields", [{}, {"run": 1}, {"run": 1, "text": "", "more": 1}])
 def test_a_line_that_is_not_as_documented_is_refused(fields: dict[str, Any]) -> None:
-    with Journal(None, originals=Originals()) as journal, pytest.raises(ValueError, match="message: its fields are"):
+    with RunLog(None, originals=Originals()) as journal, pytest.raises(ValueError, match="message: its fields are"):
         journal.write(Event.MESSAGE, **fields)
 
 
@@ -99,7 +99,7 @@ def test_a_log_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with (
         pytest.raises(OutputError, match="the log cannot be written") as caught,
-        Journal(tmp_path / "file" / "log", originals=Originals()),
+        RunLog(tmp_path / "file" / "log", originals=Originals()),
     ):
         pass
     assert "--log" in caught.value.advice
@@ -109,7 +109,7 @@ def test_a_log_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None:
 def test_a_log_on_a_full_disk_is_an_output_error() -> None:
     with (
         pytest.raises(OutputError, match="No space left"),
-        Journal(Path("/dev/full"), originals=Originals()) as journal,
+        RunLog(Path("/dev/full"), originals=Originals()) as journal,
     ):
         journal.write(Event.MESSAGE, run=1, text="")
 

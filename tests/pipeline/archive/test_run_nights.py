@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import processing
+from pipeline.archive import executors
 from pipeline.archive import records as bookkeeping
 from pipeline.archive.dry_run import survey_archive
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, OutputError
 from pipeline.film.job import colorize_video
@@ -40,13 +40,13 @@ from tests.pipeline.archive.runs import (
 def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processing, "colorize_video", failing(1, Interruption(2)))
+    monkeypatch.setattr(executors, "colorize_video", failing(1, Interruption(2)))
     with pytest.raises(Interruption):
         run(archive, colorizer)
     page = archive.with_name("scans-colorized") / "report.html"
     assert "people/a.jpg" in page.read_text(encoding="utf-8")
     page.unlink()
-    assert run(archive, colorizer, orders=Orders(report=False)).report is None
+    assert run(archive, colorizer, run_options=RunOptions(report=False)).report is None
     assert not page.exists()
     assert run(archive, colorizer).report == page
     assert page.exists()
@@ -54,10 +54,10 @@ def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
 
 def test_when_time_is_up_the_rest_is_left_for_the_next_run(archive: Path, colorizer: Colorizer) -> None:
     past = datetime.now(UTC) - timedelta(minutes=1)
-    result = run(archive, colorizer, orders=Orders(until=past))
+    result = run(archive, colorizer, run_options=RunOptions(until=past))
     assert (counts(result), result.waiting) == ((0, 0, 0), 4)
     assert set(states(result.output).values()) == {State.WAITING}
-    result = run(archive, colorizer, orders=Orders(until=datetime.now(UTC) + timedelta(hours=1)))
+    result = run(archive, colorizer, run_options=RunOptions(until=datetime.now(UTC) + timedelta(hours=1)))
     assert (counts(result), result.waiting) == ((4, 0, 0), 0)
 
 
@@ -65,8 +65,8 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: P
     midnight = datetime(2024, 1, 1, tzinfo=UTC)
     hours = count(1)
     stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=next(hours)))
-    orders = Orders(until=midnight + timedelta(hours=3, minutes=30))
-    result = colorize_archive(archive, None, Options(), orders=orders, colorizer=colorizer, stop=stop)
+    run_options = RunOptions(until=midnight + timedelta(hours=3, minutes=30))
+    result = colorize_archive(archive, None, Options(), run_options=run_options, colorizer=colorizer, stop=stop)
     # One look before the photographs are claimed, one before each of them.
     assert (result.photos, result.films, result.waiting) == (2, 0, 2)
     assert sorted(states(result.output).values()) == [State.DONE, State.DONE, State.WAITING, State.WAITING]
@@ -80,7 +80,7 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     source, options = tmp_path / "in", Options(quality=Quality.MASTER)
     source.mkdir()
     film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
-    monkeypatch.setattr(processing, "colorize_video", partial(colorize_video, segment_frames=5))
+    monkeypatch.setattr(executors, "colorize_video", partial(colorize_video, segment_frames=5))
     whole = colorize_archive(source, tmp_path / "whole", options, colorizer=colorizer)
     midnight, hours = datetime(2024, 1, 1, tzinfo=UTC), [0]
     stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=hours[0]))
@@ -94,9 +94,9 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
                 stop.make()
 
     listener = Watch()
-    orders = Orders(until=midnight + timedelta(hours=6))
+    run_options = RunOptions(until=midnight + timedelta(hours=6))
     first = colorize_archive(
-        source, tmp_path / "out", options, orders=orders, colorizer=colorizer, progress=listener, stop=stop
+        source, tmp_path / "out", options, run_options=run_options, colorizer=colorizer, progress=listener, stop=stop
     )
     assert (counts(first), first.waiting) == ((0, 0, 0), 1)
     assert (first.outcome, first.exit_code) == (("until", 0) if how == "time is up" else ("interrupted", 130))
@@ -113,7 +113,7 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
 
 def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, colorizer: Colorizer) -> None:
     with pytest.raises(OutputError, match="free"):
-        run(archive, colorizer, orders=Orders(keep_free=1 << 60))
+        run(archive, colorizer, run_options=RunOptions(keep_free=1 << 60))
     output = archive.with_name("scans-colorized")
     assert set(states(output).values()) == {State.WAITING}
     assert counts(run(archive, colorizer)) == (4, 0, 0)
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_stops_a_film_on_its_way(
         if (listener.counts.get(str(archive / "segments" / "d.mp4"), [0])[0] or 0) >= 5:
             raise OutputError(f"{folder}: too little is free")
 
-    monkeypatch.setattr(processing, "check_space", filling)
+    monkeypatch.setattr(executors, "check_space", filling)
     with pytest.raises(OutputError, match="too little"):
         colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 5
@@ -144,7 +144,7 @@ def test_the_longest_film_comes_first(archive: Path, colorizer: Colorizer, monke
         order.append(source.name)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(processing, "colorize_video", noted)
+    monkeypatch.setattr(executors, "colorize_video", noted)
     run(archive, colorizer)
     assert order == ["z.mp4", "d.mp4", "a.mp4"]
 
@@ -156,7 +156,7 @@ def test_several_films_at_a_time_are_the_same_films(archive: Path, colorizer: Co
     options, listener = Options(quality=Quality.MASTER), Listener()
     one = colorize_archive(archive, tmp_path / "one", options, colorizer=colorizer)
     more = colorize_archive(
-        archive, tmp_path / "more", options, orders=Orders(jobs=3), colorizer=colorizer, progress=listener
+        archive, tmp_path / "more", options, run_options=RunOptions(jobs=3), colorizer=colorizer, progress=listener
     )
     assert counts(more) == counts(one) == (8, 0, 0)
     assert listener.counts["archive"] == [8, 8]
@@ -182,10 +182,12 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
             raise Interruption(2)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(processing, "colorize_video", interrupted)
+    monkeypatch.setattr(executors, "colorize_video", interrupted)
     listener = Watching()
     with pytest.raises(Interruption):
-        colorize_archive(archive, None, Options(), orders=Orders(jobs=2), colorizer=colorizer, progress=listener)
+        colorize_archive(
+            archive, None, Options(), run_options=RunOptions(jobs=2), colorizer=colorizer, progress=listener
+        )
     assert listener.counts[str(archive / "segments" / "long.mp4")][0] in range(1, 1500)
     output = archive.with_name("scans-colorized")
     assert results(output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
@@ -195,7 +197,7 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
 def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processing, "colorize_video", failing(1, EngineError("the engine hiccuped")))
+    monkeypatch.setattr(executors, "colorize_video", failing(1, EngineError("the engine hiccuped")))
     listener = Listener()
     result = colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert (result.films, result.failed) == (1, 0)
@@ -206,8 +208,8 @@ def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
 def test_a_failure_that_stays_is_one_failure(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processing, "colorize_video", failing(3, EngineError("the engine hiccuped")))
-    result = run(archive, colorizer, orders=Orders(retry=2))
+    monkeypatch.setattr(executors, "colorize_video", failing(3, EngineError("the engine hiccuped")))
+    result = run(archive, colorizer, run_options=RunOptions(retry=2))
     assert (result.films, result.failed) == (0, 1)
     record = records(result.output)["segments/d.mp4"]
     assert (record.state, record.attempts, record.exit_code) == (State.FAILED, 1, 6)
@@ -232,7 +234,7 @@ def test_a_kind_that_is_not_coloured_is_refused_once_and_no_failure(
     raw = archive / "people" / "negative.cr2"
     raw.write_bytes(b"II*\0\x10\0\0\0CR\2\0")
     log = tmp_path / "log.jsonl"
-    found = [run(archive, colorizer, orders=Orders(log=log)) for _ in range(5)]
+    found = [run(archive, colorizer, run_options=RunOptions(log=log)) for _ in range(5)]
     assert [(result.refused, result.failed, result.exit_code) for result in found] == [(1, 0, 0)] * 5
     assert [counts(result) for result in found] == [(4, 0, 0), *[(0, 4, 0)] * 4]
     record = records(found[0].output)["people/negative.cr2"]
@@ -267,7 +269,7 @@ def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
 ) -> None:
     source = archive / "segments" / "d.mp4"
     with source.open("ab") as file:
-        monkeypatch.setattr(processing, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
+        monkeypatch.setattr(executors, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
         result = run(archive, colorizer)
     (failed,) = result.failures
     assert (failed.source, failed.exit_code) == (source, 4)
@@ -280,7 +282,7 @@ def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
 def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processing, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
+    monkeypatch.setattr(executors, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
     result = run(archive, colorizer)
     (failed,) = result.failures
     assert "is gone" in failed.error
@@ -294,9 +296,9 @@ def test_a_photograph_that_vanishes_before_its_turn_is_a_failure(
 ) -> None:
     begin = bookkeeping.Records.begin
 
-    def vanishing(self: bookkeeping.Records, record: Record, *, chance: int) -> None:
+    def vanishing(self: bookkeeping.Records, record: Record, *, attempt: int) -> None:
         (archive / "people" / "b.png").unlink(missing_ok=True)
-        begin(self, record, chance=chance)
+        begin(self, record, attempt=attempt)
 
     monkeypatch.setattr(bookkeeping.Records, "begin", vanishing)
     result = run(archive, colorizer)

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.archive.run_options import Orders, Shard
-from pipeline.archive.selection import Selection, shard_of
+from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.archive.walk import Selection, shard_of
 from pipeline.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -17,7 +17,8 @@ GOLDEN = [11, 6, 1]
 
 
 def takes(path: str, modified: float = 0.0, **common_options: object) -> bool:
-    return Selection.of(Orders(**common_options)).takes(PurePosixPath(path), modified)  # type: ignore[arg-type]
+    selection = Selection.of(RunOptions(**common_options))  # type: ignore[arg-type]
+    return selection.takes_path(PurePosixPath(path)) and selection.takes_time(modified)
 
 
 PATTERNS = {
@@ -82,8 +83,8 @@ def test_since_takes_what_changed_then_or_later() -> None:
 
 def test_shards_share_out_every_path_once_and_about_evenly() -> None:
     paths = [PurePosixPath(f"box {number % 7}/scan-{number}.tif") for number in range(8000)]
-    shards = [Selection.of(Orders(shard=Shard(index=index, count=16))) for index in range(1, 17)]
-    owners = [[index for index, shard in enumerate(shards, start=1) if shard.takes(path, 0)] for path in paths]
+    shards = [Selection.of(RunOptions(shard=Shard(index=index, count=16))) for index in range(1, 17)]
+    owners = [[index for index, shard in enumerate(shards, start=1) if shard.takes_path(path)] for path in paths]
     assert {len(one) for one in owners} == {1}
     sizes = [owners.count([index]) for index in range(1, 17)]
     assert min(sizes) > 400
@@ -98,7 +99,7 @@ def test_the_shard_of_a_path_is_the_same_for_ever_and_in_either_unicode_form() -
 
 def test_the_shard_of_a_path_does_not_hang_on_the_seed_of_python() -> None:
     program = (
-        "from pathlib import PurePosixPath; from pipeline.archive.selection import shard_of\n"
+        "from pathlib import PurePosixPath; from pipeline.archive.walk import shard_of\n"
         "print([shard_of(PurePosixPath(f'{n}.jpg'), 7) for n in range(20)])"
     )
     answers = {

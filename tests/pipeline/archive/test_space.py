@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.space import as_size, check_space, free_space
+from pipeline.archive.output_folder import as_size, check_space, free_space
 from pipeline.errors import OutputError
 
 

@@ -4,7 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.archive.walk import Kind, walk
+from tests.films import make_film
+from tests.photos import save, scene
 
 
 def grow(root: Path, *names: str) -> Path:
@@ -37,10 +41,60 @@ def test_kinds_are_told_by_suffix_whatever_its_case(tmp_path: Path) -> None:
     ]
 
 
-def test_junk_and_hidden_things_are_not_mentioned(tmp_path: Path) -> None:
+def test_what_systems_keep_for_themselves_is_not_mentioned(tmp_path: Path) -> None:
     grow(tmp_path, "Thumbs.db", "desktop.ini", ".DS_Store", "._a.jpg", ".autochrome-12ab.mp4")
-    grow(tmp_path, ".hidden/a.jpg", "@eaDir/a.jpg", "__MACOSX/a.jpg", "$RECYCLE.BIN/a.jpg", "a.jpg")
+    grow(tmp_path, "@eaDir/a.jpg", "__MACOSX/a.jpg", "$RECYCLE.BIN/a.jpg", "a.jpg")
     assert found(tmp_path) == [("a.jpg", Kind.PHOTO)]
+
+
+def test_hidden_files_and_folders_and_what_was_recovered_are_named_and_not_entered(tmp_path: Path) -> None:
+    grow(tmp_path, ".scan.jpg", ".private/a.jpg", "lost+found/b.jpg", "a.jpg")
+    assert found(tmp_path) == [
+        (".private", Kind.HIDDEN),
+        (".scan.jpg", Kind.HIDDEN),
+        ("a.jpg", Kind.PHOTO),
+        ("lost+found", Kind.HIDDEN),
+    ]
+
+
+def test_a_file_of_an_unknown_suffix_is_what_its_first_bytes_say(tmp_path: Path) -> None:
+    make_film(tmp_path / "a.mkv", codec="libx264", times=range(2))
+    make_film(tmp_path / "b.mp4", codec="libx264", times=range(2))
+    save(tmp_path / "c.png", scene())
+    for name in ("a.mkv", "b.mp4", "c.png"):
+        (tmp_path / name).rename(tmp_path / f"{name}.bak")
+    grow(tmp_path, "d.bak", "e")
+    (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    assert found(tmp_path) == [
+        ("a.mkv.bak", Kind.FILM),
+        ("b.mp4.bak", Kind.FILM),
+        ("c.png.bak", Kind.PHOTO),
+        ("d.bak", Kind.OTHER),
+        ("e", Kind.OTHER),
+        ("song.m4a", Kind.OTHER),
+    ]
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["mod", "tod", "m2t", "m2v", "asf", "rm", "qt", "3g2", "f4v", "divx", "ogm", "mpe", "m1v", "vro", "gxf", "y4m"],
+)
+def test_films_of_camcorders_and_recorders_are_films(tmp_path: Path, suffix: str) -> None:
+    grow(tmp_path, f"film.{suffix}")
+    assert found(tmp_path) == [(f"film.{suffix}", Kind.FILM)]
+
+
+def test_a_link_that_leads_to_itself_is_left_to_its_reader(tmp_path: Path) -> None:
+    grow(tmp_path, "a.jpg")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "b").symlink_to("c")
+    (tmp_path / "c").symlink_to("b")
+    assert found(tmp_path, follow_links=True) == [
+        ("a.jpg", Kind.PHOTO),
+        ("b", Kind.OTHER),
+        ("c", Kind.OTHER),
+        ("self.jpg", Kind.PHOTO),
+    ]
 
 
 def test_a_hidden_root_is_entered_because_it_was_asked_for(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import recipe as recipes
-from pipeline.archive.recipe import recipe
+from pipeline.archive import fingerprints as recipes
+from pipeline.archive.fingerprints import recipe
 from pipeline.archive.walk import Kind
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.lock import filling_bag, locked
+from pipeline.archive.output_folder import filling_bag, locked
 from pipeline.archive.run_options import Shard
-from pipeline.errors import LockedError, OutputError
+from pipeline.errors import LockedError, OutputError, UsageError
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.archive.lock import locked
+from pipeline.archive.output_folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -69,13 +69,14 @@ def test_the_lock_is_free_after_its_block_whatever_happened_in_it(tmp_path: Path
         pass
 
 
-def test_shards_work_side_by_side_but_no_shard_twice_and_no_whole_run_among_them(tmp_path: Path) -> None:
+def test_parts_are_worked_on_side_by_side_but_none_twice_and_not_beside_the_whole(tmp_path: Path) -> None:
     one, two = Shard(index=1, count=2), Shard(index=2, count=2)
-    with locked(tmp_path, shard=one), locked(tmp_path, shard=two):
-        for shard in (one, None):
-            with pytest.raises(LockedError), locked(tmp_path, shard=shard):
-                pass
-    with locked(tmp_path), pytest.raises(LockedError), locked(tmp_path, shard=one):
+    with locked(tmp_path / "a", shard=one), locked(tmp_path / "a", shard=two):
+        with pytest.raises(LockedError), locked(tmp_path / "a", shard=one):
+            pass
+        with pytest.raises(UsageError), locked(tmp_path / "a"):
+            pass
+    with locked(tmp_path / "b"), pytest.raises(UsageError), locked(tmp_path / "b", shard=one):
         pass
 
 

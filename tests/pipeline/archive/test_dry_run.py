@@ -4,11 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.dry_run import Survey, survey_archive
-from pipeline.archive.estimate import Forecast, Pace, film_pace, forecast, measured, photo_pace, samples
+from pipeline.archive.dry_run import (
+    Forecast,
+    Pace,
+    Survey,
+    film_pace,
+    forecast,
+    measured,
+    photo_pace,
+    samples,
+    survey_archive,
+)
 from pipeline.archive.ledger import open_ledger
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import Orders
+from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from tests.engines.tiny import write_tiny_model
@@ -51,7 +60,15 @@ def survey(**counts: int) -> Survey:
         ),
         0,
     )
-    return Survey(source=Path("a"), output=Path("b"), set_aside=(), failed=0, failures=(), **{**numbers, **counts})
+    return Survey(
+        source=Path("a"),
+        output=Path("b"),
+        links=(),
+        ignored_suffixes={},
+        failed=0,
+        failures=(),
+        **{**numbers, **counts},
+    )
 
 
 def test_photographs_count_by_number_and_films_by_size() -> None:
@@ -73,7 +90,7 @@ def test_what_there_is_nothing_to_judge_by_is_not_guessed() -> None:
 
 
 def test_earlier_runs_tell_the_pace(tree: Path, tmp_path: Path, options: Options) -> None:
-    done = colorize_archive(tree, tmp_path / "out", options, orders=Orders(keep_free=0))
+    done = colorize_archive(tree, tmp_path / "out", options, run_options=RunOptions(keep_free=0))
     assert (done.photos, done.films, done.failed) == (24, 1, 0)
     with open_ledger(tmp_path / "out") as ledger:
         photos, films = measured(ledger)
@@ -93,16 +110,16 @@ def test_earlier_runs_tell_the_pace(tree: Path, tmp_path: Path, options: Options
 def test_too_few_photographs_tell_no_pace(tmp_path: Path, options: Options) -> None:
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.png", scene())
-    colorize_archive(tmp_path / "in", tmp_path / "out", options, orders=Orders(keep_free=0))
+    colorize_archive(tmp_path / "in", tmp_path / "out", options, run_options=RunOptions(keep_free=0))
     with open_ledger(tmp_path / "out") as ledger:
         assert measured(ledger) == (None, None)
 
 
 def test_samples_are_drawn_from_what_the_orders_take(tree: Path) -> None:
-    photos, films = samples(tree, Orders())
+    photos, films = samples(tree, RunOptions())
     assert len(set(photos)) == len(photos) == 7
     assert [path.name for path in films] == ["reel.mp4"]
-    photos, films = samples(tree, Orders(include=("0*.png",), exclude=("00.png",)))
+    photos, films = samples(tree, RunOptions(include=("0*.png",), exclude=("00.png",)))
     assert {path.name for path in photos} <= {f"0{number}.png" for number in range(1, 10)}
     assert (len(photos), films) == (7, [])
 

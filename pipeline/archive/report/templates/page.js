@@ -5,7 +5,7 @@
   byId("data").remove();
   const PAGE = 60;
   const VIEWS = ["100", "50", "0"];
-  const STATES = { done: "Done", failed: "Failed", quarantined: "Quarantined", refused: "Refused", waiting: "Waiting", running: "Broken off" };
+  const STATES = { done: "Done", failed: "Failed", quarantined: "Quarantined", refused: "Refused", waiting: "Waiting", running: "Broken off", gone: "Without source" };
   const SIGNS = { doubt: "Doubt about the source", strong: "Strong colour", clipped: "Beyond the gamut", flicker: "Flicker", colourfulness: "Colourfulness" };
   const AS_SHARE = new Set(["doubt", "strong", "clipped"]);
   const LISTED_FAILURES = new Set(["failed", "quarantined", "refused"]);
@@ -73,7 +73,7 @@
   }
 
   function nothing(item) {
-    const words = item.kind === "folder" ? "folder" : item.state === "done" ? "no preview" : item.state in STATES ? STATES[item.state].toLowerCase() : item.state;
+    const words = item.kind === "folder" ? "folder" : ["done", "gone"].includes(item.state) ? "no preview" : item.state in STATES ? STATES[item.state].toLowerCase() : item.state;
     return make("div", { className: "empty", "aria-hidden": "true" }, make("span", {}, words));
   }
 

@@ -1,0 +1,196 @@
+"""The output folder: who may work on it, in how many parts, what dead runs left in it, and how much room it has."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pipeline.archive.run_options import Shard
+from pipeline.errors import OutputError, UsageError
+from pipeline.locks import held, lock, opened
+from pipeline.originals import NO_ORIGINALS
+from pipeline.publish import PARTIAL_PREFIX, publishing
+
+HOME = ".autochrome"
+LOCK, BAG_LOCK, PARTS = "lock", "bag-lock", "parts.json"
+# Readers that look whether a run is at work hold the lock for a moment.
+_PATIENCE = 1.0
+_PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+
+def home(output: Path, shard: Shard | None) -> Path:
+    """Return the folder for what a run keeps beside its results; every part of an archive has one of its own."""
+    folder = output / HOME
+    return folder if shard is None else folder / f"shard-{shard.index}-of-{shard.count}"
+
+
+@contextmanager
+def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
+    """Hold the lock of ``output`` for the block; folders that are missing are made.
+
+    A run over the whole excludes all others. Runs over parts exclude runs over the whole, and each itself: they work
+    side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. Raises
+    `LockedError` if another run holds the lock, `UsageError` if the folder was begun in another number of parts,
+    `OutputError` if it cannot be written or its disk has no locks.
+    """
+    check_parts(output, shard)
+    with ExitStack() as stack:
+        stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
+        if shard is not None:
+            stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
+        _pin_parts(output, shard)
+        yield
+
+
+def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
+    """Say whether no run is at work on this part of ``output``, on any machine. Writes nothing."""
+    try:
+        with (home(output, shard) / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def parts_of(output: Path) -> int | None:
+    """Return in how many parts the results in ``output`` are made, 1 for the whole; None if no run began yet.
+
+    Raises `OutputError` if that cannot be read.
+    """
+    path = home(output, None) / PARTS
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["parts"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: cannot be read: {error}", advice="Restore it from a backup.") from error
+
+
+def check_parts(output: Path, shard: Shard | None) -> None:
+    """Raise `UsageError` if the results in ``output`` are made in another number of parts than ``shard`` is of.
+
+    Which part a source belongs to depends on their number: with another one, results would be made twice, and those
+    of changed sources would stay as they are.
+    """
+    known, asked = parts_of(output), shard.count if shard else 1
+    if known is None or known == asked:
+        return
+    before = "without --shard" if known == 1 else f"in {known:,} parts (--shard I/{known})"
+    now = "without --shard" if shard is None else f"in {asked:,}"
+    raise UsageError(
+        f"{output}: was begun {before}, and cannot be continued {now}",
+        advice="Continue it as it was begun, or name a new folder with --output.",
+    )
+
+
+def _pin_parts(output: Path, shard: Shard | None) -> None:
+    check_parts(output, shard)
+    path = home(output, None) / PARTS
+    if not path.exists():
+        try:
+            with publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary:
+                temporary.write_text(json.dumps({"parts": shard.count if shard else 1}), encoding="utf-8")
+        except OutputError:
+            # Of several runs that begin at the same moment, one decides.
+            if not path.exists():
+                raise
+            check_parts(output, shard)
+
+
+@contextmanager
+def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
+    """Take part in filling the bag ``output``; the function that is given says once whether no other run still does.
+
+    To call it is to say that one's own part is over. Of the parts that end at the same time one gets True, and others
+    that begin wait until the block ends: what lies in the bag does not change. Raises `OutputError`.
+    """
+    path = home(output, None) / BAG_LOCK
+    with opened(path, output) as file:
+        lock(file, path, fcntl.LOCK_SH)
+
+        def is_last() -> bool:
+            # In two steps, for in one a network share may keep what is held when it refuses more.
+            lock(file, path, fcntl.LOCK_UN)
+            try:
+                lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield is_last
+
+
+def delete_partial_files(output: Path, *, older_than: float = 0.0) -> int:
+    """Delete the unfinished files under ``output`` that were not written for ``older_than`` seconds; return how many.
+
+    The segments of films stay: with them a film resumes. Call this only while no other run can be at work on
+    ``output``, or with an age beyond doubt. Raises `OutputError`.
+    """
+    latest, count = time.time() - older_than, 0
+    for folder, inner, files in os.walk(output):
+        inner[:] = [name for name in inner if not name.startswith(PARTIAL_PREFIX)]
+        for name in filter(_PARTIAL.fullmatch, files):
+            path = Path(folder, name)
+            try:
+                if older_than and path.stat().st_mtime > latest:
+                    continue
+                path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise OutputError(
+                    f"{path}: left by a run that died, cannot be deleted: {error.strerror or error}",
+                    advice="Check the permissions of its folder.",
+                ) from error
+            count += 1
+    return count
+
+
+def check_space(folder: Path, *, keep_free: int, needed: int = 0) -> None:
+    """Raise `OutputError` unless ``needed`` bytes fit on the disk of ``folder`` and leave ``keep_free`` bytes free.
+
+    ``folder`` need not exist yet.
+    """
+    free = free_space(folder)
+    if free - needed >= keep_free:
+        return
+    wanted = f", and {as_size(needed)} are needed" if needed else ""
+    raise OutputError(
+        f"{folder}: {as_size(free)} are free on its disk, {as_size(keep_free)} are to stay free{wanted}",
+        advice="Make room or choose another disk; --keep-free sets how much stays free.",
+    )
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that this user can still write to the disk that holds ``folder``, or will.
+
+    Raises `OutputError` if the disk does not answer.
+    """
+    known = folder.absolute()
+    while not known.exists() and known != known.parent:
+        known = known.parent
+    try:
+        return shutil.disk_usage(known).free
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: its free space cannot be read: {error.strerror or error}",
+            advice="Check that its disk is there.",
+        ) from error
+
+
+def as_size(count: float) -> str:
+    """Return ``count`` bytes for people, in decimal units: ``812 bytes``, ``5.4 GB``."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    power = next((power for power in range(1, len(_UNITS)) if count < 999.95 * 1000**power), len(_UNITS))
+    return f"{count / 1000**power:.1f} {_UNITS[power - 1]}"
