@@ -141,7 +141,7 @@ def test_every_job_of_the_slurm_array_takes_its_part(recorder: Path) -> None:
 
 def test_slurm_takes_the_array() -> None:
     done = run(tool("sbatch"), "--test-only", NIGHTLY / "slurm-array.sh")
-    if "Unable to contact" in done.stderr:
+    if re.search("[Uu]nable to contact|configuration source|slurm.conf|lookup failure|[Cc]ommunication", done.stderr):
         pytest.skip("no Slurm controller")
     assert done.returncode == 0, done.stderr
 
