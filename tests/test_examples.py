@@ -293,9 +293,8 @@ def test_the_service_runs_as_an_unprivileged_user_who_may_write_where_systemd_le
         for path in base.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         text = (NIGHTLY / "autochrome.service").read_text(encoding="utf-8")
-        for place, here in (("/srv/archive", base), ("/var/", base / "var"), ("/etc/", base)):
-            text = text.replace(place, f"{here}/")
-        text = text.replace("//", "/")
+        places = {"/srv/archive": str(base), "/var/": f"{base}/var/", "/etc/": f"{base}/"}
+        text = re.sub("|".join(places), lambda found: places[found[0]], text)
         unit = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
         writable = [Path(unit["ReadWritePaths"])]
         for key, parent in (("LogsDirectory", "log"), ("StateDirectory", "lib"), ("CacheDirectory", "cache")):
