@@ -36,6 +36,7 @@ _HOMES = {
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
+        "Doubt",
         "Failure",
         "FilmResult",
         "LumaCheck",
@@ -61,6 +62,7 @@ __all__ = [
     "Cancelled",
     "Codec",
     "Colorizer",
+    "Doubt",
     "EngineError",
     "Failure",
     "FilmResult",
@@ -130,6 +132,7 @@ if TYPE_CHECKING:
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
+        Doubt,
         Failure,
         FilmResult,
         LumaCheck,

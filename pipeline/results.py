@@ -169,10 +169,24 @@ class FilmResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``."""
+
+    reason: str
+    instead: SourceTone
+
+    @property
+    def reverse(self) -> str:
+        """The option of every command that decides otherwise."""
+        return f"--treat-as {self.instead}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhotoResult:
     """A photograph's result under its final name.
 
     ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
+    ``doubts`` are the judgements, at most one a page, that a person should look at.
     """
 
     source: Path
@@ -189,6 +203,7 @@ class PhotoResult:
     verification: Verification
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

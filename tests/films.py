@@ -45,6 +45,7 @@ class Sound:
     seconds: float = 0.6
     tags: Mapping[str, str] = field(default_factory=dict)
     disposition: int = 0
+    bit_rate: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +234,8 @@ def plane(frame: av.VideoFrame, index: int, *, width: int | None = None) -> np.n
 
 def _add_sound(film: Any, sound: Sound) -> Any:
     stream = film.add_stream(sound.codec, rate=sound.rate)
+    if sound.bit_rate:
+        stream.codec_context.bit_rate = sound.bit_rate
     stream.metadata.update(sound.tags)
     stream.disposition = sound.disposition
     return stream

@@ -1,13 +1,13 @@
 """Whether a source is monochrome, tinted or coloured already, told from its own chroma.
 
-In a tinted picture chroma is a function of luma: a sepia print has one colour for its shadows and one for its light
-parts, whatever they show. So chroma is fitted as a smooth function of luma, plus a slow change over the picture (faded
-edges, yellowed paper); what the fit leaves over, compared with the noise in it, tells colour from tint. Stains, stamps
-and handwriting may leave more over, on a small part of the picture.
+`pipeline.color.tint_fit` measures how far a picture is from one tint, `pipeline.color.tone_odds` knows how likely that
+is of a coloured one. To colour over the colours of a photograph is worse than to leave a sepia print as it is, so what
+may be either is left alone, and the confidence says that it is in doubt.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,38 +16,29 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.color.spaces import F32
+from pipeline.color.tint_fit import fitted
+from pipeline.color.tone_odds import log_odds_of_colour
 from pipeline.options import Tone, TreatAs
 from pipeline.results import SourceTone, Treatment
 
 Bools = npt.NDArray[np.bool_]
 
-# All thresholds on chroma are in units of Cb and Cr (one 8-bit code is 0.004). They were chosen on 800 colour
-# photographs of everyday subjects, 256 pixels high, and on the same ones made grey, then toned in ten ways, stained,
-# stamped, written on and mounted in six, and stored as JPEG of quality 30 to 95 with halved chroma; how left-overs
-# are measured and judged, on 500 more and on seven films, toned in five ways, as JPEG from quality 15 on and as film
-# of six codecs up to the strongest compression they have.
+# All thresholds on chroma are in units of Cb and Cr (one 8-bit code is 0.004).
 _SIDE = 64  # longer side of the picture that is looked at; smaller ones drown the noise of JPEG and of tape
 _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which a pixel can show colour
 _FEWEST_PIXELS = 100
-_LUMA_KNOTS = 6
-_KEPT = 0.8  # share of the pixels that a fit follows: the others may be stains, stamps, writing or a coloured object
-_JUDGED = 0.75  # quantile of what is left over, so that up to a quarter of the picture may deviate
-_FITS = 3
 _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is left out, as a share of a side
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
-_FINE, _BROAD = 3, 7  # pixels over which left-overs are averaged: stamps are small, the blocks of a codec are as large
-_FAINTEST = 0.006  # left over: one and a half codes of 8 bits, what rounding and a codec's idea of "alike" may cause
-# Left over relative to the noise: colour above, in a picture by itself and in a shot, where a high quantile of several
-# pictures counts. Of 500 coloured photographs 2.4 % are below, most of them of one hue; of toned ones 0.5 % are above
-# as JPEG of quality 60 and 90, and 10 % at 30. Of 70 toned shots none is above as MPEG-2, MPEG-4 and Motion JPEG at
-# their coarsest or as H.264 at CRF 35.
-_COLOUR_RATIO, _COLOUR_RATIO_OF_SHOTS = 0.52, 0.60
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
 _VIVID_PART, _VIVID = 0.97, 0.04  # left over by that quantile of the picture: a stamp, or a small coloured object
 _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a red flower, a sunset
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
+# Log odds beyond which a picture, and a shot, where a high quantile of several pictures counts, is coloured.
+_COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
+_DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
+_NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
 @dataclass(frozen=True)
@@ -55,26 +46,19 @@ class ToneEvidence:
     """What one picture says about its tone.
 
     ``weight``, 0..1, is how much it can say: a black, white or flat picture nothing. ``cb`` and ``cr`` are the mean
-    chroma, ``strength`` is the root mean square of chroma explained by luma and place, ``left_over`` the unexplained,
-    ``noise`` the part of that without structure, ``vivid`` the same at the most deviating 3 % of the picture; all in
-    units of Cb and Cr.
+    chroma, ``strength`` is the root mean square of chroma explained by luma and place, ``vivid`` what is left over at
+    the most deviating 3 % of the picture; all in units of Cb and Cr. ``log_odds`` are those of a coloured picture.
     """
 
     weight: float
     cb: float
     cr: float
     strength: float
-    left_over: float
-    noise: float
     vivid: float
-
-    @property
-    def ratio(self) -> float:
-        """What is left over relative to what noise and rounding account for."""
-        return self.left_over / (_FAINTEST + self.noise)
+    log_odds: float
 
 
-_GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, _NO_CHROMA)
 
 
 @dataclass(frozen=True)
@@ -100,21 +84,20 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
     scale = min(1.0, _SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     luma, cb, cr = (_resized(plane, size) for plane in (luma, cb, cr))
-    shown = (luma > _DARKEST) & (luma < _LIGHTEST) & _inside_margins(luma, cb, cr)
+    shown = inside(luma, cb, cr)
     chroma = np.stack([cb, cr], axis=-1)
     if shown.sum() < _FEWEST_PIXELS:
         strength = float(np.sqrt(np.square(chroma).sum(axis=-1).mean()))
-        return ToneEvidence(0.0, float(cb.mean()), float(cr.mean()), strength, 0.0, 0.0, 0.0)
-    explained, fine, broad, rough = _explained(luma, chroma, shown)
+        return ToneEvidence(0.0, float(cb.mean()), float(cr.mean()), strength, 0.0, 0.0)
+    fit = fitted(luma, chroma, shown)
     weight = min(1.0, 2 * float(shown.mean())) * min(1.0, float(luma[shown].std()) / _FULL_CONTRAST)
     return ToneEvidence(
         weight,
         float(cb[shown].mean()),
         float(cr[shown].mean()),
-        float(np.sqrt(np.square(explained).sum(axis=1).mean())),
-        float(np.quantile(broad, _JUDGED)),
-        float(np.median(rough)),
-        float(np.quantile(fine, _VIVID_PART)),
+        float(np.sqrt(np.square(fit.tint).sum(axis=1).mean())),
+        float(np.quantile(fit.left_over, _VIVID_PART)),
+        log_odds_of_colour(fit.figures),
     )
 
 
@@ -132,14 +115,14 @@ def judge(pictures: Sequence[ToneEvidence]) -> Verdict:
         float(np.average([getattr(picture, name) for picture in telling], weights=weights))
         for name in ("cb", "cr", "strength")
     )
-    ratio, vivid = (
+    odds, vivid = (
         _weighted_quantile(np.array([getattr(picture, name) for picture in telling]), weights, _SHOT_QUANTILE)
-        for name in ("ratio", "vivid")
+        for name in ("log_odds", "vivid")
     )
-    least = _COLOUR_RATIO if len(telling) == 1 else _COLOUR_RATIO_OF_SHOTS
-    certainty = 1 - (min(ratio, least) / max(ratio, least)) ** 2
+    beyond = odds - (_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
+    certainty = math.tanh(abs(beyond) / _DOUBT * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
-    if ratio > least:
+    if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
     if strength > _STRONGEST_TINT:
         return Verdict(SourceTone.COLOUR, 0.5, cb, cr, f"of one hue, but stronger than a tint ({tint})")
@@ -160,6 +143,11 @@ def treatment(verdict: Verdict, *, tone: Tone, treat_as: TreatAs) -> Treatment:
     if source is SourceTone.TINTED and tone is Tone.KEEP:
         return Treatment.KEEP_TINT
     return Treatment.COLOUR_IT
+
+
+def inside(luma: F32, cb: F32, cr: F32) -> Bools:
+    """Return where a picture (h, w) can show colour: neither black nor white, nor a margin along its sides."""
+    return np.asarray((luma > _DARKEST) & (luma < _LIGHTEST) & _inside_margins(luma, cb, cr))
 
 
 def _blank(pictures: Sequence[ToneEvidence]) -> Verdict:
@@ -185,41 +173,6 @@ def _inside_margins(luma: F32, cb: F32, cr: F32) -> Bools:
         width = int(np.argmin(np.append(flat[: max(1, int(len(flat) * _MARGIN))], False)))
         kept[: width + 1 if width else 0] = False
     return inside
-
-
-def _explained(luma: F32, chroma: F32, shown: Bools) -> tuple[F32, F32, F32, F32]:
-    """Fit ``chroma`` (h, w, 2) by luma and place where ``shown``; drop the worst pixels and fit again, some times.
-
-    Returns the fit (n, 2), and the sizes (n,) of what it leaves over: averaged over few pixels, over many, and what is
-    left of it then.
-    """
-    height, width = shown.shape
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)[:, shown]
-    places = np.clip(luma[shown], 0, 1) * (_LUMA_KNOTS - 1)
-    by_luma = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(_LUMA_KNOTS)))
-    terms = np.concatenate([by_luma, np.stack([x, y, x * y, x * x, y * y], axis=1)], axis=1).astype(np.float32)
-    wanted = chroma[shown]
-    residual = np.zeros_like(chroma)
-    trusted = np.ones(len(wanted), np.bool_)
-    for _ in range(_FITS):
-        some = terms[trusted]
-        ridge = 1e-3 * len(some) / terms.shape[1] * np.eye(terms.shape[1])
-        fit = terms @ np.linalg.solve(some.T @ some + ridge, some.T @ wanted[trusted]).astype(np.float32)
-        residual[shown] = wanted - fit
-        fine = np.linalg.norm(_averaged(residual, shown, _FINE), axis=1)
-        trusted = fine <= np.quantile(fine, _KEPT)
-    broad = _averaged(residual, shown, _BROAD)
-    return fit, fine, np.linalg.norm(broad, axis=1), np.linalg.norm(residual[shown] - broad, axis=1)
-
-
-def _averaged(residual: F32, shown: Bools, size: int) -> F32:
-    """Return the mean (n, 2) of ``residual`` (h, w, 2) around each pixel ``shown``, over those shown."""
-    coverage = _box(shown.astype(np.float32), size)[shown]
-    return _box(residual, size)[shown] / coverage[:, None]
-
-
-def _box(plane: F32, size: int) -> F32:
-    return np.asarray(cv2.blur(plane, (size, size), borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
 def _weighted_quantile(values: F32, weights: F32, share: float) -> float:

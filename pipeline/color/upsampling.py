@@ -44,6 +44,16 @@ class Upsampled:
         fitted = cv2.resize(weight, (width, height), interpolation=cv2.INTER_AREA)
         return replace(self, coefficients=self.coefficients * np.asarray(fitted, np.float32))
 
+    def keeping(self, chroma: F32, weight: F32) -> Upsampled:
+        """Return this with other ``chroma``, Cb and Cr (2, h', w'), where ``weight`` (h'', w''), 0..1, is 1."""
+        height, width = self.coefficients.shape[1:]
+        share, cb, cr = (
+            np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+            for plane in (weight, *chroma)
+        )
+        kept = np.stack([np.zeros_like(cb), cb, np.zeros_like(cr), cr])
+        return replace(self, coefficients=self.coefficients * (1 - share) + kept * share)
+
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
         cb, cr = _chroma(self._resized(*luma.shape), luma)

@@ -168,18 +168,29 @@ def _plan(films: Sequence[Path], names: Sequence[Path], options: Options) -> Ans
 
 
 def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
-    from pipeline.media.probe import probe
+    from pipeline.media.film_plan import plan_film
 
-    info = probe(film, rate=options.frame_rate)
+    plan = plan_film(film, options, suffix=target.suffix)
+    info, notes = plan.info, (*plan.notes, *plan.damage)
     exists = target.exists()
     frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
     beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
     lines = [
         f"{_markup(film)}: {info.width} x {info.height}, {info.codec}, {frames}",
         f"  other streams: {_markup(beside or 'none')}",
-        f"  result: {_markup(target)}, codec {options.codec}, quality {options.quality}",
+        f"  result: {_markup(target)}, codec {plan.video.codec}, quality {options.quality}",
+        *(f"  {_markup(f'{note.kind}: {note.text}')}" for note in notes),
     ]
     if exists:
         lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error"))
-    document = {"dry_run": True, "source": film, "output": target, "exists": exists, "frames": info.frame_count}
+    document = {
+        "dry_run": True,
+        "source": film,
+        "output": target,
+        "exists": exists,
+        "frames": info.frame_count,
+        "codec": plan.video.codec,
+        "streams": [str(stream) for stream in plan.streams],
+        "notes": notes,
+    }
     return document, lines

@@ -19,10 +19,9 @@ from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
-from pipeline.media.packet_scan import survey
+from pipeline.media.film_plan import plan_film
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
-from pipeline.media.stream_plan import plan_streams, stream_notes
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import Options
@@ -66,11 +65,11 @@ def colorize_video(
     if output is not None:
         originals.check(output)
     suffix = None if output is None else output.suffix
-    info = survey(source, rate=options.frame_rate)
-    plan = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
+    planned = plan_film(source, options, suffix=suffix)
+    info, plan, streams = planned.info, planned.video, planned.streams
     final = output or _beside(source, plan)
     check_target(final, overwrite=options.overwrite, originals=originals)
-    streams, film = plan_streams(info, plan), film_source(info, plan, options)
+    film = film_source(info, plan, options)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
         guarded(progress or Silent(), stop) as progress,
@@ -82,7 +81,7 @@ def colorize_video(
         publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
     ):
         stop.check()
-        notes = [*colorizer.notes(), *_assumptions(film), *info.notes, *plan.notes, *stream_notes(streams)]
+        notes = [*colorizer.notes(), *_assumptions(film), *planned.notes]
         _tell(progress, source, notes)
         skip = 0 if segments is None else segments.frames
         writer = FilmWriter(

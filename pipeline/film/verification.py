@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.errors import InputError, VerificationError
 from pipeline.film.ffmpeg_check import ffmpeg_check
 from pipeline.film.luma_difference import measure_all, measure_samples
+from pipeline.media.codecs import Container
 from pipeline.media.decode import frames
 from pipeline.media.frame_flags import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.frames import Frame
@@ -31,7 +32,6 @@ from pipeline.media.read_log import PacketLog, ReadLog
 from pipeline.media.remux import is_gap
 from pipeline.media.source import demux, open_source
 from pipeline.media.stream_plan import Action, StreamPlan
-from pipeline.media.video_plan import Container
 from pipeline.media.writer import Written
 from pipeline.results import LumaCheck, Note, NoteKind, Proof, Verification
 
@@ -257,7 +257,7 @@ class _Check:
         return next(plan.action for plan in self.written.streams if plan.stream.index == index)
 
     def labels(self) -> Iterator[Note]:
-        source, found = self.source, self.found
+        source, found, written = self.source, self.found, self.written.video
         self.equal("number of chapters", len(source.chapters), len(found.chapters))
         for number, (old, new) in enumerate(zip(source.chapters, found.chapters, strict=True), 1):
             if abs(old.start - new.start) > _CHAPTER_SECONDS + abs(self.shift) * found.time_base:
@@ -274,6 +274,8 @@ class _Check:
         for key, value in wanted.items():
             if kept.get(key.lower(), value) != value:
                 yield Note(NoteKind.CONVERTED, f"the tag {key} {value!r} became {kept[key.lower()]!r}")
+        if source.hdr and written.encoder.hdr is not None and found.hdr != source.hdr:
+            yield Note(NoteKind.DROPPED, "HDR metadata: the finished file does not say what the source says")
         if wanted:
             self.checks["tags"] = f"{len(wanted) - len(lost)} of {len(wanted)}"
         if source.display_matrix != found.display_matrix and source.rotation == 0 and source.display_matrix:

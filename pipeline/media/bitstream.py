@@ -8,7 +8,7 @@ _DVD_CAPTIONS = b"\x00\x00\x01\xb2CC\x01\xf8"
 _CAPTIONED = ("mpeg2video", "mpeg1video", "h264", "hevc", "vvc", "av1")
 # ITU-T H.262, 6.2.2.1: the header of a sequence; behind 12 bits each for width and height, 4 bits for the aspect ratio.
 _SEQUENCE_HEADER = b"\x00\x00\x01\xb3"
-_ASPECT_OFFSET = 7
+_SEQUENCE_LENGTH = 8
 
 
 def holds_captions(data: bytes, codec: str) -> bool:
@@ -28,9 +28,11 @@ def _says_something(captions: bytes) -> bool:
     return any(len(t) == 3 and t[0] & 4 and (t[1] & 0x7F or t[2] & 0x7F) for t in triplets)
 
 
-def mpeg_aspect(data: bytes, codec: str) -> int | None:
-    """Return the aspect ratio code of a coded MPEG-2 picture that begins with a sequence header, otherwise None."""
-    if codec != "mpeg2video":
+def mpeg_shape(data: bytes, codec: str) -> tuple[int, int, int] | None:
+    """Return width, height and aspect ratio code of an MPEG-2 picture with a sequence header, otherwise None."""
+    place = data.find(_SEQUENCE_HEADER) if codec == "mpeg2video" else -1
+    header = data[place : place + _SEQUENCE_LENGTH]
+    if place < 0 or len(header) < _SEQUENCE_LENGTH:
         return None
-    place = data.find(_SEQUENCE_HEADER)
-    return data[place + _ASPECT_OFFSET] >> 4 if 0 <= place < len(data) - _ASPECT_OFFSET else None
+    sizes = int.from_bytes(header[4:7])
+    return sizes >> 12, sizes & 0xFFF, header[7] >> 4

@@ -69,7 +69,7 @@ def frames(
 def _read(
     info: FilmInfo, target: PixelFormat, damage: Damage, luma_weights: tuple[float, float] | None
 ) -> Generator[Frame, None, None]:
-    broken = find_break(info.path, info.container)
+    broken = info.broken if info.is_scanned else find_break(info.path, info.container)
     if broken is not None:
         damage.met(broken)
     container = open_film(info)

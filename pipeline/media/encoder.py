@@ -15,15 +15,13 @@ from av.codec.context import Flags, ThreadType
 from pipeline.errors import OutputError
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
-from pipeline.media.video_plan import Container, VideoPlan
-from pipeline.options import Codec
+from pipeline.media.video_plan import VideoPlan
 
 
 def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> None:
     """Set up an encoder's ``context`` for the film ``info`` as ``plan`` says, before it is opened."""
-    if plan.codec is Codec.AV1:
-        # The encoder prints its settings on stderr otherwise.
-        os.environ.setdefault("SVT_LOG", "1")
+    for name, value in plan.encoder.environment.items():
+        os.environ.setdefault(name, value)
     context.options = {**plan.options, "chroma_sample_location": CHROMA_LOCATIONS[colors.chroma_location]}
     context.width, context.height, context.pix_fmt = info.width, info.height, plan.pixel_format.name
     context.framerate = info.average_rate or info.base_rate or Fraction(25)
@@ -36,10 +34,9 @@ def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, co
     context.flags |= Flags.frame_duration
     if plan.codes_fields:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-    if plan.codec is Codec.HEVC and plan.container is not Container.MATROSKA:
-        context.codec_tag = "hvc1"  # Apple's players accept no other
-    if plan.encoder.name == "libx264":
-        # PyAV's default, slices, would cost the encoder quality.
+    if plan.container in plan.encoder.tags:
+        context.codec_tag = plan.encoder.tags[plan.container]
+    if plan.encoder.thread_by_frame:
         context.thread_type = ThreadType.AUTO
 
 

@@ -23,12 +23,14 @@ class ExpectedFrames:
         self._is_uneven = info.codec in _UNEVEN
         self._is_suspicious = False
         self._step = 1 / info.average_rate / info.time_base if info.average_rate else Fraction(0)
+        # Where each field is a packet, as from AVCHD cameras, the packet's duration is that of a field.
+        self._least_step = self._step if info.is_interlaced else Fraction(0)
 
     def add(self, time: int, duration: int) -> None:
         """Await the picture of a packet; ``duration`` is 0 where the packet says none."""
         insort(self._times, time)
         if duration:
-            self._step = Fraction(duration)
+            self._step = max(Fraction(duration), self._least_step)
 
     def suspect(self) -> None:
         """Tell that the decoder met an error: from now on, a missing picture is a lost one with any codec."""

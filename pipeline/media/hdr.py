@@ -10,6 +10,15 @@ import av
 
 # FFmpeg's AVMasteringDisplayMetadata: eight chromaticities and two luminances as ratios, then two flags.
 _MASTERING = struct.Struct("=20i2i")
+_LOST = {
+    "DYNAMIC_HDR_PLUS": "dynamic HDR metadata (HDR10+)",
+    "DOVI_METADATA": "dynamic HDR metadata (Dolby Vision)",
+    "DYNAMIC_HDR_VIVID": "dynamic HDR metadata (HDR Vivid)",
+    "STEREO3D": "the mark as stereoscopic; of two views in one stream the first is written",
+    "SPHERICAL": "the mark as a spherical picture",
+    "AMBIENT_VIEWING_ENVIRONMENT": "the description of the ambient viewing environment",
+    "ICC_PROFILE": "the ICC profile",
+}
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNIT = Fraction(1, 50_000)
 _LUMINANCE_UNIT = Fraction(1, 10_000)
@@ -20,26 +29,37 @@ class Hdr:
     """The two kinds of static HDR metadata, None where the film says nothing.
 
     ``mastering``: x and y of red, green, blue and white in units of 1/50,000, then the highest and the lowest luminance
-    in units of 1/10,000 cd/m2. ``light``: MaxCLL and MaxFALL in cd/m2.
+    in units of 1/10,000 cd/m2. ``light``: MaxCLL and MaxFALL in cd/m2. ``lost`` names what no result holds: metadata
+    that change from picture to picture, and marks of other kinds of pictures. True if one of the two is there.
     """
 
     mastering: tuple[int, ...] | None = None
     light: tuple[int, int] | None = None
+    lost: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether the film says anything."""
         return self.mastering is not None or self.light is not None
 
-    @property
-    def mastering_text(self) -> str:
-        """The mastering display as x264, x265 and others take it: ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``."""
-        rx, ry, gx, gy, bx, by, wx, wy, highest, lowest = self.mastering or (0,) * 10
+    def mastering_text(self, *, in_units: bool = False) -> str:
+        """Return the mastering display as encoders take it: ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``.
+
+        ``in_units`` gives chromaticities themselves and cd/m2, instead of whole multiples of fractions.
+        """
+        colours, luminances = (self.mastering or ())[:8], (self.mastering or ())[8:]
+        if in_units:
+            numbers = [f"{float(value * _CHROMATICITY_UNIT):.5f}" for value in colours]
+            numbers += [f"{float(value * _LUMINANCE_UNIT):.4f}" for value in luminances]
+        else:
+            numbers = [str(value) for value in (*colours, *luminances)]
+        rx, ry, gx, gy, bx, by, wx, wy, highest, lowest = numbers
         return f"G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({highest},{lowest})"
 
 
 def read_hdr(picture: av.VideoFrame) -> Hdr:
     """Return what the side data of ``picture`` say, which must be of kinds that PyAV knows."""
-    return Hdr(mastering=_mastering(picture), light=_light(picture))
+    lost = tuple(name for kind, name in _LOST.items() if _side_data(picture, kind))
+    return Hdr(mastering=_mastering(picture), light=_light(picture), lost=lost)
 
 
 def _mastering(picture: av.VideoFrame) -> tuple[int, ...] | None:

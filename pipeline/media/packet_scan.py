@@ -18,10 +18,12 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.bitstream import holds_captions, mpeg_aspect
+from pipeline.media.bitstream import holds_captions, mpeg_shape
 from pipeline.media.clock import Clock
 from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
 from pipeline.media.source import AnyPacket, demux, describe_streams
+from pipeline.media.structure import find_break
+from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
 
@@ -39,6 +41,7 @@ _RATES = (
     *(Fraction(rate) for rate in (12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 100, 120)),
 )
 _RATE_TOLERANCE = Fraction(1, 100)
+_FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
 
 
@@ -53,7 +56,7 @@ def scan(info: FilmInfo) -> FilmInfo:
     A damaged file is read as far as it goes: what becomes of damage is for the reader of the frames to decide.
     """
     if info.sequence is not None:
-        return info
+        return replace(info, is_scanned=True)
     found = _Scan(info)
     found.read()
     info = _with_late_streams(info, found)
@@ -78,6 +81,7 @@ class _Scan:
         self._has_captions = False
         self._untimed = 0
         self._aspects: dict[int, int] = {}
+        self._sizes = Counter[tuple[int, int]]()
 
     def read(self) -> None:
         """Read all packets. Raises `InputError` if the picture is encrypted, or the file cannot be opened."""
@@ -124,17 +128,18 @@ class _Scan:
         self._is_hidden.append(packet.is_discard)
         data = bytes(packet)
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
-        aspect = mpeg_aspect(data, self._info.codec)
-        if aspect is not None:
-            self._aspects.setdefault(aspect, len(self._pts) - 1)
+        shape = mpeg_shape(data, self._info.codec)
+        if shape is not None:
+            self._sizes[shape[:2]] += 1
+            self._aspects.setdefault(shape[2], len(self._pts) - 1)
 
     # What follows from it ------------------------------------------------------------------------------------------
 
     def completed(self, info: FilmInfo) -> FilmInfo:
         """Return ``info`` with everything that was found."""
+        self._check_size()
         notes: list[Note] = []
         offsets = self._offsets(notes)
-        pictures = len(self._pts) - self._is_hidden.count(1)
         self._move(offsets.get(info.stream_index, ()))
         times, shows_hidden = self._frame_times()
         if self._clock is None:
@@ -150,15 +155,40 @@ class _Scan:
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
+        notes += _timecode_notes(info, rate)
         return replace(
             info,
             timeline=Timeline(offsets=offsets, frame_times=times, shows_hidden=shows_hidden),
             average_rate=rate,
-            frame_count=info.frame_count if info.frame_count_from_header else pictures or info.frame_count,
+            frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
+            broken=find_break(info.path, info.container),
+            is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
         )
+
+    def _frames(self) -> int:
+        """Return how many frames the packets are that are not hidden."""
+        shown = len(self._pts) - self._is_hidden.count(1)
+        return (shown + 1) // 2 if self._has_field_packets() else shown
+
+    def _has_field_packets(self) -> bool:
+        """Tell whether each field is a packet of its own: then there are twice as many packets as the rate allows."""
+        shown, rate = sorted(set(self._pts) - {_NO_TIME}), self._info.average_rate
+        if not self._info.is_interlaced or not rate or len(shown) < 2:
+            return False
+        found = Fraction(len(shown) - 1) / ((shown[-1] - shown[0]) * self._info.time_base)
+        return abs(found / (2 * rate) - 1) <= _FIELD_TOLERANCE
+
+    def _check_size(self) -> None:
+        """Raise `InputError` for another picture size; a single header that says so may be damaged."""
+        sizes = [size for size, count in self._sizes.most_common() if count > 1]
+        if len(sizes) > 1:
+            raise InputError(
+                f"{self._info.path}: changes its picture size from {sizes[0]} to {sizes[1]}",
+                advice="Cut the film there and colour the parts.",
+            )
 
     def _stream(self, stream: StreamInfo) -> StreamInfo:
         return replace(
@@ -249,6 +279,8 @@ class _Scan:
 
     def _rate(self, info: FilmInfo, times: array[int] | None) -> Fraction | None:
         """Return the header's frame rate, or where that is absurd the one that the times of the frames show."""
+        if self._has_field_packets():
+            return info.average_rate
         shown = sorted(set(times or self._pts) - {_NO_TIME})
         if len(shown) < 2:
             return info.average_rate if info.average_rate and info.average_rate < _HIGHEST_RATE else info.base_rate
@@ -257,6 +289,16 @@ class _Scan:
             return info.average_rate
         usual = min(_RATES, key=lambda rate: abs(rate / found - 1))
         return usual if abs(usual / found - 1) <= _RATE_TOLERANCE else found.limit_denominator(1001)
+
+
+def _timecode_notes(info: FilmInfo, rate: Fraction | None) -> list[Note]:
+    """Return a note if the timecode counts other numbers than frames, as that of cameras at double rate does."""
+    is_counted = "mov" in info.container and any("timecode" in stream.metadata for stream in info.streams)
+    numbers = timecode_numbers(info.path) if is_counted else None
+    if numbers is None or rate is None or numbers == round(rate):
+        return []
+    text = f"timecode: {round(rate)} numbers a second, in the source {numbers}; it is right for the first frame"
+    return [Note(NoteKind.CONVERTED, text)]
 
 
 def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, int], ...]]) -> FilmInfo:

@@ -15,11 +15,20 @@ import av.container
 import av.container.core
 
 from pipeline.errors import InputError, UsageError
+from pipeline.media.encryption import is_scrambled
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
-from pipeline.media.source import MAX_PIXELS, bound_pixels, demux, describe_streams, open_sequence, open_source
+from pipeline.media.source import (
+    MAX_PIXELS,
+    bound_pixels,
+    demux,
+    describe_streams,
+    open_sequence,
+    open_source,
+    reporting,
+)
 from pipeline.media.timeline import Timeline
 from pipeline.results import Note
 
@@ -103,8 +112,8 @@ class FilmInfo:
     ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
     ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
     ``sequence`` is set when ``path`` is a folder of numbered pictures. ``hdr`` is what the first picture says of the
-    display it was made for. ``probe_size``, ``timeline``, ``has_captions`` and ``notes`` come from
-    `pipeline.media.packet_scan`, as does ``average_rate`` where the header's is absurd.
+    display it was made for. What follows it comes from `pipeline.media.packet_scan`, which sets ``is_scanned``, as does
+    ``average_rate`` where the header's is absurd; ``broken`` says how the structure of the file breaks.
     """
 
     path: Path
@@ -140,6 +149,8 @@ class FilmInfo:
     probe_size: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     has_captions: bool = False
+    broken: str | None = None
+    is_scanned: bool = False
     notes: tuple[Note, ...] = ()
 
 
@@ -169,6 +180,9 @@ def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
 def read_header(path: Path, *, probe_size: int = 0) -> FilmInfo:
     """Describe the film file ``path`` after a look at ``probe_size`` bytes, see `open_source`; errors as `probe`."""
     with open_source(path, probe_size=probe_size) as container:
+        with reporting(path):
+            if is_scrambled(path, container.format.name):
+                raise encrypted(path)
         info, _ = _described(path, container)
     return replace(info, probe_size=probe_size)
 
@@ -299,9 +313,15 @@ def _describe(
         streams=tuple(_stream_info(s, descriptions.get(s.index, "")) for s in container.streams if s is not stream),
         chapters=tuple(_chapter(c) for c in container.chapters()),
         metadata=dict(container.metadata),
-        stream_metadata=dict(stream.metadata),
+        stream_metadata=_reel_name(container) | dict(stream.metadata),
         hdr=read_hdr(picture),
     )
+
+
+def _reel_name(container: av.container.InputContainer) -> dict[str, str]:
+    """Return the name of the reel, which QuickTime keeps with the timecode and writes from the picture's tags."""
+    names = [stream.metadata["reel_name"] for stream in container.streams if "reel_name" in stream.metadata]
+    return {"reel_name": names[0]} if names else {}
 
 
 def _frame_count(stream: av.VideoStream, duration: Fraction | None) -> tuple[int | None, bool]:
@@ -321,7 +341,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         codec=context.codec.canonical_name if context is not None else _codec_name(stream, description),
         time_base=stream.time_base,
         is_decodable=context is not None,
-        is_clear=stream.type != "audio" or context is None or rate > 0,
+        is_clear=stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels"),
         sample_rate=rate,
         layout=layout,
         language=_language(stream.metadata),

@@ -11,18 +11,20 @@ import av.container
 from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 
+from pipeline.media.codecs import Container
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
 from pipeline.media.source import AnyPacket, demux
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.timeline import Retimer
-from pipeline.media.video_plan import Container
+from pipeline.results import NoteKind
 
 # Written anew by the muxer, or true of the source's coding only.
 _STALE = ("duration", "encoder", "vendor_id")
 _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
+_PAUSE = Fraction(1, 10)
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
 
@@ -57,6 +59,7 @@ class Remuxer:
         self._streams: dict[int, StreamInfo] = {}
         self._latest: dict[int, int] = {}
         self._with_headers: set[int] = set()
+        self._trimmed: set[int] = set()
         self._source = open_film(info)
         self._lanes: dict[int, _Lane] = {}
         try:
@@ -135,6 +138,9 @@ class Remuxer:
         if dts is not None and last is not None:
             may_repeat = self._container is Container.MATROSKA or stream.type in ("subtitle", "data")
             if dts < last or (dts == last and not may_repeat):
+                if packet.is_discard:
+                    self._leave_out_hidden(index)
+                    return False
                 self._damage.met(f"{stream.type} {index} goes back in time, which no file may: packets are left out")
                 return False
         if dts is not None:
@@ -142,6 +148,15 @@ class Remuxer:
         if packet.size:  # the last one of FLAC is empty: it only brings what the header still lacks
             self.sent.setdefault(index, PacketLog()).add(packet, codec=stream.codec)
         return True
+
+    def _leave_out_hidden(self, index: int) -> None:
+        """Note that packets which the edit list hides, behind the end, have no times of their own and stay out."""
+        if index not in self._trimmed:
+            self._trimmed.add(index)
+            name = f"{self._streams[index].type} {index}"
+            self._damage.remark(
+                NoteKind.CONVERTED, f"{name}: packets behind its end, which no player shows, are left out"
+            )
 
     def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
         original = self._source.streams[plan.stream.index]
@@ -218,14 +233,26 @@ class _Text:
 
 
 class _Sound:
-    """Sound is decoded and encoded without loss."""
+    """Sound is decoded and encoded without loss.
+
+    Frames follow each other sample by sample, whatever small steps the time stamps of their packets make, as those of
+    Windows Media and old QuickTime do; only after a real pause the time stamps count again.
+    """
 
     def __init__(self, original: AudioStream, made: AudioStream) -> None:
         self._original = original
         self._made = made
+        self._following: int | None = None
 
     def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
         for frame in self._original.decode(packet if packet.size else None):
+            unit = Fraction(1, frame.sample_rate)
+            stated = None if frame.pts is None or not frame.time_base else round(frame.pts * frame.time_base / unit)
+            following = self._following
+            if following is None or (stated is not None and stated - following > _PAUSE / unit):
+                following = stated or 0
+            frame.pts, frame.time_base = following, unit
+            self._following = following + frame.samples
             yield from self._made.encode(frame)
         if not packet.size:
             yield from self._made.encode(None)

@@ -30,7 +30,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContain
 
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
     """
-    with _reporting(path):
+    with reporting(path):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
         options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}
@@ -44,7 +44,7 @@ def open_sequence(sequence: Sequence) -> av.container.InputContainer:
     """Open a folder of numbered pictures for reading. Raises `InputError`."""
     # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
     bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
-    with _reporting(sequence.folder):
+    with reporting(sequence.folder):
         return av.open(
             sequence.pattern,
             "r",
@@ -105,7 +105,8 @@ def describe_streams(container: av.container.InputContainer) -> Mapping[int, str
 
 
 @contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
+    """Turn what disk and FFmpeg raise on opening the source ``path`` into `InputError`."""
     try:
         yield
     except InputError:
@@ -117,6 +118,10 @@ def _reporting(path: Path) -> Iterator[None]:
             f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
+        ) from error
+    except av.error.EOFError as error:
+        raise InputError(
+            f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
         ) from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error

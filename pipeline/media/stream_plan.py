@@ -12,8 +12,9 @@ from enum import StrEnum
 import av
 import av.container
 
+from pipeline.media.codecs import Container
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
-from pipeline.media.video_plan import Container, VideoPlan
+from pipeline.media.video_plan import VideoPlan
 from pipeline.results import Note, NoteKind
 
 
@@ -90,7 +91,7 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         reason = (
             "it holds no packets"
             if stream.packets == 0
-            else "nothing says its sampling rate, so that it cannot be played"
+            else "nothing says its sampling rate or its channels, so that it cannot be played"
         )
         return _because(stream, Action.DROP, reason)
     refusal = _lacks_layout(container, stream) or _refusal(container, original)

@@ -89,6 +89,9 @@ def _walk_matroska(file: BinaryIO, size: int) -> str | None:
         while len(levels) > 1 and levels[-1].is_open and name not in levels[-1].known:
             levels.pop()
         level = levels[-1]
+        if name and level.known and name not in level.known and _may_be_skipped(file, level, place, head, length):
+            place += head + (length or 0)
+            continue
         if not name or (level.known and name not in level.known):
             return None if level.known is _IN_FILE and place else _broken(place)
         end = level.end if length is None else place + head + length
@@ -103,6 +106,15 @@ def _walk_matroska(file: BinaryIO, size: int) -> str | None:
             levels.append(_Level(inside, end, length is None))
         place = end if inside is None else place + head
     return None
+
+
+def _may_be_skipped(file: BinaryIO, level: _Level, place: int, head: int, length: int | None) -> bool:
+    """Tell whether an element that is not known here is whole: what follows it is known, or it ends its level."""
+    end = place + head + (length or 0)
+    if length is None or end > level.end:
+        return False
+    following = _ebml(_at(file, end, 16))
+    return end == level.end or (following is not None and following[0] in level.known)
 
 
 def _ebml(data: bytes) -> tuple[int, int, int | None] | None:
@@ -133,7 +145,7 @@ _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 def _walk_mov(file: BinaryIO, size: int) -> str | None:
     seen: set[bytes] = set()
-    for place, name, end in _boxes(file, 0, size):
+    for place, name, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
         if {b"moov", b"mdat"} <= seen and (not is_known or end <= place):
             return None  # something was appended that is no part of the film
@@ -148,7 +160,7 @@ def _walk_mov(file: BinaryIO, size: int) -> str | None:
 
 
 def _nested(file: BinaryIO, start: int, stop: int) -> str | None:
-    for place, name, end in _boxes(file, start, stop):
+    for place, name, end in boxes(file, start, stop):
         if end <= place or end > stop:
             return _broken(place)
         if name in _BOXES_OF_BOXES and (found := _nested(file, place + 8, end)):
@@ -156,7 +168,7 @@ def _nested(file: BinaryIO, start: int, stop: int) -> str | None:
     return None
 
 
-def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, bytes, int]]:
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield place, name and end of the boxes that follow each other; an end before the place says that it is none."""
     place = start
     while place + 8 <= stop:

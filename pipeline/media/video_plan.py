@@ -2,101 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import av.codec
 
 from pipeline.errors import UsageError
+from pipeline.media.codecs import ENCODERS, Container, Encoder, merged
 from pipeline.media.frame_flags import BOTTOM_FIRST
 from pipeline.media.pixels import GREY, PixelFormat, pixel_format, planar
 from pipeline.media.probe import FULL_RANGE, PROGRESSIVE, FilmInfo
 from pipeline.options import Codec, Quality
 from pipeline.results import Note, NoteKind
 
-
-class Container(Enum):
-    """Container families: the muxer's name and the file suffix."""
-
-    MP4 = ("mp4", ".mp4")
-    MOV = ("mov", ".mov")
-    MATROSKA = ("matroska", ".mkv")
-
-    @property
-    def muxer(self) -> str:
-        """FFmpeg's name of the muxer."""
-        return self.value[0]
-
-    @property
-    def suffix(self) -> str:
-        """The suffix of files, with its dot."""
-        return self.value[1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoder:
-    """An encoder and what it can hold; ``depths`` gives the bit depths of each chroma layout.
-
-    ``needs_even`` encoders code sizes in steps of their chroma samples only; ``codes_fields`` ones keep interlaced
-    pictures interlaced.
-    """
-
-    name: str
-    title: str
-    depths: Mapping[str, tuple[int, ...]]
-    options: Mapping[str, str]
-    is_lossless: bool = False
-    needs_even: bool = False
-    codes_fields: bool = False
-
-
-# Grain is what film is made of: without this tuning veryfast smooths it (44 dB instead of 48 in the worst frame).
-_GRAIN = {"preset": "veryfast", "crf": "16", "tune": "grain"}
-_DEEP = (8, 9, 10, 12, 14, 16)
-
-ENCODERS: Mapping[Codec, Encoder] = {
-    Codec.H264: Encoder(
-        name="libx264",
-        title="H.264",
-        depths={"4:2:0": (8, 10), "4:2:2": (8, 10), "4:4:4": (8, 10)},
-        options=_GRAIN,
-        needs_even=True,
-        codes_fields=True,
-    ),
-    Codec.HEVC: Encoder(
-        name="libx265",
-        title="HEVC",
-        depths={"4:2:0": (8, 10, 12), "4:2:2": (8, 10, 12), "4:4:4": (8, 10, 12)},
-        options={**_GRAIN, "x265-params": "log-level=error"},
-        needs_even=True,
-    ),
-    Codec.AV1: Encoder(name="libsvtav1", title="AV1", depths={"4:2:0": (8, 10)}, options={"preset": "8", "crf": "15"}),
-    Codec.PRORES: Encoder(
-        name="prores_ks",
-        title="ProRes",
-        depths={"4:2:2": (10,), "4:4:4": (10,)},
-        options={"vendor": "apl0"},
-        codes_fields=True,
-    ),
-    Codec.FFV1: Encoder(
-        name="ffv1",
-        title="FFV1",
-        depths={
-            "4:2:0": _DEEP,
-            "4:2:2": _DEEP,
-            "4:4:4": _DEEP,
-            "4:4:0": (8, 10, 12),
-            "4:1:1": (8,),
-            "4:1:0": (8,),
-        },
-        # Version 3, every frame a key frame, a checksum in every slice: what archives ask for.
-        options={"level": "3", "slices": "16", "slicecrc": "1", "g": "1", "coder": "1", "context": "0"},
-        is_lossless=True,
-        codes_fields=True,
-    ),
-}
-
+# FFV1 in these formats is younger than FFmpeg 5.1, which Debian 12 and others ship.
+_NEW_ALPHA_BITS = 12
 # Where chroma may go, best first. The source's own chroma says nothing (the film is black and white), so grey takes
 # 4:2:0 for access and master alike: chroma is computed far smaller than that, and it plays everywhere.
 _LAYOUTS = {
@@ -107,14 +27,6 @@ _LAYOUTS = {
     "4:4:0": ("4:4:0", "4:2:0", "4:2:2", "4:4:4"),
     "4:1:1": ("4:1:1", "4:2:0", "4:2:2", "4:4:4"),
     "4:1:0": ("4:1:0", "4:2:0", "4:2:2", "4:4:4"),
-}
-
-
-# What each container holds, players included; Matroska holds all.
-_HELD = {
-    Container.MP4: (Codec.H264, Codec.HEVC, Codec.AV1),
-    Container.MOV: (Codec.H264, Codec.HEVC, Codec.PRORES),
-    Container.MATROSKA: tuple(ENCODERS),
 }
 
 
@@ -156,13 +68,14 @@ def plan_video(
     encoder = ENCODERS[chosen]
     target = _pixel_format(shown, encoder)
     container, container_notes = _container(info, chosen, suffix)
-    options = dict(encoder.options)
-    if chosen is Codec.FFV1 and not _takes_sixteen_slices(info, target):
-        del options["slices"]
-    if chosen is Codec.H264 and shown.is_interlaced and shown.field_order in BOTTOM_FIRST:
-        options["x264-params"] = "bff=1"  # else the container's header says "top"
-    if chosen is Codec.PRORES:
-        options["profile"] = "4" if target.layout == "4:4:4" else "3"
+    is_bottom_first = shown.is_interlaced and shown.field_order in BOTTOM_FIRST
+    options = merged(
+        encoder.options,
+        encoder.by_layout.get(target.layout, {}),
+        encoder.bottom_first if is_bottom_first else {},
+        encoder.hdr(info.hdr) if encoder.hdr is not None and info.hdr else {},
+        encoder.by_size(info.width, info.height, target.layout) if encoder.by_size is not None else {},
+    )
     notes = [*_picture_notes(shown, encoder, target), *container_notes]
     if deinterlaces:
         text = "deinterlaced (bwdif): every other line is made anew, luma is not that of the source there"
@@ -183,24 +96,25 @@ def plan_video(
 def _codec(info: FilmInfo, codec: Codec, quality: Quality) -> Codec:
     bits = info.pixel_format.bits
     if quality is Quality.MASTER:
-        if codec not in (Codec.AUTO, Codec.FFV1):
+        if codec is not Codec.AUTO and not ENCODERS[codec].is_lossless:
             raise UsageError(
                 f"--quality master is lossless, {codec} is not", advice="Leave --codec out, or use --codec ffv1."
             )
-        return Codec.FFV1
+        return next(name for name, encoder in ENCODERS.items() if encoder.is_lossless and codec in (name, Codec.AUTO))
     if codec is Codec.AUTO:
-        return Codec.H264 if bits <= 10 else Codec.HEVC if bits <= 12 else Codec.FFV1
-    deepest = max(max(depths) for depths in ENCODERS[codec].depths.values())
-    if bits > deepest:
+        return next(name for name, encoder in ENCODERS.items() if encoder.is_automatic and bits <= encoder.deepest)
+    encoder = ENCODERS[codec]
+    if bits > encoder.deepest:
         raise UsageError(
-            f"{info.path}: has {bits} bits, {codec} holds {deepest}",
+            f"{info.path}: has {bits} bits, {codec} holds {encoder.deepest}",
             advice="Use --codec ffv1 or --quality master to keep them all.",
         )
     # Grey without a word about its range is full, as FFmpeg makes and reads it.
     is_full = info.colors.range == FULL_RANGE or (info.pixel_format.is_grey and not info.colors.range)
-    if codec is Codec.PRORES and is_full:
+    if is_full and not encoder.marks_full_range:
         raise UsageError(
-            f"{info.path}: uses the full range of codes, which ProRes cannot mark", advice="Use another --codec."
+            f"{info.path}: uses the full range of codes, which {encoder.title} cannot mark",
+            advice="Use another --codec.",
         )
     return codec
 
@@ -253,51 +167,57 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tup
             "is exact where the three are equal, elsewhere rounded by at most half a code"
         )
     made = [Note(NoteKind.CONVERTED, text) for text in notes]
+    made += _lost(info, encoder)
     if info.sequence is not None:
         made += info.sequence.notes
     if source.has_alpha and not target.has_alpha:
         made.append(Note(NoteKind.DROPPED, "the alpha channel is not written"))
+    if target.has_alpha and target.bits == _NEW_ALPHA_BITS:
+        text = f"{encoder.title} with alpha and {target.bits} bits is opened by FFmpeg 6.1 and newer only"
+        made.append(Note(NoteKind.ASSUMED, text))
     if info.has_crop:
         made.append(Note(NoteKind.DROPPED, "the clean aperture (a crop for players) is not written; no picture is cut"))
     return tuple(made)
 
 
-def _takes_sixteen_slices(info: FilmInfo, target: PixelFormat) -> bool:
-    # FFmpeg's encoder refuses counts that would cut chroma samples, or leave slices too small or too large; asked for
-    # no count, it finds one.
-    is_even = info.width % 2 == 0 and info.height % 2 == 0 and target.layout not in ("4:1:1", "4:1:0")
-    return is_even and min(info.width, info.height) >= 16 and max(info.width, info.height) <= 4096
+def _lost(info: FilmInfo, encoder: Encoder) -> Iterator[Note]:
+    """Yield a note on everything that pictures carry and the encoder has no place for."""
+    if info.has_captions and not encoder.keeps_captions:
+        yield Note(NoteKind.DROPPED, f"closed captions (EIA-608/708): {encoder.title} is written without them")
+    if info.hdr and encoder.hdr is None:
+        yield Note(NoteKind.DROPPED, f"HDR metadata (mastering display, light levels): {encoder.title} has no place")
+    for name in info.hdr.lost:
+        yield Note(NoteKind.DROPPED, name)
 
 
 def _container(info: FilmInfo, codec: Codec, suffix: str | None) -> tuple[Container, tuple[Note, ...]]:
     own = _family(info)
+    encoder = ENCODERS[codec]
     if suffix is not None:
-        wanted = _asked(info, codec, suffix)
-    elif codec is Codec.FFV1:
+        wanted = _asked(info, encoder, suffix)
+    elif encoder.home is not None:
+        wanted = encoder.home
+    elif own is None:
         wanted = Container.MATROSKA
-    elif codec is Codec.PRORES:
-        wanted = Container.MOV
-    elif own is not None and codec not in _HELD[own]:
-        wanted = Container.MP4  # QuickTime has no AV1
     else:
-        wanted = own or Container.MATROSKA
+        wanted = own if own in encoder.containers else encoder.containers[0]
     if info.sequence is not None or (wanted is own and info.path.suffix.lower() != ".webm"):
         return wanted, ()
     text = f"the result is {wanted.suffix}, not {info.path.suffix.lower() or info.container}"
     return wanted, (Note(NoteKind.CONVERTED, text),)
 
 
-def _asked(info: FilmInfo, codec: Codec, suffix: str) -> Container:
+def _asked(info: FilmInfo, encoder: Encoder, suffix: str) -> Container:
     container = next((known for known in Container if known.suffix == suffix.lower()), None)
     if container is None:
         raise UsageError(
             f"{info.path}: films are not written as {suffix or 'names without a suffix'}",
             advice="Give the result the suffix .mp4, .mov or .mkv.",
         )
-    if codec not in _HELD[container]:
-        able = " or ".join(other.suffix for other in Container if codec in _HELD[other])
+    if container not in encoder.containers:
+        able = " or ".join(other.suffix for other in Container if other in encoder.containers)
         raise UsageError(
-            f"{info.path}: becomes {ENCODERS[codec].title}, which {container.suffix} cannot hold",
+            f"{info.path}: becomes {encoder.title}, which {container.suffix} cannot hold",
             advice=f"Give the result the suffix {able}, or choose another --codec or --quality.",
         )
     return container

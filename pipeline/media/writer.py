@@ -17,6 +17,7 @@ import av.container
 
 from pipeline.errors import InputError
 from pipeline.interruption import called_from_native
+from pipeline.media.codecs import Container
 from pipeline.media.damage import Damage
 from pipeline.media.encoder import configure, encode, refusals
 from pipeline.media.frames import Frame
@@ -25,7 +26,7 @@ from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.read_log import PacketLog
 from pipeline.media.remux import Remuxer, travelling_metadata
 from pipeline.media.stream_plan import Action, StreamPlan
-from pipeline.media.video_plan import Container, VideoPlan
+from pipeline.media.video_plan import VideoPlan
 from pipeline.options import OnDamage
 from pipeline.results import Note
 
@@ -39,7 +40,9 @@ _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "du
 # What the two keep in their own places. Any other key needs the table of free keys, which some players do not read.
 _KNOWN_KEYS = {"title", "artist", "album", "comment", "date", "genre", "copyright", "creation_time", "location"}
 _CONTAINER_KEYS = {
-    Container.MP4: _KNOWN_KEYS | {"composer", "album_artist", "description", "synopsis", "keywords", "show", "lyrics"},
+    Container.MP4: _KNOWN_KEYS
+    | {"composer", "album_artist", "description", "synopsis", "keywords", "show", "lyrics"}
+    | {"grouping", "track", "disc", "episode_id", "network"},
     Container.MOV: _KNOWN_KEYS | {"make", "model"},
 }
 
@@ -160,7 +163,9 @@ class FilmWriter:
             file,
             "w",
             format=self._plan.container.muxer,
-            container_options=_muxer_options(self._plan.container, self._all_metadata(), self._finest_scale()),
+            container_options=_muxer_options(
+                self._plan.container, self._finest_scale(), free_keys=self._uses_free_keys()
+            ),
             metadata_errors="surrogateescape",
             buffer_size=_WRITE_SIZE,
         )
@@ -191,7 +196,26 @@ class FilmWriter:
 
     def _all_metadata(self) -> dict[str, str]:
         kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
-        return {**kept, **self._metadata}
+        own = dict(self._metadata)
+        if self._holds_cover():
+            # Free keys and a cover exclude each other in FFmpeg's MP4 muxer; what is said here must not get lost.
+            free = [own.pop(key) for key in list(own) if key.lower() not in _CONTAINER_KEYS[Container.MP4]]
+            if free:
+                own["comment"] = "\n".join([*(value for key, value in kept.items() if key.lower() == "comment"), *free])
+        return {**kept, **own}
+
+    def _holds_cover(self) -> bool:
+        is_kept = any(plan.stream.is_cover and plan.action is Action.COPY for plan in self._streams)
+        return is_kept and self._plan.container is Container.MP4
+
+    def _uses_free_keys(self) -> bool:
+        """Tell whether some tag has no place of its own in the container, which then needs the table of free keys."""
+        known = _CONTAINER_KEYS.get(self._plan.container)
+        return (
+            known is not None
+            and not self._holds_cover()
+            and any(key.lower() not in known for key in self._all_metadata())
+        )
 
     def _finest_scale(self) -> int:
         """Return the least number of parts of a second in which the times of picture and sound are whole."""
@@ -235,14 +259,12 @@ def _video_metadata(info: FilmInfo) -> dict[str, str]:
     return {key: value for key, value in kept.items() if not key.startswith(statistics)}
 
 
-def _muxer_options(container: Container, metadata: Mapping[str, str], scale: int) -> dict[str, str]:
+def _muxer_options(container: Container, scale: int, *, free_keys: bool) -> dict[str, str]:
     # Bit-exact: nothing random and no clock, so that one film, coloured twice, gives one file.
     options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS), "fflags": "+bitexact"}
     if container is Container.MATROSKA:
         return options
-    flags = "+faststart"
-    if any(key.lower() not in _CONTAINER_KEYS[container] for key in metadata):
-        flags += "+use_metadata_tags"
+    flags = "+faststart+use_metadata_tags" if free_keys else "+faststart"
     # Delays at the start are written in this unit, cut down to whole ones; the muxer's own is a millisecond.
     return {**options, "movflags": flags, "movie_timescale": str(scale)}
 

@@ -262,6 +262,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
+        doubts=tuple(picture.doubt for picture in photo.pictures if picture.doubt is not None),
         previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
     )
 

@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipeline.color.album_page import beside_page, page
+from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import Adjustments, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.previews import preview
+from pipeline.color.scan_tone import JUDGED_SIDE, ScanTone, scan_tone
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
-from pipeline.options import Options
-from pipeline.results import Measures, Note, NoteKind, Preview, SourceTone, Treatment
+from pipeline.options import Options, TreatAs
+from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 
 _INPUT_SIZE = 256
-_JUDGED_SIDE = 64
-_PAGE_TINT = 0.02
+_UNSURE = 0.5  # confidence up to which a judgement is in doubt
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +37,40 @@ class Picture:
     still: Still
     spec: ColorSpec
     space: RgbSpace | None
-    verdict: Verdict
+    found: ScanTone
     treatment: Treatment
     model_input: ModelInput
-    doubt: float
+    treat_as: TreatAs
     adjustments: Adjustments
 
     @property
     def is_coloured(self) -> bool:
         """Whether it gets new chroma; otherwise its file, or page, stays as it is."""
         return self.treatment is Treatment.COLOUR_IT
+
+    @property
+    def verdict(self) -> Verdict:
+        """What its own chroma says it is."""
+        return self.found.verdict
+
+    @property
+    def own_colour(self) -> F32 | None:
+        """Where it keeps its own colour, float32 (h, w), 0..1, though it gets new chroma elsewhere."""
+        return self.found.coloured_part if self.is_coloured and self.treat_as is TreatAs.AUTO else None
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why its treatment should be looked at, if so, and what it may be instead."""
+        verdict = self.verdict
+        if self.still.is_bilevel or self.treat_as is not TreatAs.AUTO or self.treatment is Treatment.KEEP_TINT:
+            return None
+        if self.own_colour is not None:
+            return Doubt(reason=f"coloured on a small part, {_share(self.found)} of it", instead=SourceTone.COLOUR)
+        if verdict.confidence > _UNSURE:
+            return None
+        if self.is_coloured:
+            return Doubt(reason="its own colours may have been replaced", instead=SourceTone.COLOUR)
+        return Doubt(reason="may be a toned print, not coloured yet", instead=SourceTone.TINTED)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -59,8 +83,14 @@ class Picture:
             text = "taken for tinted: the tint was kept"
         elif self.verdict.tone is SourceTone.TINTED:
             text = "taken for tinted: colour replaced the tint"
+        elif self.doubt is not None:
+            text = "taken for monochrome"
         else:
             return ()
+        if self.own_colour is not None:
+            text += f"; a part that has colour ({_share(self.found)} of the picture) keeps it"
+        if self.doubt is not None:
+            text += f"; in doubt ({self.doubt.reason}): {self.doubt.reverse} decides otherwise"
         return (Note(NoteKind.ASSUMED, text),)
 
 
@@ -76,8 +106,8 @@ class Painted:
 def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int = 1) -> Picture:
     """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it."""
     spec = still_spec(still.bits)
-    verdict = _verdict(still, spec)
-    what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
+    found = _judged(still, spec)
+    what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
     described = space_for_colour(still.metadata.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
     model_input = colorizer.model_input(still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
@@ -85,10 +115,10 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
         still=still,
         spec=spec,
         space=space,
-        verdict=verdict,
+        found=found,
         treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
-        doubt=doubt(verdict, options.treat_as),
+        treat_as=options.treat_as,
         adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
     )
 
@@ -111,11 +141,15 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
             upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
+        if picture.own_colour is not None and still.chroma is not None:
+            shown = shown.keeping(still.chroma, picture.own_colour)
+            upsampled = upsampled.keeping(still.chroma, picture.own_colour)
         chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
+    unsure = doubt(picture.verdict, picture.treat_as)
     return Painted(
         strips=strips,
-        measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=picture.doubt),
+        measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=unsure),
         preview=preview(
             label,
             luma,
@@ -128,26 +162,19 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
     )
 
 
-def _verdict(still: Still, spec: ColorSpec) -> Verdict:
-    """Judge the photographs, not the page they are mounted on; a tinted page makes a tinted picture of them."""
+def _judged(still: Still, spec: ColorSpec) -> ScanTone:
     if still.chroma is None:
-        return judge([evidence(np.zeros((1, 1), np.float32), None, None)])
+        return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
-    scale = min(1.0, _JUDGED_SIDE / max(height, width))
+    scale = min(1.0, JUDGED_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    luma = spec.luma(codes)
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
-    mounted = page(luma, chroma)
-    if mounted is None:
-        return judge([evidence(luma, *chroma)])
-    # Prints mix with the page along their edges. What is black has no say in the tone.
-    around = cv2.dilate(mounted.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    verdict = judge([evidence(np.where(around, np.float32(0), luma), *chroma)])
-    strength = float(np.hypot(*(np.median(plane[mounted]) for plane in chroma)))
-    if verdict.tone is SourceTone.MONOCHROME and strength > _PAGE_TINT:
-        return replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
-    return verdict
+    return scan_tone(spec.luma(codes), chroma)
+
+
+def _share(found: ScanTone) -> str:
+    return f"{max(0.1, 100 * found.coloured_share):.1f} %"
 
 
 def _strips(upsampled: Upsampled, picture: Picture) -> Iterator[Strip]:

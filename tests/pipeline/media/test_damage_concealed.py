@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -167,6 +168,17 @@ def test_notes_stay_short_however_much_is_damaged() -> None:
     assert len(notes) < 20
     assert all(len(note.text) < 300 for note in notes)
     assert any("1,000 frames are damaged" in note.text and "988 more" in note.text for note in notes)
+
+
+def test_fields_with_packets_of_their_own_are_one_picture(tmp_path: Path) -> None:
+    info = replace(probe(make_film(tmp_path / "film.mkv", **MJPEG)), is_interlaced=True)
+    expected_frames = ExpectedFrames(info)
+    for time in (0, 20, 40, 60, 80, 100):
+        expected_frames.add(time, 20)
+    assert expected_frames.before(0) == []
+    assert expected_frames.between(0, 40) == []
+    expected_frames.before(40)
+    assert expected_frames.between(40, None) == [80]
 
 
 def test_two_fields_of_a_picture_are_not_two_pictures(tmp_path: Path) -> None:

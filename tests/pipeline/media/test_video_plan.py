@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.media.codecs import Container
 from pipeline.media.pixels import pixel_format
 from pipeline.media.probe import ColorTags, FilmInfo, probe
-from pipeline.media.video_plan import Container, plan_video
+from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Quality
 from pipeline.results import NoteKind
 from tests.films import make_film

@@ -1,0 +1,135 @@
+"""What the scan of a photograph is: its tone without the page and the colour target, and the parts that have colour.
+
+For photographs alone; films are judged by `pipeline.color.tone`, shot by shot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.color.album_page import page
+from pipeline.color.colour_target import colour_target
+from pipeline.color.spaces import F32
+from pipeline.color.tint_fit import fitted, tint_of
+from pipeline.color.tone import Verdict, evidence, inside, judge
+from pipeline.results import SourceTone
+
+Bools = npt.NDArray[np.bool_]
+
+JUDGED_SIDE = 128  # longer side of the picture that is looked at
+_COARSE_SIDE = 64  # the same for the tone
+_MIXED = np.ones((5, 5), np.uint8)  # on the coarse picture, prints mix with the page so far
+_PAGE_TINT = 0.02
+_ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
+# A coloured part: chroma that the tint leaves over, beyond what noise leaves over, on as many pixels, 0.1 % and more.
+_COLOURED, _BEYOND_NOISE = 0.03, 4.0
+_LEAST_PART = 12
+_CLIPPED = 0.96  # luma from which a strong tint is cut off
+_STRONGER = 1.5  # times the tint
+_AROUND = np.ones((3, 3), np.uint8)
+_UNSURE = 0.5
+# A part is a part up to this share of the picture, and if what is around it is surely not coloured.
+_SMALL, _SURE = 0.08, 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class ScanTone:
+    """The ``verdict`` on the photograph, and where a scan that is not coloured has colour nevertheless.
+
+    ``coloured_part``, float32 (h, w), is 1 there and 0 elsewhere, with soft edges; None where there is no such part.
+    """
+
+    verdict: Verdict
+    coloured_part: F32 | None = None
+
+    @property
+    def coloured_share(self) -> float:
+        """The share of the scan, 0..1, that has colour."""
+        return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
+
+
+def scan_tone(luma: F32, chroma: F32) -> ScanTone:
+    """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
+
+    A page that the photographs are mounted on and a colour target beside them have no say in the tone, except that a
+    tinted page makes a tinted picture of neutral prints.
+    """
+    target = colour_target(luma, chroma)
+    coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
+    left_out = np.zeros(coarse.shape, np.bool_) if target is None else _reduced(target.astype(np.float32)) > 0
+    mounted = page(coarse, coarse_chroma)
+    page_tone: F32 | None = None
+    if mounted is not None:
+        page_tone = np.median(coarse_chroma[:, mounted], axis=1).astype(np.float32)
+        if np.hypot(*page_tone) > _PAGE_TINT:
+            # Between prints that touch, the page shows as well.
+            level = np.median(coarse[mounted])
+            as_page = np.linalg.norm(coarse_chroma - page_tone[:, None, None], axis=0) < _ALIKE
+            mounted |= as_page & (np.abs(coarse - level) < _ALIKE_LUMA)
+        left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
+    verdict = _without(left_out, coarse, coarse_chroma)
+    around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    part = _coloured_part(luma, chroma, inside(luma, *chroma) & ~around, page_tone, target)
+    if verdict.tone is SourceTone.COLOUR:
+        if part is None or part[~around].mean() > _SMALL:
+            return ScanTone(verdict)
+        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma)
+        if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
+            return ScanTone(verdict)
+        verdict = rest
+    is_neutral = page_tone is None or float(np.hypot(*page_tone)) <= _PAGE_TINT
+    if verdict.tone is SourceTone.MONOCHROME and not is_neutral:
+        verdict = replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")
+    if part is None:
+        return ScanTone(verdict)
+    unsure = min(verdict.confidence, _UNSURE)
+    return ScanTone(replace(verdict, confidence=unsure), part)
+
+
+def _without(left_out: Bools, luma: F32, chroma: F32) -> Verdict:
+    """Judge what is left; what is black has no say in the tone."""
+    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)])
+
+
+def _reduced(plane: F32) -> F32:
+    height, width = plane.shape
+    scale = min(1.0, _COARSE_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
+    part = np.zeros(luma.shape, np.uint8)
+    if shown.any():
+        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
+        fit = fitted(luma, planes, shown)
+        beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)
+        least = max(_COLOURED, _BEYOND_NOISE * fit.noise)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((beyond > least).astype(np.uint8))
+        large = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART]
+        part[np.isin(labels, large)] = 1
+    if target is not None:
+        part[target] = 1
+    if not part.any():
+        return None
+    return np.asarray(cv2.blur(cv2.dilate(part, _AROUND).astype(np.float32), (3, 3)), np.float32)
+
+
+def _beyond(chroma: F32, tint: F32, page_tone: F32 | None) -> F32:
+    """Return how far ``chroma`` (h, w, 2) is from the tint, paler or stronger, and from its mixtures with the page."""
+    chroma, tint = (np.asarray(cv2.blur(plane, (3, 3)), np.float32) for plane in (chroma, tint))
+    beyond = _distance(chroma, np.zeros_like(tint), _STRONGER * tint)
+    if page_tone is not None:
+        beyond = np.minimum(beyond, _distance(chroma, tint, np.broadcast_to(page_tone, tint.shape)))
+    return beyond
+
+
+def _distance(points: F32, first: F32, last: F32) -> F32:
+    """Return the distances (h, w) of ``points`` (h, w, 2) from the straight lines between two others."""
+    line, apart = last - first, points - first
+    reached = np.clip((apart * line).sum(axis=2) / (np.square(line).sum(axis=2) + 1e-9), 0, 1)
+    return np.asarray(np.linalg.norm(apart - reached[..., None] * line, axis=2), np.float32)

@@ -1,0 +1,54 @@
+"""Films that cannot be decoded because they are encrypted, where FFmpeg does not say so."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+_LOOK = 4 << 20
+# Advanced Systems Format, 3.14 and 3.15: objects that describe the licence of protected contents.
+_ASF_PROTECTION = tuple(
+    uuid.UUID(text).bytes_le
+    for text in ("2211B3FB-BD23-11D2-B4B7-00A0C955FC6E", "298AE614-2622-4C17-B935-DAE07EE9289C")
+)
+_TRANSPORT_PACKET, _SYNC, _SCRAMBLED = 188, 0x47, 0xC0
+_PES_START = b"\x00\x00\x01"
+_PICTURE_STREAMS = range(0xE0, 0xF0)
+
+
+def is_scrambled(path: Path, container: str) -> bool:
+    """Tell whether the beginning of a film is marked as encrypted in a way that only its container knows.
+
+    Known are Windows Media with a licence, transport streams with scrambled packets (ISO/IEC 13818-1, 2.4.3.3), and
+    program streams with scrambled pictures, as on discs (2.4.3.7). Raises `OSError`.
+    """
+    if container not in ("asf", "mpegts", "mpeg"):
+        return False
+    with path.open("rb") as file:
+        head = file.read(_LOOK)
+    if container == "asf":
+        return any(mark in head for mark in _ASF_PROTECTION)
+    return _scrambled_packets(head) if container == "mpegts" else _scrambled_pictures(head)
+
+
+def _scrambled_packets(head: bytes) -> bool:
+    """Tell whether more than half of the transport packets say that their contents are scrambled."""
+    data = np.frombuffer(head, np.uint8)
+    for length in (_TRANSPORT_PACKET, _TRANSPORT_PACKET + 4):
+        rows = data[: len(data) // length * length].reshape(-1, length)[:, length - _TRANSPORT_PACKET :]
+        if len(rows) and (rows[:, 0] == _SYNC).mean() > 0.9:
+            return bool((rows[:, 3] & _SCRAMBLED != 0).mean() > 0.5)
+    return False
+
+
+def _scrambled_pictures(head: bytes) -> bool:
+    """Tell whether most packets of pictures say that their contents are scrambled."""
+    place, marks = head.find(_PES_START), []
+    while 0 <= place < len(head) - 7:
+        if head[place + 3] in _PICTURE_STREAMS and head[place + 6] & 0xC0 == 0x80:
+            marks.append(head[place + 6] & 0x30 != 0)
+            place += 6 + int.from_bytes(head[place + 4 : place + 6])
+        place = head.find(_PES_START, place + 3)
+    return 2 * sum(marks) > len(marks)

@@ -1,0 +1,44 @@
+"""Everything about a film that is known before its first frame is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.media.damage import Damage
+from pipeline.media.packet_scan import survey
+from pipeline.media.probe import FilmInfo
+from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
+from pipeline.media.video_plan import VideoPlan, plan_video
+from pipeline.options import Options
+from pipeline.results import Note
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmPlan:
+    """A film, how its picture is written, and what becomes of its other streams.
+
+    ``notes`` say what is not kept; ``damage`` what is known to be concealed, which the reader of the frames repeats.
+    """
+
+    info: FilmInfo
+    video: VideoPlan
+    streams: tuple[StreamPlan, ...]
+    notes: tuple[Note, ...]
+    damage: tuple[Note, ...]
+
+
+def plan_film(path: Path, options: Options, *, suffix: str | None = None) -> FilmPlan:
+    """Decide everything that can be decided without decoding the film at ``path``; the result ends in ``suffix``.
+
+    Reads the file once. Raises `InputError` for what makes the film unusable (under `OnDamage.FAIL` also a broken
+    structure) and `UsageError` for ``options`` that it cannot be written with.
+    """
+    info = survey(path, rate=options.frame_rate)
+    damage = Damage(path, options.on_damage)
+    if info.broken is not None:
+        damage.met(info.broken)
+    video = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
+    streams = plan_streams(info, video)
+    notes = (*info.notes, *video.notes, *stream_notes(streams))
+    return FilmPlan(info=info, video=video, streams=streams, notes=notes, damage=damage.notes())

@@ -1,0 +1,39 @@
+"""The timecode track of QuickTime and MP4: FFmpeg tells its first number, not how many it counts a second."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.media.structure import boxes
+
+_LARGEST_HEADER = 64 << 20
+# A sample description (QuickTime File Format, "Timecode Sample Description"): size, name, 6 bytes of zero, an index,
+# 4 bytes of zero, flags, time scale, duration of a frame, numbers a second.
+_DESCRIPTION = re.compile(rb"tmcd\0{6}..\0{4}.{4}(.{4})(.{4})(.)", re.DOTALL)
+
+
+def timecode_numbers(path: Path) -> int | None:
+    """Return how many numbers a second the timecode of a QuickTime or MP4 file counts; None if there is none.
+
+    Raises `InputError` if the disk refuses.
+    """
+    try:
+        with path.open("rb") as file:
+            for place, name, end in boxes(file, 0, path.stat().st_size):
+                if name == b"moov" and end > place:
+                    file.seek(place)
+                    return _numbers(file.read(min(end - place, _LARGEST_HEADER)))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk.") from error
+    return None
+
+
+def _numbers(header: bytes) -> int | None:
+    for found in _DESCRIPTION.finditer(header):
+        scale, duration = struct.unpack(">II", found[1] + found[2])
+        if scale and duration and found[3][0] == round(scale / duration):
+            return found[3][0]
+    return None

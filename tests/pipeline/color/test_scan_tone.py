@@ -1,0 +1,111 @@
+"""Scans: pages and colour targets have no say in the tone, and what is coloured on a small part is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.color.colour_target import colour_target
+from pipeline.color.scan_tone import ScanTone, scan_tone
+from pipeline.color.spaces import F32
+from pipeline.results import SourceTone
+from tests.pipeline.color.test_tone import SEPIA, TINTS, coloured, scene, through_jpeg, toned
+
+HEIGHT, WIDTH = 96, 128
+PAGES = {"brown": (0.27, -0.07, 0.06), "green": (0.31, -0.02, -0.07), "grey": (0.55, 0.0, 0.0)}
+PLACES = ((8, 8), (8, 68), (52, 8), (52, 68))
+PATCHES = (
+    (0.3, -0.1, 0.3),
+    (0.6, -0.25, 0.15),
+    (0.35, -0.1, -0.2),
+    (0.3, 0.25, -0.1),
+    (0.25, 0.15, 0.2),
+    (0.8, -0.3, 0.0),
+)
+
+Planes = tuple[F32, F32, F32]
+
+
+def small(planes: Planes) -> Planes:
+    luma, cb, cr = (plane.reshape(HEIGHT, 2, WIDTH, 2).mean(axis=(1, 3)) for plane in planes)
+    return luma, cb, cr
+
+
+def judged(planes: Planes) -> ScanTone:
+    luma, cb, cr = planes
+    return scan_tone(luma, np.stack([cb, cr]))
+
+
+def mounted(planes: Planes, page: tuple[float, float, float]) -> Planes:
+    luma, cb, cr = (np.full((HEIGHT, WIDTH), level, np.float32) for level in page)
+    for top, left in PLACES:
+        for made, plane in zip((luma, cb, cr), planes, strict=True):
+            made[top : top + 36, left : left + 52] = plane[:72:2, :104:2]
+    return luma, cb, cr
+
+
+def with_target(planes: Planes) -> Planes:
+    luma, cb, cr = (plane.copy() for plane in small(planes))
+    for made, ground in zip((luma, cb, cr), (0.8, 0.0, 0.0), strict=True):
+        made[:, 96:] = ground
+    for number, patch in enumerate(PATCHES):
+        for made, level in zip((luma, cb, cr), patch, strict=True):
+            made[6 + 14 * number : 18 + 14 * number, 104:122] = level
+    return luma, cb, cr
+
+
+def marked(planes: Planes, *, cb: float, cr: float) -> Planes:
+    made = tuple(plane.copy() for plane in small(planes))
+    made[1][70:82, 90:110] += cb
+    made[2][70:82, 90:110] += cr
+    return made[0], made[1], made[2]
+
+
+GREY = (scene(), np.zeros_like(scene()), np.zeros_like(scene()))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("tone", ["grey", "sepia"])
+def test_prints_on_a_page_of_any_colour_are_not_coloured(page: str, tone: str) -> None:
+    prints = GREY if tone == "grey" else toned(scene(), SEPIA)
+    found = judged(mounted(prints, PAGES[page])).verdict
+    assert found.tone is (SourceTone.MONOCHROME if (page, tone) == ("grey", "grey") else SourceTone.TINTED)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_colour_prints_on_a_page_of_any_colour_are_coloured(page: str) -> None:
+    assert judged(mounted(coloured(), PAGES[page])).verdict.tone is SourceTone.COLOUR
+
+
+@pytest.mark.parametrize("name", TINTS)
+def test_a_colour_target_has_no_say_and_keeps_its_colours(name: str) -> None:
+    found = judged(with_target(through_jpeg(toned(scene(), TINTS[name]), 90)))
+    assert found.verdict.tone is SourceTone.TINTED
+    assert found.coloured_part is not None
+    assert found.coloured_part[6:88, 104:122].min() > 0.9
+    assert found.coloured_part[:, :80].max() == 0
+
+
+def test_a_colour_target_beside_a_colour_print_changes_nothing() -> None:
+    assert judged(with_target(coloured())).verdict.tone is SourceTone.COLOUR
+
+
+def test_colours_of_a_scene_are_no_target() -> None:
+    for seed in range(20):
+        luma, cb, cr = small(coloured(seed=seed, chroma=2))
+        assert colour_target(luma, np.stack([cb, cr])) is None
+
+
+@pytest.mark.parametrize(("cb", "cr"), [(0.15, 0.1), (-0.02, 0.06), (0.12, -0.08)], ids=["stamp", "rouge", "ink"])
+@pytest.mark.parametrize("tone", ["grey", "sepia"])
+def test_what_is_coloured_on_a_small_part_is_found_and_in_doubt(tone: str, cb: float, cr: float) -> None:
+    found = judged(marked(GREY if tone == "grey" else toned(scene(), SEPIA), cb=cb, cr=cr))
+    assert found.verdict.tone is (SourceTone.MONOCHROME if tone == "grey" else SourceTone.TINTED)
+    assert found.verdict.confidence <= 0.5
+    assert found.coloured_part is not None
+    assert found.coloured_part[73:79, 93:107].mean() > 0.9
+    assert 0.005 < found.coloured_share < 0.06
+
+
+def test_a_print_in_one_tone_has_no_coloured_part() -> None:
+    assert judged(small(through_jpeg(toned(scene(), SEPIA), 75))).coloured_part is None

@@ -1,0 +1,220 @@
+"""What pictures and containers carry beside the picture is in the result, or named as missing."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.media.encryption import is_scrambled
+from pipeline.media.film_plan import plan_film
+from pipeline.media.hdr import Hdr
+from pipeline.media.packet_scan import survey
+from pipeline.media.probe import probe
+from pipeline.media.stream_plan import Action
+from pipeline.media.writer import FilmWriter
+from pipeline.options import Codec, Options, Quality
+from pipeline.results import NoteKind
+from tests.films import Sound, make_film, packets
+from tests.pipeline.media.rewriting import Rewritten, rewrite
+
+TINY = {"width": 64, "height": 48}
+PQ = {"matrix": 9, "primaries": 9, "transfer": 16, "color_range": 1, "pixel_format": "yuv420p10le"}
+MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+
+
+def dropped(result: Rewritten, what: str) -> bool:
+    return any(note.kind is NoteKind.DROPPED and what in note.text for note in result.notes)
+
+
+# Captions -------------------------------------------------------------------------------------------------------------
+
+
+def captioned(path: Path, text: bytes = b"HE") -> Path:
+    """Write an MPEG-2 film whose pictures carry ``text`` as captions (ATSC A/53 Part 4, 6.2.3)."""
+    odd = bytes(byte | (0x80 if byte.bit_count() % 2 == 0 else 0) for byte in text)
+    user_data = b"\0\0\1\xb2GA94\3" + bytes((0x41, 0xFF, 0xFC)) + odd + b"\xff"
+    plain = make_film(path.with_name("plain.ts"), codec="mpeg2video", times=range(15), **TINY)
+    with av.open(str(plain)) as source, av.open(str(path), "w") as film:
+        stream: Any = film.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.size:
+                data = bytes(packet)
+                first_slice = data.index(b"\0\0\1\1")
+                made = av.Packet(data[:first_slice] + user_data + data[first_slice:])
+                made.pts, made.dts, made.time_base, made.stream = packet.pts, packet.dts, packet.time_base, stream
+                film.mux(made)
+    return path
+
+
+@pytest.mark.parametrize(("codec", "are_kept"), [(Codec.H264, True), (Codec.HEVC, True), (Codec.AV1, False)])
+def test_closed_captions_are_kept_or_named(tmp_path: Path, codec: Codec, are_kept: bool) -> None:
+    result = rewrite(captioned(tmp_path / "a.ts"), codec=codec)
+    assert survey(result.output).has_captions is are_kept
+    assert dropped(result, "closed captions") is not are_kept
+
+
+def test_a_master_without_captions_says_so_before_any_work(tmp_path: Path) -> None:
+    plan = plan_film(captioned(tmp_path / "a.ts"), Options(quality=Quality.MASTER))
+    assert any("closed captions" in note.text for note in plan.notes)
+
+
+def test_captions_that_are_all_padding_are_none(tmp_path: Path) -> None:
+    assert not survey(captioned(tmp_path / "a.ts", b"\0\0")).has_captions
+
+
+# HDR ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1, Codec.FFV1, Codec.PRORES])
+def test_hdr_metadata_are_kept_or_named(tmp_path: Path, codec: Codec) -> None:
+    parameters = f"log-level=error:master-display={MASTERING}:max-cll=1000,400"
+    film = make_film(tmp_path / "a.mp4", codec="libx265", options={"x265-params": parameters}, **PQ, **TINY)
+    expected = Hdr(
+        mastering=(34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450, 10_000_000, 1),
+        light=(1000, 400),
+    )
+    assert probe(film).hdr == expected
+    result = rewrite(film, codec=codec)
+    if codec in (Codec.FFV1, Codec.PRORES):
+        assert dropped(result, "HDR metadata")
+    else:
+        assert result.info.hdr == expected
+
+
+def test_alpha_that_older_programs_cannot_open_is_named(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mov", codec="prores_ks", pixel_format="yuva444p10le", times=range(2), **TINY)
+    info = probe(film)
+    result = rewrite(film, quality=Quality.MASTER)
+    assert info.pixel_format.has_alpha
+    assert any("FFmpeg 6.1" in note.text for note in result.notes) is (result.info.pixel_format.bits == 12)
+
+
+# Timecode -------------------------------------------------------------------------------------------------------------
+
+
+def cameras_timecode(path: Path) -> Path:
+    """Write 59.94 frames a second with a timecode of 29.97 and a reel name, as cameras do."""
+    film = make_film(
+        path,
+        codec="libx264",
+        times=range(12),
+        time_base=Fraction(1001, 60000),
+        rate=Fraction(60000, 1001),
+        tags={"timecode": "02:04:06;04", "reel_name": "A001"},
+        **TINY,
+    )
+    data = bytearray(film.read_bytes())
+    description = rb"tmcd\x00{6}\x00\x01\x00{4}.{4}(?=\x00\x00\xea\x60)"
+    entry = next(found.end() for found in re.finditer(description, data, re.DOTALL))
+    data[entry : entry + 9] = (30000).to_bytes(4) + (1001).to_bytes(4) + bytes((30,))
+    film.write_bytes(data)
+    return film
+
+
+def test_a_timecode_of_another_rate_is_named_and_the_reel_is_kept(tmp_path: Path) -> None:
+    result = rewrite(cameras_timecode(tmp_path / "a.mov"))
+    assert any("timecode: 60 numbers a second, in the source 30" in note.text for note in result.notes)
+    with av.open(str(result.output)) as film:
+        assert [stream.metadata.get("reel_name") for stream in film.streams if stream.type == "data"] == ["A001"]
+
+
+def test_a_timecode_of_the_films_own_rate_needs_no_word(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mov", codec="libx264", tags={"timecode": "01:00:00:00"}, **TINY)
+    assert not [note for note in rewrite(film).notes if "timecode" in note.text]
+
+
+# Covers and tags ------------------------------------------------------------------------------------------------------
+
+
+def test_a_cover_and_the_declaration_of_colour_both_reach_an_mp4(tmp_path: Path) -> None:
+    cover = make_film(tmp_path / "c.mp4", codec="mjpeg", pixel_format="yuvj420p", times=range(1), **TINY)
+    motion = make_film(tmp_path / "m.mp4", codec="libx264", times=range(10), **TINY)
+    film = tmp_path / "a.mp4"
+    with av.open(str(film), "w") as container, av.open(str(cover)) as still, av.open(str(motion)) as moving:
+        container.metadata.update({"title": "A train", "comment": "Nitrate"})
+        streams = [container.add_stream_from_template(source.streams.video[0]) for source in (moving, still)]
+        streams[1].disposition = av.stream.Disposition.attached_pic
+        for source, stream in ((still, streams[1]), (moving, streams[0])):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    container.mux(packet)
+    plan = plan_film(film, Options())
+    output = tmp_path / "b.mp4"
+    with FilmWriter(plan.info, plan.video, plan.streams, output, metadata={"AI_COLOUR": "Colour made"}) as writer:
+        writer.append([], frames=0)
+        writer.finish()
+    with av.open(str(output)) as made:
+        assert made.metadata["comment"] == "Nitrate\nColour made"
+        assert [bool(s.disposition & av.stream.Disposition.attached_pic) for s in made.streams.video].count(True) == 1
+
+
+# Refused before any work ----------------------------------------------------------------------------------------------
+
+
+def test_scrambled_transport_streams_are_called_encrypted(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.ts", codec="mpeg2video", **TINY)
+    data = bytearray(film.read_bytes())
+    for place in range(0, len(data), 188):
+        data[place + 3] |= 0x80
+    film.write_bytes(data)
+    assert is_scrambled(film, "mpegts")
+
+
+def test_scrambled_discs_are_called_encrypted(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.vob", codec="mpeg2video", grain=0.1, **TINY)
+    data = bytearray(film.read_bytes())
+    for found in list(re.finditer(rb"\x00\x00\x01\xe0..[\x80-\x8f]", data, re.DOTALL)):
+        data[found.end() - 1] |= 0x10
+    film.write_bytes(data)
+    with pytest.raises(InputError, match="is encrypted"):
+        survey(film)
+
+
+def test_protected_windows_media_is_called_encrypted(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.wmv", codec="wmv2", **TINY)
+    data = film.read_bytes()
+    mark = bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e".replace(" ", ""))
+    film.write_bytes(data[:30] + mark + (24).to_bytes(8, "little") + data[30:])
+    assert is_scrambled(film, "asf")
+
+
+def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path) -> None:
+    parts = [
+        make_film(tmp_path / f"{width}.ts", codec="mpeg2video", times=range(50), width=width, height=48)
+        for width in (64, 96)
+    ]
+    film = tmp_path / "a.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(InputError, match="changes its picture size"):
+        survey(film)
+
+
+def test_another_pixel_aspect_midway_is_named(tmp_path: Path) -> None:
+    parts = [
+        make_film(tmp_path / f"{number}.ts", codec="mpeg2video", times=range(50), sar=sar, width=96, height=64)
+        for number, sar in enumerate((Fraction(8, 9), Fraction(32, 27)))
+    ]
+    film = tmp_path / "a.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert any("pixel aspect changes at frame 50" in note.text for note in survey(film).notes)
+
+
+# Sound that must be converted -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", ["wmav2", "wmav1"])
+def test_windows_media_sound_stays_in_step(tmp_path: Path, codec: str) -> None:
+    sounds = [Sound(codec=codec, rate=44100, seconds=2, bit_rate=128_000)]
+    film = make_film(tmp_path / "a.wmv", codec="wmv2", times=range(50), sounds=sounds, **TINY)
+    result = rewrite(film)
+    assert [plan.action for plan in result.streams] == [Action.CONVERT]
+    times = [time for time, _ in packets(result.output, "audio")]
+    assert times == sorted(times)
+    assert abs(times[-1] - 2) < Fraction(1, 5)
