@@ -94,11 +94,11 @@ class CompiledCache:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one process at a time pass, where the system can: for what takes minutes to compile."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: two processes may do the same work; the files stay whole all the same.
+        if sys.platform == "win32":  # two processes may do the same work; the files stay whole all the same
             yield
             return
+        import fcntl
+
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("wb")
