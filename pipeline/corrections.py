@@ -117,6 +117,16 @@ class CorrectionTree:
         return path
 
 
+def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
+    """Return the corrections that are kept with the results in ``folder``."""
+    return CorrectionTree(folder / ".autochrome" / "corrections", originals=originals)
+
+
+def correction_at(path: Path | None) -> Correction:
+    """Return the correction in the file at ``path``, none where there is no such file. Raises `InputError`."""
+    return NO_CORRECTION if path is None or not path.exists() else read_correction(path).correction
+
+
 def read_correction(path: Path) -> CorrectionFile:
     """Read the correction at ``path``. Raises `InputError` that says what is wrong with it, key and value."""
     try:

@@ -12,6 +12,7 @@ So signals become an exception only where it is not lost.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, tzinfo
@@ -161,7 +162,8 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _raise_or_wait(number: int, frame: FrameType | None) -> None:
-    if not _is_in_callback(frame) or not hasattr(signal, "setitimer"):
+    # Windows has no timer for signals: there the callback is left, and the file with it is thrown away.
+    if sys.platform == "win32" or not _is_in_callback(frame):
         raise Interruption(number)
 
     def again(_alarm: int, later: FrameType | None) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import LockedError, OutputError
+from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
 
 _ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
 _TRIES = 10
@@ -36,7 +36,7 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     is for how many seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`, or
     `OutputError` if it cannot be written.
     """
-    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         try:
             _write(file, "" if shared else _holder())
@@ -92,7 +92,7 @@ def lock(file: IO[str], path: Path, how: int) -> None:
     Raises `BlockingIOError` where ``how`` does not wait for others, `NoLocksError`, `OutputError`.
     """
     try:
-        fcntl.flock(file, how)
+        lock_file(file, how)
     except BlockingIOError:
         raise
     except OSError as error:

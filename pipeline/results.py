@@ -170,14 +170,18 @@ class FilmResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``."""
+    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
+
+    ``command`` makes the result anew, by the other judgement.
+    """
 
     reason: str
     instead: SourceTone
+    command: str = ""
 
     @property
     def reverse(self) -> str:
-        """The option of every command that decides otherwise."""
+        """Return the option, of every command, that decides otherwise."""
         return f"--treat-as {self.instead}"
 
 

@@ -7,9 +7,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from typer.main import get_command
 
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, video
+from tests.engines.tiny import write_tiny_model
+from tests.photos import save, scene
 
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
@@ -93,6 +99,7 @@ def test_systemd_and_cron_start_the_same_run() -> None:
     values = understood(service)
     assert values["folder"] == Path("/srv/archive/scans")
     assert values["until"].strftime("%H:%M") == "06:00"
+    assert values["output"] == Path("/srv/archive/scans-colorized")
     assert values["log"] == Path("/var/log/autochrome/archive.jsonl")
     assert values["quiet"] is True
 
@@ -120,59 +127,347 @@ def test_what_a_retry_cannot_mend_is_not_retried() -> None:
         r"^RestartPreventExitStatus=(.+)$", (NIGHTLY / "autochrome.service").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert set(codes.split()) == NO_RETRY
-    (failing,) = re.findall(r"values: \[(.+)\]", (NIGHTLY / "kubernetes-job.yaml").read_text(encoding="utf-8"))
-    assert set(failing.split(", ")) == NO_RETRY | {"3"}
+    (failing,) = re.findall(r"values: \[(.+)\]", (NIGHTLY / "kubernetes-cronjob.yaml").read_text(encoding="utf-8"))
+    assert set(failing.split(", ")) == NO_RETRY
 
 
-def test_every_job_of_the_slurm_array_takes_its_part(recorder: Path) -> None:
+def test_every_job_of_the_slurm_array_takes_its_part(recorder: Path, tmp_path: Path) -> None:
     bash = tool("bash")
     script = NIGHTLY / "slurm-array.sh"
     assert run(bash, "-n", script).returncode == 0
     text = script.read_text(encoding="utf-8")
     (count,) = re.findall(r"^#SBATCH --array=1-(\d+)$", text, re.MULTILINE)
+    (tmp_path / "autochrome.toml").write_text("", encoding="utf-8")
     logs = set()
     for index in (1, int(count)):
-        values = understood(recorded(recorder, bash, script, SLURM_ARRAY_TASK_ID=str(index)))
+        variables = {"SLURM_ARRAY_TASK_ID": str(index), "AUTOCHROME_ARCHIVE": str(tmp_path)}
+        values = understood(recorded(recorder, bash, script, **variables))
         assert values["shard"] == Shard(index=index, count=int(count))
-        assert values["output"] == Path("/archive/scans-colorized")
+        assert values["folder"] == tmp_path / "scans"
         logs.add(values["log"])
     assert len(logs) == 2
 
 
-def test_slurm_takes_the_array() -> None:
-    done = run(tool("sbatch"), "--test-only", NIGHTLY / "slurm-array.sh")
-    if "Unable to contact" in done.stderr:
-        pytest.skip("no Slurm controller")
-    assert done.returncode == 0, done.stderr
-
-
 def kubernetes_job() -> dict[str, Any]:
-    """Return the Job as kubectl reads it, without a cluster; what kubectl does not know it leaves out."""
-    words = ("set", "image", "--local", "-o", "json", "-f", NIGHTLY / "kubernetes-job.yaml", "autochrome=an-image")
+    """Return the CronJob as kubectl reads it, without a cluster; what kubectl does not know it leaves out."""
+    words = ("set", "image", "--local", "-o", "json", "-f", NIGHTLY / "kubernetes-cronjob.yaml", "autochrome=an-image")
     done = run(tool("kubectl"), *words)
     assert done.returncode == 0, done.stderr
     job: dict[str, Any] = json.loads(done.stdout)
     return job
 
 
-def test_every_index_of_the_kubernetes_job_takes_its_part(recorder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = kubernetes_job()["spec"]
+def kubernetes_pod(folder: Path) -> tuple[list[str], dict[str, str], int]:
+    """Return the words that a pod runs, its variables with the archive in ``folder``, and the number of parts."""
+    spec = kubernetes_job()["spec"]["jobTemplate"]["spec"]
     assert spec["completionMode"] == "Indexed"
     (container,) = spec["template"]["spec"]["containers"]
-    for variable in container["env"]:
-        monkeypatch.setenv(variable["name"], variable["value"])
-    for index in (0, spec["completions"] - 1):
-        words = recorded(recorder, *container["command"], *container["args"], JOB_COMPLETION_INDEX=str(index))
-        values = understood(words)
-        assert values["shard"] == Shard(index=index + 1, count=spec["completions"])
-        assert values["keep_free"] == 50_000_000_000
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    variables |= {"ARCHIVE": str(folder), "AUTOCHROME_CONFIG": str(NIGHTLY / "autochrome.toml")}
+    return [*container["command"], *container["args"]], variables, spec["completions"]
+
+
+def test_every_index_of_the_kubernetes_job_takes_its_part(recorder: Path, tmp_path: Path) -> None:
+    words, variables, count = kubernetes_pod(tmp_path)
+    for index in (0, count - 1):
+        values = understood(recorded(recorder, *words, **variables, JOB_COMPLETION_INDEX=str(index)))
+        assert values["shard"] == Shard(index=index + 1, count=count)
+        assert values["folder"] == tmp_path / "scans"
+
+
+@contextmanager
+def wrapped(which: str, tmp_path: Path, program: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the script of Slurm or Kubernetes with the shell script ``program`` for ``colorize-archive``."""
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    (tmp_path / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    (tmp_path / "bin" / "colorize-archive").chmod(0o755)
+    if which == "slurm":
+        words = [tool("bash"), str(NIGHTLY / "slurm-array.sh")]
+        variables = {"SLURM_ARRAY_TASK_ID": "1", "AUTOCHROME_ARCHIVE": str(tmp_path)}
+    else:
+        words, variables, _ = kubernetes_pod(tmp_path)
+        variables |= {"JOB_COMPLETION_INDEX": "0"}
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        words,
+        env={**os.environ, **variables, "PATH": path, **more},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    ) as started:
+        yield started
+
+
+@pytest.mark.parametrize("which", ["slurm", "kubernetes"])
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (3, 0), (75, 0), (4, 4), (5, 5), (137, 137)])
+def test_some_bad_scans_fail_no_job_and_what_is_wrong_does(
+    tmp_path: Path, which: str, code: int, expected: int
+) -> None:
+    with wrapped(which, tmp_path, f"exit {code}") as job:
+        assert job.wait(timeout=30) == expected
+
+
+@pytest.mark.parametrize(("which", "expected"), [("slurm", 0), ("kubernetes", 143)])
+def test_a_request_to_stop_reaches_the_program_and_is_waited_for(tmp_path: Path, which: str, expected: int) -> None:
+    program = f"trap 'sleep 0.5; echo done >> {tmp_path}/finished; exit 143' TERM; touch {tmp_path}/begun\n"
+    program += "while true; do sleep 0.1; done"
+    with wrapped(which, tmp_path, program) as job:
+        wait_for(tmp_path / "begun")
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(timeout=30) == expected
+    assert (tmp_path / "finished").read_text(encoding="utf-8") == "done\n"
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert path.exists()
+
+
+def archive_in(folder: Path) -> Path:
+    """Write four scans, one of them bad, and the settings with their paths in ``folder``; return the scans' folder."""
+    scans = folder / "scans"
+    scans.mkdir(parents=True)
+    for name in "abc":
+        save(scans / f"{name}.png", scene())
+    (scans / "bad.png").write_text("no picture", encoding="utf-8")
+    text = (NIGHTLY / "autochrome.toml").read_text(encoding="utf-8").replace("/srv/archive", str(folder))
+    (folder / "autochrome.toml").write_text(text.replace("50 GB", "1 MB"), encoding="utf-8")
+    return scans
+
+
+def results_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "scans-colorized").glob("*.png"))
+
+
+PROGRAM_HERE = f'PYTHONPATH={ROOT} exec {sys.executable} -c "import cli; cli.archive()" "$@"'
+
+
+def test_a_slurm_job_colours_its_part_by_the_settings_of_the_archive(tmp_path: Path) -> None:
+    archive_in(tmp_path)
+    script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8").replace("parts=16", "parts=1")
+    (tmp_path / "array.sh").write_text(script, encoding="utf-8")
+    model = write_tiny_model(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{PROGRAM_HERE}\n", encoding="utf-8")
+    (tmp_path / "bin" / "colorize-archive").chmod(0o755)
+    done = run(
+        *(tool("bash"), tmp_path / "array.sh"),
+        PATH=f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        SLURM_ARRAY_TASK_ID="1",
+        AUTOCHROME_ARCHIVE=str(tmp_path),
+        AUTOCHROME_MODEL=str(model),
+        AUTOCHROME_ENGINE="onnxruntime",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "some files cannot be coloured: see report.html" in done.stdout
+    assert results_in(tmp_path) == ["a.png", "b.png", "c.png"]
+    assert (tmp_path / "scans-colorized" / "report.html").exists()
+    assert (tmp_path / "logs" / "shard-1.jsonl").exists()
+
+
+UID = 64321
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give a new folder that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_service_runs_as_an_unprivileged_user_who_may_write_where_systemd_lets_it() -> None:
+    """What systemd does for the service is done by hand: PID 1 need not be systemd."""
+    unshare, setpriv = tool("unshare"), tool("setpriv")
+    if run(unshare, "--mount", "true").returncode != 0:
+        pytest.skip("no mounts of its own here")
+    reading = f"open({str(ROOT / 'cli.py')!r})"
+    if run(setpriv, "--reuid", UID, "--clear-groups", sys.executable, "-c", reading).returncode != 0:
+        pytest.skip("another user may not read the program")
+    with open_folder() as base:
+        archive_in(base)
+        model = write_tiny_model(base)
+        for path in base.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        text = (NIGHTLY / "autochrome.service").read_text(encoding="utf-8")
+        places = {"/srv/archive": str(base), "/var/": f"{base}/var/", "/etc/": f"{base}/"}
+        text = re.sub("|".join(places), lambda found: places[found[0]], text)
+        unit = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+        writable = [Path(unit["ReadWritePaths"])]
+        for key, parent in (("LogsDirectory", "log"), ("StateDirectory", "lib"), ("CacheDirectory", "cache")):
+            writable.append(base / "var" / parent / unit[key])
+        for folder in writable:
+            folder.mkdir(parents=True)
+            os.chown(folder, UID, UID)
+        program, *words = shlex.split(unit["ExecStart"])
+        assert program == PROGRAM
+        script = "".join(f"mount --bind {folder} {folder}\n" for folder in writable)
+        script += "mount -t tmpfs -o mode=1777 tmpfs /tmp\nmount -o remount,bind,ro /\n"
+        script += f'exec {setpriv} --reuid {UID} --regid {UID} --clear-groups --no-new-privs "$@"'
+        name, value = unit["Environment"].split("=")
+        environment = {name: value, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AUTOCHROME_MODEL": str(model)}
+        done = subprocess.run(
+            [
+                *(unshare, "--mount", "--propagation", "private", "sh", "-ec", script, "sh"),
+                *(sys.executable, "-c", "import cli; cli.archive()", *words),
+            ],
+            env={**environment, "AUTOCHROME_ENGINE": "onnxruntime", "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 3, done.stderr
+        assert str(done.returncode) in unit["SuccessExitStatus"].split()
+        assert results_in(base) == ["a.png", "b.png", "c.png"]
+        assert (base / "scans-colorized" / "report.html").stat().st_uid == UID
+        assert "autochrome_run_exit_code" in (base / "var/lib/autochrome/autochrome.prom").read_text(encoding="utf-8")
+        assert (base / "var/log/autochrome/archive.jsonl").exists()
+
+
+def test_the_service_is_not_started_again_by_day() -> None:
+    text = (NIGHTLY / "autochrome.service").read_text(encoding="utf-8")
+    ((shell, option, condition),) = [
+        shlex.split(line) for line in re.findall(r"^ExecCondition=(.+)$", text, re.MULTILINE)
+    ]
+    for hour, is_night in ((22, True), (23, True), (0, True), (5, True), (6, False), (12, False), (21, False)):
+        asked = condition.replace("$(date +%%H)", f"{hour:02}")
+        assert asked != condition
+        assert (run(shell, option, asked).returncode == 0) is is_night
+
+
+SLURM_CONF = """
+ClusterName=test
+SlurmctldHost=localhost
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+ReturnToService=2
+SlurmUser=root
+SlurmctldPort=16817
+SlurmdPort=16818
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+KillWait=60
+MinJobAge=600
+OverTimeLimit=0
+SchedulerParameters=sched_min_interval=1
+NodeName=localhost CPUs=2 RealMemory=4096 State=UNKNOWN
+PartitionName=all Nodes=localhost Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+"""
+
+
+@contextmanager
+def slurm(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the daemons of Slurm on this machine, in ``folder``, and give the variables for its commands."""
+    (folder / "slurm.conf").write_text(SLURM_CONF.format(folder=folder), encoding="utf-8")
+    (folder / "spool").mkdir()
+    (folder / "state").mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(64))
+    key.chmod(0o600)
+    variables = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    munged = [tool("munged"), "-F", "--force", f"--socket={folder}/munge.socket", f"--key-file={key}"]
+    munged += [f"--pid-file={folder}/munge.pid", f"--log-file={folder}/munge.log", f"--seed-file={folder}/munge.seed"]
+    daemons = [munged, [tool("slurmctld"), "-D", "-c"], [tool("slurmd"), "-D", "-c", "-N", "localhost"]]
+    with ExitStack() as stack:
+        for words in daemons:
+            daemon = stack.enter_context(subprocess.Popen(words, env=variables, stderr=subprocess.DEVNULL))
+            stack.callback(daemon.terminate)
+            time.sleep(1)
+        yield variables
+
+
+def states_of(job: str, variables: dict[str, str]) -> dict[str, str]:
+    """Return the state and exit code of every task of an array."""
+    done = run(tool("scontrol"), "-o", "show", "job", job, **variables)
+    tasks = re.findall(r"ArrayTaskId=(\d+).*? JobState=(\w+).*? ExitCode=(\d+:\d+)", done.stdout)
+    return {task: f"{state} {code}" for task, state, code in tasks}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run the daemons of Slurm")
+def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
+    with open_folder() as folder, slurm(folder) as variables:
+        archive_in(folder)
+        (folder / "bin").mkdir()
+        (folder / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{PROGRAM_HERE}\n", encoding="utf-8")
+        (folder / "bin" / "colorize-archive").chmod(0o755)
+        script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8")
+        script = (
+            script.replace("parts=16", "parts=2").replace("--array=1-16", "--array=1-2").replace("--mem=4G", "--mem=1G")
+        )
+        (folder / "array.sh").write_text(script, encoding="utf-8")
+        variables |= {
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "AUTOCHROME_ARCHIVE": str(folder),
+            "AUTOCHROME_MODEL": str(write_tiny_model(folder)),
+            "AUTOCHROME_ENGINE": "onnxruntime",
+        }
+        job = submitted(folder, variables)
+        assert ended(job, variables) == {"1": "COMPLETED 0:0", "2": "COMPLETED 0:0"}
+        assert results_in(folder) == ["a.png", "b.png", "c.png"]
+        report = (folder / "scans-colorized" / "report.html").read_text(encoding="utf-8")
+        assert "Part 1 of 2" in report
+        assert "missing from this page" not in report
+
+        stub = f"trap 'echo stopping; exit 143' TERM; echo begun; touch {folder}/begun-$4\n"
+        (folder / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{stub}while true; do sleep 0.2; done\n")
+        job = submitted(folder, variables)
+        outputs = [folder / f"autochrome-{job}-{task}.out" for task in (1, 2)]
+        for output in outputs:
+            wait_for(output)
+        # A job that is queued again keeps what it wrote before.
+        assert run(tool("scontrol"), "requeue", f"{job}_1", **variables).returncode == 0
+        deadline = time.monotonic() + 120
+        while outputs[0].read_text(encoding="utf-8").count("begun") < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            run(tool("scontrol"), "release", f"{job}_1", **variables)
+            run(tool("scontrol"), "update", f"JobId={job}_1", "StartTime=now", **variables)
+        assert outputs[0].read_text(encoding="utf-8").count("begun") == 2
+        # What --signal does ten minutes before the end of the time.
+        assert run(tool("scancel"), "--batch", "--signal=TERM", job, **variables).returncode == 0
+        assert ended(job, variables) == {"1": "COMPLETED 0:0", "2": "COMPLETED 0:0"}
+        assert "submit the array again and it resumes" in outputs[1].read_text(encoding="utf-8")
+
+
+def submitted(folder: Path, variables: dict[str, str]) -> str:
+    done = run(tool("sbatch"), "--parsable", f"--chdir={folder}", folder / "array.sh", **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def ended(job: str, variables: dict[str, str]) -> dict[str, str]:
+    """Wait until all tasks of an array ended and return their states."""
+    deadline, states = time.monotonic() + 240, {}
+    while time.monotonic() < deadline:
+        states = states_of(job, variables)
+        if states and not any(state.split()[0] in ("PENDING", "RUNNING", "COMPLETING") for state in states.values()):
+            break
+        time.sleep(0.5)
+    return states
 
 
 def test_kubectl_knows_every_field_of_the_job() -> None:
-    text = (NIGHTLY / "kubernetes-job.yaml").read_text(encoding="utf-8")
+    text = (NIGHTLY / "kubernetes-cronjob.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"args:\n( +)- \|\n(?:\1    .*\n)+", "args: []\n", text)
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     written = set(re.findall(r"(?:^[ -]*|[{,] *)([a-zA-Z]+):(?= |$)", code, re.MULTILINE))
-    assert {"completionMode", "onExitCodes", "mountPath", "memory"} <= written
+    assert {"completionMode", "onExitCodes", "mountPath", "memory", "concurrencyPolicy", "configMap"} <= written
     assert written <= set(keys(kubernetes_job()))
 
 

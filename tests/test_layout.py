@@ -24,6 +24,7 @@ FOUNDATION = (
     "pipeline.diagnostics",
     "pipeline.documents",
     "pipeline.errors",
+    "pipeline.file_locks",
     "pipeline.interruption",
     "pipeline.locks",
     "pipeline.options",

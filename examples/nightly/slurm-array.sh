@@ -1,21 +1,42 @@
 #!/bin/bash
 #SBATCH --job-name=autochrome
 #SBATCH --array=1-16
-#SBATCH --cpus-per-task=8
-#SBATCH --mem=8G
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=4G
 #SBATCH --time=08:00:00
 #SBATCH --signal=B:TERM@600
+#SBATCH --requeue
+#SBATCH --open-mode=append
 #SBATCH --output=autochrome-%A-%a.out
-# Ten minutes before its time is over a job is told to stop; submit the array again and it goes on.
+# Submit it from a folder that all nodes see: sbatch slurm-array.sh. Ten minutes before its time is over a job is asked to
+# stop; submit the array again and it resumes. A job that its node took down is queued again, and its output goes on.
 
 set -euo pipefail
 
 # As many as the array has. Not SLURM_ARRAY_TASK_COUNT: it is smaller when only some parts are submitted again.
 parts=16
+archive=${AUTOCHROME_ARCHIVE:-/srv/archive}
 
-exec colorize-archive /archive/scans \
-    --output /archive/scans-colorized \
-    --shard "${SLURM_ARRAY_TASK_ID}/${parts}" \
-    --log "/archive/logs/shard-${SLURM_ARRAY_TASK_ID}.jsonl" \
-    --keep-free 50GB \
-    --no-report
+mkdir -p "$archive/logs"
+colorize-archive "$archive/scans" \
+    --config "$archive/autochrome.toml" \
+    --shard "$SLURM_ARRAY_TASK_ID/$parts" \
+    --log "$archive/logs/shard-$SLURM_ARRAY_TASK_ID.jsonl" \
+    --quiet &
+program=$!
+trap 'kill -TERM "$program"' TERM
+
+# A signal ends the wait, not the program.
+code=0
+wait "$program" || code=$?
+while kill -0 "$program" 2>/dev/null; do
+    code=0
+    wait "$program" || code=$?
+done
+
+case $code in
+    3) echo "Done, but some files cannot be coloured: see report.html beside the results." ;;
+    75) echo "Another run is at work on this part." ;;
+    143) echo "Stopped in order, before all was done: submit the array again and it resumes." ;;
+    *) exit "$code" ;;
+esac

@@ -13,6 +13,7 @@ from pipeline.archive.ledger import Ledger, read_ledger
 from pipeline.archive.output_folder import parts_of
 from pipeline.archive.run_log import Event, RunLog
 from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.corrections import CorrectionTree, corrections_beside
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -82,9 +83,22 @@ class RunContext:
         return Originals((self.source,))
 
     @property
+    def corrections(self) -> CorrectionTree:
+        """What people set right about the items."""
+        return correction_tree(self.source, self.output, self.run_options)
+
+    @property
     def is_asked_to_stop(self) -> bool:
         """Whether nothing more is to be planned. When only the time is up, the plan is made: it says what waits."""
         return self.stop.reason not in (None, StopReason.TIME)
+
+
+def correction_tree(source: Path, output: Path, run_options: RunOptions) -> CorrectionTree:
+    """Return the corrections that a run respects: those of the output folder, or of another tree."""
+    originals = Originals((source,))
+    if run_options.corrections is not None:
+        return CorrectionTree(run_options.corrections, originals=originals)
+    return corrections_beside(output, originals=originals)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from pipeline.archive.bag import results_folder
+from pipeline.archive.context import correction_tree
+from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipe
 from pipeline.archive.ledger import Ledger, Record, State, read_ledger
 from pipeline.archive.output_folder import check_parts
-from pipeline.archive.plan import KINDS, Counts, Terms, check_folders, default_output, plan
+from pipeline.archive.plan import KINDS, Terms, check_folders, default_output, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, weights_sha256
@@ -83,7 +85,7 @@ def survey_archive(
     check_folders(source, output)
     check_parts(output, run_options.shard)
     counts = Counts()
-    with _terms(output, options, run_options) as terms:
+    with _terms(source, output, options, run_options) as terms:
         for item in plan(source, output, terms):
             counts.add(item)
     return Survey(
@@ -108,16 +110,31 @@ def survey_archive(
 
 
 @contextmanager
-def _terms(output: Path, options: Options, run_options: RunOptions) -> Iterator[Terms]:
+def _terms(source: Path, output: Path, options: Options, run_options: RunOptions) -> Iterator[Terms]:
+    corrections = correction_tree(source, output, run_options)
     tree = results_folder(output, bag=run_options.bag).relative_to(output)
     ledger = read_ledger(output, shard=run_options.shard)
     if ledger is None:
         no_recipe = dict.fromkeys(KINDS, "")
-        yield Terms(options=options, run_options=run_options, recipes=no_recipe, known=lambda _path: None, tree=tree)
+        yield Terms(
+            options=options,
+            run_options=run_options,
+            recipes=no_recipe,
+            known=lambda _path: None,
+            corrections=corrections,
+            tree=tree,
+        )
         return
     with ledger:
         found = recipes(options, weights_sha256(options))
-        yield Terms(options=options, run_options=run_options, recipes=found, known=ledger.get, tree=tree)
+        yield Terms(
+            options=options,
+            run_options=run_options,
+            recipes=found,
+            known=ledger.get,
+            corrections=corrections,
+            tree=tree,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

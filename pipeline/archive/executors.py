@@ -16,6 +16,7 @@ from typing import Protocol, Self, TypeAlias
 from pipeline.archive.context import Reporter, RunContext
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.corrections import correction_at
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled
 from pipeline.options import Options
@@ -28,11 +29,16 @@ Outcome: TypeAlias = PhotoResult | FilmResult | Failure
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One source to colour; ``replaces`` when ``output`` is an older result of ours."""
+    """One source to colour.
+
+    ``replaces`` when ``output`` is an older result of ours; ``correction`` is the file of what a person set right,
+    which need not exist.
+    """
 
     source: Path
     output: Path
     replaces: bool
+    correction: Path
 
 
 class Executor(Protocol):
@@ -85,7 +91,7 @@ class ThreadExecutor:
     def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome, None, None]:
         """Colour photographs; those of one shape share batches."""
         context = self._context
-        jobs = (PhotoJob(unit.source, unit.output, context.originals) for unit in units)
+        jobs = (PhotoJob(unit.source, unit.output, context.originals, unit.correction) for unit in units)
         options = self._options(replaces=replaces)
         yield from colorize_photos(jobs, colorizer=self._colorizer, options=options, progress=context.reporter)
 
@@ -100,7 +106,7 @@ class ThreadExecutor:
             return colorize_video(
                 unit.source,
                 unit.output,
-                self._options(replaces=unit.replaces),
+                correction_at(unit.correction).applied(self._options(replaces=unit.replaces)),
                 colorizer=self._colorizer,
                 progress=_WatchesSpace(context.reporter, context.output, context.run_options.keep_free),
                 originals=context.originals,

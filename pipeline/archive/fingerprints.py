@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.archive.walk import Kind
+from pipeline.corrections import Correction
 from pipeline.documents import to_json
 from pipeline.errors import InputError
 from pipeline.options import Options
@@ -58,6 +59,11 @@ def is_same(path: Path, found: FileStat, known: FileStat | None, sha256: str | N
     if found == known and not (thorough and sha256):
         return True
     return bool(sha256) and fingerprint(path) == sha256
+
+
+def corrected(recipe: str, correction: Correction) -> str:
+    """Return the recipe of an item that a person corrected; the same where the correction shapes nothing."""
+    return hashlib.sha256(f"{recipe} {found}".encode()).hexdigest() if (found := correction.fingerprint) else recipe
 
 
 def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:

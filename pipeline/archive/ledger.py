@@ -350,13 +350,5 @@ def read_ledger(output: Path, *, shard: Shard | None = None) -> Ledger | None:
 
     While a run is at work, on whatever machine, this is the snapshot that it published last, at most minutes old.
     """
-    scratch = TemporaryDirectory(prefix="autochrome-")
-    try:
-        connection = connect_snapshot(output, shard, Path(scratch.name))
-    except BaseException:
-        scratch.cleanup()
-        raise
-    if connection is None:
-        scratch.cleanup()
-        return None
-    return Ledger(home(output, shard) / LEDGER, connection, scratch)
+    found = connect_snapshot(output, shard)
+    return None if found is None else Ledger(home(output, shard) / LEDGER, *found)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline.archive.output_folder import home, is_at_rest
 from pipeline.archive.run_options import Shard
@@ -80,20 +81,30 @@ def connect(path: Path) -> sqlite3.Connection:
         return _opened(path, path, "mode=rw", "PRAGMA journal_mode = WAL")
 
 
-def connect_snapshot(output: Path, shard: Shard | None, scratch: Path) -> sqlite3.Connection | None:
+def connect_snapshot(
+    output: Path, shard: Shard | None
+) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None] | None:
     """Open what can be known of a ledger without disturbing its run, read-only; None if there is no ledger yet.
 
     The ledger itself belongs to its run: on a network share, a write-ahead log that grows on another machine reads as
     damage. So readers get the snapshot that the run published last, or, when no run is at work but the last one died,
-    a copy of the ledger in ``scratch``. Nothing is written elsewhere. Raises `OutputError`.
+    a copy of the ledger in a temporary folder, which is returned as well. Nothing is written elsewhere. Raises
+    `OutputError`.
     """
     path, snapshot = home(output, shard) / LEDGER, home(output, shard) / SNAPSHOT
     with reporting(path):
-        copy = scratch / LEDGER
-        if _has_news(path, snapshot) and _copied(output, shard, path, copy):
-            return _opened(copy, path, "mode=rw", "PRAGMA query_only = ON")
+        if _has_news(path, snapshot):
+            scratch = TemporaryDirectory(prefix="autochrome-")
+            try:
+                copy = Path(scratch.name, LEDGER)
+                if _copied(output, shard, path, copy):
+                    return _opened(copy, path, "mode=rw", "PRAGMA query_only = ON"), scratch
+            except BaseException:
+                scratch.cleanup()
+                raise
+            scratch.cleanup()
         if snapshot.exists():
-            return _opened(snapshot, snapshot, "mode=ro&immutable=1", "PRAGMA query_only = ON")
+            return _opened(snapshot, snapshot, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
     return None
 
 

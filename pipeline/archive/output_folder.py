@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
+from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import held, lock, opened
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import PARTIAL_PREFIX, publishing
@@ -54,7 +54,7 @@ def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
     """Say whether no run is at work on this part of ``output``, on any machine. Writes nothing."""
     try:
         with (home(output, shard) / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock_file(file, SHARED | NO_WAIT)
     except FileNotFoundError:
         return True
     except OSError:
@@ -116,13 +116,13 @@ def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
     """
     path = home(output, None) / BAG_LOCK
     with opened(path, output) as file:
-        lock(file, path, fcntl.LOCK_SH)
+        lock(file, path, SHARED)
 
         def is_last() -> bool:
             # In two steps, for in one a network share may keep what is held when it refuses more.
-            lock(file, path, fcntl.LOCK_UN)
+            lock(file, path, UNLOCK)
             try:
-                lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, path, EXCLUSIVE | NO_WAIT)
             except BlockingIOError:
                 return False
             return True

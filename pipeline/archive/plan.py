@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
-from pipeline.archive.fingerprints import FileStat, is_same
+from pipeline.archive.fingerprints import FileStat, corrected, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.output_folder import HOME
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
+from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
@@ -28,9 +28,6 @@ from pipeline.results import Failure
 Known: TypeAlias = Callable[[str], Record | None]
 
 KINDS = (Kind.PHOTO, Kind.FILM)
-# So many failures are kept with their reasons; the ledger has them all.
-MOST_FAILURES = 1000
-_MOST_NAMES = 1000
 _NO_STAT = FileStat(0, 0)
 # Headers of damaged films claim any number of frames; this is what a column of the ledger holds.
 _HEAVIEST = (1 << 63) - 1
@@ -101,74 +98,16 @@ class Refused:
 class Terms:
     """What a plan rests on: a recipe for each kind, and what is ``known`` of a path from earlier runs.
 
-    ``tree`` is the folder of the results, below the output folder.
+    ``corrections`` are what people set right, part of an item's recipe; ``tree`` is the folder of the results, below
+    the output folder.
     """
 
     options: Options
     run_options: RunOptions
     recipes: Mapping[Kind, str]
     known: Known
+    corrections: CorrectionTree
     tree: Path = Path()
-
-
-class Counts:
-    """Counts what a plan yields.
-
-    ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
-    one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``suffixes`` the files that are neither, by suffix;
-    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
-    earlier runs.
-    """
-
-    def __init__(self) -> None:
-        self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
-        self.sources = self.hidden_count = 0
-        self.suffixes: Counter[str] = Counter()
-        self.hidden: list[Path] = []
-        self.links: list[Path] = []
-        self.failures: list[Failure] = []
-
-    @property
-    def ignored(self) -> int:
-        """How many files are neither photograph nor film."""
-        return self.suffixes.total()
-
-    def add(self, item: Job | Refused | Entry) -> None:
-        """Count ``item``."""
-        self.sources += isinstance(item, Job | Refused) or item.kind in KINDS
-        if isinstance(item, Refused):
-            self.fail(item.failure)
-        elif isinstance(item, Job):
-            self._add_job(item)
-        elif item.kind is Kind.OTHER:
-            self.suffixes[item.path.suffix.lower()] += 1
-        elif item.kind not in KINDS:
-            self.hidden_count += item.kind is Kind.HIDDEN
-            names = self.hidden if item.kind is Kind.HIDDEN else self.links
-            if len(names) < _MOST_NAMES:
-                names.append(item.path)
-
-    def fail(self, failure: Failure) -> None:
-        """Count ``failure``, and keep it if it is among the first."""
-        self.failed += 1
-        if len(self.failures) < MOST_FAILURES:
-            self.failures.append(failure)
-
-    def _add_job(self, job: Job) -> None:
-        if job.is_to_do:
-            self.jobs[job.kind] += 1
-            self.bytes[job.kind] += job.stat.size
-            self.pixels += job.weight
-        elif job.status is Status.QUARANTINED:
-            self.quarantined += 1
-        elif job.status is Status.REFUSED:
-            self.refused += 1
-        else:
-            self.skipped += 1
-            self.unknown += job.status is Status.FOREIGN
-            self.finished += job.record is not None and job.record.state in (State.DONE, State.GONE)
 
 
 def default_output(source: Path) -> Path:
@@ -253,7 +192,8 @@ class _Planner:
         )
 
     def item(self, entry: Entry, stat: FileStat | None, error: OSError | None) -> Job | Refused:
-        path, name, recipe = self._source / entry.path, entry.path.as_posix(), self._terms.recipes[entry.kind]
+        path, name = self._source / entry.path, entry.path.as_posix()
+        recipe, broken = self._recipe(entry)
         record = self._terms.known(name)
         is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
         attempts = record.attempts if record is not None and is_known else 0
@@ -261,13 +201,15 @@ class _Planner:
         try:
             if stat is None:
                 raise _unreachable(path, error)
+            if broken is not None:
+                raise broken
             if deaths >= self._terms.run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
                     f"{path}: the program died in {deaths:,} runs while it was at work on it",
                     advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
                 )
-            return self._job(entry, stat, record, attempts, deaths, is_known=is_known)
+            return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
         except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
             return Refused(
                 path=name,
@@ -280,13 +222,29 @@ class _Planner:
                 failure=Failure.of(path, fault),
             )
 
+    def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
+        """Return the recipe with what a person set right, or that of the run and what is wrong with the correction."""
+        usual = self._terms.recipes[entry.kind]
+        try:
+            return corrected(usual, self._terms.corrections.read(PurePosixPath(entry.path)).correction), None
+        except InputError as error:
+            return usual, error
+
     def _needs_work(self, record: Record | None) -> bool:
         return record is not None and record.state in (State.WAITING, State.RUNNING)
 
     def _job(
-        self, entry: Entry, stat: FileStat, record: Record | None, attempts: int, deaths: int, *, is_known: bool
+        self,
+        entry: Entry,
+        stat: FileStat,
+        record: Record | None,
+        recipe: str,
+        attempts: int,
+        deaths: int,
+        *,
+        is_known: bool,
     ) -> Job:
-        path, recipe = self._source / entry.path, self._terms.recipes[entry.kind]
+        path = self._source / entry.path
         thorough = self._terms.run_options.verify_all
         is_finished = record is not None and record.state in (State.DONE, State.GONE) and record.recipe == recipe
         fits = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
+from pathlib import PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.executors import Executor, Outcome, Unit
@@ -125,7 +126,8 @@ class Processing:
         self._records.begin(record, attempt=attempt)
         del self._claimed[record.path]
         source, output = self._context.source / record.path, self._context.output / record.output
-        return Unit(source=source, output=output, replaces=replaces)
+        correction = self._context.corrections.path_of(PurePosixPath(record.path))
+        return Unit(source=source, output=output, replaces=replaces, correction=correction)
 
     def _goes_on(self) -> bool:
         """Say whether anything more may be begun: nobody asked to stop, there is time, and room."""

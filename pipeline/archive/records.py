@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.archive.context import RunContext
+from pipeline.archive.counts import Counts
 from pipeline.archive.executors import Outcome
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Planned, Record, State
-from pipeline.archive.plan import Counts, Job, Refused, Status
+from pipeline.archive.plan import Job, Refused, Status
 from pipeline.archive.provenance import has_new_colour, write_sidecar
 from pipeline.archive.report import previews
 from pipeline.archive.run_log import Event

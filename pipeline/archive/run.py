@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.context import Part, Reporter, RunContext, other_parts
+from pipeline.archive.counts import Counts
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.executors import ThreadExecutor
 from pipeline.archive.ledger import State, open_ledger
@@ -24,7 +25,7 @@ from pipeline.archive.metrics import (
     write_metrics,
 )
 from pipeline.archive.output_folder import delete_partial_files, filling_bag, free_space, locked
-from pipeline.archive.plan import Counts, Terms, check_folders, default_output, plan
+from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
 from pipeline.archive.report import previews, write_report
@@ -202,6 +203,7 @@ class _Run:
             run_options=context.run_options,
             recipes=recipes(context.options, weights),
             known=context.ledger.get,
+            corrections=context.corrections,
             tree=context.tree.relative_to(context.output),
         )
         items = takewhile(lambda _: not context.is_asked_to_stop, plan(context.source, context.output, terms))
@@ -319,7 +321,12 @@ class _Run:
         if context.run_options.report:
             with other_parts(context.output, context.run_options.shard) as others:
                 self._report = write_report(
-                    context.source, context.output, context.ledger, shard=context.run_options.shard, others=others
+                    context.source,
+                    context.output,
+                    context.ledger,
+                    corrections=context.corrections,
+                    shard=context.run_options.shard,
+                    others=others,
                 )
 
     def _end_log(self, outcome: str, exit_code: int) -> None:

@@ -76,7 +76,7 @@ class RunLog:
 
     def _refuse_other_content(self, file: FileIO) -> None:
         """Lines are added in place: what is another file, by any of its names, must not get them."""
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.pread(file.fileno(), 1, 0) not in (b"", b"{"):
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and (file.seek(0), file.read(1))[1] not in (b"", b"{"):
             file.close()
             self._file = None
             raise UsageError(

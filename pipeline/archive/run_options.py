@@ -25,6 +25,7 @@ class RunOptions:
     below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one part of them.
     ``jobs`` films are done at a time. ``verify_all`` compares finished work by fingerprint instead of size and time.
     ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
+    ``corrections`` is a tree of them to use instead of that in the output folder.
     """
 
     until: datetime | None = None
@@ -43,6 +44,7 @@ class RunOptions:
     report: bool = True
     log: Path | None = None
     metrics: Path | None = None
+    corrections: Path | None = None
 
     def __post_init__(self) -> None:
         """Take the only part of one for the whole, as it is."""

@@ -44,6 +44,8 @@ def _colorize_archive(
     deinterlace: common_options.Deinterlace = False,
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
+    saturation: common_options.Saturation = Options.saturation,
+    corrections: common_options.Corrections = None,
     overwrite: common_options.Overwrite = False,
     include: own.Include = None,
     exclude: own.Exclude = None,
@@ -82,6 +84,7 @@ def _colorize_archive(
         deinterlace=deinterlace,
         on_damage=on_damage,
         verify=verify,
+        saturation=saturation,
     )
     run_options = RunOptions(
         until=until,
@@ -100,6 +103,7 @@ def _colorize_archive(
         report=not no_report,
         log=log,
         metrics=metrics,
+        corrections=corrections,
     )
     act = _plan if dry_run else _colour
     carry_out(reporting, lambda: act(folder, output, options, run_options, reporting))

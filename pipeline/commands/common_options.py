@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.commands.configuration import apply_settings
-from pipeline.commands.values import parse_every
-from pipeline.options import Codec, OnDamage, Quality, Tone, TreatAs
+from pipeline.commands.values import parse_every, parse_hint
+from pipeline.options import Codec, Hint, OnDamage, Quality, Tone, TreatAs
 from pipeline.settings import FILE_NAME
 from pipeline.version import DISTRIBUTION
 
@@ -21,7 +21,6 @@ class EngineName(StrEnum):
     AUTO = "auto"
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
-    TORCH = "torch"
     TENSORRT = "tensorrt"
 
 
@@ -133,6 +132,23 @@ Deinterlace = Annotated[bool, switch(RESULT, "--deinterlace", says="Interlaced f
 Verify = Annotated[
     bool,
     switch(RESULT, "--verify", says="Films: compare the luma of every frame with the source."),
+]
+Saturation = Annotated[
+    float, option(RESULT, "--saturation", metavar="FACTOR", min=0, max=4, says="Strength of the colours; 0: none.")
+]
+HintOption = Annotated[
+    list[Hint] | None,
+    option(
+        RESULT,
+        "--hint",
+        metavar="X,Y=COLOR",
+        parser=parse_hint,
+        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral. Repeatable.",
+    ),
+]
+Corrections = Annotated[
+    Path | None,
+    option(RESULT, "--corrections", metavar="DIR", says="Corrections to apply. Default: those kept with the results."),
 ]
 Overwrite = Annotated[bool, switch(RESULT, "--overwrite", says="Replace existing results.")]
 DryRun = Annotated[bool, switch(RUN, "--dry-run", says="Show what would be done; write nothing.")]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,15 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
+from pipeline.corrections import CorrectionTree, corrections_beside
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Options, Tone, TreatAs
+from pipeline.originals import Originals
 from pipeline.results import Failure, PhotoResult
+
+if TYPE_CHECKING:
+    from pipeline.photo.job import PhotoJob
 
 _HELP = common_options.folded("""
     Colour black-and-white photographs, and change nothing else about them.
@@ -37,6 +42,9 @@ def _colorize_photo(
     model: common_options.ModelOption = "fast",
     tone: common_options.ToneOption = Tone.NEUTRALISE,
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
+    saturation: common_options.Saturation = Options.saturation,
+    hint: common_options.HintOption = None,
+    corrections: common_options.Corrections = None,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
@@ -47,42 +55,67 @@ def _colorize_photo(
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
-    options = Options(engine=engine, model=model, tone=tone, treat_as=treat_as, overwrite=overwrite)
+    options = Options(
+        engine=engine,
+        model=model,
+        tone=tone,
+        treat_as=treat_as,
+        overwrite=overwrite,
+        saturation=saturation,
+        hints=tuple(hint or ()),
+    )
 
     def action() -> Answer:
         from pipeline.commands.targets import refuse_films_and_folders, targets
-        from pipeline.photo.job import default_output
+        from pipeline.photo.job import PhotoJob, default_output
 
         refuse_films_and_folders(photos)
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
-        jobs = list(zip(photos, names, strict=True))
+        jobs = [
+            PhotoJob(source, target, correction=_correction(source, target, corrections))
+            for source, target in zip(photos, names, strict=True)
+        ]
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
 
     carry_out(reporting, action)
 
 
-def _colour(jobs: Sequence[tuple[Path, Path]], options: Options, reporting: Reporting) -> Answer:
+def _correction(source: Path, target: Path, tree: Path | None) -> Path:
+    """Return where the correction of a single photograph is kept: it has the photograph's name."""
+    originals = Originals((source,))
+    kept = CorrectionTree(tree, originals=originals) if tree else corrections_beside(target.parent, originals=originals)
+    return kept.path_of(PurePath(source.name))
+
+
+def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> Answer:
     from pipeline.callbacks import guarded
     from pipeline.color.colorizer import open_colorizer
     from pipeline.commands.process import prepare_process
-    from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.photo.job import colorize_photo, colorize_photos
     from pipeline.terminal import error_console, shown
 
     prepare_process()
     stop = StopRequest()
 
     def wanted() -> Iterator[PhotoJob]:
-        for source, target in jobs:
+        for job in jobs:
             if stop.is_made:
                 return
-            yield PhotoJob(source, target)
+            yield job
 
     outcomes: list[PhotoResult | Failure] = []
     with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
         finish_on_signals(stop, progress.say)
         with open_colorizer(options, progress=progress) as colorizer:
             if len(jobs) == 1:
-                result = colorize_photo(*jobs[0], options, colorizer=colorizer, progress=progress)
+                result = colorize_photo(
+                    jobs[0].source,
+                    jobs[0].output,
+                    options,
+                    correction=jobs[0].correction,
+                    colorizer=colorizer,
+                    progress=progress,
+                )
                 return Answer(to_json(result), [_line(result)])
             progress.begin(_PHOTOS, len(jobs), "photos")
             for outcome in colorize_photos(wanted(), colorizer=colorizer, options=options, progress=progress):
@@ -102,13 +135,14 @@ def _line(result: PhotoResult) -> str:
     return f"[bold green]{name}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
 
 
-def _plan(jobs: Sequence[tuple[Path, Path]], options: Options) -> Answer:
+def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
     from rich.markup import escape
 
     from pipeline.terminal import printable
 
     found, lines = [], []
-    for source, target in jobs:
+    for job in jobs:
+        source, target = job.source, job.output
         exists = target.exists()
         found.append({"source": source, "output": target, "exists": exists})
         lines.append(escape(printable(f"{source}: result: {target}")))

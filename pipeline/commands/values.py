@@ -10,6 +10,7 @@ import typer
 
 from pipeline.archive.run_options import Shard
 from pipeline.errors import UsageError
+from pipeline.options import Hint
 
 _AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _POWERS = "kmgtp"
@@ -22,6 +23,16 @@ def parse_every(text: object) -> int | None:
     if str(text).isdecimal() and int(str(text)) > 0:
         return int(str(text))
     raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 on.")
+
+
+def parse_hint(text: object) -> Hint:
+    """Return the hint of ``0.4,0.6=#3A5FCD``. Raises `typer.BadParameter` for anything else."""
+    place, _, color = str(text).partition("=")
+    try:
+        x, y = map(float, place.split(","))
+        return Hint(x=x, y=y, color=color)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: write X,Y=#RRGGBB or X,Y=neutral; {error}") from error
 
 
 def parse_rate(text: object) -> Fraction:

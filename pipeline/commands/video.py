@@ -55,6 +55,7 @@ def _colorize_video(
     deinterlace: common_options.Deinterlace = False,
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
+    saturation: common_options.Saturation = Options.saturation,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
@@ -78,6 +79,7 @@ def _colorize_video(
         deinterlace=deinterlace,
         on_damage=on_damage,
         verify=verify,
+        saturation=saturation,
     )
 
     def action() -> Answer:

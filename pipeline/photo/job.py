@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
 from pipeline.color.spaces import F32
-from pipeline.corrections import NO_CORRECTION, Correction
+from pipeline.corrections import correction_at
 from pipeline.errors import InputError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
@@ -32,7 +33,7 @@ from pipeline.photo.page import Painted, Picture, look_at, paint
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
-from pipeline.results import Failure, Note, PhotoResult, Treatment, Verification
+from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -46,13 +47,13 @@ _MOST_PREVIEWS = 12
 class PhotoJob:
     """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
 
-    ``correction`` is what a person set right about it.
+    ``correction`` is the file of what a person set right about it, which need not exist.
     """
 
     source: Path
     output: Path
     originals: Originals = NO_ORIGINALS
-    correction: Correction = NO_CORRECTION
+    correction: Path | None = None
 
     @property
     def protected(self) -> Originals:
@@ -103,17 +104,19 @@ def colorize_photo(
     output: Path | str | None = None,
     options: Options | None = None,
     *,
+    correction: Path | None = None,
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
 ) -> PhotoResult:
     """Colour the photograph ``source`` into ``output``, by default a name beside it, and return what was done.
 
     An engine is opened for it, or ``colorizer`` is used and left open. A photograph that is coloured already, or whose
-    tint is wanted, is copied byte for byte. Raises the errors of `pipeline.errors`; then nothing stands under the
+    tint is wanted, is copied byte for byte. ``correction`` is the file of what a person set right about it, which need
+    not exist. Raises the errors of `pipeline.errors`; then nothing stands under the
     final name that was not there before.
     """
     source, options = Path(source), options or Options()
-    job = PhotoJob(source, default_output(source) if output is None else Path(output))
+    job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
     job.protected.check(job.output)
     with guarded(progress or Silent(), StopRequest()) as progress:
         return _one(job, options, colorizer, progress)
@@ -182,7 +185,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
         try:
             still = read_still(job.source)
             _check_name(job, still)
-            wanted = job.correction.applied(options)
+            wanted = correction_at(job.correction).applied(options)
             pages = enumerate((still, *still.further), 1)
             photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
@@ -254,7 +257,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         width=first.still.width,
         height=first.still.height,
         bits=first.still.bits,
-        engine=colorizer.spec.name,
+        engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
         notes=(*_tone_notes(photo), *notes),
@@ -262,7 +265,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in painted]),
-        doubts=tuple(picture.doubt for picture in photo.pictures if picture.doubt is not None),
+        doubts=tuple(_doubts(photo)),
         previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
     )
 
@@ -286,6 +289,14 @@ def _written(
     with still.path.open("rb") as source, temporary.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
     return (), verify_copy(temporary, still)
+
+
+def _doubts(photo: _Photo) -> Iterator[Doubt]:
+    paths = f"{shlex.quote(str(photo.job.source))} -o {shlex.quote(str(photo.job.output))}"
+    for picture in photo.pictures:
+        if picture.doubt is not None:
+            command = f"colorize-photo {paths} --overwrite {picture.doubt.reverse}"
+            yield replace(picture.doubt, command=command)
 
 
 def _tone_notes(photo: _Photo) -> tuple[Note, ...]:

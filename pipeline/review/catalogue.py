@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from pipeline.corrections import CorrectionFile, CorrectionTree
+from pipeline.corrections import CorrectionFile, CorrectionTree, corrections_beside
 from pipeline.originals import Originals
 
 
@@ -57,7 +57,7 @@ class PhotoFiles:
                 number += 1
                 name = f"{source.name} ({number})"
             self._items[name] = Item(name=name, source=source, output=output)
-            self._trees[name] = corrections_beside(output, originals=originals)
+            self._trees[name] = corrections_beside(output.parent, originals=originals)
 
     def count(self) -> int:
         """Return how many photographs there are."""
@@ -78,8 +78,3 @@ class PhotoFiles:
     def correct(self, item: Item, file: CorrectionFile) -> None:
         """Keep ``file`` for ``item``. Raises `OutputError`."""
         self._trees[item.name].write(PurePath(item.source.name), file)
-
-
-def corrections_beside(output: Path, *, originals: Originals) -> CorrectionTree:
-    """Return the corrections of single photographs whose results lie in the folder of ``output``."""
-    return CorrectionTree(output.parent / ".autochrome" / "corrections", originals=originals)

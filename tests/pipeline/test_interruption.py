@@ -30,7 +30,8 @@ def _handlers() -> Iterator[None]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
-        signal.signal(number, handler)
+        # None: set by something else than Python, which cannot set it again.
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

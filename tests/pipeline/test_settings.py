@@ -101,6 +101,8 @@ FULL = {
     "no-report": ("true", True),
     "log": ('"night.jsonl"', Path("night.jsonl")),
     "metrics": ('"a.prom"', Path("a.prom")),
+    "saturation": ("0.8", 0.8),
+    "corrections": ('"set-right"', Path("set-right")),
     "dry-run": ("true", True),
     "json": ("true", True),
     "log-file": ('"all.log"', Path("all.log")),

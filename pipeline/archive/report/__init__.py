@@ -13,6 +13,7 @@ from pipeline.archive.report.items import survey
 from pipeline.archive.report.page import Contents, PartStatus, page
 from pipeline.archive.report.previews import inside
 from pipeline.archive.run_options import Shard
+from pipeline.corrections import CorrectionTree
 from pipeline.originals import Originals
 from pipeline.publish import publishing
 
@@ -23,15 +24,23 @@ _ENDS = {"finished": "finished", "until": "stopped at the time set", "interrupte
 
 
 def write_report(
-    source: Path, output: Path, ledger: Ledger, *, shard: Shard | None = None, others: Sequence[Part] = ()
+    source: Path,
+    output: Path,
+    ledger: Ledger,
+    *,
+    corrections: CorrectionTree | None = None,
+    shard: Shard | None = None,
+    others: Sequence[Part] = (),
 ) -> Path:
     """Write the report of the archive ``source`` into ``output``, whole or not at all, and return its path.
 
     ``shard`` is the part that ``ledger`` is of; the items and runs of the ``others`` join it, and those of them that
-    are missing are named. Raises `OutputError` if a ledger cannot be read or the disk refuses.
+    are missing are named. What was accepted in ``corrections`` asks for no look. Raises `OutputError` if a ledger
+    cannot be read or the disk refuses.
     """
     ledgers = [ledger, *(part.ledger for part in others if part.ledger is not None)]
-    found = survey(chain.from_iterable(one.records() for one in ledgers), source, output)
+    records = chain.from_iterable(one.records() for one in ledgers)
+    found = survey(records, source, output, corrections=corrections)
     contents = Contents(
         survey=found,
         runs=sorted((run for one in ledgers for run in one.runs()), key=lambda run: run.started),

@@ -7,14 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.report.attention import Attention, attention
 from pipeline.archive.report.previews import stem
+from pipeline.corrections import CorrectionTree
 from pipeline.documents import from_json
+from pipeline.errors import InputError
 from pipeline.results import LumaCheck, Measures, NoteKind, Treatment
 
 _FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
@@ -119,14 +121,22 @@ class Survey:
     film_seconds: float
 
 
-def survey(records: Iterable[Record], source: Path, output: Path) -> Survey:
-    """Return what ``records`` say; ``source`` and ``output`` are the folders that their paths lie in."""
+def survey(
+    records: Iterable[Record], source: Path, output: Path, *, corrections: CorrectionTree | None = None
+) -> Survey:
+    """Return what ``records`` say; ``source`` and ``output`` are the folders that their paths lie in.
+
+    What a person accepted, by its file among ``corrections``, asks for no look.
+    """
     failures, notes = Groups(), Groups()
     items: list[Item] = []
     photo_seconds: list[float] = []
     frames, film_seconds = 0, 0.0
     for record in records:
-        items.append(_item(record, source, output, failures, notes))
+        item = _item(record, source, output, failures, notes)
+        if corrections is not None and item.attention.reasons and _is_accepted(corrections, record.path):
+            item.attention = Attention(0.0, ())
+        items.append(item)
         if record.state is State.DONE and record.result is not None:
             if record.kind == "photo" and record.seconds is not None:
                 photo_seconds.append(record.seconds)
@@ -179,6 +189,14 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         preview=stem(record.path) if record.previews else "",
         labels=record.previews,
     )
+
+
+def _is_accepted(corrections: CorrectionTree, path: str) -> bool:
+    try:
+        return corrections.read(PurePosixPath(path)).correction.accepted
+    except InputError:
+        # The next run names it as an error of this item.
+        return False
 
 
 def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:

@@ -32,10 +32,12 @@ from pipeline.results import Note, NoteKind
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _PROPERTIES_WITHIN = 1 << 20
+# What libavif decodes; it calls what is larger damaged.
+_AVIF_PIXELS = 1 << 28
 # Boxes at the top of a file that hold its picture, or nothing.
 _KNOWN_BOXES = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"mini"))
 # What the decoders are seen to raise on damaged files.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError)
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, IndexError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +134,8 @@ def _left_behind(name: str, path: Path) -> tuple[Note, ...]:
 
 
 def _avif(path: Path, pixel_limit: int) -> _Decoded:
+    data = path.read_bytes()
+    check_size(path, *_largest(data), pixel_limit=min(pixel_limit, _AVIF_PIXELS))
     try:
         with AvifImageFile(path) as image:
             shape, is_animated = (image.height, image.width), bool(getattr(image, "is_animated", False))
@@ -141,7 +145,6 @@ def _avif(path: Path, pixel_limit: int) -> _Decoded:
     check_size(path, shape[1], shape[0], pixel_limit=pixel_limit)
     if is_animated:
         raise refuse(path, "is an animated AVIF")
-    data = path.read_bytes()
     try:
         pixels = imagecodecs.avif_decode(data)
     except _DECODER_ERRORS as error:
@@ -187,6 +190,14 @@ def _heic_reader(path: Path) -> ModuleType:
             f"{path}: is HEIC, and pillow-heif, which reads it, is not installed",
             advice="Install it with: pip install 'autochrome-archive[heif]'",
         ) from error
+
+
+def _largest(avif: bytes) -> tuple[int, int]:
+    """Width and height of the largest picture that properties tell of (ISO/IEC 23008-12, 6.5.3); 1, 1 if none does."""
+    sizes, at = [(1, 1)], -1
+    while (at := avif.find(b"ispe", at + 1, _PROPERTIES_WITHIN)) >= 0 and at + 16 <= len(avif):
+        sizes.append((int.from_bytes(avif[at + 8 : at + 12], "big"), int.from_bytes(avif[at + 12 : at + 16], "big")))
+    return max(sizes, key=lambda size: size[0] * size[1])
 
 
 def _depth(avif: bytes) -> int:

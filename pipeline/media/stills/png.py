@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
+from pipeline.media.stills.png_adam7 import decode_interlaced
 from pipeline.media.stills.png_chunks import (
     GREY,
     GREY_ALPHA,
@@ -25,12 +25,14 @@ from pipeline.media.stills.png_chunks import (
     RGB_ALPHA,
     SIGNATURE,
     Chunk,
+    Chunks,
     DamagedPngError,
     Header,
-    Placed,
     encode_pixels,
+    essential,
     read_chunks,
     read_header,
+    transparency_fits,
 )
 from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
@@ -84,22 +86,20 @@ class PngFormat(StillFormat):
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode to luma and alpha. Raises `InputError`."""
         data, header = _read(path, pixel_limit)
-        found, extra = _chunks(path, data)
-        chunks = [placed for placed in found if placed.sound]
-        kinds = {placed.chunk.kind: placed.chunk.data for placed in chunks}
+        chunks = _chunks(path, data)
+        found = [placed for placed in chunks.found if placed.sound]
+        kinds = {placed.chunk.kind: placed.chunk.data for placed in found}
         if b"acTL" in kinds:
             raise refuse(path, "is an animated PNG")
-        if len(data) - extra - sum(len(placed.chunk.data) for placed in found) > _most_packed(header):
+        if len(data) - chunks.extra - sum(len(placed.chunk.data) for placed in chunks.found) > _most_packed(header):
             raise damaged(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
         pixels = _decoded(path, data, header)
         del data
-        luma, alpha = _planes(pixels, kinds.get(b"tRNS") if header.colour in (GREY, RGB) else None, header)
+        luma, alpha = _planes(pixels)
         orientation, notes = orientation_of(kinds.get(b"eXIf"))
-        unsound = [placed.chunk.kind.decode("latin-1") for placed in found if not placed.sound]
-        notes += tuple(Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum") for name in unsound)
         result = Header(header.width, header.height, 8 * luma.dtype.itemsize, RGB if alpha is None else RGB_ALPHA)
-        before, more = _for_colour([placed.chunk for placed in chunks if not placed.after], header, result)
-        after, still_more = _for_colour([placed.chunk for placed in chunks if placed.after], header, result)
+        before, more = _for_colour([placed.chunk for placed in found if not placed.after], header, result)
+        after, still_more = _for_colour([placed.chunk for placed in found if placed.after], header, result)
         carried = CarriedPng(before=before, after=after)
         return Still(
             path=path,
@@ -108,7 +108,7 @@ class PngFormat(StillFormat):
             orientation=orientation,
             colour_model=ColourModel.RGB,
             alpha=alpha,
-            notes=(*notes, *_notes(header, kinds), *more, *still_more, *trailing("PNG", extra)),
+            notes=(*notes, *_notes(header, kinds, chunks), *more, *still_more, *trailing("PNG", chunks.extra)),
             metadata=carried.metadata,
             carried=carried,
             chroma=small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None,
@@ -135,10 +135,10 @@ class PngFormat(StillFormat):
         """Decode the file by libpng and compare it with what was to be written."""
         (page,) = pages
         data, header = _read(path, page.still.luma.size)
-        chunks, extra = _chunks(path, data)
-        if extra or not all(placed.sound for placed in chunks):
+        chunks = _chunks(path, data)
+        if chunks.extra or not chunks.is_closed or not all(placed.sound for placed in chunks.found):
             raise failed(path, "its chunks are damaged")
-        carried = CarriedPng(before=tuple(placed.chunk for placed in chunks))
+        carried = CarriedPng(before=tuple(placed.chunk for placed in chunks.found))
         orientation, _ = orientation_of(carried.metadata.exif)
         found = Found(pixels=_decoded(path, data, header), orientation=orientation, metadata=carried.metadata)
         return (verify_lossless(path, page, found),)
@@ -175,7 +175,7 @@ def _read(path: Path, pixel_limit: int) -> tuple[bytes, Header]:
     return path.read_bytes(), header
 
 
-def _chunks(path: Path, data: bytes) -> tuple[list[Placed], int]:
+def _chunks(path: Path, data: bytes) -> Chunks:
     try:
         return read_chunks(data)
     except DamagedPngError as error:
@@ -184,7 +184,11 @@ def _chunks(path: Path, data: bytes) -> tuple[list[Placed], int]:
 
 def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
     try:
-        pixels: NDArray[Any] = imagecodecs.png_decode(data)
+        chunks = essential(data, header)
+        if header.is_interlaced:
+            pixels: NDArray[Any] = decode_interlaced(chunks, header, imagecodecs.png_decode)
+        else:
+            pixels = imagecodecs.png_decode(chunks)
     except (RuntimeError, ValueError) as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels.shape[:2] != (header.height, header.width):
@@ -205,31 +209,29 @@ def _most_packed(header: Header) -> int:
     return 2 * header.height * (1 + header.width * samples * max(1, header.depth // 8)) + _PACKED_FLOOR
 
 
-def _planes(pixels: NDArray[Any], key: bytes | None, header: Header) -> tuple[Plane, Plane | None]:
-    """Luma and alpha of decoded pixels; a transparent colour ``key`` becomes alpha."""
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
+def _planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
+    """Luma and alpha of decoded pixels; libpng has made alpha of a transparent colour."""
+    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     channels = pixels.shape[2]
-    top = np.iinfo(pixels.dtype).max
     alpha = pixels[..., -1].copy() if channels in (2, 4) else None
-    if key is not None and alpha is None:
-        codes = np.array(struct.unpack(f">{channels}H", key[: 2 * channels]))
-        if header.depth < 8:
-            codes = codes * (255 // ((1 << header.depth) - 1))
-        alpha = np.where((pixels == codes).all(axis=2), 0, top).astype(pixels.dtype)
-    luma = luma_of_rgb(pixels) if channels >= 3 else np.ascontiguousarray(pixels[..., 0])
-    return luma, alpha
+    return luma_of_rgb(pixels) if channels >= 3 else np.ascontiguousarray(pixels[..., 0]), alpha
 
 
-def _notes(header: Header, kinds: dict[bytes, bytes]) -> tuple[Note, ...]:
-    notes = []
+def _notes(header: Header, kinds: dict[bytes, bytes], chunks: Chunks) -> Iterator[Note]:
+    for placed in chunks.found:
+        if not placed.sound:
+            name = placed.chunk.kind.decode("latin-1")
+            yield Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum")
+    if not chunks.is_closed:
+        yield Note(NoteKind.CONCEALED, "the PNG lacks its end chunk; its picture is whole")
     if header.colour == PALETTE:
-        notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
+        yield Note(NoteKind.CONVERTED, "palette became full 8-bit samples")
     elif header.depth < 8:
-        notes.append(Note(NoteKind.CONVERTED, f"{header.depth}-bit grey became 8-bit samples"))
-    if b"tRNS" in kinds:
-        notes.append(Note(NoteKind.CONVERTED, "transparent colour became an alpha channel"))
-    return tuple(notes)
+        yield Note(NoteKind.CONVERTED, f"{header.depth}-bit grey became 8-bit samples")
+    if b"tRNS" in kinds and transparency_fits(kinds[b"tRNS"], header.colour):
+        yield Note(NoteKind.CONVERTED, "transparent colour became an alpha channel")
+    elif b"tRNS" in kinds:
+        yield Note(NoteKind.DROPPED, "PNG chunk tRNS does not fit the picture")
 
 
 def _for_colour(chunks: Sequence[Chunk], source: Header, result: Header) -> tuple[tuple[Chunk, ...], tuple[Note, ...]]:
@@ -249,7 +251,7 @@ def _carried_over(chunk: Chunk, source: Header, result: Header) -> tuple[Chunk |
         return None, None
     if chunk.kind == b"iCCP" and _inflated_profile(chunk.data) is None:
         return None, Note(NoteKind.DROPPED, "ICC profile: damaged (it cannot be inflated)")
-    if chunk.kind in (b"sBIT", b"bKGD") and source != result:
+    if chunk.kind in (b"sBIT", b"bKGD"):
         was_grey = source.colour in (GREY, GREY_ALPHA)
         had_alpha = source.colour in (GREY_ALPHA, RGB_ALPHA)
         same = source.depth == result.depth and had_alpha == (result.colour == RGB_ALPHA)

@@ -51,6 +51,15 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Chunks:
+    """All chunks but header, pixels and end; whether there is an end, and how many bytes that hold anything follow."""
+
+    found: tuple[Placed, ...]
+    is_closed: bool
+    extra: int
+
+
+@dataclass(frozen=True)
 class Header:
     """IHDR: ``colour`` is one of the colour types of this module."""
 
@@ -58,6 +67,7 @@ class Header:
     height: int
     depth: int
     colour: int
+    is_interlaced: bool = False
 
     def chunk(self) -> Chunk:
         """IHDR of a picture without interlacing."""
@@ -69,14 +79,11 @@ def read_header(data: bytes) -> Header:
     if len(data) < 33 or not data.startswith(SIGNATURE) or data[12:16] != b"IHDR":
         raise DamagedPngError("no IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return Header(width, height, depth, colour)
+    return Header(width, height, depth, colour, is_interlaced=data[28] == 1)
 
 
-def read_chunks(data: bytes) -> tuple[list[Placed], int]:
-    """Every chunk but the header, pixels and end, and how many bytes that hold anything follow the end.
-
-    Raises `DamagedPngError` where the chunks break off.
-    """
+def read_chunks(data: bytes) -> Chunks:
+    """Every chunk but the header, pixels and end. Raises `DamagedPngError` where the chunks break off."""
     found: list[Placed] = []
     position, after = len(SIGNATURE), False
     while position + 12 <= len(data):
@@ -88,12 +95,35 @@ def read_chunks(data: bytes) -> tuple[list[Placed], int]:
         if kind == b"IDAT":
             after = True
         elif kind == b"IEND":
-            return found, len(data[end:].rstrip(b"\0"))
+            return Chunks(tuple(found), is_closed=True, extra=len(data[end:].rstrip(b"\0")))
         elif kind != b"IHDR":
             chunk = Chunk(kind, data[position + 8 : end - 4])
             found.append(Placed(chunk, after=after, sound=chunk.tobytes()[-4:] == data[end - 4 : end]))
         position = end
-    raise DamagedPngError("no end")
+    if not after:
+        raise DamagedPngError("it has no pixels")
+    return Chunks(tuple(found), is_closed=False, extra=0)
+
+
+def transparency_fits(data: bytes, colour: int) -> bool:
+    """Whether tRNS has the form that pixels of this colour type ask for (section 11.3.1.1)."""
+    if colour == PALETTE:
+        return 1 <= len(data) <= 256
+    return len(data) == {GREY: 2, RGB: 6}.get(colour, -1)
+
+
+def essential(data: bytes, header: Header) -> bytes:
+    """Keep of a file that `read_chunks` accepts the chunks that its pixels need: libpng speaks of others on stderr."""
+    parts, position = [SIGNATURE], len(SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 12 + struct.unpack_from(">I", data, position)[0]
+        kind = data[position + 4 : position + 8]
+        if kind in (b"IHDR", b"PLTE", b"IDAT") or (
+            kind == b"tRNS" and transparency_fits(data[position + 8 : end - 4], header.colour)
+        ):
+            parts.append(data[position:end])
+        position = end if kind != b"IEND" else len(data)
+    return b"".join((*parts, Chunk(b"IEND", b"").tobytes()))
 
 
 def encode_pixels(strips: Iterator[Strip]) -> Iterator[bytes]:

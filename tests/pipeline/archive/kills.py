@@ -30,7 +30,7 @@ import numpy as np
 
 from pipeline.archive import executors
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.previews import PREVIEWS
+from pipeline.archive.report.previews import PREVIEWS
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError

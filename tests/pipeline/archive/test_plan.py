@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.archive.context import correction_tree
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.plan import Job, Refused, Status, Terms, check_folders, default_output, ignores_case, plan
@@ -33,7 +34,14 @@ def items(
     run_options: RunOptions | None = None,
     **options: Any,
 ) -> list[Job | Refused | Entry]:
-    terms = Terms(options=Options(**options), run_options=run_options or RunOptions(), recipes=RECIPES, known=known)
+    run_options = run_options or RunOptions()
+    terms = Terms(
+        options=Options(**options),
+        run_options=run_options,
+        recipes=RECIPES,
+        known=known,
+        corrections=correction_tree(source, output, run_options),
+    )
     return list(plan(source, output, terms))
 
 

@@ -59,7 +59,14 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
     assert found["digital_source_type"] == SOURCE_TYPE
     assert found["model"] == {"name": "fast", "weights_sha256": WEIGHTS}
     assert found["engine"] == "openvino"
-    assert found["options"] == {"engine": "auto", "model": "fast", "tone": "keep", "treat_as": "auto"}
+    assert found["options"] == {
+        "engine": "auto",
+        "model": "fast",
+        "tone": "keep",
+        "treat_as": "auto",
+        "saturation": 1.0,
+        "hints": [],
+    }
     assert found["photo"] == {"width": 3000, "height": 2000, "bits": 16}
     assert (found["tones"], found["treatment"]) == (["monochrome"], "colour it")
     assert found["notes"] == {

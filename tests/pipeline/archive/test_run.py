@@ -263,7 +263,7 @@ def test_a_second_run_on_the_same_output_is_refused(archive: Path, colorizer: Co
 
 
 def test_only_the_first_thousand_failures_are_kept_in_memory() -> None:
-    from pipeline.archive.plan import MOST_FAILURES, Counts
+    from pipeline.archive.counts import MOST_FAILURES, Counts
 
     counts = Counts()
     for number in range(MOST_FAILURES + 5):

@@ -435,3 +435,35 @@ os.kill(os.getpid(), signal.SIGKILL)
         ledger.claim(["a.png"])
     assert results(tmp_path) == []
     assert replace(records(tmp_path)["a.png"], path="b.png").path == "b.png"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_standard_error_ends_no_run(archive: Path, tiny: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", "import cli; cli.archive()", str(archive), "--model", str(tiny)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, "--engine", "onnxruntime"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=240,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert set(states(archive.with_name(OUTPUT)).values()) == {State.DONE}
+
+
+def test_a_callback_that_fails_comes_out_as_it_is_and_forms_no_ring(archive: Path, colorizer: Colorizer) -> None:
+    class Fails(Listener):
+        def say(self, text: str) -> None:
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left") as caught:
+        colorize_archive(archive, None, Options(), colorizer=colorizer, progress=Fails())
+    seen: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__ or error.__context__

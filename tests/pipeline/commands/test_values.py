@@ -9,7 +9,16 @@ import pytest
 import typer
 
 from pipeline.archive.run_options import Shard
-from pipeline.commands.values import parse_every, parse_rate, parse_shard, parse_since, parse_size, parse_until
+from pipeline.commands.values import (
+    parse_every,
+    parse_hint,
+    parse_rate,
+    parse_shard,
+    parse_since,
+    parse_size,
+    parse_until,
+)
+from pipeline.options import Hint
 
 
 @pytest.fixture(params=["UTC", "America/St_Johns"])
@@ -106,3 +115,16 @@ def test_what_is_not_understood_is_refused_by_name(parse: Callable[[object], obj
     with pytest.raises(typer.BadParameter) as caught:
         parse(text)
     assert text in caught.value.message
+
+
+def test_a_hint_is_a_place_and_a_colour() -> None:
+    assert parse_hint("0.25,0.5=#3a5fcd") == Hint(x=0.25, y=0.5, color="#3a5fcd")
+    assert parse_hint("0,1=neutral") == Hint(x=0, y=1, color="neutral")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0.5=#ffffff", "0.5,0.5", "0.5,0.5=blue", "2,0=neutral", "a,b=neutral", "0,0,0=neutral"]
+)
+def test_other_words_are_no_hints(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="write X,Y="):
+        parse_hint(text)

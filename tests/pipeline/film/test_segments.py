@@ -100,13 +100,7 @@ def test_a_resumed_film_equals_an_uninterrupted_one(
     progress = Stopping(10_000, KeyboardInterrupt())
     resumed = colour(film, output, colorizer, chosen, progress=progress)
     assert progress.resumed == stop // SHOT * SHOT
-    if codec is Codec.H264:
-        # x264 itself does not always make the same bytes of the same frames when the machine is busy.
-        assert frame_times(output) == frame_times(whole.output)
-        for ours, theirs in zip(luma_planes(output), luma_planes(whole.output), strict=True):
-            assert np.abs(ours.astype(int) - theirs).mean() < 1
-    else:
-        assert output.read_bytes() == whole.output.read_bytes()
+    assert output.read_bytes() == whole.output.read_bytes()
     assert without_clock(resumed) == without_clock(whole)
     assert not segments(tmp_path)
 

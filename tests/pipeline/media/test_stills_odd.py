@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -236,3 +237,107 @@ def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> Non
     still, _ = coloured(path)
     assert np.array_equal(still.luma, GREY)
     assert "6 bytes after the end" in still.notes[-1].text
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+HEADER = struct.pack(">IIBBBBB", photos.WIDTH, photos.HEIGHT, 8, 0, 0, 0, 0)
+PIXELS = zlib.compress(b"".join(b"\0" + row.tobytes() for row in GREY))
+ODD_PNGS: dict[str, tuple[bytes, str]] = {
+    "no end": (png_of((b"IHDR", HEADER), (b"IDAT", PIXELS)), "lacks its end"),
+    "transparency cut": (
+        png_of((b"IHDR", HEADER), (b"tRNS", b"\0"), (b"IDAT", PIXELS), (b"IEND", b"")),
+        "tRNS does not fit",
+    ),
+    "profile damaged": (
+        png_of((b"IHDR", HEADER), (b"iCCP", b"x\0\0junk"), (b"IDAT", PIXELS), (b"IEND", b"")),
+        "cannot be inflated",
+    ),
+    "resolution cut": (png_of((b"IHDR", HEADER), (b"pHYs", b"\0"), (b"IDAT", PIXELS), (b"IEND", b"")), ""),
+    "gamma twice": (
+        png_of((b"IHDR", HEADER), *[(b"gAMA", struct.pack(">I", 45455))] * 2, (b"IDAT", PIXELS), (b"IEND", b"")),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD_PNGS)
+def test_an_odd_png_is_read_and_no_library_speaks_to_the_terminal(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, said = ODD_PNGS[name]
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    still, _ = coloured(path)
+    assert np.array_equal(still.luma, GREY)
+    assert any(said in note.text for note in still.notes) == bool(said)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_lossless_jpeg_of_rgb_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(imagecodecs.jpeg8_encode(photos.sepia(GREY), lossless=True, outcolorspace="RGB", colorspace="RGB"))
+    still, result = coloured(path)
+    wanted = np.rint(photos.sepia(GREY).astype(float) @ [0.299, 0.587, 0.114])
+    assert np.abs(still.luma - wanted).max() <= 1
+    assert np.abs(jpeg_luma(result.read_bytes()).astype(int) - still.luma).max() <= 2
+
+
+def test_an_avif_too_large_for_its_decoder_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    path = photos.save(tmp_path / "photo.avif", GREY, speed=10)
+    data = path.read_bytes()
+    at = data.index(b"ispe") + 8
+    path.write_bytes(data[:at] + struct.pack(">II", 17000, 17000) + data[at + 8 :])
+    with pytest.raises(UnsupportedError, match="17000 x 17000"):
+        read_still(path)
+
+
+def interlaced(pixels: np.ndarray, *, depth: int, colour: int) -> bytes:
+    """A PNG in the seven passes of Adam7; ``pixels`` (H, W, samples) are codes of ``depth`` bits."""
+    packed = b""
+    for row, column, down, right in (
+        *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+    ):
+        part = pixels[row::down, column::right]
+        if part.size:
+            bits = np.unpackbits(part.astype(">u2").reshape(len(part), -1, 1).view(np.uint8), axis=2)[..., 16 - depth :]
+            packed += b"".join(b"\0" + np.packbits(line).tobytes() for line in bits.reshape(len(part), -1))
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, colour, 0, 0, 1)
+    palette = [(b"PLTE", bytes(range(256)) * 3)] if colour == 3 else []
+    return png_of((b"IHDR", header), *palette, (b"IDAT", zlib.compress(packed)), (b"IEND", b""))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (5, 1), (3, 4), (9, 17), (40, 31)])
+@pytest.mark.parametrize(
+    ("depth", "colour", "samples"), [(1, 0, 1), (4, 0, 1), (8, 0, 1), (16, 0, 1), (8, 3, 1), (16, 2, 3), (8, 6, 4)]
+)
+def test_interlaced_png_of_every_kind_is_read(
+    height: int, width: int, depth: int, colour: int, samples: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, min(1 << depth, 85 if colour == 3 else 1 << depth), (height, width, samples))
+    path = tmp_path / "photo.png"
+    path.write_bytes(interlaced(pixels, depth=depth, colour=colour))
+    still = read_still(path)
+    if colour == 0:
+        assert np.array_equal(still.luma, pixels[..., 0] * (255 // ((1 << depth) - 1) if depth < 8 else 1))
+    elif colour == 6:
+        assert np.array_equal(still.alpha, pixels[..., 3])
+    top = 65535 if depth == 16 else 255
+    if colour in (2, 6):
+        assert np.abs(still.luma - pixels[..., :3] @ [0.299, 0.587, 0.114]).max() <= 0.51
+    assert still.luma.max() <= top
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interlaced_png_that_breaks_off_is_damaged(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 40, 40, 8, 0, 0, 0, 1)
+    path = tmp_path / "photo.png"
+    path.write_bytes(png_of((b"IHDR", header), (b"IDAT", zlib.compress(bytes(500))), (b"IEND", b"")))
+    with pytest.raises(InputError, match="not enough image data"):
+        read_still(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from PIL import Image
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import ab_of_hex
 from pipeline.color.spaces import ab_of_rgb
-from pipeline.corrections import Correction
+from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import UsageError
 from pipeline.film.job import colorize_video
 from pipeline.options import Hint, Options, TreatAs
+from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-from pipeline.results import PhotoResult, Treatment
+from pipeline.results import Failure, PhotoResult, Treatment
 from tests.films import make_film
 from tests.photos import exif, rgb_of, save, scene, tinted
 
@@ -69,9 +70,15 @@ def test_saturation_nought_is_black_and_white(tmp_path: Path, colorizer: Coloriz
 def test_a_correction_stands_above_the_options_of_a_run(tmp_path: Path, colorizer: Colorizer) -> None:
     grey = scene()
     source = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
-    correction = Correction(treat_as=TreatAs.MONOCHROME)
-    jobs = [PhotoJob(source, tmp_path / "a.png"), PhotoJob(source, tmp_path / "b.png", correction=correction)]
-    left, corrected = colorize_photos(jobs, colorizer=colorizer)
+    tree = corrections_beside(tmp_path, originals=NO_ORIGINALS)
+    path = tree.write(PurePath("coloured.png"), CorrectionFile(correction=Correction(treat_as=TreatAs.MONOCHROME)))
+    broken = tmp_path / "broken.json"
+    broken.write_text("{", encoding="ascii")
+    corrections = {"a.png": tmp_path / "none.json", "b.png": path, "c.png": broken}
+    jobs = [PhotoJob(source, tmp_path / name, correction=correction) for name, correction in corrections.items()]
+    left, corrected, failed = colorize_photos(jobs, colorizer=colorizer)
+    assert isinstance(failed, Failure)
+    assert str(broken) in failed.error
     assert isinstance(left, PhotoResult)
     assert isinstance(corrected, PhotoResult)
     assert (left.treatment, corrected.treatment) == (Treatment.PASS_THROUGH, Treatment.COLOUR_IT)

@@ -76,8 +76,9 @@ def test_pale_colours_are_kept_and_in_doubt_with_the_option_that_colours_them(
     treated = [result.treatment is Treatment.PASS_THROUGH for result in results]
     assert treated == sorted(treated)
     first = results[treated.index(True)]
-    assert first.doubts == (Doubt(reason="may be a toned print, not coloured yet", instead=SourceTone.TINTED),)
-    assert first.doubts[0].reverse == "--treat-as tinted"
+    (doubt,) = first.doubts
+    command = f"colorize-photo {first.source} -o {first.output} --overwrite --treat-as tinted"
+    assert doubt == Doubt(reason="may be a toned print, not coloured yet", instead=SourceTone.TINTED, command=command)
     assert any("--treat-as tinted" in note.text for note in first.notes)
 
 

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -40,8 +41,8 @@ from pipeline.media.stills.jpeg.segments import (
 )
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, refuse, small_chroma, small_size, trailing
-from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing
+from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
 from pipeline.results import Note, NoteKind
 
@@ -85,7 +86,8 @@ class JpegFormat(StillFormat):
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
         data, jpeg = _read(path, pixel_limit)
-        luma = _luma(path, data, jpeg)
+        rgb = _lossless_rgb(path, data, jpeg)
+        luma = _luma(path, data, jpeg) if rgb is None else luma_of_rgb(rgb)
         orientation, notes = orientation_of(exif_of(jpeg.applications))
         scans, scan_notes = _luma_scans(path, jpeg, luma)
         applications, dropped = kept_segments(jpeg.applications)
@@ -101,7 +103,7 @@ class JpegFormat(StillFormat):
             notes=(*notes, *_build_notes(jpeg, is_damaged=bool(scan_notes)), *scan_notes, *dropped),
             metadata=metadata_of(applications),
             carried=CarriedJpeg(jpeg=replace(jpeg, applications=applications, trailer=b""), luma=scans),
-            chroma=_own_chroma(path, data, jpeg),
+            chroma=_own_chroma(path, data, jpeg) if rgb is None else small_chroma(rgb),
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
@@ -131,11 +133,12 @@ class JpegFormat(StillFormat):
         (page,) = pages
         carried = page.still.carried_as(CarriedJpeg)
         data, jpeg = _read(path, page.still.luma.size)
-        if not jpeg.is_closed or not coded_whole(jpeg):
+        # Luma is compared sample by sample below, so its codes need not be followed.
+        if not jpeg.is_closed or not coded_whole(jpeg, luma=False):
             raise failed(path, "its coded data breaks off")
         applications, _ = kept_segments(jpeg.applications)
         orientation, _ = orientation_of(exif_of(applications))
-        found = Found(pixels=_decode(path, data, "YCbCr"), orientation=orientation, metadata=metadata_of(applications))
+        found = Found(pixels=_ycbcr(path, data), orientation=orientation, metadata=metadata_of(applications))
         luma_table = carried.luma_table if carried.luma is None else None
         check = verify_ycbcr(path, page, found, luma_table=luma_table, chroma_table=carried.chroma_table)
         return (check,)
@@ -182,6 +185,15 @@ def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
     return luma
 
 
+def _lossless_rgb(path: Path, data: bytes, jpeg: JpegFile) -> Strip | None:
+    """Decode a lossless JPEG of three components, which libjpeg hands out as it is stored; None for any other."""
+    if jpeg.frame.marker != LOSSLESS or len(jpeg.frame.components) != 3:
+        return None
+    if not _is_rgb(jpeg):
+        raise refuse(path, "is a lossless JPEG of Y'CbCr samples")
+    return _decode(path, data if jpeg.is_closed else data + _END, "RGB")
+
+
 def _decode(path: Path, data: bytes, mode: str) -> Plane:
     try:
         with JpegImageFile(BytesIO(data)) as image:
@@ -193,6 +205,15 @@ def _decode(path: Path, data: bytes, mode: str) -> Plane:
         raise damaged(path, f"cannot be decoded: {error}") from error
     if pixels is None:
         raise refuse(path, f"is a JPEG of mode {found}")
+    return pixels
+
+
+def _ycbcr(path: Path, data: bytes) -> Strip:
+    """Decode Y', Cb and Cr, (H, W, 3), with fewer copies than Pillow makes."""
+    try:
+        pixels: Strip = imagecodecs.jpeg8_decode(data, outcolorspace="YCbCr")
+    except (RuntimeError, ValueError) as error:
+        raise damaged(path, f"cannot be decoded: {error}") from error
     return pixels
 
 

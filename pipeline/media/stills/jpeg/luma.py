@@ -109,10 +109,11 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
     return LumaScans(tuple(kept), sound)
 
 
-def coded_whole(jpeg: JpegFile) -> bool:
+def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
     """Whether every scan goes on to its last block, and every coefficient is there to its last bit.
 
     Only sequential scans can be followed; of progressive ones it is told that all are there. False for other builds.
+    Without ``luma`` scans of luma alone are not followed.
     """
     if jpeg.frame.marker not in (BASELINE, EXTENDED, PROGRESSIVE):
         return False
@@ -122,7 +123,8 @@ def coded_whole(jpeg: JpegFile) -> bool:
         for scan in jpeg.scans:
             known |= read_tables(scan.tables)
             interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
-            if jpeg.frame.marker != PROGRESSIVE:
+            is_luma = [name for name, _, _ in scan.selectors] == [jpeg.frame.components[0].name]
+            if jpeg.frame.marker != PROGRESSIVE and (luma or not is_luma):
                 _walk(jpeg.frame, scan, known, _coded(jpeg.frame, scan, interval))
         for part in jpeg.frame.components:
             own = [scan for scan in jpeg.scans if part.name in {name for name, _, _ in scan.selectors}]

@@ -73,6 +73,8 @@ def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
 
 def check_whole(path: Path, page: tifffile.TiffPage) -> None:
     """Raise `InputError` unless all strips or tiles of the page lie in the file."""
+    if len(page.dataoffsets) != len(page.databytecounts):
+        raise damaged(path, "does not tell where all of its pixels are")
     size = path.stat().st_size
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if count == 0 or offset + count > size:

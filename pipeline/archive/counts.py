@@ -1,0 +1,75 @@
+"""What a plan comes to, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from pipeline.archive.ledger import State
+from pipeline.archive.plan import KINDS, Job, Refused, Status
+from pipeline.archive.walk import Entry, Kind
+from pipeline.results import Failure
+
+# So many failures are kept with their reasons; the ledger has them all.
+MOST_FAILURES = 1000
+_MOST_NAMES = 1000
+
+
+class Counts:
+    """Counts what a plan yields.
+
+    ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
+    one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
+    photographs and films, also those that the options leave out, ``suffixes`` the files that are neither, by suffix;
+    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
+    earlier runs.
+    """
+
+    def __init__(self) -> None:
+        self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+        self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
+        self.sources = self.hidden_count = 0
+        self.suffixes: Counter[str] = Counter()
+        self.hidden: list[Path] = []
+        self.links: list[Path] = []
+        self.failures: list[Failure] = []
+
+    @property
+    def ignored(self) -> int:
+        """How many files are neither photograph nor film."""
+        return self.suffixes.total()
+
+    def add(self, item: Job | Refused | Entry) -> None:
+        """Count ``item``."""
+        self.sources += isinstance(item, Job | Refused) or item.kind in KINDS
+        if isinstance(item, Refused):
+            self.fail(item.failure)
+        elif isinstance(item, Job):
+            self._add_job(item)
+        elif item.kind is Kind.OTHER:
+            self.suffixes[item.path.suffix.lower()] += 1
+        elif item.kind not in KINDS:
+            self.hidden_count += item.kind is Kind.HIDDEN
+            names = self.hidden if item.kind is Kind.HIDDEN else self.links
+            if len(names) < _MOST_NAMES:
+                names.append(item.path)
+
+    def fail(self, failure: Failure) -> None:
+        """Count ``failure``, and keep it if it is among the first."""
+        self.failed += 1
+        if len(self.failures) < MOST_FAILURES:
+            self.failures.append(failure)
+
+    def _add_job(self, job: Job) -> None:
+        if job.is_to_do:
+            self.jobs[job.kind] += 1
+            self.bytes[job.kind] += job.stat.size
+            self.pixels += job.weight
+        elif job.status is Status.QUARANTINED:
+            self.quarantined += 1
+        elif job.status is Status.REFUSED:
+            self.refused += 1
+        else:
+            self.skipped += 1
+            self.unknown += job.status is Status.FOREIGN
+            self.finished += job.record is not None and job.record.state in (State.DONE, State.GONE)

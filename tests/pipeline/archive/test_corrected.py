@@ -1,0 +1,94 @@
+"""What a person set right about an item is respected by every night, and by nothing else undone."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.archive.run import ArchiveResult, colorize_archive
+from pipeline.archive.run_options import RunOptions
+from pipeline.corrections import Correction, CorrectionFile, CorrectionTree, corrections_beside
+from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS
+from tests.photos import save, scene
+
+NAMES = ("album/one.png", "two.png")
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    for name in NAMES:
+        (tmp_path / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / "scans" / name, scene())
+    return tmp_path / "scans"
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def night(scans: Path, output: Path, tiny: Path, **run_options: object) -> ArchiveResult:
+    options = Options(engine="onnxruntime", model=str(tiny))
+    return colorize_archive(scans, output, options, run_options=RunOptions(**run_options))  # type: ignore[arg-type]
+
+
+def is_grey(path: Path) -> bool:
+    return int(np.ptp(np.asarray(Image.open(path).convert("RGB"), int), axis=2).max()) <= 1
+
+
+def grey(tree: CorrectionTree, name: str) -> None:
+    file = tree.read(PurePosixPath(name))
+    tree.write(PurePosixPath(name), file.revised(Correction(saturation=0)))
+
+
+def test_a_correction_colours_its_item_again_and_no_other(scans: Path, output: Path, tiny: Path) -> None:
+    assert night(scans, output, tiny).photos == 2
+    tree = corrections_beside(output, originals=NO_ORIGINALS)
+    grey(tree, NAMES[0])
+    corrected = night(scans, output, tiny)
+    assert (corrected.photos, corrected.skipped) == (1, 1)
+    assert [is_grey(output / name) for name in NAMES] == [True, False]
+    for _ in range(2):
+        assert night(scans, output, tiny).skipped == 2
+    assert is_grey(output / NAMES[0])
+
+
+def test_undone_it_is_as_before(scans: Path, output: Path, tiny: Path) -> None:
+    night(scans, output, tiny)
+    before = (output / NAMES[1]).read_bytes()
+    tree = corrections_beside(output, originals=NO_ORIGINALS)
+    grey(tree, NAMES[1])
+    night(scans, output, tiny)
+    tree.write(PurePosixPath(NAMES[1]), tree.read(PurePosixPath(NAMES[1])).undone())
+    assert night(scans, output, tiny).photos == 1
+    assert (output / NAMES[1]).read_bytes() == before
+
+
+def test_what_is_only_accepted_is_not_coloured_again(scans: Path, output: Path, tiny: Path) -> None:
+    night(scans, output, tiny)
+    tree = corrections_beside(output, originals=NO_ORIGINALS)
+    tree.write(PurePosixPath(NAMES[0]), CorrectionFile(correction=Correction(accepted=True)))
+    assert night(scans, output, tiny).skipped == 2
+
+
+def test_a_broken_correction_fails_its_item_alone_and_mended_it_goes_on(scans: Path, output: Path, tiny: Path) -> None:
+    tree = corrections_beside(output, originals=NO_ORIGINALS)
+    path = tree.path_of(PurePosixPath(NAMES[0]))
+    path.parent.mkdir(parents=True)
+    path.write_text("{", encoding="ascii")
+    result = night(scans, output, tiny)
+    assert (result.photos, result.failed) == (1, 1)
+    assert str(path) in result.failures[0].error
+    path.unlink()
+    assert night(scans, output, tiny).photos == 1
+
+
+def test_another_tree_of_corrections_can_be_named(scans: Path, output: Path, tiny: Path, tmp_path: Path) -> None:
+    tree = CorrectionTree(tmp_path / "restorer", originals=NO_ORIGINALS)
+    grey(tree, NAMES[1])
+    assert night(scans, output, tiny, corrections=tree.folder).photos == 2
+    assert [is_grey(output / name) for name in NAMES] == [False, True]
