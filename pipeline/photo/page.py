@@ -1,4 +1,4 @@
-"""One picture of a photograph's file: what it is taken for, what the network sees of it, how chroma is written to it."""
+"""One picture of a photograph: what it is taken for, what the network sees of it, how chroma is written to it."""
 
 from __future__ import annotations
 
