@@ -100,7 +100,11 @@ def test_help_names_every_common_option_and_fits_80_columns(name: str) -> None:
 def test_help_of_the_model_command_names_what_it_can_do() -> None:
     done = colorize("model", "--help")
     assert done.returncode == 0
-    assert not [word for word in ("info", "train", "evaluate", "compare", "export") if f" {word} " not in done.stdout]
+    assert not [
+        word
+        for word in ("add", "list", "info", "train", "evaluate", "compare", "export")
+        if f" {word} " not in done.stdout
+    ]
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -525,3 +529,16 @@ def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")
     assert done.returncode == 0
     assert "Usage" in done.stdout
+
+
+def test_a_network_is_added_listed_and_found_by_name(
+    model: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "XDG_DATA_HOME", str(tmp_path / "data"))
+    assert colorize("model", "add", model, "--name", "mine", "--licence", "CC0-1.0", "--json").returncode == 0
+    found = {one["name"]: one for one in answer(colorize("model", "list", "--json"))["models"]}
+    assert {"fast", "mine"} <= set(found)
+    assert (found["mine"]["licence"], found["mine"]["is_added"]) == ("CC0-1.0", True)
+    done = colorize("photo", scans / "a.jpg", "--model", "mine", "--json")
+    assert done.returncode == 0, done.stderr
+    assert answer(done)["model"] == "mine"
