@@ -20,8 +20,8 @@ from training.architectures.blocks import BinClassifier
 _PREFIX = "model."
 
 
-def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) -> None:
-    """Give ``model`` the weights of the export ``path``, its card beside it; parts that the export lacks stay.
+def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) -> set[str]:
+    """Give ``model`` the weights of the export ``path``, its card beside it; return what the export lacks and stays.
 
     A convolution gets the weights that its batch normalisation was folded into. The normalisation gets mean and
     variance of what the convolution answers on ``probes``, batches of L* (N, 1, H, W), and the scale and shift that
@@ -39,8 +39,9 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
     }
     with torch.no_grad():
         _load_head(model.head, found, path, weights.card)
-        biases = _load_body(model, found, path)
+        biases, missing = _load_body(model, found, path)
         _measure(model, biases, probes)
+    return missing
 
 
 def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict[str, object]) -> None:
@@ -56,24 +57,33 @@ def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict
     head.bias.copy_(found["bias"] * divided)
 
 
-def _load_body(model: nn.Module, found: dict[str, Tensor], path: Path) -> dict[nn.BatchNorm2d, Tensor]:
-    """Copy all that the export holds, and return the bias that is folded into each batch normalisation's convolution."""
+def _load_body(
+    model: nn.Module, found: dict[str, Tensor], path: Path
+) -> tuple[dict[nn.BatchNorm2d, Tensor], set[str]]:
+    """Copy all that the export holds but the head.
+
+    Return the bias that is folded into each batch normalisation's convolution, and what is missing.
+    """
     folded = dict(_normalised(model))
     biases: dict[nn.BatchNorm2d, Tensor] = {}
-    taken = 0
+    missing = set()
     for name, parameter in model.named_parameters():
         convolution = name.removesuffix(".weight")
+        if name.startswith("head.") or _is_norm(model, name):
+            continue
         if name not in found:
+            missing.add(name)
             continue
         if found[name].shape != parameter.shape:
             raise WeightsError(f"{path}: {name} is {tuple(found[name].shape)}, not {tuple(parameter.shape)}")
         parameter.copy_(found[name])
-        taken += 1
         if convolution in folded:
             biases[folded[convolution]] = found[f"{name}_bias"]
-    if not taken:
-        raise WeightsError(f"{path}: no weights of this architecture in it")
-    return biases
+    return biases, missing
+
+
+def _is_norm(model: nn.Module, name: str) -> bool:
+    return isinstance(model.get_submodule(name.rpartition(".")[0]), nn.BatchNorm2d)
 
 
 def _normalised(model: nn.Module) -> Iterable[tuple[str, nn.BatchNorm2d]]:

@@ -13,6 +13,9 @@ from training.architectures.fine import SceneBlock
 KEYS = 64
 """Channels of the unit vectors that places are compared by."""
 
+GROWN = frozenset({"hints", "scene16", "scene32", "refine16", "refine8", "refine4", "coherence"})
+"""The parts of a `Coherent` that a smaller network's weights may lack."""
+
 _CONTEXT = 192
 _AT16, _AT8, _AT4 = 160, 128, 96
 _HINT_WIDTH = 32
@@ -30,7 +33,13 @@ class Coherent(BinClassifier):
     """
 
     def __init__(
-        self, bins: int, *, scene32: int = 4, scene16: int = 0, refine: tuple[int, int, int] = (1, 1, 0)
+        self,
+        bins: int,
+        *,
+        scene32: int = 4,
+        scene16: int = 0,
+        refine: tuple[int, int, int] = (1, 1, 0),
+        learns_coherence: bool = True,
     ) -> None:
         super().__init__()
         self.encoder = ResNet18Encoder()
@@ -46,7 +55,7 @@ class Coherent(BinClassifier):
             nn.Sequential(*(BasicBlock(width, width, start_silent=True) for _ in range(count)))
             for width, count in zip((_AT16, _AT8, _AT4), refine, strict=True)
         )
-        self.coherence = Coherence(_AT4)
+        self.coherence = Coherence(_AT4).requires_grad_(learns_coherence)
         self.head = nn.Conv2d(_AT4, bins, 1)
 
     def features(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
@@ -128,6 +137,13 @@ class Coherence(nn.Module):
         nn.init.orthogonal_(self.project.weight)
         self.logarithms = nn.Parameter(torch.tensor([sharpness, reach, tone]).log())
         self.amount = nn.Parameter(torch.ones(1))
+
+    @torch.no_grad()
+    def compare_as_they_are(self, features: Tensor) -> None:
+        """Set the projection so that it keeps the products of ``features`` (N, width, h, w) as well as 64 channels can."""
+        vectors = features.flatten(2).transpose(1, 2).reshape(-1, features.shape[1])
+        directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors)).eigenvectors
+        self.project.weight.copy_(directions[:, -KEYS:].T[:, :, None, None])
 
     def likeness(self, places: Tensor) -> Tensor:
         """Return the unit vectors (N, 64, h, w) that places (N, width, h, w) are compared by."""
