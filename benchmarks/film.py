@@ -17,15 +17,14 @@ import av
 import cv2
 import numpy as np
 
-from engines.base import Engine
-from engines.registry import open_engine
+from engines.network import Network
+from engines.networks import open_network
 from pipeline.color.batching import Coloured, answers
 from pipeline.color.shots import Link, Placed, in_shots
 from pipeline.color.sketch import Sketch, sketch
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import steadied
 from pipeline.color.upsampling import wash
-from pipeline.painted import SKETCH_SIZE
 from training.cielab import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
@@ -61,9 +60,9 @@ class _Answers:
     cpu: float = 0.0
 
 
-def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str, Score]:
+def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[str, Score]:
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
-    known = _asked_for_all(clip, engine, limit)
+    known = _asked_for_all(clip, network, limit)
     count = len(known.placed)
     chroma: dict[str, list[F32]] = {EACH: known.ab}
     asked: dict[str, float] = {EACH: 1.0}
@@ -72,7 +71,7 @@ def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str
         lookup = _Lookup(known.ab)
         start = time.process_time()
         chroma[name] = [
-            picture.ab for picture in steadied(iter(known.placed), lookup, stride=engine.spec.stride, every=every)
+            picture.ab for picture in steadied(iter(known.placed), lookup, stride=network.spec.stride, every=every)
         ]
         cpu[name] = 1e3 * (time.process_time() - start) / count
         asked[name] = lookup.count / count
@@ -91,18 +90,17 @@ class _Lookup:
         return [self._ab[sketch.item] for sketch in sketches]
 
 
-def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
+def _asked_for_all(clip: Path, network: Network, limit: int | None) -> _Answers:
     known = _Answers()
-    multiple = engine.spec.multiple
+    size = network.spec.size
     sketches = (
-        sketch(number, _luma(rgb), _SPEC, size=SKETCH_SIZE, multiple=multiple)
-        for number, rgb in enumerate(_frames(clip, limit))
+        sketch(number, _luma(rgb), _SPEC, size=size, short=size.film) for number, rgb in enumerate(_frames(clip, limit))
     )
     known.placed = list(in_shots(sketches))
     for start in range(0, len(known.placed), 4):
         batch = [placed.sketch for placed in known.placed[start : start + 4]]
         before = time.process_time()
-        known.ab += answers(batch, engine)
+        known.ab += answers(batch, network)
         known.cpu += time.process_time() - before
     return known
 
@@ -215,15 +213,15 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, help="write all numbers here as well")
     options = arguments.parse_args()
     cv2.setNumThreads(1)
-    engine, choice = open_engine(options.engine, options.model)
+    network, choice = open_network(options.engine, options.model)
     try:
-        print(f"{choice.reason}; weights {engine.spec.model} {engine.spec.weights_sha256[:12]}\n")
+        print(f"{choice.reason}; weights {network.spec.model} {network.spec.weights_sha256[:12]}\n")
         measured: dict[str, dict[str, Score]] = {}
         for clip in options.clips:
-            measured[clip.stem] = measure(clip, engine, limit=options.frames)
+            measured[clip.stem] = measure(clip, network, limit=options.frames)
             print(table(clip.stem, measured[clip.stem]), end="\n\n", flush=True)
     finally:
-        engine.close()
+        network.close()
     names = [name for name in (TRUTH, GREY, EACH, *VERSIONS) if all(name in of for of in measured.values())]
     total = {name: mean([of[name] for of in measured.values()]) for name in names}
     print(table("mean of the clips", total))

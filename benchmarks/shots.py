@@ -18,12 +18,12 @@ import av
 import cv2
 import numpy as np
 
+from engines.adapters.autochrome1 import FILM
 from pipeline.color.shots import Link, Placed, in_shots
 from pipeline.color.sketch import Sketch, Turn
 from pipeline.color.spaces import F32
-from pipeline.painted import SKETCH_SIZE
 
-HEIGHT, WIDTH = SKETCH_SIZE, 224
+HEIGHT, WIDTH = FILM, 224
 _PIECES_PER_FILM = 12
 # A blend may be taken for longer than it is by this many frames at each end.
 _MARGIN = 9

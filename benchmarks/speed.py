@@ -23,9 +23,10 @@ import cv2
 import numpy as np
 
 from benchmarks.memory import make
-from engines.base import Engine, Setup
+from engines.base import Setup
 from engines.machine import cpu_name, usable_cores
-from engines.registry import open_engine
+from engines.network import Network
+from engines.networks import open_network
 from pipeline.color.batching import Coloured, answers
 from pipeline.color.neutral import neutral_weight
 from pipeline.color.painter import Painter, network_threads
@@ -40,7 +41,7 @@ from pipeline.media.frames import Frame
 from pipeline.media.probe import probe
 from pipeline.media.tally import Tally
 from pipeline.options import Codec, Options
-from pipeline.painted import SKETCH_SIZE, FilmSource, film_source
+from pipeline.painted import FilmSource, film_source
 from pipeline.stages import ahead
 from pipeline.video import colorize_video
 
@@ -67,8 +68,8 @@ class Timed:
 class Ways:
     """The ways through one film, ``frames`` of it at most."""
 
-    def __init__(self, film: Path, engine: Engine, painter: Painter, options: Options, *, frames: int) -> None:
-        self._film, self._engine, self._painter, self._options = film, engine, painter, options
+    def __init__(self, film: Path, network: Network, painter: Painter, options: Options, *, frames: int) -> None:
+        self._film, self._network, self._painter, self._options = film, network, painter, options
         info = probe(film)
         self._source: FilmSource = film_source(info, plan_video(info, options.codec, options.quality), options)
         self._frames = list(islice(self._decoded(), frames))
@@ -102,11 +103,11 @@ class Ways:
             pass
 
     def _sketch(self, frame: Frame) -> Sketch[Frame]:
-        return self._painter.sketch(frame, frame.luma, self._source.spec, size=SKETCH_SIZE)
+        return self._painter.sketch(frame, frame.luma, self._source.spec, size=self._painter.spec.size.film)
 
     def _ask(self) -> list[F32]:
         starts = range(0, self.count, _BATCH)
-        return [reply for n in starts for reply in answers(self._sketches[n : n + _BATCH], self._engine)]
+        return [reply for n in starts for reply in answers(self._sketches[n : n + _BATCH], self._network)]
 
     def _steadied(self) -> list[Coloured[Frame]]:
         replies = iter(self._replies)
@@ -114,7 +115,7 @@ class Ways:
         def ask(wanted: list[Sketch[Frame]]) -> list[F32]:
             return [next(replies) for _ in wanted]
 
-        frames = steadied(in_shots(self._sketches), ask, stride=self._engine.spec.stride, every=1)
+        frames = steadied(in_shots(self._sketches), ask, stride=self._network.spec.stride, every=1)
         return [replace(f, ab=f.ab * neutral_weight(f.sketch.luma, f.ab.shape[1:])) for f in frames]
 
     def _washed(self) -> None:
@@ -162,14 +163,14 @@ def main() -> None:
     parser.add_argument("--codec", type=Codec, choices=list(Codec), default=Codec.AUTO)
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
-    engine, choice = open_engine(options.engine, options.model, setup=Setup(threads=network_threads()))
-    painter = Painter(engine, choice)
+    network, choice = open_network(options.engine, options.model, setup=Setup(threads=network_threads()))
+    painter = Painter(network, choice)
     print(f"{cpu_name()}, {usable_cores()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
     print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)
         for name, film in films.items():
-            ways = Ways(film, engine, painter, options, frames=chosen.frames)
+            ways = Ways(film, network, painter, options, frames=chosen.frames)
             timed = {part: Timed() for part in ways.parts()}
             for _ in range(chosen.rounds):
                 for part, way in ways.parts().items():

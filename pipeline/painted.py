@@ -28,7 +28,6 @@ from pipeline.options import Options, TreatAs
 from pipeline.stages import ahead
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
-SKETCH_SIZE = 160
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
 _DEPTH = 4
@@ -91,7 +90,7 @@ class FilmSource:
             aspect = float(self.info.sample_aspect_ratio)
             with closing(run_ahead(self.decoded(tally))) as decoded:
                 sketches = (
-                    painter.sketch(frame, frame.luma, self.spec, size=SKETCH_SIZE, turn=turn, aspect=aspect)
+                    painter.sketch(frame, frame.luma, self.spec, size=painter.spec.size.film, turn=turn, aspect=aspect)
                     for frame in islice(decoded, skip, None)
                 )
                 usual = self._usual_tone()

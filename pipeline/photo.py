@@ -229,7 +229,7 @@ def _result(photo: _Photo, painter: Painter, options: Options) -> PhotoResult:
         width=first.still.width,
         height=first.still.height,
         bits=first.still.bits,
-        engine=painter.spec.name,
+        engine=painter.spec.engine,
         model=painter.spec.model,
         weights_sha256=painter.spec.weights_sha256,
         notes=notes,

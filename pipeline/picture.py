@@ -22,7 +22,6 @@ from pipeline.options import Options
 from pipeline.previews import preview
 from pipeline.results import Measures, Note, NoteKind, Preview
 
-_SKETCH_SIZE = 256
 _JUDGED_SIDE = 64
 _PAGE_TINT = 0.02
 
@@ -79,7 +78,7 @@ def look_at(still: Still, painter: Painter, options: Options) -> Picture:
     what = treatment(verdict, tone=options.tone, treat_as=options.treat_as)
     described = space_for_colour(still.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
-    sketch = painter.sketch(None, still.luma, spec, size=_SKETCH_SIZE, turn=EXIF_TURNS[still.orientation])
+    sketch = painter.sketch(None, still.luma, spec, size=painter.spec.size.photo, turn=EXIF_TURNS[still.orientation])
     return Picture(
         still=still,
         spec=spec,

@@ -117,7 +117,7 @@ def colorize_video(
         frames=written.frames,
         seconds=round(time.monotonic() - started, 3),
         codec=plan.codec.value,
-        engine=painter.spec.name,
+        engine=painter.spec.engine,
         model=painter.spec.model,
         weights_sha256=painter.spec.weights_sha256,
         streams=tuple(str(stream) for stream in streams),

@@ -6,16 +6,16 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Lock
 from typing import TypeVar
 
 import cv2
 
-from engines.base import Engine, EngineSpec, Setup
+from engines.base import Setup
 from engines.cache import cache_folder
 from engines.machine import usable_cores
-from engines.registry import EngineChoice, open_engine
-from engines.weights import load_weights
+from engines.network import Network
+from engines.networks import fingerprint, open_network
+from engines.registry import EngineChoice
 from pipeline.color.batching import Coloured, answers, coloured
 from pipeline.color.film import FilmFrame, film_colours
 from pipeline.color.sketch import Sketch, Turn, sketch
@@ -32,35 +32,16 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 _LARGE, _KEPT = 1 << 20, 8 << 20
 
 
-class _InTurns:
-    """An engine that several films ask, one at a time: a runtime's request and its memory serve one batch."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._turn = Lock()
-
-    @property
-    def spec(self) -> EngineSpec:
-        return self._engine.spec
-
-    def infer(self, lightness: F32) -> F32:
-        with self._turn:
-            return self._engine.infer(lightness)
-
-    def close(self) -> None:
-        self._engine.close()
-
-
 class Painter:
-    """An opened engine with everything between luma planes and it. Several threads may use it."""
+    """A network with everything between luma planes and it. Several threads may use it."""
 
-    def __init__(self, engine: Engine, choice: EngineChoice) -> None:
-        self._engine = _InTurns(engine)
+    def __init__(self, network: Network, choice: EngineChoice) -> None:
+        self._network = network
         # Stages run side by side already: OpenCV's own threads would mostly wait for each other, at full load.
         cv2.setNumThreads(1)
         _return_large_blocks()
         self.choice = choice
-        self.spec = engine.spec
+        self.spec = network.spec
 
     @property
     def weights(self) -> str:
@@ -75,11 +56,11 @@ class Painter:
         Where the engine wants multiples of more, it becomes the next one. ``aspect`` is the width of a stored pixel
         over its height.
         """
-        return sketch(item, codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
+        return sketch(item, codes, spec, short=size, size=self.spec.size, turn=turn, aspect=aspect)
 
     def coloured(self, sketches: Sequence[Sketch[T]]) -> Iterator[Coloured[T]]:
         """Colour ``sketches``, in order; those of one shape share batches."""
-        return coloured(sketches, self._engine)
+        return coloured(sketches, self._network)
 
     def film(
         self,
@@ -92,9 +73,9 @@ class Painter:
         """Colour the frames of a film, in order, see `pipeline.color.film.film_colours`."""
 
         def ask(wanted: list[Sketch[T]]) -> list[F32]:
-            return answers(wanted, self._engine)
+            return answers(wanted, self._network)
 
-        stride = self._engine.spec.stride
+        stride = self.spec.stride
         return film_colours(sketches, ask=ask, stride=stride, evidence=evidence, options=options, usual=usual)
 
     def notes(self) -> tuple[Note, ...]:
@@ -127,21 +108,21 @@ def network_threads() -> int:
 
 @contextmanager
 def open_painter(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Painter]:
-    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
+    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_network`.
 
     ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
     setup = Setup(threads=network_threads(), cache=cache_folder(), say=progress.say)
-    engine, choice = open_engine(options.engine, options.model, setup=setup)
+    network, choice = open_network(options.engine, options.model, setup=setup)
     try:
-        painter = Painter(engine, choice)
-        progress.say(f"engine: {choice.reason}; weights: {engine.spec.model}")
+        painter = Painter(network, choice)
+        progress.say(f"engine: {choice.reason}; weights: {network.spec.model}")
         for note in painter.notes():
             progress.note(choice.engine, note)
         yield painter
     finally:
-        engine.close()
+        network.close()
 
 
 def lent(painter: Painter | None, options: Options, *, progress: Progress) -> AbstractContextManager[Painter]:
@@ -151,4 +132,4 @@ def lent(painter: Painter | None, options: Options, *, progress: Progress) -> Ab
 
 def weights_sha256(options: Options) -> str:
     """Return the fingerprint of the weights that ``options`` name, without opening an engine. Raises `WeightsError`."""
-    return load_weights(options.model).sha256
+    return fingerprint(options.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.tensors import InputSize
 from pipeline.color.batching import Coloured
 from pipeline.color.measures import averaged, doubt, measured, small_rgb
 from pipeline.color.sketch import sketch
@@ -16,13 +17,15 @@ from pipeline.results import Measures
 
 LUMA = np.tile(np.linspace(0.1, 0.9, 352, dtype=np.float32), (256, 1))
 
+SIZE = InputSize(multiple=32, film=160, photo=256)
+
 
 def flat(cb: float, cr: float) -> np.ndarray:
     return np.stack([np.full(LUMA.shape, value, np.float32) for value in (cb, cr)])
 
 
 def washed(ab: tuple[float, float]) -> tuple[Wash, np.ndarray]:
-    made = sketch(None, np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=256, multiple=32)
+    made = sketch(None, np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=SIZE, short=256)
     answer = np.stack([np.full((64, 88), value, np.float32) for value in ab])
     return wash(Coloured(made, answer), still_spec(8)), made.luma
 

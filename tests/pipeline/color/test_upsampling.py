@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from engines.tensors import InputSize
 from pipeline.color.batching import Coloured
 from pipeline.color.sketch import EXIF_TURNS, Turn, sketch
 from pipeline.color.spaces import ColorSpec, Matrix, rgb_offsets, still_spec
 from pipeline.color.upsampling import Wash, wash
 
 LEFT_AB, RIGHT_AB = (40.0, 30.0), (-20.0, -30.0)
+
+SIZE = InputSize(multiple=32, film=160, photo=256)
 
 
 def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndarray:
@@ -19,7 +22,7 @@ def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndar
 
 def washed(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Wash:
     """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred."""
-    made = sketch(None, codes, spec, size=256, multiple=32, turn=turn)
+    made = sketch(None, codes, spec, size=SIZE, short=256, turn=turn)
     height, width = made.luma.shape
     ab = np.empty((2, height // 4, width // 4), np.float32)
     mix = np.clip((np.arange(width // 4) - width / 8) / 4 + 0.5, 0, 1)
