@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from engines.errors import WeightsError
 from engines.machine import usable_cores
-from training.data import U8, verdict
+from training.data import U8, PhotoCache, Photos, verdict
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -98,3 +98,8 @@ class PhotoZips:
         if picture is None:
             raise WeightsError(f"photograph {number}: was changed after it was indexed", advice="Index the zips again.")
         return np.asarray(picture, np.uint8)
+
+
+def open_photos(folder: Path) -> Photos:
+    """Return the photographs of ``folder``: zip files with an index, or else a cache of `training.data.build_cache`."""
+    return PhotoZips(folder) if (folder / INDEX).exists() else PhotoCache(folder)

@@ -30,7 +30,7 @@ from training.device import Machine, fits, open_machine
 from training.hints import draw_hints
 from training.lab import decode_srgb, linear_to_lab, rgb_to_lab
 from training.losses import ColourLoss
-from training.photo_zips import INDEX, PhotoZips
+from training.photo_zips import open_photos
 from training.quantization import AbBins, ab_bins, class_weights
 from training.runlog import RunLog
 from training.samples import SAMPLES, HeldOut
@@ -72,7 +72,7 @@ def train(
     checkpoint = run / CHECKPOINT
     with open_machine(sitting.device, precision=config.precision) as machine:
         clock = Clock(sitting, machine)
-        cache: Photos = PhotoZips(photos) if (photos / INDEX).exists() else PhotoCache(photos)
+        cache = open_photos(photos)
         architecture = check(config, photographs=len(cache), ranks=machine.ranks)
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
         state = _saved(checkpoint, config)

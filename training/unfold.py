@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from engines.errors import WeightsError
-from engines.weights import load_weights
+from engines.weights import read_weights
 from training.architectures.blocks import BinClassifier
 
 _PREFIX = "model."
@@ -28,15 +28,12 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
     undo them: in evaluation mode the network answers as the export does, and while it trains nearly so.
     Raises `WeightsError` if the file is no export of such a network.
     """
-    weights = load_weights(str(path))
+    weights = read_weights(path)
     try:
         graph = onnx.load_from_string(weights.read()).graph
     except DecodeError as error:
         raise WeightsError(f"{path}: not an ONNX file: {error}") from error
-    found = {
-        re.sub(r"\.half$", "", one.name).removeprefix(_PREFIX): torch.from_numpy(numpy_helper.to_array(one).copy())
-        for one in graph.initializer
-    }
+    found = dict(_parameter(one) for one in graph.initializer)
     with torch.no_grad():
         _load_head(model.head, found, path, weights.card)
         biases, missing = _load_body(model, found, path)
@@ -44,13 +41,24 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
     return missing
 
 
+def _parameter(weight: onnx.TensorProto) -> tuple[str, Tensor]:
+    """Return the trained network's name of an exported tensor, and its values; see `training.export.to_onnx`."""
+    name = weight.name.removesuffix(".half").removeprefix(_PREFIX)
+    value = torch.from_numpy(numpy_helper.to_array(weight).copy())
+    return (name.removesuffix(".T"), value.T) if name.endswith(".T") else (name, value)
+
+
 def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict[str, object]) -> None:
-    """Colours' logits are exported with the bins last, and by some exports divided by the temperature."""
+    """Take the head as it is, or from an export of ab alone, which holds it transposed and divided by the temperature."""
+    if "head.weight" in found and "head.bias" in found and head.bias is not None:
+        head.weight.copy_(found["head.weight"])
+        head.bias.copy_(found["head.bias"])
+        return
     shape = (head.in_channels, head.out_channels)
     matrices = [value for value in found.values() if value.shape == shape]
     if len(matrices) != 1 or "bias" not in found or head.bias is None:
         raise WeightsError(f"{path}: no head of {shape[0]} features and {shape[1]} colours in it")
-    divided = card.get("temperature") if "contract" not in card else 1.0
+    divided = card.get("temperature")
     if not isinstance(divided, int | float):
         raise WeightsError(f"{path}: its card names no temperature")
     head.weight.copy_(matrices[0].T[:, :, None, None] * divided)

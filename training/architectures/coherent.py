@@ -152,29 +152,33 @@ class Coherence(nn.Module):
 
     def forward(self, features: Tensor, lightness: Tensor) -> Tensor:
         """Return ``features`` (N, width, H / 4, W / 4), of one mind; ``lightness`` is L* (N, 1, H, W)."""
+        with torch.autocast(features.device.type, enabled=False):
+            _, _, change = self.heard(features.float(), lightness)
+        return features + double(change).to(features.dtype)
+
+    def heard(self, features: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the places (N, width, H / 8, W / 8), their `likeness`, and what others change in them."""
         places = F.avg_pool2d(features, 2)
-        return features + double(self.change(places, self.likeness(places), F.avg_pool2d(lightness, 8)))
+        likeness = self.likeness(places)
+        keys = self._keys(likeness, F.avg_pool2d(lightness, 8))
+        nearness = -0.5 * keys[:, :, KEYS:].square().sum(dim=2)[:, None]
+        shares = F.softmax(keys @ keys.transpose(1, 2) + nearness, dim=2)
+        values = places.flatten(2).transpose(1, 2)
+        change = self.amount * (shares @ values - values)
+        return places, likeness, change.transpose(1, 2).reshape(places.shape)
 
-    def change(self, places: Tensor, likeness: Tensor, lightness: Tensor) -> Tensor:
-        """Return what to add to ``places`` (N, width, h, w), of `likeness` and mean L* (N, 1, h, w)."""
-        height, width = places.shape[2:]
-        with torch.autocast(places.device.type, enabled=False):
-            keys = self._keys(likeness.float(), lightness.float(), height, width)
-            nearness = -0.5 * keys[:, :, KEYS:].square().sum(dim=2)[:, None]
-            shares = F.softmax(keys @ keys.transpose(1, 2) + nearness, dim=2)
-            values = places.float().flatten(2).transpose(1, 2)
-            change = self.amount * (shares @ values - values)
-            return change.transpose(1, 2).reshape(places.shape).to(places.dtype)
-
-    def _keys(self, likeness: Tensor, lightness: Tensor, height: int, width: int) -> Tensor:
+    def _keys(self, likeness: Tensor, lightness: Tensor) -> Tensor:
         """Return vectors (N, places, 67) whose products, less half the keys' last squares, are the weights' logarithm.
 
         -|p - q|^2 / 2 is p q - |q|^2 / 2 but for a term that no softmax over q sees.
         """
         sharpness, reach, tone = self.logarithms.exp().unbind()
-        short = min(height, width)
-        rows = (torch.arange(height, device=likeness.device) - (height - 1) / 2) / short / reach
-        columns = (torch.arange(width, device=likeness.device) - (width - 1) / 2) / short / reach
+        height, width = likeness.shape[2:]
+        rows = torch.arange(height, dtype=torch.float32, device=likeness.device)
+        columns = torch.arange(width, dtype=torch.float32, device=likeness.device)
+        # Sizes are free in an export: what is computed from them are tensors.
+        unit = reach * (torch.minimum(rows[-1], columns[-1]) + 1)
+        rows, columns = (rows - rows.mean()) / unit, (columns - columns.mean()) / unit
         shape = (likeness.shape[0], 1, height, width)
         parts = [
             likeness * sharpness.sqrt(),
