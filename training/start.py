@@ -32,7 +32,11 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
         missing = load_exported(model, start_from, _probes(photos))
     else:
         missing = _load_checkpoint(model, start_from)
-    grown = GROWN if isinstance(model, Coherent) else frozenset()
+    grown = frozenset[str]()
+    if isinstance(model, Coherent):
+        # A part that is there at all must be whole.
+        there = {name.partition(".")[0] for name, _ in model.named_parameters() if name not in missing}
+        grown = GROWN - there
     if lost := sorted(name for name in missing if name.partition(".")[0] not in grown):
         raise WeightsError(f"{start_from}: no weights for {', '.join(lost[:5])}", advice="Start from such a network.")
     if isinstance(model, Coherent) and "coherence.project.weight" in missing:

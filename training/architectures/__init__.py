@@ -63,11 +63,11 @@ def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         "coherent": _bins(Coherent, multiple=32, hints=True),
-        "coherent-small": _bins(partial(Coherent, scene32=0, refine=(0, 0, 0)), multiple=32, hints=True),
+        "coherent-medium": _bins(partial(Coherent, scene16=0, refine=(1, 1, 0)), multiple=32, hints=True),
+        "coherent-small": _bins(partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0)), multiple=32, hints=True),
         "coherent-fixed": _bins(
-            partial(Coherent, scene32=0, refine=(0, 0, 0), learns_coherence=False), multiple=32, hints=True
+            partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0), learns_coherence=False), multiple=32, hints=True
         ),
-        "coherent-large": _bins(partial(Coherent, scene32=4, scene16=4, refine=(1, 1, 1)), multiple=32, hints=True),
         "fine": _bins(Fine, multiple=32),
         "resnet18-bins": _bins(ResNet18Bins, multiple=32),
         "resnet18-unet": _ab(ResNet18UNet, multiple=32),

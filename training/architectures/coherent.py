@@ -21,6 +21,7 @@ _AT16, _AT8, _AT4 = 160, 128, 96
 _HINT_WIDTH = 32
 _AB_SCALE = 50.0
 _FEWEST = 1e-4
+_SHARPNESS, _REACH, _TONE = 10.0, 0.2, 25.0
 
 
 class Coherent(BinClassifier):
@@ -37,8 +38,8 @@ class Coherent(BinClassifier):
         bins: int,
         *,
         scene32: int = 4,
-        scene16: int = 0,
-        refine: tuple[int, int, int] = (1, 1, 0),
+        scene16: int = 4,
+        refine: tuple[int, int, int] = (1, 1, 1),
         learns_coherence: bool = True,
     ) -> None:
         super().__init__()
@@ -127,16 +128,15 @@ class Coherence(nn.Module):
 
     With a linear head the mean of log-probabilities over places is the head's answer to the mean of their features, so
     that features are averaged here: weights are exp(s cos - d^2 / (2 r^2) - dL^2 / (2 t^2)), normalised, with cos the
-    cosine of two places' projected features, d their distance in short sides, and dL that of their L*; s, r, t, the
-    projection and the share of the change that is added are learned. Places are means of 2 x 2; the change is enlarged.
+    cosine of two places' projected features, d their distance in short sides, and dL that of their L*. The projection
+    is learned, factors on s, 1 / r and 1 / t (whose start is 10, 0.2 and 25), and how much of the change is added. Places are means of 2 x 2; the change is enlarged.
     """
 
-    def __init__(self, width: int, *, sharpness: float = 10.0, reach: float = 0.2, tone: float = 25.0) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(width, KEYS, 1, bias=False)
         nn.init.orthogonal_(self.project.weight)
-        self.logarithms = nn.Parameter(torch.tensor([sharpness, reach, tone]).log())
-        self.amount = nn.Parameter(torch.ones(1))
+        self.sharpness, self.nearness, self.tone, self.amount = (nn.Parameter(torch.ones(1)) for _ in range(4))
 
     @torch.no_grad()
     def compare_as_they_are(self, features: Tensor) -> None:
@@ -172,18 +172,17 @@ class Coherence(nn.Module):
 
         -|p - q|^2 / 2 is p q - |q|^2 / 2 but for a term that no softmax over q sees.
         """
-        sharpness, reach, tone = self.logarithms.exp().unbind()
         height, width = likeness.shape[2:]
         rows = torch.arange(height, dtype=torch.float32, device=likeness.device)
         columns = torch.arange(width, dtype=torch.float32, device=likeness.device)
         # Sizes are free in an export: what is computed from them are tensors.
-        unit = reach * (torch.minimum(rows[-1], columns[-1]) + 1)
+        unit = _REACH * (torch.minimum(rows[-1], columns[-1]) + 1)
         rows, columns = (rows - rows.mean()) / unit, (columns - columns.mean()) / unit
         shape = (likeness.shape[0], 1, height, width)
         parts = [
-            likeness * sharpness.sqrt(),
-            rows[:, None].expand(shape),
-            columns.expand(shape),
-            (lightness - 50) / tone,
+            likeness * self.sharpness * _SHARPNESS**0.5,
+            rows[:, None].expand(shape) * self.nearness,
+            columns.expand(shape) * self.nearness,
+            (lightness - 50) / _TONE * self.tone,
         ]
         return torch.cat(parts, dim=1).flatten(2).transpose(1, 2)
