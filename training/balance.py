@@ -1,7 +1,8 @@
-"""Undoing the rebalancing: ``python -m training.balance CHECKPOINT PHOTOS OUTPUT --share 0.5``.
+"""Undoing the rebalancing: ``python -m training.balance CHECKPOINT PHOTOS OUTPUT --uniform 0.1 --power 0.35``.
 
-A network that was trained with rare colours raised thinks them likelier than they are. The output is the checkpoint
-with a head whose logits are raised by a share of log(true share / predicted share), for every bin.
+A network whose loss weighs a colour w times learns that it is w times as likely as it is. The output is the checkpoint
+with a head whose logits are lowered by a share of log w. Which weights those were, the configuration of its training
+says (``rebalance_uniform``, ``rebalance_power``).
 """
 
 from __future__ import annotations
@@ -12,54 +13,37 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from engines.errors import WeightsError
-from training.cielab import rgb_to_lab
 from training.checkpoint import load_trained
-from training.data import Photos
-from training.evaluate import network_input
+from training.data import Photos, middle_crop
+from training.lab import rgb_to_lab
 from training.photo_zips import open_photos
-from training.quantization import AbBins, ab_bins
+from training.quantization import AbBins, ab_bins, class_weights
 
-_RAREST = 1e-5
-_STRIDE = 4
+_SIDE = 64
 
 
-@torch.inference_mode()
-def colour_balance(
-    model: nn.Module, bins: AbBins, photos: Photos, *, count: int, size: int, multiple: int
-) -> tuple[Tensor, Tensor]:
-    """Return the true and the predicted share of every bin (Q,) on the last ``count`` of ``photos``.
+def bin_shares(bins: AbBins, photos: Photos, *, count: int) -> Tensor:
+    """Return how often each bin occurs in the last ``count`` of ``photos``, (Q,), summing to 1."""
+    squares = np.stack([middle_crop(photos[number], _SIDE) for number in range(len(photos) - count, len(photos))])
+    return bins.frequencies(rgb_to_lab(torch.from_numpy(squares).permute(0, 3, 1, 2) / 255)[:, 1:])
 
-    ``model`` answers L* with logits over ``bins``; it sees a short side of ``size`` pixels. Shares under 0.001 % are
-    taken for that much.
+
+def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, power: float, share: float) -> None:
+    """Write ``checkpoint`` to ``output`` with ``share`` of its rebalancing undone in the head.
+
+    Colours are counted in the photographs that training held out. Raises `WeightsError`.
     """
-    true, predicted = torch.zeros(len(bins)), torch.zeros(len(bins))
-    for number in range(len(photos) - count, len(photos)):
-        lab = np.asarray(rgb_to_lab(photos[number]), np.float32)
-        lightness, a, b = (
-            torch.from_numpy(network_input(np.ascontiguousarray(plane), size=size, multiple=multiple))[None, None]
-            for plane in np.moveaxis(lab, -1, 0)
-        )
-        logits: Tensor = model(lightness)
-        predicted += F.softmax(logits, dim=1).mean(dim=(0, 2, 3)) / count
-        true += bins.frequencies(F.avg_pool2d(torch.cat([a, b], dim=1), _STRIDE)) / count
-    return true.clamp(min=_RAREST), predicted.clamp(min=_RAREST)
-
-
-def balanced(checkpoint: Path, photos: Photos, output: Path, *, share: float, count: int, size: int) -> None:
-    """Write ``checkpoint`` with its head balanced to ``output``; see `colour_balance`. Raises `WeightsError`."""
     trained = load_trained(checkpoint)
     if trained.architecture.bins is None:
         raise WeightsError(f"{checkpoint}: answers with ab, there are no colours to balance")
-    bins = ab_bins(trained.architecture.bins)
-    multiple = trained.architecture.multiple
-    true, predicted = colour_balance(trained.model, bins, photos, count=count, size=size, multiple=multiple)
+    shares = bin_shares(ab_bins(trained.architecture.bins), photos, count=min(trained.config.holdout, len(photos)))
+    change = -share * class_weights(shares, uniform=uniform, power=power).log()
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     for weights in (state["ema"], state["model"]):
-        weights["head.bias"] += share * (true / predicted).log()
+        weights["head.bias"] += change
     torch.save(state, output)
 
 
@@ -69,12 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     for name in ("checkpoint", "photos", "output"):
         add(name, type=Path)
+    add("--uniform", type=float, required=True)
+    add("--power", type=float, required=True)
     add("--share", type=float, default=0.5)
-    add("--count", type=int, default=400, help="held-out photographs to measure on")
-    add("--size", type=int, default=256, help="short side that the network sees")
     asked = parser.parse_args(arguments)
-    photos = open_photos(asked.photos)
-    balanced(asked.checkpoint, photos, asked.output, share=asked.share, count=asked.count, size=asked.size)
+    balance(
+        asked.checkpoint,
+        open_photos(asked.photos),
+        asked.output,
+        uniform=asked.uniform,
+        power=asked.power,
+        share=asked.share,
+    )
 
 
 if __name__ == "__main__":

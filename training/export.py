@@ -50,6 +50,7 @@ MAX_TOLERANCE = 1.5
 _SMALLEST_HALVED = 1024
 _PROBE_SIDE = 64
 _HINTED = 0.2
+_BINS = "bins"
 RUNTIMES: Mapping[str, Callable[[Model], Engine]] = MappingProxyType(
     {"onnxruntime": open_reference, "openvino": partial(open_openvino, precision="f32")}
 )
@@ -141,7 +142,7 @@ def export_command(
         "temperature": temperature,
         "saturation": saturation,
         "training": _training(trained, cache),
-        **({"bins": ab_bins(architecture.bins).centres.tolist()} if architecture.bins and graph.tells else {}),
+        **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),
     }
     if calibration is not None:
@@ -173,8 +174,18 @@ def add_scores(exported: Path, evaluation: Path) -> None:
 
 
 def _write_card(path: Path, card: Mapping[str, object]) -> None:
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    text = json.dumps({key: card[key] for key in card if key != _BINS}, indent=2, ensure_ascii=False)
+    if _BINS in card:
+        # Some hundred pairs of numbers are a line, not a thousand.
+        text = f'{text[:-2]},\n  "{_BINS}": {json.dumps(card[_BINS])}\n}}'
+    path.with_suffix(".json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _told(trained: Trained) -> dict[str, object]:
+    """Return what the card says of hints and logits: whether hints were learned, and the bins' colours."""
+    bins = trained.architecture.bins
+    assert bins is not None
+    return {"hints": trained.config.hinted_share > 0, _BINS: ab_bins(bins).centres.tolist()}
 
 
 def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:

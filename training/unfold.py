@@ -76,8 +76,7 @@ def _load_body(
     biases: dict[nn.BatchNorm2d, Tensor] = {}
     missing = set()
     for name, parameter in model.named_parameters():
-        convolution = name.removesuffix(".weight")
-        if name.startswith("head.") or _is_norm(model, name):
+        if name.startswith("head.") or isinstance(_owner(model, name), nn.BatchNorm2d):
             continue
         if name not in found:
             missing.add(name)
@@ -85,13 +84,18 @@ def _load_body(
         if found[name].shape != parameter.shape:
             raise WeightsError(f"{path}: {name} is {tuple(found[name].shape)}, not {tuple(parameter.shape)}")
         parameter.copy_(found[name])
+        convolution = name.removesuffix(".weight")
         if convolution in folded:
             biases[folded[convolution]] = found[f"{name}_bias"]
+    for name, _ in model.named_parameters():
+        owner = _owner(model, name)
+        if isinstance(owner, nn.BatchNorm2d) and owner not in biases:
+            missing.add(name)
     return biases, missing
 
 
-def _is_norm(model: nn.Module, name: str) -> bool:
-    return isinstance(model.get_submodule(name.rpartition(".")[0]), nn.BatchNorm2d)
+def _owner(model: nn.Module, name: str) -> nn.Module:
+    return model.get_submodule(name.rpartition(".")[0])
 
 
 def _normalised(model: nn.Module) -> Iterable[tuple[str, nn.BatchNorm2d]]:
