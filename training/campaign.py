@@ -1,10 +1,10 @@
-"""A long training on photographs in zip files: ``python -m training.campaign --photos DIR --output DIR`` starts or goes on.
+r"""A long training: ``python -m training.campaign --photos DIR --output DIR`` starts or goes on.
 
-The same command, said again, resumes the run's checkpoint exactly; on another machine, where the run's folder is lost,
-it begins with the weights of ``--start-from``, the last export that was kept. On CPUs several processes of one thread
-do more than one of several threads, above all beside other work:
+Photographs are JPEG in zip files. The same command, said again, resumes the run's checkpoint exactly; on another
+machine, where the run's folder is lost, it begins with the weights of ``--start-from``, the last export that was kept.
+On CPUs several processes of one thread do more than one of several threads, above all beside other work:
 
-    OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \\
+    OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \
         -m training.campaign --photos photos --output runs/coherent --start-from engines/models/fast.onnx
 """
 

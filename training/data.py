@@ -104,8 +104,9 @@ def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
         return "too_small", None
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    said = verdict(rgb)
-    return said, np.ascontiguousarray(rgb) if said == "kept" else None
+    picture = np.ascontiguousarray(rgb, np.uint8)
+    said = verdict(picture)
+    return said, picture if said == "kept" else None
 
 
 def verdict(rgb: U8) -> str:

@@ -190,7 +190,7 @@ def _told(trained: Trained) -> dict[str, object]:
 
 def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:
     return {
-        "config": {**dataclasses.asdict(trained.config), "undegraded": list(trained.config.undegraded)},
+        "config": json.loads(json.dumps(dataclasses.asdict(trained.config))),
         "steps": trained.step,
         "samples": crops_before(trained.config.stages, trained.step),
         "photographs": None if cache is None else len(cache) - trained.config.holdout,
@@ -221,7 +221,7 @@ def _calibration(calibration: Calibration, size: int) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Graph:
-    """Inputs and outputs of an exported graph by name, and how much smaller than the lightness each is on either side."""
+    """Inputs and outputs of an exported graph by name, and how much smaller each is than the lightness."""
 
     contract: str
     multiple: int

@@ -46,7 +46,7 @@ def _points(hints: F32, truth: F32, draw: np.random.Generator) -> None:
         rows, columns = (
             slice(first, first + size)
             for side in sides
-            for first in [int(np.clip(round(draw.normal(side / 2, side * _SPREAD)), 0, side - size))]
+            for first in [int(np.clip(round(draw.normal(side / 2, side * _SPREAD) - size / 2), 0, side - size))]
         )
         hints[:2, rows, columns] = truth[:, rows, columns].mean(axis=(1, 2), keepdims=True)
         hints[2, rows, columns] = 1

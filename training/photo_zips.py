@@ -61,7 +61,9 @@ def _places(path: Path) -> Iterator[tuple[str, int, int]]:
             if Path(entry.filename).suffix.lower() not in _JPEG:
                 continue
             if entry.compress_type != zipfile.ZIP_STORED:
-                raise WeightsError(f"{path}: {entry.filename} is compressed", advice="Store the photographs as they are.")
+                raise WeightsError(
+                    f"{path}: {entry.filename} is compressed", advice="Store the photographs as they are."
+                )
             raw.seek(entry.header_offset + _LOCAL_HEADER - 4)
             name, extra = struct.unpack("<HH", raw.read(4))
             yield entry.filename, entry.header_offset + _LOCAL_HEADER + name + extra, entry.file_size

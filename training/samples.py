@@ -37,7 +37,10 @@ class HeldOut:
     def __init__(
         self, cache: Photos, config: TrainConfig, machine: Machine, *, bins: AbBins | None, stride: int
     ) -> None:
-        """Keep the last ``config.evaluate_photos``; ``bins`` decode a network that classifies, None: it answers with ab."""
+        """Keep the last ``config.evaluate_photos``.
+
+        ``bins`` decode a network that classifies, None: it answers with ab.
+        """
         numbers = range(len(cache) - config.evaluate_photos, len(cache))
         self._truths = [middle_crop(cache[number], config.evaluate_crop or config.crop) for number in numbers]
         self._machine, self._bins, self._stride = machine, bins, stride

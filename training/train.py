@@ -63,9 +63,10 @@ def train(
     ``photos`` is a cache of `training.data.build_cache` or a folder of zip files with an index, see
     `training.photo_zips.index_zips`. A checkpoint found in ``run`` is resumed, step for step as if it had never
     stopped. ``start_from`` is another run's checkpoint, or an exported network (``*.onnx``), whose averaged weights
-    this run begins with; parts of a `Coherent` that they lack begin silent. ``backbone`` holds ImageNet weights for the encoder.
-    Under ``torchrun`` every process takes its part of each batch, and the first one writes. Raises `ConfigError` for
-    a config that does not fit its architecture, the photographs or the run, `TrainingError` if the loss diverges.
+    this run begins with; parts of a `Coherent` that they lack begin silent. ``backbone`` holds ImageNet weights for
+    the encoder. Under ``torchrun`` every process takes its part of each batch, and the first one writes. Raises
+    `ConfigError` for a config that does not fit its architecture, the photographs or the run, `WeightsError` for
+    weights of another network, `TrainingError` if the loss diverges.
     """
     sitting = sitting or Sitting()
     run.mkdir(parents=True, exist_ok=True)
@@ -267,7 +268,9 @@ def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architect
         "loss.regression must be above 0 for an architecture that answers with ab": (
             not architecture.classifies and config.loss.regression <= 0
         ),
-        f"crop must be a multiple of {architecture.multiple}": any(s.crop % architecture.multiple for s in config.stages),
+        f"crop must be a multiple of {architecture.multiple}": any(
+            s.crop % architecture.multiple for s in config.stages
+        ),
         f"batch must be a multiple of the {ranks} processes": any(s.batch % ranks for s in config.stages),
         f"{config.architecture} takes no hints": config.hinted_share > 0 and not architecture.hints,
         "evaluate_photos must be at least 1, and at most holdout": (

@@ -49,25 +49,25 @@ def _parameter(weight: onnx.TensorProto) -> tuple[str, Tensor]:
 
 
 def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict[str, object]) -> None:
-    """Take the head as it is, or from an export of ab alone, which holds it transposed and divided by the temperature."""
+    """Take the head as it is; an export of ab alone holds it transposed and divided by the temperature."""
     if "head.weight" in found and "head.bias" in found and head.bias is not None:
         head.weight.copy_(found["head.weight"])
         head.bias.copy_(found["head.bias"])
         return
-    shape = (head.in_channels, head.out_channels)
-    matrices = [value for value in found.values() if value.shape == shape]
+    shape = (head.out_channels, head.in_channels)
+    # Exports of before transposed matrices had names have one of this shape.
+    matrices = [found["weight"]] if "weight" in found else [value.T for value in found.values() if value.ndim == 2]
+    matrices = [matrix for matrix in matrices if matrix.shape == shape]
     if len(matrices) != 1 or "bias" not in found or head.bias is None:
-        raise WeightsError(f"{path}: no head of {shape[0]} features and {shape[1]} colours in it")
+        raise WeightsError(f"{path}: no head of {shape[1]} features and {shape[0]} colours in it")
     divided = card.get("temperature")
     if not isinstance(divided, int | float):
         raise WeightsError(f"{path}: its card names no temperature")
-    head.weight.copy_(matrices[0].T[:, :, None, None] * divided)
+    head.weight.copy_(matrices[0][:, :, None, None] * divided)
     head.bias.copy_(found["bias"] * divided)
 
 
-def _load_body(
-    model: nn.Module, found: dict[str, Tensor], path: Path
-) -> tuple[dict[nn.BatchNorm2d, Tensor], set[str]]:
+def _load_body(model: nn.Module, found: dict[str, Tensor], path: Path) -> tuple[dict[nn.BatchNorm2d, Tensor], set[str]]:
     """Copy all that the export holds but the head.
 
     Return the bias that is folded into each batch normalisation's convolution, and what is missing.
@@ -105,7 +105,9 @@ def _normalised(model: nn.Module) -> Iterable[tuple[str, nn.BatchNorm2d]]:
         if not isinstance(module, nn.Conv2d):
             continue
         parent, _, last = name.rpartition(".")
-        after = re.sub(r"^conv", "bn", last) if last.startswith("conv") else str(int(last) + 1) if last.isdigit() else ""
+        after = (
+            re.sub(r"^conv", "bn", last) if last.startswith("conv") else str(int(last) + 1) if last.isdigit() else ""
+        )
         follower = modules.get(f"{parent}.{after}" if parent else after)
         if isinstance(follower, nn.BatchNorm2d):
             yield name, follower

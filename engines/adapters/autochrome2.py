@@ -53,8 +53,9 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
 
 
 def from_card(weights: Weights) -> Adapter:
-    """Return the adapter that a card describes: ``bins``, a list of pairs a*, b*, the sizes, and ``hints``, whether
-    the network has learned what they mean (without a word it has).
+    """Return the adapter that a card describes: ``bins``, a list of pairs a*, b*, the sizes, and ``hints``.
+
+    The last says whether the network has learned what hints mean; without a word it has.
 
     Raises `WeightsError` for a card that does not.
     """

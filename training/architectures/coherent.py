@@ -61,7 +61,8 @@ class Coherent(BinClassifier):
 
     def features(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return what ``head`` makes the logits of, (N, 96, H / 4, W / 4)."""
-        return self.coherence(self.evidence(lightness, hints), lightness)
+        coherent: Tensor = self.coherence(self.evidence(lightness, hints), lightness)
+        return coherent
 
     def evidence(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return the features before places that look alike were heard, (N, 96, H / 4, W / 4)."""
@@ -103,7 +104,9 @@ class Hints(nn.Module):
         super().__init__()
         self.paths = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(4, _HINT_WIDTH, 1, bias=False), nn.ReLU(inplace=True), nn.Conv2d(_HINT_WIDTH, width, 1, bias=False)
+                nn.Conv2d(4, _HINT_WIDTH, 1, bias=False),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(_HINT_WIDTH, width, 1, bias=False),
             )
             for width in widths
         )
@@ -129,7 +132,8 @@ class Coherence(nn.Module):
     With a linear head the mean of log-probabilities over places is the head's answer to the mean of their features, so
     that features are averaged here: weights are exp(s cos - d^2 / (2 r^2) - dL^2 / (2 t^2)), normalised, with cos the
     cosine of two places' projected features, d their distance in short sides, and dL that of their L*. The projection
-    is learned, factors on s, 1 / r and 1 / t (whose start is 10, 0.2 and 25), and how much of the change is added. Places are means of 2 x 2; the change is enlarged.
+    is learned, factors on s, 1 / r and 1 / t (whose start is 10, 0.2 and 25), and how much of the change is added.
+    Places are means of 2 x 2; the change is enlarged.
     """
 
     def __init__(self, width: int) -> None:
@@ -140,15 +144,16 @@ class Coherence(nn.Module):
 
     @torch.no_grad()
     def compare_as_they_are(self, features: Tensor) -> None:
-        """Set the projection so that it keeps the products of ``features`` (N, width, h, w) as well as 64 channels can."""
+        """Set the projection to keep the products of ``features`` (N, width, h, w) as well as 64 channels can."""
         vectors = features.flatten(2).transpose(1, 2).reshape(-1, features.shape[1])
         directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors)).eigenvectors
         self.project.weight.copy_(directions[:, -KEYS:].T[:, :, None, None])
 
     def likeness(self, places: Tensor) -> Tensor:
         """Return the unit vectors (N, 64, h, w) that places (N, width, h, w) are compared by."""
-        keys = self.project(places)
-        return keys / (keys.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
+        keys: Tensor = self.project(places)
+        lengths = (keys.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
+        return keys / lengths
 
     def forward(self, features: Tensor, lightness: Tensor) -> Tensor:
         """Return ``features`` (N, width, H / 4, W / 4), of one mind; ``lightness`` is L* (N, 1, H, W)."""
