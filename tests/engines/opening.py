@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from engines.adapters.autochrome1 import INPUT, OUTPUT
 from engines.adapters.registry import adapter_for
 from engines.base import PLAIN, Engine, Model, Setup
@@ -28,5 +30,10 @@ def open_model(
 
 
 def ab_of(engine: Engine, lightness: F32) -> F32:
-    """Return what an engine with weights of our first contract answers."""
-    return engine.infer({INPUT: lightness})[OUTPUT]
+    """Return what an engine with weights of ours answers, without hints."""
+    count, _, height, width = lightness.shape
+    inputs = {
+        one.name: np.zeros((count, one.channels or 1, height // one.divisor, width // one.divisor), np.float32)
+        for one in engine.spec.graph.inputs
+    }
+    return engine.infer({**inputs, INPUT: lightness})[OUTPUT]
