@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
+from engines.adapters.base import HINT_DIVISOR
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
@@ -135,7 +136,7 @@ class CheckpointEngine:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
         trained = load_trained(path)
         architecture = trained.architecture
-        generator = Generator(trained, temperature=temperature, saturation=saturation)
+        generator = generator_for(trained, temperature=temperature, saturation=saturation)
         self._device = torch.device(device)
         self._generator: nn.Module | None = generator.eval().to(self._device)
         decoding = f"T {temperature:g}, " if architecture.bins else ""
@@ -151,7 +152,7 @@ class CheckpointEngine:
             size=InputSize(multiple=architecture.multiple, film=FILM, photo=PHOTO),
             stride=architecture.stride,
             max_batch=_MAX_BATCH,
-            takes_hints=False,
+            takes_hints=isinstance(generator, TellingGenerator),
         )
 
     @property
@@ -161,11 +162,19 @@ class CheckpointEngine:
 
     @torch.inference_mode()
     def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
-        """Return the chroma of a batch, see `engines.network.Network`; there are no hints."""
-        if self._generator is None or hints is not None:
-            raise EngineError("checkpoint: takes no hints" if self._generator else "checkpoint: was closed")
-        ab = self._generator(torch.from_numpy(lightness).to(self._device)).cpu().numpy()
-        return Prediction(np.asarray(ab, np.float32))
+        """Return the chroma of a batch, see `engines.network.Network`; hints only if the network takes them."""
+        if self._generator is None:
+            raise EngineError("checkpoint: was closed")
+        if hints is not None and not self._spec.takes_hints:
+            raise EngineError("checkpoint: takes no hints")
+        seen = torch.from_numpy(lightness).to(self._device)
+        if self._spec.takes_hints:
+            count, _, height, width = seen.shape
+            told = seen.new_zeros(count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)
+            answer = self._generator(seen, told if hints is None else torch.from_numpy(hints).to(self._device))[0]
+        else:
+            answer = self._generator(seen)
+        return Prediction(np.asarray(answer.cpu().numpy(), np.float32))
 
     def close(self) -> None:
         """Release the network."""
