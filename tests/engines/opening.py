@@ -29,11 +29,16 @@ def open_model(
     return open_engine(engine, model_of(name_or_path), setup=setup, extra=extra)
 
 
-def ab_of(engine: Engine, lightness: F32) -> F32:
-    """Return what an engine with weights of ours answers, without hints."""
-    count, _, height, width = lightness.shape
-    inputs = {
+def inputs_of(engine: Engine, lightness: F32) -> dict[str, F32]:
+    """Return ``lightness`` as an engine with weights of ours takes it, with empty hints if it wants any."""
+    count, *_, height, width = np.shape(lightness)
+    empty = {
         one.name: np.zeros((count, one.channels or 1, height // one.divisor, width // one.divisor), np.float32)
         for one in engine.spec.graph.inputs
     }
-    return engine.infer({**inputs, INPUT: lightness})[OUTPUT]
+    return {**empty, INPUT: lightness}
+
+
+def ab_of(engine: Engine, lightness: F32) -> F32:
+    """Return what an engine with weights of ours answers, without hints."""
+    return engine.infer(inputs_of(engine, lightness))[OUTPUT]
