@@ -25,46 +25,46 @@ def streamed(stream: CropStream, first: int, device: torch.device) -> Generator[
             yield step, torch.from_numpy(ahead.pop(step).result()).to(device).float()
 
 
-def resident(cut: Callable[[list[Crop]], Tensor], stream: CropStream, first: int) -> Generator[tuple[int, Tensor]]:
+def resident(cut: Callable[[list[Crop], int], Tensor], stream: CropStream, first: int) -> Generator[tuple[int, Tensor]]:
     """Yield the same as `streamed`, cut by a `ResidentPhotos`."""
     for step in count(first):
-        yield step, cut(stream.plan(step))
+        yield step, cut(stream.plan(step), stream.stage(step).crop)
 
 
 class ResidentPhotos:
     """The pixels of a cache on a device, which cuts and scales crops there, a whole batch at once."""
 
-    def __init__(self, cache: PhotoCache, *, size: int, device: torch.device) -> None:
-        """Copy all pixels to ``device``; crops are scaled to ``size``."""
-        self._size, self._device = size, device
+    def __init__(self, cache: PhotoCache, *, device: torch.device) -> None:
+        """Copy all pixels to ``device``."""
+        self._device = device
         self._pixels = torch.from_numpy(np.fromfile(cache.path, np.uint8)).to(device).view(-1, 3)
         self._first = cache.index[:, 0] // 3
         self._widths = cache.index[:, 2]
-        # So many samples each way for a pixel of the crop as keep even the largest crop from aliasing.
-        self._samples = max(1, round(float(cache.index[:, 1:].min(axis=1).max()) / size))
+        self._largest = float(cache.sizes.min(axis=1).max())
 
-    def __call__(self, crops: list[Crop]) -> Tensor:
+    def __call__(self, crops: list[Crop], size: int) -> Tensor:
         """Return ``crops`` as float32 sRGB, shape (N, 3, size, size), 0..255: bilinear samples, averaged."""
+        # So many samples each way for a pixel of the crop as keep even the largest crop from aliasing.
+        samples = max(1, round(self._largest / size))
         numbers = [crop.number for crop in crops]
         table = np.array([(crop.top, crop.left, crop.side, crop.mirrored) for crop in crops], np.int64)
         table = np.concatenate([table, self._first[numbers, None], self._widths[numbers, None]], axis=1)
         top, left, side, mirrored, first, width = torch.from_numpy(table).to(self._device).unsqueeze(2).unbind(dim=1)
-        row, next_row, down = self._places(side, torch.zeros_like(mirrored))
-        column, next_column, right = self._places(side, mirrored)
+        row, next_row, down = self._places(side, torch.zeros_like(mirrored), size * samples)
+        column, next_column, right = self._places(side, mirrored, size * samples)
         row, next_row = (first + (top + r) * width for r in (row, next_row))
         column, next_column = left + column, left + next_column
         down, right = down[:, :, None, None], right[:, None, :, None]
         upper = torch.lerp(self._take(row, column), self._take(row, next_column), right)
         lower = torch.lerp(self._take(next_row, column), self._take(next_row, next_column), right)
         fine = torch.lerp(upper, lower, down).permute(0, 3, 1, 2)
-        return F.avg_pool2d(fine, self._samples) if self._samples > 1 else fine
+        return F.avg_pool2d(fine, samples) if samples > 1 else fine
 
-    def _places(self, side: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For sides (N, 1) return where every sample lies (N, size * samples).
+    def _places(self, side: Tensor, mirrored: Tensor, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
+        """For sides (N, 1) return where every one of the ``wanted`` samples lies (N, wanted).
 
         That is the pixels before and after it, counted from the crop's edge, and how far it is between them.
         """
-        wanted = self._size * self._samples
         middle = (torch.arange(wanted, device=self._device, dtype=torch.float32) + 0.5) / wanted
         along = torch.where(mirrored == 1, 1 - middle, middle)
         last = side - 1

@@ -15,7 +15,7 @@ from engines.errors import AutochromeError
 from engines.tensors import F32
 from training.checkpoint import Trained
 from training.cielab import F64, lab_to_rgb, rgb_to_lab
-from training.data import PhotoCache
+from training.data import Photos
 from training.evaluate import network_input
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins, ab_bins
@@ -66,7 +66,7 @@ class Calibration:
 
 def calibrate(
     trained: Trained,
-    photos: PhotoCache,
+    photos: Photos,
     *,
     count: int,
     size: int,

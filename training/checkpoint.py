@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
+from engines.adapters.base import HINT_DIVISOR
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
 from training.architectures import ARCHITECTURES, Architecture
-from training.architectures.blocks import BinClassifier
+from training.architectures.blocks import BinClassifier, double
+from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
 from training.quantization import ab_bins
 
@@ -96,10 +98,35 @@ class Generator(nn.Module):
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
             return answer * self.saturation
+        return self.decode(self.model.features(lightness))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Return a* and b* for what the head makes the logits of."""
         # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
-        features = self.model.features(lightness).permute(0, 2, 3, 1)
-        shares = F.softmax(F.linear(features, self.weight, self.bias), dim=-1)
+        shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
         return (shares @ self.colours).permute(0, 3, 1, 2)
+
+
+class TellingGenerator(Generator):
+    """A `Generator` for a `Coherent`: it takes hints, and answers what it knows beside the colours."""
+
+    def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # told more
+        """Return a* and b*, and on half their grid the logits of each place by itself, and what places look like.
+
+        That is ab (N, 2, H / 4, W / 4), logits (N, Q, H / 8, W / 8) whose softmax are the probabilities of the bins,
+        and unit vectors (N, 64, H / 8, W / 8). ``hints`` are those of `training.architectures.coherent.Hints`.
+        """
+        model = self.model
+        assert isinstance(model, Coherent)
+        evidence = model.evidence(lightness, hints)
+        places, likeness, change = model.coherence.heard(evidence, lightness)
+        return self.decode(evidence + double(change)), model.head(places), likeness
+
+
+def generator_for(trained: Trained, *, temperature: float | None, saturation: float) -> Generator:
+    """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
+    kind = TellingGenerator if isinstance(trained.model, Coherent) else Generator
+    return kind(trained, temperature=temperature, saturation=saturation)
 
 
 class CheckpointEngine:
@@ -109,7 +136,7 @@ class CheckpointEngine:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
         trained = load_trained(path)
         architecture = trained.architecture
-        generator = Generator(trained, temperature=temperature, saturation=saturation)
+        generator = generator_for(trained, temperature=temperature, saturation=saturation)
         self._device = torch.device(device)
         self._generator: nn.Module | None = generator.eval().to(self._device)
         decoding = f"T {temperature:g}, " if architecture.bins else ""
@@ -125,7 +152,7 @@ class CheckpointEngine:
             size=InputSize(multiple=architecture.multiple, film=FILM, photo=PHOTO),
             stride=architecture.stride,
             max_batch=_MAX_BATCH,
-            takes_hints=False,
+            takes_hints=isinstance(generator, TellingGenerator),
         )
 
     @property
@@ -135,11 +162,19 @@ class CheckpointEngine:
 
     @torch.inference_mode()
     def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
-        """Return the chroma of a batch, see `engines.network.Network`; there are no hints."""
-        if self._generator is None or hints is not None:
-            raise EngineError("checkpoint: takes no hints" if self._generator else "checkpoint: was closed")
-        ab = self._generator(torch.from_numpy(lightness).to(self._device)).cpu().numpy()
-        return Prediction(np.asarray(ab, np.float32))
+        """Return the chroma of a batch, see `engines.network.Network`; hints only if the network takes them."""
+        if self._generator is None:
+            raise EngineError("checkpoint: was closed")
+        if hints is not None and not self._spec.takes_hints:
+            raise EngineError("checkpoint: takes no hints")
+        seen = torch.from_numpy(lightness).to(self._device)
+        if self._spec.takes_hints:
+            count, _, height, width = seen.shape
+            told = seen.new_zeros(count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)
+            answer = self._generator(seen, told if hints is None else torch.from_numpy(hints).to(self._device))[0]
+        else:
+            answer = self._generator(seen)
+        return Prediction(np.asarray(answer.cpu().numpy(), np.float32))
 
     def close(self) -> None:
         """Release the network."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from engines.errors import AutochromeError
+from training.data import Stage
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class LossConfig:
     """Against a dominant colour: how much of the batch's colour lies in other hues than the truth's."""
     paleness: float = 0.0
     """How far the batch's mean chroma is from the truth's."""
+    evidence: float = 0.0
+    """Cross-entropy of what each place says by itself: for architectures that have it, see `training.architectures`."""
     divergence: float = 0.0
     """Kullback-Leibler divergence of the latent: for architectures that have one, and only for them."""
 
@@ -47,6 +50,16 @@ class AdversaryConfig:
     objective: Literal["vanilla", "least-squares"]
     weight: float
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class GrowthConfig:
+    """A part of a run before the last: until step ``until`` crops are smaller, and a batch has more of them."""
+
+    until: int
+    batch: int
+    crop: int
+    min_scale: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,18 @@ class TrainConfig:
     adversary: AdversaryConfig | None = None
     undegraded: tuple[str, ...] = ()
     """Degradations of `training.degrade.SHARES` to leave out."""
+    growth: tuple[GrowthConfig, ...] = ()
+    """Earlier parts of the run with smaller crops, in order; ``batch``, ``crop`` and ``min_scale`` are the last's."""
+    hinted_share: float = 0.0
+    """How many of the crops come with hints, see `training.hints`: for architectures that take them."""
+    evaluate_crop: int = 0
+    """Size at which held-out photographs are looked at; 0: ``crop``."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The parts of the run, in order."""
+        grown = (Stage(one.until, one.batch, one.crop, one.min_scale) for one in self.growth)
+        return (*grown, Stage(self.steps, self.batch, self.crop, self.min_scale))
 
 
 class ConfigError(AutochromeError):
@@ -130,6 +155,10 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: {key} must be a table, not {type(value).__name__}")
         return _read(kind, value, f"{where}: [{key}]")
+    if get_origin(kind) is tuple and dataclasses.is_dataclass(get_args(kind)[0]):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: {key} must be a list of tables")
+        return tuple(_value(get_args(kind)[0], item, where, f"{key}.{number}") for number, item in enumerate(value))
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple) or not all(type(item) is str for item in value):
             raise ConfigError(f"{where}: {key} must be a list of texts")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, repeat
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -103,13 +104,23 @@ def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
         return "too_small", None
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    picture = np.ascontiguousarray(rgb, np.uint8)
+    said = verdict(picture)
+    return said, picture if said == "kept" else None
+
+
+def verdict(rgb: U8) -> str:
+    """Return whether a photograph, uint8 RGB (H, W, 3), is "kept", or else "too_small", "grey" or "toned".
+
+    See `build_cache`.
+    """
+    if min(rgb.shape[:2]) < _MIN_SIDE:
+        return "too_small"
     thumbnail = cv2.resize(rgb, (_MIN_SIDE, _MIN_SIDE), interpolation=cv2.INTER_AREA)
     lab = np.float32(cv2.cvtColor(thumbnail.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)).reshape(-1, 3)
     if float(np.hypot(lab[:, 1], lab[:, 2]).mean()) < _GREY_CHROMA:
-        return "grey", None
-    if _colour_beyond_tone(lab) < _TONED_SPREAD:
-        return "toned", None
-    return "kept", np.ascontiguousarray(rgb)
+        return "grey"
+    return "toned" if _colour_beyond_tone(lab) < _TONED_SPREAD else "kept"
 
 
 def _colour_beyond_tone(lab: npt.NDArray[np.float32]) -> float:
@@ -120,6 +131,21 @@ def _colour_beyond_tone(lab: npt.NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(np.square(off).sum(axis=0))))
 
 
+class Photos(Protocol):
+    """Photographs in random access. The order is fixed, and the last are those that a run holds out."""
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Height and width of every photograph, shape (N, 2)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> U8:
+        """Return photograph ``number`` as uint8 RGB, shape (H, W, 3)."""
+        ...
+
+
 class PhotoCache:
     """Random access to the photographs of a cache made by `build_cache`."""
 
@@ -128,6 +154,11 @@ class PhotoCache:
         """Offset, height and width of every photograph, shape (N, 3); its pixels (H, W, 3) begin at the offset."""
         self.path = cache / PIXELS
         self._pixels: U8 = np.memmap(self.path, np.uint8, mode="r")
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Height and width of every photograph, shape (N, 2)."""
+        return self.index[:, 1:]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -178,43 +209,76 @@ def middle_crop(picture: U8, size: int) -> U8:
     return cut(picture, Crop(0, (height - side) // 2, (width - side) // 2, side, mirrored=False), size)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: until step ``until`` each has ``batch`` crops of ``crop`` pixels, see `draw_crop`."""
+
+    until: int
+    batch: int
+    crop: int
+    min_scale: float
+
+
 class CropStream:
     """Batches of random crops, a pure function of (seed, step): a resumed run sees what an uninterrupted one would."""
 
     def __init__(
         self,
-        cache: PhotoCache,
+        photos: Photos,
         *,
-        batch: int,
-        size: int,
-        min_scale: float,
+        stages: Sequence[Stage],
         seed: int,
         holdout: int,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Read all photographs of ``cache`` but the last ``holdout``; of ``ranks`` processes, ``rank`` gets a share."""
-        self._cache = cache
-        self._count = len(cache) - holdout
-        self._batch, self._size, self._min_scale, self._seed = batch, size, min_scale, seed
+        """Read all of ``photos`` but the last ``holdout``; of ``ranks`` processes, ``rank`` gets a share.
+
+        The last of ``stages`` goes on for ever.
+        """
+        self._photos, self._stages, self._seed = photos, tuple(stages), seed
+        self._count = len(photos) - holdout
         self._share = slice(rank, None, ranks)
+
+    def stage(self, step: int) -> Stage:
+        """Return the stage of ``step``."""
+        return stage_at(self._stages, step)
 
     def plan(self, step: int) -> list[Crop]:
         """Return this process's crops of ``step``."""
-        epoch, place = divmod(step, self._count // self._batch)
+        stage = self.stage(step)
+        first = crops_before(self._stages, step)
         rng = np.random.default_rng((self._seed, 2, step))
-        chosen = _order(self._seed, epoch, self._count)[place * self._batch : (place + 1) * self._batch]
-        sizes = self._cache.index[chosen, 1:].tolist()
+        chosen = [self._chosen(place) for place in range(first, first + stage.batch)]
         crops = [
-            draw_crop(int(number), height, width, self._min_scale, rng)
-            for number, (height, width) in zip(chosen, sizes, strict=True)
+            draw_crop(number, height, width, stage.min_scale, rng)
+            for number, (height, width) in zip(chosen, self._photos.sizes[chosen].tolist(), strict=True)
         ]
         return crops[self._share]
 
+    def _chosen(self, place: int) -> int:
+        epoch, within = divmod(place, self._count)
+        return int(_order(self._seed, epoch, self._count)[within])
+
     def __getitem__(self, step: int) -> U8:
         """Return the crops of ``step`` as uint8 RGB, shape (N, 3, size, size)."""
-        crops = [cut(self._cache[crop.number], crop, self._size) for crop in self.plan(step)]
+        size = self.stage(step).crop
+        crops = [cut(self._photos[crop.number], crop, size) for crop in self.plan(step)]
         return np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))
+
+
+def stage_at(stages: Sequence[Stage], step: int) -> Stage:
+    """Return the one of ``stages`` that ``step`` is in; after the last it is the last."""
+    return next((stage for stage in stages if step < stage.until), stages[-1])
+
+
+def crops_before(stages: Sequence[Stage], step: int) -> int:
+    """Return how many crops the steps before ``step`` have."""
+    total, begun = 0, 0
+    for stage in stages[:-1]:
+        total += stage.batch * (max(begun, min(step, stage.until)) - begun)
+        begun = max(begun, stage.until)
+    return total + stages[-1].batch * max(0, step - begun)
 
 
 @lru_cache(maxsize=2)

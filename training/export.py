@@ -22,7 +22,9 @@ import torch
 from onnx import numpy_helper
 from torch.export import Dim
 
-from engines.adapters.autochrome1 import INPUT, OUTPUT
+from engines.adapters import autochrome2
+from engines.adapters.autochrome1 import CONTRACT, INPUT, OUTPUT
+from engines.adapters.base import HINT_DIVISOR
 from engines.adapters.registry import adapter_for
 from engines.base import Engine, Model
 from engines.errors import AutochromeError, EngineError
@@ -32,9 +34,11 @@ from engines.parity import model_for
 from engines.tensors import F32
 from engines.weights import read_weights
 from training.calibrate import Calibration, calibrate
-from training.checkpoint import Generator, Trained, load_trained
+from training.checkpoint import Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
-from training.data import PhotoCache
+from training.data import Photos, crops_before
+from training.photo_zips import open_photos
+from training.quantization import ab_bins
 from training.scores import as_card, read_report
 
 LICENCE = "Apache-2.0"
@@ -45,6 +49,8 @@ MAX_TOLERANCE = 1.5
 
 _SMALLEST_HALVED = 1024
 _PROBE_SIDE = 64
+_HINTED = 0.2
+_BINS = "bins"
 RUNTIMES: Mapping[str, Callable[[Model], Engine]] = MappingProxyType(
     {"onnxruntime": open_reference, "openvino": partial(open_openvino, precision="f32")}
 )
@@ -105,7 +111,7 @@ def export_command(
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
     trained = load_trained(checkpoint)
-    cache = None if photos is None else PhotoCache(photos)
+    cache = None if photos is None else open_photos(photos)
     calibration = None
     classifies = trained.architecture.classifies
     if temperature is not None and not classifies:
@@ -119,14 +125,16 @@ def export_command(
         calibration = calibrate(trained, cache, count=calibration_photos, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
-    generator = Generator(trained, temperature=temperature, saturation=saturation).eval()
-    content = to_onnx(generator, multiple=architecture.multiple, stride=architecture.stride)
+    generator = generator_for(trained, temperature=temperature, saturation=saturation).eval()
+    graph = graph_of(generator, multiple=architecture.multiple, stride=architecture.stride)
+    content = to_onnx(generator, graph)
     sha256 = hashlib.sha256(content).hexdigest()
     card: dict[str, object] = {
         "name": name or output.stem,
         "sha256": sha256,
         "licence": LICENCE,
         "description": description or f"Luma to chroma, architecture {trained.config.architecture}",
+        "contract": graph.contract,
         "multiple": architecture.multiple,
         "stride": architecture.stride,
         "architecture": trained.config.architecture,
@@ -134,6 +142,7 @@ def export_command(
         "temperature": temperature,
         "saturation": saturation,
         "training": _training(trained, cache),
+        **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),
     }
     if calibration is not None:
@@ -165,15 +174,25 @@ def add_scores(exported: Path, evaluation: Path) -> None:
 
 
 def _write_card(path: Path, card: Mapping[str, object]) -> None:
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    text = json.dumps({key: card[key] for key in card if key != _BINS}, indent=2, ensure_ascii=False)
+    if _BINS in card:
+        # Some hundred pairs of numbers are a line, not a thousand.
+        text = f'{text[:-2]},\n  "{_BINS}": {json.dumps(card[_BINS])}\n}}'
+    path.with_suffix(".json").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _training(trained: Trained, cache: PhotoCache | None) -> dict[str, object]:
+def _told(trained: Trained) -> dict[str, object]:
+    """Return what the card says of hints and logits: whether hints were learned, and the bins' colours."""
+    bins = trained.architecture.bins
+    assert bins is not None
+    return {"hints": trained.config.hinted_share > 0, _BINS: ab_bins(bins).centres.tolist()}
+
+
+def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:
     return {
-        "config": {**dataclasses.asdict(trained.config), "undegraded": list(trained.config.undegraded)},
+        "config": json.loads(json.dumps(dataclasses.asdict(trained.config))),
         "steps": trained.step,
-        "samples": trained.step * trained.config.batch,
+        "samples": crops_before(trained.config.stages, trained.step),
         "photographs": None if cache is None else len(cache) - trained.config.holdout,
         "checkpoint_sha256": trained.sha256,
     }
@@ -200,20 +219,45 @@ def _calibration(calibration: Calibration, size: int) -> dict[str, object]:
     }
 
 
-def to_onnx(generator: Generator, *, multiple: int, stride: int) -> bytes:
+@dataclass(frozen=True)
+class Graph:
+    """Inputs and outputs of an exported graph by name, and how much smaller each is than the lightness."""
+
+    contract: str
+    multiple: int
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+    @property
+    def tells(self) -> bool:
+        """Whether it answers more than ab."""
+        return len(self.outputs) > 1
+
+
+def graph_of(generator: Generator, *, multiple: int, stride: int) -> Graph:
+    """Return the graph that ``generator`` is exported as."""
+    if isinstance(generator, TellingGenerator):
+        outputs = {OUTPUT: stride, autochrome2.LOGITS: 2 * stride, autochrome2.FEATURES: 2 * stride}
+        return Graph(autochrome2.CONTRACT, multiple, {INPUT: 1, autochrome2.HINTS: HINT_DIVISOR}, outputs)
+    return Graph(CONTRACT, multiple, {INPUT: 1}, {OUTPUT: stride})
+
+
+def to_onnx(generator: Generator, graph: Graph) -> bytes:
     """Return ``generator`` as a self-contained ONNX graph with float16 weights.
 
-    Input ``lightness``, float32 (batch, 1, height, width); output ``ab``, float32; batch, height and width are free.
-    Batch normalisation is folded into the convolutions. Weights are cast to float32 on loading, so that the file is
-    half as large and every runtime computes as it likes.
+    Inputs and outputs are float32; batch, height and width are free. Batch normalisation is folded into the
+    convolutions. Weights are cast to float32 on loading, so that the file is half as large and every runtime computes
+    as it likes. They keep the names of the trained network's parameters, with ``.T`` where they are transposed.
     """
-    model = _traced(generator, multiple)
-    by = "" if stride == 1 else f"/{stride}"
-    answer = ("batch", None, f"height{by}", f"width{by}")
-    for side, names in ((model.graph.input, ("batch", None, "height", "width")), (model.graph.output, answer)):
-        for dim, dim_name in zip(side[0].type.tensor_type.shape.dim, names, strict=True):
+    model = _traced(generator, graph)
+    stated = {**graph.inputs, **graph.outputs}
+    for value in (*model.graph.input, *model.graph.output):
+        by = "" if stated[value.name] == 1 else f"/{stated[value.name]}"
+        names = ("batch", None, f"height{by}", f"width{by}")
+        for dim, dim_name in zip(value.type.tensor_type.shape.dim, names, strict=True):
             if dim_name is not None:
                 dim.dim_param = dim_name
+    _name_weights(model, generator)
     _halve_weights(model)
     _forget_origins(model)
     onnx.checker.check_model(model, full_check=True)
@@ -221,17 +265,23 @@ def to_onnx(generator: Generator, *, multiple: int, stride: int) -> bytes:
     return content
 
 
-def _traced(generator: Generator, multiple: int) -> onnx.ModelProto:
-    example = torch.full((2, 1, 2 * multiple, 3 * multiple), 50.0)
-    free = {0: Dim("batch"), 2: multiple * Dim("rows"), 3: multiple * Dim("columns")}
+def _traced(generator: Generator, graph: Graph) -> onnx.ModelProto:
+    example = [torch.full((2, 1, 2 * graph.multiple, 3 * graph.multiple), 50.0)]
+    rows, columns = Dim("rows"), Dim("columns")
+    free: dict[str, dict[int, object]] = {}
+    for name, divisor in graph.inputs.items():
+        scale = graph.multiple // divisor
+        free[name] = {0: Dim("batch"), 2: scale * rows, 3: scale * columns}
+        if name != INPUT:
+            example.append(torch.zeros(2, 3, 2 * scale, 3 * scale))
     with _quiet():
         program = torch.onnx.export(
             generator,
-            (example,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+            tuple(example),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
             opset_version=OPSET,
-            dynamic_shapes={INPUT: free},
+            dynamic_shapes=free,
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -239,6 +289,24 @@ def _traced(generator: Generator, multiple: int) -> onnx.ModelProto:
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def _name_weights(model: onnx.ModelProto, generator: Generator) -> None:
+    """Give constants that are a transposed matrix of the network its name, for `training.unfold`."""
+    matrices = {value.T.numpy().tobytes(): name for name, value in generator.state_dict().items() if value.ndim == 2}
+    named = {one.name for one in model.graph.initializer}
+    for weight in model.graph.initializer:
+        name = f"{matrices.get(numpy_helper.to_array(weight).tobytes(), weight.name)}.T"
+        if weight.name.startswith("val_") and name.removesuffix(".T") != weight.name and name not in named:
+            _rename(model, weight, name)
+
+
+def _rename(model: onnx.ModelProto, weight: onnx.TensorProto, name: str) -> None:
+    for node in model.graph.node:
+        for place, source in enumerate(node.input):
+            if source == weight.name:
+                node.input[place] = name
+    weight.name = name
 
 
 @contextmanager
@@ -280,7 +348,7 @@ def _forget_origins(model: onnx.ModelProto) -> None:
 
 
 def check_parity(
-    path: Path, generator: Generator, photos: PhotoCache | None, *, runtimes: Sequence[str] = tuple(RUNTIMES)
+    path: Path, generator: Generator, photos: Photos | None, *, runtimes: Sequence[str] = tuple(RUNTIMES)
 ) -> tuple[Parity, ...]:
     """Run the ONNX file at ``path`` (its card beside it) and return how near each runtime is to ``generator``.
 
@@ -289,9 +357,11 @@ def check_parity(
     """
     weights = read_weights(path)
     model = model_for(weights, adapter_for(weights))
-    probes = list(_probes(photos, model.graph.size.multiple))
+    tells = isinstance(generator, TellingGenerator)
+    probes = [_inputs(probe, tells) for probe in _probes(photos, model.graph.size.multiple)]
     with torch.inference_mode():
-        expected = [generator(torch.from_numpy(probe)).numpy() for probe in probes]
+        answers = [generator(*(torch.from_numpy(tensor) for tensor in probe.values())) for probe in probes]
+    expected = [(answer[0] if tells else answer).numpy() for answer in answers]
     found = []
     for runtime in runtimes:
         engine = RUNTIMES[runtime](model)
@@ -308,10 +378,22 @@ def check_parity(
     return tuple(found)
 
 
-def _compare(engine: Engine, probes: list[F32], expected: list[F32], runtime: str) -> Parity:
+def _inputs(lightness: F32, tells: bool) -> dict[str, F32]:
+    """Return a probe with a hint in every fifth place, if the network takes any."""
+    if not tells:
+        return {INPUT: lightness}
+    count, _, height, width = lightness.shape
+    rng = np.random.default_rng(1)
+    hints = rng.uniform(-60, 60, (count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)).astype(np.float32)
+    hints[:, 2] = 1
+    hints *= rng.random(hints[:, :1].shape) < _HINTED
+    return {INPUT: lightness, autochrome2.HINTS: hints}
+
+
+def _compare(engine: Engine, probes: list[dict[str, F32]], expected: list[F32], runtime: str) -> Parity:
     differences = []
     for probe, answer in zip(probes, expected, strict=True):
-        found = engine.infer({INPUT: probe})[OUTPUT]
+        found = engine.infer(probe)[OUTPUT]
         if found.shape != answer.shape:
             raise EngineError(f"{runtime}: the answer has shape {found.shape}, not {answer.shape}")
         differences.append(np.abs(found - answer).ravel())
@@ -319,7 +401,7 @@ def _compare(engine: Engine, probes: list[F32], expected: list[F32], runtime: st
     return Parity(runtime=runtime, mean=float(everything.mean()), greatest=float(everything.max()))
 
 
-def _probes(photos: PhotoCache | None, multiple: int) -> Iterator[F32]:
+def _probes(photos: Photos | None, multiple: int) -> Iterator[F32]:
     rng = np.random.default_rng(0)
     side = -(-_PROBE_SIDE // multiple) * multiple
     for count, height, width in ((1, side, side + multiple), (3, 2 * side, side)):

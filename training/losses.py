@@ -105,9 +105,7 @@ class ColourLoss:
         found = self._bins.decode(answer, config.annealing) if self._classifies else answer
         terms = {}
         if self._classifies:
-            labels = self._bins.soft_labels(truth)
-            entropy = self._weighed(soft_cross_entropy(answer, *labels), *labels)
-            terms["classification"] = config.classification * entropy.mean()
+            terms["classification"] = config.classification * self.entropy(answer, truth)
         if config.regression:
             error = distances(found, truth, config.distance)
             # Labels for every pixel of an answer at full size are dear: only where they are needed.
@@ -121,6 +119,11 @@ class ColourLoss:
         if config.paleness:
             terms["paleness"] = config.paleness * paleness(found, truth)
         return terms, found
+
+    def entropy(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Return the mean cross-entropy of logits (N, Q, H, W) with true ab (N, 2, H, W), rare colours weighted."""
+        labels = self._bins.soft_labels(truth)
+        return self._weighed(soft_cross_entropy(logits, *labels), *labels).mean()
 
     def _weighed(self, error: Tensor, numbers: Tensor, shares: Tensor) -> Tensor:
         return error if self._weights is None else error * (self._weights[numbers] * shares).sum(dim=1)

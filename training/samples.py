@@ -12,7 +12,7 @@ from torch import nn
 
 from training.cielab import U8, lab_to_rgb, rgb_to_lab
 from training.config import TrainConfig
-from training.data import PhotoCache, middle_crop
+from training.data import Photos, middle_crop
 from training.device import Machine
 from training.evaluate import grey, lightness_of
 from training.lab import rgb_to_lab as batch_to_lab
@@ -26,6 +26,7 @@ SAMPLES = "samples"
 TEMPERATURE = 0.38
 _BATCH = 16
 _ACROSS = 3
+_DRAWN = 48
 # Every second pixel each way tells the same of a mean over pixels.
 _SPARSE = slice(None, None, 2)
 
@@ -34,11 +35,14 @@ class HeldOut:
     """The last photographs of a cache, middle squares at the size of the run's crops."""
 
     def __init__(
-        self, cache: PhotoCache, config: TrainConfig, machine: Machine, *, bins: AbBins | None, stride: int
+        self, cache: Photos, config: TrainConfig, machine: Machine, *, bins: AbBins | None, stride: int
     ) -> None:
-        """Keep ``config.evaluate_photos``; ``bins`` decode a network that classifies, None: it answers with ab."""
+        """Keep the last ``config.evaluate_photos``.
+
+        ``bins`` decode a network that classifies, None: it answers with ab.
+        """
         numbers = range(len(cache) - config.evaluate_photos, len(cache))
-        self._truths = [middle_crop(cache[number], config.crop) for number in numbers]
+        self._truths = [middle_crop(cache[number], config.evaluate_crop or config.crop) for number in numbers]
         self._machine, self._bins, self._stride = machine, bins, stride
 
     @torch.no_grad()
@@ -61,7 +65,7 @@ class HeldOut:
             ab = F.interpolate(ab, size=lab.shape[2:], mode="bilinear", align_corners=False)
             pictures = torch.cat([lab[:, :1], ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
             coloured += [lab_to_rgb(picture) for picture in pictures]
-        _draw(coloured, self._truths, sheet)
+        _draw(coloured[:_DRAWN], self._truths[:_DRAWN], sheet)
         scores = np.mean([_score(*pair) for pair in zip(coloured, self._truths, strict=True)], axis=0)
         names = ("held_out/ciede2000", "held_out/cf", "held_out/cf_truth")
         return {

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import math
 import os
-import pickle
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -20,20 +19,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from engines.errors import AutochromeError, WeightsError
+from engines.errors import AutochromeError
 from training.adversary import Adversary
 from training.architectures import ARCHITECTURES, Architecture
 from training.batches import ResidentPhotos, resident, streamed
 from training.config import ConfigError, TrainConfig
-from training.data import CropStream, PhotoCache, random_crop
+from training.data import CropStream, PhotoCache, Photos, crops_before, random_crop, stage_at
 from training.degrade import SHARES, old_film
 from training.device import Machine, fits, open_machine
+from training.hints import draw_hints
 from training.lab import decode_srgb, linear_to_lab, rgb_to_lab
 from training.losses import ColourLoss
+from training.photo_zips import open_photos
 from training.quantization import AbBins, ab_bins, class_weights
 from training.runlog import RunLog
 from training.samples import SAMPLES, HeldOut
 from training.sitting import Clock, Sitting, planned
+from training.start import start
 
 CHECKPOINT = "checkpoint.pt"
 DISCRIMINATOR = "discriminator"
@@ -56,19 +58,22 @@ def train(
     start_from: Path | None = None,
     sitting: Sitting | None = None,
 ) -> Path:
-    """Train ``config`` on the cache ``photos`` (see `training.data.build_cache`) and return the checkpoint's path.
+    """Train ``config`` on ``photos`` and return the checkpoint's path.
 
-    A checkpoint found in ``run`` is resumed, step for step as if it had never stopped. ``start_from`` is another
-    run's checkpoint whose averaged weights this run begins with; ``backbone`` holds ImageNet weights for the encoder.
-    Under ``torchrun`` every process takes its part of each batch, and the first one writes. Raises `ConfigError` for
-    a config that does not fit its architecture, the photographs or the run, `TrainingError` if the loss diverges.
+    ``photos`` is a cache of `training.data.build_cache` or a folder of zip files with an index, see
+    `training.photo_zips.index_zips`. A checkpoint found in ``run`` is resumed, step for step as if it had never
+    stopped. ``start_from`` is another run's checkpoint, or an exported network (``*.onnx``), whose averaged weights
+    this run begins with; parts of a `Coherent` that they lack begin silent. ``backbone`` holds ImageNet weights for
+    the encoder. Under ``torchrun`` every process takes its part of each batch, and the first one writes. Raises
+    `ConfigError` for a config that does not fit its architecture, the photographs or the run, `WeightsError` for
+    weights of another network, `TrainingError` if the loss diverges.
     """
     sitting = sitting or Sitting()
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT
     with open_machine(sitting.device, precision=config.precision) as machine:
         clock = Clock(sitting, machine)
-        cache = PhotoCache(photos)
+        cache = open_photos(photos)
         architecture = check(config, photographs=len(cache), ranks=machine.ranks)
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
         state = _saved(checkpoint, config)
@@ -79,23 +84,26 @@ def train(
             learner.restore(state)
             clock.resume(first, state["seconds"])
         if plan.over(first):
+            if state is None:
+                _save(checkpoint, {"step": 0, "seconds": 0.0, "plan": dataclasses.asdict(plan), **learner.state()})
             return checkpoint
         if sitting.compile:
             learner.compile()
         log = RunLog(run, first=first, tensorboard=sitting.tensorboard) if machine.writes else None
         bins = learner.bins if learner.classifies else None
         held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
-        tally = Tally(config.batch)
+        tally = Tally()
         with closing(_batches(cache, config, sitting, machine, first)) as batches:
             for step, crops in batches:
                 factor = plan.factor(step)
-                tally.add(learner.learn(step, crops, factor=factor))
+                tally.add(learner.learn(step, crops, factor=factor), crops=stage_at(config.stages, step).batch)
                 done = step + 1
                 plan = clock.fix(plan, done, share=config.cooldown / config.steps)
                 ends = plan.over(done)
                 stops = ends or clock.up()
                 if log is not None and (done % _LOG_EVERY == 0 or stops):
-                    log.write(done, {**tally.means(done), "lr": factor})
+                    crops_seen = {"crops": crops_before(config.stages, done)}
+                    log.write(done, {**crops_seen, **tally.means(done), "lr": factor})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
                     sheet = run / SAMPLES / f"{done:07}.png"
                     log.write(done, held_out(learner.averaged, learner.loss, sheet))
@@ -116,7 +124,7 @@ class Learner:
         self,
         config: TrainConfig,
         architecture: Architecture,
-        cache: PhotoCache,
+        cache: Photos,
         machine: Machine,
         *,
         backbone: Path | None,
@@ -125,7 +133,9 @@ class Learner:
         """Start at random, or from given weights; see `train`."""
         self.config, self.machine, self.stride = config, machine, architecture.stride
         torch.manual_seed(config.seed)
-        model = _network(config, architecture, backbone, start_from)
+        model = _network(config, architecture, backbone)
+        if start_from is not None:
+            start(model, start_from, cache)
         self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)
@@ -140,7 +150,11 @@ class Learner:
                 power=config.loss.rebalance_power,
             )
         self.loss = ColourLoss(config.loss, self.bins, weights, classifies=self.classifies)
-        self._forward: Any = self.model.with_divergence if config.loss.divergence else self.model
+        self._forward: Any = self.model
+        if config.loss.divergence:
+            self._forward = self.model.with_divergence
+        elif config.loss.evidence:
+            self._forward = self.model.with_evidence
         self.model.train()
 
     def compile(self) -> None:
@@ -154,13 +168,17 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        lightness, truth = self._pair(step, crops)
+        lightness, truth, hints = self._example(step, crops)
         with self.machine.autocast():
-            answer = self._forward(lightness)
+            answer = self._forward(lightness) if hints is None else self._forward(lightness, hints)
         terms = {}
         if self.config.loss.divergence:
             answer, divergence = answer
             terms["divergence"] = self.config.loss.divergence * divergence
+        elif self.config.loss.evidence:
+            answer, evidence = answer
+            alone = self.loss.entropy(evidence.float(), F.avg_pool2d(truth, truth.shape[-1] // evidence.shape[-1]))
+            terms["evidence"] = self.config.loss.evidence * alone
         coloured, found = self.loss(answer.float(), truth)
         terms |= coloured
         if self.adversary is not None:
@@ -177,8 +195,8 @@ class Learner:
             terms[DISCRIMINATOR] = told_apart
         return {name: term.detach() for name, term in terms.items()}
 
-    def _pair(self, step: int, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Return degraded L* (N, 1, S, S) and the true ab (N, 2, S / stride, S / stride)."""
+    def _example(self, step: int, crops: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return degraded L* (N, 1, S, S), the true ab (N, 2, S / stride, S / stride), and hints if there are any."""
         seed = self.config.seed * 1_000_003 + step + (self.machine.rank << 40)
         # Dropout and latents draw from torch's own generator, degradations from this one.
         torch.manual_seed(seed + (1 << 50))
@@ -186,7 +204,8 @@ class Learner:
         linear = decode_srgb(crops / 255)
         lightness = old_film(linear, rng, share=self.config.degraded_share, without=frozenset(self.config.undegraded))
         truth = F.avg_pool2d(linear_to_lab(linear)[:, 1:], self.stride)
-        return lightness.contiguous(memory_format=torch.channels_last), truth
+        hints = draw_hints(truth, rng, share=self.config.hinted_share) if self.config.hinted_share else None
+        return lightness.contiguous(memory_format=torch.channels_last), truth, hints
 
     def state(self) -> dict[str, Any]:
         """Return all that a resume needs, apart from the step and the plan."""
@@ -210,24 +229,24 @@ class Learner:
 class Tally:
     """Means of the loss's terms, and the rate, since they were last asked for."""
 
-    def __init__(self, batch: int) -> None:
-        self._batch = batch
+    def __init__(self) -> None:
         self._clear()
 
     def _clear(self) -> None:
-        self._started, self._steps = time.monotonic(), 0
+        self._started, self._steps, self._crops = time.monotonic(), 0, 0
         self._sums: dict[str, Tensor] = {}
 
-    def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Add a step's terms, without waiting for the device."""
+    def add(self, terms: Mapping[str, Tensor], *, crops: int) -> None:
+        """Add the terms of a step of ``crops`` crops, without waiting for the device."""
         self._steps += 1
+        self._crops += crops
         for name, term in terms.items():
             self._sums[name] = self._sums[name] + term if name in self._sums else term
 
     def means(self, step: int) -> dict[str, float]:
         """Return the terms by name, the loss and the crops a second. Raises `TrainingError` if one is not finite."""
         terms = {name: float(total) / self._steps for name, total in self._sums.items()}
-        rate = self._steps * self._batch / (time.monotonic() - self._started)
+        rate = self._crops / (time.monotonic() - self._started)
         self._clear()
         if not all(map(math.isfinite, terms.values())):
             raise TrainingError(
@@ -249,14 +268,17 @@ def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architect
         "loss.regression must be above 0 for an architecture that answers with ab": (
             not architecture.classifies and config.loss.regression <= 0
         ),
-        f"crop must be a multiple of {architecture.multiple}": config.crop % architecture.multiple != 0,
-        f"batch must be a multiple of the {ranks} processes": config.batch % ranks != 0,
+        f"crop must be a multiple of {architecture.multiple}": any(
+            s.crop % architecture.multiple for s in config.stages
+        ),
+        f"batch must be a multiple of the {ranks} processes": any(s.batch % ranks for s in config.stages),
+        f"{config.architecture} takes no hints": config.hinted_share > 0 and not architecture.hints,
         "evaluate_photos must be at least 1, and at most holdout": (
             config.evaluate_every > 0 and not 1 <= config.evaluate_photos <= config.holdout
         ),
         f"undegraded must be among {', '.join(SHARES)}": not SHARES.keys() >= set(config.undegraded),
         f"batch is larger than the {photographs - config.holdout} photographs that are not held out": (
-            config.batch > photographs - config.holdout
+            max(stage.batch for stage in config.stages) > photographs - config.holdout
         ),
     }
     if found := [fault for fault, there in faults.items() if there]:
@@ -264,22 +286,17 @@ def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architect
     return architecture
 
 
-def _network(
-    config: TrainConfig, architecture: Architecture, backbone: Path | None, start_from: Path | None
-) -> nn.Module:
+def _network(config: TrainConfig, architecture: Architecture, backbone: Path | None) -> nn.Module:
     model = architecture.build()
     if config.loss.divergence and not hasattr(model, "with_divergence"):
         raise ConfigError(f"{config.name}: {config.architecture} has no latent for loss.divergence")
+    if config.loss.evidence and not hasattr(model, "with_evidence"):
+        raise ConfigError(f"{config.name}: {config.architecture} tells no evidence for loss.evidence")
     if backbone is not None:
         encoder: Any = getattr(model, "encoder", None)
         if encoder is None:
             raise ConfigError(f"{config.name}: {config.architecture} has no encoder for {backbone}")
         encoder.load_imagenet(load_file(backbone))
-    if start_from is not None:
-        try:
-            model.load_state_dict(torch.load(start_from, map_location="cpu", weights_only=True)["ema"])
-        except (OSError, EOFError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
-            raise WeightsError(f"{start_from}: no weights to start {config.architecture} from: {error!r}") from error
     return model
 
 
@@ -296,7 +313,7 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW([group for group in groups if group["params"]], betas=(config.beta1, config.beta2))
 
 
-def _frequencies(cache: PhotoCache, bins: AbBins, config: TrainConfig) -> Tensor:
+def _frequencies(cache: Photos, bins: AbBins, config: TrainConfig) -> Tensor:
     rng = np.random.default_rng(config.seed)
     numbers = rng.choice(len(cache), min(_FREQUENCY_SAMPLE, len(cache)), replace=False)
     crops = np.stack([random_crop(cache[int(n)], 64, 0.9, rng) for n in numbers])
@@ -306,22 +323,20 @@ def _frequencies(cache: PhotoCache, bins: AbBins, config: TrainConfig) -> Tensor
 
 
 def _batches(
-    cache: PhotoCache, config: TrainConfig, sitting: Sitting, machine: Machine, first: int
+    cache: Photos, config: TrainConfig, sitting: Sitting, machine: Machine, first: int
 ) -> Generator[tuple[int, Tensor]]:
     stream = CropStream(
         cache,
-        batch=config.batch,
-        size=config.crop,
-        min_scale=config.min_scale,
+        stages=config.stages,
         seed=config.seed,
         holdout=config.holdout,
         rank=machine.rank,
         ranks=machine.ranks,
     )
-    size = cache.path.stat().st_size
-    stays = fits(size, machine.device) if sitting.resident is None else sitting.resident
-    if stays:
-        return resident(ResidentPhotos(cache, size=config.crop, device=machine.device), stream, first)
+    if isinstance(cache, PhotoCache):
+        stays = fits(cache.path.stat().st_size, machine.device) if sitting.resident is None else sitting.resident
+        if stays:
+            return resident(ResidentPhotos(cache, device=machine.device), stream, first)
     return streamed(stream, first, machine.device)
 
 

@@ -53,7 +53,9 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
 
 
 def from_card(weights: Weights) -> Adapter:
-    """Return the adapter that a card describes: ``bins``, a list of pairs a*, b*, and the sizes.
+    """Return the adapter that a card describes: ``bins``, a list of pairs a*, b*, the sizes, and ``hints``.
+
+    The last says whether the network has learned what hints mean; without a word it has.
 
     Raises `WeightsError` for a card that does not.
     """
@@ -63,7 +65,7 @@ def from_card(weights: Weights) -> Adapter:
         network="Autochrome",
         is_ours=True,
         stride=_STRIDE,
-        takes_hints=True,
+        takes_hints=weights.card.get("hints", True) is True,
         centres=centres,
         graph=GraphSpec(
             inputs=(LIGHTNESS, TensorSpec(name=HINTS, channels=3, divisor=HINT_DIVISOR, low=-130, high=130)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engines.decoding import confidence
 from engines.errors import WeightsError
 from engines.signature import Port
 from engines.tensors import F32, GraphSpec, InputSize, Tensors
@@ -31,12 +32,8 @@ class Evidence:
     features: F32 | None = None
 
     def confidence(self) -> F32:
-        """Return how sure the network is of its colour (N, 1, h, w), 0..1: one less the entropy over its maximum."""
-        shifted = self.logits - self.logits.max(axis=1, keepdims=True)
-        shares = np.exp(shifted)
-        total = shares.sum(axis=1, keepdims=True)
-        entropy = np.log(total) - (shares * shifted).sum(axis=1, keepdims=True) / total
-        return np.asarray(np.clip(1 - entropy / np.log(self.logits.shape[1]), 0, 1), np.float32)
+        """Return how sure the network is of its colours (N, 1, h, w), 0..1, see `engines.decoding.confidence`."""
+        return confidence(self.logits)
 
 
 @dataclass(frozen=True, kw_only=True)

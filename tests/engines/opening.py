@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from engines.adapters.autochrome1 import INPUT, OUTPUT
 from engines.adapters.registry import adapter_for
 from engines.base import PLAIN, Engine, Model, Setup
@@ -27,6 +29,16 @@ def open_model(
     return open_engine(engine, model_of(name_or_path), setup=setup, extra=extra)
 
 
+def inputs_of(engine: Engine, lightness: F32) -> dict[str, F32]:
+    """Return ``lightness`` as an engine with weights of ours takes it, with empty hints if it wants any."""
+    count, *_, height, width = np.shape(lightness)
+    empty = {
+        one.name: np.zeros((count, one.channels or 1, height // one.divisor, width // one.divisor), np.float32)
+        for one in engine.spec.graph.inputs
+    }
+    return {**empty, INPUT: lightness}
+
+
 def ab_of(engine: Engine, lightness: F32) -> F32:
-    """Return what an engine with weights of our first contract answers."""
-    return engine.infer({INPUT: lightness})[OUTPUT]
+    """Return what an engine with weights of ours answers, without hints."""
+    return engine.infer(inputs_of(engine, lightness))[OUTPUT]

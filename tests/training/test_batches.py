@@ -13,19 +13,19 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from tests.training.conftest import png, synthetic_photo  # noqa: E402
 from training.batches import ResidentPhotos, resident, streamed  # noqa: E402
-from training.data import Crop, CropStream, PhotoCache, build_cache, cut  # noqa: E402
+from training.data import Crop, CropStream, PhotoCache, Stage, build_cache, cut  # noqa: E402
 
 CPU = torch.device("cpu")
 
 
 def _stream(cache: PhotoCache) -> CropStream:
-    return CropStream(cache, batch=4, size=32, min_scale=0.6, seed=1, holdout=2)
+    return CropStream(cache, stages=[Stage(1, 4, 32, 0.6)], seed=1, holdout=2)
 
 
 def test_both_ways_give_every_step_from_the_first_with_its_own_crops(photo_cache: Path) -> None:
     cache = PhotoCache(photo_cache)
     stream = _stream(cache)
-    photos = ResidentPhotos(cache, size=32, device=CPU)
+    photos = ResidentPhotos(cache, device=CPU)
     for batches in (streamed(stream, 5, CPU), resident(photos, stream, 5)):
         with closing(batches):
             found = list(islice(batches, 3))
@@ -42,7 +42,7 @@ def test_both_ways_give_every_step_from_the_first_with_its_own_crops(photo_cache
 def test_a_crop_at_its_own_size_is_exact(photo_cache: Path, mirrored: bool) -> None:
     cache = PhotoCache(photo_cache)
     crops = [Crop(3, 1, 7, 60, mirrored), Crop(11, 0, 0, 60, mirrored), Crop(0, 4, 25, 60, mirrored)]
-    found = ResidentPhotos(cache, size=60, device=CPU)(crops)
+    found = ResidentPhotos(cache, device=CPU)(crops, 60)
     for crop, pixels in zip(crops, found, strict=True):
         np.testing.assert_allclose(pixels.permute(1, 2, 0), cut(cache[crop.number], crop, 60), atol=1e-3)
 
@@ -57,9 +57,9 @@ def test_scaling_is_near_what_the_processor_makes_and_does_not_alias(tmp_path: P
         (tmp_path / f"{number}.png").write_bytes(png(picture))
     build_cache([tmp_path], tmp_path / "cache", short_side=64)
     cache = PhotoCache(tmp_path / "cache")
-    photos = ResidentPhotos(cache, size=size, device=CPU)
+    photos = ResidentPhotos(cache, device=CPU)
     crops = [Crop(0, 2, 9, 57, mirrored=True), Crop(1, 4, 9, 57, mirrored=False)]
-    gradient, fine = (pixels.permute(1, 2, 0).numpy() for pixels in photos(crops))
+    gradient, fine = (pixels.permute(1, 2, 0).numpy() for pixels in photos(crops, size))
     np.testing.assert_allclose(gradient, cut(cache[0], crops[0], size), atol=2.5)
     expected = cut(cache[1], crops[1], size)
     assert np.abs(fine - expected).mean() < 0.1 * expected.std()

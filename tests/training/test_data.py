@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import png, synthetic_photo
-from training.data import CacheReport, CropStream, PhotoCache, build_cache, middle_crop, random_crop
+from training.data import (
+    CacheReport,
+    CropStream,
+    PhotoCache,
+    Stage,
+    build_cache,
+    crops_before,
+    middle_crop,
+    random_crop,
+)
 
 pytestmark = pytest.mark.slow
 
 
 def _stream(folder: Path, *, batch: int = 4, seed: int = 1, holdout: int = 2) -> CropStream:
-    return CropStream(PhotoCache(folder), batch=batch, size=32, min_scale=0.6, seed=seed, holdout=holdout)
+    return CropStream(PhotoCache(folder), stages=[Stage(1, batch, 32, 0.6)], seed=seed, holdout=holdout)
 
 
 def test_grey_tiny_and_broken_pictures_are_left_out_and_counted(photo_zip: Path, tmp_path: Path) -> None:
@@ -86,9 +95,20 @@ def test_an_epoch_shows_every_photograph_once_and_the_held_out_never(tmp_path: P
         assert seen == [shade[0] for shade in shades[:6]]
 
 
+def test_growing_crops_go_on_with_the_photographs_where_smaller_ones_stopped(photo_cache: Path) -> None:
+    stages = [Stage(2, 4, 32, 0.6), Stage(3, 1, 64, 0.6), Stage(9, 2, 48, 0.6)]
+    stream = CropStream(PhotoCache(photo_cache), stages=stages, seed=1, holdout=0)
+    assert [stream[step].shape for step in range(5)] == [
+        (count, 3, size, size) for count, size in ((4, 32), (4, 32), (1, 64), (2, 48), (2, 48))
+    ]
+    assert [crops_before(stages, step) for step in range(6)] == [0, 4, 8, 9, 11, 13]
+    numbers = [crop.number for step in range(4) for crop in stream.plan(step)]
+    assert sorted(numbers) == sorted(set(numbers))
+
+
 def test_processes_share_a_batch_without_gaps_or_doubles(photo_cache: Path) -> None:
     whole = _stream(photo_cache)[3]
-    options = {"batch": 4, "size": 32, "min_scale": 0.6, "seed": 1, "holdout": 2, "ranks": 2}
+    options = {"stages": [Stage(1, 4, 32, 0.6)], "seed": 1, "holdout": 2, "ranks": 2}
     even, odd = (CropStream(PhotoCache(photo_cache), rank=rank, **options)[3] for rank in (0, 1))
     np.testing.assert_array_equal(even, whole[::2])
     np.testing.assert_array_equal(odd, whole[1::2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from training.config import AdversaryConfig, LossConfig, TrainConfig
+from training.config import AdversaryConfig, GrowthConfig, LossConfig, TrainConfig
 
 CONFIG = TrainConfig(
     name="tiny",
@@ -54,4 +54,14 @@ LATENT = dataclasses.replace(
     name="tiny-latent",
     architecture="unet-vae",
     loss=dataclasses.replace(REGRESSION.loss, divergence=0.1),
+)
+
+COHERENT = dataclasses.replace(
+    CONFIG,
+    name="tiny-coherent",
+    architecture="coherent-small",
+    hinted_share=0.5,
+    growth=(GrowthConfig(until=2, batch=4, crop=32, min_scale=0.5),),
+    crop=64,
+    loss=dataclasses.replace(CONFIG.loss, regression=0.0, hue=0.0, evidence=0.25),
 )

@@ -16,6 +16,7 @@ from typing import Literal
 
 from torch import nn
 
+from training.architectures.coherent import Coherent
 from training.architectures.encoder_decoder_6 import EncoderDecoder6
 from training.architectures.fine import Fine
 from training.architectures.pix2pix_unet import Pix2PixUNet
@@ -42,14 +43,17 @@ class Architecture:
     bins: Literal["gamut260", "zhang313"] | None = None
     """The colours that the logits (N, Q, H / stride, W / stride) stand for; None: it answers with ab (N, 2, ...)."""
 
+    hints: bool = False
+    """Whether it can be told colours: a second argument, see `training.architectures.coherent.Hints`."""
+
     @property
     def classifies(self) -> bool:
         """Whether the answer is logits over bins, not a* and b* in CIELAB units."""
         return self.bins is not None
 
 
-def _bins(build: Callable[[int], nn.Module], *, multiple: int) -> Architecture:
-    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260")
+def _bins(build: Callable[[int], nn.Module], *, multiple: int, hints: bool = False) -> Architecture:
+    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260", hints)
 
 
 def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
@@ -58,6 +62,12 @@ def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
+        "coherent": _bins(Coherent, multiple=32, hints=True),
+        "coherent-medium": _bins(partial(Coherent, scene16=0, refine=(1, 1, 0)), multiple=32, hints=True),
+        "coherent-small": _bins(partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0)), multiple=32, hints=True),
+        "coherent-fixed": _bins(
+            partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0), learns_coherence=False), multiple=32, hints=True
+        ),
         "fine": _bins(Fine, multiple=32),
         "resnet18-bins": _bins(ResNet18Bins, multiple=32),
         "resnet18-unet": _ab(ResNet18UNet, multiple=32),

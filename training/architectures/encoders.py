@@ -22,11 +22,15 @@ class ResNet18Encoder(nn.Module):
 
     def forward(self, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return features for L* (N, 1, H, W), 0..100: 64, 64, 128 and 256 channels at strides 2, 4, 8 and 16."""
-        x = (lightness / 100 - 0.449) / 0.226
-        half = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        half = self.stem(lightness)
         quarter = self.layer1(F.max_pool2d(half, 3, 2, 1))
         eighth = self.layer2(quarter)
         return half, quarter, eighth, self.layer3(eighth)
+
+    def stem(self, lightness: Tensor) -> Tensor:
+        """Return the first features, 64 channels at stride 2."""
+        x = (lightness / 100 - 0.449) / 0.226
+        return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
         """Take torchvision's ImageNet weights; the first convolution is summed over its three colour channels."""

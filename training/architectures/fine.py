@@ -56,7 +56,7 @@ class SceneBlock(nn.Module):
     Positional Encodings), not from a table of places, so that no size is foreign.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, dropout: float = _DROPOUT) -> None:
         super().__init__()
         self.heads = width // _HEAD
         self.place = nn.Conv2d(width, width, 3, padding=1, groups=width)
@@ -68,7 +68,7 @@ class SceneBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.widen = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(_DROPOUT)
+        self.dropout = nn.Dropout(dropout)
         for last in (self.place, self.gather, self.narrow):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # optional in torch's stubs, present here

@@ -1,0 +1,56 @@
+"""What a distribution over colours says of a place: how sure it is, and which colours it thinks likely."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.tensors import F32
+
+_REACH = 20.0
+"""Colours nearer than this, in CIELAB units of a* and b*, are one choice to a person."""
+_SIGMA = 10.0
+
+
+def confidence(logits: F32) -> F32:
+    """Return how sure a network is of its colour (N, 1, h, w), 0..1: one less the entropy over its maximum.
+
+    ``logits`` (N, Q, h, w): their softmax over axis 1 are the probabilities of Q colours.
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    shares = np.exp(shifted)
+    total = shares.sum(axis=1, keepdims=True)
+    entropy = np.log(total) - (shares * shifted).sum(axis=1, keepdims=True) / total
+    return np.asarray(np.clip(1 - entropy / np.log(logits.shape[1]), 0, 1), np.float32)
+
+
+def likely_colours(logits: F32, centres: F32, *, count: int = 3) -> tuple[F32, F32]:
+    """Return the ``count`` likeliest colours of every place, unlike each other, and how likely each is.
+
+    ``logits`` (N, Q, h, w) as for `confidence`, ``centres`` (Q, 2) the a* and b* that they stand for. Colours are a*
+    and b* (N, count, 2, h, w), CIELAB, the likeliest first; shares (N, count, h, w), 0..1, sum to 1 at most. A colour
+    is a mode: where the probability, smoothed over 10 units, is largest among the bins that earlier modes have not
+    taken. It takes those within 20 units, is their mean and has their share. For a place whose distribution is used
+    up, the share is 0 and the colour the first one. Raises `ValueError` for shapes that do not belong together.
+    """
+    if logits.ndim != 4 or centres.shape != (logits.shape[1], 2) or count < 1:
+        raise ValueError(f"logits {logits.shape} and centres {centres.shape} do not give {count} colours a place")
+    pictures, bins, height, width = logits.shape
+    rows = logits.transpose(0, 2, 3, 1).reshape(-1, bins)
+    left = np.exp(rows - rows.max(axis=1, keepdims=True))
+    left /= left.sum(axis=1, keepdims=True)
+    distances = np.linalg.norm(centres[:, None] - centres, axis=2)
+    kernel = np.exp(-(distances**2) / (2 * _SIGMA**2)).astype(np.float32)
+    near = distances < _REACH
+    colours: list[F32] = []
+    shares: list[F32] = []
+    for _ in range(count):
+        mode = (left @ kernel * (left > 0)).argmax(axis=1)
+        taken = left * near[mode]
+        share = taken.sum(axis=1)
+        mean = taken @ centres / np.maximum(share, np.finfo(np.float32).tiny)[:, None]
+        colours.append(np.asarray(np.where(share[:, None] > 0, mean, colours[0] if colours else mean), np.float32))
+        shares.append(share)
+        left = left - taken
+    stacked = np.stack(colours).reshape(count, pictures, height, width, 2).transpose(1, 0, 4, 2, 3)
+    likely = np.stack(shares).reshape(count, pictures, height, width).transpose(1, 0, 2, 3)
+    return np.ascontiguousarray(stacked, np.float32), np.ascontiguousarray(likely, np.float32)

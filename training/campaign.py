@@ -1,0 +1,62 @@
+r"""A long training: ``python -m training.campaign --photos DIR --output DIR`` starts or goes on.
+
+Photographs are JPEG in zip files. The same command, said again, resumes the run's checkpoint exactly; on another
+machine, where the run's folder is lost, it begins with the weights of ``--start-from``, the last export that was kept.
+On CPUs several processes of one thread do more than one of several threads, above all beside other work:
+
+    OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \
+        -m training.campaign --photos photos --output runs/coherent --start-from engines/models/fast.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.errors import AutochromeError
+from training.config import load_config
+from training.photo_zips import INDEX, index_zips
+from training.sitting import Sitting
+from training.train import CHECKPOINT, train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.campaign", description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    add("--config", type=Path, default=Path(__file__).parent / "configs" / "coherent.toml")
+    add("--photos", type=Path, required=True, help="folder of zip files of JPEG; an index is made at the first call")
+    add("--output", type=Path, required=True, help="folder of everything that is made")
+    add("--start-from", type=Path, help="checkpoint or exported network (*.onnx) that a new run begins with")
+    add("--minutes", type=float, help="stop with a checkpoint after so long")
+    asked = parser.parse_args(arguments)
+    try:
+        _index(asked.photos)
+        # What a resumed run began with is history.
+        start_from = None if (asked.output / CHECKPOINT).exists() else asked.start_from
+        train(
+            load_config(asked.config),
+            photos=asked.photos,
+            run=asked.output,
+            start_from=start_from,
+            sitting=Sitting(device="cpu", minutes=asked.minutes, tensorboard=False),
+        )
+    except AutochromeError as error:
+        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
+        return error.exit_code
+    return 0
+
+
+def _index(photos: Path) -> None:
+    if os.environ.get("RANK", "0") == "0" and not (photos / INDEX).exists():
+        sys.stderr.write(f"photographs: {index_zips(photos)}\n")
+    while not (photos / INDEX).exists():
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,64 @@
+"""What a run begins with: another run's averaged weights, or an exported network."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.errors import WeightsError
+from training.architectures.blocks import BinClassifier
+from training.architectures.coherent import GROWN, Coherent
+from training.cielab import rgb_to_lab
+from training.data import Photos, middle_crop
+from training.unfold import load_exported
+
+_PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
+
+
+def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
+    """Give ``model`` the weights of the checkpoint or export (``*.onnx``) ``start_from``.
+
+    Only what a `Coherent` grows may be missing; it begins silent, and its coherence compares features as they are.
+    ``photos`` tell what an export's normalisations see. Raises `WeightsError` for weights of another network.
+    """
+    if start_from.suffix == ".onnx":
+        if not isinstance(model, BinClassifier):
+            raise WeightsError(f"{start_from}: only a network with a linear head over bins starts from an export")
+        missing = load_exported(model, start_from, _probes(photos))
+    else:
+        missing = _load_checkpoint(model, start_from)
+    grown = frozenset[str]()
+    if isinstance(model, Coherent):
+        # A part that is there at all must be whole.
+        there = {name.partition(".")[0] for name, _ in model.named_parameters() if name not in missing}
+        grown = GROWN - there
+    if lost := sorted(name for name in missing if name.partition(".")[0] not in grown):
+        raise WeightsError(f"{start_from}: no weights for {', '.join(lost[:5])}", advice="Start from such a network.")
+    if isinstance(model, Coherent) and "coherence.project.weight" in missing:
+        with torch.inference_mode():
+            seen = torch.cat([model.eval().evidence(lightness) for lightness in _probes(photos)])
+        model.coherence.compare_as_they_are(seen)
+
+
+def _load_checkpoint(model: nn.Module, path: Path) -> set[str]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except (OSError, EOFError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{path}: no weights to start from: {error!r}") from error
+    if unexpected:
+        raise WeightsError(f"{path}: weights of another network: {', '.join(unexpected[:5])}")
+    return set(missing)
+
+
+def _probes(photos: Photos) -> Iterator[Tensor]:
+    """Yield L* (N, 1, 160, 160) of some photographs."""
+    numbers = range(min(_PROBES, len(photos)))
+    for first in range(0, len(numbers), _PROBE_BATCH):
+        squares = np.stack([middle_crop(photos[n], _PROBE_SIDE) for n in numbers[first : first + _PROBE_BATCH]])
+        yield torch.from_numpy(np.asarray(rgb_to_lab(squares)[..., 0], np.float32))[:, None]
