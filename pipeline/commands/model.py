@@ -64,6 +64,52 @@ def _phrase(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@commands.command("list")
+def _list(json: Json = False, log_file: LogFile = None, verbose: Verbose = 0) -> None:
+    """List the networks that --model finds by name: those that come along, and those that were added."""
+
+    def action() -> Answer:
+        from rich.markup import escape
+
+        from engines.library import list_models
+
+        found = list_models()
+        lines = [
+            f"[bold]{escape(one.name)}[/bold]  {escape(one.problem or f'{one.network}, licence: {one.licence}')}"
+            for one in found
+        ]
+        return Answer({"models": to_json(found)}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("add")
+def _add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.", show_default=False)],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name for --model. Default: the file's.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The licence of the weights, as you know it.")
+    ] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Keep a copy of a network, ours or another's (docs/networks.md), so that --model NAME finds it."""
+
+    def action() -> Answer:
+        from rich.markup import escape
+
+        from engines.library import add_model
+
+        added = add_model(file, name=name, licence=licence)
+        lines = [
+            f"[bold green]{escape(added.name)}[/bold green]  {escape(added.network)}, licence: {escape(added.licence)}"
+        ]
+        return Answer({"model": to_json(added)}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
 @commands.command("train")
 def _train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, as in training/configs.")],
