@@ -32,9 +32,9 @@ def hint_scores(network: Network, pictures: EvaluationSet, *, size: int, points:
     errors = dict.fromkeys(points, 0.0)
     for number in range(len(pictures.truths)):
         lab = rgb_to_lab(pictures.truth(number))
-        lightness = network_input(np.float32(lab[..., 0]), size=size, multiple=network.spec.size.multiple)
+        lightness = network_input(np.asarray(lab[..., 0], np.float32), size=size, multiple=network.spec.size.multiple)
         rows, columns = (side // _DIVISOR for side in lightness.shape)
-        truth = cv2.resize(np.float32(lab[..., 1:]), (columns, rows), interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(np.asarray(lab[..., 1:], np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
         places = np.random.default_rng(number).permutation(rows * columns)
         for count in points:
             hints = _hints(np.asarray(truth, np.float32), places[:count])

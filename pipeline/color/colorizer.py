@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from engines.base import Setup
 from engines.cache import cache_folder
 from engines.machine import usable_cores
-from engines.network import Network
+from engines.network import Network, Prediction
 from engines.networks import fingerprint, introduction, open_network
 from engines.registry import EngineChoice
 from pipeline.color.batching import predict
 from pipeline.color.model_input import ModelInput, Turn, model_input
-from pipeline.color.spaces import F32, Codes, ColorSpec
+from pipeline.color.spaces import F32, Codes, ColorSpec, lightness
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
@@ -51,6 +51,10 @@ class Colorizer:
     def predict(self, pictures: Sequence[ModelInput]) -> list[F32]:
         """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`."""
         return predict(pictures, self._network)
+
+    def examine(self, picture: ModelInput) -> Prediction:
+        """Return all that the network says of one picture, its evidence among it where it gives any."""
+        return self._network.predict(lightness(picture.luma[None, None]))
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

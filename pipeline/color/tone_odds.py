@@ -1,10 +1,10 @@
 """How likely a picture with certain figures is coloured, not toned: a logistic regression, and its table.
 
-`python -m benchmarks.tone --fit` fits such a table. This one: 5,400 colour photographs of all kinds, 256 pixels high,
-as they are and, some of them, paler; 2,900 toned prints made from such photographs in twelve ways, with fading,
-stains, yellowed edges and scanner noise, as JPEG of quality 25 to 97. As many of both kinds were held out: where 0.5 %
-of the photographs are taken for prints, 8 % of these prints, which are harder than most real ones, are taken for
-photographs.
+`python -m benchmarks.tone --fit` fits such a table. This one was fitted on another mix than that makes: 5,400 colour
+photographs of all kinds, 256 pixels high, as they are and, some of them, paler; 2,900 toned prints made from such
+photographs in twelve ways, with fading, stains, yellowed edges and scanner noise, as JPEG of quality 25 to 97. As many
+of both kinds were held out: where 0.5 % of the photographs are taken for prints, 8 % of these prints, which are harder
+than most real ones, are taken for photographs.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -
             Route("/api/item", pages.item),
             Route("/api/before", pages.before),
             Route("/api/view", pages.view, methods=["POST"]),
+            Route("/api/likely", pages.likely),
             Route("/api/correction", pages.correct, methods=["PUT"]),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
@@ -123,6 +124,12 @@ class _Pages:
     async def view(self, request: Request) -> Response:
         correction = await _sent(request)
         return _picture(await run_in_threadpool(self._studio.after, self._named(request), correction))
+
+    async def likely(self, request: Request) -> Response:
+        x, y = (float(request.query_params[name]) for name in ("x", "y"))
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise ValueError(f"x and y must lie between 0 and 1, not {x}, {y}")
+        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, self._named(request), x, y))
 
     async def correct(self, request: Request) -> Response:
         return await run_in_threadpool(self._corrected, self._named(request), await _sent(request))

@@ -34,6 +34,11 @@ class Studio:
         with self._turn:
             return jpeg(self._photo(item).after(correction, self._options))
 
+    def likely_colors(self, item: Item, x: float, y: float) -> list[str]:
+        """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
+        with self._turn:
+            return self._photo(item).likely_colors(x, y)
+
     def render(self, item: Item, correction: Correction) -> PhotoResult:
         """Colour the photograph anew, at full size, in place of its result. Raises the errors of `colorize_photo`."""
         with self._turn:

@@ -217,6 +217,11 @@ function swatch(name, color) {
   return button;
 }
 
+async function offerLikely({ x, y }) {
+  const colors = await (await call(`${named("/api/likely")}&x=${x}&y=${y}`)).json();
+  if (place?.x === x && place?.y === y) $("likely").replaceChildren(...colors.map((color, number) => swatch(`likely ${number + 1}`, color)));
+}
+
 function state(color) {
   $("chooser").close();
   if (!place) return;
@@ -235,6 +240,8 @@ $("stage").addEventListener("click", (event) => {
     return;
   }
   place = found;
+  $("likely").replaceChildren();
+  guarded(() => offerLikely(found));
   $("own").value = colorAt(found).toLowerCase();
   $("chooser").showModal();
 });
