@@ -182,10 +182,11 @@ def _write_card(path: Path, card: Mapping[str, object]) -> None:
 
 
 def _told(trained: Trained) -> dict[str, object]:
-    """Return what the card says of hints and logits: whether hints were learned, and the bins' colours."""
+    """Return what the card says of hints, of logits, and of numbers that equal ones may hide in the graph."""
     bins = trained.architecture.bins
     assert bins is not None
-    return {"hints": trained.config.hinted_share > 0, _BINS: ab_bins(bins).centres.tolist()}
+    scalars = {name: one.item() for name, one in trained.model.named_parameters() if one.numel() == 1}
+    return {"scalars": scalars, "hints": trained.config.hinted_share > 0, _BINS: ab_bins(bins).centres.tolist()}
 
 
 def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:

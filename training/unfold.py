@@ -34,6 +34,7 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
     except DecodeError as error:
         raise WeightsError(f"{path}: not an ONNX file: {error}") from error
     found = dict(_parameter(one) for one in graph.initializer)
+    found |= _scalars(weights.card)
     with torch.no_grad():
         _load_head(model.head, found, path, weights.card)
         biases, missing = _load_body(model, found, path)
@@ -46,6 +47,13 @@ def _parameter(weight: onnx.TensorProto) -> tuple[str, Tensor]:
     name = weight.name.removesuffix(".half").removeprefix(_PREFIX)
     value = torch.from_numpy(numpy_helper.to_array(weight).copy())
     return (name.removesuffix(".T"), value.T) if name.endswith(".T") else (name, value)
+
+
+def _scalars(card: dict[str, object]) -> dict[str, Tensor]:
+    """Return the trained network's single numbers, which an exporter keeps once if several are equal."""
+    stated = card.get("scalars", {})
+    assert isinstance(stated, dict)
+    return {name: torch.tensor([float(value)]) for name, value in stated.items()}
 
 
 def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from PIL import Image  # noqa: E402
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 
 from engines.errors import WeightsError  # noqa: E402
-from tests.training.tiny import CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
+from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
@@ -103,7 +103,7 @@ def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: py
         train(config, photos=photos, run=run, sitting=PLAIN)
 
 
-@pytest.mark.parametrize("config", [CONFIG, GAN, LATENT], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [CONFIG, COHERENT, GAN, LATENT], ids=lambda config: config.name)
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     config: TrainConfig, photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
