@@ -17,8 +17,8 @@ import av
 import cv2
 import numpy as np
 
-from engines.base import Engine
-from engines.registry import open_engine
+from engines.network import Network
+from engines.networks import open_network
 from pipeline.color.batching import predict
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, model_input
@@ -26,7 +26,6 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import smoothed
 from pipeline.color.upsampling import upsample
-from pipeline.film.frames import INPUT_SIZE
 from training.cielab import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
@@ -62,9 +61,9 @@ class _Answers:
     cpu: float = 0.0
 
 
-def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str, Score]:
+def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[str, Score]:
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
-    known = _asked_for_all(clip, engine, limit)
+    known = _asked_for_all(clip, network, limit)
     count = len(known.frames)
     chroma: dict[str, list[F32]] = {EACH: known.ab}
     asked: dict[str, float] = {EACH: 1.0}
@@ -73,7 +72,7 @@ def measure(clip: Path, engine: Engine, *, limit: int | None = None) -> dict[str
         lookup = _Lookup(known)
         start = time.process_time()
         chroma[name] = [
-            _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=engine.spec.stride, every=every)
+            _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=network.spec.stride, every=every)
         ]
         cpu[name] = 1e3 * (time.process_time() - start) / count
         asked[name] = lookup.count / count
@@ -99,12 +98,12 @@ def _ab(frame: FrameRecord) -> F32:
     return ab
 
 
-def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
+def _asked_for_all(clip: Path, network: Network, limit: int | None) -> _Answers:
     known = _Answers()
     frames = (
         FrameRecord(
             index=number,
-            model_input=model_input(_luma(rgb), _SPEC, size=INPUT_SIZE, multiple=engine.spec.multiple),
+            model_input=model_input(_luma(rgb), _SPEC, size=network.spec.size, short=network.spec.size.film),
         )
         for number, rgb in enumerate(_frames(clip, limit))
     )
@@ -112,7 +111,7 @@ def _asked_for_all(clip: Path, engine: Engine, limit: int | None) -> _Answers:
     for start in range(0, len(known.frames), 4):
         batch = [frame.model_input for frame in known.frames[start : start + 4]]
         before = time.process_time()
-        known.ab += predict(batch, engine)
+        known.ab += predict(batch, network)
         known.cpu += time.process_time() - before
     return known
 
@@ -225,15 +224,15 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, help="write all numbers here as well")
     options = arguments.parse_args()
     cv2.setNumThreads(1)
-    engine, choice = open_engine(options.engine, options.model)
+    network, choice = open_network(options.engine, options.model)
     try:
-        print(f"{choice.reason}; weights {engine.spec.model} {engine.spec.weights_sha256[:12]}\n")
+        print(f"{choice.reason}; weights {network.spec.model} {network.spec.weights_sha256[:12]}\n")
         measured: dict[str, dict[str, Score]] = {}
         for clip in options.clips:
-            measured[clip.stem] = measure(clip, engine, limit=options.frames)
+            measured[clip.stem] = measure(clip, network, limit=options.frames)
             print(table(clip.stem, measured[clip.stem]), end="\n\n", flush=True)
     finally:
-        engine.close()
+        network.close()
     names = [name for name in (TRUTH, GREY, EACH, *VERSIONS) if all(name in of for of in measured.values())]
     total = {name: mean([of[name] for of in measured.values()]) for name in names}
     print(table("mean of the clips", total))

@@ -1,8 +1,8 @@
 """Speed on a GPU, by one command: ``python -m benchmarks.gpu --output FOLDER`` writes gpu.json and gpu.md.
 
-Measured are the network alone by batch (with the copies to the GPU and back), networks of other colourisers' size with
-random weights on the same input, and whole runs of `colorize_video` on made-up films with the share of time in which
-the GPU had nothing to do. ``--rehearse`` runs all of it at toy sizes, on whatever there is.
+Measured are the network alone by batch (with the copies to the GPU and back), other colourisers' networks with random
+weights in the same engines, and whole runs of `colorize_video` on made-up films with the share of time in which the GPU
+had nothing to do. ``--rehearse`` runs all of it at toy sizes, on whatever there is.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.memory import make
-from engines.base import F32, Setup
+from benchmarks.rivals import export_rivals
+from engines.base import Setup
 from engines.cache import cache_folder
 from engines.errors import AutochromeError
-from engines.machine import cpu_name, gpu_count, usable_cores
-from engines.registry import open_engine
+from engines.machine import cpu_name, usable_cores
+from engines.network import Network
+from engines.networks import open_network
 from engines.weights import known_weights
 from pipeline.color.colorizer import open_colorizer
 from pipeline.film.job import colorize_video
@@ -46,21 +46,21 @@ _WINDOWS = 5
 class Plan:
     """How much to measure; a rehearsal measures little."""
 
-    engines: tuple[str, ...] = ("tensorrt", "torch", "openvino")
+    engines: tuple[str, ...] = ("tensorrt", "onnxruntime", "openvino")
     models: tuple[str, ...] = field(default_factory=known_weights)
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     shape: tuple[int, int] = _SHAPE
-    rival_sides: bool = True
+    rivals: bool = True
     window: float = 0.5
     films: tuple[tuple[int, int], ...] = ((854, 480), (1920, 1080))
     seconds: int = 30
 
 
 REHEARSAL = Plan(
-    engines=("tensorrt", "torch", "openvino"),
+    engines=("tensorrt", "onnxruntime", "openvino"),
     batches=(1, 3),
     shape=(64, 96),
-    rival_sides=False,
+    rivals=False,
     window=0.05,
     films=((320, 240),),
     seconds=1,
@@ -116,9 +116,14 @@ def measure(plan: Plan, say: Callable[[str], None]) -> Report:
         for engine in plan.engines:
             with _left_out(report, f"{model} on {engine}", say):
                 report.rates += _engine_rates(plan, engine, model, say)
-    with _left_out(report, "rivals", say):
-        report.rates += _rival_rates(plan, say)
     with tempfile.TemporaryDirectory() as folder:
+        rivals: list[Path] = []
+        with _left_out(report, "other colourisers", say):
+            rivals = export_rivals(Path(folder), narrow=1 if plan.rivals else 8)
+        for rival in rivals:
+            for engine in plan.engines:
+                with _left_out(report, f"{rival.stem} on {engine}", say):
+                    report.rates += _engine_rates(plan, engine, str(rival), say)
         for width, height in plan.films:
             film = Path(folder, f"{height}.mp4")
             make(film, seconds=plan.seconds, width=width, height=height)
@@ -139,65 +144,27 @@ def _left_out(report: Report, what: str, say: Callable[[str], None]) -> Iterator
 
 
 def _engine_rates(plan: Plan, name: str, model: str, say: Callable[[str], None]) -> Iterator[Rate]:
-    engine, _ = open_engine(name, model, setup=Setup(cache=cache_folder(), say=say))
+    network, _ = open_network(name, model, setup=Setup(cache=cache_folder(), say=say))
     try:
-        on = f"{engine.spec.runtime}, {engine.spec.precision}, {engine.spec.device}"
-        for batch in plan.batches:
-            yield _rate(model, on, engine.infer, batch, plan.shape, plan.window)
+        spec = network.spec
+        on = f"{spec.runtime}, {spec.precision}, {spec.device}"
+        height, width = plan.shape
+        shape = spec.size.shape(min(height, spec.size.photo), width=width, height=height)
+        for batch in (one for one in plan.batches if one <= spec.max_batch):
+            yield _rate(spec.model, on, network, batch, shape, plan.window)
     finally:
-        engine.close()
+        network.close()
 
 
-def _rival_rates(plan: Plan, say: Callable[[str], None]) -> Iterator[Rate]:
-    import torch
-
-    from benchmarks.rivals import RIVALS
-
-    cuda = gpu_count() > 0 and torch.cuda.is_available()
-    on = f"PyTorch {torch.__version__}, " + (f"f16, {torch.cuda.get_device_name()}" if cuda else f"f32, {cpu_name()}")
-    for name, (kind, side) in RIVALS.items():
-        network = kind().eval().requires_grad_(False)
-        say(f"{name}: {sum(one.numel() for one in network.parameters()) / 1e6:.1f} million parameters")
-        infer = _runner(network, cuda=cuda)
-        shapes = [plan.shape, *([(side, side)] if plan.rival_sides else [])]
-        for shape in shapes:
-            for batch in plan.batches:
-                yield _rate(name, on, infer, batch, shape, plan.window)
-
-
-def _runner(network: Any, *, cuda: bool) -> Callable[[F32], F32]:
-    """Return what runs a network as our own engine runs ours: on CUDA in float16, recorded, copies hidden."""
-    import torch
-
-    if not cuda:
-        return torch.inference_mode()(lambda lightness: network(torch.from_numpy(lightness)).numpy())
-    from engines.ring import Ring
-    from engines.torch_cuda import CudaProgram
-    from engines.weights import INPUT, OUTPUT
-
-    class AsGraph:
-        device = torch.device("cuda")
-
-        def __init__(self) -> None:
-            self.network = network.to(self.device, torch.float16, memory_format=torch.channels_last)
-
-        def forward(self, feeds: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            with torch.inference_mode():
-                picture = feeds[INPUT].to(torch.float16, memory_format=torch.channels_last)
-                return {OUTPUT: self.network(picture).float()}
-
-    return Ring(partial(CudaProgram, AsGraph())).infer  # type: ignore[arg-type]
-
-
-def _rate(what: str, on: str, infer: Callable[[F32], F32], batch: int, shape: tuple[int, int], window: float) -> Rate:
+def _rate(what: str, on: str, network: Network, batch: int, shape: tuple[int, int], window: float) -> Rate:
     pictures = np.random.default_rng(0).uniform(0, 100, (batch, 1, *shape)).astype(np.float32)
     for _ in range(3):
-        infer(pictures)
+        network.predict(pictures)
     rates = []
     for _ in range(_WINDOWS):
         done, start = 0, time.perf_counter()
         while (passed := time.perf_counter() - start) < window or not done:
-            infer(pictures)
+            network.predict(pictures)
             done += batch
         rates.append(done / passed if passed > 0 else 0.0)
     return Rate(what, on, batch, *shape, statistics.median(rates), min(rates), max(rates))
@@ -283,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path(), help="folder for gpu.json and gpu.md")
     parser.add_argument("--rehearse", action="store_true", help="toy sizes, to see that all of it runs")
     parser.add_argument("--models", nargs="+", help="names or paths; all that are installed unless given")
-    parser.add_argument("--engines", nargs="+", help="names; tensorrt, torch and openvino unless given")
+    parser.add_argument("--engines", nargs="+", help="names; tensorrt, onnxruntime and openvino unless given")
     asked = parser.parse_args(arguments)
     plan = REHEARSAL if asked.rehearse else Plan()
     plan = replace(plan, models=tuple(asked.models or plan.models), engines=tuple(asked.engines or plan.engines))

@@ -18,13 +18,13 @@ import av
 import cv2
 import numpy as np
 
+from engines.adapters.autochrome1 import FILM
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
-from pipeline.film.frames import INPUT_SIZE
 
-HEIGHT, WIDTH = INPUT_SIZE, 224
+HEIGHT, WIDTH = FILM, 224
 _PIECES_PER_FILM = 12
 # A blend may be taken for longer than it is by this many frames at each end.
 _MARGIN = 9

@@ -23,9 +23,10 @@ import cv2
 import numpy as np
 
 from benchmarks.memory import make
-from engines.base import Engine, Setup
+from engines.base import Setup
 from engines.machine import cpu_name, usable_cores
-from engines.registry import open_engine
+from engines.network import Network
+from engines.networks import open_network
 from pipeline.color.batching import predict
 from pipeline.color.colorizer import Colorizer, network_threads
 from pipeline.color.model_input import ModelInput
@@ -68,8 +69,8 @@ class Timed:
 class Ways:
     """The ways through one film, ``frames`` of it at most."""
 
-    def __init__(self, film: Path, engine: Engine, colorizer: Colorizer, options: Options, *, frames: int) -> None:
-        self._film, self._engine, self._colorizer, self._options = film, engine, colorizer, options
+    def __init__(self, film: Path, network: Network, colorizer: Colorizer, options: Options, *, frames: int) -> None:
+        self._film, self._network, self._colorizer, self._options = film, network, colorizer, options
         info = probe(film)
         self._source: FilmSource = film_source(info, plan_video(info, options.codec, options.quality), options)
         self._frames = list(islice(self._decoded(), frames))
@@ -108,7 +109,7 @@ class Ways:
     def _ask(self) -> list[F32]:
         pictures = [record.model_input for record in self._records]
         starts = range(0, self.count, _BATCH)
-        return [ab for n in starts for ab in predict(pictures[n : n + _BATCH], self._engine)]
+        return [ab for n in starts for ab in predict(pictures[n : n + _BATCH], self._network)]
 
     def _smooth(self) -> list[FilmFrame]:
         replies = iter(self._replies)
@@ -117,7 +118,7 @@ class Ways:
             return [next(replies) for _ in pictures]
 
         coloured = _all_coloured(find_shots(self._in_records()))
-        return list(predict_chroma(coloured, ask, replace(self._options, every=1), stride=self._engine.spec.stride))
+        return list(predict_chroma(coloured, ask, replace(self._options, every=1), stride=self._network.spec.stride))
 
     def _upsampled(self) -> None:
         for record in self._chroma:
@@ -173,14 +174,14 @@ def main() -> None:
     parser.add_argument("--codec", type=Codec, choices=list(Codec), default=Codec.AUTO)
     chosen = parser.parse_args()
     options = Options(engine=chosen.engine, model=chosen.model, codec=chosen.codec)
-    engine, choice = open_engine(options.engine, options.model, setup=Setup(threads=network_threads()))
-    colorizer = Colorizer(engine, choice)
+    network, choice = open_network(options.engine, options.model, setup=Setup(threads=network_threads()))
+    colorizer = Colorizer(network, choice)
     print(f"{cpu_name()}, {usable_cores()} cores, {platform.system()}; {choice.reason}; OpenCV {cv2.__version__}")
     print(f"medians of {chosen.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         films = {path.name: path for path in chosen.films} or _made(Path(folder), chosen.frames)
         for name, film in films.items():
-            ways = Ways(film, engine, colorizer, options, frames=chosen.frames)
+            ways = Ways(film, network, colorizer, options, frames=chosen.frames)
             timed = {part: Timed() for part in ways.parts()}
             for _ in range(chosen.rounds):
                 for part, way in ways.parts().items():

@@ -1,3 +1,3 @@
-"""Engines: lightness batch in, colour batch out, on whichever runtime this machine has."""
+"""Engines run networks: named tensors in, named tensors out; adapters above them turn lightness into chroma."""
 
 DISTRIBUTION = "autochrome-archive"

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from engines.errors import EngineError
-
-F32 = npt.NDArray[np.float32]
+from engines.tensors import GraphSpec, Tensors
+from engines.weights import Weights
 
 
 def silent(_: str) -> None:
@@ -23,12 +19,14 @@ def silent(_: str) -> None:
 class Setup:
     """How an engine is to be opened.
 
-    ``threads`` is how many CPU threads work on a batch, None as many as the runtime thinks best (for PyTorch it holds
-    for the whole process); engines on a GPU take no notice. ``cache`` is a folder for what was compiled, see
-    `engines.cache.cache_folder`; None keeps nothing. ``say`` is told what is worth knowing while the engine opens:
-    long work under way, a cache that cannot be used.
+    ``device`` names what the runtime is to use, such as ``cpu``, ``cuda`` or ``openvino:gpu``; "auto" leaves it to the
+    runtime's own order. ``threads`` is how many CPU threads work on a batch, None as many as the runtime thinks best;
+    engines on a GPU take no notice. ``cache`` is a folder for what was compiled, see `engines.cache.cache_folder`;
+    None keeps nothing. ``say`` is told what is worth knowing while the engine opens: long work under way, a cache that
+    cannot be used.
     """
 
+    device: str = "auto"
     threads: int | None = None
     cache: Path | None = None
     say: Callable[[str], None] = silent
@@ -39,7 +37,7 @@ PLAIN = Setup()
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an opened engine can take and what it is; everything a result needs to say about it."""
+    """What an opened engine is and what it runs."""
 
     name: str
     runtime: str
@@ -47,17 +45,15 @@ class EngineSpec:
     precision: str
     model: str
     weights_sha256: str
-    max_batch: int
-    multiple: int
-    stride: int
+    graph: GraphSpec
 
 
 class Engine(Protocol):
-    """A runtime with weights loaded.
+    """A runtime with weights loaded: named tensors in, named tensors out, whatever they mean.
 
-    The tensor contract, guaranteed by `checked`: input is C-contiguous float32 of shape (N, 1, H, W), CIELAB L*
-    in 0..100, with N in 1..``spec.max_batch`` and H, W multiples of ``spec.multiple``. The answer is float32 of shape
-    (N, 2, H / ``spec.stride``, W / ``spec.stride``): CIELAB a* and b*, all finite.
+    The tensor contract, kept by `engines.guard.GuardedEngine`: all inputs of ``spec.graph`` by name, C-contiguous
+    float32 of four axes, in the sizes and the range that the graph states, N in 1..``max_batch``. The answer holds all
+    outputs of the graph by name, float32, in their sizes, all finite.
     """
 
     @property
@@ -65,8 +61,8 @@ class Engine(Protocol):
         """Capabilities of this engine."""
         ...
 
-    def infer(self, lightness: F32) -> F32:
-        """Return a* and b* for a batch of L*. Raises `EngineError`."""
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the outputs by name for the inputs by name. Raises `EngineError`."""
         ...
 
     def close(self) -> None:
@@ -74,17 +70,28 @@ class Engine(Protocol):
         ...
 
 
-def checked(answer: F32, lightness: F32, spec: EngineSpec) -> F32:
-    """Return ``answer`` if it keeps the contract, else raise `EngineError`."""
-    count, _, height, width = lightness.shape
-    expected = (count, 2, height // spec.stride, width // spec.stride)
-    if answer.shape != expected:
-        raise EngineError(f"{spec.name}: the answer has shape {answer.shape}, not {expected}")
-    if answer.dtype != np.float32:
-        raise EngineError(f"{spec.name}: the answer is {answer.dtype}, not float32")
-    if not np.isfinite(answer).all():
-        raise EngineError(
-            f"{spec.name}: the answer holds values that are not finite ({spec.precision} on {spec.device})",
-            advice="Try --engine onnxruntime; if it happens there too, the weights are damaged.",
-        )
-    return answer
+@dataclass(frozen=True)
+class Model:
+    """What an engine is given to open: weights, what they take and answer, and who judges reduced precision.
+
+    ``accept`` raises `EngineError` unless an engine's answers are those of a float32 reference. ``is_ours`` says that
+    the network was trained and measured for this program.
+    """
+
+    weights: Weights
+    graph: GraphSpec
+    accept: Callable[[Engine], None]
+    is_ours: bool = False
+
+
+def describe(model: Model, *, name: str, runtime: str, device: str, precision: str) -> EngineSpec:
+    """Return the capabilities of an engine that runs ``model``."""
+    return EngineSpec(
+        name=name,
+        runtime=runtime,
+        device=device,
+        precision=precision,
+        model=model.weights.name,
+        weights_sha256=model.weights.sha256,
+        graph=model.graph,
+    )

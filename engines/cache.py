@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import platformdirs
+from filelock import FileLock, Timeout
 
 _SEAL = b"autochrome compiled model 1 "
 _SUFFIX = ".compiled"
@@ -26,15 +27,8 @@ Buffer: TypeAlias = bytes | memoryview
 
 
 def cache_folder() -> Path:
-    """Return this user's folder for what can be made again; ``XDG_CACHE_HOME`` moves it. It need not exist."""
-    chosen = os.environ.get("XDG_CACHE_HOME")
-    if chosen:
-        return Path(chosen, "autochrome")
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"), "autochrome", "cache")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "autochrome"
-    return Path.home() / ".cache" / "autochrome"
+    """Return this user's folder for what can be made again; on Linux ``XDG_CACHE_HOME`` moves it. It need not exist."""
+    return Path(platformdirs.user_cache_dir("autochrome", appauthor=False))
 
 
 @dataclass(frozen=True)
@@ -93,26 +87,23 @@ class CompiledCache:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let one process at a time pass, where the system can: for what takes minutes to compile."""
-        if sys.platform == "win32":  # two processes may do the same work; the files stay whole all the same
-            yield
-            return
-        import fcntl
-
+        """Let one process at a time pass: for what takes minutes to compile."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("wb")
+            lock = FileLock(self.folder / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self.say(f"{self.folder}: another run is compiling; waiting for it")
+                lock.acquire()
         except OSError as error:
             self.say(f"{self.folder}: cannot be locked ({error.strerror}); other runs may compile the same model")
             yield
             return
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.say(f"{self.folder}: another run is compiling; waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             yield
+        finally:
+            lock.release()
 
     def _path(self, key: Mapping[str, str]) -> Path:
         return self.folder / f"{hashlib.sha256(_text(key)).hexdigest()[:32]}{_SUFFIX}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from engines.base import F32
+Pinned: TypeAlias = npt.NDArray[np.float32 | np.float16]
 
 
 class CudaError(RuntimeError):
@@ -43,19 +44,20 @@ class Cuda:
         """Return the address of ``size`` new bytes on the GPU."""
         return int(self._call("cudaMalloc", size))
 
-    def pinned(self, shape: tuple[int, ...]) -> F32:
+    def pinned(self, shape: tuple[int, ...], dtype: type[np.float32 | np.float16]) -> Pinned:
         """Return an array in page-locked memory, which the GPU copies from and to by itself; freed by `release`."""
-        size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = int(self._call("cudaHostAlloc", size, self._runtime.cudaHostAllocDefault))
-        floats = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-        return np.ctypeslib.as_array(floats, shape)
+        raw = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))
+        array: Pinned = np.ctypeslib.as_array(raw, (size,)).view(np.dtype(dtype)).reshape(shape)
+        return array
 
-    def upload(self, target: int, source: F32, stream: int) -> None:
+    def upload(self, target: int, source: Pinned, stream: int) -> None:
         """Copy a pinned array to the GPU, in its turn on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._call("cudaMemcpyAsync", target, source.ctypes.data, source.nbytes, kind, stream)
 
-    def download(self, target: F32, source: int, stream: int) -> None:
+    def download(self, target: Pinned, source: int, stream: int) -> None:
         """Copy from the GPU to a pinned array, in its turn on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", target.ctypes.data, source, target.nbytes, kind, stream)
@@ -87,7 +89,7 @@ class Cuda:
         """Put a recorded graph on ``stream``."""
         self._call("cudaGraphLaunch", graph, stream)
 
-    def release(self, *, stream: int, memory: list[int], pinned: list[F32], graph: Any | None) -> None:
+    def release(self, *, stream: int, memory: list[int], pinned: list[Pinned], graph: Any | None) -> None:
         """Free ``stream``, which has nothing left to do, and the rest."""
         if graph is not None:
             self._call("cudaGraphExecDestroy", graph)

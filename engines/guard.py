@@ -1,39 +1,22 @@
-"""The tensor contract, kept on both sides of every engine."""
+"""The tensor contract, kept on both sides of every engine, and the one lock around it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 
-from engines.base import F32, Engine, EngineSpec, checked
+from engines.base import Engine, EngineSpec
 from engines.errors import EngineError
-from engines.weights import Weights
-
-MAX_BATCH = 16
-# L* computed in float32 may miss 0 and 100 by a few rounding errors.
-_LOWEST, _HIGHEST = -0.01, 100.01
-
-
-def describe(weights: Weights, *, name: str, runtime: str, device: str, precision: str) -> EngineSpec:
-    """Return the capabilities of an engine that runs ``weights``."""
-    return EngineSpec(
-        name=name,
-        runtime=runtime,
-        device=device,
-        precision=precision,
-        model=weights.name,
-        weights_sha256=weights.sha256,
-        max_batch=MAX_BATCH,
-        multiple=weights.multiple,
-        stride=weights.stride,
-    )
+from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
 
 
 class GuardedEngine:
     """An `Engine` around an engine: checks what goes in and what comes out, and is closed once.
 
-    May be called from several threads; the calls take turns.
+    It owns the order of calls: any number of threads may call it, and they take turns. Nobody above needs a lock of
+    their own, and no engine has one.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -48,17 +31,19 @@ class GuardedEngine:
         """Capabilities of this engine."""
         return self._spec
 
-    def infer(self, lightness: F32) -> F32:
-        """Return a* and b* for a batch of L*, see `engines.base.Engine`.
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the outputs by name, see `engines.base.Engine`.
 
         Raises `EngineError` for input outside the contract, a failing runtime, an answer outside the contract
         and a closed engine.
         """
+        count, height, width = _check_inputs(inputs, self._spec)
         with self._turn:
             if self._closed:
-                raise EngineError(f"{self._spec.name}: asked for colour after it was closed")
-            _check_input(lightness, self._spec)
-            return checked(self._engine.infer(lightness), lightness, self._spec)
+                raise EngineError(f"{self._spec.name}: asked for an answer after it was closed")
+            outputs = self._engine.infer(inputs)
+        _check_outputs(outputs, self._spec, count, height, width)
+        return outputs
 
     def close(self) -> None:
         """Release the runtime, after a call that is under way; calling it twice is harmless."""
@@ -67,26 +52,74 @@ class GuardedEngine:
                 self._closed = True
                 self._engine.close()
 
-    def try_out(self) -> None:
-        """Colour one grey picture of the smallest size; raises `EngineError` if this engine does not work."""
-        self.infer(np.full((1, 1, self._spec.multiple, self._spec.multiple), 50, dtype=np.float32))
+
+def _check_inputs(inputs: Tensors, spec: EngineSpec) -> tuple[int, int, int]:
+    """Return count, height and width of the model inputs, or raise `EngineError`."""
+    graph, name = spec.graph, spec.name
+    if not isinstance(inputs, Mapping) or set(inputs) != {one.name for one in graph.inputs}:
+        wanted = ", ".join(one.name for one in graph.inputs)
+        found = ", ".join(map(str, inputs)) if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise EngineError(f"{name}: the inputs must be {wanted}, not {found or 'none'}")
+    sizes = {_check_input(inputs[one.name], one, name) for one in graph.inputs}
+    if len(sizes) > 1:
+        raise EngineError(f"{name}: the inputs belong to pictures of different number or size: {sorted(sizes)}")
+    ((count, height, width),) = sizes
+    if not 1 <= count <= graph.max_batch:
+        raise EngineError(f"{name}: a batch holds 1 to {graph.max_batch} pictures, not {count}")
+    _check_size(graph, height, width, name)
+    return count, height, width
 
 
-def _check_input(lightness: F32, spec: EngineSpec) -> None:
-    if not isinstance(lightness, np.ndarray) or lightness.dtype != np.float32:
-        found = getattr(lightness, "dtype", type(lightness).__name__)
-        raise EngineError(f"{spec.name}: lightness must be a float32 array, not {found}")
-    shape = lightness.shape
-    if lightness.ndim != 4 or shape[1] != 1:
-        raise EngineError(f"{spec.name}: lightness must have shape (N, 1, H, W), not {shape}")
-    if not 1 <= shape[0] <= spec.max_batch:
-        raise EngineError(f"{spec.name}: a batch holds 1 to {spec.max_batch} pictures, not {shape[0]}")
-    if any(side < 1 or side % spec.multiple for side in shape[2:]):
-        raise EngineError(
-            f"{spec.name}: height and width must be multiples of {spec.multiple}, not {shape[2]} x {shape[3]}"
-        )
-    if not lightness.flags.c_contiguous:
-        raise EngineError(f"{spec.name}: lightness must be C-contiguous")
+def _check_size(graph: GraphSpec, height: int, width: int, name: str) -> None:
+    size = graph.size
+    if size.fixed is not None and (height, width) != (size.fixed, size.fixed):
+        raise EngineError(f"{name}: the network takes {size.fixed} x {size.fixed} alone, not {height} x {width}")
+    if any(side < 1 or side % size.multiple for side in (height, width)):
+        raise EngineError(f"{name}: height and width must be multiples of {size.multiple}, not {height} x {width}")
+
+
+def _check_input(array: F32, tensor: TensorSpec, name: str) -> tuple[int, int, int]:
+    what = f"{name}: {tensor.name}"
+    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        found = getattr(array, "dtype", type(array).__name__)
+        raise EngineError(f"{what} must be a float32 array, not {found}")
+    if array.ndim != 4 or array.shape[1] != tensor.channels:
+        raise EngineError(f"{what} must have shape (N, {tensor.channels}, H, W), not {array.shape}")
+    if not array.flags.c_contiguous:
+        raise EngineError(f"{what} must be C-contiguous")
     # Written so that a NaN, which is neither above nor below anything, is refused too.
-    if not (lightness.min() >= _LOWEST and lightness.max() <= _HIGHEST):
-        raise EngineError(f"{spec.name}: lightness must lie in 0..100, not in {lightness.min():g}..{lightness.max():g}")
+    if array.size and not (array.min() >= tensor.low and array.max() <= tensor.high):
+        raise EngineError(
+            f"{what} must lie in {tensor.low:g}..{tensor.high:g}, not in {array.min():g}..{array.max():g}"
+        )
+    count, _, height, width = array.shape
+    return count, height * tensor.divisor, width * tensor.divisor
+
+
+def _check_outputs(outputs: Tensors, spec: EngineSpec, count: int, height: int, width: int) -> None:
+    for tensor in spec.graph.outputs:
+        answer = outputs.get(tensor.name)
+        if answer is None:
+            raise EngineError(f"{spec.name}: the answer lacks {tensor.name}")
+        expected = tensor.shape(count, height, width)
+        if answer.ndim != 4 or any(
+            side not in (None, found) for side, found in zip(expected, answer.shape, strict=True)
+        ):
+            raise EngineError(f"{spec.name}: {tensor.name} of the answer has shape {answer.shape}, not {expected}")
+        if answer.dtype != np.float32:
+            raise EngineError(f"{spec.name}: {tensor.name} of the answer is {answer.dtype}, not float32")
+        if not np.isfinite(answer).all():
+            raise EngineError(
+                f"{spec.name}: {tensor.name} of the answer holds values that are not finite "
+                f"({spec.precision} on {spec.device})",
+                advice="Try --engine onnxruntime; if it happens there too, the weights are damaged.",
+            )
+
+
+def trial(graph: GraphSpec) -> Tensors:
+    """Return inputs of the smallest size, all in the middle of what the graph takes: enough to see that it runs."""
+    side = graph.size.smallest
+    return {
+        one.name: np.full((1, one.channels or 1, side // one.divisor, side // one.divisor), one.middle, np.float32)
+        for one in graph.inputs
+    }

@@ -1,21 +1,29 @@
-"""ONNX Runtime on the CPU: runs wherever Python runs."""
+"""ONNX Runtime: on the CPU wherever Python runs, and on the accelerator that its installed package is for."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engines import optional
-from engines.base import F32, PLAIN, EngineSpec, Setup
+from engines.base import PLAIN, EngineSpec, Model, Setup, describe
 from engines.errors import EngineError
-from engines.guard import describe
 from engines.machine import cpu_name
-from engines.weights import INPUT, OUTPUT, Weights, require_contract
+from engines.providers import ACCELERATED_PACKAGES, CPU, PROVIDERS, Provider, candidates
+from engines.signature import failures, require_ports
+from engines.tensors import Tensors
 
 NAME = "onnxruntime"
-_INSTALL = "pip install autochrome-archive"
+_INSTALL = optional.install()
 _ERRORS_ONLY = 3
+# ONNX Runtime 1.32 dies of it, with the process, in DDColor with float16 inside. In float32 it is a tenth faster.
+_FATAL = ["NchwcTransformer"]
 
 
 def check() -> None:
@@ -23,15 +31,96 @@ def check() -> None:
     optional.require("onnxruntime", install=_INSTALL)
 
 
-def open_onnxruntime(weights: Weights, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
-    """Load ``weights`` on the CPU, in float32.
+def is_accelerated() -> bool:
+    """Return whether a package of ONNX Runtime for an accelerator is installed; imports nothing."""
+    installed = {(one.name or "").lower().replace("_", "-") for one in metadata.distributions()}
+    return not installed.isdisjoint(ACCELERATED_PACKAGES)
 
-    Raises `MissingDependencyError` if ONNX Runtime does not import, `EngineError` if it cannot take the graph,
+
+def open_onnxruntime(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
+    """Load ``model`` on the first provider for ``setup.device`` that works (`engines.providers`).
+
+    ``setup.say`` is told of those that do not. Raises `MissingDependencyError` if ONNX Runtime does not import,
+    `EngineError` if no provider takes the graph or its colours are not those of the CPU (`Model.accept`),
     `WeightsError` for altered weights.
     """
+    return _first_of(candidates(setup.device), model, setup)
+
+
+def open_accelerated(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
+    """Load ``model`` on an accelerator, or raise as `open_onnxruntime` does; never on the CPU."""
+    return _first_of([one for one in candidates(setup.device) if one.kind != CPU], model, setup)
+
+
+def open_reference(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
+    """Load ``model`` on the CPU, in float32: what every other engine is measured against."""
+    return _open(PROVIDERS[-1], model, setup)
+
+
+def _first_of(wanted: Sequence[Provider], model: Model, setup: Setup) -> OnnxRuntimeEngine:
     with optional.importing("onnxruntime", install=_INSTALL):
         import onnxruntime
-    content = weights.read()
+    offered = set(onnxruntime.get_available_providers())
+    refused: list[str] = []
+    for provider in (one for one in wanted if one.name in offered):
+        try:
+            return _open(provider, model, setup)
+        except EngineError as error:
+            if provider is wanted[-1] and not refused:
+                raise
+            refused.append(f"{provider.device}: {error}")
+            setup.say(f"{NAME}: not on {provider.device}: {error}")
+    raise EngineError(
+        f"{NAME}: nothing that its package offers ({', '.join(sorted(offered))}) works here as {setup.device}"
+        + "".join(f"; {one}" for one in refused),
+        advice="Install the package of ONNX Runtime for this accelerator, or use --device cpu.",
+    )
+
+
+def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
+    with optional.importing("onnxruntime", install=_INSTALL):
+        import onnxruntime
+    content = model.weights.read()
+    if provider.needs_cuda:
+        _load_cuda(onnxruntime, setup)
+    try:
+        session = onnxruntime.InferenceSession(
+            content,
+            _options(onnxruntime, provider, setup),
+            providers=[(provider.name, _settings(provider, setup))],
+            disabled_optimizers=None if model.is_ours else _FATAL,
+            # Else it goes over to the CPU by itself, now or in the middle of a film, and prints a line about it.
+            enable_fallback=0,
+        )
+    except failures() as error:
+        raise EngineError(
+            f"{NAME}: cannot open {model.weights.path} on {provider.device}: {error}",
+            advice="Export the weights again, or use another --device.",
+        ) from error
+    # A provider whose libraries do not load is left out by ONNX Runtime, and the CPU does its work.
+    if session.get_providers()[0] != provider.name:
+        raise EngineError(f"{NAME}: the libraries that {provider.device} needs do not load")
+    inputs, outputs = ([one.name for one in side] for side in (session.get_inputs(), session.get_outputs()))
+    require_ports(inputs, outputs, model.graph, model.weights)
+    runtime = f"ONNX Runtime {onnxruntime.__version__}"
+    device = cpu_name() if provider.kind == CPU else provider.device
+    spec = describe(model, name=NAME, runtime=runtime, device=device, precision=provider.precision)
+    engine = OnnxRuntimeEngine(session, spec)
+    if provider.kind != CPU:
+        model.accept(engine)
+    return engine
+
+
+def _load_cuda(onnxruntime: Any, setup: Setup) -> None:
+    """Load NVIDIA's libraries from packages of Python's, where pip puts them and no loader looks."""
+    # What is amiss is printed, into a document on standard output for all it knows.
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    for line in printed.getvalue().splitlines():
+        setup.say(f"{NAME}: {line}")
+
+
+def _options(onnxruntime: Any, provider: Provider, setup: Setup) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     if setup.threads is not None:
@@ -41,17 +130,21 @@ def open_onnxruntime(weights: Weights, setup: Setup = PLAIN) -> OnnxRuntimeEngin
     # Without the arena, memory is that of the present batch, not of the largest one so far (675 against 1030 MB for
     # 16 pictures of 448 x 256), at the same speed.
     options.enable_cpu_mem_arena = False
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except _failures() as error:
-        raise EngineError(f"{NAME}: cannot open {weights.path}: {error}", advice="Export the weights again.") from error
-    require_contract([one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()], weights)
-    return OnnxRuntimeEngine(
-        session,
-        describe(
-            weights, name=NAME, runtime=f"ONNX Runtime {onnxruntime.__version__}", device=cpu_name(), precision="f32"
-        ),
-    )
+    options.enable_mem_pattern = provider.keeps_patterns
+    return options
+
+
+def _settings(provider: Provider, setup: Setup) -> dict[str, str]:
+    settings = dict(provider.options)
+    if provider.cache_option is not None and setup.cache is not None:
+        folder = Path(setup.cache, NAME, provider.device)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            setup.say(f"{folder}: compiled models cannot be kept ({error.strerror})")
+        else:
+            settings[provider.cache_option] = str(folder)
+    return settings
 
 
 class OnnxRuntimeEngine:
@@ -61,37 +154,25 @@ class OnnxRuntimeEngine:
         """Keep ONNX Runtime's session."""
         self._session = session
         self._spec = spec
-        self._failures = _failures()
+        self._half = {one.name for one in spec.graph.inputs if one.half}
+        self._outputs = [one.name for one in spec.graph.outputs]
+        self._failures = failures()
 
     @property
     def spec(self) -> EngineSpec:
         """Capabilities of this engine."""
         return self._spec
 
-    def infer(self, lightness: F32) -> F32:
-        """Return a* and b* for a batch of L*, see `engines.base.Engine`."""
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the outputs by name, see `engines.base.Engine`."""
+        feeds = {name: array.astype(np.float16) if name in self._half else array for name, array in inputs.items()}
         try:
-            (answer,) = self._session.run([OUTPUT], {INPUT: lightness})
+            answers = self._session.run(self._outputs, feeds)
         except self._failures as error:
-            raise EngineError(f"{NAME}: failed on a batch of shape {lightness.shape}: {error}") from error
-        return np.asarray(answer)
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+            raise EngineError(f"{NAME}: failed on a batch of {shapes}: {error}") from error
+        return {name: np.asarray(one, np.float32) for name, one in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
         """Release the session."""
         del self._session
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    # ONNX Runtime's exceptions have no base class of their own.
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NoModel,
-        state.NotImplemented,
-        state.RuntimeException,
-        RuntimeError,
-    )

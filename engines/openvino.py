@@ -1,25 +1,33 @@
-"""Intel's OpenVINO on the CPU: the fastest of our CPU runtimes, above all where the CPU has bfloat16."""
+"""Intel's OpenVINO: the fastest of our runtimes on CPUs, above all where they have bfloat16; also Intel's GPU and NPU.
+
+It is the one runtime that leaves something behind in the process that opened it: an alternate signal stack, which is
+taken back at once (`_leave_signal_stack`).
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from engines import optional
-from engines.base import F32, PLAIN, EngineSpec, Setup
+from engines.base import PLAIN, EngineSpec, Model, Setup, describe
 from engines.cache import Body, CompiledCache
 from engines.errors import EngineError
-from engines.guard import describe
 from engines.machine import cpu_name
-from engines.weights import INPUT, OUTPUT, Weights, require_contract
+from engines.signature import require_ports
+from engines.tensors import Tensors
 
 NAME = "openvino"
-_INSTALL = "pip install autochrome-archive"
+_INSTALL = optional.install()
 
-Precision = Literal["auto", "bf16", "f32"]
+DEVICES = frozenset({"cpu", "gpu", "npu"})
+_REFUSED = "refused"
+
+Precision = Literal["auto", "bf16", "f16", "f32"]
 
 
 def check() -> None:
@@ -27,68 +35,130 @@ def check() -> None:
     optional.require("openvino", install=_INSTALL)
 
 
-def open_openvino(weights: Weights, setup: Setup = PLAIN, *, precision: Precision = "auto") -> OpenVinoEngine:
-    """Compile ``weights`` for the CPU, or load what was compiled; ``auto`` is bf16 where the CPU has it, else f32.
+def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = "auto") -> OpenVinoEngine:
+    """Compile ``model`` for ``setup.device`` (the CPU for "auto"), or load what was compiled.
 
+    ``precision`` "auto" is bf16 where the CPU has it, else f32; f16 on GPU and NPU. What was compiled in reduced
+    precision is used, and kept, only after `Model.accept`; for the CPU's bf16 that holds for networks of other people,
+    since ours were trained and measured in it, and those that fail run in f32, which ``setup.say`` is told.
     Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
-    CPU lacks ``precision``, `WeightsError` for altered weights.
+    device is not there or lacks ``precision``, `WeightsError` for altered weights.
     """
     with optional.importing("openvino", install=_INSTALL):
         import openvino
+    core = openvino.Core()
+    device = "CPU" if setup.device == "auto" else setup.device.upper()
     try:
-        core = openvino.Core()
-        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "auto":
-            precision = "bf16" if "BF16" in able else "f32"
-        key = {
-            "weights": weights.sha256,
-            "runtime": openvino.get_version(),
-            "device": f"{cpu_name()}: {' '.join(sorted(able))}",
-            "precision": precision,
-        }
-        compiled, lent = _compiled(core, weights, setup, key)
-        used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        request = compiled.create_infer_request()
-        _leave_signal_stack()
+        there = device in {one.partition(".")[0] for one in core.available_devices}
+        able = core.get_property(device, "OPTIMIZATION_CAPABILITIES") if there else []
+        named = cpu_name() if device == "CPU" or not there else str(core.get_property(device, "FULL_DEVICE_NAME"))
+    except RuntimeError as error:
+        raise EngineError(f"{NAME}: cannot use {device}: {_last_line(error)}") from error
+    if not there:
+        raise EngineError(f"{NAME}: there is no {device} that it can use", advice="Use --device cpu.")
+    target = _Device(device, named, " ".join(sorted(able)))
+    if precision != "auto":
+        return _open(core, model, setup, target, precision)
+    best = ("bf16" if "BF16" in able else "f32") if device == "CPU" else "f16"
+    try:
+        return _open(core, model, setup, target, best)
+    except _OtherColoursError as error:
+        if device != "CPU":
+            raise
+        setup.say(f"{error}; computing in f32")
+        return _open(core, model, setup, target, "f32")
+
+
+@dataclass(frozen=True)
+class _Device:
+    """A device by OpenVINO's name, its maker's name, and what it can compute in."""
+
+    id: str
+    name: str
+    able: str
+
+
+class _OtherColoursError(EngineError):
+    """What was compiled does not colour as the reference does."""
+
+
+def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str) -> OpenVinoEngine:
+    import openvino
+
+    runtime = f"OpenVINO {openvino.get_version().split('-')[0]}"
+    spec = describe(model, name=NAME, runtime=runtime, device=device.name, precision=precision)
+    key = {
+        "weights": model.weights.sha256,
+        "runtime": openvino.get_version(),
+        "device": f"{device.name}: {device.able}",
+        "precision": precision,
+    }
+    how = {"INFERENCE_PRECISION_HINT": precision}
+    if setup.threads is not None and device.id == "CPU":
+        how["INFERENCE_NUM_THREADS"] = str(setup.threads)
+    cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
+    try:
+        if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
+            raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
+        imported = _imported(core, device.id, how, cache, key, setup)
+        compiled, lent = imported or (core.compile_model(core.read_model(model.weights.read()), device.id, how), None)
+        engine = _engine(compiled, lent, spec, model)
+        if imported is None:
+            if precision == "f16" or (precision == "bf16" and not model.is_ours):
+                _accept(engine, model, cache, key)
+            if cache is not None:
+                cache.put(key, compiled.export_model().getbuffer())
     except RuntimeError as error:
         raise EngineError(
-            f"{NAME}: cannot open {weights.path}: {_last_line(error)}", advice="Try --engine onnxruntime."
+            f"{NAME}: cannot open {model.weights.path}: {_last_line(error)}", advice="Try --engine onnxruntime."
         ) from error
-    require_contract(_names(compiled.inputs), _names(compiled.outputs), weights)
-    if used != precision:
-        raise EngineError(f"{NAME}: this CPU computes in {used}, not in {precision}")
-    runtime = f"OpenVINO {openvino.get_version().split('-')[0]}"
-    return OpenVinoEngine(
-        request, lent, describe(weights, name=NAME, runtime=runtime, device=cpu_name(), precision=precision)
-    )
+    return engine
 
 
-def _compiled(core: Any, weights: Weights, setup: Setup, key: dict[str, str]) -> tuple[Any, Body | None]:
-    """Return the compiled model from the cache, with the memory that it goes on reading; or compile it and keep it.
+def _imported(
+    core: Any, device: str, how: dict[str, str], cache: CompiledCache | None, key: dict[str, str], setup: Setup
+) -> tuple[Any, Body] | None:
+    """Return the compiled model from the cache, with the memory that it goes on reading; None if it is not there.
 
     OpenVINO's own cache colours wrongly, without a word, once bytes in the middle of a file have changed; ours is
     sealed. From it a whole start costs 0.34 s of CPU instead of 0.41 with 5.5 million parameters, and 0.87 instead
     of 1.34 with 38 million.
+
+    Batch, height and width stay open in what is compiled. Compiled for one shape, batches of 8 in bf16 were 6 to 9 %
+    faster (medians, on a busy machine), all else no faster; it costs 100 ms a shape, and the scans of an archive have
+    many.
     """
     import openvino
 
-    how = {"INFERENCE_PRECISION_HINT": key["precision"]}
-    if setup.threads is not None:
-        how["INFERENCE_NUM_THREADS"] = str(setup.threads)
-    cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
     kept = None if cache is None else cache.get(key)
-    if kept is not None:
-        try:
-            return core.import_model(openvino.Tensor(kept, shared_memory=True), "CPU", how), kept
-        except RuntimeError as error:
-            setup.say(f"{NAME}: the compiled model cannot be used ({_last_line(error)}); compiling it again")
-    # Batch, height and width stay open. Compiled for one shape, batches of 8 in bf16 were 6 to 9 % faster (medians,
-    # on a busy machine), all else no faster; it costs 100 ms a shape, and the scans of an archive have many.
-    model = core.read_model(weights.read())
-    compiled = core.compile_model(model, "CPU", how)
-    if cache is not None:
-        cache.put(key, compiled.export_model().getbuffer())
-    return compiled, None
+    if kept is None:
+        return None
+    try:
+        return core.import_model(openvino.Tensor(kept, shared_memory=True), device, how), kept
+    except RuntimeError as error:
+        setup.say(f"{NAME}: the compiled model cannot be used ({_last_line(error)}); compiling it again")
+        return None
+
+
+def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model) -> OpenVinoEngine:
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    request = compiled.create_infer_request()
+    _leave_signal_stack()
+    require_ports(_names(compiled.inputs), _names(compiled.outputs), model.graph, model.weights)
+    if used != spec.precision:
+        raise EngineError(f"{NAME}: {spec.device} computes in {used}, not in {spec.precision}")
+    return OpenVinoEngine(request, lent, spec)
+
+
+def _accept(engine: OpenVinoEngine, model: Model, cache: CompiledCache | None, key: dict[str, str]) -> None:
+    try:
+        model.accept(engine)
+    except EngineError as error:
+        engine.close()
+        # Kept, so that the next start need not find out again, which takes seconds.
+        if cache is not None:
+            cache.put({**key, "verdict": _REFUSED}, str(error).encode())
+        raise _OtherColoursError(str(error), advice=error.advice) from error
 
 
 class _SignalStack(ctypes.Structure):
@@ -116,21 +186,25 @@ class OpenVinoEngine:
         self._request = request
         self._lent = lent
         self._spec = spec
+        self._half = {one.name for one in spec.graph.inputs if one.half}
+        self._outputs = [one.name for one in spec.graph.outputs]
 
     @property
     def spec(self) -> EngineSpec:
         """Capabilities of this engine."""
         return self._spec
 
-    def infer(self, lightness: F32) -> F32:
-        """Return a* and b* for a batch of L*, see `engines.base.Engine`."""
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the outputs by name, see `engines.base.Engine`."""
+        feeds = {name: array.astype(np.float16) if name in self._half else array for name, array in inputs.items()}
         try:
-            answer = self._request.infer({INPUT: lightness}, share_inputs=True)[OUTPUT]
+            answers = self._request.infer(feeds, share_inputs=True)
+            return {name: np.asarray(answers[name], np.float32) for name in self._outputs}
         except RuntimeError as error:
-            raise EngineError(f"{NAME}: failed on a batch of shape {lightness.shape}: {_last_line(error)}") from error
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+            raise EngineError(f"{NAME}: failed on a batch of {shapes}: {_last_line(error)}") from error
         finally:
             _leave_signal_stack()
-        return np.asarray(answer)
 
     def close(self) -> None:
         """Release the compiled model."""

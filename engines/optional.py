@@ -6,7 +6,13 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from engines import DISTRIBUTION
 from engines.errors import MissingDependencyError
+
+
+def install(extra: str = "") -> str:
+    """Return the command that installs this program, with what the extra ``extra`` brings."""
+    return f"pip install {DISTRIBUTION}[{extra}]" if extra else f"pip install {DISTRIBUTION}"
 
 
 def require(package: str, *, install: str) -> None:

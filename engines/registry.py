@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from engines import onnxruntime, openvino, tensorrt, torch
-from engines.base import PLAIN, Engine, Setup
+from engines import onnxruntime, openvino, optional, tensorrt
+from engines.base import PLAIN, Engine, Model, Setup
 from engines.errors import EngineError, MissingDependencyError
-from engines.guard import GuardedEngine
+from engines.guard import GuardedEngine, trial
 from engines.machine import gpu_count
-from engines.weights import Weights, load_weights
+from engines.providers import CPU, DEVICES
 
 AUTO = "auto"
 
@@ -21,13 +20,19 @@ class Entry:
     """An engine that can be asked for by name.
 
     ``check`` raises `MissingDependencyError` if this machine lacks something that the engine needs, and costs no
-    import. ``open`` loads weights and raises `MissingDependencyError`, `EngineError` or `WeightsError`.
+    import. ``open`` loads a model and raises `MissingDependencyError`, `EngineError` or `WeightsError`. ``devices`` are
+    what `engines.base.Setup.device` may ask it for.
     """
 
     name: str
     description: str
     check: Callable[[], None]
-    open: Callable[[Weights, Setup], Engine]
+    open: Callable[[Model, Setup], Engine]
+    devices: frozenset[str] = frozenset({"cpu"})
+
+    def takes(self, device: str) -> bool:
+        """Return whether the engine can be asked for ``device``."""
+        return device == AUTO or device in self.devices
 
 
 @dataclass(frozen=True)
@@ -38,46 +43,80 @@ class EngineChoice:
     reason: str
     rejected: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def joined(cls, choices: Sequence[EngineChoice]) -> EngineChoice:
+        """Return one choice that tells of several, each thing once."""
+        return cls(
+            "+".join(dict.fromkeys(one.engine for one in choices)),
+            "; ".join(dict.fromkeys(one.reason for one in choices)),
+            tuple(dict.fromkeys(pair for one in choices for pair in one.rejected)),
+        )
 
-_ON_CPU: tuple[Entry, ...] = (
-    Entry(openvino.NAME, "Intel's OpenVINO: the fastest on CPUs", openvino.check, openvino.open_openvino),
-    Entry(onnxruntime.NAME, "ONNX Runtime: any CPU", onnxruntime.check, onnxruntime.open_onnxruntime),
-    Entry(torch.NAME, "PyTorch: on CUDA or any CPU", torch.check, torch.open_torch),
+
+_TENSORRT = Entry(
+    tensorrt.NAME,
+    "NVIDIA's TensorRT: the fastest on its GPUs",
+    tensorrt.check,
+    tensorrt.open_tensorrt,
+    tensorrt.DEVICES,
 )
-_ON_GPU: tuple[Entry, ...] = (
-    Entry(tensorrt.NAME, "NVIDIA's TensorRT: the fastest on its GPUs", tensorrt.check, tensorrt.open_tensorrt),
-    Entry(torch.NAME, "PyTorch on CUDA", torch.check, partial(torch.open_torch, device="cuda")),
+_OPENVINO = Entry(
+    openvino.NAME, "Intel's OpenVINO: the fastest on CPUs", openvino.check, openvino.open_openvino, openvino.DEVICES
 )
-ENTRIES: tuple[Entry, ...] = (*_ON_CPU, _ON_GPU[0])
+_ON_GPU = Entry(
+    onnxruntime.NAME,
+    "ONNX Runtime on the GPU that its package is for",
+    onnxruntime.check,
+    onnxruntime.open_accelerated,
+    DEVICES - {CPU},
+)
+_ANYWHERE = Entry(
+    onnxruntime.NAME, "ONNX Runtime: any GPU or CPU", onnxruntime.check, onnxruntime.open_onnxruntime, DEVICES
+)
+_ON_CPU = Entry(
+    onnxruntime.NAME, "ONNX Runtime: any CPU", onnxruntime.check, onnxruntime.open_reference, frozenset({CPU})
+)
+ENTRIES: tuple[Entry, ...] = (_OPENVINO, _ANYWHERE, _TENSORRT)
 
 
-def fastest_first() -> tuple[Entry, ...]:
-    """Return what "auto" tries on this machine, in order: engines of the GPU if there is one, then of the CPU.
+def fastest_first(device: str = AUTO) -> tuple[Entry, ...]:
+    """Return what "auto" tries on this machine for ``device``, in order: engines of a GPU, then of the CPU.
 
-    Without a GPU those of the GPU are no choice that was passed over, and PyTorch comes last.
+    For ``device`` "auto", those of a GPU are no choice that was passed over where there is none: TensorRT comes in
+    where the NVIDIA driver sees one, ONNX Runtime's accelerators where a package of it for them is installed.
     """
-    if not gpu_count():
-        return _ON_CPU
-    on_gpu = {entry.name for entry in _ON_GPU}
-    return (*_ON_GPU, *(entry for entry in _ON_CPU if entry.name not in on_gpu))
+    if device != AUTO:
+        every = (_TENSORRT, _ON_GPU, _OPENVINO, _ON_CPU)
+        return tuple(entry for entry in every if entry.takes(device))
+    nvidia = (_TENSORRT,) if gpu_count() else ()
+    accelerated = (_ON_GPU,) if nvidia or onnxruntime.is_accelerated() else ()
+    return (*nvidia, *accelerated, _OPENVINO, _ON_CPU)
 
 
 def open_engine(
-    name: str, model: str, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+    name: str, model: Model, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
 ) -> tuple[Engine, EngineChoice]:
-    """Open the engine ``name`` with the weights ``model``, a name or a path (see `engines.weights.load_weights`).
+    """Open the engine ``name`` with ``model``.
 
     "auto" takes the first of `fastest_first` that works on this machine, tried out on one small picture; those it
     passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried
     before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
     """
-    ours = fastest_first() if name == AUTO else ENTRIES
+    if setup.device != AUTO and setup.device not in DEVICES:
+        raise EngineError(
+            f"there is no device {setup.device!r}", advice=f"Use one of: {', '.join(sorted({AUTO, *DEVICES}))}."
+        )
+    ours = fastest_first(setup.device) if name == AUTO else ENTRIES
     entries = (*extra, *(one for one in ours if one.name not in {new.name for new in extra}))
     if name == AUTO:
-        return _first_that_works(entries, load_weights(model), setup)
+        return _first_that_works(entries, model, setup)
     entry = _find(name, entries)
+    if not entry.takes(setup.device):
+        raise EngineError(
+            f"{name} does not run on {setup.device!r}", advice=f"Use one of: {', '.join(sorted(entry.devices))}."
+        )
     entry.check()
-    engine = _open(entry, load_weights(model), setup)
+    engine = _open(entry, model, setup)
     return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for")
 
 
@@ -89,25 +128,25 @@ def _find(name: str, entries: Sequence[Entry]) -> Entry:
     raise EngineError(f"there is no engine {name!r}", advice=f"Use one of: {names}.")
 
 
-def _first_that_works(entries: Sequence[Entry], weights: Weights, setup: Setup) -> tuple[Engine, EngineChoice]:
+def _first_that_works(entries: Sequence[Entry], model: Model, setup: Setup) -> tuple[Engine, EngineChoice]:
     rejected: list[tuple[str, str]] = []
     for entry in entries:
         try:
             entry.check()
-            engine = _open(entry, weights, setup)
+            engine = _open(entry, model, setup)
         except (EngineError, MissingDependencyError) as error:
             rejected.append((entry.name, str(error)))
             continue
         reason = f"{_portrait(engine)}, the fastest that works here"
         return engine, EngineChoice(entry.name, reason, tuple(rejected))
     told = "; ".join(f"{name}: {reason}" for name, reason in rejected)
-    raise EngineError(f"no engine works on this machine ({told})", advice="Install one: pip install autochrome-archive")
+    raise EngineError(f"no engine works on this machine ({told})", advice=f"Install one: {optional.install()}")
 
 
-def _open(entry: Entry, weights: Weights, setup: Setup) -> Engine:
-    engine = GuardedEngine(entry.open(weights, setup))
+def _open(entry: Entry, model: Model, setup: Setup) -> Engine:
+    engine = GuardedEngine(entry.open(model, setup))
     try:
-        engine.try_out()
+        engine.infer(trial(engine.spec.graph))
     except EngineError:
         engine.close()
         raise

@@ -8,9 +8,10 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from engines.base import F32
+from engines.tensors import Tensors
 
-Shape: TypeAlias = tuple[int, int, int, int]
+# Shapes of all inputs by name, in the order of the names.
+Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 LARGEST_PIECE = 8
 _SLOTS = 2
 # A film needs up to eight (four sizes of piece, two slots); the scans of an archive come in many shapes.
@@ -18,13 +19,13 @@ _MOST_PROGRAMS = 16
 
 
 class Program(Protocol):
-    """The network made ready for lightness of one shape, with memory of its own."""
+    """The network made ready for inputs of one shape, with memory of its own."""
 
-    def start(self, lightness: F32) -> None:
-        """Take a copy of ``lightness`` and begin to colour it; the last answer must have been taken."""
+    def start(self, inputs: Tensors) -> None:
+        """Take a copy of ``inputs`` and begin to answer them; the last answer must have been taken."""
         ...
 
-    def finish(self) -> F32:
+    def finish(self) -> Tensors:
         """Wait for the answer and return a copy of it."""
         ...
 
@@ -36,28 +37,30 @@ class Program(Protocol):
 class Ring:
     """Programs by shape, made when they are first needed; those not used for longest are closed."""
 
-    def __init__(self, make: Callable[[Shape], Program]) -> None:
-        """Keep ``make``, which gets a program ready for lightness of a shape (N, 1, H, W), N a power of two up to 8."""
+    def __init__(self, make: Callable[[Shapes], Program]) -> None:
+        """Keep ``make``, which gets a program ready for inputs of given shapes (N, C, H, W), N 1, 2, 4 or 8."""
         self._make = make
-        self._programs: OrderedDict[tuple[int, Shape], Program] = OrderedDict()
+        self._programs: OrderedDict[tuple[int, Shapes], Program] = OrderedDict()
 
-    def infer(self, lightness: F32) -> F32:
-        """Return the programs' answers for a batch (N, 1, H, W), in order. Raises what they raise."""
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return the programs' answers for a batch, in order. Raises what they raise."""
         try:
-            answers = self._answers(lightness)
+            answers = self._answers(inputs)
         except BaseException:
             # Whatever is under way must not be taken for the answer to the next batch.
             self.close()
             raise
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        if len(answers) == 1:
+            return answers[0]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
-    def _answers(self, lightness: F32) -> list[F32]:
-        answers: list[F32] = []
+    def _answers(self, inputs: Tensors) -> list[Tensors]:
+        answers: list[Tensors] = []
         under_way: list[Program] = []
-        for number, piece in enumerate(pieces(lightness)):
+        for number, piece in enumerate(pieces(inputs)):
             if len(under_way) == _SLOTS:
                 answers.append(under_way.pop(0).finish())
-            program = self._ready(number % _SLOTS, piece.shape)
+            program = self._ready(number % _SLOTS, shapes_of(piece))
             program.start(piece)
             under_way.append(program)
         return answers + [program.finish() for program in under_way]
@@ -67,22 +70,28 @@ class Ring:
         while self._programs:
             self._programs.popitem()[1].close()
 
-    def _ready(self, slot: int, shape: Shape) -> Program:
-        program = self._programs.pop((slot, shape), None)
+    def _ready(self, slot: int, shapes: Shapes) -> Program:
+        program = self._programs.pop((slot, shapes), None)
         if program is None:
             # Two programs may be under way, and they are the two used last.
             while len(self._programs) >= _MOST_PROGRAMS:
                 self._programs.popitem(last=False)[1].close()
-            program = self._make(shape)
-        self._programs[slot, shape] = program
+            program = self._make(shapes)
+        self._programs[slot, shapes] = program
         return program
 
 
-def pieces(batch: F32) -> Iterator[F32]:
+def shapes_of(inputs: Tensors) -> Shapes:
+    """Return the shapes of inputs by name."""
+    return tuple(sorted((name, array.shape) for name, array in inputs.items()))
+
+
+def pieces(batch: Tensors) -> Iterator[Tensors]:
     """Yield ``batch`` in pieces of 8, 4, 2 and 1 pictures, so that any number needs few shapes and no padding."""
+    whole = len(next(iter(batch.values())))
     start, size = 0, LARGEST_PIECE
-    while start < len(batch):
-        while size > len(batch) - start:
+    while start < whole:
+        while size > whole - start:
             size //= 2
-        yield batch[start : start + size]
+        yield {name: array[start : start + size] for name, array in batch.items()}
         start += size

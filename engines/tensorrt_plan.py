@@ -1,48 +1,52 @@
-"""TensorRT's side of a plan: built from our ONNX graph in float16, for the shapes that the pipeline sends."""
+"""TensorRT's side of a plan: built from an ONNX graph in float16, for the shapes that the pipeline sends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from engines.errors import EngineError
-from engines.ring import LARGEST_PIECE, Shape
-from engines.weights import INPUT
+from engines.ring import LARGEST_PIECE
+from engines.tensors import LONGEST_RATIO, GraphSpec
 
 NAME = "tensorrt"
 PRECISION = "f16"
 _SECONDS_BETWEEN_LINES = 10
+# What a film or photograph of 4 : 3 to 3 : 2 is.
+_USUAL_RATIO = 1.4
+
+# Count, height and width of model inputs.
+Size: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Shapes (N, 1, H, W) that one optimisation profile of a plan takes: up to ``most``, tuned for ``usual``."""
+    """Model inputs that one optimisation profile of a plan takes: up to ``most``, tuned for ``usual``."""
 
-    least: Shape
-    usual: Shape
-    most: Shape
+    least: Size
+    usual: Size
+    most: Size
 
-    def takes(self, shape: Sequence[int]) -> bool:
-        """Return whether ``shape`` lies between the least and the most."""
-        bounds = zip(self.least, shape, self.most, strict=True)
+    def takes(self, size: Sequence[int]) -> bool:
+        """Return whether ``size`` lies between the least and the most."""
+        bounds = zip(self.least, size, self.most, strict=True)
         return all(least <= side <= most for least, side, most in bounds)
 
 
-def profiles(multiple: int) -> tuple[Profile, ...]:
-    """Return what a plan is built for, the smallest first: sketches of films, then of photographs.
+def profiles(graph: GraphSpec) -> tuple[Profile, ...]:
+    """Return what a plan is built for, the smallest first: model inputs of films, then of photographs.
 
-    Their shorter sides are 160 and 256, their longer ones at most three times that; either may lie or stand.
+    The longer side is at most three times the shorter one; either may lie or stand.
     """
-
-    def shape(count: int, height: int, width: int) -> Shape:
-        return count, 1, *(-(-side // multiple) * multiple for side in (height, width))  # type: ignore[return-value]
-
-    return tuple(
-        Profile(shape(1, 1, 1), shape(LARGEST_PIECE, short, usual), shape(LARGEST_PIECE, 3 * short, 3 * short))
-        for short, usual in ((160, 224), (256, 384))
-    )
+    size, piece = graph.size, min(LARGEST_PIECE, graph.max_batch)
+    found = []
+    for short in sorted({size.rounded(size.film), size.rounded(size.photo)}):
+        rows, columns = size.shape(short, width=_USUAL_RATIO, height=1)
+        most = max(size.shape(short, width=LONGEST_RATIO, height=1))
+        found.append(Profile((1, size.smallest, size.smallest), (piece, rows, columns), (piece, most, most)))
+    return tuple(found)
 
 
 def log_to(trt: Any, lines: list[str]) -> Any:
@@ -59,22 +63,25 @@ def log_to(trt: Any, lines: list[str]) -> Any:
     return Log()
 
 
-def build(trt: Any, graph: bytes, *, multiple: int, log: Any, errors: list[str], say: Callable[[str], None]) -> Any:
-    """Return a plan, bytes as TensorRT's ``IHostMemory``, for the ONNX graph ``graph``, whose types are kept.
+def build(
+    trt: Any, content: bytes, graph: GraphSpec, *, log: Any, errors: list[str], say: Callable[[str], None]
+) -> Any:
+    """Return a plan, bytes as TensorRT's ``IHostMemory``, for the ONNX file ``content``, whose types are kept.
 
     Takes minutes and tells ``say`` how far it is. Raises `EngineError`, with what TensorRT said, if it cannot.
     """
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(graph):
+    if not parser.parse(content):
         said = "; ".join(parser.get_error(number).desc() for number in range(parser.num_errors))
         raise failure("cannot read the weights", [said])
     config = builder.create_builder_config()
     config.progress_monitor = _progress(trt, say)
-    for one in profiles(multiple):
+    for one in profiles(graph):
         profile = builder.create_optimization_profile()
-        profile.set_shape(INPUT, one.least, one.usual, one.most)
+        for tensor in graph.inputs:
+            profile.set_shape(tensor.name, *(tensor.shape(*size) for size in (one.least, one.usual, one.most)))
         config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

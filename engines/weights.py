@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.errors import WeightsError
 
 MODELS = Path(__file__).with_name("models")
-INPUT = "lightness"
-OUTPUT = "ab"
+SUFFIX = ".onnx"
+NOT_STATED = "not stated"
+# Cards that do not name a contract are those of our own first networks.
+FIRST_CONTRACT = "autochrome-1"
 _TEXTS = ("name", "sha256", "licence", "description")
-_NUMBERS = ("multiple", "stride")
 # How protobuf writes the key "location" of a tensor whose values lie in another file, which no hash would cover.
 _OUTSIDE = b"\x0a\x08location\x12"
 
@@ -23,27 +23,55 @@ _OUTSIDE = b"\x0a\x08location\x12"
 class Weights:
     """Weights that stand on disk as their card says.
 
-    ``multiple`` is what height and width of the input must be multiples of; the answer is ``stride`` times smaller
-    than the input. ``card`` is the whole card, with whatever else it says.
+    ``card`` is the whole card, with whatever else it says. Weights of other people may have none: then it holds what
+    the file itself tells, and ``is_carded`` is False.
     """
 
     name: str
     path: Path
     sha256: str
-    multiple: int
-    stride: int
     licence: str
     card: dict[str, object] = field(repr=False, hash=False, compare=False)
+    is_carded: bool = True
+
+    @property
+    def card_path(self) -> Path:
+        """Where the card is, or would be."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def contract(self) -> str | None:
+        """The contract of the graph that the card names (`engines.adapters`); None without a card."""
+        return self.text("contract") if "contract" in self.card else FIRST_CONTRACT if self.is_carded else None
+
+    def text(self, key: str) -> str:
+        """Return an entry of the card. Raises `WeightsError` unless it is a text that is not empty."""
+        value = self.card.get(key)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, "a text")
+        return value
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """Return an entry of the card, ``default`` if it is not there.
+
+        Raises `WeightsError` unless it is a positive whole number.
+        """
+        value = self.card.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self._wrong(key, "a positive whole number")
+        return value
+
+    def _wrong(self, key: str, kind: str) -> WeightsError:
+        if not self.is_carded:
+            return _no_card(self.card_path)
+        return WeightsError(f"{self.card_path}: {key!r} is missing or not {kind}", advice="Complete the card.")
 
     def read(self) -> bytes:
         """Return the ONNX file's bytes. Raises `WeightsError` if they are not what the card says.
 
         Runtimes are given these bytes, not the path, so that what was hashed is what runs.
         """
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise WeightsError(f"{self.path}: cannot be read: {error.strerror}", advice="Check the path.") from error
+        content = _content(self.path)
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise WeightsError(
@@ -60,72 +88,49 @@ class Weights:
 
 def known_weights() -> tuple[str, ...]:
     """Return the names of the weights that come with this installation."""
-    return tuple(sorted(path.stem for path in MODELS.glob("*.onnx")))
+    return tuple(sorted(path.stem for path in MODELS.glob(f"*{SUFFIX}")))
 
 
-def load_weights(name_or_path: str) -> Weights:
-    """Return weights by the name of shipped ones, or by the path of an ONNX file with its card beside it.
+def read_weights(path: Path) -> Weights:
+    """Return the weights in an ONNX file, checked against the card beside it.
 
-    Whatever holds a path separator or ends in ``.onnx`` is a path. Raises `WeightsError` for a name that is not
-    known, a file or card that is missing, a card that does not say what it must, and a hash that does not fit.
+    Without a card they are taken for someone else's network: named after the file, of a licence that is not stated.
+    Raises `WeightsError` for a file that is missing or no ONNX file, a card that does not say what it must, and a hash
+    that does not fit.
     """
-    path = _locate(name_or_path)
-    card_path = path.with_suffix(".json")
-    card = _read_card(card_path)
-    texts = {key: _text(card, key, card_path) for key in _TEXTS}
-    numbers = {key: _number(card, key, card_path) for key in _NUMBERS}
-    if numbers["multiple"] % numbers["stride"]:
-        raise WeightsError(
-            f"{card_path}: multiple {numbers['multiple']} is not divisible by stride {numbers['stride']}",
-            advice="Correct the card: the answer must have whole pixels.",
-        )
-    weights = Weights(
-        name=texts["name"],
-        path=path,
-        sha256=texts["sha256"].lower(),
-        multiple=numbers["multiple"],
-        stride=numbers["stride"],
-        licence=texts["licence"],
-        card=card,
-    )
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such weights file", advice="Check the path.")
+    if path.suffix != SUFFIX:
+        raise WeightsError(f"{path}: weights are ONNX files", advice="Export the weights to ONNX.")
+    card = _read_card(path.with_suffix(".json"))
+    if card is None:
+        sha256 = hashlib.sha256(_content(path)).hexdigest()
+        card = {"name": path.stem, "sha256": sha256, "licence": NOT_STATED, "description": "weights of the user's own"}
+        weights = Weights(path.stem, path, sha256, NOT_STATED, card, is_carded=False)
+    else:
+        unread = Weights("", path, "", "", card)
+        texts = {key: unread.text(key) for key in _TEXTS}
+        weights = Weights(texts["name"], path, texts["sha256"].lower(), texts["licence"], card)
     weights.read()
     return weights
 
 
-def require_contract(inputs: Sequence[str], outputs: Sequence[str], weights: Weights) -> None:
-    """Raise `WeightsError` unless the graph takes ``lightness`` alone and answers ``ab`` alone."""
-    if list(inputs) != [INPUT] or list(outputs) != [OUTPUT]:
-        raise WeightsError(
-            f"{weights.path}: the graph takes {', '.join(inputs)} and answers {', '.join(outputs)}, "
-            f"not {INPUT} and {OUTPUT}",
-            advice="Use weights exported for Autochrome.",
-        )
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}", advice="Check the path.") from error
 
 
-def _locate(name_or_path: str) -> Path:
-    if "/" in name_or_path or "\\" in name_or_path or name_or_path.endswith(".onnx"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise WeightsError(f"{path}: there is no such weights file", advice="Check the path.")
-        if path.suffix != ".onnx":
-            raise WeightsError(f"{path}: weights are ONNX files", advice="Export the weights to ONNX.")
-        return path
-    known = known_weights()
-    if name_or_path not in known:
-        raise WeightsError(
-            f"there are no weights named {name_or_path!r}",
-            advice=f"Known names: {', '.join(known) or 'none'}. A path to an ONNX file works too.",
-        )
-    return MODELS / f"{name_or_path}.onnx"
+def _no_card(path: Path) -> WeightsError:
+    return WeightsError(f"{path}: the weights have no card", advice="Put the card that belongs to them beside them.")
 
 
-def _read_card(path: Path) -> dict[str, object]:
+def _read_card(path: Path) -> dict[str, object] | None:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{path}: the weights have no card", advice="Put the card that belongs to them beside them."
-        ) from error
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}", advice="Check its permissions.") from error
     except ValueError as error:
@@ -133,17 +138,3 @@ def _read_card(path: Path) -> dict[str, object]:
     if not isinstance(card, dict):
         raise WeightsError(f"{path}: a card is a JSON object", advice="Install or export the weights again.")
     return card
-
-
-def _text(card: dict[str, object], key: str, path: Path) -> str:
-    value = card.get(key)
-    if not isinstance(value, str) or not value:
-        raise WeightsError(f"{path}: {key!r} is missing or not a text", advice="Complete the card.")
-    return value
-
-
-def _number(card: dict[str, object], key: str, path: Path) -> int:
-    value = card.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise WeightsError(f"{path}: {key!r} is missing or not a positive whole number", advice="Complete the card.")
-    return value

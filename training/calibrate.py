@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.base import F32
 from engines.errors import AutochromeError
+from engines.tensors import F32
 from training.checkpoint import Trained
 from training.cielab import F64, lab_to_rgb, rgb_to_lab
 from training.data import PhotoCache

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.base import F32, EngineSpec
+from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
 from engines.errors import EngineError, WeightsError
+from engines.network import NetworkSpec, Prediction
+from engines.tensors import F32, InputSize
 from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier
 from training.config import ConfigError, TrainConfig, read_config
@@ -101,7 +103,7 @@ class Generator(nn.Module):
 
 
 class CheckpointEngine:
-    """An `engines.base.Engine` that runs a checkpoint in torch and float32, for measuring while training."""
+    """An `engines.network.Network` that runs a checkpoint in torch and float32, for measuring while training."""
 
     def __init__(self, path: Path, *, temperature: float, saturation: float, device: str = "cpu") -> None:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
@@ -111,29 +113,33 @@ class CheckpointEngine:
         self._device = torch.device(device)
         self._generator: nn.Module | None = generator.eval().to(self._device)
         decoding = f"T {temperature:g}, " if architecture.bins else ""
-        self._spec = EngineSpec(
-            name="checkpoint",
+        self._spec = NetworkSpec(
+            engine="checkpoint",
             runtime=f"torch {torch.__version__}",
             device=device,
             precision="f32",
             model=f"{trained.config.name}, step {trained.step}, {decoding}saturation {saturation:g}",
             weights_sha256=trained.sha256,
-            max_batch=_MAX_BATCH,
-            multiple=architecture.multiple,
+            licence="",
+            contract=CONTRACT,
+            size=InputSize(multiple=architecture.multiple, film=FILM, photo=PHOTO),
             stride=architecture.stride,
+            max_batch=_MAX_BATCH,
+            takes_hints=False,
         )
 
     @property
-    def spec(self) -> EngineSpec:
-        """Capabilities of this engine."""
+    def spec(self) -> NetworkSpec:
+        """What it takes, and what it is."""
         return self._spec
 
     @torch.inference_mode()
-    def infer(self, lightness: F32) -> F32:
-        """Return a* and b* for a batch of L*, see `engines.base.Engine`."""
-        if self._generator is None:
-            raise EngineError("checkpoint: the engine was closed")
-        return np.asarray(self._generator(torch.from_numpy(lightness).to(self._device)).cpu().numpy(), np.float32)
+    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
+        """Return the chroma of a batch, see `engines.network.Network`; there are no hints."""
+        if self._generator is None or hints is not None:
+            raise EngineError("checkpoint: takes no hints" if self._generator else "checkpoint: was closed")
+        ab = self._generator(torch.from_numpy(lightness).to(self._device)).cpu().numpy()
+        return Prediction(np.asarray(ab, np.float32))
 
     def close(self) -> None:
         """Release the network."""

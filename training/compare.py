@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.base import F32, Engine
 from engines.errors import MissingDependencyError
+from engines.network import Network
+from engines.tensors import F32
 from training.cielab import U8
 from training.cost import measure_cost
 from training.evaluate import (
@@ -122,7 +123,7 @@ Opened = tuple[Mapping[str, Paint], tuple[ModelInfo, ...], tuple[str, ...]]
 def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
     """Give the models as painters by name, what is known of them, and notes; they are closed in the end."""
     with ExitStack() as stack:
-        engines: list[Engine] = []
+        engines: list[Network] = []
         notes: list[str] = []
         for model in models:
             engine, passed_over = open_model(
@@ -142,7 +143,7 @@ def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
         yield painters, tuple(infos), tuple(dict.fromkeys(notes))
 
 
-def _names(models: Sequence[str], engines: Sequence[Engine]) -> list[str]:
+def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
     """Return the engines' names for their models; where two are the same, with what the user called them."""
     counted = Counter(engine.spec.model for engine in engines)
     names = [
@@ -153,7 +154,7 @@ def _names(models: Sequence[str], engines: Sequence[Engine]) -> list[str]:
     return names
 
 
-def _painter(engine: Engine, settings: Settings) -> Paint:
+def _painter(engine: Network, settings: Settings) -> Paint:
     colourise = Colouriser(engine, size=settings.size, upsampling=settings.upsampling)
 
     def paint(_number: int, lightness: F32) -> U8:

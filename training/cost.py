@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.base import Engine
-from engines.errors import AutochromeError
+from engines.adapters.registry import adapter_for
+from engines.library import load_weights
 from engines.machine import cpu_name, usable_cores
-from engines.registry import open_engine
-from engines.weights import load_weights
+from engines.network import Network
+from engines.networks import model_names
 
 CHECKPOINT_SUFFIX = ".pt"
 SIDE = 256
@@ -38,18 +38,18 @@ class Cost:
     machine: str
 
 
-def measure_cost(model: str, engine: Engine) -> tuple[Cost, tuple[str, ...]]:
-    """Return the cost of ``model``, a checkpoint or exported weights opened as ``engine``, and notes on unknowns.
+def measure_cost(model: str, network: Network) -> tuple[Cost, tuple[str, ...]]:
+    """Return the cost of ``model``, a checkpoint or exported weights opened as ``network``, and notes on unknowns.
 
     Parameters are the trained network's: a checkpoint's own, or what the card of exported weights says.
     """
     checkpoint = Path(model).suffix == CHECKPOINT_SUFFIX
     parameters = _trained_parameters(Path(model)) if checkpoint else _card_parameters(model)
     notes = () if parameters is not None else (f"Parameters of {model}: its card does not say.",)
-    flops, reason = _count_flops(engine if checkpoint else None, model)
+    flops, reason = _count_flops(network if checkpoint else None, model)
     if reason:
         notes = (*notes, f"FLOPs of {model} were not counted: {reason}")
-    return Cost(parameters, flops, median_milliseconds(engine), machine()), notes
+    return Cost(parameters, flops, median_milliseconds(network), machine()), notes
 
 
 def machine() -> str:
@@ -57,28 +57,28 @@ def machine() -> str:
     return f"{cpu_name()}, {usable_cores()} CPU cores"
 
 
-def median_milliseconds(engine: Engine) -> float:
-    """Return the median time of a call of ``engine`` on one picture, of 25 calls or of those of 5 seconds."""
-    picture = _picture(engine)
+def median_milliseconds(network: Network) -> float:
+    """Return the median time of a call of ``network`` on one picture, of 25 calls or of those of 5 seconds."""
+    picture = _picture(network)
     for _ in range(_WARM_UP):
-        engine.infer(picture)
+        network.predict(picture)
     times: list[float] = []
     while len(times) < _RUNS and sum(times) < _LONGEST_SECONDS:
         begin = time.perf_counter()
-        engine.infer(picture)
+        network.predict(picture)
         times.append(time.perf_counter() - begin)
     return 1000 * statistics.median(times)
 
 
-def _picture(engine: Engine) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    multiple = engine.spec.multiple
-    side = -(-SIDE // multiple) * multiple
+def _picture(network: Network) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    side = network.spec.size.rounded(SIDE)
     return np.random.default_rng(0).uniform(0, 100, (1, 1, side, side)).astype(np.float32)
 
 
 def _card_parameters(model: str) -> int | None:
-    stated = load_weights(model).card.get("parameters")
-    return stated if isinstance(stated, int) else None
+    stated = [load_weights(name).card.get("parameters") for name in model_names(model)]
+    known = [one for one in stated if isinstance(one, int)]
+    return sum(known) if len(known) == len(stated) else None
 
 
 def _trained_parameters(path: Path) -> int:
@@ -87,20 +87,29 @@ def _trained_parameters(path: Path) -> int:
     return sum(parameter.numel() for parameter in load_trained(path).model.parameters())
 
 
-def _count_flops(engine: Engine | None, model: str) -> tuple[int | None, str]:
-    """Return the FLOPs of a torch ``engine`` or, without one, of exported weights in torch; or why there are none."""
+def _count_flops(network: Network | None, model: str) -> tuple[int | None, str]:
+    """Return the FLOPs of a torch ``network`` or, without one, of exported weights; or why there are none."""
     try:
+        if network is None:
+            return _exported_flops(model), ""
         from torch.utils.flop_counter import FlopCounterMode
     except ModuleNotFoundError as error:
         return None, f"it needs the Python package {error.name}."
-    try:
-        counted = engine or open_engine("torch", model)[0]
-    except AutochromeError as error:
+    except ValueError as error:
         return None, str(error)
-    try:
-        with FlopCounterMode(display=False) as counter:
-            counted.infer(_picture(counted))
-    finally:
-        if engine is None:
-            counted.close()
+    with FlopCounterMode(display=False) as counter:
+        network.predict(_picture(network))
     return int(counter.get_total_flops()), ""
+
+
+def _exported_flops(model: str) -> int:
+    from training.graph_flops import graph_flops
+
+    names = model_names(model)
+    total = 0
+    for name in names:
+        weights = load_weights(name)
+        graph = adapter_for(weights).graph
+        side = graph.size.rounded(SIDE)
+        total += graph_flops(weights.read(), {one.name: one.shape(1, side, side) for one in graph.inputs})
+    return total

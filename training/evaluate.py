@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from engines.base import F32, Engine
 from engines.errors import AutochromeError, MissingDependencyError
-from engines.registry import open_engine
+from engines.network import Network
+from engines.networks import open_network
+from engines.tensors import F32
 from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
 from training.data import PICTURE_SUFFIXES
@@ -140,9 +141,12 @@ def network_size(height: int, width: int, *, size: int, multiple: int) -> tuple[
     )
 
 
-def network_input(lightness: F32, *, size: int, multiple: int) -> F32:
-    """Return L* (H, W) as the network sees it, of `network_size`: averaged to shrink, bilinear to enlarge."""
-    height, width = network_size(*lightness.shape, size=size, multiple=multiple)
+def network_input(lightness: F32, *, size: int, multiple: int, square: bool = False) -> F32:
+    """Return L* (H, W) as the network sees it, of `network_size`: averaged to shrink, bilinear to enlarge.
+
+    ``square`` networks see it squeezed.
+    """
+    height, width = network_size(*((1, 1) if square else lightness.shape), size=size, multiple=multiple)
     shrinks = height * width < lightness.size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(lightness, (width, height), interpolation=how), np.float32)
@@ -151,16 +155,17 @@ def network_input(lightness: F32, *, size: int, multiple: int) -> F32:
 class Colouriser:
     """A model as the protocol uses it: L* scaled for the network, its ab enlarged, and joined to the untouched L*."""
 
-    def __init__(self, engine: Engine, *, size: int, upsampling: str) -> None:
-        """Colour with ``engine`` at a short side of ``size`` pixels; ``upsampling`` is a key of `UPSAMPLING`."""
-        self._engine, self._size = engine, size
+    def __init__(self, network: Network, *, size: int, upsampling: str) -> None:
+        """Colour with ``network`` at a short side of ``size`` pixels; ``upsampling`` is a key of `UPSAMPLING`."""
+        self._network, self._size = network, size
         self._enlarge = UPSAMPLING[upsampling]
 
     def chroma(self, lightness: F32) -> F32:
         """Return a* and b*, float32 (H, W, 2), for L* (H, W), 0..100."""
         height, width = lightness.shape
-        seen = network_input(lightness, size=self._size, multiple=self._engine.spec.multiple)
-        ab = self._engine.infer(np.ascontiguousarray(seen[None, None]))[0]
+        takes = self._network.spec.size
+        seen = network_input(lightness, size=takes.fixed or self._size, multiple=takes.multiple, square=takes.square)
+        ab = self._network.predict(np.ascontiguousarray(seen[None, None])).ab[0]
         enlarged = cv2.resize(ab.transpose(1, 2, 0), (width, height), interpolation=self._enlarge)
         return np.asarray(enlarged, np.float32)
 
@@ -322,15 +327,15 @@ def _mean_of_known(values: Iterable[float | None]) -> float | None:
     return _mean(known) if known else None
 
 
-def open_model(model: str, *, engine: str, temperature: float, saturation: float) -> tuple[Engine, tuple[str, ...]]:
-    """Return an engine for ``model``, and notes on engines that were passed over.
+def open_model(model: str, *, engine: str, temperature: float, saturation: float) -> tuple[Network, tuple[str, ...]]:
+    """Return ``model`` as a network, and notes on engines that were passed over.
 
     ``model`` is the name or path of an exported model, run by the engine that ``engine`` names as for colouring, or
     a training checkpoint (``*.pt``), run by torch in float32 with ``temperature`` and ``saturation``, which an
     exported model has built in. Raises what the engines raise.
     """
     if Path(model).suffix != CHECKPOINT_SUFFIX:
-        opened, choice = open_engine(engine, model)
+        opened, choice = open_network(engine, model)
         return opened, tuple(f"The engine {name} was passed over: {reason}" for name, reason in choice.rejected)
     try:
         from training.checkpoint import CheckpointEngine

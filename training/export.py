@@ -22,12 +22,15 @@ import torch
 from onnx import numpy_helper
 from torch.export import Dim
 
-from engines.base import F32, Engine
+from engines.adapters.autochrome1 import INPUT, OUTPUT
+from engines.adapters.registry import adapter_for
+from engines.base import Engine, Model
 from engines.errors import AutochromeError, EngineError
-from engines.onnxruntime import open_onnxruntime
+from engines.onnxruntime import open_reference
 from engines.openvino import open_openvino
-from engines.torch import open_torch
-from engines.weights import INPUT, OUTPUT, Weights, load_weights
+from engines.parity import model_for
+from engines.tensors import F32
+from engines.weights import read_weights
 from training.calibrate import Calibration, calibrate
 from training.checkpoint import Generator, Trained, load_trained
 from training.cielab import rgb_to_lab
@@ -42,12 +45,8 @@ MAX_TOLERANCE = 1.5
 
 _SMALLEST_HALVED = 1024
 _PROBE_SIDE = 64
-RUNTIMES: Mapping[str, Callable[[Weights], Engine]] = MappingProxyType(
-    {
-        "onnxruntime": open_onnxruntime,
-        "openvino": partial(open_openvino, precision="f32"),
-        "torch": partial(open_torch, device="cpu"),
-    }
+RUNTIMES: Mapping[str, Callable[[Model], Engine]] = MappingProxyType(
+    {"onnxruntime": open_reference, "openvino": partial(open_openvino, precision="f32")}
 )
 
 
@@ -158,7 +157,7 @@ def add_scores(exported: Path, evaluation: Path) -> None:
     `export_command` does the same from a checkpoint. Raises `ExportError` for a report on other weights, `ReportError`
     and `WeightsError`; the card is then as it was.
     """
-    weights = load_weights(str(exported))
+    weights = read_weights(exported)
     card = {**weights.card, "evaluation": _scores(evaluation, weights.sha256)}
     candidate = exported.with_name(f".{exported.name}")
     _write_card(candidate, card)
@@ -288,15 +287,16 @@ def check_parity(
     Probes are noise, a smooth scene, and, if given, the last photographs of the cache, at several shapes; runtimes
     compute in float32. Raises `ExportError` beyond the tolerances, `EngineError` if a runtime cannot run the file.
     """
-    weights = load_weights(str(path))
-    probes = list(_probes(photos, weights.multiple))
+    weights = read_weights(path)
+    model = model_for(weights, adapter_for(weights))
+    probes = list(_probes(photos, model.graph.size.multiple))
     with torch.inference_mode():
         expected = [generator(torch.from_numpy(probe)).numpy() for probe in probes]
     found = []
     for runtime in runtimes:
-        engine = RUNTIMES[runtime](weights)
+        engine = RUNTIMES[runtime](model)
         try:
-            parity = _compare(engine.infer, probes, expected, engine.spec.runtime)
+            parity = _compare(engine, probes, expected, engine.spec.runtime)
         finally:
             engine.close()
         if not (parity.mean <= MEAN_TOLERANCE and parity.greatest <= MAX_TOLERANCE):
@@ -308,10 +308,10 @@ def check_parity(
     return tuple(found)
 
 
-def _compare(infer: Callable[[F32], F32], probes: list[F32], expected: list[F32], runtime: str) -> Parity:
+def _compare(engine: Engine, probes: list[F32], expected: list[F32], runtime: str) -> Parity:
     differences = []
     for probe, answer in zip(probes, expected, strict=True):
-        found = infer(probe)
+        found = engine.infer({INPUT: probe})[OUTPUT]
         if found.shape != answer.shape:
             raise EngineError(f"{runtime}: the answer has shape {found.shape}, not {answer.shape}")
         differences.append(np.abs(found - answer).ravel())

@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engines.base import Engine
+from engines.network import Network
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, lightness
 
 
-def predict(pictures: Sequence[ModelInput], engine: Engine) -> list[F32]:
+def predict(pictures: Sequence[ModelInput], network: Network) -> list[F32]:
     """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``, in order.
 
-    Those of one shape share batches of up to the engine's largest.
+    Those of one shape share batches of up to the network's largest.
     """
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, picture in enumerate(pictures):
         by_shape[picture.luma.shape].append(number)
     found: dict[int, F32] = {}
     for numbers in by_shape.values():
-        for start in range(0, len(numbers), engine.spec.max_batch):
-            batch = numbers[start : start + engine.spec.max_batch]
+        for start in range(0, len(numbers), network.spec.max_batch):
+            batch = numbers[start : start + network.spec.max_batch]
             luma = np.stack([pictures[number].luma for number in batch])
-            found.update(zip(batch, engine.infer(lightness(luma[:, None])), strict=True))
+            found.update(zip(batch, network.predict(lightness(luma[:, None])).ab, strict=True))
     return [found[number] for number in range(len(pictures))]

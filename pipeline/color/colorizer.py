@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Lock
 
-from engines.base import Engine, EngineSpec, Setup
+from engines.base import Setup
 from engines.cache import cache_folder
 from engines.machine import usable_cores
-from engines.registry import EngineChoice, open_engine
-from engines.weights import load_weights
+from engines.network import Network
+from engines.networks import fingerprint, introduction, open_network
+from engines.registry import EngineChoice
 from pipeline.color.batching import predict
 from pipeline.color.model_input import ModelInput, Turn, model_input
 from pipeline.color.spaces import F32, Codes, ColorSpec
@@ -19,32 +19,13 @@ from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
 
 
-class _InTurns:
-    """An engine that several films ask, one at a time: a runtime's request and its memory serve one batch."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._turn = Lock()
-
-    @property
-    def spec(self) -> EngineSpec:
-        return self._engine.spec
-
-    def infer(self, lightness: F32) -> F32:
-        with self._turn:
-            return self._engine.infer(lightness)
-
-    def close(self) -> None:
-        self._engine.close()
-
-
 class Colorizer:
-    """An opened engine with everything between luma planes and it. Several threads may use it."""
+    """A network with everything between luma planes and it. Several threads may use it."""
 
-    def __init__(self, engine: Engine, choice: EngineChoice) -> None:
-        self._engine = _InTurns(engine)
+    def __init__(self, network: Network, choice: EngineChoice) -> None:
+        self._network = network
         self.choice = choice
-        self.spec = engine.spec
+        self.spec = network.spec
 
     @property
     def weights(self) -> str:
@@ -59,11 +40,11 @@ class Colorizer:
         Where the engine wants multiples of more, it becomes the next one. ``aspect`` is the width of a stored pixel
         over its height.
         """
-        return model_input(codes, spec, size=size, multiple=self._engine.spec.multiple, turn=turn, aspect=aspect)
+        return model_input(codes, spec, size=self.spec.size, short=size, turn=turn, aspect=aspect)
 
     def predict(self, pictures: Sequence[ModelInput]) -> list[F32]:
         """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`."""
-        return predict(pictures, self._engine)
+        return predict(pictures, self._network)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""
@@ -82,21 +63,23 @@ def network_threads() -> int:
 
 @contextmanager
 def open_colorizer(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Colorizer]:
-    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_engine`.
+    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_network`.
 
     ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
     setup = Setup(threads=network_threads(), cache=cache_folder(), say=progress.say)
-    engine, choice = open_engine(options.engine, options.model, setup=setup)
+    network, choice = open_network(options.engine, options.model, setup=setup)
     try:
-        colorizer = Colorizer(engine, choice)
-        progress.say(f"engine: {choice.reason}; weights: {engine.spec.model}")
+        colorizer = Colorizer(network, choice)
+        progress.say(f"engine: {choice.reason}; weights: {network.spec.model}")
+        if said := introduction(network):
+            progress.say(said)
         for note in colorizer.notes():
             progress.note(choice.engine, note)
         yield colorizer
     finally:
-        engine.close()
+        network.close()
 
 
 def lent(colorizer: Colorizer | None, options: Options, *, progress: Progress) -> AbstractContextManager[Colorizer]:
@@ -106,4 +89,4 @@ def lent(colorizer: Colorizer | None, options: Options, *, progress: Progress) -
 
 def weights_sha256(options: Options) -> str:
     """Return the fingerprint of the weights that ``options`` name, without opening an engine. Raises `WeightsError`."""
-    return load_weights(options.model).sha256
+    return fingerprint(options.model)

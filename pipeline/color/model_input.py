@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from engines.tensors import InputSize
 from pipeline.color.spaces import F32, Codes, ColorSpec
-
-_LONGEST_RATIO = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,21 +51,15 @@ class ModelInput:
 
 
 def model_input(
-    codes: Codes, spec: ColorSpec, *, size: int, multiple: int, turn: Turn | None = None, aspect: float = 1.0
+    codes: Codes, spec: ColorSpec, *, size: InputSize, short: int, turn: Turn | None = None, aspect: float = 1.0
 ) -> ModelInput:
-    """Reduce a luma plane (H, W) to a model input: sides multiples of ``multiple``, the shorter one ``size`` pixels.
+    """Reduce a luma plane (H, W) to a model input of a size that the network takes, its shorter side ``short`` pixels.
 
-    Where that is no multiple, it is the next one. ``aspect`` is the width of a stored pixel over its height. Pictures
-    longer than 3 : 1 are squeezed to that.
+    ``aspect`` is the width of a stored pixel over its height. See `engines.tensors.InputSize.shape`.
     """
     turn = turn or Turn()
-    size = -(-size // multiple) * multiple
     rows, columns = codes.shape
-    height, width = float(rows), columns * aspect
-    longest = size * min(max(height, width) / min(height, width), _LONGEST_RATIO)
-    long_side = max(size, round(longest / multiple) * multiple)
-    shape = (size, long_side) if width >= height else (long_side, size)
-    small = _reduced(codes, shape)
+    small = _reduced(codes, size.shape(short, width=columns * aspect, height=rows))
     return ModelInput(turn.upright(spec.luma(small)), turn)
 
 

@@ -1,6 +1,6 @@
-"""One colour for one thing through a shot: averages of the network's answers along the motion.
+"""One colour for one thing through a shot: the network's predictions averaged along optical flow.
 
-What is known of a frame's colours is an `Estimate`. Opinions are carried from frame to frame; where motion is not
+What is known of a frame's colours is an `Estimate`. Estimates are carried from frame to frame; where the flow is not
 trusted they lose their weight, and what appears there has the colour of its own frame at once.
 """
 
@@ -45,11 +45,11 @@ class Estimate:
         return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32))
 
     def carried(self, path: Path, fading: float) -> Estimate:
-        """Return what the opinion of a neighbour says about this frame; ``fading`` is what is left of its weight."""
+        """Return the estimate of a neighbour carried to this frame; ``fading`` is what is left of its weight."""
         return Estimate(path.moved(self.chroma), np.maximum(path.carried(self.weight) * np.float32(fading), _LEAST))
 
     def joined(self, other: Estimate | None) -> Estimate:
-        """Return the weighted mean of two opinions about one frame."""
+        """Return the weighted mean of two estimates of one frame."""
         if other is None:
             return self
         weight = self.weight + other.weight
@@ -57,7 +57,7 @@ class Estimate:
 
 
 def joined(first: Estimate | None, second: Estimate | None) -> Estimate | None:
-    """Return the weighted mean of two opinions about one frame, either of which may be lacking."""
+    """Return the weighted mean of two estimates of one frame, either of which may be None."""
     return second if first is None else first.joined(second)
 
 

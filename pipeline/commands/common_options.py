@@ -21,7 +21,6 @@ class EngineName(StrEnum):
     AUTO = "auto"
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
-    TORCH = "torch"
     TENSORRT = "tensorrt"
 
 

@@ -35,7 +35,7 @@ def _info(
     """Show the card of MODEL: what it is, its licence, how it was trained, what it scores."""
 
     def action() -> Answer:
-        from engines.weights import load_weights
+        from engines.library import load_weights
 
         weights = load_weights(model)
         return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))

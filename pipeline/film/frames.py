@@ -25,7 +25,6 @@ from pipeline.options import Options, TreatAs
 from pipeline.results import SourceTone
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
-INPUT_SIZE = 160
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
 
@@ -75,7 +74,7 @@ class FilmSource:
         for index, frame in enumerate(decoded):
             if index >= skip:
                 luma = frame.luma
-                seen = colorizer.model_input(luma, self.spec, size=INPUT_SIZE, turn=turn, aspect=aspect)
+                seen = colorizer.model_input(luma, self.spec, size=colorizer.spec.size.film, turn=turn, aspect=aspect)
                 yield FilmFrame(index=index, model_input=seen, weight=luma.nbytes, frame=frame)
 
     def usual_tone(self) -> SourceTone | None:

@@ -110,7 +110,7 @@ def colorize_video(
         frames=written.frames,
         seconds=round(time.monotonic() - started, 3),
         codec=plan.codec.value,
-        engine=colorizer.spec.name,
+        engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
         streams=tuple(str(stream) for stream in streams),

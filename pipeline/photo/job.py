@@ -257,7 +257,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         width=first.still.width,
         height=first.still.height,
         bits=first.still.bits,
-        engine=colorizer.spec.name,
+        engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
         notes=(*_tone_notes(photo), *notes),

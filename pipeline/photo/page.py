@@ -23,7 +23,6 @@ from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
 from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 
-_INPUT_SIZE = 256
 _UNSURE = 0.5  # confidence up to which a judgement is in doubt
 
 
@@ -110,7 +109,9 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
     described = space_for_colour(still.metadata.profile)
     space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
-    model_input = colorizer.model_input(still.luma, spec, size=_INPUT_SIZE, turn=EXIF_TURNS[still.orientation])
+    model_input = colorizer.model_input(
+        still.luma, spec, size=colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
+    )
     return Picture(
         still=still,
         spec=spec,

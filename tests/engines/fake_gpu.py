@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from engines.base import F32
-from engines.cuda import CudaError
+from engines.cuda import CudaError, Pinned
+from engines.tensors import F32
 
 Work = Callable[[], None]
 
@@ -58,15 +58,15 @@ class FakeCuda:
         self.held[ctypes.addressof(block)] = block
         return ctypes.addressof(block)
 
-    def pinned(self, shape: tuple[int, ...]) -> F32:
-        array = np.full(shape, np.nan, np.float32)
+    def pinned(self, shape: tuple[int, ...], dtype: type[np.float32 | np.float16]) -> Pinned:
+        array = np.full(shape, np.nan, dtype)
         self.held[array.ctypes.data] = array
         return array
 
-    def upload(self, target: int, source: F32, stream: int) -> None:
+    def upload(self, target: int, source: Pinned, stream: int) -> None:
         self.put(stream, lambda: ctypes.memmove(target, source.ctypes.data, source.nbytes))  # type: ignore[arg-type]
 
-    def download(self, target: F32, source: int, stream: int) -> None:
+    def download(self, target: Pinned, source: int, stream: int) -> None:
         self.put(stream, lambda: ctypes.memmove(target.ctypes.data, source, target.nbytes))  # type: ignore[arg-type]
 
     def recorded(self, stream: int, work: Work) -> list[Work]:
@@ -78,7 +78,7 @@ class FakeCuda:
         self.replays += 1
         self.streams[stream].extend(graph)
 
-    def release(self, *, stream: int, memory: list[int], pinned: list[F32], graph: Any | None) -> None:
+    def release(self, *, stream: int, memory: list[int], pinned: list[Pinned], graph: Any | None) -> None:
         for address in (*memory, *(array.ctypes.data for array in pinned)):
             del self.held[address]
         del self.streams[stream]
@@ -93,6 +93,7 @@ class FakeTensorRT:
 
     __version__ = "11.4.0.fake"
     TensorIOMode = Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
+    DataType = Enum("DataType", ["FLOAT", "HALF"])
     ExecutionContextAllocationStrategy = Enum("ExecutionContextAllocationStrategy", ["STATIC", "USER_MANAGED"])
 
     class NetworkDefinitionCreationFlag:
@@ -156,20 +157,25 @@ class FakeTensorRT:
 
 
 class FakeEngine:
-    num_io_tensors = 2
-
     def __init__(self, trt: FakeTensorRT, plan: bytes) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.trt = trt
         self.session = onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
-        self.names = [*self.session.get_inputs(), *self.session.get_outputs()]
+        self.inputs = [one.name for one in self.session.get_inputs()]
+        self.names = [*self.inputs, *(one.name for one in self.session.get_outputs())]
+        types = {one.name: one.type for one in (*self.session.get_inputs(), *self.session.get_outputs())}
+        self.half = {name for name, kind in types.items() if kind == "tensor(float16)"}
+        self.num_io_tensors = len(self.names)
 
     def get_tensor_name(self, number: int) -> str:
-        return str(self.names[number].name)
+        return str(self.names[number])
 
     def get_tensor_mode(self, name: str) -> Any:
-        return self.trt.TensorIOMode.INPUT if name == self.names[0].name else self.trt.TensorIOMode.OUTPUT
+        return self.trt.TensorIOMode.INPUT if name in self.inputs else self.trt.TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return self.trt.DataType.HALF if name in self.half else self.trt.DataType.FLOAT
 
     def create_execution_context(self, strategy: Any) -> FakeContext:
         assert strategy is self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -181,7 +187,7 @@ class FakeContext:
         self.engine = engine
         self.profile: int | None = None
         self.addresses: dict[str, int] = {}
-        self.shape: tuple[int, ...] = ()
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.scratch = False
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
@@ -189,13 +195,15 @@ class FakeContext:
         return stream_handle in self.engine.trt.cuda.streams
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        _, least, _, most = self.engine.trt.profiles[self.profile or 0]
-        self.shape = shape
+        bounds = [one[1:] for one in self.engine.trt.profiles if one[0] == name]
+        least, _, most = bounds[self.profile or 0]
+        self.shapes[name] = shape
         return all(low <= side <= high for low, side, high in zip(least, shape, most, strict=True))
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        pictures, _, height, width = self.shape
-        return pictures, 2, height // 4, width // 4
+        if name in self.shapes:
+            return self.shapes[name]
+        return self._run({one: np.zeros(self.shapes[one], self._type(one)) for one in self.engine.inputs})[name].shape
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self.addresses[name] = memory
@@ -209,17 +217,29 @@ class FakeContext:
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         assert self.scratch
-        assert set(self.addresses) == {"lightness", "ab"}
+        assert set(self.addresses) == set(self.engine.names)
 
         def work() -> None:
-            source = _array(self.addresses["lightness"], self.shape)
-            (answer,) = self.engine.session.run(["ab"], {"lightness": source.copy()})
-            target = self.get_tensor_shape("ab")
-            _array(self.addresses["ab"], target)[...] = self.engine.trt.spoil(answer)
+            feeds = {
+                name: _array(self.addresses[name], self.shapes[name], self._type(name)).copy()
+                for name in self.engine.inputs
+            }
+            for name, answer in self._run(feeds).items():
+                target = _array(self.addresses[name], answer.shape, answer.dtype)
+                target[...] = self.engine.trt.spoil(answer)
 
         self.engine.trt.cuda.put(stream_handle, work)
         return True
 
+    def _run(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        outputs = [name for name in self.engine.names if name not in feeds]
+        return dict(zip(outputs, self.engine.session.run(outputs, feeds), strict=True))
 
-def _array(address: int, shape: tuple[int, ...]) -> F32:
-    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), shape)
+    def _type(self, name: str) -> Any:
+        return np.float16 if name in self.engine.half else np.float32
+
+
+def _array(address: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))
+    return np.ctypeslib.as_array(raw, (size,)).view(dtype).reshape(shape)

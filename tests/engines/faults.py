@@ -1,6 +1,6 @@
 """Engines that fail in the ways that engines do, and one that works without any runtime.
 
-They come through the registry's own door: ``open_engine("nan", model, extra=fault_entries())``. All work for their
+They come through the registry's own door: ``open_network("nan", model, extra=fault_entries())``. All work for their
 first ``good_calls`` calls; the first call is the registry's trial, so with the default they open and then fail.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engines.base import F32, EngineSpec, Setup
+from engines.adapters.autochrome1 import INPUT, OUTPUT
+from engines.base import EngineSpec, Model, Setup, describe
 from engines.errors import EngineError
-from engines.guard import describe
 from engines.registry import Entry
-from engines.weights import Weights
+from engines.tensors import F32, Tensors
 
 Fault = Callable[[F32], F32]
 
@@ -35,15 +35,16 @@ class FaultEngine:
     def spec(self) -> EngineSpec:
         return self._spec
 
-    def infer(self, lightness: F32) -> F32:
+    def infer(self, inputs: Tensors) -> Tensors:
+        lightness = inputs[INPUT]
         count, _, height, width = lightness.shape
-        stride = self._spec.stride
+        stride = self._spec.graph.outputs[0].divisor
         small = lightness.reshape(count, height // stride, stride, width // stride, stride).mean(axis=(2, 4))
         answer = np.stack([small * 0.1, (small - 50) * 0.5], axis=1).astype(np.float32)
         if self._good_calls > 0:
             self._good_calls -= 1
-            return answer
-        return self._fault(answer)
+            return {OUTPUT: answer}
+        return {OUTPUT: self._fault(answer)}
 
     def close(self) -> None:
         self.closed += 1
@@ -103,8 +104,8 @@ def fault_entries(*, good_calls: int = 1) -> tuple[Entry, ...]:
     """Return registry entries for all faults, by the names in the table above."""
 
     def entry(name: str, fault: Fault) -> Entry:
-        def open_fault(weights: Weights, setup: Setup) -> FaultEngine:
-            spec = describe(weights, name=name, runtime="tests", device="tests", precision="f32")
+        def open_fault(model: Model, setup: Setup) -> FaultEngine:
+            spec = describe(model, name=name, runtime="tests", device="tests", precision="f32")
             return FaultEngine(spec, fault, good_calls)
 
         return Entry(name, "an engine for tests", lambda: None, open_fault)

@@ -7,16 +7,18 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.base import Setup
+from engines.base import Engine, Setup
 from engines.cache import CompiledCache, cache_folder
+from engines.errors import EngineError
 from engines.openvino import open_openvino
-from engines.registry import open_engine
-from engines.weights import load_weights
+from tests.engines.opening import ab_of, model_of, open_model
+from tests.engines.test_library import write_foreign
 
 ROOT = Path(__file__).parents[2]
 KEY = {"weights": "aa", "runtime": "1"}
@@ -107,7 +109,7 @@ def test_the_models_used_last_are_kept(cache: CompiledCache) -> None:
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, tiny: Path, said: list[str]) -> None:
     pytest.importorskip("openvino")
     (tmp_path / "file").write_text("in the way")
-    engine, _ = open_engine("openvino", str(tiny), setup=Setup(cache=tmp_path / "file", say=said.append))
+    engine, _ = open_model("openvino", str(tiny), setup=Setup(cache=tmp_path / "file", say=said.append))
     engine.close()
     assert any("cannot be kept" in line for line in said)
 
@@ -122,7 +124,7 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, t
 def test_nothing_is_kept_unless_asked_for(tiny: Path, own_cache: Path) -> None:
     pytest.importorskip("openvino")
     before = set(own_cache.rglob("*"))
-    open_engine("openvino", str(tiny))[0].close()
+    open_model("openvino", str(tiny))[0].close()
     assert set(own_cache.rglob("*")) == before
 
 
@@ -132,13 +134,13 @@ def test_a_model_from_the_cache_colours_like_a_fresh_one(
 ) -> None:
     pytest.importorskip("openvino")
     setup = Setup(cache=tmp_path, say=said.append)
-    weights = load_weights(str(tiny))
-    fresh = open_openvino(weights, setup)
-    expected = fresh.infer(GREY).copy()
+    model = model_of(tiny)
+    fresh = open_openvino(model, setup)
+    expected = ab_of(fresh, GREY).copy()
     if damage is not None:
         damage(only_file(tmp_path))
-    again = open_openvino(weights, setup)
-    np.testing.assert_array_equal(again.infer(GREY), expected)
+    again = open_openvino(model, setup)
+    np.testing.assert_array_equal(ab_of(again, GREY), expected)
     assert again.spec == fresh.spec
     assert [("damaged" in line) for line in said] == ([] if damage is None else [True])
 
@@ -146,26 +148,25 @@ def test_a_model_from_the_cache_colours_like_a_fresh_one(
 def test_a_sealed_file_that_openvino_refuses_is_compiled_again(tiny: Path, tmp_path: Path, said: list[str]) -> None:
     pytest.importorskip("openvino")
     setup = Setup(cache=tmp_path, say=said.append)
-    weights = load_weights(str(tiny))
-    expected = open_openvino(weights, setup).infer(GREY).copy()
+    model = model_of(tiny)
+    expected = ab_of(open_openvino(model, setup), GREY).copy()
     path = only_file(tmp_path)
     content = path.read_bytes()
     key, _ = json.JSONDecoder().raw_decode(content[content.index(b"{") : 4096].decode())
     CompiledCache(path.parent, said.append).put(key, b"no model")
-    np.testing.assert_array_equal(open_openvino(weights, setup).infer(GREY), expected)
+    np.testing.assert_array_equal(ab_of(open_openvino(model, setup), GREY), expected)
     assert any("cannot be used" in line for line in said)
 
 
 def test_precisions_and_weights_do_not_share_a_file(tiny: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    weights = load_weights(str(tiny))
-    first = open_openvino(weights, Setup(cache=tmp_path), precision="f32")
-    second = open_openvino(weights, Setup(cache=tmp_path))
+    model = model_of(tiny)
+    first = open_openvino(model, Setup(cache=tmp_path), precision="f32")
+    second = open_openvino(model, Setup(cache=tmp_path))
     assert len(list(tmp_path.rglob("*.compiled"))) == len({first.spec.precision, second.spec.precision})
 
 
 def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
     code = """
         import sys
         from functools import partial
@@ -205,8 +206,8 @@ def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="alternate signal stacks as Linux has them")
 def test_no_signal_is_handled_in_memory_that_goes_with_the_model(tiny: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    engine = open_openvino(load_weights(str(tiny)), Setup(cache=tmp_path))
-    engine.infer(GREY)
+    engine = open_openvino(model_of(tiny), Setup(cache=tmp_path))
+    ab_of(engine, GREY)
 
     class Stack(ctypes.Structure):
         _fields_ = [("memory", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
@@ -214,3 +215,25 @@ def test_no_signal_is_handled_in_memory_that_goes_with_the_model(tiny: Path, tmp
     stack = Stack()
     assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
     assert stack.flags & 2, "an alternate signal stack is still set"
+
+
+def test_other_peoples_networks_are_judged_once_and_the_verdict_is_kept(tmp_path: Path, said: list[str]) -> None:
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU does not compute in bf16")
+    judged: list[str] = []
+
+    def refuse(engine: Engine) -> None:
+        judged.append(engine.spec.precision)
+        raise EngineError("other colours")
+
+    model = replace(model_of(write_foreign(tmp_path / "foreign.onnx")), accept=refuse)
+    setup = Setup(cache=tmp_path, say=said.append)
+    precisions = []
+    for _ in range(2):
+        engine = open_openvino(model, setup)
+        precisions.append(engine.spec.precision)
+        engine.close()
+    assert precisions == ["f32", "f32"]
+    assert judged == ["bf16"]
+    assert [line.endswith("computing in f32") for line in said] == [True, True]

@@ -7,11 +7,13 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
-from engines.base import F32  # noqa: E402
+from engines.adapters.autochrome1 import INPUT, OUTPUT  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.half import half_graph  # noqa: E402
-from engines.onnxruntime import open_onnxruntime  # noqa: E402
-from engines.weights import INPUT, OUTPUT, known_weights, load_weights  # noqa: E402
+from engines.onnxruntime import open_reference  # noqa: E402
+from engines.tensors import F32  # noqa: E402
+from engines.weights import known_weights  # noqa: E402
+from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.engines.test_contract import difference, scenes  # noqa: E402
 from tests.engines.tiny import tiny_model, write_model  # noqa: E402
 
@@ -41,7 +43,7 @@ def run(content: bytes, picture: F32) -> F32:
 
 
 def test_all_that_takes_time_is_in_half_precision(weights: str) -> None:
-    model, kind = kinds(half_graph(load_weights(weights).read()))
+    model, kind = kinds(half_graph(model_of(weights).weights.read()))
     onnx.checker.check_model(model, full_check=True)
     heavy = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "Gemm", "Concat", "Relu")]
     assert heavy
@@ -49,60 +51,20 @@ def test_all_that_takes_time_is_in_half_precision(weights: str) -> None:
 
 
 def test_input_and_output_stay_in_single_precision(weights: str) -> None:
-    model, kind = kinds(half_graph(load_weights(weights).read()))
+    model, kind = kinds(half_graph(model_of(weights).weights.read()))
     assert [one.name for one in (*model.graph.input, *model.graph.output)] == [INPUT, OUTPUT]
     assert kind[INPUT] == kind[OUTPUT] == FLOAT
 
 
-def test_lightness_is_centred_before_it_loses_precision(weights: str) -> None:
-    model, kind = kinds(half_graph(load_weights(weights).read()))
-    users = [node for node in model.graph.node if INPUT in node.input and node.op_type != "Shape"]
-    assert users
-    assert {kind[output] for node in users for output in node.output} == {FLOAT}
-
-
-def test_scales_stay_in_single_precision(weights: str) -> None:
-    model, kind = kinds(half_graph(load_weights(weights).read()))
-    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
-    assert resizes
-    assert {kind[node.input[0]] for node in resizes} == {HALF}
-    assert {kind[name] for node in resizes for name in node.input[1:3] if name} == {FLOAT}
-
-
 def test_colours_are_those_of_single_precision(weights: str) -> None:
-    loaded = load_weights(weights)
-    halved = half_graph(loaded.read())
-    reference = open_onnxruntime(loaded)
+    model = model_of(weights)
+    halved = half_graph(model.weights.read())
+    reference = open_reference(model)
     for shape in ((1, 192, 256), (3, 96, 64)):
         picture = scenes(*shape)
-        mean, largest = difference(run(halved, picture), reference.infer(picture))
+        mean, largest = difference(run(halved, picture), ab_of(reference, picture))
         assert mean < 0.03
         assert largest < 0.5
-
-
-def test_pytorch_runs_it_too(weights: str) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    from engines.torch_graph import TorchGraph
-
-    halved = half_graph(load_weights(weights).read())
-    picture = scenes(2, 64, 96)
-    answer = TorchGraph(halved, torch.device("cpu")).run({INPUT: picture})[OUTPUT]
-    assert answer.dtype == np.float32
-    mean, largest = difference(answer, run(halved, picture))
-    assert mean < 0.05
-    assert largest < 1
-
-
-def test_pytorch_never_waits_for_the_device(weights: str) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    from engines.torch_graph import TorchGraph
-
-    # On the device "meta" there are shapes and no values: what looks at one fails, as it fails in a recording on CUDA.
-    loaded = load_weights(weights)
-    graph = TorchGraph(half_graph(loaded.read()), torch.device("meta"))
-    answer = graph.forward({INPUT: torch.empty(8, 1, 192, 256, device="meta")})[OUTPUT]
-    assert answer.shape == (8, 2, 192 // loaded.stride, 256 // loaded.stride)
-    assert answer.dtype == torch.float32
 
 
 def test_constant_nodes_and_skips_around_the_first_layer_are_taken(tmp_path: Path) -> None:
@@ -120,9 +82,10 @@ def test_constant_nodes_and_skips_around_the_first_layer_are_taken(tmp_path: Pat
     nodes += [quarter, onnx.helper.make_node("Add", ["plain", "quarter"], [OUTPUT])]
     del graph.node[:]
     graph.node.extend(nodes)
-    loaded = load_weights(str(write_model(tmp_path / "other.onnx", model)))
+    loaded = model_of(write_model(tmp_path / "other.onnx", model))
     picture = scenes(2, 64, 32)
-    mean, _ = difference(run(half_graph(loaded.read()), picture), open_onnxruntime(loaded).infer(picture))
+    expected = ab_of(open_reference(loaded), picture)
+    mean, _ = difference(run(half_graph(loaded.weights.read()), picture), expected)
     assert mean < 0.05
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import F32
 from engines.errors import EngineError
-from engines.onnxruntime import OnnxRuntimeEngine, open_onnxruntime
-from engines.parity import require_parity
-from engines.weights import load_weights
+from engines.onnxruntime import OnnxRuntimeEngine, open_reference
+from engines.tensors import F32, Tensors
+from tests.engines.opening import model_of
 
 
 class Spoiled(OnnxRuntimeEngine):
@@ -20,8 +19,8 @@ class Spoiled(OnnxRuntimeEngine):
         super().__init__(sound._session, sound.spec)
         self.fault = fault
 
-    def infer(self, lightness: F32) -> F32:
-        return self.fault(super().infer(lightness))
+    def infer(self, inputs: Tensors) -> Tensors:
+        return {name: self.fault(answer) for name, answer in super().infer(inputs).items()}
 
 
 def rounded(answer: F32) -> F32:
@@ -40,11 +39,11 @@ def rounded(answer: F32) -> F32:
     ids=["drift", "not a number", "one column", "a and b swapped", "another shape"],
 )
 def test_an_engine_that_colours_otherwise_is_refused(tiny: Path, fault: Callable[[F32], F32]) -> None:
-    weights = load_weights(str(tiny))
+    model = model_of(tiny)
     with pytest.raises(EngineError, match="onnxruntime: "):
-        require_parity(Spoiled(open_onnxruntime(weights), fault), weights)
+        model.accept(Spoiled(open_reference(model), fault))
 
 
 def test_rounding_is_no_reason_to_refuse(tiny: Path) -> None:
-    weights = load_weights(str(tiny))
-    require_parity(Spoiled(open_onnxruntime(weights), rounded), weights)
+    model = model_of(tiny)
+    model.accept(Spoiled(open_reference(model), rounded))

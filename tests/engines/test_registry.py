@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from engines import registry
-from engines.base import EngineSpec, Setup
+from engines.base import EngineSpec, Model, Setup
 from engines.errors import EngineError, MissingDependencyError, WeightsError
 from engines.machine import gpu_count
-from engines.registry import Entry, fastest_first, open_engine
-from engines.weights import Weights
+from engines.registry import Entry, fastest_first
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
+from tests.engines.opening import ab_of, open_model
 from tests.engines.tiny import tiny_model, write_model
 
 ROOT = Path(__file__).parents[2]
@@ -58,12 +58,12 @@ def test_importing_the_registry_imports_no_runtime() -> None:
 
 def test_without_a_gpu_only_engines_of_the_cpu_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "gpu_count", lambda: 0)
-    assert [entry.name for entry in fastest_first()] == ["openvino", "onnxruntime", "torch"]
+    assert [entry.name for entry in fastest_first()] == ["openvino", "onnxruntime"]
 
 
 def test_with_a_gpu_its_engines_are_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    assert [entry.name for entry in fastest_first()] == ["tensorrt", "torch", "openvino", "onnxruntime"]
+    assert [entry.name for entry in fastest_first()] == ["tensorrt", "onnxruntime", "openvino", "onnxruntime"]
 
 
 def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,18 +71,18 @@ def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyP
     if gpu_count():
         pytest.skip("there is a GPU, and it would be used")
     monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    engine, choice = open_engine("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny))
     engine.close()
     assert choice.engine == "openvino"
     reasons = dict(choice.rejected)
-    assert list(reasons) == ["tensorrt", "torch"]
+    assert list(reasons) == ["tensorrt", "onnxruntime"]
     assert "not installed" in reasons["tensorrt"] or "no NVIDIA GPU" in reasons["tensorrt"]
-    assert "sees no GPU" in reasons["torch"] or "not installed" in reasons["torch"]
+    assert "nothing that its package offers" in reasons["onnxruntime"]
 
 
 def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path, no_gpu: None) -> None:
     pytest.importorskip("openvino")
-    engine, choice = open_engine("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny))
     assert choice.engine == engine.spec.name == "openvino"
     assert choice.rejected == ()
     for part in (engine.spec.runtime, engine.spec.precision, engine.spec.device):
@@ -92,7 +92,7 @@ def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path, no_gpu: None)
 def test_auto_names_what_it_passed_over(tiny: Path, no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     hide(monkeypatch, "openvino")
-    engine, choice = open_engine("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny))
     assert choice.engine == engine.spec.name == "onnxruntime"
     assert choice.rejected == (("openvino", "the package openvino is not installed"),)
 
@@ -104,8 +104,8 @@ def test_auto_passes_over_a_runtime_that_is_installed_but_broken(tiny: Path, tmp
     done = python(
         """
         import sys
-        from engines.registry import open_engine
-        print(open_engine("auto", sys.argv[1])[1])
+        from tests.engines.opening import open_model
+        print(open_model("auto", sys.argv[1])[1])
         """,
         str(tiny),
         before=tmp_path,
@@ -118,7 +118,7 @@ def test_auto_passes_over_a_runtime_that_is_installed_but_broken(tiny: Path, tmp
 def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str) -> None:
     extra = [entry for entry in fault_entries(good_calls=0) if entry.name in (fault, "sane")]
     extra.sort(key=lambda entry: entry.name == "sane")
-    engine, choice = open_engine("auto", str(tiny), extra=extra)
+    engine, choice = open_model("auto", str(tiny), extra=extra)
     assert choice.engine == engine.spec.name == "sane"
     ((name, reason),) = choice.rejected
     assert name == fault
@@ -126,90 +126,82 @@ def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str)
 
 
 def test_auto_with_nothing_that_works_tells_every_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hide(monkeypatch, "openvino", "onnxruntime", "torch")
+    hide(monkeypatch, "openvino", "onnxruntime")
     with pytest.raises(EngineError) as caught:
-        open_engine("auto", str(tiny))
-    for name in ("openvino", "onnxruntime", "torch"):
+        open_model("auto", str(tiny))
+    for name in ("openvino", "onnxruntime"):
         assert f"{name}: the package {name} is not installed" in str(caught.value)
 
 
 def test_auto_does_not_hide_wrong_weights(tmp_path: Path) -> None:
     path = write_model(tmp_path / "bad.onnx", tiny_model(), sha256="0" * 64)
     with pytest.raises(WeightsError):
-        open_engine("auto", str(path))
+        open_model("auto", str(path))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch", "tensorrt"])
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "tensorrt"])
 def test_a_named_engine_that_is_missing_is_an_error_with_the_install_command(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     hide(monkeypatch, name)
     with pytest.raises(MissingDependencyError, match=name) as caught:
-        open_engine(name, str(tiny))
+        open_model(name, str(tiny))
     assert "pip install autochrome-archive" in caught.value.advice
     assert caught.value.exit_code == 8
 
 
-def test_torch_without_onnx_is_an_error_with_the_install_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    hide(monkeypatch, "onnx")
-    with pytest.raises(MissingDependencyError, match="onnx") as caught:
-        open_engine("torch", str(tiny))
-    assert "pip install autochrome-archive[torch]" in caught.value.advice
-
-
 def test_a_named_engine_never_falls_back(tiny: Path) -> None:
     with pytest.raises(EngineError, match="crashing"):
-        open_engine("crashing", str(tiny), extra=fault_entries(good_calls=0))
+        open_model("crashing", str(tiny), extra=fault_entries(good_calls=0))
 
 
 def test_an_unknown_engine_lists_the_known_ones(tiny: Path) -> None:
     with pytest.raises(EngineError, match="'abacus'") as caught:
-        open_engine("abacus", str(tiny))
-    assert "auto, openvino, onnxruntime, torch, tensorrt" in caught.value.advice
+        open_model("abacus", str(tiny))
+    assert "auto, openvino, onnxruntime, tensorrt" in caught.value.advice
 
 
 def test_extra_entries_are_not_remembered(tiny: Path) -> None:
-    open_engine("sane", str(tiny), extra=fault_entries())
+    open_model("sane", str(tiny), extra=fault_entries())
     with pytest.raises(EngineError, match="no engine 'sane'"):
-        open_engine("sane", str(tiny))
+        open_model("sane", str(tiny))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("content", [b"no graph at all", b""], ids=["text", "empty"])
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     pytest.importorskip(name)
     path = write_model(tmp_path / "text.onnx", tiny_model(), sha256=hashlib.sha256(content).hexdigest())
     path.write_bytes(content)
     with pytest.raises((EngineError, WeightsError)):
-        open_engine(name, str(path))
+        open_model(name, str(path))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_card_that_lies_about_the_stride_is_found_when_opening(tmp_path: Path, name: str) -> None:
     pytest.importorskip(name)
     path = write_model(tmp_path / "lying.onnx", tiny_model(), stride=8)
     with pytest.raises(EngineError, match="shape"):
-        open_engine(name, str(path))
+        open_model(name, str(path))
 
 
 @pytest.mark.parametrize("fault", WRONG_ANSWERS)
 def test_a_wrong_answer_is_caught(tiny: Path, fault: str) -> None:
-    engine, _ = open_engine(fault, str(tiny), extra=fault_entries())
-    with pytest.raises(EngineError, match=f"{fault}: the answer"):
-        engine.infer(GREY)
+    engine, _ = open_model(fault, str(tiny), extra=fault_entries())
+    with pytest.raises(EngineError, match=f"{fault}: ab of the answer"):
+        ab_of(engine, GREY)
 
 
 def test_a_crash_is_the_engines_error(tiny: Path) -> None:
-    engine, _ = open_engine("crashing", str(tiny), extra=fault_entries())
+    engine, _ = open_model("crashing", str(tiny), extra=fault_entries())
     with pytest.raises(EngineError, match="gave up"):
-        engine.infer(GREY)
+        ab_of(engine, GREY)
 
 
 def test_a_slow_engine_is_waited_for(tiny: Path) -> None:
-    slow, _ = open_engine("slow", str(tiny), extra=fault_entries())
-    sane, _ = open_engine("sane", str(tiny), extra=fault_entries())
-    np.testing.assert_array_equal(slow.infer(GREY), sane.infer(GREY))
+    slow, _ = open_model("slow", str(tiny), extra=fault_entries())
+    sane, _ = open_model("sane", str(tiny), extra=fault_entries())
+    np.testing.assert_array_equal(ab_of(slow, GREY), ab_of(sane, GREY))
 
 
 def test_a_killing_engine_takes_the_process_with_it(tiny: Path) -> None:
@@ -217,13 +209,13 @@ def test_a_killing_engine_takes_the_process_with_it(tiny: Path) -> None:
         """
         import sys
         import numpy as np
-        from engines.registry import open_engine
         from tests.engines.faults import fault_entries
-        engine, _ = open_engine("killing", sys.argv[1], extra=fault_entries(good_calls=2))
+        from tests.engines.opening import ab_of, open_model
+        engine, _ = open_model("killing", sys.argv[1], extra=fault_entries(good_calls=2))
         grey = np.full((1, 1, 32, 32), 50, dtype=np.float32)
-        engine.infer(grey)
+        ab_of(engine, grey)
         print("alive", flush=True)
-        engine.infer(grey)
+        ab_of(engine, grey)
         print("still alive", flush=True)
         """,
         str(tiny),
@@ -237,26 +229,26 @@ def test_the_runtime_is_closed_exactly_once_however_it_ends(tiny: Path, good_cal
     made: list[FaultEngine] = []
     (crashing,) = (entry for entry in fault_entries(good_calls=good_calls) if entry.name == "crashing")
 
-    def open_and_keep(weights: Weights, setup: Setup) -> FaultEngine:
-        engine = crashing.open(weights, setup)
+    def open_and_keep(model: Model, setup: Setup) -> FaultEngine:
+        engine = crashing.open(model, setup)
         assert isinstance(engine, FaultEngine)
         made.append(engine)
         return engine
 
     entry = Entry("kept", crashing.description, crashing.check, open_and_keep)
     if good_calls:
-        engine, _ = open_engine("kept", str(tiny), extra=[entry])
+        engine, _ = open_model("kept", str(tiny), extra=[entry])
         engine.close()
         engine.close()
     else:
         with pytest.raises(EngineError):
-            open_engine("kept", str(tiny), extra=[entry])
+            open_model("kept", str(tiny), extra=[entry])
     assert [engine.closed for engine in made] == [1]
 
 
 def test_the_sane_engine_keeps_the_contract(tiny: Path) -> None:
-    engine, _ = open_engine("sane", str(tiny), extra=fault_entries())
+    engine, _ = open_model("sane", str(tiny), extra=fault_entries())
     assert isinstance(engine.spec, EngineSpec)
-    bright, dark = engine.infer(np.stack([np.full((1, 32, 32), value, dtype=np.float32) for value in (90, 10)]))
+    bright, dark = ab_of(engine, np.stack([np.full((1, 32, 32), value, dtype=np.float32) for value in (90, 10)]))
     assert (bright[1] > 0).all()
     assert (dark[1] < 0).all()

@@ -3,30 +3,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.base import F32
 from engines.errors import EngineError
-from engines.ring import Ring, Shape, pieces
+from engines.ring import Ring, Shapes, pieces, shapes_of
+from engines.tensors import Tensors
 
 
 class Doubling:
     """A program that doubles, and refuses to be used in any other order than a GPU's program is."""
 
-    def __init__(self, shape: Shape, log: list[str]) -> None:
-        self.shape, self.log = shape, log
-        self.waiting: F32 | None = None
-        log.append(f"make {shape[0]}")
+    def __init__(self, shapes: Shapes, log: list[str]) -> None:
+        self.shapes, self.log = shapes, log
+        self.count = dict(shapes)["a"][0]
+        self.waiting: Tensors | None = None
+        log.append(f"make {self.count}")
 
-    def start(self, lightness: F32) -> None:
+    def start(self, inputs: Tensors) -> None:
         assert self.waiting is None, "started again before the answer was taken"
-        assert lightness.shape == self.shape
-        if (lightness < 0).any():
+        assert shapes_of(inputs) == self.shapes
+        if (inputs["a"] < 0).any():
             raise EngineError("negative")
-        self.log.append(f"start {self.shape[0]}")
-        self.waiting = lightness * 2
+        self.log.append(f"start {self.count}")
+        self.waiting = {"twice": inputs["a"] * 2, "sum": inputs["a"] + inputs["b"]}
 
-    def finish(self) -> F32:
+    def finish(self) -> Tensors:
         assert self.waiting is not None
-        self.log.append(f"finish {self.shape[0]}")
+        self.log.append(f"finish {self.count}")
         answer, self.waiting = self.waiting, None
         return answer
 
@@ -34,15 +35,22 @@ class Doubling:
         self.log.append("close")
 
 
-def numbers(count: int, width: int = 2) -> F32:
-    return np.arange(count * width, dtype=np.float32).reshape(count, 1, 1, width)
+def numbers(count: int, width: int = 2) -> Tensors:
+    a = np.arange(count * width, dtype=np.float32).reshape(count, 1, 1, width)
+    return {"a": a, "b": a[..., :1] * 100}
+
+
+def require_answer(answer: Tensors, inputs: Tensors) -> None:
+    np.testing.assert_array_equal(answer["twice"], inputs["a"] * 2)
+    np.testing.assert_array_equal(answer["sum"], inputs["a"] + inputs["b"])
 
 
 @pytest.mark.parametrize("count", range(1, 20))
 def test_pieces_are_the_batch_in_few_sizes(count: int) -> None:
     cut = list(pieces(numbers(count)))
-    np.testing.assert_array_equal(np.concatenate(cut), numbers(count))
-    assert {len(piece) for piece in cut} <= {8, 4, 2, 1}
+    for name, whole in numbers(count).items():
+        np.testing.assert_array_equal(np.concatenate([piece[name] for piece in cut]), whole)
+    assert {len(piece["a"]) for piece in cut} <= {8, 4, 2, 1}
     assert len(cut) <= count // 8 + 3
 
 
@@ -51,7 +59,7 @@ def test_answers_come_in_order(count: int) -> None:
     log: list[str] = []
     ring = Ring(lambda shape: Doubling(shape, log))
     for _ in range(2):
-        np.testing.assert_array_equal(ring.infer(numbers(count)), numbers(count) * 2)
+        require_answer(ring.infer(numbers(count)), numbers(count))
 
 
 def test_the_second_piece_starts_before_the_first_is_waited_for() -> None:
@@ -80,7 +88,7 @@ def test_after_a_failure_nothing_old_is_answered() -> None:
     log: list[str] = []
     ring = Ring(lambda shape: Doubling(shape, log))
     bad = numbers(16)
-    bad[12] = -1
+    bad["a"][12] = -1
     with pytest.raises(EngineError, match="negative"):
         ring.infer(bad)
-    np.testing.assert_array_equal(ring.infer(numbers(16)), numbers(16) * 2)
+    require_answer(ring.infer(numbers(16)), numbers(16))

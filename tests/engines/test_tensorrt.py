@@ -13,22 +13,23 @@ import pytest
 pytest.importorskip("onnx", reason="onnx is not installed")
 
 from engines import tensorrt
-from engines.base import F32, Setup
+from engines.base import Setup
 from engines.cuda import Cuda, CudaError
 from engines.errors import EngineError, MissingDependencyError
 from engines.guard import GuardedEngine
 from engines.machine import gpu_count
-from engines.onnxruntime import open_onnxruntime
-from engines.registry import open_engine
+from engines.onnxruntime import open_reference
 from engines.tensorrt_plan import profiles
-from engines.weights import load_weights
+from engines.tensors import F32, GraphSpec, InputSize, TensorSpec
 from tests.engines.fake_gpu import FakeCuda, FakeTensorRT
+from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.test_contract import scenes
+from tests.engines.two import write_two_model
 
 
 def open_fake(tiny: Path, setup: Setup, *, trt: FakeTensorRT | None = None) -> tuple[GuardedEngine, FakeTensorRT]:
     trt = trt or FakeTensorRT(FakeCuda())
-    engine = tensorrt._opened(trt, trt.cuda, load_weights(str(tiny)), setup)  # type: ignore[arg-type]
+    engine = tensorrt._opened(trt, trt.cuda, model_of(tiny), setup)  # type: ignore[arg-type]
     return GuardedEngine(engine), trt
 
 
@@ -42,35 +43,49 @@ def setup(tmp_path: Path, said: list[str]) -> Setup:
     return Setup(cache=tmp_path, say=said.append)
 
 
+def test_all_inputs_and_outputs_of_a_network_go_through(tmp_path: Path, setup: Setup) -> None:
+    path = write_two_model(tmp_path)
+    engine, _ = open_fake(path, setup)
+    reference = open_reference(model_of(path))
+    for count in (1, 3, 8, 3, 8):
+        hints = np.random.default_rng(count).uniform(0, 1, (count, 3, 16, 24)).astype(np.float32)
+        inputs = {"lightness": scenes(count, 64, 96), "hints": hints}
+        expected = reference.infer(inputs)
+        answer = engine.infer(inputs)
+        assert set(answer) == set(expected) == {"ab", "logits", "features"}
+        for name in expected:
+            np.testing.assert_allclose(answer[name], expected[name], atol=0.1)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8, 13, 16])
 def test_a_batch_of_any_size_comes_back_whole_and_in_order(tiny: Path, setup: Setup, count: int) -> None:
     engine, _ = open_fake(tiny, setup)
-    reference = open_onnxruntime(load_weights(str(tiny)))
+    reference = open_reference(model_of(tiny))
     for height, width in ((64, 96), (96, 64), (64, 96), (64, 96)):
         batch = scenes(count, height, width)
-        np.testing.assert_allclose(engine.infer(batch), reference.infer(batch), atol=0.1)
+        np.testing.assert_allclose(ab_of(engine, batch), ab_of(reference, batch), atol=0.1)
 
 
 def test_every_shape_is_recorded_once_and_replayed(tiny: Path, setup: Setup) -> None:
     engine, trt = open_fake(tiny, setup)
     before = trt.cuda.replays
     for _ in range(5):
-        engine.infer(scenes(8, 32, 64))
+        ab_of(engine, scenes(8, 32, 64))
     assert trt.cuda.replays - before == 4
 
 
 def test_an_answer_outlives_the_next_batch(tiny: Path, setup: Setup) -> None:
     engine, _ = open_fake(tiny, setup)
-    answer = engine.infer(scenes(2, 32, 64))
+    answer = ab_of(engine, scenes(2, 32, 64))
     kept = answer.copy()
-    engine.infer(100 - scenes(2, 32, 64))
+    ab_of(engine, 100 - scenes(2, 32, 64))
     np.testing.assert_array_equal(answer, kept)
 
 
 def test_many_shapes_do_not_fill_the_gpu_and_closing_empties_it(tiny: Path, setup: Setup) -> None:
     engine, trt = open_fake(tiny, setup)
     for width in range(32, 32 * 24, 32):
-        engine.infer(scenes(1, 32, width % 576 + 32))
+        ab_of(engine, scenes(1, 32, width % 576 + 32))
         assert len(trt.cuda.streams) <= 16
     engine.close()
     assert not trt.cuda.streams
@@ -84,7 +99,7 @@ def test_a_plan_is_built_once_and_kept(tiny: Path, setup: Setup, said: list[str]
     assert (len(trt.built), len(other.built)) == (1, 0)
     assert first.spec == second.spec
     other.profiles = trt.profiles
-    np.testing.assert_array_equal(first.infer(scenes(3, 32, 32)), second.infer(scenes(3, 32, 32)))
+    np.testing.assert_array_equal(ab_of(first, scenes(3, 32, 32)), ab_of(second, scenes(3, 32, 32)))
 
 
 @pytest.mark.parametrize("change", ["gpu", "version"])
@@ -120,7 +135,7 @@ def test_a_plan_that_colours_otherwise_is_refused_and_not_kept(
     tiny: Path, setup: Setup, spoil: Callable[[F32], F32]
 ) -> None:
     trt = FakeTensorRT(FakeCuda(), spoil)
-    with pytest.raises(EngineError, match=r"tensorrt: in f16 its colours are .* from ONNX Runtime's"):
+    with pytest.raises(EngineError, match=r"tensorrt: in f16 on Fake GPU its colours are .* from ONNX Runtime's"):
         open_fake(tiny, setup, trt=trt)
     assert not list((setup.cache or Path()).rglob("*.compiled"))
     assert not trt.cuda.streams
@@ -137,33 +152,41 @@ def test_a_gpu_that_fails_in_the_middle_is_the_engines_error(tiny: Path, setup: 
     engine, trt = open_fake(tiny, setup)
     trt.cuda.fails_at = "wait"
     with pytest.raises((EngineError, CudaError), match="cudaErrorIllegalAddress"):
-        engine.infer(scenes(2, 32, 32))
+        ab_of(engine, scenes(2, 32, 32))
 
 
 def test_pictures_larger_than_the_plan_takes_are_an_error(tiny: Path, setup: Setup) -> None:
     engine, _ = open_fake(tiny, setup)
     with pytest.raises(EngineError, match="too large; the plan takes up to 768 x 768"):
-        engine.infer(np.full((1, 1, 32, 800), 50, np.float32))
+        ab_of(engine, np.full((1, 1, 32, 800), 50, np.float32))
 
 
-def test_the_profiles_take_every_shape_that_the_pipeline_sends() -> None:
-    for multiple in (8, 32, 64, 256):
-        film, photo = profiles(multiple)
-        for profile, short in ((film, 160), (photo, 256)):
-            for long in (short, 3 * short):
-                whole = -(-long // multiple) * multiple
-                side = -(-short // multiple) * multiple
-                assert profile.takes((8, 1, side, whole))
-                assert profile.takes((1, 1, whole, side))
-            assert profile.takes(profile.usual)
-        assert photo.takes((1, 1, multiple, multiple))
+@pytest.mark.parametrize("square", [False, True])
+@pytest.mark.parametrize("multiple", [8, 32, 64, 256])
+def test_the_profiles_take_every_shape_that_the_pipeline_sends(multiple: int, square: bool) -> None:
+    size = InputSize(multiple=multiple, film=160, photo=300, square=square)
+    graph = GraphSpec(inputs=(TensorSpec(name="in", channels=1),), outputs=(), size=size)
+    found = profiles(graph)
+    for profile, short in zip(found, (size.film, size.photo), strict=True):
+        for ratio in (0.1, 0.5, 1, 1.33, 1.78, 4):
+            assert profile.takes((8, *size.shape(short, width=ratio, height=1)))
+            assert profile.takes((1, *size.shape(short, width=ratio, height=1)))
+        assert profile.takes(profile.usual)
+    assert found[-1].takes((1, multiple, multiple))
+
+
+def test_a_fixed_network_has_one_profile() -> None:
+    size = InputSize(multiple=32, film=512, photo=512, square=True, fixed=512)
+    graph = GraphSpec(inputs=(TensorSpec(name="in", channels=3),), outputs=(), size=size, max_batch=1)
+    (profile,) = profiles(graph)
+    assert profile.least == profile.usual == profile.most == (1, 512, 512)
 
 
 def test_tensorrt_without_a_gpu_is_an_error_that_says_so(tiny: Path) -> None:
     if gpu_count():
         pytest.skip("there is a GPU")
     with pytest.raises(MissingDependencyError) as caught:
-        open_engine("tensorrt", str(tiny))
+        open_model("tensorrt", str(tiny))
     assert re.search("not installed|no NVIDIA GPU", str(caught.value))
     assert caught.value.advice
 
@@ -199,6 +222,8 @@ RUNTIME_HALF = {
     "ICudaEngine.num_io_tensors": None,
     "ICudaEngine.get_tensor_name": ["index"],
     "ICudaEngine.get_tensor_mode": ["name"],
+    "ICudaEngine.get_tensor_dtype": ["name"],
+    "DataType.HALF": None,
     "ICudaEngine.create_execution_context": ["strategy"],
     "ExecutionContextAllocationStrategy.USER_MANAGED": None,
     "TensorIOMode.INPUT": None,
@@ -247,7 +272,7 @@ def test_cuda_python_takes_what_we_give_it() -> None:
         cuda.stream,
         lambda: cuda.wait(1),
         lambda: cuda.memory(64),
-        lambda: cuda.pinned((1, 1, 4, 4)),
+        lambda: cuda.pinned((1, 1, 4, 4), np.float32),
         lambda: cuda.upload(64, array, 1),
         lambda: cuda.download(array, 64, 1),
         lambda: cuda.recorded(1, lambda: None),
@@ -273,11 +298,11 @@ def test_on_a_gpu_a_plan_is_built_kept_and_loaded(tiny: Path, setup: Setup, said
     pytest.importorskip("tensorrt", reason="TensorRT is not installed", exc_type=ImportError)
     if not gpu_count():
         pytest.skip("there is no NVIDIA GPU")
-    built, _ = open_engine("tensorrt", str(tiny), setup=setup)
-    loaded, _ = open_engine("tensorrt", str(tiny), setup=setup)
+    built, _ = open_model("tensorrt", str(tiny), setup=setup)
+    loaded, _ = open_model("tensorrt", str(tiny), setup=setup)
     assert len([line for line in said if "building a plan" in line]) == 1
     for count in (1, 3, 8, 16, 16, 16):
         batch = scenes(count, 96, 160)
-        np.testing.assert_array_equal(built.infer(batch), loaded.infer(batch))
+        np.testing.assert_array_equal(ab_of(built, batch), ab_of(loaded, batch))
     built.close()
     loaded.close()

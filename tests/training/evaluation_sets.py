@@ -7,22 +7,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engines.base import EngineSpec
+from engines.network import NetworkSpec
+from engines.tensors import InputSize
 from tests.training.conftest import synthetic_photo
 from training.evaluate import evaluate, find_set, rival_systems
 from training.scores import SetScore
 
-# An engine's that a test makes of numpy.
-SPEC = EngineSpec(
-    name="test",
+# A network's that a test makes of numpy.
+SPEC = NetworkSpec(
+    engine="test",
     runtime="numpy",
     device="cpu",
     precision="f32",
     model="test",
     weights_sha256="",
-    max_batch=1,
-    multiple=32,
+    licence="",
+    contract="autochrome-1",
+    size=InputSize(multiple=32, film=160, photo=256),
     stride=4,
+    max_batch=1,
+    takes_hints=False,
 )
 
 

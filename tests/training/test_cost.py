@@ -6,24 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import F32
-from engines.registry import open_engine
+from engines.network import Prediction
+from engines.networks import open_network
+from engines.tensors import F32, InputSize
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.training.evaluation_sets import SPEC
 from training.cost import machine, measure_cost, median_milliseconds
 
 
 class Counting:
-    """An engine that keeps the shapes it was asked for."""
+    """A network that keeps the shapes it was asked for."""
 
-    spec = replace(SPEC, multiple=96)
+    spec = replace(SPEC, size=InputSize(multiple=96, film=160, photo=256))
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
 
-    def infer(self, lightness: F32) -> F32:
+    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         self.shapes.append(lightness.shape)
-        return np.zeros((1, 2, lightness.shape[2] // 4, lightness.shape[3] // 4), np.float32)
+        return Prediction(np.zeros((1, 2, lightness.shape[2] // 4, lightness.shape[3] // 4), np.float32))
 
     def close(self) -> None:
         pass
@@ -38,9 +39,9 @@ def by_hand() -> int:
 
 
 def test_flops_of_exported_weights_are_those_counted_by_hand(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     path = write_model(tmp_path / "tiny.onnx", tiny_model(), parameters=12345)
-    engine, _ = open_engine("onnxruntime", str(path))
+    engine, _ = open_network("onnxruntime", str(path))
     cost, notes = measure_cost(str(path), engine)
     engine.close()
     assert cost.flops == by_hand()
@@ -51,7 +52,7 @@ def test_flops_of_exported_weights_are_those_counted_by_hand(tmp_path: Path) -> 
 
 def test_parameters_that_no_card_states_are_unknown_and_said_so(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path)
-    engine, _ = open_engine("onnxruntime", str(path))
+    engine, _ = open_network("onnxruntime", str(path))
     cost, notes = measure_cost(str(path), engine)
     engine.close()
     assert cost.parameters is None

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.base import F32
+from engines.network import Prediction
+from engines.tensors import F32
 from tests.engines.tiny import write_tiny_model
 from tests.training.conftest import synthetic_photo
 from tests.training.evaluation_sets import SPEC, score_rivals, write_pictures, write_rivals
@@ -26,7 +27,7 @@ from training.evaluate import (
 
 
 class TrueColours:
-    """An engine that knows one photograph: answers its ab, averaged to a quarter of what it is asked for."""
+    """A network that knows one photograph: answers its ab, averaged to a quarter of what it is asked for."""
 
     spec = SPEC
 
@@ -34,12 +35,12 @@ class TrueColours:
         self._ab = rgb_to_lab(photo)[..., 1:]
         self.asked: list[F32] = []
 
-    def infer(self, lightness: F32) -> F32:
+    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         self.asked.append(lightness)
         height, width = lightness.shape[2] // 4, lightness.shape[3] // 4
         rows = np.linspace(0, self._ab.shape[0] - 1, height).round().astype(int)
         columns = np.linspace(0, self._ab.shape[1] - 1, width).round().astype(int)
-        return np.float32(self._ab[np.ix_(rows, columns)].transpose(2, 0, 1)[None])
+        return Prediction(np.float32(self._ab[np.ix_(rows, columns)].transpose(2, 0, 1)[None]))
 
     def close(self) -> None:
         self.asked.clear()

@@ -21,10 +21,10 @@ from PIL import Image  # noqa: E402
 
 from engines.base import Engine  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
-from engines.onnxruntime import open_onnxruntime  # noqa: E402
+from engines.library import load_weights  # noqa: E402
+from engines.onnxruntime import open_reference  # noqa: E402
 from engines.openvino import open_openvino  # noqa: E402
-from engines.torch import open_torch  # noqa: E402
-from engines.weights import load_weights  # noqa: E402
+from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, LATENT  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
@@ -65,19 +65,17 @@ def _settings(exported: Exported) -> dict[str, float]:
     return {"temperature": exported.card["temperature"], "saturation": exported.card["saturation"]}
 
 
-@pytest.mark.parametrize(
-    "open_runtime", [open_onnxruntime, partial(open_openvino, precision="f32"), open_torch], ids=["ort", "ov", "torch"]
-)
+@pytest.mark.parametrize("open_runtime", [open_reference, partial(open_openvino, precision="f32")], ids=["ort", "ov"])
 def test_every_runtime_answers_as_the_trained_network_at_every_shape(
     exported: Exported, checkpoint: Path, open_runtime: Callable[..., Engine]
 ) -> None:
     trained = CheckpointEngine(checkpoint, **_settings(exported))
-    engine = open_runtime(load_weights(str(exported.path)))
+    engine = open_runtime(model_of(exported.path))
     for shape in ((1, 1, 32, 32), (3, 1, 64, 96), (2, 1, 160, 32)):
         lightness = np.random.default_rng(0).uniform(0, 100, shape).astype(np.float32)
-        expected = trained.infer(lightness)
+        expected = trained.predict(lightness).ab
         assert np.abs(expected).mean() > 1
-        assert np.abs(engine.infer(lightness) - expected).mean() < 0.05
+        assert np.abs(ab_of(engine, lightness) - expected).mean() < 0.05
     engine.close()
 
 
@@ -222,13 +220,13 @@ def test_a_network_that_answers_with_ab_is_exported_at_full_size(
 ) -> None:
     done = export_command(regressor, tmp_path / "ab.onnx", saturation=1.5, photos=photo_cache)
     assert (done.card["multiple"], done.card["stride"], done.card["temperature"]) == (16, 1, None)
-    assert [one.runtime.split()[0] for one in done.parity] == ["ONNX", "OpenVINO", "PyTorch"]
+    assert [one.runtime.split()[0] for one in done.parity] == ["ONNX", "OpenVINO"]
     lightness = np.random.default_rng(0).uniform(0, 100, (2, 1, 48, 80)).astype(np.float32)
-    bold, plain = (CheckpointEngine(regressor, temperature=0.4, saturation=s).infer(lightness) for s in (1.5, 1.0))
+    bold, plain = (CheckpointEngine(regressor, temperature=0.4, saturation=s).predict(lightness).ab for s in (1.5, 1.0))
     np.testing.assert_allclose(bold, 1.5 * plain, atol=1e-4)
-    engine = open_onnxruntime(load_weights(str(done.path)))
-    assert engine.infer(lightness).shape == (2, 2, 48, 80)
-    assert np.abs(engine.infer(lightness) - bold).mean() < 0.05
+    engine = open_reference(model_of(done.path))
+    assert ab_of(engine, lightness).shape == (2, 2, 48, 80)
+    assert np.abs(ab_of(engine, lightness) - bold).mean() < 0.05
     engine.close()
 
 
@@ -253,7 +251,7 @@ def test_weights_kept_alone_colour_as_the_checkpoint_and_are_much_smaller(checkp
     assert kept.stat().st_size < checkpoint.stat().st_size / 7
     lightness = np.random.default_rng(0).uniform(0, 100, (1, 1, 64, 64)).astype(np.float32)
     whole, half = (
-        CheckpointEngine(path, temperature=1.0, saturation=1.0).infer(lightness) for path in (checkpoint, kept)
+        CheckpointEngine(path, temperature=1.0, saturation=1.0).predict(lightness).ab for path in (checkpoint, kept)
     )
     assert np.abs(whole - half).mean() < 0.05
     assert load_trained(kept).config == CONFIG

@@ -14,7 +14,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from PIL import Image  # noqa: E402
 
-from engines.weights import load_weights  # noqa: E402
+from engines.library import load_weights  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
 from training.parts import PART_BYTES, join_parts  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.tensors import InputSize
 from pipeline.color.measures import averaged, doubt, measured, small_rgb
 from pipeline.color.model_input import model_input
 from pipeline.color.spaces import Matrix, ab_of_rgb, chroma_from_ab, still_spec
@@ -12,6 +13,8 @@ from pipeline.color.tone import Verdict
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.options import TreatAs
 from pipeline.results import Measures, SourceTone
+
+SIZE = InputSize(multiple=32, film=160, photo=256)
 
 LUMA = np.tile(np.linspace(0.1, 0.9, 352, dtype=np.float32), (256, 1))
 
@@ -21,7 +24,7 @@ def flat(cb: float, cr: float) -> np.ndarray:
 
 
 def upsampled(ab: tuple[float, float]) -> tuple[Upsampled, np.ndarray]:
-    made = model_input(np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=256, multiple=32)
+    made = model_input(np.rint(LUMA * 255).astype(np.uint8), still_spec(8), size=SIZE, short=256)
     answer = np.stack([np.full((64, 88), value, np.float32) for value in ab])
     return upsample(made, answer, still_spec(8)), made.luma
 

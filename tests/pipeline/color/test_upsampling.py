@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from engines.tensors import InputSize
 from pipeline.color.model_input import EXIF_TURNS, Turn, model_input
 from pipeline.color.spaces import ColorSpec, Matrix, rgb_offsets, still_spec
 from pipeline.color.upsampling import Upsampled, upsample
+
+SIZE = InputSize(multiple=32, film=160, photo=256)
 
 LEFT_AB, RIGHT_AB = (40.0, 30.0), (-20.0, -30.0)
 
@@ -18,7 +21,7 @@ def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndar
 
 def upsampled(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Upsampled:
     """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred."""
-    made = model_input(codes, spec, size=256, multiple=32, turn=turn)
+    made = model_input(codes, spec, size=SIZE, short=256, turn=turn)
     height, width = made.luma.shape
     ab = np.empty((2, height // 4, width // 4), np.float32)
     mix = np.clip((np.arange(width // 4) - width / 8) / 4 + 0.5, 0, 1)

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.registry import open_engine
+from engines.networks import open_network
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, OutputError, UsageError
 from pipeline.film.job import colorize_video, default_output
@@ -139,7 +139,7 @@ def test_progress_counts_every_frame(tmp_path: Path, colorizer: Colorizer) -> No
 @pytest.mark.parametrize("fault", ["crashing", "nan", "misshapen"])
 def test_an_engine_that_fails_in_the_middle_leaves_nothing(tmp_path: Path, tiny: Path, fault: str) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(40))
-    engine, choice = open_engine(fault, str(tiny), extra=fault_entries(good_calls=3))
+    engine, choice = open_network(fault, str(tiny), extra=fault_entries(good_calls=3))
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(EngineError):
         colorize_video(film, None, ACCESS, colorizer=Colorizer(engine, choice))

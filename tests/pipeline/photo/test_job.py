@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from engines.base import F32, Engine, EngineSpec
-from engines.registry import open_engine
+from engines.network import Network, NetworkSpec, Prediction
+from engines.networks import open_network
+from engines.tensors import F32
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, OutputError
@@ -26,22 +27,22 @@ OPTIONS = Options()
 
 
 class Counting:
-    """A real engine that remembers the batches it was given."""
+    """A real network that remembers the batches it was given."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self.batches: list[tuple[int, ...]] = []
 
     @property
-    def spec(self) -> EngineSpec:
-        return self._engine.spec
+    def spec(self) -> NetworkSpec:
+        return self._network.spec
 
-    def infer(self, lightness: F32) -> F32:
+    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         self.batches.append(lightness.shape)
-        return self._engine.infer(lightness)
+        return self._network.predict(lightness, hints)
 
     def close(self) -> None:
-        self._engine.close()
+        self._network.close()
 
 
 def jobs(folder: Path, *sources: Path) -> list[PhotoJob]:
@@ -94,8 +95,8 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path: Path, colorizer: Colorizer) ->
 
 
 def test_orientation_is_kept_and_the_network_sees_the_picture_upright(tmp_path: Path, tiny: Path) -> None:
-    engine = Counting(open_engine("onnxruntime", str(tiny))[0])
-    colorizer = Colorizer(engine, open_engine("onnxruntime", str(tiny))[1])
+    engine = Counting(open_network("onnxruntime", str(tiny))[0])
+    colorizer = Colorizer(engine, open_network("onnxruntime", str(tiny))[1])
     source = save(tmp_path / "a.jpg", scene(width=160, height=96), exif=exif(orientation=6))
     with Image.open(coloured(source, colorizer)) as made:
         assert made.size == (160, 96)
@@ -104,7 +105,7 @@ def test_orientation_is_kept_and_the_network_sees_the_picture_upright(tmp_path: 
 
 
 def test_photographs_of_one_shape_share_a_batch_whatever_lies_between(tmp_path: Path, tiny: Path) -> None:
-    opened, choice = open_engine("onnxruntime", str(tiny))
+    opened, choice = open_network("onnxruntime", str(tiny))
     engine = Counting(opened)
     wide = [save(tmp_path / f"{n}-wide.png", scene(width=128, height=96)) for n in range(5)]
     tall = [save(tmp_path / f"{n}-tall.png", scene(width=96, height=128)) for n in range(4)]
@@ -157,7 +158,7 @@ def test_content_that_belies_its_name_is_refused_with_advice(tmp_path: Path, col
 
 def test_a_failing_engine_ends_the_run_and_leaves_no_half_results(tmp_path: Path, tiny: Path) -> None:
     sources = [save(tmp_path / f"{n}.png", scene()) for n in range(3)]
-    engine, choice = open_engine("crashing", str(tiny), extra=fault_entries())
+    engine, choice = open_network("crashing", str(tiny), extra=fault_entries())
     with pytest.raises(EngineError):
         list(colorize_photos(jobs(tmp_path, *sources), colorizer=Colorizer(engine, choice), options=OPTIONS))
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
@@ -186,7 +187,7 @@ def test_a_colour_photograph_in_a_format_that_changes_keeps_every_sample(
 
 
 def test_a_colour_photograph_never_reaches_the_network(tmp_path: Path, tiny: Path) -> None:
-    opened, choice = open_engine("onnxruntime", str(tiny))
+    opened, choice = open_network("onnxruntime", str(tiny))
     engine = Counting(opened)
     sources = [save(tmp_path / f"{n}.png", colour_scene() if n % 2 else scene()) for n in range(5)]
     outcomes = list(colorize_photos(jobs(tmp_path, *sources), colorizer=Colorizer(engine, choice), options=OPTIONS))

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engines.base import F32, EngineSpec
-from engines.registry import open_engine
+from engines.network import NetworkSpec, Prediction
+from engines.networks import open_network
+from engines.tensors import F32
 from pipeline.color.colorizer import Colorizer
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
@@ -34,25 +35,25 @@ GREY_ONLY = [name for name in PROFILES if name.startswith(("grey", "dot"))]
 
 
 class OneColour:
-    """An engine that gives every pixel the same a and b."""
+    """A network that gives every pixel the same a and b."""
 
-    def __init__(self, spec: EngineSpec, ab: tuple[float, float]) -> None:
-        self.spec = replace(spec, name="one colour")
+    def __init__(self, spec: NetworkSpec, ab: tuple[float, float]) -> None:
+        self.spec = replace(spec, engine="one colour")
         self._ab = ab
         self.seen: list[F32] = []
 
-    def infer(self, lightness: F32) -> F32:
+    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         self.seen.append(lightness)
         count, _, height, width = lightness.shape
         shape = count, 1, height // self.spec.stride, width // self.spec.stride
-        return np.concatenate([np.full(shape, value, np.float32) for value in self._ab], axis=1)
+        return Prediction(np.concatenate([np.full(shape, value, np.float32) for value in self._ab], axis=1))
 
     def close(self) -> None:
         pass
 
 
 def painted(source: Path, tiny: Path, ab: tuple[float, float]) -> tuple[Path, OneColour]:
-    opened, choice = open_engine("onnxruntime", str(tiny))
+    opened, choice = open_network("onnxruntime", str(tiny))
     engine = OneColour(opened.spec, ab)
     opened.close()
     output = source.parent / f"out{source.suffix}"

@@ -1,0 +1,56 @@
+"""DeOldify (Antic, 2018): a self-attention U-Net that answers a picture, of which only the chroma is taken."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.adapters.base import Adapter, batch_of, foreign_graph_size, reduced
+from engines.adapters.colour import ab_from_rgb, grey_from_lightness, three_greys
+from engines.signature import Signature
+from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
+from engines.weights import Weights
+
+CONTRACT = "deoldify"
+# Its encoder halves five times. Its own program squeezes to squares of 16 times the render factor: 21 for films, 35.
+_MULTIPLE, _FILM, _PHOTO = 32, 320, 544
+# Luma after ITU-R BT.601, which is what its own program keeps.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class DeOldify(Adapter):
+    """Grey sRGB (N, 3, S, S), 0..255, to sRGB (N, 3, S, S), 0..255."""
+
+    def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
+        """Return L* rendered as grey sRGB."""
+        del hints
+        return {self.graph.inputs[0].name: three_greys(grey_from_lightness(lightness) * np.float32(255))}
+
+    def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
+        """Return the ab of the answer's U and V (BT.601) at the luma that went in, averaged over squares of 4.
+
+        R, G and B less luma are sums of U and V alone: exchanging luma adds the same to all three.
+        """
+        picture = outputs[self.graph.outputs[0].name]
+        luma = np.tensordot(picture, _LUMA, axes=(1, 0))[:, None]
+        grey = inputs[self.graph.inputs[0].name][:, :1]
+        return reduced(ab_from_rgb((picture + (grey - luma)) * np.float32(1 / 255)), self.stride)
+
+
+def recognise(found: Signature, weights: Weights) -> Adapter | None:
+    """Return the adapter for a graph that takes three channels and answers three of the same size."""
+    if len(found.inputs) != 1 or len(found.outputs) != 1:
+        return None
+    (picture,), (answer,) = found.inputs, found.outputs
+    if not picture.is_picture(3) or not answer.is_picture(3):
+        return None
+    size = foreign_graph_size(picture, weights, multiple=_MULTIPLE, film=_FILM, photo=_PHOTO, square=True)
+    return DeOldify(
+        contract=CONTRACT,
+        network="DeOldify",
+        graph=GraphSpec(
+            inputs=(TensorSpec(name=picture.name, channels=3, low=0, high=255, half=picture.is_half),),
+            outputs=(TensorSpec(name=answer.name, channels=3),),
+            size=size,
+            max_batch=batch_of(picture),
+        ),
+    )

@@ -1,0 +1,92 @@
+"""From a model's name to a network that is ready: weights, their adapter, an engine; or two of them merged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engines.adapters.registry import adapter_for
+from engines.base import PLAIN, Setup
+from engines.errors import WeightsError
+from engines.library import load_weights
+from engines.merged import MergedNetwork, joint_fingerprint
+from engines.network import AdaptedNetwork, Network
+from engines.parity import model_for
+from engines.registry import EngineChoice, Entry, open_engine
+
+SEPARATOR = "+"
+_MOST = 4
+
+
+def open_network(
+    engine: str, model: str, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+) -> tuple[Network, EngineChoice]:
+    """Open ``model`` on the engine ``engine``, see `engines.registry.open_engine`.
+
+    ``model`` is a name or the path of an ONNX file (`engines.library.load_weights`), or two to four of them joined by
+    ``+``, whose answers are merged (`engines.merged`). Raises `WeightsError`, `MissingDependencyError` and
+    `EngineError`.
+    """
+    members: list[AdaptedNetwork] = []
+    choices: list[EngineChoice] = []
+    try:
+        for one in model_names(model):
+            weights = load_weights(one)
+            adapter = adapter_for(weights)
+            opened, choice = open_engine(engine, model_for(weights, adapter), setup=setup, extra=extra)
+            members.append(AdaptedNetwork(opened, adapter, weights))
+            choices.append(choice)
+    except BaseException:
+        for member in members:
+            member.close()
+        raise
+    if len(members) == 1:
+        return members[0], choices[0]
+    return MergedNetwork(members), EngineChoice.joined(choices)
+
+
+def model_names(model: str) -> tuple[str, ...]:
+    """Return the names or paths in a model string: ``fast+ddcolor`` is two. Raises `WeightsError` for an empty one.
+
+    A path that exists is one model, whatever is in its name.
+    """
+    names = (
+        tuple(part.strip() for part in model.split(SEPARATOR))
+        if SEPARATOR in model and not Path(model).is_file()
+        else (model,)
+    )
+    if not all(names) or len(names) > _MOST or len(set(names)) < len(names):
+        raise WeightsError(
+            f"{model!r}: two to {_MOST} different models can be merged", advice="Write them like this: fast+ddcolor."
+        )
+    return names
+
+
+def fingerprint(model: str) -> str:
+    """Return the SHA-256 of the weights that a model string names, without opening an engine. Raises `WeightsError`.
+
+    That of merged networks is the SHA-256 of theirs, see `engines.merged.joint_fingerprint`.
+    """
+    return joint_fingerprint([load_weights(one).sha256 for one in model_names(model)])
+
+
+def introduction(network: Network) -> str:
+    """Return what to expect of a network of other people, for the start of a run; "" for our own.
+
+    It is asked for one photograph, and that is timed: such networks take from a fraction of a second to many.
+    """
+    spec = network.spec
+    if spec.is_ours:
+        return ""
+    rows, columns = spec.size.shape(spec.size.photo, width=4, height=3)
+    begin = time.perf_counter()
+    network.predict(np.full((1, 1, rows, columns), 50, np.float32))
+    seconds = time.perf_counter() - begin
+    at_once = "one at a time" if spec.max_batch == 1 else f"up to {spec.max_batch} at once"
+    return (
+        f"{spec.model}: {spec.network}, {columns} x {rows} pixels for a photograph, {at_once}, "
+        f"{seconds:.1f} s each here; licence: {spec.licence}"
+    )

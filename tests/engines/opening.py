@@ -1,0 +1,32 @@
+"""Short ways to open things in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.adapters.autochrome1 import INPUT, OUTPUT
+from engines.adapters.registry import adapter_for
+from engines.base import PLAIN, Engine, Model, Setup
+from engines.library import load_weights
+from engines.parity import model_for
+from engines.registry import EngineChoice, Entry, open_engine
+from engines.tensors import F32
+
+
+def model_of(name_or_path: str | Path) -> Model:
+    """Return what engines are given to open."""
+    weights = load_weights(str(name_or_path))
+    return model_for(weights, adapter_for(weights))
+
+
+def open_model(
+    engine: str, name_or_path: str | Path, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+) -> tuple[Engine, EngineChoice]:
+    """Open an engine by name with weights by name or path."""
+    return open_engine(engine, model_of(name_or_path), setup=setup, extra=extra)
+
+
+def ab_of(engine: Engine, lightness: F32) -> F32:
+    """Return what an engine with weights of our first contract answers."""
+    return engine.infer({INPUT: lightness})[OUTPUT]
