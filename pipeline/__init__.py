@@ -34,6 +34,7 @@ _HOMES = {
     "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
+    "pipeline.photo.memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
         "Doubt",
@@ -102,6 +103,7 @@ __all__ = [
     "colorize_archive",
     "colorize_photo",
     "colorize_photos",
+    "colorize_picture",
     "colorize_video",
     "open_colorizer",
     "read_ledger",
@@ -130,6 +132,7 @@ if TYPE_CHECKING:
     from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
         Doubt,

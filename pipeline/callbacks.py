@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.progress import Progress
 from pipeline.results import Note
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -58,5 +61,6 @@ class _Guarded:
         except (Cancelled, Exception) as error:
             if isinstance(error, Cancelled) and self._stop.is_at_once:
                 raise
+            logger.debug("a callback ends the run", exc_info=error)
             self.fault = error
             self._stop.fail(error)

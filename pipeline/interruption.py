@@ -11,6 +11,7 @@ So signals become an exception only where it is not lost.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from datetime import datetime, tzinfo
 from enum import StrEnum
 from types import CodeType, FrameType
 from typing import Any, ParamSpec, TypeVar
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,6 +101,7 @@ class StopRequest:
     def fail(self, error: BaseException) -> None:
         """End the run at once because of ``error``, unless another error came before."""
         if self.error is None:
+            logger.error("the run ends", exc_info=error)
             self.error, self.reason = error, StopReason.FAULT
             self.exit_code = getattr(error, "exit_code", 1)
         self._is_at_once = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,8 @@ from typing import IO
 
 from pipeline.errors import LockedError, OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+
+logger = logging.getLogger(__name__)
 
 _ADVICE = "Wait for it to end, or stop it. A run that died holds nothing: the lock goes with its process."
 _TRIES = 10
@@ -40,6 +43,7 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         try:
             _write(file, "" if shared else _holder())
+            logger.debug("%s: locked%s", path, ", shared" if shared else "")
             yield
         finally:
             if not shared:

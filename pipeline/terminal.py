@@ -261,6 +261,9 @@ class _Count:
     started: float = field(default_factory=time.monotonic)
 
     def __str__(self) -> str:
+        if self.unit == "items":
+            # Photographs and films together: the pace of the one says nothing about the other.
+            return amount(self.done, self.total, self.unit)
         seconds = max(time.monotonic() - self.started, 1e-3)
         text = f"{amount(self.done, self.total, self.unit)}, {self.done / seconds:.1f} {self.unit}/s"
         if self.total is not None and self.done:

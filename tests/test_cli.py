@@ -100,7 +100,11 @@ def test_help_names_every_common_option_and_fits_80_columns(name: str) -> None:
 def test_help_of_the_model_command_names_what_it_can_do() -> None:
     done = colorize("model", "--help")
     assert done.returncode == 0
-    assert not [word for word in ("info", "train", "evaluate", "compare", "export") if f" {word} " not in done.stdout]
+    assert not [
+        word
+        for word in ("add", "list", "info", "train", "evaluate", "compare", "export")
+        if f" {word} " not in done.stdout
+    ]
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -215,12 +219,12 @@ def test_the_log_and_the_metrics_of_a_run_are_as_documented(scans: Path, model: 
     assert (lines[-1]["event"], lines[-1]["outcome"], lines[-1]["exit_code"]) == ("run_ended", "finished", 3)
     assert {line["run"] for line in lines} == {1}
     figures = metrics.read_text(encoding="utf-8")
-    assert f'autochrome_items{{archive="{scans}-colorized",state="done"}} 2\n' in figures
-    assert f'autochrome_run_exit_code{{archive="{scans}-colorized"}} 3\n' in figures
+    assert f'autochrome_items{{archive="{scans}-colorized",state="done"}} 2.0\n' in figures
+    assert f'autochrome_run_exit_code{{archive="{scans}-colorized"}} 3.0\n' in figures
     assert "last_success" not in figures
 
 
-def test_a_run_takes_what_its_orders_say(scans: Path, model: Path) -> None:
+def test_a_run_takes_what_its_options_say(scans: Path, model: Path) -> None:
     os.utime(scans / "a.jpg", (0, 0))
     words = ("--dry-run", "--json", "--model", model, "--engine", "onnxruntime")
     since = colorize("archive", scans, *words, "--since", "7d", "--shard", "1/1")
@@ -302,6 +306,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("numbers", "code"),
@@ -323,6 +328,7 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
     assert listing(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_a_film_without_segments_be_finished(
@@ -352,6 +358,7 @@ def test_a_card_is_shown_with_what_is_nested_on_lines_of_its_own(tmp_path: Path)
     assert {"evaluation", "sets", "small ciede2000 8.123, lpips None", "parameters 5508164"} <= set(lines)
 
 
+@pytest.mark.slow
 def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     options = ["--size", 64, "--engine", "onnxruntime", "--rivals"]
@@ -525,3 +532,16 @@ def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")
     assert done.returncode == 0
     assert "Usage" in done.stdout
+
+
+def test_a_network_is_added_listed_and_found_by_name(
+    model: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "XDG_DATA_HOME", str(tmp_path / "data"))
+    assert colorize("model", "add", model, "--name", "mine", "--licence", "CC0-1.0", "--json").returncode == 0
+    found = {one["name"]: one for one in answer(colorize("model", "list", "--json"))["models"]}
+    assert {"fast", "mine"} <= set(found)
+    assert (found["mine"]["licence"], found["mine"]["is_added"]) == ("CC0-1.0", True)
+    done = colorize("photo", scans / "a.jpg", "--model", "mine", "--json")
+    assert done.returncode == 0, done.stderr
+    assert answer(done)["model"] == "mine"

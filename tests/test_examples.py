@@ -25,6 +25,8 @@ from pipeline.commands import archive, video
 from tests.engines.tiny import write_tiny_model
 from tests.photos import save, scene
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
 PROGRAM = "/opt/autochrome/bin/colorize-archive"

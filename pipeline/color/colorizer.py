@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -18,6 +19,8 @@ from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note, NoteKind
 
+logger = logging.getLogger(__name__)
+
 
 class Colorizer:
     """A network with everything between luma planes and it. Several threads may use it."""
@@ -26,6 +29,9 @@ class Colorizer:
         self._network = network
         self.choice = choice
         self.spec = network.spec
+        logger.info("network %s", network.spec)
+        for name, reason in choice.rejected:
+            logger.warning("engine %s not used: %s", name, reason)
 
     @property
     def weights(self) -> str:

@@ -13,12 +13,13 @@ from pipeline.commands import archive_options as own
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
+    from pipeline.archive.run import ArchiveResult
 
 _HELP = common_options.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
@@ -123,7 +124,7 @@ def _colour(
         finish_on_signals(stop, progress.say)
         result = colorize_archive(folder, output, options, run_options=run_options, progress=progress, stop=stop)
     lines = [
-        f"[bold green]{result.output}[/bold green]",
+        f"[bold green]{markup(result.output)}[/bold green]",
         f"  {count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
@@ -136,7 +137,21 @@ def _colour(
     if result.outcome != "finished":
         why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
+    if not any(
+        (result.photos, result.films, result.kept, result.skipped, result.failed, result.refused, result.waiting)
+    ):
+        lines.append(f"  {_hint(result)}")
+    if result.report is not None:
+        lines.append(f"  report: {markup(result.report)}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
+
+
+def _hint(result: ArchiveResult) -> str:
+    """Say why there may have been nothing to do."""
+    if not result.ignored:
+        return f"no photographs and no films found: {markup(result.source)} is empty. Is its disk mounted?"
+    most = ", ".join(sorted(result.ignored_suffixes, key=result.ignored_suffixes.__getitem__, reverse=True)[:5])
+    return f"no photographs and no films found; ignored: {markup(most)}. Check DIR, --include and --exclude"
 
 
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:
@@ -150,7 +165,8 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
     aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
     aside += f", {count(survey.refused, 'item')} refused" if survey.refused else ""
     lines = [
-        f"{folder}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, into {survey.output}",
+        f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
+        f"into {markup(survey.output)}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),

@@ -71,6 +71,15 @@ def answer_for_several(
     return Answer(document, lines, code, failures=failures, failed=len(failures))
 
 
+def markup(text: object) -> str:
+    """Return ``text`` for the lines of an `Answer`, whatever characters it holds."""
+    from rich.markup import escape
+
+    from pipeline.terminal import printable
+
+    return escape(printable(str(text)))
+
+
 def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
     """Run ``action``, print its answer or its error, and exit with the code that it stands for."""
     with _guarded_stdout(reporting) as write:

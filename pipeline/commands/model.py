@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipeline.commands.common_options import EngineName, EngineOption, Json, LogFile, Verbose, Version
-from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.errors import MissingDependencyError, UsageError
 from pipeline.version import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from engines.library import Listed
 
 commands = typer.Typer(
     add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
@@ -22,7 +25,7 @@ commands = typer.Typer(
 
 @commands.callback()
 def _weights(version: Version = False) -> None:
-    """Weights of the network: describe, train, evaluate, export."""
+    """Weights of networks: list, add, describe, train, evaluate, export."""
 
 
 @commands.command("info")
@@ -41,6 +44,47 @@ def _info(
         return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("add")
+def _add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file; see docs/networks.md.")],
+    name: Annotated[str | None, typer.Option(help="Name for --model; default: the file's.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Its licence, as you know it; results repeat it.")] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Keep a copy of a network with a card in your data folder, so that --model NAME finds it."""
+
+    def action() -> Answer:
+        from engines.library import add_model
+
+        added = add_model(file, name=name, licence=licence)
+        return Answer(to_json(added), [f"[bold green]{markup(added.name)}[/bold green]  {_about(added)}"])
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("list")
+def _list(json: Json = False, log_file: LogFile = None, verbose: Verbose = 0) -> None:
+    """List the networks that --model knows by name."""
+
+    def action() -> Answer:
+        from engines.library import list_models
+
+        found = list_models()
+        lines = [f"[bold]{markup(one.name)}[/bold]  {_about(one)}" for one in found]
+        return Answer({"models": to_json(found)}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _about(listed: Listed) -> str:
+    if listed.problem:
+        return f"cannot be used: {markup(listed.problem)}"
+    origin = "added" if listed.is_added else "installed"
+    return markup(f"{listed.network}, licence: {listed.licence}, {origin}, {listed.path}")
 
 
 def _described(card: Mapping[str, object], indent: str = "") -> Iterator[str]:

@@ -11,7 +11,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
+from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.corrections import CorrectionTree, corrections_beside
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
@@ -127,25 +127,16 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
 
 
 def _line(result: PhotoResult) -> str:
-    from rich.markup import escape
-
-    from pipeline.terminal import printable
-
-    name = escape(printable(str(result.output)))
-    return f"[bold green]{name}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
+    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
 
 
 def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
-    from rich.markup import escape
-
-    from pipeline.terminal import printable
-
     found, lines = [], []
     for job in jobs:
         source, target = job.source, job.output
         exists = target.exists()
         found.append({"source": source, "output": target, "exists": exists})
-        lines.append(escape(printable(f"{source}: result: {target}")))
+        lines.append(markup(f"{source}: result: {target}"))
         if exists:
             lines.append(
                 "  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error")

@@ -13,7 +13,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out
+from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.commands.values import parse_rate
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
@@ -144,21 +144,13 @@ def _answer(outcomes: Sequence[FilmResult | Failure], options: Options, *, count
     lines: list[str] = []
     for result in outcomes:
         if isinstance(result, FilmResult):
-            lines += [f"[bold green]{_markup(result.output)}[/bold green]"]
-            lines += [f"  {_markup('; '.join((result.codec, *result.streams)))}"]
+            lines += [f"[bold green]{markup(result.output)}[/bold green]"]
+            lines += [f"  {markup('; '.join((result.codec, *result.streams)))}"]
             if options.verify:
-                lines += [f"  {_markup(line)}" for line in result.verification.lines()]
+                lines += [f"  {markup(line)}" for line in result.verification.lines()]
     if count == 1:
         return Answer(to_json(outcomes[0]), lines)
     return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)
-
-
-def _markup(text: object) -> str:
-    from rich.markup import escape
-
-    from pipeline.terminal import printable
-
-    return escape(printable(str(text)))
 
 
 def _plan(films: Sequence[Path], names: Sequence[Path], options: Options) -> Answer:
@@ -178,10 +170,10 @@ def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any]
     frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
     beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
     lines = [
-        f"{_markup(film)}: {info.width} x {info.height}, {info.codec}, {frames}",
-        f"  other streams: {_markup(beside or 'none')}",
-        f"  result: {_markup(target)}, codec {plan.video.codec}, quality {options.quality}",
-        *(f"  {_markup(f'{note.kind}: {note.text}')}" for note in notes),
+        f"{markup(film)}: {info.width} x {info.height}, {info.codec}, {frames}",
+        f"  other streams: {markup(beside or 'none')}",
+        f"  result: {markup(target)}, codec {plan.video.codec}, quality {options.quality}",
+        *(f"  {markup(f'{note.kind}: {note.text}')}" for note in notes),
     ]
     if exists:
         lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error"))

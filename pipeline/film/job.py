@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -30,6 +31,8 @@ from pipeline.progress import Progress, Silent
 from pipeline.publish import check_target, publishing
 from pipeline.results import FilmResult, Note, NoteKind
 from pipeline.stages import ahead
+
+logger = logging.getLogger(__name__)
 
 # Frames that wait between two threads.
 _DEPTH = 4
@@ -69,6 +72,7 @@ def colorize_video(
     info, plan, streams = planned.info, planned.video, planned.streams
     final = output or _beside(source, plan)
     check_target(final, overwrite=options.overwrite, originals=originals)
+    logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
     film = film_source(info, plan, options)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (

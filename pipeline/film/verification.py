@@ -1,4 +1,4 @@
-"""The proof, on the finished file and before it gets its name, that it is what it must be."""
+"""Verification of the finished film before it gets its final name."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def verify(
     a lossless encoder every luma sample (``read_log`` holds its fingerprint), otherwise the luma of a few frames.
 
     ``again`` asks for all: it reads the source's frames once more, in the format of the result, for the luma error of
-    every frame; and the ffmpeg program, where there is one, gives its opinion. That takes about as long as decoding
+    every frame; and the ffmpeg program, where there is one, checks it too. That takes about as long as decoding
     source and result twice. ``final`` is the name that errors mention. Raises `VerificationError`.
     """
     started = time.monotonic()
@@ -283,7 +283,7 @@ class _Check:
 
     def luma(self, read_log: ReadLog) -> LumaCheck:
         if read_log.luma is None:
-            raise ValueError("a lossless result needs a tally of the source's luma")
+            raise ValueError("a lossless result needs a log of the source's luma")
         again = ReadLog(luma=True)
         for _ in frames(self.found, self.found.pixel_format, read_log=again):
             pass

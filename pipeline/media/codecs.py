@@ -36,7 +36,7 @@ class Container(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """An encoder, what it can hold, and how it is told so.
+    """An encoder, what it can hold, and its options.
 
     ``depths`` gives the bit depths of each chroma layout; ``containers`` those that hold the codec, players included;
     ``home`` is the one it goes into whatever the source's is. ``is_automatic`` encoders are chosen by themselves, in

@@ -1,4 +1,4 @@
-"""What is wrong with a source: the end of the film, or concealed and told."""
+"""What is wrong with a source: an error, or concealed and reported."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _told(remedy: Remedy, found: list[tuple[int, Fraction]]) -> str:
     return f"{subject} {remedy.value}: {', '.join(named)}, {span}"
 
 
-def twin(picture: av.VideoFrame) -> av.VideoFrame:
+def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
     """Return a copy of ``picture``, planar YUV or grey, with all its samples and properties, in memory of its own."""
     # PyAV has no copy; a picture that is converted twice is a new one and keeps the properties, if not the samples.
     detour = "yuv444p" if picture.format.name == "gray" else "gray"

@@ -1,4 +1,4 @@
-"""A film as frames, in order; what is damaged stops it, or is concealed and told."""
+"""A film as frames, in order; damage is an error, or concealed and reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.damage import ADVICE, Damage, Remedy, twin
+from pipeline.media.damage import ADVICE, Damage, Remedy, copy_picture
 from pipeline.media.deinterlace import deinterlaced
 from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.frames import Frame, Timestamp
@@ -29,7 +29,7 @@ _MISSING_SECONDS = Fraction(1, 2)
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
 # As many pictures of another format in a row are no accident: the film itself changes.
-_STRANGERS = 25
+_MISFITS = 25
 # Demuxers whose duration is the header's word, not an estimate.
 _STATES_DURATION = {"matroska", "mov", "mxf"}
 
@@ -43,7 +43,7 @@ def frames(
     luma_weights: tuple[float, float] | None = None,
     deinterlace: bool = False,
 ) -> Generator[Frame, None, None]:
-    """Yield every frame of the film ``info`` describes, in display order, ready for painting in format ``target``.
+    """Yield every frame of the film ``info`` describes, in display order, ready for new chroma, in format ``target``.
 
     ``read_log`` counts what is yielded, and at the end has notes on all that is not as it should be. ``luma_weights``
     are those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
@@ -55,7 +55,7 @@ def frames(
     still raises `InputError` where nothing is decodable or the pictures change their format for good.
     """
     if on_damage is OnDamage.CONCEAL and read_log is None:
-        raise ValueError("concealment needs a tally to tell of it")
+        raise ValueError("concealment needs a read log that reports it")
     damage = Damage(info.path, on_damage)
     with closing(_read(info, target, damage, luma_weights)) as read:
         for frame in deinterlaced(read, info, target) if deinterlace else read:
@@ -98,7 +98,7 @@ class _Reader:
         self._latest: int | None = None
         self._number = 0
         self._packets = 0
-        self._strangers = 0
+        self._misfits = 0
         self._file_end = Fraction(0)
         self._last: Timestamp | None = None
         rate = info.average_rate
@@ -114,7 +114,7 @@ class _Reader:
             for picture, following in pairwise(chain(pictures, (None,))):
                 assert picture is not None
                 places = self._places(picture, following)
-                copies = [twin(picture) if in_place else picture for _ in places[1:]]
+                copies = [copy_picture(picture) if in_place else picture for _ in places[1:]]
                 for place, shown in zip(places, [picture, *copies][: len(places)], strict=True):
                     yield shown, self._arrive(picture, *place)
 
@@ -230,10 +230,10 @@ class _Reader:
         expected = (self._info.pixel_format.name, self._info.width, self._info.height)
         found = (picture.format.name, picture.width, picture.height)
         if found == expected:
-            self._strangers = 0
+            self._misfits = 0
             return True
-        self._strangers += 1
-        if not self._damage.conceals or self._strangers > _STRANGERS:
+        self._misfits += 1
+        if not self._damage.conceals or self._misfits > _MISFITS:
             raise self._error(
                 f"changes the picture format from {expected} to {found}",
                 self._decoded,

@@ -1,4 +1,4 @@
-"""An encoder at work: painted frames in, packets out."""
+"""Encoding: coloured frames in, packets out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def new_encoder(info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> av.VideoC
 
 
 def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> list[av.Packet[Any]]:
-    """Hand a painted frame to an encoder and return the packets that are ready. Raises what FFmpeg raises."""
+    """Hand a coloured frame to an encoder and return the packets that are ready. Raises what FFmpeg raises."""
     picture = frame.picture
     # Some encoders read the tags of the stream, some those of every picture.
     picture.color_range, picture.colorspace = colors.range, colors.matrix

@@ -1,4 +1,4 @@
-"""The pictures a film must still show: told by its packets, before the decoder shows or loses them."""
+"""The pictures that are still to come, known from their packets before the decoder returns or loses them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class ExpectedFrames:
         self._least_step = self._step if info.is_interlaced else Fraction(0)
 
     def add(self, time: int, duration: int) -> None:
-        """Await the picture of a packet; ``duration`` is 0 where the packet says none."""
+        """Expect the picture of a packet; ``duration`` is 0 where the packet says none."""
         insort(self._times, time)
         if duration:
             self._step = max(Fraction(duration), self._least_step)
 
     def suspect(self) -> None:
-        """Tell that the decoder met an error: from now on, a missing picture is a lost one with any codec."""
+        """Note a decoding error: from now on, a missing picture counts as lost with any codec."""
         self._is_suspicious = True
 
     def before(self, time: int) -> list[int]:

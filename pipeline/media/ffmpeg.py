@@ -1,4 +1,4 @@
-"""The ffmpeg program, where there is one: a second opinion on a finished film, by other code than wrote it."""
+"""The ffmpeg program, where there is one: an independent check of finished films by other code than wrote them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One frame on its way: luma to look at, chroma to paint, time to keep.
+"""A frame: read-only luma, chroma to be written, and its time.
 
 Luma and chroma of red, green and blue after ITU-T H.273, 8.3, full range.
 """
@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.media.pixels import PALETTE, PixelFormat, pixel_format, planar
+from pipeline.media.pixels import EXPANDED, PALETTE, PixelFormat, pixel_format, planar
 from pipeline.media.probe import FULL_RANGE, UNSPECIFIED
 
 Plane = npt.NDArray[np.uint8 | np.uint16]
@@ -37,7 +37,7 @@ class Timestamp:
 
 @dataclass(frozen=True)
 class Part:
-    """Lines of a picture that are painted together: all of them, or those of one field.
+    """Lines of a picture whose chroma is written together: all of them, or those of one field.
 
     ``luma`` holds their codes, read-only, (H, W). ``lines`` are the lines of the chroma planes that belong to them,
     ``chroma_shape`` the rows and columns of those.
@@ -49,7 +49,7 @@ class Part:
 
 
 class Frame:
-    """A decoded picture in the pixel format of the film to be written, its luma final, its chroma still to be painted.
+    """A decoded picture in the pixel format of the film to be written, its luma final, its chroma still to be written.
 
     Where source and target format are the same, it is the decoder's own picture. Otherwise a new one is made that
     carries every property of the old (interlacing, captions, tags) and its luma bit for bit, shifted left where the
@@ -172,6 +172,8 @@ def _in_format(picture: av.VideoFrame, source: PixelFormat, target: PixelFormat)
 
 def _from_rgb(picture: av.VideoFrame, source: PixelFormat, weights: tuple[float, float]) -> av.VideoFrame:
     """Return ``picture`` as YUV 4:4:4 of the same depth, full range."""
+    if source.expands:
+        picture = picture.reformat(format=EXPANDED, threads=1)
     result = picture.reformat(
         format=planar("4:4:4", source.bits), src_color_range=FULL_RANGE, dst_color_range=FULL_RANGE, threads=1
     )

@@ -33,6 +33,8 @@ _FAILURES = 100
 _FIRST_LOOK, _FARTHEST_LOOK = 10 << 20, 320 << 20
 _CLOCK_RATE = 90_000
 _CLOCKED = ("mpeg", "mpegts")
+# Elementary streams hold no time stamps at all; FFmpeg makes some up from the order of decoding.
+_UNTIMED = ("mpegvideo",)
 _NO_TIME = -(1 << 63)
 # A decoder holds back as many frames in these files; without times of display their edit lists hide the first ones.
 _HELD_BACK = 2
@@ -246,7 +248,8 @@ class _Scan:
         shown = [pts for pts, is_hidden in zip(self._pts, self._is_hidden, strict=True) if not is_hidden]
         has_times = _NO_TIME not in shown and len(set(shown)) == len(shown)
         is_avi = self._info.container == "avi"
-        if has_times and not (self._info.reorders_frames and (is_avi or self._pts == self._dts)):
+        is_timed = self._info.container not in _UNTIMED
+        if has_times and is_timed and not (self._info.reorders_frames and (is_avi or self._pts == self._dts)):
             return None, False
         shows_hidden = 0 < hidden <= _HELD_BACK and self._info.reorders_frames
         if hidden and not shows_hidden:

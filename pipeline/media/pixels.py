@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 
@@ -15,6 +15,7 @@ _INTERLEAVED_LUMA = {
 _LAYOUTS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
 GREY = "grey"
 PALETTE = "pal8"
+EXPANDED = "rgb24"
 # Names of interleaved RGB: the order of the samples ("0" is padding), then the bits of a pixel.
 _PACKED_RGB = re.compile(r"([rgba0]{3,4}?)(24|32|48|64)?(le|be)?")
 
@@ -26,7 +27,8 @@ class PixelFormat:
     ``layout`` is the chroma layout ("4:2:0", ... or "grey"; "4:4:4" for RGB), ``bits`` the depth. Luma sample ``n`` of
     a row is sample ``luma_offset + n * luma_step`` of that row in plane 0, one or two bytes wide. ``rgb`` holds, for
     red, green and blue in turn, the plane, the first sample and the distance to the next; it is empty for formats with
-    luma and for palettes.
+    luma and for palettes. ``expands`` marks RGB of fewer than 8 bits a colour, which is read as 8 bits:
+    FFmpeg widens it without loss by repeating the highest bits.
     """
 
     name: str
@@ -38,6 +40,7 @@ class PixelFormat:
     luma_offset: int = 0
     luma_step: int = 1
     rgb: tuple[tuple[int, int, int], ...] = ()
+    expands: bool = False
 
     @property
     def is_grey(self) -> bool:
@@ -85,6 +88,8 @@ def pixel_format(name: str) -> PixelFormat:
 
 
 def _rgb(known: av.VideoFormat) -> PixelFormat:
+    if max(part.bits for part in known.components) < 8 and not known.is_planar and not known.is_bit_stream:
+        return replace(pixel_format(EXPANDED), name=known.name, expands=True)
     packed = _PACKED_RGB.fullmatch(known.name)
     if known.is_planar:
         places = tuple((part.plane, 0, 1) for part in known.components[:3])

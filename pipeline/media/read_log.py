@@ -61,7 +61,7 @@ class ReadLog:
     """The times of all frames, eight bytes each, and what their luma is to be compared by.
 
     With ``luma`` that is a fingerprint of every sample, otherwise a few frames whole. ``notes`` are what the reader of
-    the film has to tell when it is done.
+    the film reports at its end.
     """
 
     def __init__(self, *, luma: bool) -> None:

@@ -1,4 +1,4 @@
-"""The streams that travel beside the picture: read a second time from the source, handed out in order of time."""
+"""Remuxing of all streams but the picture: read a second time from the source, returned in order of time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSE = Fraction(1, 10)
 _FAILURES = 100
 
 
-class _Lane(Protocol):
+class _Transfer(Protocol):
     """The way of one stream from source to result."""
 
     def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
@@ -40,7 +40,7 @@ class _Lane(Protocol):
 class Remuxer:
     """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet.
 
-    ``sent`` tallies, by index in the source, what went into the result. ``damage`` decides what becomes of packets
+    ``sent`` logs, by index in the source, what went into the result. ``damage`` decides what becomes of packets
     that cannot be read or decoded, or that go back in time.
     """
 
@@ -61,7 +61,7 @@ class Remuxer:
         self._with_headers: set[int] = set()
         self._trimmed: set[int] = set()
         self._source = open_film(info)
-        self._lanes: dict[int, _Lane] = {}
+        self._transfers: dict[int, _Transfer] = {}
         try:
             for plan in plans:
                 if plan.action in (Action.COPY, Action.CONVERT):
@@ -70,7 +70,7 @@ class Remuxer:
             self._source.close()
             raise
         for stream in self._source.streams:
-            if stream.index not in self._lanes:
+            if stream.index not in self._transfers:
                 stream.discard = av.stream.Discard.all
         self._packets = self._read()
         self._waiting: AnyPacket | None = None
@@ -87,13 +87,13 @@ class Remuxer:
     def close(self) -> None:
         """Close the source."""
         self._packets.close()
-        self._lanes.clear()
+        self._transfers.clear()
         self._source.close()
 
     def _read(self) -> Generator[AnyPacket, None, None]:
-        if not self._lanes:
+        if not self._transfers:
             return
-        streams = [self._source.streams[index] for index in self._lanes]
+        streams = [self._source.streams[index] for index in self._transfers]
         retimer = Retimer(self._info.timeline)
         failures, packets = 0, demux(self._source, *streams)
         while failures < _FAILURES:
@@ -126,13 +126,13 @@ class Remuxer:
 
     def _taken(self, index: int, packet: AnyPacket) -> list[AnyPacket]:
         try:
-            return list(self._lanes[index].take(packet))
+            return list(self._transfers[index].take(packet))
         except (av.FFmpegError, OSError) as error:
             self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {error}")
             return []
 
     def _is_in_order(self, index: int, packet: AnyPacket) -> bool:
-        """Tell whether the muxer takes ``packet``, and tally it; those that go back in time it refuses."""
+        """Tell whether the muxer takes ``packet``, and log it; those that go back in time it refuses."""
         stream, dts = self._streams[index], packet.dts
         last = self._latest.get(index)
         if dts is not None and last is not None:
@@ -163,11 +163,11 @@ class Remuxer:
         if plan.stream.is_cover and container is Container.MATROSKA:
             self._attach_cover(plan.stream, result)
             return
-        made, lane = _lane(original, plan, result)
+        made, transfer = _transfer(original, plan, result)
         made.metadata.update(travelling_metadata(plan.stream.metadata))
         made.disposition = plan.stream.disposition  # type: ignore[assignment]  # a plain number in PyAV
         if plan.stream.type != "attachment":
-            self._lanes[plan.stream.index] = lane
+            self._transfers[plan.stream.index] = transfer
             self._streams[plan.stream.index] = plan.stream
             if plan.stream.codec == "aac" and not original.codec_context.extradata:
                 self._with_headers.add(plan.stream.index)
@@ -258,20 +258,20 @@ class _Sound:
             yield from self._made.encode(None)
 
 
-def _lane(
+def _transfer(
     original: av.stream.Stream, plan: StreamPlan, result: av.container.OutputContainer
-) -> tuple[av.stream.Stream, _Lane]:
+) -> tuple[av.stream.Stream, _Transfer]:
     if plan.action is Action.CONVERT and isinstance(original, SubtitleStream):
-        return _text_lane(original, plan.codec, result)
+        return _text_transfer(original, plan.codec, result)
     if plan.action is Action.CONVERT and isinstance(original, AudioStream):
-        return _sound_lane(original, plan, result)
+        return _sound_transfer(original, plan, result)
     made = result.add_stream_from_template(original, opaque=True)
     return made, _Copy(made)
 
 
-def _text_lane(
+def _text_transfer(
     original: SubtitleStream, codec: str, result: av.container.OutputContainer
-) -> tuple[SubtitleStream, _Lane]:
+) -> tuple[SubtitleStream, _Transfer]:
     original.codec_context.open(strict=False)
     made = result.add_stream(codec)
     assert isinstance(made, SubtitleStream)
@@ -282,9 +282,9 @@ def _text_lane(
     return made, _Text(original, made)
 
 
-def _sound_lane(
+def _sound_transfer(
     original: AudioStream, plan: StreamPlan, result: av.container.OutputContainer
-) -> tuple[AudioStream, _Lane]:
+) -> tuple[AudioStream, _Transfer]:
     made = result.add_stream(plan.codec, rate=original.codec_context.sample_rate)
     assert isinstance(made, AudioStream)
     layout = plan.stream.layout

@@ -18,8 +18,8 @@ def sampled(
     """Yield up to ``count`` frames, spread evenly, in format ``target``; fewer where places cannot be reached.
 
     ``luma_weights`` are those of `Frame`.
-    A film of unknown length, or one that cannot be wound, yields few frames or none. Damage is left to the reading of
-    the whole film, which comes later and tells of it.
+    A film of unknown length, or one without seeking, yields few frames or none. Damage is left to the reading of
+    the whole film, which comes later and reports it.
     """
     if not info.duration:
         return

@@ -1,4 +1,4 @@
-"""Is a file whole, as the structure of its own container tells? No picture is decoded, and no other tool is asked.
+"""Completeness of a file by the structure of its container; no picture is decoded.
 
 Demuxers search on in silence for the next thing they know when a part is cut off, zeroed or overwritten, and the frames
 in between are simply gone. Every container, though, is a chain of parts that say how long they are: where the chain
@@ -22,7 +22,7 @@ _Walk = Callable[[BinaryIO, int], "str | None"]
 
 
 def find_break(path: Path, container: str) -> str | None:
-    """Return where and how the structure of the file breaks, or None if it holds as far as can be told.
+    """Return where and how the structure of the file breaks, or None if no break is found.
 
     ``container`` is FFmpeg's name of the demuxer. Known are Matroska and WebM (RFC 9559), MP4 and QuickTime
     (ISO/IEC 14496-12), AVI (with OpenDML), MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1);
@@ -205,7 +205,7 @@ def _walk_avi(file: BinaryIO, size: int) -> str | None:
             return _cut(size, end)
         if end > ends[-1] + 1:
             return _broken(place)
-        if name in (b"RIFF", b"LIST"):
+        if name == b"RIFF" or (name == b"LIST" and _at(file, place + 8, 4) in _LISTS_OF_CHUNKS):
             ends.append(end)
             place += 12
         else:
@@ -213,6 +213,8 @@ def _walk_avi(file: BinaryIO, size: int) -> str | None:
     return None
 
 
+# What else lists hold, tags and notes of programs, is not always made of chunks.
+_LISTS_OF_CHUNKS = (b"hdrl", b"strl", b"odml", b"movi", b"rec ")
 # Chunks of DV type 1 are named 00__.
 _CHUNK_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _")
 

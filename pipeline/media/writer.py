@@ -1,4 +1,4 @@
-"""A film being written: painted frames encoded, everything beside them carried along, in order of time."""
+"""Writing a film: frames are encoded, all other streams are remuxed, in order of time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _CONTAINER_KEYS = {
 class Written:
     """What a finished file must hold.
 
-    ``packets`` tallies those of each source stream that was carried along, by its index; ``notes`` tell of damage in
+    ``packets`` logs those of each source stream that was copied or converted, by its index; ``notes`` report damage in
     them.
     """
 
@@ -111,7 +111,7 @@ class FilmWriter:
         self._abandon()
 
     def write(self, frame: Frame) -> None:
-        """Encode a painted frame and write whatever is due. Raises `OutputError`, `InputError`."""
+        """Encode a coloured frame and write whatever is due. Raises `OutputError`, `InputError`."""
         if frame.timestamp.pts < 0:
             raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
         with refusals(self._final, self._plan):
@@ -230,14 +230,14 @@ class FilmWriter:
         for packet in packets:
             packet.stream = self._video
             if packet.dts is not None:
-                for companion in self._remuxer.until(packet.dts * packet.time_base):
-                    self._result.mux_one(companion)
+                for other in self._remuxer.until(packet.dts * packet.time_base):
+                    self._result.mux_one(other)
             self._result.mux_one(packet)
 
     def _abandon(self) -> None:
         self._cleanup.close()
         # Encoders end their threads when nothing refers to them any more.
-        for name in ("_video", "_result", "_companions"):
+        for name in ("_video", "_result", "_remuxer"):
             self.__dict__.pop(name, None)
 
 

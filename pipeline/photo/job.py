@@ -29,7 +29,7 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import Painted, Picture, look_at, paint
+from pipeline.photo.page import Picture, PictureResult, look_at, paint
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
@@ -37,7 +37,7 @@ from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verif
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
-# Bytes of luma of the photographs that are read together, and of those that are painted and written side by side.
+# Bytes of luma of the photographs that are read together, and of those that are finished side by side.
 _WINDOW_WEIGHT = 32 << 20
 _MOST_AT_ONCE = 8
 _MOST_PREVIEWS = 12
@@ -245,12 +245,12 @@ def _finished(photo: _Photo | _Fault, colorizer: Colorizer, options: Options) ->
 def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResult:
     job, first = photo.job, photo.pictures[0]
     is_alone = len(photo.pictures) == 1
-    painted = [
+    results = [
         paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
     with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
-        notes, verification = _written(temporary, photo, painted, colorizer)
+        notes, verification = _written(temporary, photo, results, colorizer)
     return PhotoResult(
         source=job.source,
         output=job.output,
@@ -264,14 +264,14 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
-        measures=averaged([picture.measures for picture in painted]),
+        measures=averaged([picture.measures for picture in results]),
         doubts=tuple(_doubts(photo)),
-        previews=tuple(picture.preview for picture in painted[:_MOST_PREVIEWS]),
+        previews=tuple(picture.preview for picture in results[:_MOST_PREVIEWS]),
     )
 
 
 def _written(
-    temporary: Path, photo: _Photo, painted: Sequence[Painted], colorizer: Colorizer
+    temporary: Path, photo: _Photo, results: Sequence[PictureResult], colorizer: Colorizer
 ) -> tuple[tuple[Note, ...], Verification]:
     """Write the result, read it back, and return what there is to say of it and what was verified."""
     still = photo.pictures[0].still
@@ -279,7 +279,7 @@ def _written(
     if photo.is_coloured:
         declared = AiColour(system="Autochrome", version=colorizer.weights)
         stills = (picture.still for picture in photo.pictures)
-        pages = [Page(still, made.strips, declared) for still, made in zip(stills, painted, strict=True)]
+        pages = [Page(still, made.strips, declared) for still, made in zip(stills, results, strict=True)]
         notes = (*colorizer.notes(), *read, *write_still(temporary, pages))
         return notes, verify_pages(temporary, pages)
     if still.own_rgb is not None:

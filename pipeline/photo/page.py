@@ -1,4 +1,4 @@
-"""One picture of a photograph's file: what it is taken for, what the network sees of it, how it is painted."""
+"""One picture of a photograph: what it is taken for, what the network sees of it, how chroma is written to it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Painted:
+class PictureResult:
     """What becomes of a picture: full-size ``strips`` for `write_still`, None where it stays as it is."""
 
     strips: Iterator[Strip] | None
@@ -124,7 +124,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     )
 
 
-def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
+def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     """Spread the network's ``answer``, ab (2, h, w), over the picture; None leaves it as it is.
 
     ``label`` is that of the preview.
@@ -148,7 +148,7 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> Painted:
         chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)
-    return Painted(
+    return PictureResult(
         strips=strips,
         measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=unsure),
         preview=preview(

@@ -23,6 +23,8 @@ from engines.weights import known_weights, read_weights
 from tests.engines.opening import ab_of, open_model
 from tests.engines.tiny import STRIDE
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = [entry.name for entry in ENTRIES if importlib.util.find_spec(entry.name)]
 VARIANTS = [
     *("openvino-bf16", "openvino-f32", "onnxruntime"),

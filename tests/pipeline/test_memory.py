@@ -11,6 +11,8 @@ import pytest
 
 from tests.films import make_film
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SIZE = (320, 240)
 SHORT, LONG = 100, 400

@@ -7,6 +7,8 @@ import pytest
 from tests.training.conftest import synthetic_photo
 from training.cielab import lab_to_rgb, rgb_to_lab
 
+pytestmark = pytest.mark.slow
+
 # Published CIELAB (D65) of the sRGB primaries.
 PRIMARIES = [
     ((255, 0, 0), (53.24, 80.09, 67.20)),

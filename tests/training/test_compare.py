@@ -12,6 +12,8 @@ from tests.training.evaluation_sets import write_pictures, write_rivals
 from training.compare import Settings, SheetPlan, compare_command
 from training.evaluate import EvaluationError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:

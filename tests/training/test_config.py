@@ -7,6 +7,8 @@ import pytest
 
 from training.config import AdversaryConfig, ConfigError, TrainConfig, load_config, read_config
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 GAN = next(path for path in CONFIGS if path.stem == "pix2pix")
 

@@ -13,6 +13,8 @@ from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.training.evaluation_sets import SPEC
 from training.cost import machine, measure_cost, median_milliseconds
 
+pytestmark = pytest.mark.slow
+
 
 class Counting:
     """A network that keeps the shapes it was asked for."""

@@ -9,6 +9,8 @@ import pytest
 from tests.training.conftest import png, synthetic_photo
 from training.data import CacheReport, CropStream, PhotoCache, build_cache, middle_crop, random_crop
 
+pytestmark = pytest.mark.slow
+
 
 def _stream(folder: Path, *, batch: int = 4, seed: int = 1, holdout: int = 2) -> CropStream:
     return CropStream(PhotoCache(folder), batch=batch, size=32, min_scale=0.6, seed=seed, holdout=holdout)

@@ -19,6 +19,8 @@ from training.detectors import (
     lattice_power,
 )
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 1, 2, 3)
 ROWS, COLUMNS = np.mgrid[:256, :352]
 

@@ -25,6 +25,8 @@ from training.evaluate import (
     rival_systems,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class TrueColours:
     """A network that knows one photograph: answers its ab, averaged to a quarter of what it is asked for."""

@@ -9,6 +9,8 @@ import pytest
 from training.cielab import lab_to_rgb, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram, jensen_shannon
 
+pytestmark = pytest.mark.slow
+
 
 def plain(code: int) -> np.ndarray:
     return np.full((8, 8, 3), code, np.uint8)

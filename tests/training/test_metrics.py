@@ -16,6 +16,8 @@ from training.metrics import (
     psnr,
 )
 
+pytestmark = pytest.mark.slow
+
 # Sharma, Wu, Dalal 2005, table 1: two CIELAB colours and their CIEDE2000.
 SHARMA_PAIRS = np.array(
     [

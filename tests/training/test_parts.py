@@ -9,6 +9,8 @@ import pytest
 from engines.errors import WeightsError
 from training.parts import join_parts, split_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def packed(tmp_path: Path) -> tuple[Path, ...]:

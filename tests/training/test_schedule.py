@@ -4,6 +4,8 @@ import pytest
 
 from training.schedule import Plan, warmup_stable_decay
 
+pytestmark = pytest.mark.slow
+
 
 def _factors(steps: int = 100, warmup: int = 10, cooldown: int = 20) -> list[float]:
     return [warmup_stable_decay(step, steps=steps, warmup=warmup, cooldown=cooldown) for step in range(steps + 1)]

@@ -12,6 +12,8 @@ from tests.training.evaluation_sets import score_rivals, write_rivals
 from training.cost import Cost
 from training.scores import EvaluationReport, ModelInfo, ReportError, as_card, read_report
 
+pytestmark = pytest.mark.slow
+
 INFO = ModelInfo(
     name="perfect",
     runtime="Runtime 1.0",

@@ -11,6 +11,8 @@ from tests.training.evaluation_sets import score_rivals, write_pictures, write_r
 from training.evaluate import find_set, rival_systems
 from training.sheets import Strip, draw_sheet, draw_strip, save_sheet, spread, worst
 
+pytestmark = pytest.mark.slow
+
 
 def _strip(colour: tuple[int, int, int], *widths: int) -> Strip:
     tiles = tuple(np.full((40, width, 3), colour, np.uint8) for width in widths)

@@ -54,6 +54,7 @@ def survey(**counts: int) -> Survey:
             "quarantined",
             "refused",
             "ignored",
+            "hidden",
             "photo_bytes",
             "film_bytes",
             "film_pixels",

@@ -20,7 +20,10 @@ from tests.pipeline.archive.outcomes import film, photo, preview
 from tests.pipeline.archive.shelves import Shelf
 from tests.pipeline.archive.test_report_attention import with_
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    pytest.mark.slow,
+]
 
 HOSTILE = "<img src=x onerror=alert(1)><script>document.title='broken in'<"
 SAID = "<svg onload=alert(2)> cannot be read </script>"

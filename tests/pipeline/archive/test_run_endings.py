@@ -26,6 +26,8 @@ from tests.pipeline.archive.runs import (
     states,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_that_died_between_a_result_and_its_fingerprints_is_caught_up_with(
     archive: Path, colorizer: Colorizer

@@ -33,6 +33,8 @@ from tests.photos import save, scene
 from tests.pipeline.archive.runs import Listener, counts, last_run, records, results, run, shots_of, states
 from tests.pipeline.archive.test_run_log import lines
 
+pytestmark = pytest.mark.slow
+
 OUTPUT = "scans-colorized"
 
 

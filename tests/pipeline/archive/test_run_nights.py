@@ -36,6 +36,8 @@ from tests.pipeline.archive.runs import (
     states,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,8 @@ from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import last_run, shots_of, states
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHOT, FRAMES = 25, 300

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from pipeline.errors import InputError
@@ -20,7 +21,7 @@ from pipeline.media.stream_plan import Action
 from pipeline.media.writer import FilmWriter
 from pipeline.options import Codec, Options, Quality
 from pipeline.results import NoteKind
-from tests.films import Sound, make_film, packets
+from tests.films import Sound, frame_times, luma_planes, make_film, packets
 from tests.pipeline.media.rewriting import Rewritten, rewrite
 
 TINY = {"width": 64, "height": 48}
@@ -218,3 +219,44 @@ def test_windows_media_sound_stays_in_step(tmp_path: Path, codec: str) -> None:
     times = [time for time, _ in packets(result.output, "audio")]
     assert times == sorted(times)
     assert abs(times[-1] - 2) < Fraction(1, 5)
+
+
+# Old pixel formats ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixel_format", ["rgb555be", "rgb24"])
+def test_old_quicktime_with_few_bits_a_colour_is_read(tmp_path: Path, pixel_format: str) -> None:
+    levels = np.arange(64) // 2
+    picture = av.VideoFrame(64, 48, pixel_format)
+    rows = (levels * 0x421).astype(">u2") if pixel_format == "rgb555be" else np.repeat(levels * 8, 3).astype(np.uint8)
+    picture.planes[0].update(np.tile(rows, (48, 1)).tobytes())
+    film = tmp_path / "a.mov"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("qtrle", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        for number in range(3):
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    result = rewrite(film, quality=Quality.MASTER)
+    assert result.read_log.frames == 3
+    with av.open(str(film)) as source:
+        drawn = next(source.decode(video=0)).reformat(format="rgb24").to_ndarray()[0, :, 1]
+    assert luma_planes(result.output)[0][0].tolist() == drawn.tolist()
+
+
+def test_an_mpeg_elementary_stream_shows_all_its_frames(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.m2v", codec="mpeg2video", options={"bf": "2"}, times=range(30), **TINY)
+    times = frame_times(rewrite(film).output)
+    assert len(times) == 30
+    assert all(abs(time - number * Fraction(1, 25)) <= Fraction(1, 1000) for number, time in enumerate(times))
+
+
+def test_odd_chunks_among_the_tags_of_an_avi_are_no_damage(tmp_path: Path) -> None:
+    data = make_film(tmp_path / "a.avi", codec="mpeg4", **TINY).read_bytes()
+    odd = b"INFO" + bytes(4) + (100).to_bytes(4, "little") + b"Compressed with"
+    tags = b"LIST" + (len(odd) + 1).to_bytes(4, "little") + odd + b"\0"
+    film = tmp_path / "b.avi"
+    size = int.from_bytes(data[4:8], "little") + len(tags)
+    film.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:] + tags)
+    assert survey(film).broken is None

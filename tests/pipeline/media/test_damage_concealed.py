@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.damage import Damage, Remedy, twin
+from pipeline.media.damage import Damage, Remedy, copy_picture
 from pipeline.media.decode import frames
 from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.probe import probe
@@ -145,7 +145,7 @@ def test_a_film_that_changes_its_size_for_good_is_refused_even_then(tmp_path: Pa
 
 def test_concealment_without_a_place_for_its_notes_is_a_mistake(tmp_path: Path) -> None:
     info = probe(make_film(tmp_path / "film.mkv"))
-    with pytest.raises(ValueError, match="tally"):
+    with pytest.raises(ValueError, match="read log"):
         next(frames(info, info.pixel_format, on_damage=OnDamage.CONCEAL))
 
 
@@ -199,7 +199,7 @@ def test_two_fields_of_a_picture_are_not_two_pictures(tmp_path: Path) -> None:
 def test_a_twin_has_the_same_samples_and_memory_of_its_own(tmp_path: Path, pixel_format: str) -> None:
     with av.open(str(make_film(tmp_path / "film.mkv", pixel_format=pixel_format, width=98, times=range(1)))) as film:
         picture = next(film.decode(video=0))
-        copy = twin(picture)
+        copy = copy_picture(picture)
         before = [bytes(part) for part in copy.planes]
         for number in range(len(picture.planes)):
             np.testing.assert_array_equal(plane(picture, number), plane(copy, number))

@@ -31,7 +31,12 @@ def kept_segments(segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], tup
         notes.append(Note(NoteKind.DROPPED, "further pictures in the JPEG file (MPF) are not carried over"))
     without = _without_photoshop_thumbnail(_without_jfif_thumbnail(kept))
     if without != kept:
-        notes.append(Note(NoteKind.DROPPED, "a thumbnail of the former picture in JFIF or Photoshop's records"))
+        notes.append(
+            Note(
+                NoteKind.DROPPED,
+                "a thumbnail in JFIF or Photoshop's records is not carried over: it shows the picture as it was",
+            )
+        )
     return tuple(map(_now_ycbcr, without)), tuple(notes)
 
 

@@ -47,9 +47,9 @@ _STRUCTURE = frozenset(
 )
 # The meaning of grey codes alone, and pictures that show the former one.
 _NO_LONGER_TRUE = {
-    290: "grey response unit describes grey pictures only",
-    291: "grey response curve describes grey pictures only",
-    _LAYERS: "Photoshop layers show the picture as it was",
+    290: "the TIFF's grey response unit is not carried over: it describes grey pictures only",
+    291: "the TIFF's grey response curve is not carried over: it describes grey pictures only",
+    _LAYERS: "Photoshop's layers in the TIFF are not carried over: they show the picture as it was",
 }
 # Directories that are not followed: what points to them would point at pixels.
 _IFD = 13
@@ -135,7 +135,7 @@ def _carried(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, byte
     """Return the entry as the result has it, None where it is not carried over, and what there is to say."""
     tag, kind = item[:2]
     if tag in _NO_LONGER_TRUE:
-        return None, Note(NoteKind.DROPPED, f"TIFF {_NO_LONGER_TRUE[tag]}")
+        return None, Note(NoteKind.DROPPED, _NO_LONGER_TRUE[tag])
     if tag in _POINTERS or (kind == _IFD and tag not in SUB_IFDS):
         name = _POINTERS.get(tag, "a directory of its own")
         return None, Note(NoteKind.DROPPED, f"TIFF tag {tag} ({name}) is not carried over")

@@ -1,0 +1,47 @@
+"""A picture in memory as a `Still`, for callers who have no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.media.stills.metadata import Metadata
+from pipeline.media.stills.png import PNG, CarriedPng
+from pipeline.media.stills.samples import luma_of_rgb, small_chroma
+from pipeline.media.stills.still import ColourModel, Still
+
+_NAME = Path("picture in memory")
+
+
+def still_of(pixels: NDArray[Any], *, profile: bytes | None = None) -> Still:
+    """Make a still of ``pixels``: (H, W) grey, (H, W, 3) R, G and B, or with alpha behind, uint8 or uint16, full range.
+
+    ``profile`` is the ICC profile that says what the codes mean; sRGB if None. Raises `UsageError` for other arrays.
+    """
+    pixels = pixels if pixels.ndim != 2 else pixels[..., None]
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
+        raise UsageError(
+            f"{_NAME}: is an array of shape {pixels.shape}", advice="Give (H, W), (H, W, 3), or alpha behind these."
+        )
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UsageError(
+            f"{_NAME}: is an array of {pixels.dtype}", advice="Give codes of uint8 or uint16 from black to white."
+        )
+    channels = pixels.shape[2]
+    is_colour = channels >= 3
+    return Still(
+        path=_NAME,
+        format=PNG,
+        luma=luma_of_rgb(pixels) if is_colour else np.ascontiguousarray(pixels[..., 0]),
+        orientation=1,
+        colour_model=ColourModel.RGB,
+        alpha=np.ascontiguousarray(pixels[..., -1]) if channels in (2, 4) else None,
+        notes=(),
+        metadata=Metadata(profile=profile),
+        carried=CarriedPng(),
+        chroma=small_chroma(pixels) if is_colour else None,
+    )

@@ -1,0 +1,113 @@
+"""Photographs in memory: arrays, Pillow's images and encoded files; what goes in comes out, in colour."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.color.colorizer import Colorizer, lent
+from pipeline.errors import InputError, UsageError
+from pipeline.media.stills import AiColour, Page, StillFormat
+from pipeline.media.stills.arrays import still_of
+from pipeline.media.stills.registry import HEAD, format_of
+from pipeline.options import Options
+from pipeline.photo.job import colorize_photo
+from pipeline.photo.page import look_at, paint
+from pipeline.progress import Silent
+
+_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
+
+
+@overload
+def colorize_picture(
+    picture: bytes, options: Options | None = None, *, colorizer: Colorizer | None = None
+) -> bytes: ...
+
+
+@overload
+def colorize_picture(
+    picture: Image.Image, options: Options | None = None, *, colorizer: Colorizer | None = None
+) -> Image.Image: ...
+
+
+@overload
+def colorize_picture(
+    picture: NDArray[Any], options: Options | None = None, *, colorizer: Colorizer | None = None
+) -> NDArray[Any]: ...
+
+
+def colorize_picture(
+    picture: bytes | Image.Image | NDArray[Any],
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+) -> bytes | Image.Image | NDArray[Any]:
+    """Colour a photograph in memory and return it as the kind of object that it was given as.
+
+    An array is (H, W) grey or (H, W, 3) R, G and B, uint8 or uint16, full range, in sRGB, with alpha as a further
+    channel or without; the result is (H, W, 3), or 4 with alpha, of the same dtype. A Pillow image keeps its ICC
+    profile, or gets one made of it for colour. ``bytes`` are an encoded file of any format that is read; the result
+    is one as `colorize_photo` writes it, verified, with its metadata. A picture that is coloured already comes back
+    as it is. An engine is opened for it, or ``colorizer`` is used and left open. Raises the errors of
+    `pipeline.errors`: `UsageError` for arrays and images of other kinds.
+    """
+    options = options or Options()
+    with lent(colorizer, options, progress=Silent()) as opened:
+        if isinstance(picture, bytes):
+            return _encoded(picture, options, opened)
+        if isinstance(picture, Image.Image):
+            return _image(picture, options, opened)
+        return _array(picture, options, opened)[0]
+
+
+def _array(
+    pixels: NDArray[Any], options: Options, colorizer: Colorizer, *, profile: bytes | None = None
+) -> tuple[NDArray[Any], bytes | None]:
+    """Return R, G, B and alpha, and the profile that they have."""
+    still = still_of(pixels, profile=profile)
+    seen = look_at(still, colorizer, options)
+    if not seen.is_coloured:
+        return pixels, profile
+    (answer,) = colorizer.predict([seen.model_input])
+    page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system="Autochrome", version=""))
+    made = np.concatenate(list(page.strips_with_alpha()))
+    return made, page.metadata[0].profile
+
+
+def _image(image: Image.Image, options: Options, colorizer: Colorizer) -> Image.Image:
+    if image.mode not in _MODES:
+        raise UsageError(
+            f"picture in memory: is a Pillow image of mode {image.mode}", advice=f"Convert it to {', '.join(_MODES)}."
+        )
+    profile = image.info.get("icc_profile")
+    pixels = np.asarray(image)
+    made, now = _array(pixels, options, colorizer, profile=profile)
+    if made is pixels:
+        return image
+    if made.dtype == np.uint16:
+        raise UsageError(
+            "picture in memory: Pillow has no colour images of 16 bits", advice="Give it as an array of uint16."
+        )
+    result = Image.fromarray(made)
+    result.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    if now is not None:
+        result.info["icc_profile"] = now
+    return result
+
+
+def _encoded(data: bytes, options: Options, colorizer: Colorizer) -> bytes:
+    found = format_of(data[:HEAD])
+    if not isinstance(found, StillFormat):
+        raise InputError("picture in memory: is not in a format that is read", advice="See docs/photos.md.")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / f"picture{found.suffixes[0]}"
+        source.write_bytes(data)
+        result = colorize_photo(
+            source, Path(folder) / f"coloured{found.result.suffixes[0]}", options, colorizer=colorizer
+        )
+        return result.output.read_bytes()

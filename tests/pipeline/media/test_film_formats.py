@@ -1,0 +1,60 @@
+"""A film is known by how it begins, whatever it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
+from pipeline.media.packet_scan import survey
+from tests.films import Sound, make_film
+
+TINY = {"width": 64, "height": 48, "times": range(5)}
+CODECS = {
+    **{"mp4": "libx264", "mov": "libx264", "mkv": "ffv1", "avi": "mpeg4", "ts": "mpeg2video", "m2ts": "mpeg2video"},
+    **{"vob": "mpeg2video", "mpg": "mpeg1video", "mxf": "mpeg2video", "wmv": "wmv2", "flv": "flv", "3gp": "mpeg4"},
+    **{"rm": "rv20", "y4m": "wrapped_avframe", "gxf": "mpeg2video", "m2v": "mpeg2video"},
+}
+# Suffixes of camcorders, discs and older programs; each holds what the suffix on the right usually does.
+ALIASES = {
+    **{"mod": "vob", "tod": "ts", "m2t": "ts", "asf": "wmv", "qt": "mov", "3g2": "3gp", "f4v": "flv", "divx": "avi"},
+    **{"mpe": "mpg", "m1v": "mpg", "vro": "vob"},
+}
+SIZES = {"gxf": {"width": 720, "height": 576}, "rm": {"width": 176, "height": 144}}
+
+
+def film_of(folder: Path, suffix: str) -> Path:
+    options = {"mpegts_m2ts_mode": "1"} if suffix == "m2ts" else {}
+    return make_film(
+        folder / f"a.{suffix}", codec=CODECS[suffix], muxer_options=options, **(TINY | SIZES.get(suffix, {}))
+    )
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_a_film_without_its_suffix_is_known_and_opens(tmp_path: Path, suffix: str) -> None:
+    film = film_of(tmp_path, suffix).rename(tmp_path / "film")
+    assert begins_like_film(film)
+    assert survey(film).frame_count == 5
+
+
+@pytest.mark.parametrize("suffix", ALIASES)
+def test_suffixes_of_cameras_and_discs_are_those_of_films(tmp_path: Path, suffix: str) -> None:
+    assert f".{suffix}" in FILM_SUFFIXES
+    film = film_of(tmp_path, ALIASES[suffix]).rename(tmp_path / f"film.{suffix}")
+    assert survey(film).frame_count == 5
+
+
+def test_what_is_no_film_does_not_begin_like_one(tmp_path: Path) -> None:
+    sound = make_film(tmp_path / "a.mp4", codec="libx264", sounds=[Sound()], **TINY).read_bytes()
+    starts = {
+        "song": sound[:4] + b"ftypM4A " + sound[12:],
+        "photo": sound[:4] + b"ftypheic" + sound[12:],
+        "wave": b"RIFF\x24\x00\x00\x00WAVEfmt ",
+        "text": b"Goods and services" * 40,
+        "vorbis": b"OggS" + bytes(24) + b"\x01\x1e\x01vorbis",
+        "empty": b"",
+    }
+    for name, data in starts.items():
+        (tmp_path / name).write_bytes(data)
+        assert not begins_like_film(tmp_path / name), name

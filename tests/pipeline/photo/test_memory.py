@@ -1,0 +1,81 @@
+"""A photograph in memory comes back in colour as the kind of object it was given as; files are not needed."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import InputError, UsageError
+from pipeline.photo.job import colorize_photo
+from pipeline.photo.memory import colorize_picture
+from tests.photos import grey_profile, jpeg_bytes, rgb_of, save, save_with_metadata, scene, sepia, tinted
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_grey_array_comes_back_as_rgb_with_its_luma(bits: int, colorizer: Colorizer) -> None:
+    grey = scene(bits=bits)
+    made = colorize_picture(grey, colorizer=colorizer)
+    assert (made.shape, made.dtype) == ((*grey.shape, 3), grey.dtype)
+    assert np.abs(made.astype(float) @ [0.299, 0.587, 0.114] - grey).max() <= 0.51
+    assert np.ptp(made.astype(int), axis=2).max() > 5
+
+
+def test_an_array_has_the_colours_of_the_file(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "a.png", sepia(scene()))
+    result = colorize_photo(source, tmp_path / "b.png", colorizer=colorizer)
+    assert np.array_equal(colorize_picture(sepia(scene()), colorizer=colorizer), np.asarray(Image.open(result.output)))
+
+
+def test_alpha_is_kept(colorizer: Colorizer) -> None:
+    made = colorize_picture(np.dstack((scene(), scene()[::-1])), colorizer=colorizer)
+    assert np.array_equal(made[..., 3], scene()[::-1])
+
+
+def test_a_picture_in_colour_comes_back_as_it_is(colorizer: Colorizer) -> None:
+    own = rgb_of(scene(), *tinted(scene()))
+    assert np.array_equal(colorize_picture(own, colorizer=colorizer), own)
+    data = jpeg_bytes(own)
+    assert colorize_picture(data, colorizer=colorizer) == data
+
+
+def test_a_pillow_image_comes_back_as_one_with_a_profile_for_colour(colorizer: Colorizer) -> None:
+    image = Image.fromarray(scene())
+    image.info["icc_profile"] = grey_profile()
+    made = colorize_picture(image, colorizer=colorizer)
+    assert made.mode == "RGB"
+    assert made.info["icc_profile"][16:20] == b"RGB "
+    assert np.abs(np.asarray(made, float) @ [0.299, 0.587, 0.114] - scene()).max() <= 0.51
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_an_encoded_file_comes_back_as_the_file_would(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save_with_metadata(tmp_path / f"a{suffix}", scene())
+    result = colorize_photo(source, tmp_path / f"b{suffix}", colorizer=colorizer)
+    assert colorize_picture(source.read_bytes(), colorizer=colorizer) == result.output.read_bytes()
+
+
+def test_an_encoded_bmp_comes_back_as_png(colorizer: Colorizer) -> None:
+    file = BytesIO()
+    Image.fromarray(scene()).save(file, "BMP")
+    assert colorize_picture(file.getvalue(), colorizer=colorizer).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 5), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)],
+)
+def test_an_array_of_another_kind_is_an_error_of_use(picture: np.ndarray, colorizer: Colorizer) -> None:
+    with pytest.raises(UsageError, match="array of"):
+        colorize_picture(picture, colorizer=colorizer)
+
+
+def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
+    with pytest.raises(InputError, match="is not in a format that is read"):
+        colorize_picture(b"dear diary", colorizer=colorizer)
+    with pytest.raises(UsageError, match="CMYK"):
+        colorize_picture(Image.new("CMYK", (8, 8)), colorizer=colorizer)
