@@ -37,7 +37,6 @@ SECONDS = (1, 2, 4)
 
 _SPEC = still_spec(8)
 _BT601 = np.array([0.299, 0.587, 0.114])
-_SIZE = 160  # that of films
 _CORNERS, _QUALITY, _APART = 400, 0.01, 6
 _MISS = 0.7  # pixels that a track may miss its start by when it is followed back, per frame
 _EVERY = 6  # a track begins in every so many frames
@@ -67,7 +66,9 @@ def read(path: Path, colorizer: Colorizer, *, limit: int | None) -> Clip:
             if number == limit:
                 break
             rgb: U8 = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
-            seen = colorizer.model_input(np.asarray(np.rint(rgb @ _BT601), np.uint8), _SPEC, size=_SIZE)
+            seen = colorizer.model_input(
+                np.asarray(np.rint(rgb @ _BT601), np.uint8), _SPEC, size=colorizer.spec.size.film
+            )
             predictions += colorizer.predict([seen])
             luma.append(seen.luma)
             rows, columns = predictions[-1].shape[1:]
