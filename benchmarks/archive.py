@@ -36,8 +36,8 @@ from tests.engines.tiny import write_tiny_model
 _SIDE = 96
 _IN_A_FOLDER = 500
 _LEDGER = (
-    *("plan", "claim", "release", "done", "seal", "failed", "update_stats", "forget", "left", "counts"),
-    *("get", "runs", "begin_run", "end_run", "heaviest", "_rows"),
+    *("plan", "claim", "begin", "release", "put_off", "publish_snapshot", "done", "seal", "failed", "update_stats"),
+    *("forget", "left", "counts", "get", "runs", "begin_run", "end_run", "heaviest", "suspects", "_rows"),
 )
 
 

@@ -9,7 +9,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=autochrome-%A-%a.out
 # Submit it from a folder that all nodes see: sbatch slurm-array.sh. Ten minutes before its time is over a job is asked to
-# stop; submit the array again and it resumes. A job that its node took down is queued again, and its output goes on.
+# stop; submit the array again and it resumes. A job that its node took down is queued again and adds to its output.
 
 set -euo pipefail
 

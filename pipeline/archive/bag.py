@@ -41,10 +41,10 @@ def results_folder(output: Path, *, bag: bool) -> Path:
     is_bag = (output / _DECLARATION).exists()
     if bag and is_begun and not is_bag:
         raise UsageError(
-            f"{output}: was begun without --bag", advice="Go on without it, or name a new folder with --output."
+            f"{output}: was begun without --bag", advice="Continue without it, or name a new folder with --output."
         )
     if is_bag and not bag:
-        raise UsageError(f"{output}: is a bag", advice="Go on with --bag, or name a new folder with --output.")
+        raise UsageError(f"{output}: is a bag", advice="Continue with --bag, or name a new folder with --output.")
     return output / PAYLOAD if bag else output
 
 
@@ -89,7 +89,7 @@ def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
             _check_name(path, relative)
             if (other := names.setdefault(unicodedata.normalize("NFC", relative), relative)) != relative:
                 raise OutputError(
-                    f"{path}: validators of bags cannot tell its name from that of {output / other}",
+                    f"{path}: validators of bags take its name for that of {output / other}",
                     advice="Rename one of the sources: the two differ in how an accent is encoded only.",
                 )
             try:

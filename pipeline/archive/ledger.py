@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -286,7 +286,7 @@ class Ledger:
 
     def mark_gone(self, source: Path) -> list[str]:
         """Mark the DONE items GONE whose sources are not below the folder ``source`` any more; return their paths."""
-        gone = [record.path for record in self.records(State.DONE) if not os.path.lexists(source / record.path)]
+        gone = [record.path for record in self.records(State.DONE) if _is_gone(source / record.path)]
         if gone:
             with self._writing() as connection:
                 query = "UPDATE items SET state = 'gone' WHERE path = ?"
@@ -298,7 +298,7 @@ class Ledger:
         gone = [
             record.path
             for record in self._pages("planned < ? AND +state NOT IN ('done', 'gone')", (run,))
-            if record.kind == FOLDER_KIND or not os.path.lexists(source / record.path)
+            if record.kind == FOLDER_KIND or _is_gone(source / record.path)
         ]
         if gone:
             with self._writing() as connection:
@@ -333,6 +333,15 @@ class Ledger:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is nothing at ``path``; what cannot be reached, behind a closed folder or a share, may be there."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
 
 
 def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:

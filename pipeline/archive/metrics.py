@@ -15,6 +15,7 @@ from pipeline.archive.ledger import Ledger, RunRecord, read_ledger
 from pipeline.archive.output_folder import free_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, UsageError
+from pipeline.interruption import Cancelled
 from pipeline.originals import Originals
 from pipeline.publish import publishing
 from pipeline.version import program_version
@@ -28,7 +29,7 @@ class Figures:
     ``skipped`` are those of the run, ``kept`` of those done were copied; ``seconds`` is its duration, ``exit_code``
     what it ended with. ``started`` and ``last_success`` (the end of the last run that ended with exit code 0; None
     before the first) are in seconds since 1970, ``free_bytes`` is the room on the output's disk, None if that does not
-    answer. ``archive`` and ``shard`` tell the series of several archives apart.
+    answer. ``archive`` and ``shard`` distinguish the series of several archives.
     """
 
     archive: str
@@ -97,7 +98,7 @@ def metrics_if_it_never_begins(
 
     try:
         yield begin
-    except Exception as error:
+    except (Exception, Cancelled) as error:
         if not has_begun and run_options.metrics is not None:
             figures = Figures(
                 archive=str(output),

@@ -280,8 +280,8 @@ class _Run:
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
 
-        What cannot be written makes a run that did all its work one that failed, which then is told to the others as
-        well. Raises `OutputError`.
+        What cannot be written makes a run that did all its work one that failed, and what was written before is
+        written again. Raises `OutputError`.
         """
         self._processing.put_back()
         is_good = exit_code in (0, _SOME_FAILED)

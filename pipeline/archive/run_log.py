@@ -101,8 +101,8 @@ class RunLog:
             raise ValueError(f"{event}: its fields are {sorted(expected)}, not {sorted(fields)}")
         if self._file is None:
             return
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"ts": stamp, "event": str(event), **to_json(fields)}, allow_nan=False)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"ts": now, "event": str(event), **to_json(fields)}, allow_nan=False)
         content = f"{line}\n".encode("ascii")
         try:
             # One call, so that runs that share a log do not write into each other's lines.

@@ -95,7 +95,7 @@ def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output:
                 key = item.name.casefold() if folds else item.name
                 other, _ = inner.setdefault(key, (path, needs_leave))
                 if other != path:
-                    yield Entry(path, Kind.BARRED, f"the disk of the results cannot tell it from {other.name}")
+                    yield Entry(path, Kind.BARRED, f"on the disk of the results it has the same name as {other.name}")
         waiting.extend(reversed(inner.values()))
 
 

@@ -46,8 +46,8 @@ def test_the_command_line_wins_over_the_environment_and_the_environment_over_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert parsed("video")["engine"] == "auto"
-    settings('engine = "torch"')
-    assert parsed("video")["engine"] == "torch"
+    settings('engine = "tensorrt"')
+    assert parsed("video")["engine"] == "tensorrt"
     monkeypatch.setenv("AUTOCHROME_ENGINE", "openvino")
     assert parsed("video")["engine"] == "openvino"
     assert parsed("video", "--engine", "onnxruntime")["engine"] == "onnxruntime"
@@ -74,7 +74,7 @@ def test_a_table_is_for_one_command_and_wins_over_the_top() -> None:
 
 FULL = {
     "output": ('"out"', Path("out")),
-    "engine": ('"torch"', "torch"),
+    "engine": ('"tensorrt"', "tensorrt"),
     "model": ('"fast"', "fast"),
     "codec": ('"hevc"', "hevc"),
     "quality": ('"master"', "master"),
@@ -130,7 +130,7 @@ def test_every_option_can_stand_in_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_named_file_is_read_in_place_of_the_one_in_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings('engine = "torch"')
+    settings('engine = "tensorrt"')
     other = settings('model = "fast"', "conf/other.toml")
     assert parsed("video", "--config", str(other))["engine"] == "auto"
     monkeypatch.setenv("AUTOCHROME_CONFIG", str(other))
@@ -147,7 +147,7 @@ def test_paths_in_the_file_are_below_its_folder() -> None:
 
 
 WRONG = {
-    "engin = 'torch'": r"engin: there is no such setting",
+    "engin = 'tensorrt'": r"engin: there is no such setting",
     "keep_free = '5GB'": r"keep_free: there is no such setting",
     "[video]\nuntil = '06:00'": r"until: there is no such setting",
     "folder = 'x'": r"folder: there is no such setting",
@@ -210,7 +210,7 @@ def test_a_fault_of_the_command_line_stays_one() -> None:
 
 
 def test_variables_of_no_option_are_found_out() -> None:
-    environment = {"AUTOCHROME_ENGIN": "torch", "AUTOCHROME_MODEL": "fast", "AUTOCHROMES": "", "PATH": ""}
+    environment = {"AUTOCHROME_ENGIN": "tensorrt", "AUTOCHROME_MODEL": "fast", "AUTOCHROMES": "", "PATH": ""}
     assert unknown_variables(environment, {"AUTOCHROME_MODEL"}) == ["AUTOCHROME_ENGIN"]
 
 
@@ -240,19 +240,19 @@ def colorize(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_which_file_was_read_is_said_and_so_are_variables_of_no_option() -> None:
     settings("[archive]\ndry-run = true")
     Path("scans").mkdir()
-    done = colorize("scans", AUTOCHROME_ENGIN="torch", AUTOCHROME_FPS="24")
+    done = colorize("scans", AUTOCHROME_ENGIN="tensorrt", AUTOCHROME_FPS="24")
     assert done.returncode == 0, done.stderr
     assert "0 photos and 0 films to colour" in done.stdout
     assert done.stderr.splitlines() == [
         "settings: autochrome.toml",
         "ignored: the variable AUTOCHROME_ENGIN names no option",
     ]
-    assert colorize("scans", "--quiet", AUTOCHROME_ENGIN="torch").stderr == ""
+    assert colorize("scans", "--quiet", AUTOCHROME_ENGIN="tensorrt").stderr == ""
 
 
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_wrong_file_ends_the_command_with_exit_code_9(words: list[str]) -> None:
-    settings("engin = 'torch'")
+    settings("engin = 'tensorrt'")
     done = colorize("scans", *words)
     assert done.returncode == 9
     assert "Error: autochrome.toml: engin: there is no such setting" in done.stderr

@@ -37,7 +37,7 @@ class Group:
 
 
 class Groups:
-    """Takes messages and tells the group of each; groups are numbered from 0 in order of appearance."""
+    """Takes messages and returns the group of each; groups are numbered from 0 in order of appearance."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], Group] = {}
@@ -68,7 +68,7 @@ def _without(text: str, names: Iterable[str]) -> str:
 
 @dataclass
 class Item:
-    """What the page tells of one item; ``preview`` is what the names of its pictures begin with, or empty.
+    """What the page shows of one item; ``preview`` is what the names of its pictures begin with, or empty.
 
     ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
     the failure's group with its text. ``labels`` has one entry for every preview.

@@ -99,6 +99,18 @@ def test_a_source_behind_a_closed_folder_is_not_called_missing(archive: Path, co
     assert counts(run(archive, colorizer)) == (2, 2, 0)
 
 
+@pytest.mark.usefixtures("bound_by_permissions")
+def test_what_lies_behind_a_closed_folder_is_not_called_gone(archive: Path, colorizer: Colorizer) -> None:
+    run(archive, colorizer)
+    (archive / "people").chmod(0)
+    try:
+        result = run(archive, colorizer)
+    finally:
+        (archive / "people").chmod(0o700)
+    assert (result.gone, result.failed, result.exit_code) == (0, 1, 3)
+    assert states(archive.with_name(OUTPUT))["people/a.jpg"] is State.DONE
+
+
 def test_what_is_too_large_for_the_disk_is_left_and_all_else_is_done(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

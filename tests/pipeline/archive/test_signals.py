@@ -68,7 +68,9 @@ def at_work(source: Path, output: Path, model: Path, *more: str) -> Iterator[sub
         # Tests that run in the background hand on ignored signals, which would stay ignored.
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)],
     ) as run:
-        wait_for(lambda: run.poll() is not None or list(output.glob(f"{PARTIAL_PREFIX}*.segments/*")))
+        wait_for(
+            lambda: run.poll() is not None or list(output.glob(f"{PARTIAL_PREFIX}*.segments/{PARTIAL_PREFIX}*.segment"))
+        )
         yield run
 
 
