@@ -33,7 +33,8 @@ from training.calibrate import CalibrationError, calibrate  # noqa: E402
 from training.checkpoint import CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
-from training.export import Exported, ExportError, add_scores, check_parity, export_command, graph_of, to_onnx  # noqa: E402
+from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402
+from training.onnx_graph import graph_of, to_onnx  # noqa: E402
 from training.scores import as_card  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402

@@ -35,8 +35,10 @@ def test_photographs_are_read_from_where_they_lie_and_others_are_counted(tmp_pat
     assert len(photos) == 7
     assert photos.sizes.tolist() == [[72, 96]] * 7
     expected = [synthetic_photo(number).astype(int) for number in (0, 1, 2, 3, 4, 5, 9)]
-    for number in range(7):
-        assert min(np.abs(photos[number] - one).mean() for one in expected) < 3
+    apart = np.array([[np.abs(photos[number] - one).mean() for one in expected] for number in range(7)])
+    # JPEG halves the chroma of blobs with hard edges.
+    assert apart.min(axis=1).max() < 5
+    assert sorted(apart.argmin(axis=1)) == list(range(7))
 
 
 def test_who_is_held_out_depends_on_the_name_alone(tmp_path: Path) -> None:
