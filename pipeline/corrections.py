@@ -18,7 +18,7 @@ from pipeline.documents import from_json, json_text, to_json
 from pipeline.errors import InputError
 from pipeline.options import Hint, Options, Tone, TreatAs
 from pipeline.originals import Originals
-from pipeline.publish import publishing
+from pipeline.publish import HOME, publishing
 
 SUFFIX = ".correction.json"
 FORMAT = "autochrome-correction-1"
@@ -106,8 +106,7 @@ class CorrectionTree:
 
     def read(self, item: PurePath) -> CorrectionFile:
         """Return the file of ``item``, an empty one where there is none. Raises `InputError` if it is broken."""
-        path = self.path_of(item)
-        return read_correction(path) if path.exists() else CorrectionFile()
+        return _file_at(self.path_of(item))
 
     def write(self, item: PurePath, file: CorrectionFile) -> Path:
         """Keep ``file`` for ``item`` and return its path. Raises `OutputError` when the disk refuses."""
@@ -119,12 +118,24 @@ class CorrectionTree:
 
 def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
     """Return the corrections that are kept with the results in ``folder``."""
-    return CorrectionTree(folder / ".autochrome" / "corrections", originals=originals)
+    return CorrectionTree(folder / HOME / "corrections", originals=originals)
+
+
+def correction_of_photo(
+    source: Path, output: Path, *, originals: Originals, tree: Path | None = None
+) -> tuple[CorrectionTree, PurePath]:
+    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item."""
+    kept = corrections_beside(output.parent, originals=originals)
+    return kept if tree is None else CorrectionTree(tree, originals=originals), PurePath(source.name)
 
 
 def correction_at(path: Path | None) -> Correction:
     """Return the correction in the file at ``path``, none where there is no such file. Raises `InputError`."""
-    return NO_CORRECTION if path is None or not path.exists() else read_correction(path).correction
+    return NO_CORRECTION if path is None else _file_at(path).correction
+
+
+def _file_at(path: Path) -> CorrectionFile:
+    return read_correction(path) if path.exists() else CorrectionFile()
 
 
 def read_correction(path: Path) -> CorrectionFile:

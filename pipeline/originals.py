@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Originals:
     def check(self, target: Path) -> None:
         """Raise `UsageError` if writing ``target`` would replace an original, or a file in a folder of originals."""
         for path in self.paths:
-            if is_same(target, path) or (path.is_dir() and lies_in(target, path)):
+            if lies_in(target, path):
                 raise UsageError(
                     f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
                     advice="Name another place for it, outside the sources.",
@@ -45,11 +45,7 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Whether ``path``, which need not exist, lies at or below the existing ``folder``, whatever leads there."""
-    return any(is_same(place, folder) for place in _upwards(path))
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    whole = path.resolve()
-    yield whole
-    yield from whole.parents
+    """Whether ``path``, which need not exist, is the existing ``folder`` (or file) or lies below it, by any way."""
+    # Not Path.resolve(), which before Python 3.13 raises RuntimeError for links that lead to themselves.
+    whole = Path(os.path.realpath(path))
+    return any(is_same(place, folder) for place in (whole, *whole.parents))

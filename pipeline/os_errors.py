@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import AutochromeError, InputError, OutputError
-from pipeline.originals import Originals, is_same, lies_in
+from pipeline.originals import Originals, lies_in
 
 _ADVICE = {
     errno.ENOSPC: "Free some space on its disk, or choose another place.",
@@ -71,7 +71,7 @@ def of_publishing(final: Path, error: OSError, *, originals: Originals) -> Autoc
             advice="Check both disks and how they are connected.",
         )
     named = Path(error.filename if isinstance(error.filename, str) else str(error.filename))
-    if any(is_same(named, path) or lies_in(named, path) or named == path for path in originals.paths):
+    if any(lies_in(named, path) or named == path for path in originals.paths):
         return unreadable(named, error)
     if named.parent == final.parent:
         return unwritable(final, error)

@@ -15,7 +15,9 @@ from pipeline.errors import AutochromeError, OutputError
 from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
-PARTIAL_PREFIX = ".autochrome-"
+HOME = ".autochrome"
+"""The folder, among results, of what is kept beside them."""
+PARTIAL_PREFIX = f"{HOME}-"
 
 logger = logging.getLogger(__name__)
 

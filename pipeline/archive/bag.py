@@ -12,10 +12,9 @@ from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
 from pipeline.archive.ledger_file import LEDGER
-from pipeline.archive.output_folder import HOME
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
-from pipeline.publish import PARTIAL_PREFIX, publishing
+from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
 from pipeline.version import PRODUCT, program_version
 
 PAYLOAD = "data"

@@ -16,9 +16,8 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import held, lock, opened
 from pipeline.originals import NO_ORIGINALS
-from pipeline.publish import PARTIAL_PREFIX, publishing
+from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
 
-HOME = ".autochrome"
 LOCK, BAG_LOCK, PARTS = "lock", "bag-lock", "parts.json"
 # Readers that look whether a run is at work hold the lock for a moment.
 _PATIENCE = 1.0

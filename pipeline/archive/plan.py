@@ -14,7 +14,6 @@ from typing import TypeAlias
 from pipeline.archive.bag import PAYLOAD
 from pipeline.archive.fingerprints import FileStat, corrected, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Record, State
-from pipeline.archive.output_folder import HOME
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.corrections import CorrectionTree
@@ -23,6 +22,7 @@ from pipeline.film.job import outline
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
+from pipeline.publish import HOME
 from pipeline.results import Failure
 
 Known: TypeAlias = Callable[[str], Record | None]
@@ -169,6 +169,8 @@ class _Planner:
         self.folds = ignores_case(output)
         self._folder = Path()
         self._taken: dict[str, Path] = {}
+        # One look instead of one for each of very many items.
+        self._is_corrected = terms.corrections.folder.is_dir()
 
     def barred(self, entry: Entry) -> Refused:
         path, name = self._source / entry.path, entry.path.as_posix()
@@ -225,6 +227,8 @@ class _Planner:
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
         """Return the recipe with what a person set right, or that of the run and what is wrong with the correction."""
         usual = self._terms.recipes[entry.kind]
+        if not self._is_corrected:
+            return usual, None
         try:
             return corrected(usual, self._terms.corrections.read(PurePosixPath(entry.path)).correction), None
         except InputError as error:

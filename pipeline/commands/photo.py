@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +12,7 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
-from pipeline.corrections import CorrectionTree, corrections_beside
+from pipeline.corrections import correction_of_photo
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Options, Tone, TreatAs
@@ -71,20 +71,13 @@ def _colorize_photo(
 
         refuse_films_and_folders(photos)
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
-        jobs = [
-            PhotoJob(source, target, correction=_correction(source, target, corrections))
-            for source, target in zip(photos, names, strict=True)
-        ]
+        jobs = []
+        for source, target in zip(photos, names, strict=True):
+            tree, item = correction_of_photo(source, target, originals=Originals((source,)), tree=corrections)
+            jobs.append(PhotoJob(source, target, correction=tree.path_of(item)))
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
 
     carry_out(reporting, action)
-
-
-def _correction(source: Path, target: Path, tree: Path | None) -> Path:
-    """Return where the correction of a single photograph is kept: it has the photograph's name."""
-    originals = Originals((source,))
-    kept = CorrectionTree(tree, originals=originals) if tree else corrections_beside(target.parent, originals=originals)
-    return kept.path_of(PurePath(source.name))
 
 
 def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> Answer:

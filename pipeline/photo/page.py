@@ -133,12 +133,7 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     if answer is not None:
-        shape = answer.shape[1:]
-        weight = neutral_weight(picture.model_input.luma, shape) * beside_page(picture.model_input.luma, shape)
-        ab = picture.adjustments.applied(answer * weight, picture.model_input.luma)
-        # Spreading carries colour over the edges of prints, hence once more.
-        stated = picture.adjustments.influence(picture.model_input.luma, picture.model_input.luma.shape)
-        beside = np.maximum(beside_page(luma, luma.shape), turn.stored(stated))
+        ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments)
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
             upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
@@ -161,6 +156,19 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
             aspect=still.width / still.height,
         ),
     )
+
+
+def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments) -> tuple[F32, F32]:
+    """Return the network's ``answer``, ab (2, h, w), without what stays neutral and with what a person asks for.
+
+    The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
+    colour over the edges of prints, on to the page, where only a hint may put it.
+    """
+    shape = answer.shape[1:]
+    weight = neutral_weight(picture.luma, shape) * beside_page(picture.luma, shape)
+    luma = picture.turn.stored(picture.luma)
+    stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
+    return wanted.applied(answer * weight, picture.luma), np.maximum(beside_page(luma, luma.shape), stated)
 
 
 def _judged(still: Still, spec: ColorSpec) -> ScanTone:

@@ -13,17 +13,15 @@ from PIL import Image
 
 from engines.decoding import likely_colours
 from engines.network import Prediction
-from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
-from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.spaces import F32, chroma_and_room, still_spec
 from pipeline.color.upsampling import upsample
 from pipeline.corrections import Correction
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
 from pipeline.options import Options, TreatAs
-from pipeline.photo.page import Picture, look_at
+from pipeline.photo.page import Picture, adjusted_answer, look_at
 from pipeline.results import Treatment
 
 SIDE = 1280
@@ -46,12 +44,6 @@ class ScreenPhoto:
     luma: F32
     prediction: Prediction
 
-    @property
-    def ab(self) -> F32:
-        """The answer (2, h', w')."""
-        answer: F32 = self.prediction.ab[0]
-        return answer
-
     def before(self) -> Rgb:
         """Return the photograph without colour, (h, w, 3)."""
         grey = np.asarray(np.rint(self.luma * 255), np.uint8)
@@ -60,17 +52,12 @@ class ScreenPhoto:
     def after(self, correction: Correction, options: Options) -> Rgb:
         """Return the photograph as it would come out with ``correction`` over ``options``, (h, w, 3)."""
         wanted = correction.applied(options)
-        seen = self.picture.model_input.luma
-        adjusted = adjustments(saturation=wanted.saturation, hints=wanted.hints)
-        shape = self.ab.shape[1:]
-        weight = neutral_weight(seen, shape) * beside_page(seen, shape)
-        ab = adjusted.applied(self.ab * weight, seen)
-        spec = still_spec(_BITS)
-        codes = np.asarray(np.rint(self.luma * 255), np.uint8)
-        beside = np.maximum(beside_page(seen, seen.shape), adjusted.influence(seen, seen.shape))
-        turn = self.picture.model_input.turn
-        upsampled = upsample(self.picture.model_input, ab, spec).times(turn.stored(beside))
-        stored = np.ascontiguousarray(turn.stored(np.asarray(codes, np.float32)), np.uint8)
+        picture, spec = self.picture.model_input, still_spec(_BITS)
+        asked = adjustments(saturation=wanted.saturation, hints=wanted.hints)
+        ab, beside = adjusted_answer(picture, self.prediction.ab[0], asked)
+        upsampled = upsample(picture, ab, spec).times(beside)
+        turn = picture.turn
+        stored = np.ascontiguousarray(np.rint(turn.stored(self.luma) * 255), np.uint8)
         strips = [spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in upsampled.strips(stored, spec, stored.shape)]
         whole = np.concatenate(strips)
         planes = [turn.upright(np.asarray(whole[..., channel], np.float32)) for channel in range(3)]

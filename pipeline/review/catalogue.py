@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from pipeline.corrections import CorrectionFile, CorrectionTree, corrections_beside
+from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_photo
 from pipeline.originals import Originals
 
 
@@ -50,14 +50,14 @@ class PhotoFiles:
         """Take ``pairs`` of source and output. Names that occur twice are told apart by a number."""
         self._items: dict[str, Item] = {}
         originals = Originals(tuple(source for source, _ in pairs))
-        self._trees: dict[str, CorrectionTree] = {}
+        self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
         for source, output in pairs:
             name, number = source.name, 1
             while name in self._items:
                 number += 1
                 name = f"{source.name} ({number})"
             self._items[name] = Item(name=name, source=source, output=output)
-            self._trees[name] = corrections_beside(output.parent, originals=originals)
+            self._kept[name] = correction_of_photo(source, output, originals=originals)
 
     def count(self) -> int:
         """Return how many photographs there are."""
@@ -73,8 +73,10 @@ class PhotoFiles:
 
     def correction(self, item: Item) -> CorrectionFile:
         """Return the correction of ``item``. Raises `InputError`."""
-        return self._trees[item.name].read(PurePath(item.source.name))
+        tree, kept = self._kept[item.name]
+        return tree.read(kept)
 
     def correct(self, item: Item, file: CorrectionFile) -> None:
         """Keep ``file`` for ``item``. Raises `OutputError`."""
-        self._trees[item.name].write(PurePath(item.source.name), file)
+        tree, kept = self._kept[item.name]
+        tree.write(kept, file)

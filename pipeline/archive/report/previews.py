@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
-from pipeline.archive.output_folder import HOME
 from pipeline.errors import OutputError
+from pipeline.publish import HOME
 from pipeline.results import Preview
 
 PREVIEWS = f"{HOME}/previews"
