@@ -26,7 +26,8 @@ class Originals:
     def check(self, target: Path) -> None:
         """Raise `UsageError` if writing ``target`` would replace an original, or a file in a folder of originals."""
         for path in self.paths:
-            if lies_in(target, path):
+            # Below a source file nothing can lie: whoever writes there is told so by the system.
+            if is_same(target, path) or (path.is_dir() and lies_in(target, path)):
                 raise UsageError(
                     f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
                     advice="Name another place for it, outside the sources.",
