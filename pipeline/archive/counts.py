@@ -20,7 +20,8 @@ class Counts:
 
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``suffixes`` the files that are neither, by suffix;
+    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other parts,
+    ``suffixes`` the files that are neither, by suffix;
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
     earlier runs.
     """
@@ -28,7 +29,7 @@ class Counts:
     def __init__(self) -> None:
         self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
         self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
-        self.sources = self.hidden_count = 0
+        self.sources = self.elsewhere = self.hidden_count = 0
         self.suffixes: Counter[str] = Counter()
         self.hidden: list[Path] = []
         self.links: list[Path] = []
@@ -47,7 +48,9 @@ class Counts:
         elif isinstance(item, Job):
             self._add_job(item)
         elif item.kind is Kind.OTHER:
-            self.suffixes[item.path.suffix.lower()] += 1
+            self.suffixes[item.suffix] += 1
+        elif item.kind is Kind.ELSEWHERE:
+            self.elsewhere += 1
         elif item.kind not in KINDS:
             self.hidden_count += item.kind is Kind.HIDDEN
             names = self.hidden if item.kind is Kind.HIDDEN else self.links

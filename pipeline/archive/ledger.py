@@ -15,17 +15,28 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger_file import LEDGER, connect, connect_snapshot, publish_snapshot, reporting
+from pipeline.archive.ledger_file import (
+    LEDGER,
+    SNAPSHOT,
+    check_whole,
+    connect,
+    connect_snapshot,
+    has_news,
+    publish_snapshot,
+    reporting,
+)
 from pipeline.archive.ledger_rows import (
     COLUMNS,
     FOLDER_KIND,
     RUN_COLUMNS,
+    Known,
     Planned,
     Record,
     RunRecord,
     State,
     stored,
     text,
+    to_known,
     to_record,
     to_run_record,
 )
@@ -34,7 +45,7 @@ from pipeline.archive.run_options import Shard
 from pipeline.documents import to_json
 from pipeline.results import Failure, FilmResult, PhotoResult
 
-__all__ = ["FOLDER_KIND", "Ledger", "Planned", "Record", "RunRecord", "State", "open_ledger", "read_ledger"]
+__all__ = ["FOLDER_KIND", "Known", "Ledger", "Planned", "Record", "RunRecord", "State", "open_ledger", "read_ledger"]
 
 _PAGE = 256
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
@@ -42,6 +53,9 @@ _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 60.0, 50
 
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM items"
+_SELECT_KNOWN = f"SELECT {', '.join(Known._fields)} FROM items"
+_OPEN = (State.RUNNING, State.WAITING)
+_WITHOUT_RESULT = (*_OPEN, State.FAILED, State.QUARANTINED, State.REFUSED)
 # A row left RUNNING stays so: the result under its name may be one that the dead run had just published.
 _PLAN = """
 INSERT INTO items
@@ -87,6 +101,8 @@ class Ledger:
         self._turn = threading.RLock()
         self._connection, self._scratch = connection, scratch
         self._next_snapshot = 0.0
+        self.has_news = has_news(path, path.with_name(SNAPSHOT))
+        """Whether the last run left what its snapshot does not hold: it died."""
 
     def __enter__(self) -> Self:
         return self
@@ -114,12 +130,23 @@ class Ledger:
 
     def records(self, state: State | None = None) -> Iterator[Record]:
         """Yield all items, or those of one ``state``, in order of path (names that are no UTF-8 come last)."""
-        return self._pages("+state = ?" if state else "TRUE", (state,) if state else ())
+        return self._pages("state = ?" if state else "TRUE", (state,) if state else ())
 
     def get(self, path: str) -> Record | None:
         """Return the item of the source at ``path``."""
         rows = self._rows(f"{_SELECT} WHERE path = ?", (stored(path),))
         return to_record(rows[0]) if rows else None
+
+    def known(self, paths: Sequence[str]) -> dict[str, Known]:
+        """Return what a plan needs to know of the items at ``paths``, those that there are."""
+        places = ", ".join("?" * len(paths))
+        rows = self._rows(f"{_SELECT_KNOWN} WHERE path IN ({places})", [stored(path) for path in paths])
+        return {record.path: record for record in map(to_known, rows)}
+
+    def check(self) -> None:
+        """Read all of the ledger; see whether it is damaged."""
+        with self._turn, reporting(self.path):
+            check_whole(self._connection, self.path)
 
     def runs(self) -> list[RunRecord]:
         """Return all runs, the first one first."""
@@ -138,10 +165,11 @@ class Ledger:
     def queue(self, run: int, kind: str, *, replaces: bool) -> Iterator[Record]:
         """Yield the items of ``kind`` that ``run`` planned and that have no outcome yet, in order of path.
 
-        Those that a run died with are left to `suspects`.
+        Those come first that were left RUNNING. Those that a run died with are left to `suspects`.
         """
-        condition = "planned = ? AND kind = ? AND replaces = ? AND deaths = 0 AND +state IN ('waiting', 'running')"
-        return self._pages(condition, (run, kind, replaces))
+        condition = "state = ? AND planned = ? AND kind = ? AND replaces = ? AND deaths = 0"
+        for state in _OPEN:
+            yield from self._pages(condition, (state, run, kind, replaces))
 
     def heaviest(self, run: int, kind: str) -> list[tuple[str, bool]]:
         """Return paths of what `queue` would yield and whether each replaces a result, in falling order of weight."""
@@ -254,9 +282,14 @@ class Ledger:
             query = "UPDATE items SET source_sha256 = ?, result_sha256 = ? WHERE path = ?"
             connection.execute(query, (source_sha256, result_sha256, stored(path)))
 
+    def unfinished(self) -> Iterator[Known]:
+        """Yield the items that a run which died was making results of, or describing their results."""
+        yield from self._known_pages("state = ?", (State.RUNNING,))
+        yield from self._known_pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
+
     def unsealed(self) -> Iterator[Record]:
         """Yield the items that are DONE and were not sealed, because their run died in between."""
-        return self._pages("+state = 'done' AND result_sha256 IS NULL", ())
+        return self._pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
 
     def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int | None) -> State:
         """Keep that an item failed in this run and return where it stands now: FAILED, QUARANTINED or REFUSED.
@@ -286,7 +319,8 @@ class Ledger:
 
     def mark_gone(self, source: Path) -> list[str]:
         """Mark the DONE items GONE whose sources are not below the folder ``source`` any more; return their paths."""
-        gone = [record.path for record in self.records(State.DONE) if _is_gone(source / record.path)]
+        known = self._known_pages("state = ?", (State.DONE,))
+        gone = [record.path for record in known if _is_gone(source / record.path)]
         if gone:
             with self._writing() as connection:
                 query = "UPDATE items SET state = 'gone' WHERE path = ?"
@@ -297,7 +331,8 @@ class Ledger:
         """Drop the unfinished items that ``run`` did not meet and whose sources are gone; return their paths."""
         gone = [
             record.path
-            for record in self._pages("planned < ? AND +state NOT IN ('done', 'gone')", (run,))
+            for state in _WITHOUT_RESULT
+            for record in self._pages("state = ? AND planned < ?", (state, run))
             if record.kind == FOLDER_KIND or _is_gone(source / record.path)
         ]
         if gone:
@@ -305,13 +340,20 @@ class Ledger:
                 connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in gone])
         return gone
 
-    def _pages(self, condition: str, values: tuple[object, ...]) -> Iterator[Record]:
-        # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. The
-        # plus signs in conditions keep SQLite from looking up states, which would sort all items for every page.
-        query = f"{_SELECT} WHERE path > ? AND {condition} ORDER BY path LIMIT {_PAGE}"
+    def _pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Record]:
+        indexed = f"INDEXED BY {index}" if index else ""
+        return map(to_record, self._row_pages(f"{_SELECT} {indexed} WHERE path > ? AND {condition}", values))
+
+    def _known_pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Known]:
+        indexed = f"INDEXED BY {index}" if index else ""
+        return map(to_known, self._row_pages(f"{_SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
+
+    def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
+        # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. Either
+        # there is an index in order of path for the condition, or it is true for most rows.
         last: str | bytes = ""
-        while rows := self._rows(query, (last, *values)):
-            yield from map(to_record, rows)
+        while rows := self._rows(f"{query} ORDER BY path LIMIT {_PAGE}", (last, *values)):
+            yield from rows
             last = rows[-1][0]
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.archive.fingerprints import FileStat
 
@@ -80,6 +80,35 @@ class Record:
         return FileStat(self.result_size, self.result_mtime_ns)
 
 
+class Known(NamedTuple):
+    """What a plan needs to know of an item: the fields of its `Record` of these names."""
+
+    path: str
+    output: str
+    state: State
+    attempts: int
+    deaths: int
+    source_size: int
+    source_mtime_ns: int
+    source_sha256: str
+    recipe: str
+    result_size: int | None
+    result_mtime_ns: int | None
+    result_sha256: str | None
+
+    @property
+    def source_stat(self) -> FileStat:
+        """Size and time of the source when it was planned, or done."""
+        return FileStat(self.source_size, self.source_mtime_ns)
+
+    @property
+    def result_stat(self) -> FileStat | None:
+        """Size and time of the last result there is."""
+        if self.result_size is None or self.result_mtime_ns is None:
+            return None
+        return FileStat(self.result_size, self.result_mtime_ns)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None for a run that died or still goes.
@@ -122,6 +151,7 @@ class Planned:
 
 
 COLUMNS = tuple(field.name for field in fields(Record))
+_STATES = {state.value: state for state in State}
 RUN_COLUMNS = tuple(field.name for field in fields(RunRecord))
 
 
@@ -150,6 +180,12 @@ def to_record(row: Sequence[Any]) -> Record:
         "previews": () if labels is None else tuple(json.loads(labels)),
     }
     return Record(**values)
+
+
+def to_known(row: Sequence[Any]) -> Known:
+    """Return what is known of an item from a row of the fields of `Known`."""
+    path, output, state, *others = row
+    return Known(text(path), text(output), _STATES[state], *others)
 
 
 def to_run_record(row: Sequence[Any]) -> RunRecord:

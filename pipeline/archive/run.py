@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -24,7 +24,14 @@ from pipeline.archive.metrics import (
     shard_label,
     write_metrics,
 )
-from pipeline.archive.output_folder import delete_partial_files, filling_bag, free_space, locked
+from pipeline.archive.output_folder import (
+    delete_partial_files,
+    filling_bag,
+    folders_below,
+    free_space,
+    home,
+    locked,
+)
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
@@ -175,9 +182,12 @@ class _Run:
 
     def _work(self, colorizer: Colorizer | None) -> None:
         context = self._context
-        context.ledger.publish_snapshot()
+        if context.ledger.has_news:
+            context.ledger.publish_snapshot()
+        if context.run_options.verify_all:
+            context.ledger.check()
         # Other parts may be at work on theirs.
-        delete_partial_files(context.output, older_than=_LONG_AGO if context.run_options.shard else 0.0)
+        delete_partial_files(self._left_folders(), older_than=_LONG_AGO if context.run_options.shard else 0.0)
         with ExitStack() as stack:
             if context.run_options.bag:
                 is_last = stack.enter_context(filling_bag(context.output))
@@ -194,6 +204,15 @@ class _Run:
                 with other_parts(context.output, context.run_options.shard) as others:
                     write_bag(context.output, self._bag_entries(others), originals=context.originals)
 
+    def _left_folders(self) -> Iterable[Path]:
+        """Return where runs that died can have left unfinished files."""
+        context = self._context
+        if context.run_options.verify_all:
+            return folders_below(context.output)
+        names = {record.output.rpartition("/")[0] for record in context.ledger.unfinished()}
+        own = (context.output, home(context.output, None), home(context.output, context.run_options.shard))
+        return {*own, *(context.output / name for name in names)}
+
     def _queue(self, colorizer: Colorizer | None) -> None:
         """Walk the tree and queue what is to be done."""
         context = self._context
@@ -202,7 +221,7 @@ class _Run:
             options=context.options,
             run_options=context.run_options,
             recipes=recipes(context.options, weights),
-            known=context.ledger.get,
+            known=context.ledger.known,
             corrections=context.corrections,
             tree=context.tree.relative_to(context.output),
         )
