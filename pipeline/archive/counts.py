@@ -8,11 +8,13 @@ from pathlib import Path
 from pipeline.archive.ledger import State
 from pipeline.archive.plan import KINDS, Job, Refused, Status
 from pipeline.archive.walk import Entry, Kind
+from pipeline.errors import InputError
 from pipeline.results import Failure
 
 # So many failures are kept with their reasons; the ledger has them all.
 MOST_FAILURES = 1000
 _MOST_NAMES = 1000
+_MOST_NAMED = 5
 
 
 class Counts:
@@ -56,6 +58,19 @@ class Counts:
             names = self.hidden if item.kind is Kind.HIDDEN else self.links
             if len(names) < _MOST_NAMES:
                 names.append(item.path)
+
+    def check_any(self, source: Path, *, known: int) -> None:
+        """Raise `InputError` if nothing at all was found in ``source``; ``known`` items were in earlier runs."""
+        if self.sources or self.elsewhere:
+            return
+        before = f", but {known:,} were there in earlier runs" if known else ""
+        most = ", ".join(suffix or "without suffix" for suffix, _count in self.suffixes.most_common(_MOST_NAMED))
+        instead = f" (there are others: {most})" if most else ""
+        raise InputError(
+            f"{source}: there is no photograph or film in it{before}{instead}",
+            advice="Check the path, and that its disk is mounted. If all were removed on purpose, there is nothing "
+            "to do here.",
+        )
 
     def fail(self, failure: Failure) -> None:
         """Count ``failure``, and keep it if it is among the first."""

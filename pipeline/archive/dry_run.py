@@ -77,8 +77,8 @@ def survey_archive(
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is no folder, `UsageError` if source and output lie in each other, `WeightsError`
-    if there is no recipe without weights, `OutputError` if the ledger cannot be read.
+    Raises `InputError` if ``source`` is no folder or nothing is in it, `UsageError` if source and output lie in each
+    other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
     source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
@@ -88,6 +88,7 @@ def survey_archive(
     with _terms(source, output, options, run_options) as terms:
         for item in plan(source, output, terms):
             counts.add(item)
+    counts.check_any(source, known=0)
     return Survey(
         source=source,
         output=output,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sqlite3
 import threading
@@ -317,28 +316,25 @@ class Ledger:
         with self._writing() as connection:
             connection.execute("UPDATE items SET state = 'done' WHERE path = ? AND state = 'gone'", (stored(path),))
 
-    def mark_gone(self, source: Path) -> list[str]:
-        """Mark the DONE items GONE whose sources are not below the folder ``source`` any more; return their paths."""
-        known = self._known_pages("state = ?", (State.DONE,))
-        gone = [record.path for record in known if _is_gone(source / record.path)]
-        if gone:
-            with self._writing() as connection:
-                query = "UPDATE items SET state = 'gone' WHERE path = ?"
-                connection.executemany(query, [(stored(path),) for path in gone])
-        return gone
+    def paths(self, state: State) -> Iterator[str]:
+        """Yield the paths of the items in ``state``, in order."""
+        return (record.path for record in self._known_pages("state = ?", (state,)))
 
-    def forget(self, run: int, source: Path) -> list[str]:
-        """Drop the unfinished items that ``run`` did not meet and whose sources are gone; return their paths."""
-        gone = [
-            record.path
-            for state in _WITHOUT_RESULT
-            for record in self._pages("state = ? AND planned < ?", (state, run))
-            if record.kind == FOLDER_KIND or _is_gone(source / record.path)
-        ]
-        if gone:
-            with self._writing() as connection:
-                connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in gone])
-        return gone
+    def not_met(self, run: int) -> Iterator[Record]:
+        """Yield the unfinished items that ``run`` did not plan."""
+        for state in _WITHOUT_RESULT:
+            yield from self._pages("state = ? AND planned < ?", (state, run))
+
+    def mark_gone(self, paths: Iterable[str]) -> None:
+        """Mark the items at ``paths`` GONE: there is a result, but no source any more."""
+        with self._writing() as connection:
+            query = "UPDATE items SET state = 'gone' WHERE path = ?"
+            connection.executemany(query, [(stored(path),) for path in paths])
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Drop the items at ``paths``."""
+        with self._writing() as connection:
+            connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in paths])
 
     def _pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Record]:
         indexed = f"INDEXED BY {index}" if index else ""
@@ -375,15 +371,6 @@ class Ledger:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-
-
-def _is_gone(path: Path) -> bool:
-    """Whether there is nothing at ``path``; what cannot be reached, behind a closed folder or a share, may be there."""
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR)
-    return False
 
 
 def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:

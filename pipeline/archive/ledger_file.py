@@ -19,6 +19,7 @@ LEDGER, SNAPSHOT = "ledger.sqlite3", "ledger-snapshot.sqlite3"
 VERSION = 4
 APPLICATION = 0x41434C47
 _PATIENCE = 30.0
+_BLOCK = 1 << 20
 # Two bytes of the header (https://www.sqlite.org/fileformat.html, 1.3) say that there may be a write-ahead log. A
 # snapshot has none, so that any reader of SQLite can open it where it may not write.
 _JOURNAL_MODE, _NO_LOG = 18, b"\1\1"
@@ -121,8 +122,8 @@ def publish_snapshot(connection: sqlite3.Connection, path: Path) -> None:
         _busy, logged, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if logged == folded:
             # All is in the file, and nobody else writes to it: ten times as fast as copying page by page.
-            shutil.copyfile(path, temporary)
-            with temporary.open("r+b") as file:
+            with path.open("rb") as whole, temporary.open("wb") as file:
+                shutil.copyfileobj(whole, file, _BLOCK)
                 file.seek(_JOURNAL_MODE)
                 file.write(_NO_LOG)
             return

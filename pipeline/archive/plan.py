@@ -192,24 +192,11 @@ class _Planner:
         return self._below_source + name
 
     def barred(self, entry: Entry, record: Known | None) -> Refused:
-        path, name = self._source / entry.path, entry.name
-        failure = Failure(
-            source=path,
-            error=f"{path}: not entered: {entry.reason}",
-            advice="Check the name and the permissions of this folder.",
-            exit_code=InputError.exit_code,
+        path = self._source / entry.path
+        error = InputError(
+            f"{path}: not entered: {entry.reason}", advice="Check the name and the permissions of this folder."
         )
-        attempts = record.attempts if record else 0
-        return Refused(
-            path=name,
-            name="",
-            kind=FOLDER_KIND,
-            stat=_NO_STAT,
-            recipe="",
-            attempts=attempts,
-            deaths=0,
-            failure=failure,
-        )
+        return refused_folder(entry.name, path, error, attempts=record.attempts if record else 0)
 
     def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Refused:
         name = entry.name
@@ -338,6 +325,20 @@ class _Planner:
         thorough = self._terms.run_options.verify_all and found == known
         is_whole = not thorough or is_same(target, found, known, sha256, thorough=True)
         return Status.DONE if fits and is_whole else Status.STALE, found
+
+
+def refused_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Refused:
+    """Return what a plan says of the folder called ``name``, at ``path``: why there is nothing of it."""
+    return Refused(
+        path=name,
+        name="",
+        kind=FOLDER_KIND,
+        stat=_NO_STAT,
+        recipe="",
+        attempts=attempts,
+        deaths=0,
+        failure=Failure(source=path, error=str(error), advice=error.advice, exit_code=error.exit_code),
+    )
 
 
 def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.context import Part, Reporter, RunContext, other_parts
-from pipeline.archive.counts import Counts
 from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.executors import ThreadExecutor
@@ -25,6 +24,7 @@ from pipeline.archive.metrics import (
     shard_label,
     write_metrics,
 )
+from pipeline.archive.missing import check_missing
 from pipeline.archive.output_folder import (
     delete_partial_files,
     filling_bag,
@@ -36,14 +36,14 @@ from pipeline.archive.output_folder import (
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
-from pipeline.archive.report import previews, write_report
+from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, weights_sha256
 from pipeline.documents import to_json
-from pipeline.errors import AutochromeError, InputError
+from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -231,29 +231,8 @@ class _Run:
         while page := list(islice(items, _PAGE)):
             self._records.plan(page)
         if not context.is_asked_to_stop:
-            self._check_missing(self._records.counts)
+            self._gone = check_missing(context, self._records)
         self._report_plan()
-
-    def _check_missing(self, counts: Counts) -> None:
-        """See which sources of earlier runs are no longer there. Raises `InputError` if none of all is."""
-        context = self._context
-        states = context.ledger.counts()
-        if not counts.sources and (known := sum(states.values())):
-            raise InputError(
-                f"{context.source}: there is no photograph or film in it, but {known:,} were there in earlier runs",
-                advice="Check that its disk is mounted. If all were removed on purpose, there is nothing to do here.",
-            )
-        if counts.finished < states[State.DONE] and context.run_options.since is None:
-            gone = context.ledger.mark_gone(context.source)
-            self._gone = len(gone)
-            if gone:
-                more = f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else ""
-                context.reporter.say(
-                    f"{len(gone):,} sources are no longer there; their results are kept: "
-                    f"{', '.join(gone[:_NAMED])}{more}"
-                )
-        for path in context.ledger.forget(context.run, context.source):
-            previews.drop(context.output, path)
 
     def _report_plan(self) -> None:
         counts, reporter = self._records.counts, self._context.reporter

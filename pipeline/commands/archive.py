@@ -19,7 +19,6 @@ from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
-    from pipeline.archive.run import ArchiveResult
 
 _HELP = common_options.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
@@ -142,18 +141,10 @@ def _colour(
     if not any(
         (result.photos, result.films, result.kept, result.skipped, result.failed, result.refused, result.waiting)
     ):
-        lines.append(f"  {_hint(result)}")
+        lines.append("  --include, --exclude and --since leave nothing of what is there")
     if result.report is not None:
         lines.append(f"  report: {markup(result.report)}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
-
-
-def _hint(result: ArchiveResult) -> str:
-    """Say why there may have been nothing to do."""
-    if not result.ignored:
-        return f"no photographs and no films found: {markup(result.source)} is empty. Is its disk mounted?"
-    most = ", ".join(sorted(result.ignored_suffixes, key=result.ignored_suffixes.__getitem__, reverse=True)[:5])
-    return f"no photographs and no films found; ignored: {markup(most)}. Check DIR, --include and --exclude"
 
 
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:

@@ -39,7 +39,7 @@ def items(
         options=Options(**options),
         run_options=run_options,
         recipes=RECIPES,
-        known=known,
+        known=lambda paths: {path: record for path in paths if (record := known(path)) is not None},
         corrections=correction_tree(source, output, run_options),
     )
     return list(plan(source, output, terms))
