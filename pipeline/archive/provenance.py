@@ -106,6 +106,7 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
         "photo": {"width": result.width, "height": result.height, "bits": result.bits},
         "tones": to_json(result.tones),
         "treatment": result.treatment.value,
+        "references": [path.name for path in result.references],
     }
 
 
