@@ -24,7 +24,8 @@ SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 _LONGEST_NAME = 255
 # How the work was done, which no result shows.
-_UNSEEN = {"overwrite", "threads", "verify"}
+# The references that were used are said by name.
+_UNSEEN = {"overwrite", "reference", "threads", "verify"}
 
 
 def sidecar_path(result: Path) -> Path:
