@@ -31,7 +31,7 @@ COMMON = (
 )
 ARCHIVE = (
     *("--include", "--exclude", "--since", "--shard", "--follow-links", "--verify-all", "--until", "--jobs", "--retry"),
-    *("--quarantine-after", "--keep-free", "--no-sidecars", "--bag", "--no-report", "--log", "--metrics"),
+    *("--quarantine-after", "--keep-free", "--no-sidecars", "--bag", "--no-report", "--log", "--metrics", "--decide"),
 )
 
 

@@ -17,7 +17,7 @@ from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.publish import publishing
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment
+from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment, Verification
 from pipeline.version import PRODUCT, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
@@ -108,18 +108,25 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
         "tones": to_json(result.tones),
         "treatment": result.treatment.value,
         "references": [path.name for path in result.references],
+        "doubts": [
+            {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
+        ],
+        "verification": _timeless(result.verification),
     }
 
 
 def _of_film(result: FilmResult) -> dict[str, Any]:
-    # How long it took says nothing of the result, and would differ each time.
-    verification = {name: value for name, value in to_json(result.verification).items() if name != "seconds"}
     return {
         "kind": "film",
         "film": {"frames": result.frames, "codec": result.codec, "streams": list(result.streams)},
         "shots": to_json(result.shots),
-        "verification": verification,
+        "verification": _timeless(result.verification),
     }
+
+
+def _timeless(verification: Verification) -> dict[str, Any]:
+    # How long it took says nothing of the result, and would differ each time.
+    return {name: value for name, value in to_json(verification).items() if name != "seconds"}
 
 
 def has_new_colour(result: PhotoResult | FilmResult) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
+from pipeline.archive.decisions import with_commands
 from pipeline.archive.executors import Outcome
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Planned, Record, State
@@ -137,6 +138,8 @@ class Records:
             error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
             self._fail(record.path, record.kind, record.attempts, Failure.of(outcome.source, error), seconds=seconds)
             return
+        if isinstance(outcome, PhotoResult):
+            outcome = with_commands(outcome, self._context, record.path)
         previews.keep(self._context.output, record.path, outcome.previews)
         started = time.time() - seconds
         ledger.done(record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds)

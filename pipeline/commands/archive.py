@@ -48,6 +48,7 @@ def _colorize_archive(
     saturation: common_options.Saturation = Options.saturation,
     reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
+    decide: own.Decide = None,
     overwrite: common_options.Overwrite = False,
     include: own.Include = None,
     exclude: own.Exclude = None,
@@ -107,6 +108,7 @@ def _colorize_archive(
         log=log,
         metrics=metrics,
         corrections=corrections,
+        decide=decide,
     )
     act = _plan if dry_run else _colour
     carry_out(reporting, lambda: act(folder, output, options, run_options, reporting))

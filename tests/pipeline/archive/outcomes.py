@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.results import (
+    Doubt,
     FilmResult,
     LumaCheck,
     Measures,
@@ -46,6 +47,7 @@ def photo(
     notes: tuple[Note, ...] = (),
     treatment: Treatment = Treatment.COLOUR_IT,
     previews: tuple[Preview, ...] = (),
+    doubts: tuple[Doubt, ...] = (),
 ) -> PhotoResult:
     """A coloured photograph, whose two files are made."""
     for path in (source, output):
@@ -71,6 +73,7 @@ def photo(
         ),
         measures=measures,
         previews=previews,
+        doubts=doubts,
     )
 
 
