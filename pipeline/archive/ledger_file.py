@@ -69,6 +69,7 @@ CREATE TABLE runs (
     left_out TEXT NOT NULL DEFAULT '{{}}'
 );
 CREATE INDEX items_by_state ON items (state, path);
+CREATE INDEX items_by_pack ON items (pack);
 CREATE INDEX items_unsealed ON items (path) WHERE state = 'done' AND result_sha256 IS NULL;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};

@@ -41,7 +41,8 @@ class Record:
     fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The fields of the result are those of the
     last result there is, which may be older than the source or recipe of a row that is not DONE. ``started`` is in
     seconds since 1970, ``seconds`` a duration, ``result`` the `to_json` form of a `PhotoResult` or `FilmResult`,
-    ``previews`` the labels of its small pictures. ``error``, ``advice`` and ``exit_code`` are of the last failure.
+    ``previews`` the labels of its small pictures, ``pack`` and ``pack_offset`` where they are. ``error``, ``advice``
+    and ``exit_code`` are of the last failure.
     """
 
     path: str
@@ -63,6 +64,8 @@ class Record:
     seconds: float | None
     result: Mapping[str, Any] | None
     previews: tuple[str, ...]
+    pack: int | None
+    pack_offset: int | None
     error: str
     advice: str
     exit_code: int
@@ -172,13 +175,13 @@ def text(stored: str | bytes) -> str:
 def to_record(row: Sequence[Any]) -> Record:
     """Return the item of a row of `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
-    values |= {name: text(values[name]) for name in ("path", "output", "error", "advice")}
+    for name in ("path", "output", "error", "advice"):
+        if isinstance(values[name], bytes):
+            values[name] = text(values[name])
     result, labels = values["result"], values["previews"]
-    values |= {
-        "state": State(values["state"]),
-        "result": None if result is None else json.loads(result),
-        "previews": () if labels is None else tuple(json.loads(labels)),
-    }
+    values["state"] = _STATES[values["state"]]
+    values["result"] = None if result is None else json.loads(result)
+    values["previews"] = () if labels is None else tuple(json.loads(labels))
     return Record(**values)
 
 

@@ -11,7 +11,6 @@ from pipeline.archive.context import RunContext
 from pipeline.archive.ledger import FOLDER_KIND, State
 from pipeline.archive.plan import Refused, refused_folder
 from pipeline.archive.records import Records
-from pipeline.archive.report import previews
 from pipeline.errors import InputError
 
 _NAMED = 20
@@ -42,8 +41,6 @@ def check_missing(context: RunContext, records: Records) -> int:
         if record.kind == FOLDER_KIND or _is_gone(source / record.path)
     ]
     ledger.forget(forgotten)
-    for path in forgotten:
-        previews.drop(context.output, path)
     return len(gone)
 
 

@@ -12,17 +12,18 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
-from pipeline.archive.fingerprints import FileStat, corrected, is_same
+from pipeline.archive.fingerprints import FileStat, for_item, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Known, State
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
-from pipeline.corrections import CorrectionTree
+from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
 from pipeline.publish import HOME
+from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
 Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, Known]]
@@ -187,6 +188,9 @@ class _Planner:
         self._taken: dict[str, str] = {}
         # One look instead of one for each of very many items.
         self._is_corrected = terms.corrections.folder.is_dir()
+        self._references = ReferenceFiles(terms.options.reference)
+        # The last folder, and whether pictures in it lend colours.
+        self._asked: tuple[str | None, bool] = (None, False)
 
     def source_of(self, name: str) -> str:
         return self._below_source + name
@@ -229,14 +233,26 @@ class _Planner:
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
-        """Return the recipe with what a person set right, or that of the run and what is wrong with the correction."""
+        """Return the recipe of the item, or that of the run and what is wrong with the item's correction or references.
+
+        It holds what a person set right, and what lends its colours.
+        """
         usual = self._terms.recipes[entry.kind]
-        if not self._is_corrected:
-            return usual, None
         try:
-            return corrected(usual, self._terms.corrections.read(PurePosixPath(entry.path)).correction), None
+            lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
+            if not lends and not self._is_corrected:
+                return usual, None
+            item = PurePosixPath(entry.name)
+            correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
+            references = self._references.of(self._source / entry.path, item) if lends else ()
+            return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error
+
+    def _may_lend(self, folder: str) -> bool:
+        if folder != self._asked[0]:
+            self._asked = folder, self._references.may_lend(self._source / folder)
+        return self._asked[1]
 
     def _needs_work(self, record: Known | None) -> bool:
         return record is not None and record.state in (State.WAITING, State.RUNNING)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.bag import begin_bag, results_folder, write_bag
-from pipeline.archive.context import Part, Reporter, RunContext, other_parts
+from pipeline.archive.bag import begin_bag, results_folder
+from pipeline.archive.context import Reporter, RunContext
 from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
+from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
 from pipeline.archive.executors import ThreadExecutor
-from pipeline.archive.ledger import State, open_ledger
+from pipeline.archive.ledger import open_ledger
 from pipeline.archive.metrics import (
     Figures,
     check_metrics_file,
@@ -33,6 +34,7 @@ from pipeline.archive.output_folder import (
     home,
     locked,
 )
+from pipeline.archive.parts import Part, all_parts
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
@@ -52,7 +54,6 @@ from pipeline.results import Failure
 from pipeline.version import program_version
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
-_SOME_FAILED = 3
 _PAGE = 500
 _LONG_AGO = 24 * 3600.0
 _NAMED = 20
@@ -172,7 +173,7 @@ class _Run:
             raise
         if stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, stop.exit_code)
-        code = _SOME_FAILED if self._records.counts.failed else 0
+        code = SOME_FAILED if self._records.counts.failed else 0
         return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
 
     def _end(self, error: BaseException) -> None:
@@ -202,9 +203,10 @@ class _Run:
                     self._processing.work(executor)
             if context.stop.error is not None:
                 raise context.stop.error
+            self._records.tidy()
             if context.run_options.bag and is_last():
-                with other_parts(context.output, context.run_options.shard) as others:
-                    write_bag(context.output, self._bag_entries(others), originals=context.originals)
+                with self._parts() as parts:
+                    complete_bag(context.output, context.tree, parts, originals=context.originals)
 
     def _left_folders(self) -> Iterable[Path]:
         """Return where runs that died can have left unfinished files."""
@@ -267,16 +269,6 @@ class _Run:
         if counts.refused:
             reporter.say(f"{counts.refused:,} sources skipped: they are of a kind that is not coloured")
 
-    def _bag_entries(self, others: list[Part]) -> dict[str, str]:
-        """Return the fingerprints of all results in the bag."""
-        context, found = self._context, {}
-        for ledger in (context.ledger, *(part.ledger for part in others if part.ledger is not None)):
-            for state in (State.DONE, State.GONE):
-                for record in ledger.records(state):
-                    if record.result_sha256 and (context.output / record.output).is_relative_to(context.tree):
-                        found[record.output] = record.result_sha256
-        return found
-
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
 
@@ -284,26 +276,17 @@ class _Run:
         written again. Raises `OutputError`.
         """
         self._processing.put_back()
-        is_good = exit_code in (0, _SOME_FAILED)
-        written: list[Callable[[str, int], None]] = []
-        problem: AutochromeError | None = None
-        for write in (self._end_ledger, self._write_report, self._end_log, self._write_metrics):
-            try:
-                write(outcome, exit_code)
-            except AutochromeError as error:
-                if problem is None:
-                    problem = error
-                if is_good:
-                    outcome, exit_code, is_good = type(error).__name__, error.exit_code, False
-                    for earlier in written:
-                        with suppress(AutochromeError):
-                            earlier(outcome, exit_code)
-            else:
-                if write != self._write_report:
-                    written.append(write)
-        if problem is not None:
-            raise problem
-        return self._result(outcome, exit_code)
+        steps = [
+            Step(self._end_ledger),
+            Step(self._write_report, says=False),
+            Step(self._end_log),
+            Step(self._write_metrics),
+        ]
+        return self._result(*write_in_order(steps, outcome, exit_code))
+
+    def _parts(self) -> AbstractContextManager[list[Part]]:
+        context = self._context
+        return all_parts(context.output, shard=context.run_options.shard, own=context.ledger)
 
     def _end_ledger(self, outcome: str, exit_code: int) -> None:
         counts = self._records.counts
@@ -319,15 +302,8 @@ class _Run:
     def _write_report(self, _outcome: str, _exit_code: int) -> None:
         context = self._context
         if context.run_options.report:
-            with other_parts(context.output, context.run_options.shard) as others:
-                self._report = write_report(
-                    context.source,
-                    context.output,
-                    context.ledger,
-                    corrections=context.corrections,
-                    shard=context.run_options.shard,
-                    others=others,
-                )
+            with self._parts() as parts:
+                self._report = write_report(context.source, context.output, parts, corrections=context.corrections)
 
     def _end_log(self, outcome: str, exit_code: int) -> None:
         ended = {"outcome": outcome, "exit_code": exit_code, "gone": self._gone, "seconds": self._seconds}
