@@ -23,8 +23,11 @@ from typing import Any
 from benchmarks.memory import peak_megabytes
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.fingerprints import FileStat
+from pipeline.archive.joint_report import report_archive
 from pipeline.archive.ledger import Planned, open_ledger
 from pipeline.archive.output_folder import locked
+from pipeline.archive.parts import all_parts
+from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Kind, shard_of
@@ -157,6 +160,11 @@ def _run(folder: Path, output: Path, shard: Shard | None) -> dict[str, int]:
     return {"skipped": result.skipped, "done": result.photos, "failed": result.failed}
 
 
+def _report(source: Path, output: Path) -> Path:
+    with all_parts(output) as parts:
+        return write_report(source, output, parts)
+
+
 def main() -> None:
     """Make an archive and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -195,7 +203,9 @@ def _make(folder: Path, items: int) -> None:
 
 _MEASURED: dict[str, Callable[[Path], Any]] = {
     "start": lambda folder: _run(folder, folder / "out", None),
+    "report": lambda folder: str(_report(folder / "scans", folder / "out")),
     "part": lambda folder: _run(folder, folder / "parts", Shard(index=3, count=PARTS)),
+    "report of all parts": lambda folder: report_archive(folder / "scans", folder / "parts").items,
 }
 
 

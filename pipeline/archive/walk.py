@@ -92,8 +92,8 @@ def walk(
     beside their source as RESULT and not entered, folders that cannot be listed as BARRED; so is, with ``folds``, a
     folder whose name differs from that of the one before it only in case. With ``follow_links`` a link to a folder
     outside of ``root`` is entered, unless it was entered already, or is ``output``. With ``takes`` an entry is only
-    named if it takes the entry's path below ``root``; other files are ELSEWHERE and not looked at. Only one path from
-    the root down is kept in memory, and the folders behind links.
+    named if it takes the entry's path below ``root``; other files are ELSEWHERE, if they can be photographs or films,
+    and not looked at. Only one path from the root down is kept in memory, and the folders behind links.
     """
     waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -116,7 +116,7 @@ def walk(
                 if takes(path):
                     stems = stems or {_split(name)[0] for name in siblings}
                     yield Entry(path, _kind_of_file(item, stems))
-                else:
+                elif _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
                     yield Entry(path, Kind.ELSEWHERE)
                 continue
             needs_leave = is_beyond or item.is_symlink()
