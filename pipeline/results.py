@@ -190,7 +190,8 @@ class PhotoResult:
     """A photograph's result under its final name.
 
     ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
-    ``doubts`` are the judgements, at most one a page, that a person should look at.
+    ``doubts`` are the judgements, at most one a page, that a person should look at. ``references`` are the coloured
+    pictures that lent it their colours.
     """
 
     source: Path
@@ -208,6 +209,7 @@ class PhotoResult:
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    references: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
