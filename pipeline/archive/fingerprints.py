@@ -19,7 +19,7 @@ from pipeline.version import program_version
 _LATEST = (1 << 63) - 1
 # Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
 # what to make. The weights are in it by their content, not by name.
-_NEVER = {"engine", "model", "overwrite", "threads", "verify"}
+_NEVER = {"engine", "device", "model", "overwrite", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
