@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from pathlib import Path
 
 
 class Codec(StrEnum):
@@ -82,7 +83,8 @@ class Options:
     frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
     second, if None as their headers say. ``verify`` asks for the luma error of every frame of a film and for the
     opinion of the ffmpeg program. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
-    photographs.
+    photographs. ``reference`` is a coloured picture that lends its colours to photographs, or a folder of them, see
+    `pipeline.reference_files`.
     """
 
     engine: str = "auto"
@@ -101,3 +103,4 @@ class Options:
     threads: bool = True
     saturation: float = 1.0
     hints: tuple[Hint, ...] = ()
+    reference: Path | None = None

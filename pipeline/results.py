@@ -204,7 +204,8 @@ class PhotoResult:
     """A photograph's result under its final name.
 
     ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
-    ``doubts`` are the judgements, at most one a page, that a person should look at.
+    ``doubts`` are the judgements, at most one a page, that a person should look at. ``references`` are the coloured
+    pictures that lent it their colours.
     """
 
     source: Path
@@ -223,6 +224,7 @@ class PhotoResult:
     previews: tuple[Preview, ...] = ()
     origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
+    references: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,8 @@ SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 _LONGEST_NAME = 255
 # How the work was done, which no result shows.
-_UNSEEN = {"overwrite", "threads", "verify"}
+# The references that were used are said by name.
+_UNSEEN = {"overwrite", "reference", "threads", "verify"}
 
 
 def sidecar_path(result: Path) -> Path:
@@ -111,6 +112,7 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
         "photo": {"width": result.width, "height": result.height, "bits": result.bits},
         "tones": to_json(result.tones),
         "treatment": result.treatment.value,
+        "references": [path.name for path in result.references],
         "doubts": [
             {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
         ],

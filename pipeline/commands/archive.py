@@ -47,6 +47,7 @@ def _colorize_archive(
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
     saturation: common_options.Saturation = Options.saturation,
+    reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
     decide: own.Decide = None,
     overwrite: common_options.Overwrite = False,
@@ -89,6 +90,7 @@ def _colorize_archive(
         on_damage=on_damage,
         verify=verify,
         saturation=saturation,
+        reference=reference,
     )
     run_options = RunOptions(
         until=until,

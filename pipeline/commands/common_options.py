@@ -156,6 +156,15 @@ HintOption = Annotated[
         says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral. Repeatable.",
     ),
 ]
+ReferenceOption = Annotated[
+    Path | None,
+    option(
+        RESULT,
+        "--reference",
+        metavar="PICTURE|DIR",
+        says="Photographs: a coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg.",
+    ),
+]
 Corrections = Annotated[
     Path | None,
     option(RESULT, "--corrections", metavar="DIR", says="Corrections to apply. Default: those kept with the results."),

@@ -45,6 +45,7 @@ def _colorize_photo(
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
     saturation: common_options.Saturation = Options.saturation,
     hint: common_options.HintOption = None,
+    reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
@@ -65,6 +66,7 @@ def _colorize_photo(
         overwrite=overwrite,
         saturation=saturation,
         hints=tuple(hint or ()),
+        reference=reference,
     )
 
     def action() -> Answer:
