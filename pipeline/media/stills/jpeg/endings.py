@@ -42,4 +42,4 @@ def _decoded(jpeg: JpegFile, ending: bytes) -> int:
         for scan in jpeg.scans
     )
     data = b"".join((b"\xff\xd8", jpeg.frame.tobytes(), *(scan.tobytes() for scan in scans), b"\xff\xd9"))
-    return zlib.crc32(imagecodecs.jpeg8_decode(data))
+    return zlib.crc32(imagecodecs.jpeg8_decode(data).tobytes())
