@@ -15,6 +15,7 @@ FIGURES = Figures(
     archive="/archive/scans-colorized",
     version="1.2.3",
     items={"waiting": 3, "done": 50000, "failed": 0},
+    parts={"finished": 15, "missing": 1},
     done=120,
     kept=7,
     failed=2,
