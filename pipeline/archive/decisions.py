@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from subprocess import list2cmdline
 
-from pipeline.archive.context import RunContext
+from pipeline.archive.context import Archive, RunContext
 from pipeline.archive.plan import KINDS
 from pipeline.archive.walk import Selection, walk
 from pipeline.errors import InputError, UsageError
@@ -43,7 +43,7 @@ def keep_decision(context: RunContext) -> None:
             tree.write(path, file.revised(replace(file.correction, treat_as=treat_as)))
 
 
-def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoResult:
+def with_commands(result: PhotoResult, context: Archive, path: str) -> PhotoResult:
     """Return ``result`` with the command that decides its doubts otherwise, in this and every later run.
 
     ``path`` is that of the source below the archive's folder, with ``/``.
