@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.executors import Executor, Lost, Outcome, Unit
@@ -59,6 +59,12 @@ class Processing:
         reporter.end(WHOLE)
         self._check_all_fitted()
         self._check_none_is_held()
+
+    @property
+    def lost_folders(self) -> set[Path]:
+        """Where workers that were lost can have left unfinished files."""
+        records = filter(None, map(self._context.ledger.get, self._losses))
+        return {(self._context.output / record.output).parent for record in records}
 
     def put_back(self) -> None:
         """Let go of what was claimed and not begun, or begun and stopped."""

@@ -201,8 +201,12 @@ class _Run:
             self._queue(colorizer)
             if any(self._records.counts.jobs.values()) and not context.is_asked_to_stop:
                 context.ledger.publish_snapshot()
-                with executor_for(context, colorizer) as executor:
-                    self._processing.work(executor)
+                try:
+                    with executor_for(context, colorizer) as executor:
+                        self._processing.work(executor)
+                finally:
+                    if context.run_options.shard is None:
+                        delete_partial_files(self._processing.lost_folders)
             if context.stop.error is not None:
                 raise context.stop.error
             self._records.tidy()

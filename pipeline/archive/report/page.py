@@ -63,13 +63,13 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What one page is made from: ``items`` of its ``sheet``, each with the folder that its pictures are in.
+    """What one page is made from, with the ``rows`` of its ``sheet``.
 
     ``parts`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
     """
 
     survey: Survey
-    items: Sequence[tuple[Item, str]]
+    rows: Rows
     sheet: Sheet
     sheets: Sequence[Sheet]
     runs: Sequence[RunRecord]
@@ -280,11 +280,10 @@ class _Texts:
 
 def _data(contents: Contents) -> str:
     """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
-    found, texts = contents.survey, _Texts()
+    found = contents.survey
     document = {
         "fields": _FIELDS,
         "measures": _MEASURES,
-        "rows": [_row(item, home, texts) for item, home in contents.items],
         "reasons": REASONS,
         "failures": _groups(found.failures),
         "notes": _groups(found.notes),
@@ -293,10 +292,33 @@ def _data(contents: Contents) -> str:
         "root": _root(contents.sheet),
         "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
-        "texts": texts.all(),
+        "texts": contents.rows.texts(),
     }
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    text = f'{{"rows":[{",".join(contents.rows.all())}],{_json(document)[1:]}'
     return text.replace("<", "\\u003c")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+class Rows:
+    """The items of a sheet as JSON: as text at once, which takes a tenth of the memory."""
+
+    def __init__(self) -> None:
+        self._texts, self._rows = _Texts(), list[str]()
+
+    def add(self, item: Item, home: str) -> None:
+        """Add ``item``; ``home`` is the folder, below the output folder, that its packs of pictures are in."""
+        self._rows.append(_json(_row(item, home, self._texts)))
+
+    def all(self) -> list[str]:
+        """Return the rows."""
+        return self._rows
+
+    def texts(self) -> list[str]:
+        """Return what the rows name by number."""
+        return self._texts.all()
 
 
 def _row(item: Item, home: str, texts: _Texts) -> list[Any]:
