@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,15 @@ def kill_at_random(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
             # Once all is done there is nothing to kill: begin anew.
             driver, runs = _driver(source, output, model, cluster.address), runs + 1
             while driver.poll() is None and sum(seen.values()) < kills:
-                time.sleep(dice.uniform(0.5, 4))
+                if not (pids := _workers()):
+                    time.sleep(0.1)
+                    continue
+                # At work, or about to begin.
+                time.sleep(dice.uniform(0, 3))
                 what = dice.choice(("worker", "worker", "node", "driver"))
                 if what == "worker":
-                    pids = _workers()
-                    if not pids:
-                        continue
-                    os.kill(dice.choice(pids), signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(dice.choice(pids), signal.SIGKILL)
                 elif what == "node":
                     cluster.remove_node(node, allow_graceful=False)
                     node = cluster.add_node(num_cpus=1, object_store_memory=_MEMORY)
