@@ -83,7 +83,7 @@ def pictures(folders: Iterable[Path], *, most: int | None, seed: int) -> Iterato
             with Image.open(BytesIO(data)) as image:
                 image.thumbnail((512, 512))
                 yield name, np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             print(f"left out: {name}: {error}")
 
 
