@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,7 +23,7 @@ from pipeline.film.job import outline
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
-from pipeline.publish import HOME
+from pipeline.publish import HOME, LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
@@ -297,6 +298,11 @@ class _Planner:
         """Keep the name of ``target`` for the source at ``path``."""
         if path.parent != self._folder:
             self._folder, self._taken = path.parent, {}
+        if len(os.fsencode(target.name)) > LONGEST_NAME:
+            raise UsageError(
+                f"{self._source / path}: the name of its result, with {target.suffix}, would be too long for disks",
+                advice="Shorten the name of the file.",
+            )
         key = target.name.casefold() if self.folds else target.name
         if (other := self._taken.setdefault(key, path)) != path:
             raise UsageError(

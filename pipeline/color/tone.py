@@ -39,6 +39,7 @@ _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: so
 # counts, is coloured.
 _COLOUR, _COLOUR_BY_CAMERA, _COLOUR_OF_SHOTS = -2.0, -8.0, 2.0
 _DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
+_DOUBT_BY_CAMERA = 8.0  # the same for what is kept although it would count as a print if no camera had taken it
 _NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
@@ -125,7 +126,8 @@ def judge(pictures: Sequence[ToneEvidence], *, by_camera: bool = False) -> Verdi
     )
     threshold = _COLOUR_BY_CAMERA if by_camera else _COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS
     beyond = odds - threshold
-    certainty = math.tanh(abs(beyond) / _DOUBT * math.atanh(0.5))
+    doubt = _DOUBT_BY_CAMERA if by_camera and beyond > 0 else _DOUBT
+    certainty = math.tanh(abs(beyond) / doubt * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
