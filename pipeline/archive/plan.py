@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import errno
 import math
-<<<<<<< HEAD
 import os
-from collections.abc import Callable, Iterator, Mapping
-=======
 from collections.abc import Callable, Iterator, Mapping, Sequence
->>>>>>> main
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -316,27 +312,18 @@ class _Planner:
         name, weight = result_name(entry, self._source, self._terms.options)
         return (self._terms.tree / name).as_posix(), min(weight, _HEAVIEST)
 
-<<<<<<< HEAD
-    def _take(self, target: Path, path: Path) -> None:
-        """Keep the name of ``target`` for the source at ``path``."""
-        if path.parent != self._folder:
-            self._folder, self._taken = path.parent, {}
-        if len(os.fsencode(target.name)) > LONGEST_NAME:
-            raise UsageError(
-                f"{self._source / path}: the name of its result, with {target.suffix}, would be too long for disks",
-                advice="Shorten the name of the file.",
-            )
-        key = target.name.casefold() if self.folds else target.name
-        if (other := self._taken.setdefault(key, path)) != path:
-=======
     def _take(self, target: str, name: str) -> None:
         """Keep the name ``target`` of a result for the source called ``name``."""
         folder = name.rpartition("/")[0]
         if folder != self._folder:
             self._folder, self._taken = folder, {}
         last = target.rpartition("/")[2]
+        if len(os.fsencode(last)) > LONGEST_NAME:
+            raise UsageError(
+                f"{self._source / name}: the name of its result, {len(os.fsencode(last))} bytes, is too long for disks",
+                advice="Shorten the name of the file.",
+            )
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
->>>>>>> main
             raise UsageError(
                 f"{self._source / name}: its result would take the name of that of {other}",
                 advice="Rename one of the two.",
