@@ -319,10 +319,8 @@ class _Planner:
             self._folder, self._taken = folder, {}
         last = target.rpartition("/")[2]
         if len(os.fsencode(last)) > LONGEST_NAME:
-            raise UsageError(
-                f"{self._source / name}: the name of its result, {len(os.fsencode(last))} bytes, is too long for disks",
-                advice="Shorten the name of the file.",
-            )
+            text = f"{self._source / name}: the name of its result would be too long for disks"
+            raise UsageError(text, advice="Shorten the name of the file.")
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
             raise UsageError(
                 f"{self._source / name}: its result would take the name of that of {other}",
