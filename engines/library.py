@@ -45,8 +45,8 @@ def library_folder() -> Path:
 def load_weights(name_or_path: str) -> Weights:
     """Return weights by the name of a network, or by the path of an ONNX file.
 
-    Whatever holds a path separator or ends as files of networks do is a path. Names are looked up among those that come with the
-    installation, then among those that were added. Raises `WeightsError` for a name that is not known, and as
+    Whatever holds a path separator or ends as files of networks do is a path. Names are looked up among those that come
+    with the installation, then among those that were added. Raises `WeightsError` for a name that is not known, and as
     `engines.weights.read_weights` does.
     """
     path = Path(name_or_path)
