@@ -94,11 +94,10 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
     found: list[tuple[bytes, str, Callable[[str], bytes]]] = []
     for place in places:
         if place.suffix == ".zip":
-            archive = zipfile.ZipFile(place)
-            names, read = archive.namelist(), archive.read
+            names = zipfile.ZipFile(place).namelist()
         else:
             names = [str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()]
-            read = _reader(place)
+        read = _reader(place)
         found += [(_hash(f"{name} {seed}"), name, read) for name in names if Path(name).suffix.lower() in _SUFFIXES]
     seen = set[bytes]()
     for _, name, read in sorted(found, key=lambda one: one[:2])[:most]:
@@ -245,8 +244,11 @@ def _smaller(picture: F32, draw: random.Random) -> F32:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _reader(folder: Path) -> Callable[[str], bytes]:
-    return lambda name: (folder / name).read_bytes()
+def _reader(place: Path) -> Callable[[str], bytes]:
+    if place.suffix == ".zip":
+        archive = zipfile.ZipFile(place)
+        return lambda name: archive.read(name)
+    return lambda name: (place / name).read_bytes()
 
 
 def _hash(content: str | bytes) -> bytes:
