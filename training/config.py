@@ -29,6 +29,12 @@ class LossConfig:
     rebalance_uniform: float
     rebalance_power: float
     """Weights of rare colours, see `training.quantization.class_weights`; power 0 weighs all colours alike."""
+    rebalance_by: Literal["soft", "nearest"] = "soft"
+    """A pixel has the mean weight of the bins around its colour, or that of the nearest bin (Zhang 2016, eq. 3)."""
+    rebalance_sigma: float = 0.0
+    """Standard deviation, in CIELAB units, of the Gaussian that smooths how often colours occur; 0: as they occur."""
+    unit: float = 110.0
+    """What ab is divided by before L1 and L2; an RGB answer, 0..1, is compared as it is."""
     annealing: float = 1.0
     """Temperature of the mean of the bins that ``regression`` and the terms below see."""
     drift: float = 0.0
@@ -45,11 +51,13 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class AdversaryConfig:
-    """A discriminator, `training.architectures.patchgan.PatchGAN`, that learns beside the generator."""
+    """A discriminator that learns beside the generator."""
 
     objective: Literal["vanilla", "least-squares"]
     weight: float
     learning_rate: float
+    discriminator: Literal["patchgan", "encoder"] = "patchgan"
+    """`PatchGAN`, or `training.architectures.encoder_decoder_6.EncoderDiscriminator`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,9 @@ class TrainConfig:
     warmup: int
     cooldown: int
     clip: float
+    """The longest that all gradients together may be; 0: as long as they are."""
     ema: float
+    """Decay of the weights' running average, which is what a run is for; 0: the weights as they are."""
     checkpoint_every: int
     evaluate_every: int
     """0: never."""
@@ -100,6 +110,16 @@ class TrainConfig:
     """How many of the crops come with hints, see `training.hints`: for architectures that take them."""
     evaluate_crop: int = 0
     """Size at which held-out photographs are looked at; 0: ``crop``."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """Weight decay apart from the gradient (Loshchilov and Hutter 2019), of matrices alone, or in it, of everything."""
+    frozen_encoder: bool = False
+    """Leave the encoder, its normalisation too, as it begins."""
+    embeddings: bool = False
+    """Keep each photograph's features from a frozen encoder, in memory: for architectures that ``decode`` them."""
+    augment: bool = True
+    """Random squares, mirrored half the time; without it always the largest square in the middle."""
+    line_art_share: float = 0.0
+    """How many of the crops are reduced to lines, see `training.degrade.lines.line_art`: for architectures of RGB."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -168,3 +188,22 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, not {type(value).__name__}")
     return value
+
+
+def shortened(config: TrainConfig, *, crops: int) -> TrainConfig:
+    """Return ``config`` for a run of ``crops`` crops; warm-up and the fall of the rate keep their shares of it.
+
+    Raises `ConfigError` for a run that grows: its parts have no common measure.
+    """
+    if config.growth:
+        raise ConfigError(f"{config.name}: a run whose crops grow cannot be shortened", advice="Train without --crops.")
+    steps = max(1, round(crops / config.batch))
+    share = steps / config.steps
+    return dataclasses.replace(
+        config,
+        steps=steps,
+        warmup=round(config.warmup * share),
+        cooldown=round(config.cooldown * share),
+        checkpoint_every=min(config.checkpoint_every, max(1, steps // 4)),
+        evaluate_every=min(config.evaluate_every, max(1, steps // 4)),
+    )

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from engines.errors import WeightsError
 from engines.machine import usable_cores
-from training.data import U8, PhotoCache, Photos, verdict
+from training.data import PIXELS, U8, PhotoCache, Photos, PhotosError, verdict
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -103,5 +103,14 @@ class PhotoZips:
 
 
 def open_photos(folder: Path) -> Photos:
-    """Return the photographs of ``folder``: zip files with an index, or else a cache of `training.data.build_cache`."""
-    return PhotoZips(folder) if (folder / INDEX).exists() else PhotoCache(folder)
+    """Return the photographs of ``folder``: zip files with an index, or else a cache of `training.data.build_cache`.
+
+    Raises `PhotosError` if it is neither.
+    """
+    if (folder / INDEX).exists():
+        return PhotoZips(folder)
+    if (folder / PIXELS).exists():
+        return PhotoCache(folder)
+    raise PhotosError(
+        f"{folder}: no photographs made ready for training", advice="colorize-model train makes them in RUN/photos."
+    )

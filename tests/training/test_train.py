@@ -25,8 +25,9 @@ from engines.errors import WeightsError  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
+from training.runlog import TrainingError  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
-from training.train import CHECKPOINT, TrainingError, check, train  # noqa: E402
+from training.train import CHECKPOINT, check, train  # noqa: E402
 
 PLAIN = Sitting(tensorboard=False)
 
@@ -225,7 +226,10 @@ def test_a_loss_that_diverges_stops_the_run(photo_cache: Path, tmp_path: Path) -
         ({"architecture": "unet-plain"}, "loss.classification must be above 0"),
         ({"crop": 48}, "crop must be a multiple of 32"),
         ({"batch": 5}, "multiple of the 2 processes"),
-        ({"batch": 64}, "larger than the 8 photographs"),
+        ({"batch": 64}, "12 photographs are too few: 4 are held out to measure on, and a batch has 64"),
+        ({"embeddings": True}, "embeddings need frozen_encoder"),
+        ({"line_art_share": 1.0}, "lines say nothing of lightness"),
+        ({"architecture": "unet-simple"}, "loss.rebalance_power must be 0"),
         ({"evaluate_photos": 5}, "at most holdout"),
         ({"undegraded": ("rain",)}, "undegraded must be among"),
     ],

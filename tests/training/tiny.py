@@ -53,7 +53,7 @@ LATENT = dataclasses.replace(
     REGRESSION,
     name="tiny-latent",
     architecture="unet-vae",
-    loss=dataclasses.replace(REGRESSION.loss, divergence=0.1),
+    loss=dataclasses.replace(REGRESSION.loss, rebalance_power=0.0, divergence=0.1),
 )
 
 COHERENT = dataclasses.replace(
