@@ -43,18 +43,20 @@ class Backbone:
     ignored: tuple[str, ...]
 
 
-def convert_backbone(source: Path, output: Path) -> Backbone:
+def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     """Write the encoder's part of ``source`` as ``output`` (safetensors, half precision), for ``train --backbone``.
+
+    Without ``output`` it is ``resnet18.safetensors`` or ``vgg16.safetensors`` in the current folder.
 
     ``source`` is a PyTorch state dict (.pth, .pt, .bin) or safetensors with torchvision's names, which are timm's too,
     of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. torchvision's
     VGG-16 is for 0..1 less mean over deviation; its first convolution is changed to what the encoder sees. Raises
     `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's.
     """
-    if output.suffix != ".safetensors":
+    if not source.is_file():
+        raise WeightsError(f"{source}: no such file")
+    if output is not None and output.suffix != ".safetensors":
         raise WeightsError(f"{output}: the name must end in .safetensors")
-    if output.exists() and output.samefile(source):
-        raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
     keras = _is_keras(source)
     tensors = _read_keras(source) if keras else _read_torch(source)
     if not keras and _is_resnet18(tensors):
@@ -67,6 +69,9 @@ def convert_backbone(source: Path, output: Path) -> Backbone:
         encoder = "vgg16"
         kept, lacking = _vgg16(source, tensors, keras=keras)
         ignored = tuple(sorted(name for name in tensors if name.removeprefix("features.") not in kept))
+    output = output or Path(f"{encoder}.safetensors")
+    if output.exists() and output.samefile(source):
+        raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
     try:

@@ -7,6 +7,7 @@ import tomllib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -14,6 +15,8 @@ from engines.errors import AutochromeError
 from training.data import Stage
 
 T = TypeVar("T")
+
+CONFIGS = Path(__file__).parent / "configs"
 
 
 @dataclass(frozen=True)
@@ -138,9 +141,36 @@ def load_config(path: Path) -> TrainConfig:
     """Read ``path``. Unknown, missing or wrongly typed keys raise `ConfigError`."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path}: {said}", advice="colorize-model config lists what there is.") from error
     return read_config(values, where=str(path))
+
+
+def find_config(asked: str) -> TrainConfig:
+    """Return the config of the TOML file ``asked``, or the project's of this name. Raises `ConfigError`."""
+    path = Path(asked)
+    if path.suffix != ".toml" and not path.exists():
+        config_text(asked)
+        path = CONFIGS / f"{asked}.toml"
+    return load_config(path)
+
+
+def config_text(name: str) -> str:
+    """Return the TOML text of the project's config ``name``. Raises `ConfigError`."""
+    path = CONFIGS / f"{name}.toml"
+    if name not in list_configs():
+        raise ConfigError(f"{name}: no such configuration", advice=f"There are {', '.join(list_configs())}.")
+    return path.read_text(encoding="utf-8")
+
+
+def list_configs() -> dict[str, str]:
+    """Return what the first comment of each of the project's configs says, by name."""
+    found = {}
+    for path in sorted(CONFIGS.glob("*.toml")):
+        lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+        found[path.stem] = " ".join(line.lstrip("# ") for line in lines)
+    return found
 
 
 def read_config(values: Mapping[str, Any], *, where: str) -> TrainConfig:

@@ -30,7 +30,7 @@ U8 = npt.NDArray[np.uint8]
 PIXELS = "pixels.u8"
 REPORT = "report.json"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
-_PARTIAL = "pixels.partial"
+_PARTIAL, _SOURCES = "pixels.partial", "sources.json"
 _MIN_SIDE = 64
 _GREY_CHROMA = 3.0
 # Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
@@ -59,6 +59,24 @@ def read_report(cache: Path) -> dict[str, int]:
     """Return the counts of a `CacheReport` that `build_cache` left in ``cache``, of the version that made it."""
     counts: dict[str, int] = json.loads((cache / REPORT).read_text(encoding="utf-8"))
     return counts
+
+
+def is_cache(folder: Path, *, of: Sequence[Path] | None = None) -> bool:
+    """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so of other sources than ``of``."""
+    if not (folder / PIXELS).exists():
+        return False
+    if of is not None and (folder / _SOURCES).exists():
+        made_of = json.loads((folder / _SOURCES).read_text(encoding="utf-8"))
+        if made_of != _named(of):
+            raise PhotosError(
+                f"{folder}: was made of other photographs: {', '.join(made_of)}",
+                advice="Choose a new run folder, or leave out --photos to go on with those.",
+            )
+    return True
+
+
+def _named(sources: Sequence[Path]) -> list[str]:
+    return sorted(str(source.resolve()) for source in sources)
 
 
 def build_cache(
@@ -95,7 +113,7 @@ def build_cache(
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
     except BaseException:
-        for name in (_PARTIAL, PIXELS, "index.npy", REPORT):
+        for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _SOURCES):
             (cache / name).unlink(missing_ok=True)
         if made:
             cache.rmdir()
@@ -128,6 +146,7 @@ def _decode(
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
+    (cache / _SOURCES).write_text(json.dumps(_named(sources)), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from training.data import REPORT, Photos
+from training.photo_zips import is_ready
 
 
 def origins(
@@ -49,7 +50,7 @@ def photos_of(checkpoint: Path, made_from: dict[str, Any] | None) -> Path | None
     """Return the folder of photographs that the run of ``checkpoint`` was trained on, if it is still there."""
     known = None if made_from is None else made_from["photographs"]["folder"]
     places = [checkpoint.parent / "photos", *([] if known is None else [Path(known)])]
-    return next((place for place in places if place.is_dir()), None)
+    return next((place for place in places if is_ready(place)), None)
 
 
 def _left_out(folder: Path | None) -> dict[str, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,8 @@ from training.sitting import Clock, Sitting, planned
 CHECKPOINT = "checkpoint.pt"
 # How often, in seconds, whoever watches is told: often enough to see that it goes on.
 _TELL_EVERY = 2.0
+# The longest, in seconds, that a run works without a checkpoint, however slow its steps.
+_SAVE_EVERY = 600.0
 
 
 def train(
@@ -87,6 +90,7 @@ def train(
         held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
         tally = Tally(first, watch, every=_TELL_EVERY, lacking=learner.lacking)
         stream = _stream(cache, config, machine)
+        kept = time.monotonic()
         with closing(_batches(cache, stream, sitting, machine, first)) as batches:
             for step, crops in batches:
                 factor = plan.factor(step)
@@ -105,8 +109,10 @@ def train(
                     log.write(done, held_out(learner.averaged, learner.loss, sheet))
                     log.show(done, sheet)
                     tally.drew(sheet)
-                if machine.writes and (done % config.checkpoint_every == 0 or stops):
+                due = time.monotonic() - kept > _SAVE_EVERY
+                if machine.writes and (done % config.checkpoint_every == 0 or stops or due):
                     save(done)
+                    kept = time.monotonic()
                 tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=stops)
                 if stops:
                     break

@@ -52,7 +52,7 @@ GAN = dataclasses.replace(
 LATENT = dataclasses.replace(
     REGRESSION,
     name="tiny-latent",
-    architecture="unet-vae",
+    architecture="unet-vae-4",
     loss=dataclasses.replace(REGRESSION.loss, rebalance_power=0.0, divergence=0.1),
 )
 
