@@ -118,7 +118,8 @@ def export_command(
                 f"{checkpoint}: {'temperature and ' if classifies else ''}saturation unknown",
                 advice="Give them all, or none and a photo cache to choose them on.",
             )
-        calibration = calibrate(trained, cache, count=calibration_photos, size=calibration_size, cf_share=cf_share)
+        count = min(calibration_photos, trained.config.holdout)
+        calibration = calibrate(trained, cache, count=count, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
     generator = generator_for(trained, temperature=temperature, saturation=saturation).eval()

@@ -171,6 +171,9 @@ def _export(
     photos: Annotated[Path | None, typer.Option(help="To choose on what is next; default: the run's.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    cf_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
+    ] = 0.95,
     evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
     json: Json = False,
     log_file: LogFile = None,
@@ -190,6 +193,7 @@ def _export(
             licence=licence,
             temperature=temperature,
             saturation=saturation,
+            cf_share=cf_share,
             photos=photos,
             evaluation=evaluation,
         )
