@@ -7,10 +7,11 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
+from pipeline.archive.decisions import with_commands
 from pipeline.archive.executors import Outcome
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Planned, Record, State
@@ -19,6 +20,7 @@ from pipeline.archive.provenance import has_new_colour, write_sidecar
 from pipeline.archive.report import previews
 from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Kind
+from pipeline.corrections import correction_at
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
 from pipeline.film.segment_folder import segment_folder
@@ -136,6 +138,8 @@ class Records:
             error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
             self._fail(record.path, record.kind, record.attempts, Failure.of(outcome.source, error), seconds=seconds)
             return
+        if isinstance(outcome, PhotoResult):
+            outcome = with_commands(outcome, self._context, record.path)
         previews.keep(self._context.output, record.path, outcome.previews)
         started = time.time() - seconds
         ledger.done(record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds)
@@ -158,11 +162,12 @@ class Records:
             if _stat(outcome.source) != stat:
                 raise InputError(f"{outcome.source}: changed after it was read", advice=_STILL_CHANGING)
             if context.run_options.sidecars:
+                correction = correction_at(context.corrections.path_of(PurePosixPath(path)))
                 write_sidecar(
                     outcome,
                     source_sha256=source_sha256,
                     result_sha256=result_sha256,
-                    options=context.options,
+                    options=correction.applied(context.options),
                     root=context.source,
                     originals=context.originals,
                 )

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.archive.bag import begin_bag, results_folder, write_bag
 from pipeline.archive.context import Part, Reporter, RunContext, other_parts
 from pipeline.archive.counts import Counts
+from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.executors import ThreadExecutor
 from pipeline.archive.ledger import State, open_ledger
@@ -183,6 +184,7 @@ class _Run:
                 is_last = stack.enter_context(filling_bag(context.output))
                 begin_bag(context.output, originals=context.originals)
             self._records.catch_up()
+            keep_decision(context)
             self._queue(colorizer)
             if any(self._records.counts.jobs.values()) and not context.is_asked_to_stop:
                 context.ledger.publish_snapshot()

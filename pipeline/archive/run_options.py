@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.options import TreatAs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
@@ -25,7 +27,8 @@ class RunOptions:
     below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one part of them.
     ``jobs`` films are done at a time. ``verify_all`` compares finished work by fingerprint instead of size and time.
     ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
-    ``corrections`` is a tree of them to use instead of that in the output folder.
+    ``corrections`` is a tree of them to use instead of that in the output folder; ``decide`` says what the sources that
+    are taken are, and is kept there as their correction, which AUTO takes back.
     """
 
     until: datetime | None = None
@@ -45,6 +48,7 @@ class RunOptions:
     log: Path | None = None
     metrics: Path | None = None
     corrections: Path | None = None
+    decide: TreatAs | None = None
 
     def __post_init__(self) -> None:
         """Take the only part of one for the whole, as it is."""

@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Annotated
 
 from pipeline.archive.run_options import Shard
-from pipeline.commands.common_options import RUN, option, switch
+from pipeline.commands.common_options import RESULT, RUN, alternatives, option, switch
 from pipeline.commands.values import parse_shard, parse_since, parse_size, parse_until
+from pipeline.options import TreatAs
 
 TAKEN, LEFT = "Selection", "Records"
 
+Decide = Annotated[
+    TreatAs | None,
+    option(
+        RESULT,
+        "--decide",
+        metavar=alternatives(TreatAs),
+        says="What the files of --include are, kept as their corrections for every later run; auto takes it back.",
+    ),
+]
 Include = Annotated[
     list[str] | None,
     option(TAKEN, "--include", metavar="PATTERN", says="Only files that match, e.g. '*.tif', 'people/**'. Repeatable."),

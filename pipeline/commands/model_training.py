@@ -171,6 +171,7 @@ def _export(
     photos: Annotated[Path | None, typer.Option(help="To choose on what is next; default: the run's.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
     cf_share: Annotated[
         float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
     ] = 0.95,
@@ -193,6 +194,7 @@ def _export(
             licence=licence,
             temperature=temperature,
             saturation=saturation,
+            adaptation=adaptation,
             cf_share=cf_share,
             photos=photos,
             evaluation=evaluation,

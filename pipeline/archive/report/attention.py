@@ -30,6 +30,7 @@ _SIGNS = (
     _Sign("colourfulness", "hardly any colour", 8.0, 0.0),
 )
 _CONCEALED = "damaged frames concealed"
+_IN_DOUBT = 0.3  # least weight of a judgement that a person should look at
 REASONS = (*(sign.words for sign in _SIGNS), _CONCEALED)
 
 
@@ -41,16 +42,22 @@ class Attention:
     reasons: tuple[str, ...]
 
 
-def attention(measures: Measures | None, *, keeps_own: bool = False, is_concealed: bool = False) -> Attention:
+def attention(
+    measures: Measures | None, *, keeps_own: bool = False, is_concealed: bool = False, is_in_doubt: bool = False
+) -> Attention:
     """Return how much a result with these figures asks for a look.
 
     Every sign counts from 0 where it begins to 1 at its worst, linearly, and the score is 1 less the product of what
     they leave: it grows with each of them, and one that is bad outweighs several that are slight. ``is_concealed``
-    says that damaged frames were concealed, which counts 0.6. Of a result that ``keeps_own`` colours of the source only
-    the doubt counts: the rest is not our doing.
+    says that damaged frames were concealed, which counts 0.6, ``is_in_doubt`` that the judgement of the tone is named
+    as doubtful, which counts 0.3 at least. Of a result that ``keeps_own`` colours of the source only the doubt counts:
+    the rest is not our doing.
     """
     signs = _SIGNS[:1] if keeps_own else _SIGNS
     found = {} if measures is None else {sign.words: _weight(sign, measures) for sign in signs}
+    if is_in_doubt:
+        words = _SIGNS[0].words
+        found[words] = max(_IN_DOUBT, found.get(words, 0.0))
     if is_concealed:
         found[_CONCEALED] = _SURELY
     left = 1.0

@@ -71,7 +71,8 @@ class Item:
     """What the page shows of one item; ``preview`` is what the names of its pictures begin with, or empty.
 
     ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
-    the failure's group with its text. ``labels`` has one entry for every preview.
+    the failure's group with its text, ``doubts`` pairs of a reason and the command that decides otherwise. ``labels``
+    has one entry for every preview.
     """
 
     path: str
@@ -83,6 +84,7 @@ class Item:
     facts: list[tuple[str, str]]
     checks: list[str]
     notes: list[tuple[int, str]]
+    doubts: list[tuple[str, str]]
     error: tuple[int, str] | None
     advice: str
     attempts: int
@@ -135,7 +137,7 @@ def survey(
     for record in records:
         item = _item(record, source, output, failures, notes)
         if corrections is not None and item.attention.reasons and _is_accepted(corrections, record.path):
-            item.attention = Attention(0.0, ())
+            item.attention, item.doubts = Attention(0.0, ()), []
         items.append(item)
         if record.state is State.DONE and record.result is not None:
             if record.kind == "photo" and record.seconds is not None:
@@ -176,11 +178,13 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
             from_json(Measures, figures) if figures else None,
             keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
             is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
+            is_in_doubt=bool(result.get("doubts")),
         ),
         measures=figures,
         facts=_facts(record, result),
         checks=_checks(result.get("verification")),
         notes=[(number, f"{note['kind']}: {note['text']}") for number, note in noted],
+        doubts=[(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())],
         error=error,
         advice=record.advice if error else "",
         attempts=record.attempts,

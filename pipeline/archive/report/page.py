@@ -26,8 +26,9 @@ MOST_ROWS = 100_000
 _LISTED = 12  # names below a reason; the contact sheet has the others
 _OPEN = 3  # reasons that are unfolded
 _RUNS = 14
+_MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 _FIELDS = (
-    "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "error", "advice",
+    "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "doubts", "error", "advice",
     "attempts", "started", "seconds", "result", "preview", "labels",
 )  # fmt: skip
 _MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
@@ -94,6 +95,8 @@ def page(contents: Contents, *, now: float) -> str:
         without_result=sum(found.states[state] for state in WITHOUT_RESULT),
         failures=_failures(found),
         notes=_notes(found),
+        in_doubt=[item for item in found.items if item.doubts],
+        most_doubts=_MOST_DOUBTS,
         left_out=_left_out(contents.runs),
         parts=contents.parts,
         pace=_pace(found, contents.runs),
@@ -260,6 +263,7 @@ def _row(item: Item, texts: _Texts) -> list[Any]:
         "facts": [texts.number(part) for fact in item.facts for part in fact],
         "checks": [texts.number(check) for check in item.checks],
         "notes": [part for group, text in item.notes for part in (group, texts.number(text))],
+        "doubts": [texts.number(part) for doubt in item.doubts for part in doubt],
         "error": list(item.error) if item.error else 0,
         "advice": texts.number(item.advice),
         "attempts": item.attempts,

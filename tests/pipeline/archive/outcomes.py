@@ -9,9 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.results import (
+    Doubt,
     FilmResult,
     LumaCheck,
     Measures,
+    ModelOrigin,
     Note,
     NoteKind,
     PhotoResult,
@@ -38,6 +40,9 @@ def _jpeg(colour: tuple[int, int, int]) -> bytes:
     return kept.getvalue()
 
 
+ORIGIN = ModelOrigin(network="DDColor", contract="ddcolor", licence="Apache-2.0", device="Intel Xeon")
+
+
 def photo(
     source: Path,
     output: Path,
@@ -46,6 +51,7 @@ def photo(
     notes: tuple[Note, ...] = (),
     treatment: Treatment = Treatment.COLOUR_IT,
     previews: tuple[Preview, ...] = (),
+    doubts: tuple[Doubt, ...] = (),
 ) -> PhotoResult:
     """A coloured photograph, whose two files are made."""
     for path in (source, output):
@@ -60,6 +66,7 @@ def photo(
         engine="openvino",
         model="fast",
         weights_sha256=WEIGHTS,
+        origin=ORIGIN,
         notes=notes,
         tones=(SourceTone.MONOCHROME,),
         treatment=treatment,
@@ -71,6 +78,7 @@ def photo(
         ),
         measures=measures,
         previews=previews,
+        doubts=doubts,
     )
 
 
@@ -96,6 +104,7 @@ def film(
         engine="openvino",
         model="fast",
         weights_sha256=WEIGHTS,
+        origin=ORIGIN,
         streams=("video 0: coloured", "audio 1: copied"),
         notes=notes,
         verification=Verification(

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pipeline.archive.provenance import write_sidecar
 from pipeline.errors import InputError, OutputError
 from pipeline.options import Options, Tone
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, SourceTone, Treatment
+from pipeline.results import Doubt, FilmResult, Note, NoteKind, PhotoResult, SourceTone, Treatment
 from tests.pipeline.archive.outcomes import CALM, WEIGHTS, film, photo, sha256, shot
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "provenance.schema.json"
@@ -57,10 +57,17 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
     result = photo(tmp_path / "in.png", tmp_path / "out.png", notes=notes)
     found = sidecar(result, Options(tone=Tone.KEEP))
     assert found["digital_source_type"] == SOURCE_TYPE
-    assert found["model"] == {"name": "fast", "weights_sha256": WEIGHTS}
-    assert found["engine"] == "openvino"
+    assert found["model"] == {
+        "name": "fast",
+        "weights_sha256": WEIGHTS,
+        "network": "DDColor",
+        "contract": "ddcolor",
+        "licence": "Apache-2.0",
+    }
+    assert (found["engine"], found["device"]) == ("openvino", "Intel Xeon")
     assert found["options"] == {
         "engine": "auto",
+        "device": "auto",
         "model": "fast",
         "tone": "keep",
         "treat_as": "auto",
@@ -77,6 +84,27 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
         "concealed": [],
     }
     assert found["measures"]["colourfulness"] == CALM.colourfulness
+    assert found["verification"] == {
+        "checks": {"picture": "decoded whole"},
+        "not_checked": {},
+        "luma": {
+            "proof": "exact",
+            "frames": 1,
+            "bits": 16,
+            "psnr_db": None,
+            "worst_psnr_db": None,
+            "max_error": 0,
+            "unit": "pages",
+        },
+    }
+    assert found["doubts"] == []
+
+
+def test_a_photograph_says_what_is_in_doubt_and_what_decides_otherwise_without_paths(tmp_path: Path) -> None:
+    doubt = Doubt(reason="its own colours may have been replaced", instead=SourceTone.COLOUR, command=f"{tmp_path} ...")
+    found = sidecar(photo(tmp_path / "in.png", tmp_path / "out.png", doubts=(doubt,)))
+    assert found["doubts"] == [{"reason": doubt.reason, "instead": "colour", "option": "--treat-as colour"}]
+    assert str(tmp_path) not in json.dumps(found)
 
 
 def test_a_film_says_what_was_verified_and_what_became_of_each_shot(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_concealed_frames_ask_for_a_look_even_without_figures() -> None:
     assert 0.5 < found.score < 1
 
 
+def test_what_is_named_as_doubtful_asks_for_a_look_however_sure_the_figures_are() -> None:
+    for doubt in (0.0, 0.5, 1.0):
+        found = attention(with_(doubt=doubt), keeps_own=True, is_in_doubt=True)
+        assert found.reasons == ("unsure whether already coloured",)
+        assert found.score == max(0.3, attention(with_(doubt=doubt)).score)
+
+
 def test_of_colours_that_are_the_sources_own_only_the_doubt_counts() -> None:
     assert attention(with_(strong=0.5, colourfulness=1.0), keeps_own=True).reasons == ()
     assert attention(with_(strong=0.5, doubt=1.0), keeps_own=True).reasons == ("unsure whether already coloured",)

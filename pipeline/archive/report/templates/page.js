@@ -199,6 +199,11 @@
   const dialog = byId("detail");
   const pair = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, value));
   const lines = (title, texts) => (texts.length ? [make("h3", {}, title), make("ul", { className: "lines" }, ...texts.map((text) => make("li", {}, text)))] : []);
+  function doubts(item) {
+    const commands = every(item.doubts, 2, 1).map((text) => make("code", {}, data.texts[text]));
+    const shown = every(item.doubts, 2, 0).map((text, place) => make("li", {}, `${data.texts[text]}. This decides otherwise, for every later run: `, commands[place]));
+    return shown.length ? [make("h3", {}, "In doubt"), make("ul", { className: "lines" }, ...shown)] : [];
+  }
   const every = (list, step, from) => list.filter((_, place) => place % step === from);
 
   function facts(item) {
@@ -256,7 +261,7 @@
     dialog.replaceChildren(
       make("header", {}, make("h2", { id: "detail-title" }, item.path), close), stage, ...[chips(item)].filter(Boolean),
       ...(item.error ? [make("p", { className: "why" }, item.error[1])] : []), ...(data.texts[item.advice] ? [make("p", {}, data.texts[item.advice])] : []),
-      facts(item), ...lines("Notes", every(item.notes, 2, 1).map((text) => data.texts[text])),
+      facts(item), ...doubts(item), ...lines("Notes", every(item.notes, 2, 1).map((text) => data.texts[text])),
       ...lines("Verified", item.checks.map((text) => data.texts[text])), actions(item, stage));
     if (!dialog.open) dialog.showModal();
     (dialog.querySelector(".compare input") || close).focus();

@@ -1,0 +1,73 @@
+"""What a person decides of an item's tone with one command, kept as its correction (docs/corrections.md)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import PurePosixPath
+from subprocess import list2cmdline
+
+from pipeline.archive.context import RunContext
+from pipeline.archive.plan import KINDS
+from pipeline.archive.walk import Selection, walk
+from pipeline.errors import InputError, UsageError
+from pipeline.options import TreatAs
+from pipeline.results import Doubt, PhotoResult
+
+
+def keep_decision(context: RunContext) -> None:
+    """Keep ``run_options.decide`` as the correction of every source that the run takes; AUTO takes it back.
+
+    Raises `UsageError` where the run takes all sources, `OutputError` if the disk refuses.
+    """
+    decide, tree = context.run_options.decide, context.corrections
+    if decide is None:
+        return
+    if not context.run_options.include:
+        raise UsageError("--decide: for all files of the archive?", advice="Say of which with --include.")
+    wanted = Selection.of(context.run_options)
+    follow = context.run_options.follow_links
+    for entry in walk(context.source, folds=False, follow_links=follow, output=context.output):
+        path = PurePosixPath(entry.path)
+        if entry.kind not in KINDS or not wanted.takes_path(path):
+            continue
+        try:
+            file = tree.read(path)
+        except InputError:
+            # The run names it, as an error of this item.
+            continue
+        treat_as = None if decide is TreatAs.AUTO else decide
+        if file.correction.treat_as is not treat_as:
+            tree.write(path, file.revised(replace(file.correction, treat_as=treat_as)))
+
+
+def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoResult:
+    """Return ``result`` with the command that decides its doubts otherwise, in this and every later run.
+
+    ``path`` is that of the source below the archive's folder, with ``/``.
+    """
+    run_options = context.run_options
+    command = ["colorize-archive", str(context.source.resolve()), "-o", str(context.output.resolve())]
+    if run_options.shard is not None:
+        command += ["--shard", f"{run_options.shard.index}/{run_options.shard.count}"]
+    if run_options.bag:
+        command.append("--bag")
+    if run_options.corrections is not None:
+        command += ["--corrections", str(run_options.corrections.resolve())]
+    command += ["--include", f"/{_pattern_of(path)}", "--decide"]
+
+    def named(doubt: Doubt) -> Doubt:
+        return replace(doubt, command=_typed([*command, doubt.instead.value]))
+
+    return replace(result, doubts=tuple(map(named, result.doubts)))
+
+
+def _pattern_of(path: str) -> str:
+    """Return the pattern that matches ``path`` alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", path)
+
+
+def _typed(command: list[str]) -> str:
+    return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
