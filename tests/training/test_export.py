@@ -145,12 +145,21 @@ def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, pho
 
 
 def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:
-    for wanted in ({"temperature": 0.5}, {}):
-        with pytest.raises(ExportError, match="temperature and saturation"):
-            export_command(checkpoint, tmp_path / "models" / "tiny.onnx", **wanted)
+    with pytest.raises(ExportError, match="temperature and saturation"):
+        export_command(checkpoint, tmp_path / "models" / "tiny.onnx", temperature=0.5)
+    with pytest.raises(CalibrationError, match="colourfulness reaches"):
+        export_command(checkpoint, tmp_path / "models" / "tiny.onnx", calibration_size=32, cf_share=9.0)
     with pytest.raises(ExportError, match=r"\.onnx"):
         export_command(checkpoint, tmp_path / "tiny.bin", temperature=1.0, saturation=1.0)
     assert not list(tmp_path.rglob("*"))
+
+
+def test_an_export_whose_photographs_are_gone_asks_for_them(checkpoint: Path, tmp_path: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    state["made_from"]["photographs"]["folder"] = str(tmp_path / "gone")
+    torch.save(state, tmp_path / "moved.pt")
+    with pytest.raises(ExportError, match="temperature and saturation unknown"):
+        export_command(tmp_path / "moved.pt", tmp_path / "tiny.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
