@@ -56,7 +56,7 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
         command.append("--bag")
     if run_options.corrections is not None:
         command += ["--corrections", str(run_options.corrections.resolve())]
-    command += ["--include", f"/{_pattern_of(path)}", "--decide"]
+    command += ["--include", f"/{pattern_of(path)}", "--decide"]
 
     def named(doubt: Doubt) -> Doubt:
         return replace(doubt, command=_typed([*command, doubt.instead.value]))
@@ -64,7 +64,7 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
     return replace(result, doubts=tuple(map(named, result.doubts)))
 
 
-def _pattern_of(path: str) -> str:
+def pattern_of(path: str) -> str:
     """Return the pattern that matches ``path`` alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
 

@@ -124,7 +124,7 @@ def colorize_archive(
             RunLog(run_options.log, originals=originals) as log,
             guarded(progress or Silent(), stop) as events,
         ):
-            said = {"options": to_json(options), "run_options": to_json(run_options)}
+            said = {"source": str(source.absolute()), "options": to_json(options), "run_options": to_json(run_options)}
             run = ledger.begin_run(version=program_version(), options=said)
             has_begun()
             context = RunContext(

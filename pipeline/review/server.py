@@ -8,6 +8,7 @@ demand, is ever written.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from json import JSONDecodeError
@@ -22,7 +23,7 @@ from starlette.routing import Route
 
 from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
-from pipeline.errors import AutochromeError
+from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.review.catalogue import Catalogue, Item
 from pipeline.review.studio import Studio
 
@@ -49,6 +50,7 @@ def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -
             *(Route(f"/{name}", _static(name, kind)) for name, kind in _STATIC.items()),
             Route("/api/items", pages.items),
             Route("/api/item", pages.item),
+            Route("/api/thumbnail", pages.thumbnail),
             Route("/api/before", pages.before),
             Route("/api/view", pages.view, methods=["POST"]),
             Route("/api/likely", pages.likely),
@@ -97,6 +99,8 @@ class _Pages:
 
     def __init__(self, catalogue: Catalogue, studio: Studio) -> None:
         self._catalogue, self._studio = catalogue, studio
+        # A correction is read, changed and written by one at a time.
+        self._turn = threading.Lock()
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -106,33 +110,50 @@ class _Pages:
 
     def _items(self, offset: int, limit: int) -> Response:
         found = [
-            {"name": item.name, "attention": item.attention, **self._state(item)}
+            {
+                "name": item.name,
+                "title": item.title,
+                "kind": item.kind,
+                "attention": item.attention,
+                **self._state(item),
+            }
             for item in self._catalogue.page(offset, limit)
         ]
         return JSONResponse({"total": self._catalogue.count(), "offset": offset, "items": found})
 
     def _state(self, item: Item) -> dict[str, Any]:
-        correction = self._catalogue.correction(item).correction
+        try:
+            correction = self._catalogue.correction(item.name).correction
+        except InputError:
+            # What is wrong with it is told when the item is opened.
+            return {"accepted": False, "corrected": True}
         return {"accepted": correction.accepted, "corrected": bool(correction.fingerprint)}
 
     async def item(self, request: Request) -> Response:
         return await run_in_threadpool(self._described, self._named(request))
 
+    async def thumbnail(self, request: Request) -> Response:
+        found = await run_in_threadpool(self._catalogue.thumbnail, self._named(request).name)
+        return Response(status_code=404) if found is None else _picture(found)
+
     async def before(self, request: Request) -> Response:
-        return _picture(await run_in_threadpool(self._studio.before, self._named(request)))
+        return _picture(await run_in_threadpool(self._studio.before, self._named(request), _page(request)))
 
     async def view(self, request: Request) -> Response:
-        correction = await _sent(request)
-        return _picture(await run_in_threadpool(self._studio.after, self._named(request), correction))
+        correction, page = await _sent(request), _page(request)
+        made, pages = await run_in_threadpool(self._studio.after, self._named(request), page, correction)
+        return _picture(made, pages=pages)
 
     async def likely(self, request: Request) -> Response:
         x, y = (float(request.query_params[name]) for name in ("x", "y"))
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise ValueError(f"x and y must lie between 0 and 1, not {x}, {y}")
-        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, self._named(request), x, y))
+        item, page = self._named(request), _page(request)
+        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, item, page, x, y))
 
     async def correct(self, request: Request) -> Response:
-        return await run_in_threadpool(self._corrected, self._named(request), await _sent(request))
+        based_on = request.query_params.get("earlier")
+        return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
 
     async def undo(self, request: Request) -> Response:
         return await run_in_threadpool(self._undone, self._named(request))
@@ -144,27 +165,36 @@ class _Pages:
         return self._catalogue.find(request.query_params["name"])
 
     def _described(self, item: Item) -> Response:
-        file = self._catalogue.correction(item)
+        file = self._catalogue.correction(item.name)
         return JSONResponse(
             {
                 "name": item.name,
+                "title": item.title,
+                "kind": item.kind,
                 "attention": item.attention,
                 "correction": to_json(file.correction),
                 "earlier": len(file.history),
             }
         )
 
-    def _corrected(self, item: Item, correction: Correction) -> Response:
-        self._catalogue.correct(item, self._catalogue.correction(item).revised(correction))
-        return self._described(item)
+    def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
+        with self._turn:
+            file = self._catalogue.correction(item.name)
+            if based_on is not None and based_on != str(len(file.history)):
+                raise UsageError(
+                    f"{item.title}: somebody else changed it meanwhile",
+                    advice="Reload the page to see how; what you did here is not saved.",
+                )
+            self._catalogue.correct(item.name, file.revised(correction))
+            return self._described(item)
 
     def _undone(self, item: Item) -> Response:
-        self._catalogue.correct(item, self._catalogue.correction(item).undone())
-        return self._described(item)
+        with self._turn:
+            self._catalogue.correct(item.name, self._catalogue.correction(item.name).undone())
+            return self._described(item)
 
     def _rendered(self, item: Item) -> Response:
-        result = self._studio.render(item, self._catalogue.correction(item).correction)
-        return JSONResponse({"output": str(result.output)})
+        return JSONResponse({"output": str(self._studio.render(item)).encode(errors="replace").decode()})
 
 
 async def _index(_: Request) -> Response:
@@ -182,8 +212,13 @@ def _resource(name: str) -> bytes:
     return files("pipeline.review").joinpath("static", name).read_bytes()
 
 
-def _picture(content: bytes) -> Response:
-    return Response(content, media_type="image/jpeg")
+def _picture(content: bytes, **told: int) -> Response:
+    headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in told.items()}
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _page(request: Request) -> int:
+    return int(request.query_params.get("page", 1))
 
 
 async def _sent(request: Request) -> Correction:

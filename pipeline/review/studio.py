@@ -1,54 +1,68 @@
-"""The photographs under review, opened when they are looked at and kept while they are worked on."""
+"""The items under review, opened when they are looked at and kept while they are worked on."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.references import Reference
 from pipeline.corrections import Correction
-from pipeline.options import Options
-from pipeline.photo.job import colorize_photo
+from pipeline.errors import UsageError
+from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo
-from pipeline.results import PhotoResult
-from pipeline.review.catalogue import Item
+from pipeline.review.catalogue import FILM, Catalogue, Item
 
 _KEPT = 4
 
 
 class Studio:
-    """Previews and results of photographs; calls may come from several threads, one works at a time."""
+    """Previews and results; calls may come from several threads, one works at a time."""
 
-    def __init__(self, colorizer: Colorizer, options: Options) -> None:
-        self._colorizer, self._options = colorizer, options
-        self._photos: OrderedDict[str, ScreenPhoto] = OrderedDict()
+    def __init__(self, colorizer: Colorizer, catalogue: Catalogue) -> None:
+        self._colorizer, self._catalogue = colorizer, catalogue
+        self._photos: OrderedDict[tuple[str, int], ScreenPhoto] = OrderedDict()
+        self._references = ReferencePictures(colorizer)
         self._turn = threading.Lock()
 
-    def before(self, item: Item) -> bytes:
-        """Return the photograph without colour, as JPEG. Raises `InputError`."""
+    def before(self, item: Item, page: int) -> bytes:
+        """Return a page of a photograph as it is, JPEG. Raises `InputError`."""
         with self._turn:
-            return jpeg(self._photo(item).before())
+            return jpeg(self._photo(item, page).before())
 
-    def after(self, item: Item, correction: Correction) -> bytes:
-        """Return the photograph as it would come out with ``correction``, as JPEG. Raises `InputError`."""
+    def after(self, item: Item, page: int, correction: Correction) -> tuple[bytes, int]:
+        """Return a page of a photograph as it would come out with ``correction``, JPEG, and how many pages there are.
+
+        Raises `InputError`.
+        """
         with self._turn:
-            return jpeg(self._photo(item).after(correction, self._options))
+            photo = self._photo(item, page)
+            wanted = correction.applied(self._catalogue.options)
+            return jpeg(photo.after(wanted, self._reference(item, correction))), photo.pages
 
-    def likely_colors(self, item: Item, x: float, y: float) -> list[str]:
+    def likely_colors(self, item: Item, page: int, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
-            return self._photo(item).likely_colors(x, y)
+            return self._photo(item, page).likely_colors(x, y)
 
-    def render(self, item: Item, correction: Correction) -> PhotoResult:
-        """Colour the photograph anew, at full size, in place of its result. Raises the errors of `colorize_photo`."""
+    def render(self, item: Item) -> Path:
+        """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""
         with self._turn:
-            return colorize_photo(
-                item.source, item.output, correction.applied(self._options), colorizer=self._colorizer
-            )
+            return self._catalogue.render(item.name, self._colorizer)
 
-    def _photo(self, item: Item) -> ScreenPhoto:
-        photo = self._photos.pop(item.name, None) or open_screen_photo(item.source, self._colorizer)
-        self._photos[item.name] = photo
+    def _reference(self, item: Item, correction: Correction) -> Reference | None:
+        if correction.references:
+            kept = self._catalogue.correction_path(item.name)
+            return self._references.of([kept.with_name(name) for name in correction.references])
+        return self._references.of(self._catalogue.references(item.name))
+
+    def _photo(self, item: Item, page: int) -> ScreenPhoto:
+        if item.kind == FILM:
+            raise UsageError(f"{item.title}: is a film", advice="Its shots are looked at one by one.")
+        key = item.name, page
+        photo = self._photos.pop(key, None) or open_screen_photo(item.source, self._colorizer, number=page)
+        self._photos[key] = photo
         while len(self._photos) > _KEPT:
             self._photos.popitem(last=False)
         return photo

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline.results import Measures
+from pipeline.documents import from_json
+from pipeline.results import Measures, NoteKind, Treatment
 
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
@@ -65,6 +68,17 @@ def attention(
         left *= 1 - weight
     reasons = sorted((words for words, weight in found.items() if weight > 0), key=lambda words: -found[words])
     return Attention(round(1 - left, 4), tuple(reasons))
+
+
+def attention_of(result: Mapping[str, Any]) -> Attention:
+    """Return how much a result, in its `to_json` form, asks for a look."""
+    figures = result.get("measures")
+    return attention(
+        from_json(Measures, figures) if figures else None,
+        keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
+        is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
+        is_in_doubt=bool(result.get("doubts")),
+    )
 
 
 def _weight(sign: _Sign, measures: Measures) -> float:

@@ -12,12 +12,12 @@ from statistics import median
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.report.attention import Attention, attention
+from pipeline.archive.report.attention import Attention, attention_of
 from pipeline.archive.report.previews import stem
 from pipeline.corrections import CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
-from pipeline.results import LumaCheck, Measures, NoteKind, Treatment
+from pipeline.results import LumaCheck
 
 _FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
 _SHORTEST_NAME = 4  # shorter ones may be words of the message
@@ -168,19 +168,13 @@ def _item(record: Record, source: Path, output: Path, failures: Groups, notes: G
         group = failures.take(kind, record.error, names=names, advice=record.advice)
         error = group.number, record.error
     noted = [(notes.take(note["kind"], note["text"], names=names).number, note) for note in result.get("notes", ())]
-    figures = result.get("measures")
     return Item(
         path=record.path,
         kind=record.kind,
         state=record.state,
         output=record.output if record.result is not None else "",
-        attention=attention(
-            from_json(Measures, figures) if figures else None,
-            keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
-            is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
-            is_in_doubt=bool(result.get("doubts")),
-        ),
-        measures=figures,
+        attention=attention_of(result),
+        measures=result.get("measures"),
         facts=_facts(record, result),
         checks=_checks(result.get("verification")),
         notes=[(number, f"{note['kind']}: {note['text']}") for number, note in noted],
