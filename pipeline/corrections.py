@@ -121,6 +121,19 @@ class CorrectionTree:
             temporary.write_text(f"{json_text(to_json(file))}\n", encoding="ascii")
         return path
 
+    def keep_reference(self, item: PurePath, content: bytes) -> str:
+        """Keep the file of a coloured picture beside the correction of ``item``, and return its name.
+
+        The name holds a fingerprint of the content. Raises `OutputError` when the disk refuses.
+        """
+        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+        path = self.path_of(item)
+        path = path.with_name(f"{path.name.removesuffix(SUFFIX)}.reference-{digest}")
+        if not path.exists():
+            with publishing(path, overwrite=True, originals=self._originals) as temporary:
+                temporary.write_bytes(content)
+        return path.name
+
 
 def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
     """Return the corrections that are kept with the results in ``folder``."""

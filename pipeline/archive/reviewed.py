@@ -35,6 +35,7 @@ class ReviewedItem:
     source: Path
     output: Path
     attention: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +122,21 @@ class ReviewedArchive:
         entry = self._entry(name)
         return self._corrections(entry).path_of(PurePosixPath(entry.path))
 
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        entry = self._entry(name)
+        return self._corrections(entry).keep_reference(PurePosixPath(entry.path), content)
+
     def references(self, name: str) -> tuple[Path, ...]:
         """Return the references that a run finds for an item. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
         files = ReferenceFiles(self._parts[entry.part].options.reference)
         return files.of(self._source / entry.path, PurePosixPath(entry.path))
 
-    def thumbnail(self, name: str) -> bytes | None:
-        """Return the small picture of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
+    def thumbnail(self, name: str, number: int) -> bytes | None:
+        """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
-        found = previews.read(self._output, entry.path, 0) if entry.labels else None
+        found = previews.read(self._output, entry.path, number) if 0 <= number < len(entry.labels) else None
         return None if found is None else found[1]
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
@@ -168,6 +174,7 @@ class ReviewedArchive:
             source=self._source / entry.path,
             output=self._output / entry.output,
             attention=entry.attention,
+            labels=entry.labels,
         )
 
     def _corrections(self, entry: _Entry) -> CorrectionTree:

@@ -46,6 +46,11 @@ class Item(Protocol):
         """Why it deserves a look, in words; empty where nothing was found."""
         ...
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of its small pictures; of a film, the times of its shots."""
+        ...
+
 
 class Catalogue(Protocol):
     """What a review is about; the most doubtful item comes first. Calls may come from several threads.
@@ -76,11 +81,17 @@ class Catalogue(Protocol):
     def correction_path(self, name: str) -> Path:
         """Return where the correction of an item is kept, or would be."""
 
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep ``content``, the file of a coloured picture, with an item's correction; return its name there.
+
+        Raises `OutputError`.
+        """
+
     def references(self, name: str) -> tuple[Path, ...]:
         """Return the references that a run finds for an item, its correction aside. Raises `InputError`."""
 
-    def thumbnail(self, name: str) -> bytes | None:
-        """Return a small picture of an item's result, JPEG, if there is one. Raises `OutputError`."""
+    def thumbnail(self, name: str, number: int) -> bytes | None:
+        """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
         """Make the result of an item anew, with its correction, and return its path. Raises what that raises."""
@@ -96,6 +107,7 @@ class FileItem:
     source: Path
     output: Path
     attention: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Files:
@@ -149,14 +161,19 @@ class Files:
         tree, kept = self._kept[name]
         return tree.path_of(kept)
 
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        tree, kept = self._kept[name]
+        return tree.keep_reference(kept, content)
+
     def references(self, name: str) -> tuple[Path, ...]:
         """Return the references that lie beside an item, or that were named. Raises `KeyError`, `InputError`."""
         item = self._items[name]
         return self._references.of(item.source, PurePath(item.source.name)) if item.kind == PHOTO else ()
 
-    def thumbnail(self, name: str) -> bytes | None:
+    def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return None: there are no small pictures of single files."""
-        del name
+        del name, number
         return None
 
     def render(self, name: str, colorizer: Colorizer) -> Path:

@@ -29,6 +29,7 @@ from pipeline.review.studio import Studio
 
 _COOKIE = "autochrome-review"
 _MOST_ITEMS = 200
+_LARGEST_REFERENCE = 64 << 20
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -55,6 +56,7 @@ def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -
             Route("/api/view", pages.view, methods=["POST"]),
             Route("/api/likely", pages.likely),
             Route("/api/correction", pages.correct, methods=["PUT"]),
+            Route("/api/reference", pages.keep_reference, methods=["PUT"]),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
         ],
@@ -115,6 +117,7 @@ class _Pages:
                 "title": item.title,
                 "kind": item.kind,
                 "attention": item.attention,
+                "pictures": len(item.labels),
                 **self._state(item),
             }
             for item in self._catalogue.page(offset, limit)
@@ -133,8 +136,9 @@ class _Pages:
         return await run_in_threadpool(self._described, self._named(request))
 
     async def thumbnail(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._catalogue.thumbnail, self._named(request).name)
-        return Response(status_code=404) if found is None else _picture(found)
+        number = int(request.query_params.get("number", 0))
+        found = await run_in_threadpool(self._catalogue.thumbnail, self._named(request).name, number)
+        return Response(status_code=204) if found is None else _picture(found)
 
     async def before(self, request: Request) -> Response:
         return _picture(await run_in_threadpool(self._studio.before, self._named(request), _page(request)))
@@ -155,6 +159,15 @@ class _Pages:
         based_on = request.query_params.get("earlier")
         return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
 
+    async def keep_reference(self, request: Request) -> Response:
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > _LARGEST_REFERENCE:
+                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy does as well")
+        item = self._named(request)
+        return JSONResponse({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
+
     async def undo(self, request: Request) -> Response:
         return await run_in_threadpool(self._undone, self._named(request))
 
@@ -172,6 +185,7 @@ class _Pages:
                 "title": item.title,
                 "kind": item.kind,
                 "attention": item.attention,
+                "labels": item.labels,
                 "correction": to_json(file.correction),
                 "earlier": len(file.history),
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -45,6 +46,17 @@ class Studio:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
             return self._photo(item, page).likely_colors(x, y)
+
+    def keep_reference(self, item: Item, content: bytes) -> str:
+        """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.
+
+        Raises `InputError` for what cannot be read or has no colour, `UsageError` for networks without features.
+        """
+        with tempfile.TemporaryDirectory(prefix="autochrome-") as folder, self._turn:
+            trial = Path(folder, "reference")
+            trial.write_bytes(content)
+            self._references.of([trial])
+        return self._catalogue.keep_reference(item.name, content)
 
     def render(self, item: Item) -> Path:
         """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""
