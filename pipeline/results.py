@@ -149,6 +149,19 @@ class ShotRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelOrigin:
+    """Where the network comes from: what people call it, its ``contract`` (docs/networks.md) and its ``licence``.
+
+    The licence of other people's networks is the user's word, "not stated" without it. ``device`` is what computed.
+    """
+
+    network: str = "Autochrome"
+    contract: str = ""
+    licence: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmResult:
     """A coloured film under its final name."""
 
@@ -166,6 +179,7 @@ class FilmResult:
     shots: tuple[ShotRecord, ...] = ()
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
+    origin: ModelOrigin = ModelOrigin()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +222,7 @@ class PhotoResult:
     verification: Verification
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
+    origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
     references: tuple[Path, ...] = ()
 

@@ -22,7 +22,7 @@ _LATEST = (1 << 63) - 1
 # Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
 # what to make. The weights are in it by their content, not by name.
 # References are in the recipe of the items that have any, see `for_item`.
-_NEVER = {"engine", "model", "overwrite", "reference", "threads", "verify"}
+_NEVER = {"engine", "device", "model", "overwrite", "reference", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 

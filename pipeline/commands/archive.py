@@ -36,6 +36,7 @@ def _colorize_archive(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
@@ -77,6 +78,7 @@ def _colorize_archive(
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
+        device=device,
         model=model,
         codec=codec,
         quality=quality,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.commands.configuration import apply_settings
-from pipeline.commands.values import parse_every, parse_hint
+from pipeline.commands.values import parse_device, parse_every, parse_hint
 from pipeline.options import Codec, Hint, OnDamage, Quality, Tone, TreatAs
 from pipeline.settings import FILE_NAME
 from pipeline.version import DISTRIBUTION
@@ -86,6 +86,16 @@ EngineOption = Annotated[
         "--engine",
         metavar=alternatives(EngineName),
         says="Runtime of the network; auto: the fastest here.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    option(
+        RESULT,
+        "--device",
+        metavar="NAME",
+        parser=parse_device,
+        says="What the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
     ),
 ]
 ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name, or an ONNX file.")]

@@ -39,6 +39,7 @@ def _colorize_photo(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     tone: common_options.ToneOption = Tone.NEUTRALISE,
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
@@ -58,6 +59,7 @@ def _colorize_photo(
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
+        device=device,
         model=model,
         tone=tone,
         treat_as=treat_as,

@@ -43,6 +43,7 @@ def _review(
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
     ] = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: Annotated[
         str | None,
         common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
@@ -61,7 +62,7 @@ def _review(
         from pipeline.review.serve import serve_review
         from pipeline.review.studio import Studio
 
-        asked = Options(engine=engine, model=model or Options.model, overwrite=True, reference=reference)
+        asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
         catalogue = _catalogue(items, source, asked)
 
         def ready(address: str) -> None:

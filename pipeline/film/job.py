@@ -117,6 +117,7 @@ def colorize_video(
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
+        origin=colorizer.origin,
         streams=tuple(str(stream) for stream in streams),
         notes=(*notes, *late),
         verification=verification,

@@ -291,6 +291,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
+        origin=colorizer.origin,
         notes=(*_tone_notes(photo), *notes),
         verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
