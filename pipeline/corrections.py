@@ -140,12 +140,25 @@ def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
     return CorrectionTree(folder / HOME / "corrections", originals=originals)
 
 
+def check_corrections(folder: Path | None) -> None:
+    """Raise `InputError` if a ``folder`` of corrections that a person named is not there."""
+    if folder is not None and not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder of corrections", advice="Check --corrections, or make the folder first."
+        )
+
+
 def correction_of_photo(
     source: Path, output: Path, *, originals: Originals, tree: Path | None = None
 ) -> tuple[CorrectionTree, PurePath]:
-    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item."""
-    kept = corrections_beside(output.parent, originals=originals)
-    return kept if tree is None else CorrectionTree(tree, originals=originals), PurePath(source.name)
+    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item.
+
+    Raises `InputError` if ``tree`` is not there.
+    """
+    if tree is None:
+        return corrections_beside(output.parent, originals=originals), PurePath(source.name)
+    check_corrections(tree)
+    return CorrectionTree(tree, originals=originals), PurePath(source.name)
 
 
 def correction_at(path: Path | None) -> Correction:

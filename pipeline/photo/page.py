@@ -102,14 +102,19 @@ class PictureResult:
     preview: Preview
 
 
-def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int = 1) -> Picture:
-    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it."""
+def look_at(
+    still: Still, colorizer: Colorizer, options: Options, *, number: int = 1, size: int | None = None
+) -> Picture:
+    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it.
+
+    ``size`` is the shorter side of that, by default the network's own for photographs.
+    """
     spec = still_spec(still.bits)
     found = _judged(still, spec)
     what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
     space = space_of(still)
     model_input = colorizer.model_input(
-        still.luma, spec, size=colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
+        still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
     )
     return Picture(
         still=still,

@@ -140,13 +140,15 @@ def open_screen_photo(path: Path, colorizer: Colorizer, *, number: int = 1) -> S
     return screen_photo(still, colorizer, number=number, pages=len(stills))
 
 
-def screen_photo(still: Still, colorizer: Colorizer, *, number: int = 1, pages: int = 1) -> ScreenPhoto:
-    """Return ``still`` at the size of a screen; the network is asked about it."""
-    picture = look_at(still, colorizer, Options(), number=number)
+def screen_photo(
+    still: Still, colorizer: Colorizer, *, number: int = 1, pages: int = 1, size: int | None = None
+) -> ScreenPhoto:
+    """Return ``still`` at the size of a screen; the network is asked about it, at ``size`` as `look_at` takes it."""
+    picture = look_at(still, colorizer, Options(), number=number, size=size)
     height, width = still.luma.shape
     scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)
+    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    codes = cv2.resize(still.luma, shown, interpolation=cv2.INTER_AREA)
     luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:
         luma = picture.space.seen(luma)

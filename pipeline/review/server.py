@@ -25,10 +25,11 @@ from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.review.catalogue import Catalogue, Item
-from pipeline.review.studio import Studio
+from pipeline.review.studio import Place, Studio
 
 _COOKIE = "autochrome-review"
 _MOST_ITEMS = 200
+_LONGEST_FILM = 1e6
 _LARGEST_REFERENCE = 64 << 20
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -141,19 +142,19 @@ class _Pages:
         return Response(status_code=204) if found is None else _picture(found)
 
     async def before(self, request: Request) -> Response:
-        return _picture(await run_in_threadpool(self._studio.before, self._named(request), _page(request)))
+        return _picture(await run_in_threadpool(self._studio.before, self._named(request), _place(request)))
 
     async def view(self, request: Request) -> Response:
-        correction, page = await _sent(request), _page(request)
-        made, pages = await run_in_threadpool(self._studio.after, self._named(request), page, correction)
+        correction, place = await _sent(request), _place(request)
+        made, pages = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
         return _picture(made, pages=pages)
 
     async def likely(self, request: Request) -> Response:
         x, y = (float(request.query_params[name]) for name in ("x", "y"))
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise ValueError(f"x and y must lie between 0 and 1, not {x}, {y}")
-        item, page = self._named(request), _page(request)
-        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, item, page, x, y))
+        item, place = self._named(request), _place(request)
+        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, item, place, x, y))
 
     async def correct(self, request: Request) -> Response:
         based_on = request.query_params.get("earlier")
@@ -231,8 +232,11 @@ def _picture(content: bytes, **told: int) -> Response:
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _page(request: Request) -> int:
-    return int(request.query_params.get("page", 1))
+def _place(request: Request) -> Place:
+    time = float(request.query_params.get("time", 0))
+    if not 0 <= time < _LONGEST_FILM:
+        raise ValueError(f"time {time}: seconds from the beginning of a film are wanted")
+    return Place(page=int(request.query_params.get("page", 1)), time=time)
 
 
 async def _sent(request: Request) -> Correction:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.references import Reference
 from pipeline.corrections import Correction
-from pipeline.errors import UsageError
+from pipeline.film.frame_at import frame_at
+from pipeline.media.stills.arrays import still_of
+from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
-from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo
-from pipeline.review.catalogue import FILM, Catalogue, Item
+from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
+from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
 
 _KEPT = 4
+# What the label of a shot cuts off from its time.
+_TENTH = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which picture of an item is meant: a ``page`` of a photograph, from 1, or a ``time`` of a film, in seconds."""
+
+    page: int = 1
+    time: float = 0.0
 
 
 class Studio:
@@ -23,29 +38,32 @@ class Studio:
 
     def __init__(self, colorizer: Colorizer, catalogue: Catalogue) -> None:
         self._colorizer, self._catalogue = colorizer, catalogue
-        self._photos: OrderedDict[tuple[str, int], ScreenPhoto] = OrderedDict()
+        self._photos: OrderedDict[tuple[str, Place], ScreenPhoto] = OrderedDict()
         self._references = ReferencePictures(colorizer)
         self._turn = threading.Lock()
 
-    def before(self, item: Item, page: int) -> bytes:
-        """Return a page of a photograph as it is, JPEG. Raises `InputError`."""
+    def before(self, item: Item, place: Place) -> bytes:
+        """Return a picture of an item as it is, JPEG. Raises `InputError`."""
         with self._turn:
-            return jpeg(self._photo(item, page).before())
+            return jpeg(self._photo(item, place).before())
 
-    def after(self, item: Item, page: int, correction: Correction) -> tuple[bytes, int]:
-        """Return a page of a photograph as it would come out with ``correction``, JPEG, and how many pages there are.
+    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int]:
+        """Return a picture of an item as it would come out with ``correction``, JPEG, and how many pages it has.
 
-        Raises `InputError`.
+        A frame of a film is coloured by itself, without the filter along time, with the hints of its shot where they
+        were stated. Raises `InputError`.
         """
         with self._turn:
-            photo = self._photo(item, page)
+            photo = self._photo(item, place)
+            if item.kind == FILM:
+                correction = replace(correction, hints=_of_shot(item, correction.hints, place))
             wanted = correction.applied(self._catalogue.options)
             return jpeg(photo.after(wanted, self._reference(item, correction))), photo.pages
 
-    def likely_colors(self, item: Item, page: int, x: float, y: float) -> list[str]:
+    def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
-            return self._photo(item, page).likely_colors(x, y)
+            return self._photo(item, place).likely_colors(x, y)
 
     def keep_reference(self, item: Item, content: bytes) -> str:
         """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.
@@ -67,14 +85,36 @@ class Studio:
         if correction.references:
             kept = self._catalogue.correction_path(item.name)
             return self._references.of([kept.with_name(name) for name in correction.references])
-        return self._references.of(self._catalogue.references(item.name))
+        return self._references.of(self._catalogue.references(item.name) if item.kind == PHOTO else ())
 
-    def _photo(self, item: Item, page: int) -> ScreenPhoto:
-        if item.kind == FILM:
-            raise UsageError(f"{item.title}: is a film", advice="Its shots are looked at one by one.")
-        key = item.name, page
-        photo = self._photos.pop(key, None) or open_screen_photo(item.source, self._colorizer, number=page)
+    def _photo(self, item: Item, place: Place) -> ScreenPhoto:
+        key = item.name, place
+        photo = self._photos.pop(key, None) or self._opened(item, place)
         self._photos[key] = photo
         while len(self._photos) > _KEPT:
             self._photos.popitem(last=False)
         return photo
+
+    def _opened(self, item: Item, place: Place) -> ScreenPhoto:
+        if item.kind == PHOTO:
+            return open_screen_photo(item.source, self._colorizer, number=place.page)
+        pixels = frame_at(item.source, place.time, rate=self._catalogue.options.frame_rate)
+        return screen_photo(still_of(pixels), self._colorizer, size=self._colorizer.spec.size.film)
+
+
+def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...]:
+    """Return those of ``hints`` that were stated in the shot at ``place``."""
+    times = [seconds_of(label) for label in item.labels]
+
+    def shot(time: float) -> int:
+        return bisect_right(times, time + _TENTH)
+
+    return tuple(hint for hint in hints if hint.time is not None and shot(hint.time) == shot(place.time))
+
+
+def seconds_of(label: str) -> float:
+    """Return the time that the label of a shot's small picture states, ``0:01:23.4``."""
+    seconds = 0.0
+    for part in label.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds

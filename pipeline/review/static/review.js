@@ -2,6 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 60;
+const LIKELY = 6;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -230,7 +231,7 @@ function draw() {
   $("amount").textContent = `${Math.round(saturation * 100)} %`;
   $("treatAs").value = correction.treat_as ?? "";
   $("tone").value = correction.tone ?? "";
-  $("lend").hidden = isFilm();
+  $("lend").hidden = $("render").hidden = isFilm();
   $("pages").hidden = pages < 2;
   $("page").textContent = `Page ${page} of ${pages}`;
   $("pageBack").disabled = page <= 1;
@@ -341,9 +342,22 @@ function swatch(name, color) {
   return button;
 }
 
+function waiting() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.disabled = true;
+  button.append(sample("transparent"), "…");
+  return button;
+}
+
 async function offerLikely({ x, y }) {
   const colors = await (await call(`${placed("/api/likely")}&x=${x}&y=${y}`)).json();
-  if (place?.x === x && place?.y === y) $("likely").replaceChildren(...colors.map((color, number) => swatch(`likely ${number + 1}`, color)));
+  if (place?.x !== x || place?.y !== y) return;
+  // In the places kept for them: what is below must not move under a finger.
+  [...$("likely").children].forEach((kept, number) => {
+    if (colors[number]) kept.replaceWith(swatch(`likely ${number + 1}`, colors[number]));
+    else kept.style.visibility = "hidden";
+  });
 }
 
 function state(color) {
@@ -364,7 +378,7 @@ $("stage").addEventListener("click", (event) => {
     return;
   }
   place = found;
-  $("likely").replaceChildren();
+  $("likely").replaceChildren(...Array.from({ length: LIKELY }, waiting));
   guarded(() => offerLikely(found));
   $("own").value = colorAt(found).toLowerCase();
   $("chooser").showModal();

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +22,7 @@ from pipeline.color.hints import ab_of_hex
 from pipeline.color.spaces import ab_of_rgb
 from pipeline.corrections import Correction, read_correction
 from pipeline.errors import InputError
+from pipeline.film.frame_at import frame_at
 from pipeline.options import Options
 from tests.browser import PROGRAM, Page, browsing
 from tests.engines.two import write_two_model
@@ -263,3 +265,43 @@ def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, t
     assert ledger is not None
     with ledger:
         assert ledger.runs()[-1].options["source"] == str(tmp_path / "scans")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, two: Path, opened: Colorizer) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    make_film(scans / "film.mp4", codec="libx264", times=range(60), options={"g": "10"})
+    archive = tmp_path / "out"
+    colorize_archive(scans, archive, Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    shots = len(ReviewedArchive(archive).find("film.mp4").labels)
+    with looked_at(two, archive) as (page, _):
+        assert page.run("document.querySelectorAll('#shots li').length") == shots
+        assert page.run("document.querySelector('#render').hidden")
+        page.run("document.querySelector('#shots li:last-child button').click()")
+        page.wait(
+            f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
+        )
+        first = page.run("document.querySelector('#picture').src")
+        click(page, "#picture")
+        page.wait("document.querySelector('#chooser').open")
+        click(page, '[data-color="#B3272D"]')
+        page.wait(
+            f"document.querySelectorAll('.mark').length === 1 && document.querySelector('#picture').src !== {first!r}"
+        )
+        click(page, "#save")
+        page.wait("document.querySelector('#save').disabled")
+        assert not page.complaints
+    (hint,) = correction_of(archive, "film.mp4").hints
+    assert hint.time is not None
+    assert 0 <= hint.time < 60 / 25
+
+
+def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(30), codec="ffv1")
+    with av.open(str(film)) as container:
+        truth = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for number in (0, 7, 29):
+        assert np.array_equal(frame_at(film, number / 25 + 0.01), truth[number])
+    assert np.array_equal(frame_at(film, 99), truth[29])
