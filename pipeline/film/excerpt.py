@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -121,5 +120,5 @@ def _pictures(source: Path, span: Span, folder: Path, rate: Fraction | None) -> 
     inside.mkdir()
     for number in range(sequence.first + first, sequence.first + first + count):
         name = f"{sequence.prefix}{number:0{sequence.digits}}{sequence.suffix}"
-        shutil.copyfile(source / name, inside / name)
+        (inside / name).write_bytes((source / name).read_bytes())
     return Excerpt(path=inside, start=first / sequence.rate)
