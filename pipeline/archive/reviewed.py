@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from typing import Any
 from pipeline.archive.context import correction_tree
 from pipeline.archive.decisions import pattern_of
 from pipeline.archive.ledger import Ledger, Record, RunRecord, State, read_ledger
-from pipeline.archive.output_folder import parts_of
+from pipeline.archive.output_folder import home, parts_of
 from pipeline.archive.report import previews
 from pipeline.archive.report.attention import attention_of
 from pipeline.archive.run import colorize_archive
@@ -49,6 +50,7 @@ class _Entry:
     score: float
     part: int
     labels: tuple[str, ...]
+    packed: previews.Packed | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +138,10 @@ class ReviewedArchive:
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
-        found = previews.read(self._output, entry.path, number) if 0 <= number < len(entry.labels) else None
-        return None if found is None else found[1]
+        if entry.packed is None or not 0 <= number < len(entry.labels):
+            return None
+        pairs = previews.read(home(self._output, self._parts[entry.part].shard), entry.packed, number + 1)
+        return b64decode(pairs[number][1]) if number < len(pairs) else None
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
         """Make the result of an item anew, as the next run would, and return its path.
@@ -226,7 +230,8 @@ def _entries(ledger: Ledger, part: int, corrections: CorrectionTree) -> Iterator
         words, score = ", ".join(found.reasons), found.score
         if words and is_corrected and _is_accepted(corrections, record):
             words, score = "", 0.0
-        yield _Entry(record.path, record.output, record.kind, words, score, part, record.previews)
+        packed = None if record.pack is None else previews.Packed(record.pack, record.pack_offset or 0)
+        yield _Entry(record.path, record.output, record.kind, words, score, part, record.previews, packed)
 
 
 def _is_accepted(corrections: CorrectionTree, record: Record) -> bool:

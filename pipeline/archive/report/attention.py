@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.documents import from_json
-from pipeline.results import Measures, NoteKind, Treatment
+from pipeline.results import NoteKind, Treatment
 
+_OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 
@@ -46,9 +46,13 @@ class Attention:
 
 
 def attention(
-    measures: Measures | None, *, keeps_own: bool = False, is_concealed: bool = False, is_in_doubt: bool = False
+    measures: Mapping[str, float | None] | None,
+    *,
+    keeps_own: bool = False,
+    is_concealed: bool = False,
+    is_in_doubt: bool = False,
 ) -> Attention:
-    """Return how much a result with these figures asks for a look.
+    """Return how much a result with these ``measures`` (`Measures` as ledgers hold them) asks for a look.
 
     Every sign counts from 0 where it begins to 1 at its worst, linearly, and the score is 1 less the product of what
     they leave: it grows with each of them, and one that is bad outweighs several that are slight. ``is_concealed``
@@ -72,17 +76,16 @@ def attention(
 
 def attention_of(result: Mapping[str, Any]) -> Attention:
     """Return how much a result, in its `to_json` form, asks for a look."""
-    figures = result.get("measures")
     return attention(
-        from_json(Measures, figures) if figures else None,
-        keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
+        result.get("measures"),
+        keeps_own=result.get("treatment") in _OWN,
         is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
         is_in_doubt=bool(result.get("doubts")),
     )
 
 
-def _weight(sign: _Sign, measures: Measures) -> float:
-    value = getattr(measures, sign.measure)
+def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:
+    value = measures.get(sign.measure)
     if value is None:
         return 0.0
     return min(1.0, max(0.0, (float(value) - sign.begins) / (sign.worst - sign.begins)))
