@@ -12,10 +12,11 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, lightness
 
 
-def predict(pictures: Sequence[ModelInput], network: Network) -> list[F32]:
+def predict(pictures: Sequence[ModelInput], network: Network, hints: Sequence[F32] | None = None) -> list[F32]:
     """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``, in order.
 
-    Those of one shape share batches of up to the network's largest.
+    Those of one shape share batches of up to the network's largest. ``hints`` are one for each picture, see
+    `engines.network.Network.predict`.
     """
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, picture in enumerate(pictures):
@@ -25,5 +26,6 @@ def predict(pictures: Sequence[ModelInput], network: Network) -> list[F32]:
         for start in range(0, len(numbers), network.spec.max_batch):
             batch = numbers[start : start + network.spec.max_batch]
             luma = np.stack([pictures[number].luma for number in batch])
-            found.update(zip(batch, network.predict(lightness(luma[:, None])).ab, strict=True))
+            beside = None if hints is None else np.stack([hints[number] for number in batch])
+            found.update(zip(batch, network.predict(lightness(luma[:, None]), beside).ab, strict=True))
     return [found[number] for number in range(len(pictures))]
