@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
-from pipeline.commands.process import prepare_process
+from pipeline.process import prepare_process
 
 _FEW = 2
 

@@ -24,7 +24,7 @@ class Actor:
     """A `Worker` in a process of Ray; its methods are called by several threads."""
 
     def __init__(self, settings: Settings, fence: str) -> None:
-        from pipeline.commands.process import prepare_process
+        from pipeline.process import prepare_process
 
         prepare_process()
         self._worker = Worker(settings, Path(fence))

@@ -80,7 +80,7 @@ class LocalWorker:
 
 
 def _serve(line: Connection[Any, Any], settings: Settings, fence: Path) -> None:
-    from pipeline.commands.process import prepare_process
+    from pipeline.process import prepare_process
 
     # The driver says when to stop; a terminal tells all processes at once.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):

@@ -127,8 +127,8 @@ def _colour(
     folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
 ) -> Answer:
     from pipeline.archive.run import colorize_archive
-    from pipeline.commands.process import prepare_process
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
+    from pipeline.process import prepare_process
     from pipeline.terminal import count, duration, error_console, shown
 
     prepare_process()

@@ -126,8 +126,8 @@ def _colour(
     jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting, compare: Layout | None
 ) -> Answer:
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.commands.process import prepare_process
     from pipeline.film.job import colorize_video
+    from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
     prepare_process()

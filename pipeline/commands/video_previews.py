@@ -29,9 +29,9 @@ def preview_films(
     compare: Layout | None,
 ) -> Answer:
     """Write a preview of each of ``films``; its name says that it is one."""
-    from pipeline.commands.process import prepare_process
     from pipeline.film.contact_sheet import sheet_output
     from pipeline.film.job import default_output
+    from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
     prepare_process()

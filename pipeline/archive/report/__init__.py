@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.parts import Part, Standing, as_ranges
-from pipeline.archive.report.page import Contents, PartStatus, Rows, Sheet, page
+from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
+from pipeline.archive.report.rows import Rows
 from pipeline.archive.report.survey import Survey, records_at, survey
 from pipeline.corrections import CorrectionTree
 from pipeline.originals import Originals
