@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import PurePosixPath
-from subprocess import list2cmdline
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.plan import KINDS
 from pipeline.archive.walk import Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
-from pipeline.results import Doubt, PhotoResult
+from pipeline.results import Doubt, PhotoResult, shell_line
 
 
 def keep_decision(context: RunContext) -> None:
@@ -59,7 +56,7 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
     command += ["--include", f"/{_pattern_of(path)}", "--decide"]
 
     def named(doubt: Doubt) -> Doubt:
-        return replace(doubt, command=_typed([*command, doubt.instead.value]))
+        return replace(doubt, command=shell_line([*command, doubt.instead.value]))
 
     return replace(result, doubts=tuple(map(named, result.doubts)))
 
@@ -67,7 +64,3 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
 def _pattern_of(path: str) -> str:
     """Return the pattern that matches ``path`` alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
-
-
-def _typed(command: list[str]) -> str:
-    return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -36,7 +35,7 @@ from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
 from pipeline.reference_files import ReferenceFiles
-from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification
+from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification, shell_line
 from pipeline.stages import abreast, ahead
 
 _WINDOW = 16
@@ -325,7 +324,7 @@ def _written(
 
 
 def _doubts(photo: _Photo) -> Iterator[Doubt]:
-    paths = f"{shlex.quote(str(photo.job.source))} -o {shlex.quote(str(photo.job.output))}"
+    paths = shell_line([str(photo.job.source), "-o", str(photo.job.output)])
     for picture in photo.pictures:
         if picture.doubt is not None:
             command = f"colorize-photo {paths} --overwrite {picture.doubt.reverse}"
