@@ -531,6 +531,14 @@ def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path) -> N
     assert "exists already" in answer(done)["error"]["message"]
     done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "a.jpg", "--overwrite", "--json")
     assert done.returncode == 2
+    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "new.png", "--json")
+    assert (done.returncode, answer(done)["error"]["kind"]) == (4, "InputError")
+    assert "holds JPEG" in answer(done)["error"]["message"]
+    (scans / "c.jpg").write_text("no picture", encoding="utf-8")
+    assert colorize("photo", scans / "c.jpg", "--model", "none").returncode == 4
+    for source, output in (("film.mp4", "other.avi"), ("film.mp4", "film.mp4")):
+        film = make_film(scans / source, times=range(2))
+        assert colorize("video", film, "--model", "none", "-o", scans / output).returncode in (2, 5)
 
 
 def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:

@@ -21,10 +21,11 @@ from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
     Page,
-    Still,
+    StillFormat,
     converted_suffix,
     output_suffix,
     read_still,
+    still_format,
     write_still,
 )
 from pipeline.options import Options
@@ -33,7 +34,7 @@ from pipeline.photo.page import Picture, PictureResult, look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_with
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
-from pipeline.publish import publishing
+from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification, shell_line
 from pipeline.stages import abreast, ahead
@@ -126,7 +127,9 @@ def colorize_photo(
     """
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
-    job.protected.check(job.output)
+    # All that is cheap to know, before an engine starts.
+    check_target(job.output, overwrite=options.overwrite, originals=job.protected)
+    _check_name(job, still_format(source))
     with guarded(progress or Silent(), StopRequest()) as progress:
         return _one(job, options, colorizer, progress)
 
@@ -194,7 +197,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
     for job in jobs:
         try:
             still = read_still(job.source)
-            _check_name(job, still)
+            _check_name(job, still.format)
             correction = correction_at(job.correction)
             wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
@@ -214,11 +217,11 @@ def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) ->
     return files.of(job.source, job.item or PurePath(job.source.name))
 
 
-def _check_name(job: PhotoJob, still: Still) -> None:
-    suffix = output_suffix(still)
+def _check_name(job: PhotoJob, found: StillFormat) -> None:
+    suffix = output_suffix(job.source, found)
     if job.output.suffix.lower() != suffix.lower():
         raise InputError(
-            f"{job.source}: holds {still.format}, so its result cannot be named {job.output.name}",
+            f"{job.source}: holds {found}, so its result cannot be named {job.output.name}",
             advice=f"Give the file the suffix that fits its content; the result will be {suffix}.",
         )
 
