@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
 
 _SEAL = b"autochrome compiled model 1 "
 _SUFFIX = ".compiled"
@@ -59,6 +62,7 @@ class CompiledCache:
             return None
         start = len(_sealed(key, b""))
         body = content[start:]
+        logger.debug("%s: a compiled model of %d bytes", path, body.size)
         if content[:start].tobytes() != _sealed(key, body.data):
             self.say(f"{path}: the compiled model is damaged; compiling it again")
             return None
@@ -79,6 +83,7 @@ class CompiledCache:
                     file.close()
                     Path(file.name).unlink(missing_ok=True)
                     raise
+            logger.debug("%s: kept", path)
             by_use = sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda one: one.stat().st_mtime)
             for old in by_use[:-_KEPT]:
                 old.unlink(missing_ok=True)

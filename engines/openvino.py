@@ -7,6 +7,7 @@ taken back at once (`_leave_signal_stack`).
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from engines.errors import EngineError
 from engines.machine import cpu_name
 from engines.signature import require_ports
 from engines.tensors import Tensors
+
+logger = logging.getLogger(__name__)
 
 NAME = "openvino"
 _INSTALL = optional.install()
@@ -51,6 +54,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     core = openvino.Core()
     device = "CPU" if setup.device == "auto" else setup.device.upper()
     try:
+        logger.debug("devices: %s", core.available_devices)
         there = device in {one.partition(".")[0] for one in core.available_devices}
         able = core.get_property(device, "OPTIMIZATION_CAPABILITIES") if there else []
         named = cpu_name() if device == "CPU" or not there else str(core.get_property(device, "FULL_DEVICE_NAME"))

@@ -560,6 +560,30 @@ def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Pat
     assert "InputError" in text
 
 
+def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: Path, model: Path) -> None:
+    """What one looks for in the morning: the command, the engine and what it passed over, each decision, each ending."""
+    film.rename(scans / "reel.mp4")
+    log = scans.with_name("all.log")
+    assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 0
+    text = log.read_text(encoding="utf-8")
+    for part in (
+        "colorize-archive",
+        "opening openvino for device auto",
+        "network NetworkSpec(",
+        "a new ledger",
+        "2 photo, 1 film to do",
+        "a.jpg: JPEG, 173 x 118, 8 bits; monochrome, confidence",
+        "reel.mp4: to libx264, yuv420p, in .mp4",
+        "shot 0, from frame 0: monochrome, confidence",
+        "a shot ends after 12 frames, ",
+        "reel.mp4: verified in",
+        "reel.mp4: published, ",
+        "deep/b.png: done in",
+        "run finished, exit code 0",
+    ):
+        assert part in text, text
+
+
 @pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])
 def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -38,6 +39,8 @@ from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification, shell_line
 from pipeline.stages import abreast, ahead
+
+logger = logging.getLogger(__name__)
 
 _WINDOW = 16
 # Bytes of luma of the photographs that are read together, and of those that are finished side by side.
@@ -202,6 +205,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
             wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
             seen = tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages)
+            _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
@@ -215,6 +219,23 @@ def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) ->
     if job.correction is not None and correction.references:
         return tuple(job.correction.with_name(name) for name in correction.references)
     return files.of(job.source, job.item or PurePath(job.source.name))
+
+
+def _log(job: PhotoJob, pictures: Sequence[Picture]) -> None:
+    for picture in pictures:
+        still, verdict = picture.still, picture.verdict
+        logger.debug(
+            "%s: %s, %d x %d, %d bits; %s, confidence %.2f (%s); %s",
+            job.source,
+            still.format,
+            still.width,
+            still.height,
+            still.bits,
+            verdict.tone,
+            verdict.confidence,
+            verdict.reason,
+            picture.treatment,
+        )
 
 
 def _check_name(job: PhotoJob, found: StillFormat) -> None:

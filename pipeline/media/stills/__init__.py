@@ -11,7 +11,7 @@ from pipeline.media.stills.icc_tags import RgbDescription
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.page import Page
 from pipeline.media.stills.refused import RefusedFormat
-from pipeline.media.stills.registry import HEAD, format_of, format_of_suffix
+from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_suffix
 from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import PageCheck
@@ -69,9 +69,10 @@ def still_format(path: Path) -> StillFormat:
         return found
     if not head.strip(b"\0"):
         raise damaged(path, "holds nothing but zeros" if head else "is empty")
-    names = "JPEG, PNG, TIFF, JPEG 2000, WebP, HEIC, AVIF, BMP and GIF"
+    *names, last = (one.name for one in FORMATS)
     raise InputError(
-        f"{path}: is not a picture in a format that is read", advice=f"Leave it out with --exclude; {names} are read."
+        f"{path}: is not a picture in a format that is read",
+        advice=f"Leave it out with --exclude; {', '.join(names)} and {last} are read.",
     )
 
 
