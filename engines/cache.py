@@ -40,7 +40,7 @@ class CompiledCache:
 
     Runtimes load compiled models without checking them, and colour wrongly from a damaged one; so every file carries
     the SHA-256 of its content. That is proof against damage, not against someone who can write to the user's own
-    folder. ``say`` is told of whatever went wrong, for nothing here is an error: the model is compiled again.
+    folder. ``say`` gets whatever went wrong, for nothing here is an error: the model is compiled again.
     """
 
     folder: Path

@@ -79,7 +79,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
 def _without_telemetry() -> Iterator[None]:
     """Keep ``import openvino`` from its telemetry: it writes an identifier to the home folder and tells Intel of it.
 
-    Where the package is missing, OpenVINO does without. Nothing that this program does is told to anyone.
+    Where the package is missing, OpenVINO does without. Nothing that this program does is reported to anyone.
     """
     name = "openvino_telemetry"
     if "openvino" in sys.modules or name in sys.modules:

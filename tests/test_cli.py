@@ -561,7 +561,7 @@ def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Pat
 
 
 def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: Path, model: Path) -> None:
-    """What one looks for in the morning: the command, the engine and what it passed over, each decision, each ending."""
+    """What one looks for in the morning: the command, the engine and what it passed over, decisions, endings."""
     film.rename(scans / "reel.mp4")
     log = scans.with_name("all.log")
     assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 0
