@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.plan import KINDS
+from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
@@ -45,15 +46,8 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
 
     ``path`` is that of the source below the archive's folder, with ``/``.
     """
-    run_options = context.run_options
-    command = ["colorize-archive", str(context.source.resolve()), "-o", str(context.output.resolve())]
-    if run_options.shard is not None:
-        command += ["--shard", f"{run_options.shard.index}/{run_options.shard.count}"]
-    if run_options.bag:
-        command.append("--bag")
-    if run_options.corrections is not None:
-        command += ["--corrections", str(run_options.corrections.resolve())]
-    command += ["--include", f"/{_pattern_of(path)}", "--decide"]
+    command = archive_command(context.source, context.output, context.run_options)
+    command += ["--include", f"/{pattern_of(path)}", "--decide"]
 
     def named(doubt: Doubt) -> Doubt:
         return replace(doubt, command=shell_line([*command, doubt.instead.value]))
@@ -61,6 +55,18 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
     return replace(result, doubts=tuple(map(named, result.doubts)))
 
 
-def _pattern_of(path: str) -> str:
+def archive_command(source: Path, output: Path, run_options: RunOptions) -> list[str]:
+    """Return the words of the command that goes on with an archive, as far as ``run_options`` say where it is."""
+    command = ["colorize-archive", str(source.resolve()), "-o", str(output.resolve())]
+    if run_options.shard is not None:
+        command += ["--shard", f"{run_options.shard.index}/{run_options.shard.count}"]
+    if run_options.bag:
+        command.append("--bag")
+    if run_options.corrections is not None:
+        command += ["--corrections", str(run_options.corrections.resolve())]
+    return command
+
+
+def pattern_of(path: str) -> str:
     """Return the pattern that matches ``path`` alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
