@@ -572,11 +572,10 @@ def test_a_network_is_added_listed_and_found_by_name(
     assert answer(done)["model"] == "mine"
 
 
-def test_a_review_needs_an_archive_or_photographs(film: Path, tmp_path: Path) -> None:
+def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
     for what, code, words in (
         (tmp_path, 4, "holds no results of colorize-archive"),
         (tmp_path / "none.jpg", 4, "no such file"),
-        (film, 2, "is a film"),
     ):
         done = colorize("review", "--no-browser", what)
         assert (done.returncode, words in done.stderr) == (code, True), done.stderr
@@ -595,3 +594,13 @@ def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, m
         "reel.preview.comparison.mp4",
         "reel.preview.jpg",
     }
+
+
+def test_what_a_person_set_right_about_a_film_holds(film: Path, model: Path) -> None:
+    kept = film.parent / ".autochrome" / "corrections" / f"{film.name}.correction.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"format": "autochrome-correction-1", "correction": {"saturation": 0}}', encoding="ascii")
+    assert answer(colorize("video", film, "--model", model, "--json"))["measures"]["colourfulness"] < 1
+    done = colorize("video", film, "--corrections", film.parent / "none", "--json")
+    assert done.returncode == 4
+    assert "no such folder of corrections" in done.stderr

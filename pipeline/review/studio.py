@@ -18,7 +18,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
-from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
+from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item, seconds_of
 
 _KEPT = 4
 # What the label of a shot cuts off from its time.
@@ -113,11 +113,3 @@ def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...
         return bisect_right(times, time + _TENTH)
 
     return tuple(hint for hint in hints if hint.time is not None and shot(hint.time) == shot(place.time))
-
-
-def seconds_of(label: str) -> float:
-    """Return the time that the label of a shot's small picture states, ``0:01:23.4``."""
-    seconds = 0.0
-    for part in label.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
