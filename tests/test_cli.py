@@ -602,3 +602,37 @@ def test_a_network_is_added_listed_and_found_by_name(
     done = colorize("photo", scans / "a.jpg", "--model", "mine", "--json")
     assert done.returncode == 0, done.stderr
     assert answer(done)["model"] == "mine"
+
+
+def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
+    for what, code, words in (
+        (tmp_path, 4, "holds no results of colorize-archive"),
+        (tmp_path / "none.jpg", 4, "no such file"),
+    ):
+        done = colorize("review", "--no-browser", what)
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "previews"
+    out.mkdir()
+    for wanted, name in (("0.2s", "reel.preview.mp4"), ("shots", "reel.preview.jpg")):
+        done = colorize("video", film, "--preview", wanted, "--compare", "side", "-o", out, "--model", model, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["preview"] is True
+        assert name in {path.name for path in out.iterdir()}
+    assert {path.name for path in out.iterdir()} == {
+        "reel.preview.mp4",
+        "reel.preview.comparison.mp4",
+        "reel.preview.jpg",
+    }
+
+
+def test_what_a_person_set_right_about_a_film_holds(film: Path, model: Path) -> None:
+    kept = film.parent / ".autochrome" / "corrections" / f"{film.name}.correction.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"format": "autochrome-correction-1", "correction": {"saturation": 0}}', encoding="ascii")
+    assert answer(colorize("video", film, "--model", model, "--json"))["measures"]["colourfulness"] < 1
+    done = colorize("video", film, "--corrections", film.parent / "none", "--json")
+    assert done.returncode == 4
+    assert "no such folder of corrections" in done.stderr

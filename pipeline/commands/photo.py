@@ -12,7 +12,7 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
-from pipeline.corrections import correction_of_photo
+from pipeline.corrections import correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Options, Tone, TreatAs
@@ -77,7 +77,7 @@ def _colorize_photo(
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
         jobs = []
         for source, target in zip(photos, names, strict=True):
-            tree, item = correction_of_photo(source, target, originals=Originals((source,)), tree=corrections)
+            tree, item = correction_of_file(source, target, originals=Originals((source,)), tree=corrections)
             jobs.append(PhotoJob(source, target, correction=tree.path_of(item)))
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
 
