@@ -58,7 +58,7 @@ class RayPool:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise EngineError(
                 f"{address or 'ray'}: no Ray cluster answers: {str(error).splitlines()[0]}",
-                advice="Start one with: ray start --head. If it has a token, set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH here.",
+                advice="Start one with: ray start --head. If it has a token, set RAY_AUTH_TOKEN.",
             ) from error
         self.size = size or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._polls: dict[Any, RayWorker] = {}
