@@ -176,11 +176,19 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
         page.call("DOM.setFileInputFiles", files=[str(reference)], nodeId=node)
         page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
         page.wait(f"document.querySelector('#picture').src !== {first!r}")
+        click(page, "#picture", 0.5, 0.5)
+        page.wait("document.querySelector('#borrow img')?.naturalWidth > 0")
+        click(page, "#borrow img", 0.1, 0.9)
+        page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
         click(page, "#save")
         page.wait("document.querySelector('#save').disabled")
         page.call("DOM.setFileInputFiles", files=[str(save(tmp_path / "grey.png", grey))], nodeId=node)
         page.wait("document.querySelector('#message').innerText.includes('cannot be a reference')")
-    (name,) = correction_of(archive, "album/one.png").references
+    correction = correction_of(archive, "album/one.png")
+    (name,), (hint,) = correction.references, correction.hints
+    seen = np.asarray(Image.open(reference).convert("RGB"), int)
+    told = np.array(list(bytes.fromhex(hint.color[1:])))
+    assert np.abs(seen[int(0.9 * seen.shape[0]), int(0.1 * seen.shape[1])] - told).max() < 40
     kept = archive / ".autochrome" / "corrections" / "album" / name
     assert kept.read_bytes() == reference.read_bytes()
     reference.unlink()
