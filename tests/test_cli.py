@@ -531,6 +531,14 @@ def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path) -> N
     assert "exists already" in answer(done)["error"]["message"]
     done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "a.jpg", "--overwrite", "--json")
     assert done.returncode == 2
+    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "new.png", "--json")
+    assert (done.returncode, answer(done)["error"]["kind"]) == (4, "InputError")
+    assert "holds JPEG" in answer(done)["error"]["message"]
+    (scans / "c.jpg").write_text("no picture", encoding="utf-8")
+    assert colorize("photo", scans / "c.jpg", "--model", "none").returncode == 4
+    for source, output in (("film.mp4", "other.avi"), ("film.mp4", "film.mp4")):
+        film = make_film(scans / source, times=range(2))
+        assert colorize("video", film, "--model", "none", "-o", scans / output).returncode in (2, 5)
 
 
 def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:
@@ -550,6 +558,30 @@ def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Pat
     assert f"{scans / 'c.jpg'}: no result" in text
     assert "Traceback" in text
     assert "InputError" in text
+
+
+def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: Path, model: Path) -> None:
+    """What one looks for in the morning: the command, the engine and what it passed over, decisions, endings."""
+    film.rename(scans / "reel.mp4")
+    log = scans.with_name("all.log")
+    assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 0
+    text = log.read_text(encoding="utf-8")
+    for part in (
+        "colorize-archive",
+        "opening openvino for device auto",
+        "network NetworkSpec(",
+        "a new ledger",
+        "2 photo, 1 film to do",
+        "a.jpg: JPEG, 173 x 118, 8 bits; monochrome, confidence",
+        "reel.mp4: to libx264, yuv420p, in .mp4",
+        "shot 0, from frame 0: monochrome, confidence",
+        "a shot ends after 12 frames, ",
+        "reel.mp4: verified in",
+        "reel.mp4: published, ",
+        "deep/b.png: done in",
+        "run finished, exit code 0",
+    ):
+        assert part in text, text
 
 
 @pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])

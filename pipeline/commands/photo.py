@@ -103,17 +103,12 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
     outcomes: list[PhotoResult | Failure] = []
     with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
         finish_on_signals(stop, progress.say)
+        if len(jobs) == 1:
+            # Without a colorizer, so that the photograph is looked at before an engine starts.
+            only = jobs[0]
+            result = colorize_photo(only.source, only.output, options, correction=only.correction, progress=progress)
+            return Answer(to_json(result), [_line(result)])
         with open_colorizer(options, progress=progress) as colorizer:
-            if len(jobs) == 1:
-                result = colorize_photo(
-                    jobs[0].source,
-                    jobs[0].output,
-                    options,
-                    correction=jobs[0].correction,
-                    colorizer=colorizer,
-                    progress=progress,
-                )
-                return Answer(to_json(result), [_line(result)])
             progress.begin(_PHOTOS, len(jobs), "photos")
             for outcome in colorize_photos(wanted(), colorizer=colorizer, options=options, progress=progress):
                 outcomes.append(outcome)
