@@ -17,9 +17,9 @@ import av
 import cv2
 import numpy as np
 
-from engines.network import Network
+from engines.network import Network, Prediction
 from engines.networks import open_network
-from pipeline.color.batching import predict
+from pipeline.color.batching import examine
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, model_input
 from pipeline.color.shots import find_shots
@@ -57,7 +57,7 @@ class _Answers:
     """A clip's model inputs with all that the network says about them, and what it cost."""
 
     frames: list[FrameRecord] = field(default_factory=list)
-    ab: list[F32] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
     cpu: float = 0.0
 
 
@@ -65,7 +65,7 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
     known = _asked_for_all(clip, network, limit)
     count = len(known.frames)
-    chroma: dict[str, list[F32]] = {EACH: known.ab}
+    chroma: dict[str, list[F32]] = {EACH: [one.ab[0] for one in known.predictions]}
     asked: dict[str, float] = {EACH: 1.0}
     cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
     for name, every in VERSIONS.items():
@@ -83,12 +83,12 @@ class _Lookup:
     """Predictions from memory, counted."""
 
     def __init__(self, known: _Answers) -> None:
-        self._ab = {id(frame.model_input): ab for frame, ab in zip(known.frames, known.ab, strict=True)}
+        self._known = {id(frame.model_input): one for frame, one in zip(known.frames, known.predictions, strict=True)}
         self.count = 0
 
-    def __call__(self, pictures: Sequence[ModelInput]) -> list[F32]:
+    def __call__(self, pictures: Sequence[ModelInput]) -> list[Prediction]:
         self.count += len(pictures)
-        return [self._ab[id(picture)] for picture in pictures]
+        return [self._known[id(picture)] for picture in pictures]
 
 
 def _ab(frame: FrameRecord) -> F32:
@@ -111,7 +111,7 @@ def _asked_for_all(clip: Path, network: Network, limit: int | None) -> _Answers:
     for start in range(0, len(known.frames), 4):
         batch = [frame.model_input for frame in known.frames[start : start + 4]]
         before = time.process_time()
-        known.ab += predict(batch, network)
+        known.predictions += examine(batch, network)
         known.cpu += time.process_time() - before
     return known
 

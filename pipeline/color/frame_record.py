@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Step
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.similarity import Glance
 from pipeline.color.spaces import F32
 from pipeline.color.temporal_filter import Estimate
@@ -57,10 +58,12 @@ class FrameRecord:
     treatment: Treatment = field(init=False)
 
     # Set by `pipeline.color.temporal.predict_chroma`, of frames that are coloured.
+    memory: SceneMemory = field(init=False)
+    """The scenes before it; set on the first frame of a shot."""
     step: Step | None = field(init=False, default=None)
     """The optical flow from the frame before it; None for the first of a shot."""
     prediction: Estimate | None = field(init=False, default=None)
-    """The network's own chroma, where it was asked."""
+    """What the network's answer came to (`key_frame_answers`), where it was asked."""
     estimate: Estimate = field(init=False)
     """What that and all earlier frames of the shot say."""
     ab: F32 | None = field(init=False, default=None)

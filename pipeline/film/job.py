@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
 from pipeline.errors import UsageError
 from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
-from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
+from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
@@ -87,7 +88,9 @@ def colorize_video(
         stop.check()
         notes = [*colorizer.notes(), *_assumptions(film), *planned.notes]
         _tell(progress, source, notes)
-        skip = 0 if segments is None else segments.frames
+        skip, memory = 0, None
+        if segments is not None and segments.frames:
+            skip, memory = segments.frames, remembered(segments)
         writer = FilmWriter(
             info,
             plan,
@@ -98,7 +101,7 @@ def colorize_video(
             metadata=_provenance(info, colorizer),
             on_damage=options.on_damage,
         )
-        with closing(coloured_frames(film, colorizer, read_log, skip=skip)) as frames:
+        with closing(coloured_frames(film, colorizer, read_log, skip=skip, memory=memory)) as frames:
             if segments is None:
                 written, log = _write(frames, film, writer, progress)
             else:
@@ -127,12 +130,17 @@ def colorize_video(
 
 
 def coloured_frames(
-    film: FilmSource, colorizer: Colorizer, read_log: ReadLog, *, skip: int = 0
+    film: FilmSource,
+    colorizer: Colorizer,
+    read_log: ReadLog,
+    *,
+    skip: int = 0,
+    memory: SceneMemory | None = None,
 ) -> Generator[FilmFrame, None, None]:
     """Yield every frame of the film with its final chroma; decoding and colouring run ahead in a thread each.
 
     The first ``skip`` frames are read and counted, but not coloured and not yielded. If the one after them begins a
-    shot, those that are yielded are what they would be otherwise.
+    shot, those that are yielded are what they would be otherwise; ``memory`` is that frame's, from the earlier run.
     """
     options = film.options
 
@@ -141,7 +149,7 @@ def coloured_frames(
             frames = film.records(decoded, colorizer, skip=skip)
             frames = find_shots(frames)
             frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
-            frames = predict_chroma(frames, colorizer.predict, options, stride=colorizer.spec.stride)
+            frames = predict_chroma(frames, colorizer.examine_all, options, stride=colorizer.spec.stride, memory=memory)
             yield from paint(frames, film.spec)
 
     return ahead(colour(), depth=_DEPTH, name="colour", threads=options.threads)

@@ -13,6 +13,7 @@ from typing import Any
 import av
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
@@ -122,6 +123,12 @@ def fingerprint(source: Path) -> list[str]:
     return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
 
 
+def remembered(segments: SegmentFolder) -> SceneMemory | None:
+    """Return the memory that the frames after the finished ``segments`` rest on, None if all of the film is there."""
+    data = segments.memory
+    return SceneMemory.from_bytes(data) if data else None
+
+
 def write_segments(
     frames: Iterator[FilmFrame],
     segments: SegmentFolder,
@@ -173,5 +180,6 @@ def _write_segment(
             progress.advance(str(film.info.path))
         with refusals(segments.final, film.plan):
             segment.add(encoder.encode(None))
-        segment.finish(frames=log.frames, summary=log.summary())
+        memory = b"" if following is None else following.memory.to_bytes()
+        segment.finish(frames=log.frames, summary=log.summary(), memory=memory)
     return following

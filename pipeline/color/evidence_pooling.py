@@ -1,0 +1,191 @@
+"""What the network knows of a shot is put together before one colour is chosen for a place.
+
+Log-probabilities are averaged, not colours: where one frame says red or brown and another brown or green, the mean says
+brown, and no mud. They are gathered along optical flow, from all earlier key frames of the shot and from those within
+the look-ahead, and from prototypes (`prototypes`): what looks alike anywhere in the shot, or in its scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.adapters.base import Evidence
+from engines.decoding import annealed_mean
+from engines.network import Prediction
+from pipeline.color.optical_flow import Path, Step
+from pipeline.color.prototypes import Prototypes, keys
+from pipeline.color.scene_memory import Recalled
+from pipeline.color.spaces import F32
+
+# How much a key frame on a place's own track weighs beside a like place elsewhere.
+_OWN = np.float32(1)
+# Key frames that a track's evidence may outweigh a new one by.
+_MOST_WEIGHT = np.float32(48)
+# Pooled distributions are broader and their means paler: a shot's chroma is brought back to what the network gave it.
+_MOST_GAIN = 1.15
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 1).
+
+    They are those of log-probabilities, of features and of the weights themselves.
+    """
+
+    sums: F32
+
+    @staticmethod
+    def of(evidence: Evidence) -> Gathered:
+        """Return what one key frame says: weight 1 everywhere."""
+        assert evidence.features is not None
+        logits, features = (np.moveaxis(planes[0], 0, -1) for planes in (evidence.logits, evidence.features))
+        logits = logits - logits.max(axis=-1, keepdims=True)
+        return Gathered(np.concatenate([logits, features, np.ones_like(logits[..., :1])], axis=-1))
+
+    @property
+    def weight(self) -> F32:
+        """The sum of the weights (rows, columns, 1)."""
+        return self.sums[..., -1:]
+
+    def mean(self) -> F32:
+        """Return log-probabilities and features (rows, columns, Q + C)."""
+        return self.sums[..., :-1] / self.weight
+
+    def carried(self, path: Path) -> Gathered:
+        """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
+        return Gathered(_at(self.sums, path.places) * path.trust)
+
+    def __add__(self, other: Gathered) -> Gathered:
+        return Gathered(self.sums + other.sums)
+
+    def bounded(self) -> Gathered:
+        """Return it with no weight above what new frames can still change."""
+        return Gathered(self.sums * np.minimum(1, _MOST_WEIGHT / self.weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A key frame: its own evidence and all up to it; ``step`` leads here from the key frame before it."""
+
+    prediction: Prediction
+    luma: F32
+    own: Gathered
+    so_far: Gathered
+    step: Step | None
+
+
+class EvidencePool:
+    """The evidence of one shot; give it every frame's step and every key frame, in order."""
+
+    def __init__(self, first: Evidence, recalled: Recalled | None) -> None:
+        """Begin a shot, the scene of which may have been seen before; ``first`` says how many colours there are."""
+        assert first.features is not None
+        self._colours, self._features = first.logits.shape[1], first.features.shape[1]
+        self.prototypes = Prototypes.none(self._features + 3, self._colours)
+        self.gain: float | None = None
+        self.so_far: Gathered | None = None
+        self._track: Step | None = None
+        if recalled is not None:
+            scene = recalled.scene
+            self.prototypes, self.gain = scene.prototypes.faded(recalled.fading), scene.gain
+            if recalled.step is not None:
+                weight = scene.weight * np.float32(recalled.fading)
+                self.so_far = Gathered(np.concatenate([scene.evidence * weight, weight], axis=-1))
+
+    def follow(self, step: Step) -> None:
+        """Go on along ``step`` to the next frame."""
+        track = self._track
+        self._track = (
+            step
+            if track is None
+            else Step(past=step.past.followed_by(track.past), future=track.future.followed_by(step.future))
+        )
+
+    def forget_prototypes(self) -> None:
+        """Begin with none anew: a dissolve has led into another scene."""
+        self.prototypes = Prototypes.none(self._features + 3, self._colours)
+
+    def add(self, prediction: Prediction, luma: F32, *, is_blend: bool) -> Key:
+        """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
+        assert prediction.evidence is not None
+        own = Gathered.of(prediction.evidence)
+        step = None
+        so_far = own
+        if self._track is not None and self.so_far is not None:
+            rows, columns = own.sums.shape[:2]
+            step = Step(self._track.past.on_grid(rows, columns), self._track.future.on_grid(rows, columns))
+            so_far = own + self.so_far.carried(step.past)
+        self._track, self.so_far = None, so_far.bounded()
+        if not is_blend:
+            evidence, places = self._split(self.so_far, luma)
+            self.prototypes = self.prototypes.added(places, evidence)
+        return Key(prediction, luma, own, self.so_far, step)
+
+    def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
+        """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
+        later: list[Gathered | None] = [None]
+        for key in reversed(waiting[1:]):
+            behind = later[-1]
+            known = key.own if behind is None else key.own + behind
+            later.append(None if key.step is None else known.carried(key.step.future))
+        return [
+            self._decoded(key, behind, waiting) for key, behind in zip(waiting[:count], reversed(later), strict=False)
+        ]
+
+    def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
+        """Return the log-probabilities (n, Q) of all places and their keys."""
+        mean = gathered.mean()
+        evidence = np.ascontiguousarray(mean[..., : self._colours].reshape(-1, self._colours))
+        return evidence, keys(mean[..., self._colours :], luma)
+
+    def _decoded(self, key: Key, behind: Gathered | None, waiting: Sequence[Key]) -> F32:
+        gathered = key.so_far if behind is None else key.so_far + behind
+        evidence, places = self._split(gathered, key.luma)
+        if len(self.prototypes.weight):
+            sums, weight = self.prototypes.heard(places)
+            own = gathered.weight.reshape(-1, 1) * _OWN
+            evidence = (sums + evidence * own) / (weight + own)
+        told = key.prediction.evidence
+        assert told is not None
+        assert told.temperature is not None
+        colours = annealed_mean(evidence, told.centres, temperature=told.temperature) * np.float32(told.saturation)
+        ab = key.prediction.ab[0]
+        coarse = colours.reshape(*key.own.sums.shape[:2], 2)
+        fine = _resized(coarse, ab.shape[1:])
+        # What is finer than the evidence's grid stays the network's own.
+        planes = np.moveaxis(ab, 0, -1)
+        fine = fine + planes - _resized(_resized(planes, coarse.shape[:2]), ab.shape[1:])
+        if self.gain is None:
+            given = float(np.mean([np.square(other.prediction.ab).mean() for other in waiting]))
+            kept = float(np.square(fine).mean())
+            self.gain = float(np.clip(np.sqrt(given / kept), 1, _MOST_GAIN)) if kept else 1.0
+        return np.ascontiguousarray(np.moveaxis(fine * np.float32(self.gain), -1, 0))
+
+
+def can_pool(prediction: Prediction) -> bool:
+    """Say whether a network tells enough: a distribution, how it becomes a colour, and features."""
+    told = prediction.evidence
+    return told is not None and told.features is not None and told.temperature is not None
+
+
+def _at(values: F32, places: F32) -> F32:
+    """Return ``values`` (rows, columns, channels) at x and y ``places`` (rows, columns, 2), interpolated linearly."""
+    rows, columns, channels = values.shape
+    x, y = np.clip(places[..., 0], 0, columns - 1), np.clip(places[..., 1], 0, rows - 1)
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    across, down = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
+    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
+    flat = values.reshape(-1, channels)
+    upper = flat[top * columns + left] * (1 - across) + flat[top * columns + right] * across
+    lower = flat[bottom * columns + left] * (1 - across) + flat[bottom * columns + right] * across
+    return np.asarray(upper * (1 - down) + lower * down, np.float32)
+
+
+def _resized(planes: F32, shape: tuple[int, ...]) -> F32:
+    """Return planes (h, w, 2) at another size, averaged where they shrink, linear where they grow."""
+    kind = cv2.INTER_AREA if shape[0] < planes.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(planes, (shape[1], shape[0]), interpolation=kind), np.float32)
