@@ -12,7 +12,11 @@ from engines.weights import Weights
 
 
 def silent(_: str) -> None:
-    """Hear a line of progress, and do nothing with it."""
+    """Take a line of progress, and do nothing with it."""
+
+
+def unrecorded(_name: str, _reason: str) -> None:
+    """Take what was passed over, and do nothing with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +26,16 @@ class Setup:
     ``device`` names what the runtime is to use, such as ``cpu``, ``cuda`` or ``openvino:gpu``; "auto" leaves it to the
     runtime's own order. ``threads`` is how many CPU threads work on a batch, None as many as the runtime thinks best;
     engines on a GPU take no notice. ``cache`` is a folder for what was compiled, see `engines.cache.cache_folder`;
-    None keeps nothing. ``say`` is told what is worth knowing while the engine opens: long work under way, a cache that
-    cannot be used.
+    None keeps nothing. ``say`` gets what is worth knowing while the engine opens: long work under way, a cache that
+    cannot be used. ``pass_over`` gets name and reason of every device or precision that an engine tried in vain before
+    the one it uses; `engines.registry` puts these into its choice.
     """
 
     device: str = "auto"
     threads: int | None = None
     cache: Path | None = None
     say: Callable[[str], None] = silent
+    pass_over: Callable[[str, str], None] = unrecorded
 
 
 PLAIN = Setup()

@@ -31,7 +31,7 @@ class MergedNetwork:
         self._spec = NetworkSpec(
             model="+".join(spec.model for spec in specs),
             weights_sha256=joint_fingerprint([spec.weights_sha256 for spec in specs]),
-            licence="; ".join(dict.fromkeys(spec.licence for spec in specs)),
+            licence="; ".join(f"{spec.model}: {spec.licence}" for spec in specs),
             contract="+".join(spec.contract for spec in specs),
             network=_all(spec.network for spec in specs),
             is_ours=all(spec.is_ours for spec in specs),

@@ -40,7 +40,7 @@ def is_accelerated() -> bool:
 def open_onnxruntime(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
     """Load ``model`` on the first provider for ``setup.device`` that works (`engines.providers`).
 
-    ``setup.say`` is told of those that do not. Raises `MissingDependencyError` if ONNX Runtime does not import,
+    ``setup.pass_over`` gets those that do not. Raises `MissingDependencyError` if ONNX Runtime does not import,
     `EngineError` if no provider takes the graph or its colours are not those of the CPU (`Model.accept`),
     `WeightsError` for altered weights.
     """
@@ -69,7 +69,7 @@ def _first_of(wanted: Sequence[Provider], model: Model, setup: Setup) -> OnnxRun
             if provider is wanted[-1] and not refused:
                 raise
             refused.append(f"{provider.device}: {error}")
-            setup.say(f"{NAME}: not on {provider.device}: {error}")
+            setup.pass_over(f"{NAME} on {provider.device}", str(error))
     raise EngineError(
         f"{NAME}: nothing that its package offers ({', '.join(sorted(offered))}) works here as {setup.device}"
         + "".join(f"; {one}" for one in refused),

@@ -40,7 +40,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
 
     ``precision`` "auto" is bf16 where the CPU has it, else f32; f16 on GPU and NPU. What was compiled in reduced
     precision is used, and kept, only after `Model.accept`; for the CPU's bf16 that holds for networks of other people,
-    since ours were trained and measured in it, and those that fail run in f32, which ``setup.say`` is told.
+    since ours were trained and measured in it, and those that fail run in f32, which ``setup.pass_over`` gets.
     Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
     device is not there or lacks ``precision``, `WeightsError` for altered weights.
     """
@@ -65,7 +65,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     except _OtherColoursError as error:
         if device != "CPU":
             raise
-        setup.say(f"{error}; computing in f32")
+        setup.pass_over(f"{NAME} in {best}", str(error))
         return _open(core, model, setup, target, "f32")
 
 

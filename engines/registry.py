@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines import onnxruntime, openvino, optional, tensorrt
 from engines.base import PLAIN, Engine, Model, Setup
@@ -11,6 +12,8 @@ from engines.errors import EngineError, MissingDependencyError
 from engines.guard import GuardedEngine, trial
 from engines.machine import gpu_count
 from engines.providers import CPU, DEVICES
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
@@ -37,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine was opened, why, and which faster ones were passed over: pairs of name and reason."""
+    """Which engine was opened, why, and what was passed over: pairs of what (engine, device) and why."""
 
     engine: str
     reason: str
@@ -102,10 +105,7 @@ def open_engine(
     passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried
     before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
     """
-    if setup.device != AUTO and setup.device not in DEVICES:
-        raise EngineError(
-            f"there is no device {setup.device!r}", advice=f"Use one of: {', '.join(sorted({AUTO, *DEVICES}))}."
-        )
+    require_device(setup.device)
     ours = fastest_first(setup.device) if name == AUTO else ENTRIES
     entries = (*extra, *(one for one in ours if one.name not in {new.name for new in extra}))
     if name == AUTO:
@@ -116,8 +116,17 @@ def open_engine(
             f"{name} does not run on {setup.device!r}", advice=f"Use one of: {', '.join(sorted(entry.devices))}."
         )
     entry.check()
-    engine = _open(entry, model, setup)
-    return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for")
+    rejected: list[tuple[str, str]] = []
+    engine = _open(entry, model, setup, rejected)
+    return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for", tuple(rejected))
+
+
+def require_device(device: str) -> None:
+    """Raise `EngineError` unless ``device`` is "auto" or of `engines.providers.DEVICES`; it need not be there."""
+    if device != AUTO and device not in DEVICES:
+        raise EngineError(
+            f"there is no device {device!r}", advice=f"Use one of: {', '.join((AUTO, *sorted(DEVICES)))}."
+        )
 
 
 def _find(name: str, entries: Sequence[Entry]) -> Entry:
@@ -133,18 +142,31 @@ def _first_that_works(entries: Sequence[Entry], model: Model, setup: Setup) -> t
     for entry in entries:
         try:
             entry.check()
-            engine = _open(entry, model, setup)
+            engine = _open(entry, model, setup, rejected)
         except (EngineError, MissingDependencyError) as error:
+            logger.info("engine %s not used", entry.name, exc_info=error)
             rejected.append((entry.name, str(error)))
             continue
         reason = f"{_portrait(engine)}, the fastest that works here"
         return engine, EngineChoice(entry.name, reason, tuple(rejected))
-    told = "; ".join(f"{name}: {reason}" for name, reason in rejected)
-    raise EngineError(f"no engine works on this machine ({told})", advice=f"Install one: {optional.install()}")
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected)
+    if setup.device == AUTO:
+        raise EngineError(f"no engine works on this machine ({reasons})", advice=f"Install one: {optional.install()}")
+    raise EngineError(
+        f"no engine works on device {setup.device!r} of this machine ({reasons})",
+        advice="Install the package for it (docs/engines.md), or use --device auto.",
+    )
 
 
-def _open(entry: Entry, model: Model, setup: Setup) -> Engine:
-    engine = GuardedEngine(entry.open(model, setup))
+def _open(entry: Entry, model: Model, setup: Setup, rejected: list[tuple[str, str]]) -> Engine:
+    """Return the engine after a trial; what it passed over inside is added to ``rejected``."""
+
+    def pass_over(name: str, reason: str) -> None:
+        rejected.append((name, reason))
+        setup.pass_over(name, reason)
+
+    logger.debug("opening %s for device %s with %s", entry.name, setup.device, model.weights.path)
+    engine = GuardedEngine(entry.open(model, replace(setup, pass_over=pass_over)))
     try:
         engine.infer(trial(engine.spec.graph))
     except EngineError:

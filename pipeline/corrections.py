@@ -29,10 +29,13 @@ _MOST_BYTES = 1 << 20
 class Correction:
     """What holds for one item; None, and no hints, leave the choice to the run.
 
-    ``saturation`` multiplies the chroma. ``accepted`` says that a person looked at the result and is content.
+    ``saturation`` multiplies the chroma. ``references`` are names of coloured pictures beside the correction's file,
+    which lend their colours instead of those that a run finds. ``accepted`` says that a person looked at the result and
+    is content.
     """
 
     hints: tuple[Hint, ...] = ()
+    references: tuple[str, ...] = ()
     saturation: float | None = None
     treat_as: TreatAs | None = None
     tone: Tone | None = None
@@ -41,6 +44,9 @@ class Correction:
     def __post_init__(self) -> None:
         if self.saturation is not None and not 0 <= self.saturation <= 4:
             raise ValueError(f"saturation {self.saturation} is not between 0 and 4")
+        for name in self.references:
+            if not name or name.startswith(".") or set(name) & set("/\\:\0"):
+                raise ValueError(f"references: {name!r} is not the name of a file beside the correction")
 
     @property
     def fingerprint(self) -> str:

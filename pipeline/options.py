@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from pathlib import Path
 
 
 class Codec(StrEnum):
@@ -78,13 +79,16 @@ class Hint:
 class Options:
     """Choices that hold for films and photographs alike.
 
-    ``every`` is for films: the network sees every n-th frame, or, if None, as many as the motion asks for.
-    ``frame_rate`` is for folders of numbered pictures: frames a second, if None as their headers say. ``verify`` asks
-    for the luma error of every frame of a film and for the opinion of the ffmpeg program. ``saturation`` multiplies the
-    chroma; ``hints`` state colours at places of photographs.
+    ``device`` is what the engine runs on, see `engines.base.Setup`. ``every`` is for films: the network sees every n-th
+    frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
+    second, if None as their headers say. ``verify`` asks for the luma error of every frame of a film and for the
+    opinion of the ffmpeg program. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
+    photographs. ``reference`` is a coloured picture that lends its colours to photographs, or a folder of them, see
+    `pipeline.reference_files`.
     """
 
     engine: str = "auto"
+    device: str = "auto"
     model: str = "fast"
     codec: Codec = Codec.AUTO
     quality: Quality = Quality.ACCESS
@@ -99,3 +103,4 @@ class Options:
     threads: bool = True
     saturation: float = 1.0
     hints: tuple[Hint, ...] = ()
+    reference: Path | None = None

@@ -149,6 +149,19 @@ class ShotRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelOrigin:
+    """Where the network comes from: what people call it, its ``contract`` (docs/networks.md) and its ``licence``.
+
+    The licence of other people's networks is the user's word, "not stated" without it. ``device`` is what computed.
+    """
+
+    network: str = "Autochrome"
+    contract: str = ""
+    licence: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmResult:
     """A coloured film under its final name."""
 
@@ -166,6 +179,7 @@ class FilmResult:
     shots: tuple[ShotRecord, ...] = ()
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
+    origin: ModelOrigin = ModelOrigin()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +204,8 @@ class PhotoResult:
     """A photograph's result under its final name.
 
     ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
-    ``doubts`` are the judgements, at most one a page, that a person should look at.
+    ``doubts`` are the judgements, at most one a page, that a person should look at. ``references`` are the coloured
+    pictures that lent it their colours.
     """
 
     source: Path
@@ -207,7 +222,9 @@ class PhotoResult:
     verification: Verification
     measures: Measures | None = None
     previews: tuple[Preview, ...] = ()
+    origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
+    references: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

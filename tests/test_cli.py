@@ -26,7 +26,18 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
 HEAVY = ("av", "numpy", "cv2", "openvino", "onnxruntime", "torch", "PIL", "tifffile", "onnx")
 COMMON = (
-    *("--output", "-o", "--engine", "--model", "--codec", "--quality", "--overwrite", "--dry-run", "--json"),
+    *(
+        "--output",
+        "-o",
+        "--engine",
+        "--device",
+        "--model",
+        "--codec",
+        "--quality",
+        "--overwrite",
+        "--dry-run",
+        "--json",
+    ),
     *("--verbose", "-v", "--quiet", "-q", "--version", "--config", "--log-file", "-h"),
 )
 ARCHIVE = (
@@ -101,9 +112,7 @@ def test_help_of_the_model_command_names_what_it_can_do() -> None:
     done = colorize("model", "--help")
     assert done.returncode == 0
     assert not [
-        word
-        for word in ("add", "list", "info", "train", "evaluate", "compare", "export")
-        if f" {word} " not in done.stdout
+        word for word in ("add", "list", "info", "train", "evaluate", "export") if f" {word} " not in done.stdout
     ]
 
 
@@ -250,6 +259,8 @@ def test_a_disk_below_its_floor_ends_the_run(scans: Path, model: Path) -> None:
 ERRORS = {
     "no argument": (2, "video"),
     "unknown engine": (2, "video {film} --engine crystal"),
+    "unknown device": (2, "photo {scans}/a.jpg --device abacus"),
+    "a device that is not here": (6, "photo {scans}/a.jpg --device directml --model {model}"),
     "a part of no whole": (2, "archive {scans} --shard 17/16"),
     "a time that is over": (2, "archive {scans} --until 2020-01-31T06:00"),
     "no settings file": (9, "archive {scans} --config {folder}/none.toml"),
@@ -283,6 +294,20 @@ def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path,
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
     assert listing(film.parent) == before
+
+
+def test_the_device_can_be_set_in_the_environment_and_is_said(
+    scans: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "AUTOCHROME_DEVICE", "cpu")
+    done = colorize("photo", scans / "a.jpg", "--model", model, "--json")
+    origin = answer(done)["origin"]
+    assert (origin["contract"], origin["licence"]) == ("autochrome-1", "CC0-1.0")
+    assert f"on {origin['device']}" in done.stderr
+    monkeypatch.setitem(ENVIRONMENT, "AUTOCHROME_DEVICE", "npu")
+    done = colorize("photo", scans / "a.jpg", "--model", model, "--overwrite", "--json")
+    assert done.returncode == 6
+    assert "no engine works on device 'npu'" in answer(done)["error"]["message"]
 
 
 def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
@@ -361,20 +386,20 @@ def test_a_card_is_shown_with_what_is_nested_on_lines_of_its_own(tmp_path: Path)
 @pytest.mark.slow
 def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    options = ["--size", 64, "--engine", "onnxruntime", "--rivals"]
-    evaluated = colorize("model", "evaluate", model, photos, *options, "--worst", 1, "--sheet", sheet, "--json")
+    options = ["--sets", photos, "--size", 64, "--engine", "onnxruntime", "--rivals"]
+    evaluated = colorize("model", "evaluate", model, *options, "--worst", 1, "--sheet", sheet, "--json")
     document = answer(evaluated)
     assert [score["system"] for score in document["scores"]] == ["tiny", "grey"]
     assert document["sheets"] == [str(sheet)]
     assert sheet.read_bytes().startswith(b"\x89PNG")
-    compared = colorize("model", "compare", model, "--sets", photos, *options, "--markdown")
+    compared = colorize("model", "evaluate", model, "fast", *options, "--markdown")
     assert (evaluated.returncode, compared.returncode) == (0, 0)
     assert f"| {photos.name} | tiny | 2 |" in compared.stdout
-    shown = colorize("model", "compare", model, "--sets", photos, *options)
+    shown = colorize("model", "evaluate", model, *options)
     assert "CIEDE2000" in shown.stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--old", "{photos}"], ["{photos}", "--worst", 3]])
+@pytest.mark.parametrize("options", [[], ["--old", "{photos}"], ["--sets", "{photos}", "--worst", 3]])
 def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
     options: list[object], model: Path, photos: Path
 ) -> None:

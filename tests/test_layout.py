@@ -32,6 +32,7 @@ FOUNDATION = (
     "pipeline.os_errors",
     "pipeline.progress",
     "pipeline.publish",
+    "pipeline.reference_files",
     "pipeline.results",
     "pipeline.settings",
     "pipeline.stages",

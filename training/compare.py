@@ -46,6 +46,7 @@ class Settings:
     """How models are run: see `training.evaluate.open_model` and `training.evaluate.Colouriser`."""
 
     engine: str = "auto"
+    device: str = "auto"
     size: int = 256
     upsampling: str = "linear"
     temperature: float = 0.4
@@ -127,7 +128,11 @@ def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
         notes: list[str] = []
         for model in models:
             engine, passed_over = open_model(
-                model, engine=settings.engine, temperature=settings.temperature, saturation=settings.saturation
+                model,
+                engine=settings.engine,
+                device=settings.device,
+                temperature=settings.temperature,
+                saturation=settings.saturation,
             )
             stack.callback(engine.close)
             engines.append(engine)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from engines.base import Setup
 from engines.errors import AutochromeError, MissingDependencyError
 from engines.network import Network
 from engines.networks import open_network
@@ -327,15 +328,17 @@ def _mean_of_known(values: Iterable[float | None]) -> float | None:
     return _mean(known) if known else None
 
 
-def open_model(model: str, *, engine: str, temperature: float, saturation: float) -> tuple[Network, tuple[str, ...]]:
+def open_model(
+    model: str, *, engine: str, device: str = "auto", temperature: float, saturation: float
+) -> tuple[Network, tuple[str, ...]]:
     """Return ``model`` as a network, and notes on engines that were passed over.
 
-    ``model`` is the name or path of an exported model, run by the engine that ``engine`` names as for colouring, or
-    a training checkpoint (``*.pt``), run by torch in float32 with ``temperature`` and ``saturation``, which an
-    exported model has built in. Raises what the engines raise.
+    ``model`` is the name or path of an exported model, run by the engine that ``engine`` names on ``device`` as for
+    colouring, or a training checkpoint (``*.pt``), run by torch in float32 on the CPU with ``temperature`` and
+    ``saturation``, which an exported model has built in. Raises what the engines raise.
     """
     if Path(model).suffix != CHECKPOINT_SUFFIX:
-        opened, choice = open_network(engine, model)
+        opened, choice = open_network(engine, model, setup=Setup(device=device))
         return opened, tuple(f"The engine {name} was passed over: {reason}" for name, reason in choice.rejected)
     try:
         from training.checkpoint import CheckpointEngine

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from pipeline.archive.context import Reporter, RunContext
 from pipeline.archive.output_folder import check_space
@@ -32,13 +32,14 @@ class Unit:
     """One source to colour.
 
     ``replaces`` when ``output`` is an older result of ours; ``correction`` is the file of what a person set right,
-    which need not exist.
+    which need not exist; ``item`` is the path of the source below the tree.
     """
 
     source: Path
     output: Path
     replaces: bool
     correction: Path
+    item: PurePosixPath
 
 
 class Executor(Protocol):
@@ -91,7 +92,7 @@ class ThreadExecutor:
     def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome, None, None]:
         """Colour photographs; those of one shape share batches."""
         context = self._context
-        jobs = (PhotoJob(unit.source, unit.output, context.originals, unit.correction) for unit in units)
+        jobs = (PhotoJob(unit.source, unit.output, context.originals, unit.correction, unit.item) for unit in units)
         options = self._options(replaces=replaces)
         yield from colorize_photos(jobs, colorizer=self._colorizer, options=options, progress=context.reporter)
 
@@ -106,7 +107,7 @@ class ThreadExecutor:
             return colorize_video(
                 unit.source,
                 unit.output,
-                correction_at(unit.correction).applied(self._options(replaces=unit.replaces)),
+                correction_at(unit.correction).applied(self._options(replaces=unit.replaces, reference=None)),
                 colorizer=self._colorizer,
                 progress=_WatchesSpace(context.reporter, context.output, context.run_options.keep_free),
                 originals=context.originals,
@@ -120,9 +121,9 @@ class ThreadExecutor:
             # What ends the whole run is no failure of this film.
             return None if context.stop.error is error else Failure.of(unit.source, error)
 
-    def _options(self, *, replaces: bool) -> Options:
+    def _options(self, *, replaces: bool, **other: Any) -> Options:
         options = self._context.options
-        return dataclasses.replace(options, overwrite=options.overwrite or replaces)
+        return dataclasses.replace(options, overwrite=options.overwrite or replaces, **other)
 
 
 class _WatchesSpace:

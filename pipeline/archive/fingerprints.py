@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,13 +14,15 @@ from pipeline.corrections import Correction
 from pipeline.documents import to_json
 from pipeline.errors import InputError
 from pipeline.options import Options
+from pipeline.reference_files import reference_fingerprint
 from pipeline.version import program_version
 
 # What a column of SQLite holds. Disks hold times beyond it: 2^63 nanoseconds after 1970 is in April 2262.
 _LATEST = (1 << 63) - 1
 # Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
 # what to make. The weights are in it by their content, not by name.
-_NEVER = {"engine", "model", "overwrite", "threads", "verify"}
+# References are in the recipe of the items that have any, see `for_item`.
+_NEVER = {"engine", "device", "model", "overwrite", "reference", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
@@ -61,9 +64,14 @@ def is_same(path: Path, found: FileStat, known: FileStat | None, sha256: str | N
     return bool(sha256) and fingerprint(path) == sha256
 
 
-def corrected(recipe: str, correction: Correction) -> str:
-    """Return the recipe of an item that a person corrected; the same where the correction shapes nothing."""
-    return hashlib.sha256(f"{recipe} {found}".encode()).hexdigest() if (found := correction.fingerprint) else recipe
+def for_item(recipe: str, correction: Correction, references: Sequence[Path] = ()) -> str:
+    """Return the recipe of an item, with what a person set right about it and the ``references`` that a run finds.
+
+    It is ``recipe`` where neither shapes anything. Raises `InputError` for references that cannot be reached.
+    """
+    lent = "" if correction.references else reference_fingerprint(references)
+    found = " ".join(filter(None, (correction.fingerprint, lent)))
+    return hashlib.sha256(f"{recipe} {found}".encode(errors="surrogateescape")).hexdigest() if found else recipe
 
 
 def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:

@@ -12,17 +12,18 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
-from pipeline.archive.fingerprints import FileStat, corrected, is_same
+from pipeline.archive.fingerprints import FileStat, for_item, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
-from pipeline.corrections import CorrectionTree
+from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
 from pipeline.publish import HOME
+from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
 Known: TypeAlias = Callable[[str], Record | None]
@@ -171,6 +172,7 @@ class _Planner:
         self._taken: dict[str, Path] = {}
         # One look instead of one for each of very many items.
         self._is_corrected = terms.corrections.folder.is_dir()
+        self._references = ReferenceFiles(terms.options.reference)
 
     def barred(self, entry: Entry) -> Refused:
         path, name = self._source / entry.path, entry.path.as_posix()
@@ -225,12 +227,16 @@ class _Planner:
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
-        """Return the recipe with what a person set right, or that of the run and what is wrong with the correction."""
-        usual = self._terms.recipes[entry.kind]
-        if not self._is_corrected:
-            return usual, None
+        """Return the recipe of the item, or that of the run and what is wrong with the item's correction or references.
+
+        It holds what a person set right, and what lends its colours.
+        """
+        usual, item = self._terms.recipes[entry.kind], PurePosixPath(entry.path)
         try:
-            return corrected(usual, self._terms.corrections.read(PurePosixPath(entry.path)).correction), None
+            correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
+            lends = entry.kind is Kind.PHOTO
+            references = self._references.of(self._source / entry.path, item) if lends else ()
+            return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error
 

@@ -126,8 +126,9 @@ class Processing:
         self._records.begin(record, attempt=attempt)
         del self._claimed[record.path]
         source, output = self._context.source / record.path, self._context.output / record.output
-        correction = self._context.corrections.path_of(PurePosixPath(record.path))
-        return Unit(source=source, output=output, replaces=replaces, correction=correction)
+        item = PurePosixPath(record.path)
+        correction = self._context.corrections.path_of(item)
+        return Unit(source=source, output=output, replaces=replaces, correction=correction, item=item)
 
     def _goes_on(self) -> bool:
         """Say whether anything more may be begun: nobody asked to stop, there is time, and room."""

@@ -17,14 +17,15 @@ from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.publish import publishing
-from pipeline.results import FilmResult, Note, NoteKind, PhotoResult, Treatment, Verification
+from pipeline.results import FilmResult, ModelOrigin, Note, NoteKind, PhotoResult, Treatment, Verification
 from pipeline.version import PRODUCT, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 _LONGEST_NAME = 255
 # How the work was done, which no result shows.
-_UNSEEN = {"overwrite", "threads", "verify"}
+# The references that were used are said by name.
+_UNSEEN = {"overwrite", "reference", "threads", "verify"}
 
 
 def sidecar_path(result: Path) -> Path:
@@ -91,13 +92,18 @@ def describe(
         "digital_source_type": SOURCE_TYPE if has_new_colour(result) else None,
         "source": {"name": name, "size": _size(source), "sha256": source_sha256},
         "result": {"name": result.output.name, "size": _size(result.output), "sha256": result_sha256},
-        "model": {"name": result.model, "weights_sha256": result.weights_sha256},
+        "model": {"name": result.model, "weights_sha256": result.weights_sha256, **_credits(result.origin)},
         "engine": result.engine,
+        "device": result.origin.device,
         "options": _shaping(options, result),
         **(_of_photo(result) if isinstance(result, PhotoResult) else _of_film(result)),
         "notes": _by_kind(result.notes),
         "measures": to_json(result.measures),
     }
+
+
+def _credits(origin: ModelOrigin) -> dict[str, str]:
+    return {"network": origin.network, "contract": origin.contract, "licence": origin.licence}
 
 
 def _of_photo(result: PhotoResult) -> dict[str, Any]:
@@ -106,6 +112,7 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
         "photo": {"width": result.width, "height": result.height, "bits": result.bits},
         "tones": to_json(result.tones),
         "treatment": result.treatment.value,
+        "references": [path.name for path in result.references],
         "doubts": [
             {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
         ],

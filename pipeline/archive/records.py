@@ -7,7 +7,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
@@ -20,6 +20,7 @@ from pipeline.archive.provenance import has_new_colour, write_sidecar
 from pipeline.archive.report import previews
 from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Kind
+from pipeline.corrections import correction_at
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
 from pipeline.film.segment_folder import segment_folder
@@ -161,11 +162,12 @@ class Records:
             if _stat(outcome.source) != stat:
                 raise InputError(f"{outcome.source}: changed after it was read", advice=_STILL_CHANGING)
             if context.run_options.sidecars:
+                correction = correction_at(context.corrections.path_of(PurePosixPath(path)))
                 write_sidecar(
                     outcome,
                     source_sha256=source_sha256,
                     result_sha256=result_sha256,
-                    options=context.options,
+                    options=correction.applied(context.options),
                     root=context.source,
                     originals=context.originals,
                 )

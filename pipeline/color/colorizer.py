@@ -17,7 +17,7 @@ from pipeline.color.model_input import ModelInput, Turn, model_input
 from pipeline.color.spaces import F32, Codes, ColorSpec
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
-from pipeline.results import Note, NoteKind
+from pipeline.results import ModelOrigin, Note, NoteKind
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,12 @@ class Colorizer:
     def weights(self) -> str:
         """Name and hash of the weights, short enough for a file's metadata."""
         return f"{self.spec.model} {self.spec.weights_sha256[:12]}"
+
+    @property
+    def origin(self) -> ModelOrigin:
+        """What the network is, for results that say where their colours come from."""
+        spec = self.spec
+        return ModelOrigin(network=spec.network, contract=spec.contract, licence=spec.licence, device=spec.device)
 
     def model_input(
         self, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
@@ -82,7 +88,7 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
     ``progress`` hears which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
-    setup = Setup(threads=network_threads(), cache=cache_folder(), say=progress.say)
+    setup = Setup(device=options.device, threads=network_threads(), cache=cache_folder(), say=progress.say)
     network, choice = open_network(options.engine, options.model, setup=setup)
     try:
         colorizer = Colorizer(network, choice)

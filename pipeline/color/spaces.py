@@ -250,9 +250,10 @@ def chroma_and_room(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None =
     return np.stack([cb, cr]), gamut_scale(luma, cb, cr, matrix)
 
 
-def ab_of_rgb(rgb: F32) -> F32:
-    """Return CIELAB a and b, (2, H, W), of sRGB code values 0..1, (H, W, 3)."""
-    x, y, z = np.moveaxis(_lab_curve(_linear(rgb) @ _LINEAR_TO_XYZ.T / _WHITE), -1, 0)
+def ab_of_rgb(rgb: F32, space: RgbSpace | None = None) -> F32:
+    """Return CIELAB a and b, (2, H, W), of code values 0..1, (H, W, 3), in ``space``, sRGB if None."""
+    xyz = _linear(rgb) @ _LINEAR_TO_XYZ.T if space is None else space.linear(rgb) @ np.linalg.inv(space.from_xyz).T
+    x, y, z = np.moveaxis(_lab_curve(xyz / _WHITE), -1, 0)
     return np.stack([500 * (x - y), 200 * (y - z)]).astype(np.float32)
 
 

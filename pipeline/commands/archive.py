@@ -36,6 +36,7 @@ def _colorize_archive(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
@@ -46,6 +47,7 @@ def _colorize_archive(
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
     saturation: common_options.Saturation = Options.saturation,
+    reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
     decide: own.Decide = None,
     overwrite: common_options.Overwrite = False,
@@ -76,6 +78,7 @@ def _colorize_archive(
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
+        device=device,
         model=model,
         codec=codec,
         quality=quality,
@@ -87,6 +90,7 @@ def _colorize_archive(
         on_damage=on_damage,
         verify=verify,
         saturation=saturation,
+        reference=reference,
     )
     run_options = RunOptions(
         until=until,

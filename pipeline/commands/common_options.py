@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.commands.configuration import apply_settings
-from pipeline.commands.values import parse_every, parse_hint
+from pipeline.commands.values import parse_device, parse_every, parse_hint
 from pipeline.options import Codec, Hint, OnDamage, Quality, Tone, TreatAs
 from pipeline.settings import FILE_NAME
 from pipeline.version import DISTRIBUTION
@@ -88,6 +88,16 @@ EngineOption = Annotated[
         says="Runtime of the network; auto: the fastest here.",
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    option(
+        RESULT,
+        "--device",
+        metavar="NAME",
+        parser=parse_device,
+        says="What the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
+    ),
+]
 ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name, or an ONNX file.")]
 CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), says="Video codec of films.")]
 QualityOption = Annotated[
@@ -144,6 +154,15 @@ HintOption = Annotated[
         metavar="X,Y=COLOR",
         parser=parse_hint,
         says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral. Repeatable.",
+    ),
+]
+ReferenceOption = Annotated[
+    Path | None,
+    option(
+        RESULT,
+        "--reference",
+        metavar="PICTURE|DIR",
+        says="Photographs: a coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg.",
     ),
 ]
 Corrections = Annotated[

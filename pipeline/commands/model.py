@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.commands.common_options import EngineName, EngineOption, Json, LogFile, Verbose, Version
+from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose, Version
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.errors import MissingDependencyError, UsageError
+from pipeline.options import Options
 from pipeline.version import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -148,126 +149,51 @@ def _measured(*names: str, says: str, metavar: str = " ", least: int | None = No
     return typer.Option(*names, help=says, metavar=metavar, min=least)
 
 
-Rivals = Annotated[bool, _measured("--rivals", says="Score grey and the results of others there, too.")]
-Limit = Annotated[int | None, _measured("--limit", metavar="N", least=1, says="At most so many pictures of a folder.")]
-Lpips = Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")]
-Landscapes = Annotated[
-    list[Path] | None, _measured("--landscapes", metavar="DIR", says="The landscapes of this folder, 224 x 224.")
-]
-Size = Annotated[int, _measured("--size", metavar="PX", least=32, says="Short side that the network sees.")]
-Upsampling = Annotated[str, _measured("--upsampling", metavar="HOW", says="Colours are enlarged linear or cubic.")]
-Temperature = Annotated[float, _measured("--temperature", metavar="T", says="Of checkpoints: sharpness of choice.")]
-Saturation = Annotated[float, _measured("--saturation", metavar="S", says="Of checkpoints: factor on the colours.")]
-Sheet = Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")]
-Worst = Annotated[int | None, _measured("--worst", metavar="N", least=1, says="On the sheet: the N largest errors.")]
-Old = Annotated[list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")]
-AsMarkdown = Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")]
-
-
 @commands.command("evaluate")
 def _evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name, an ONNX file or a checkpoint.")],
-    sets: Annotated[list[Path] | None, typer.Argument(metavar="[DIR...]", help="Folders of colour photos.")] = None,
-    landscapes: Landscapes = None,
-    rivals: Rivals = False,
-    limit: Limit = None,
-    lpips: Lpips = None,
-    engine: EngineOption = EngineName.AUTO,
-    size: Size = 256,
-    upsampling: Upsampling = "linear",
-    temperature: Temperature = 0.4,
-    saturation: Saturation = 1.0,
-    sheet: Sheet = None,
-    worst: Worst = None,
-    old: Old = None,
-    markdown: AsMarkdown = False,
-    json: Json = False,
-    log_file: LogFile = None,
-    verbose: Verbose = 0,
-) -> None:
-    """Measure MODEL on colour photographs: made grey, coloured again, compared."""
-    _measure(
-        [model],
-        sets or [],
-        Reporting(json=json, verbosity=verbose, log_file=log_file),
-        landscapes=landscapes or (),
-        rivals=rivals,
-        limit=limit,
-        lpips=lpips,
-        sheet=sheet,
-        worst=worst,
-        old=old or (),
-        markdown=markdown,
-        engine=engine,
-        size=size,
-        upsampling=upsampling,
-        temperature=temperature,
-        saturation=saturation,
-    )
-
-
-@commands.command("compare")
-def _compare(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names, ONNX files or checkpoints.")],
     sets: Annotated[
         list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos; can be repeated.")
     ] = None,
-    landscapes: Landscapes = None,
-    rivals: Rivals = False,
-    limit: Limit = None,
-    lpips: Lpips = None,
+    landscapes: Annotated[
+        list[Path] | None, _measured("--landscapes", metavar="DIR", says="The landscapes of this folder, 224 x 224.")
+    ] = None,
+    rivals: Annotated[bool, _measured("--rivals", says="Score grey and the results of others there, too.")] = False,
+    limit: Annotated[
+        int | None, _measured("--limit", metavar="N", least=1, says="At most so many pictures of a folder.")
+    ] = None,
+    lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")] = None,
     engine: EngineOption = EngineName.AUTO,
-    size: Size = 256,
-    upsampling: Upsampling = "linear",
-    temperature: Temperature = 0.4,
-    saturation: Saturation = 1.0,
-    sheet: Sheet = None,
-    worst: Worst = None,
-    old: Old = None,
-    markdown: AsMarkdown = False,
+    device: DeviceOption = Options.device,
+    size: Annotated[int, _measured("--size", metavar="PX", least=32, says="Short side that the network sees.")] = 256,
+    upsampling: Annotated[
+        str, _measured("--upsampling", metavar="HOW", says="Colours are enlarged linear or cubic.")
+    ] = "linear",
+    temperature: Annotated[
+        float, _measured("--temperature", metavar="T", says="Of checkpoints: sharpness of choice.")
+    ] = 0.4,
+    saturation: Annotated[
+        float, _measured("--saturation", metavar="S", says="Of checkpoints: factor on the colours.")
+    ] = 1.0,
+    sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")] = None,
+    worst: Annotated[
+        int | None, _measured("--worst", metavar="N", least=1, says="On the sheet: the N largest errors.")
+    ] = None,
+    old: Annotated[
+        list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")
+    ] = None,
+    markdown: Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")] = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Measure several models on the same colour photographs, side by side."""
-    _measure(
-        models,
-        sets or [],
-        Reporting(json=json, verbosity=verbose, log_file=log_file),
-        landscapes=landscapes or (),
-        rivals=rivals,
-        limit=limit,
-        lpips=lpips,
-        sheet=sheet,
-        worst=worst,
-        old=old or (),
-        markdown=markdown,
-        engine=engine,
-        size=size,
-        upsampling=upsampling,
-        temperature=temperature,
-        saturation=saturation,
-    )
+    """Measure models on the same colour photographs, made grey and coloured again, side by side."""
 
-
-def _measure(
-    models: list[str],
-    sets: list[Path],
-    reporting: Reporting,
-    *,
-    landscapes: Sequence[Path],
-    rivals: bool,
-    limit: int | None,
-    lpips: Path | None,
-    sheet: Path | None,
-    worst: int | None,
-    old: Sequence[Path],
-    markdown: bool,
-    **settings: Any,
-) -> None:
     def action() -> Answer:
         if not (sets or landscapes or old):
-            raise UsageError("there is nothing to measure on", advice="Name a folder of colour photographs.")
+            raise UsageError(
+                "there is nothing to measure on", advice="Name a folder of colour photographs: --sets DIR."
+            )
         if sheet is None and (worst or old):
             raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
         from rich.text import Text
@@ -275,23 +201,31 @@ def _measure(
         from pipeline.terminal import error_console
         from training.compare import Settings, SheetPlan, compare_command
 
+        settings = Settings(
+            engine=engine,
+            device=device,
+            size=size,
+            upsampling=upsampling,
+            temperature=temperature,
+            saturation=saturation,
+        )
         with error_console().status("Measuring") as status:
             done = compare_command(
                 models,
-                sets,
-                landscapes=landscapes,
+                sets or (),
+                landscapes=landscapes or (),
                 rivals=rivals,
                 limit=limit,
                 lpips_weights=lpips,
-                settings=Settings(**settings),
-                sheet=None if sheet is None else SheetPlan(output=sheet, worst=worst, old=old),
+                settings=settings,
+                sheet=None if sheet is None else SheetPlan(output=sheet, worst=worst, old=old or ()),
                 progress=lambda name, ready, count: status.update(f"{name}: {ready:,} of {count:,}"),
             )
         report = done.report
-        said = [Text(report.as_markdown())] if markdown else report.for_terminal()
-        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*said, *map(Text, map(str, done.sheets))])
+        lines = [Text(report.as_markdown())] if markdown else report.for_terminal()
+        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))])
 
-    carry_out(reporting, action)
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
 @commands.command("export")

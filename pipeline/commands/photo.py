@@ -39,11 +39,13 @@ def _colorize_photo(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     tone: common_options.ToneOption = Tone.NEUTRALISE,
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
     saturation: common_options.Saturation = Options.saturation,
     hint: common_options.HintOption = None,
+    reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
@@ -57,12 +59,14 @@ def _colorize_photo(
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
+        device=device,
         model=model,
         tone=tone,
         treat_as=treat_as,
         overwrite=overwrite,
         saturation=saturation,
         hints=tuple(hint or ()),
+        reference=reference,
     )
 
     def action() -> Answer:

@@ -32,6 +32,7 @@ commands = typer.Typer(add_completion=False)
 def _review(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help=_PHOTO, show_default=False)],
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address instead of opening it.", show_envvar=False)
@@ -51,7 +52,7 @@ def _review(
         for photo in photos:
             if not photo.is_file():
                 raise InputError(f"{photo}: no such file", advice="Check the path.")
-        options = Options(engine=engine, model=model, overwrite=True)
+        options = Options(engine=engine, device=device, model=model, overwrite=True)
         catalogue = PhotoFiles([(photo, default_output(photo)) for photo in photos])
 
         def ready(address: str) -> None:

@@ -25,6 +25,18 @@ def parse_every(text: object) -> int | None:
     raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 on.")
 
 
+def parse_device(text: object) -> str:
+    """Return the name of a device that engines know. Raises `typer.BadParameter` for anything else."""
+    from engines.errors import EngineError
+    from engines.registry import require_device
+
+    try:
+        require_device(str(text))
+    except EngineError as error:
+        raise typer.BadParameter(f"{error}. {error.advice}") from error
+    return str(text)
+
+
 def parse_hint(text: object) -> Hint:
     """Return the hint of ``0.4,0.6=#3A5FCD``. Raises `typer.BadParameter` for anything else."""
     place, _, color = str(text).partition("=")

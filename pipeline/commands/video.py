@@ -42,6 +42,7 @@ def _colorize_video(
     films: Annotated[list[Path], typer.Argument(metavar="FILM", help=_FILM, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
+    device: common_options.DeviceOption = Options.device,
     model: common_options.ModelOption = "fast",
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
@@ -68,6 +69,7 @@ def _colorize_video(
     reporting = Reporting(json=json, verbosity=verbose, quiet=quiet, log_file=log_file)
     options = Options(
         engine=engine,
+        device=device,
         model=model,
         codec=codec,
         quality=quality,

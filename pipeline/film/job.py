@@ -63,8 +63,8 @@ def colorize_video(
     started = time.monotonic()
     source, options, stop = Path(source), options or Options(), stop or StopRequest()
     output = None if output is None else Path(output)
-    if options.hints:
-        raise UsageError(f"{source}: hints are for photographs", advice="Colour the film without hints.")
+    if options.hints or options.reference is not None:
+        raise UsageError(f"{source}: hints and references are for photographs", advice="Colour the film without them.")
     originals = originals.and_of(source)
     if output is not None:
         originals.check(output)
@@ -120,6 +120,7 @@ def colorize_video(
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
+        origin=colorizer.origin,
         streams=tuple(str(stream) for stream in streams),
         notes=(*notes, *late),
         verification=verification,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -110,7 +111,7 @@ class _Reader:
 
         With ``in_place`` the reader changes the pictures it is given, and repeated ones must be copies.
         """
-        with closing(self._pictures()) as pictures:
+        with closing(self._in_order()) as pictures:
             for picture, following in pairwise(chain(pictures, (None,))):
                 assert picture is not None
                 places = self._places(picture, following)
@@ -164,6 +165,18 @@ class _Reader:
         return self._last
 
     # Packets and pictures -------------------------------------------------------------------------------------------
+
+    def _in_order(self) -> Generator[av.VideoFrame, None, None]:
+        """Yield pictures in the order of display, where their decoder gives them as they are stored."""
+        crossing = self._info.timeline.crossing
+        waiting: list[av.VideoFrame] = []
+        with closing(self._pictures()) as pictures:
+            for picture in pictures:
+                # What is decoded at one time, or has none, keeps its place.
+                insort(waiting, picture, key=lambda one: self._time(one) or 0)
+                if len(waiting) > crossing:
+                    yield waiting.pop(0)
+        yield from waiting
 
     def _pictures(self) -> Generator[av.VideoFrame, None, None]:
         self._stream.thread_type = av.codec.context.ThreadType.AUTO

@@ -7,6 +7,7 @@ are missing or are not times of display, encryption, captions, and changes of th
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,6 +46,8 @@ _RATES = (
 _RATE_TOLERANCE = Fraction(1, 100)
 _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
+# Frames that wait for one which is stored after them and shown before; more than any encoder reorders.
+_FARTHEST_CROSSING = 16
 
 
 def survey(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
@@ -81,6 +84,7 @@ class _Scan:
         self._is_hidden = bytearray()
         self._index_times = array("q")
         self._has_captions = False
+        self._is_intra = True
         self._untimed = 0
         self._aspects: dict[int, int] = {}
         self._sizes = Counter[tuple[int, int]]()
@@ -128,6 +132,7 @@ class _Scan:
         self._pts.append(_NO_TIME if packet.pts is None else packet.pts)
         self._dts.append(_NO_TIME if packet.dts is None else packet.dts)
         self._is_hidden.append(packet.is_discard)
+        self._is_intra = self._is_intra and packet.is_keyframe
         data = bytes(packet)
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
         shape = mpeg_shape(data, self._info.codec)
@@ -149,6 +154,13 @@ class _Scan:
             self._move(offsets.get(info.stream_index, ()))
             times, shows_hidden = self._frame_times()
             info = _with_later_chapters(info, offsets)
+        crossing = 0
+        if times is None and self._is_intra:
+            crossing = _crossing(self._pts)
+            if crossing > _FARTHEST_CROSSING:
+                times, crossing = array("q", sorted(self._pts)), 0
+                text = "time stamps do not follow the order of the frames: shown in the order in which they are stored"
+                notes.append(Note(NoteKind.ASSUMED, text))
         rate = self._rate(info, times)
         if times and self._untimed:
             subject = "1 frame" if self._untimed == 1 else f"{self._untimed:,} frames"
@@ -160,7 +172,7 @@ class _Scan:
         notes += _timecode_notes(info, rate)
         return replace(
             info,
-            timeline=Timeline(offsets=offsets, frame_times=times, shows_hidden=shows_hidden),
+            timeline=Timeline(offsets=offsets, frame_times=times, crossing=crossing, shows_hidden=shows_hidden),
             average_rate=rate,
             frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
@@ -308,6 +320,18 @@ def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, 
     later = offset_of(offsets.get(info.stream_index, ()), 0) * info.time_base
     chapters = tuple(replace(item, start=item.start + later, end=item.end + later) for item in info.chapters)
     return replace(info, chapters=chapters)
+
+
+def _crossing(times: array[int]) -> int:
+    """Return how many frames, at most, are stored before one that is shown before them."""
+    latest: list[int] = []
+    most = 0
+    for time in times:
+        place = bisect_right(latest, time)
+        most = max(most, len(latest) - place)
+        latest.insert(place, time)
+        del latest[: -_FARTHEST_CROSSING - 1]
+    return most
 
 
 def _close_first_gap(times: list[int]) -> None:

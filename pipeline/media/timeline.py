@@ -18,11 +18,14 @@ class Timeline:
     ``offsets`` holds for each stream, by index, pairs in ascending order: the number of a packet of that stream and
     what is added to the time stamps from it on, in the stream's time base. ``frame_times`` are the times of the
     picture's frames in the order of display, offsets included, for sources whose time stamps do not give that order;
-    None where they do. ``shows_hidden`` says that packets which the container hides are shown.
+    None where they do. ``crossing`` is how many frames, at most, are stored before one that is shown before them, in
+    sources without prediction between frames, which their decoders do not reorder. ``shows_hidden`` says that packets
+    which the container hides are shown.
     """
 
     offsets: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     frame_times: array[int] | None = None
+    crossing: int = 0
     shows_hidden: bool = False
 
     def is_at_joint(self, index: int, number: int) -> bool:

@@ -8,14 +8,15 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from engines.machine import usable_cores
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import averaged
+from pipeline.color.references import Reference
 from pipeline.color.spaces import F32
-from pipeline.corrections import correction_at
+from pipeline.corrections import Correction, correction_at
 from pipeline.errors import InputError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
@@ -30,9 +31,11 @@ from pipeline.media.stills import (
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.page import Picture, PictureResult, look_at, paint
+from pipeline.photo.reference_pictures import ReferencePictures, answer_with
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import publishing
+from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification
 from pipeline.stages import abreast, ahead
 
@@ -47,13 +50,15 @@ _MOST_PREVIEWS = 12
 class PhotoJob:
     """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
 
-    ``correction`` is the file of what a person set right about it, which need not exist.
+    ``correction`` is the file of what a person set right about it, which need not exist. ``item`` is the
+    path by which a folder of references knows it, its name if None.
     """
 
     source: Path
     output: Path
     originals: Originals = NO_ORIGINALS
     correction: Path | None = None
+    item: PurePath | None = None
 
     @property
     def protected(self) -> Originals:
@@ -71,10 +76,15 @@ class _Fault:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them."""
+    """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them.
+
+    ``reference`` lends them its colours, ``references`` are the files that it was made of.
+    """
 
     job: PhotoJob
     pictures: tuple[Picture, ...]
+    reference: Reference | None = None
+    references: tuple[Path, ...] = ()
     answers: tuple[F32 | None, ...] = ()
 
     @property
@@ -181,17 +191,28 @@ def _coloured(
 
 
 def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> Generator[_Photo | _Fault, None, None]:
+    files, pictures = ReferenceFiles(options.reference), ReferencePictures(colorizer)
     for job in jobs:
         try:
             still = read_still(job.source)
             _check_name(job, still)
-            wanted = correction_at(job.correction).applied(options)
+            correction = correction_at(job.correction)
+            wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
-            photo = _Photo(job, tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages))
+            seen = tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages)
+            references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
+            photo = _Photo(job, seen, pictures.of(references), references)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:
             yield photo
+
+
+def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) -> tuple[Path, ...]:
+    """Return the files of the references: a person's own choice for this photograph, or those that the run names."""
+    if job.correction is not None and correction.references:
+        return tuple(job.correction.with_name(name) for name in correction.references)
+    return files.of(job.source, job.item or PurePath(job.source.name))
 
 
 def _check_name(job: PhotoJob, still: Still) -> None:
@@ -206,15 +227,25 @@ def _check_name(job: PhotoJob, still: Still) -> None:
 def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Generator[_Photo | _Fault, None, None]:
     """Ask the network about the pictures that get colours, those of many photographs at a time."""
     for window in _windows(photos):
-        pictures = (picture for photo in window if isinstance(photo, _Photo) for picture in photo.pictures)
+        alike = (photo for photo in window if isinstance(photo, _Photo) and photo.reference is None)
+        pictures = (picture for photo in alike for picture in photo.pictures)
         asked = [picture.model_input for picture in pictures if picture.is_coloured]
         answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo
             else:
-                found = tuple(next(answers) if picture.is_coloured else None for picture in photo.pictures)
-                yield replace(photo, answers=found)
+                yield replace(photo, answers=tuple(_answers(photo, answers, colorizer)))
+
+
+def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[F32 | None]:
+    for picture in photo.pictures:
+        if not picture.is_coloured:
+            yield None
+        elif photo.reference is None:
+            yield next(batched)
+        else:
+            yield answer_with(photo.reference, picture, colorizer)
 
 
 def _weight(photo: _Photo | _Fault) -> int:
@@ -260,12 +291,14 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
+        origin=colorizer.origin,
         notes=(*_tone_notes(photo), *notes),
         verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
         treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
         measures=averaged([picture.measures for picture in results]),
         doubts=tuple(_doubts(photo)),
+        references=photo.references,
         previews=tuple(picture.preview for picture in results[:_MOST_PREVIEWS]),
     )
 

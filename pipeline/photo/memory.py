@@ -18,6 +18,7 @@ from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
 from pipeline.photo.page import look_at, paint
+from pipeline.photo.reference_pictures import ReferencePictures, answer_with
 from pipeline.progress import Silent
 
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16")
@@ -73,7 +74,8 @@ def _array(
     seen = look_at(still, colorizer, options)
     if not seen.is_coloured:
         return pixels, profile
-    (answer,) = colorizer.predict([seen.model_input])
+    lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
+    answer = colorizer.predict([seen.model_input])[0] if lending is None else answer_with(lending, seen, colorizer)
     page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system="Autochrome", version=""))
     made = np.concatenate(list(page.strips_with_alpha()))
     return made, page.metadata[0].profile

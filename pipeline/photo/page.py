@@ -107,8 +107,7 @@ def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int
     spec = still_spec(still.bits)
     found = _judged(still, spec)
     what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
-    described = space_for_colour(still.metadata.profile)
-    space = None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
+    space = space_of(still)
     model_input = colorizer.model_input(
         still.luma, spec, size=colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
     )
@@ -169,6 +168,12 @@ def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments) -> tu
     luma = picture.turn.stored(picture.luma)
     stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
     return wanted.applied(answer * weight, picture.luma), np.maximum(beside_page(luma, luma.shape), stated)
+
+
+def space_of(still: Still) -> RgbSpace | None:
+    """Return what the code values of ``still`` mean, None for sRGB and for profiles that do not say."""
+    described = space_for_colour(still.metadata.profile)
+    return None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
 
 
 def _judged(still: Still, spec: ColorSpec) -> ScanTone:

@@ -13,7 +13,7 @@ from engines import registry
 from engines.base import Setup
 from engines.errors import EngineError
 from engines.machine import gpu_count
-from engines.onnxruntime import open_accelerated, open_onnxruntime
+from engines.onnxruntime import open_accelerated
 from engines.providers import DEVICES, PROVIDERS, candidates
 from engines.registry import fastest_first
 from tests.engines.opening import ab_of, model_of, open_model
@@ -50,11 +50,11 @@ def test_a_provider_whose_libraries_do_not_load_is_told_and_passed_over(
     """ONNX Runtime leaves such a provider out without an error: here it is one that is in no package for CPUs."""
     offered = [*onnxruntime.get_available_providers(), "CUDAExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
-    said: list[str] = []
-    engine = open_onnxruntime(model_of(tiny), Setup(say=said.append))
+    engine, choice = open_model("onnxruntime", tiny)
     assert engine.spec.precision == "f32"
-    assert len(said) == 1
-    assert "not on cuda" in said[0]
+    ((name, reason),) = choice.rejected
+    assert name == "onnxruntime on cuda"
+    assert "libraries that cuda needs do not load" in reason
     with pytest.raises(EngineError, match="cuda"):
         open_accelerated(model_of(tiny), Setup())
 
@@ -96,6 +96,14 @@ def test_a_package_for_an_accelerator_puts_it_before_the_cpu(monkeypatch: pytest
     assert not engine_module.is_accelerated()
     monkeypatch.setattr(engine_module, "is_accelerated", lambda: True)
     assert [entry.name for entry in fastest_first()] == ["onnxruntime", "openvino", "onnxruntime"]
+
+
+@without_gpu
+def test_auto_without_the_device_tells_every_reason_and_what_to_do(tiny: Path) -> None:
+    with pytest.raises(EngineError, match="no engine works on device 'gpu'") as caught:
+        open_model("auto", tiny, setup=Setup(device="gpu"))
+    assert all(name in str(caught.value) for name in ("tensorrt:", "onnxruntime:", "openvino:"))
+    assert "--device auto" in caught.value.advice
 
 
 @pytest.mark.parametrize("device", ["gpu", "npu"])

@@ -62,8 +62,8 @@ class GifFormat(WrittenAsPng):
         if blocks.pictures > 1:
             raise refuse(path, "is an animated GIF")
         notes = [Note(NoteKind.CONVERTED, "GIF is written as PNG")]
-        if blocks.pictures and blocks.breaks_off:
-            notes.append(Note(NoteKind.CONCEALED, "the GIF breaks off after its first picture, which is whole"))
+        if blocks.breaks_off:
+            notes.append(Note(NoteKind.CONCEALED, "the GIF breaks off behind its first picture, which is whole"))
         pixels = _pixels(path)
         alpha = pixels[..., 3].copy()
         metadata, more = _metadata(blocks)

@@ -13,6 +13,7 @@ from pipeline.results import (
     FilmResult,
     LumaCheck,
     Measures,
+    ModelOrigin,
     Note,
     NoteKind,
     PhotoResult,
@@ -39,6 +40,9 @@ def _jpeg(colour: tuple[int, int, int]) -> bytes:
     return kept.getvalue()
 
 
+ORIGIN = ModelOrigin(network="DDColor", contract="ddcolor", licence="Apache-2.0", device="Intel Xeon")
+
+
 def photo(
     source: Path,
     output: Path,
@@ -62,6 +66,7 @@ def photo(
         engine="openvino",
         model="fast",
         weights_sha256=WEIGHTS,
+        origin=ORIGIN,
         notes=notes,
         tones=(SourceTone.MONOCHROME,),
         treatment=treatment,
@@ -99,6 +104,7 @@ def film(
         engine="openvino",
         model="fast",
         weights_sha256=WEIGHTS,
+        origin=ORIGIN,
         streams=("video 0: coloured", "audio 1: copied"),
         notes=notes,
         verification=Verification(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, Trea
 
 WEIGHTS = "0" * 64
 CHANGES: dict[str, Any] = {
-    "engine": "torch", "model": "other", "codec": Codec.HEVC, "quality": Quality.MASTER, "overwrite": True,
-    "every": 2, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
+    "engine": "torch", "device": "cuda", "model": "other", "codec": Codec.HEVC, "quality": Quality.MASTER,
+    "overwrite": True, "every": 2, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
     "frame_rate": Fraction(24000, 1001), "on_damage": OnDamage.CONCEAL, "verify": True, "threads": False,
-    "saturation": 0.8, "hints": (Hint(x=0.5, y=0.5, color="neutral"),),
+    "saturation": 0.8, "hints": (Hint(x=0.5, y=0.5, color="neutral"),), "reference": Path("other.jpg"),
 }  # fmt: skip
-NEVER = {"engine", "model", "overwrite", "verify", "threads"}
+# References are in the recipes of the items that they lend to.
+NEVER = {"engine", "device", "model", "overwrite", "reference", "verify", "threads"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 

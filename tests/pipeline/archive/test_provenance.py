@@ -57,10 +57,17 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
     result = photo(tmp_path / "in.png", tmp_path / "out.png", notes=notes)
     found = sidecar(result, Options(tone=Tone.KEEP))
     assert found["digital_source_type"] == SOURCE_TYPE
-    assert found["model"] == {"name": "fast", "weights_sha256": WEIGHTS}
-    assert found["engine"] == "openvino"
+    assert found["model"] == {
+        "name": "fast",
+        "weights_sha256": WEIGHTS,
+        "network": "DDColor",
+        "contract": "ddcolor",
+        "licence": "Apache-2.0",
+    }
+    assert (found["engine"], found["device"]) == ("openvino", "Intel Xeon")
     assert found["options"] == {
         "engine": "auto",
+        "device": "auto",
         "model": "fast",
         "tone": "keep",
         "treat_as": "auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,51 @@ def test_avi_with_b_frames_shows_all_frames_in_order_one_period_apart(tmp_path: 
     result = rewrite(film, suffix=suffix)
     assert steps(result.output) == {PERIOD}
     assert shows(result.output, 50)
+
+
+def crossed(path: Path, order: Sequence[int], codec: str, options: dict[str, str]) -> Path:
+    """A film without prediction that stores frames of `moving_luma` in ``order``, each with its time of display."""
+    straight = make_film(
+        path.with_suffix(".nut"),
+        codec=codec,
+        pixel_format="yuvj420p" if codec == "mjpeg" else "yuv420p",
+        times=range(len(order)),
+        luma=lambda number: moving_luma(order[number], **TINY),
+        options=options,
+        muxer="nut",
+        **TINY,
+    )
+    with av.open(str(straight)) as read, av.open(str(path), "w") as film:
+        stream = film.add_stream_from_template(read.streams.video[0])
+        for number, packet in enumerate(one for one in read.demux(video=0) if one.size):
+            # Later than it is decoded, as MP4 demands.
+            packet.pts, packet.dts, packet.time_base = order[number] + len(order), number, PERIOD
+            packet.duration, packet.stream = 1, stream
+            film.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+@pytest.mark.parametrize("codec", ["mjpeg", "libx264"])
+def test_frames_stored_in_another_order_than_shown_come_out_as_shown(tmp_path: Path, codec: str, name: str) -> None:
+    options = {"g": "1", "bf": "0"} if codec == "libx264" else {}
+    order = [0, 2, 1, 5, 3, 4, 9, 8, 7, 6, 10, 11]
+    result = rewrite(crossed(tmp_path / name, order, codec, options), suffix=".mkv")
+    assert steps(result.output) == {PERIOD}
+    assert len(frame_times(result.output)) == len(order)
+    assert shows(result.output, len(order))
+
+
+def test_times_that_have_nothing_to_do_with_the_order_of_the_frames_are_not_followed_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    order = [*range(20, 40), *range(20)]
+    film = crossed(tmp_path / "a.mkv", order, "mjpeg", {})
+    result = rewrite(film)
+    assert steps(result.output) == {PERIOD}
+    assert len(frame_times(result.output)) == 40
+    (note,) = [note for note in survey(film).notes if "order in which they are stored" in note.text]
+    assert note.kind is NoteKind.ASSUMED
 
 
 def test_mov_without_composition_times_shows_all_frames_in_order(tmp_path: Path) -> None:

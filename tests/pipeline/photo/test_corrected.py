@@ -87,7 +87,7 @@ def test_a_correction_stands_above_the_options_of_a_run(tmp_path: Path, colorize
 def test_hints_for_a_film_are_refused_and_not_ignored(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(3))
     options = Options(hints=(Hint(x=0, y=0, color="neutral"),))
-    with pytest.raises(UsageError, match="hints are for photographs"):
+    with pytest.raises(UsageError, match="are for photographs"):
         colorize_video(film, None, options, colorizer=colorizer)
 
 

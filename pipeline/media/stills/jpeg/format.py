@@ -24,11 +24,14 @@ from pipeline.media.stills.jpeg.applications import (
     metadata_of,
     with_metadata,
 )
+from pipeline.media.stills.jpeg.endings import breaks_off
 from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone
 from pipeline.media.stills.jpeg.luma import NotSeparableError, coded_whole, luma_scans
 from pipeline.media.stills.jpeg.segments import (
+    BASELINE,
     DECODED,
     DQT,
+    EXTENDED,
     LARGEST_PAYLOAD,
     LOSSLESS,
     DamagedJpegError,
@@ -50,6 +53,8 @@ _HEAD = 16 << 20
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError)
 _NO_LOSS = (1,) * 64
 _END = b"\xff\xd9"
+# Sequential frames, whose codes are followed one by one; of others it is seen whether they are whole.
+_FOLLOWED = (BASELINE, EXTENDED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,7 +181,7 @@ def _check_kind(path: Path, frame: Frame) -> None:
 def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
     """Decode Y'. What no decoder needs to find the picture, the end marker, is added where it is missing."""
     if not jpeg.is_closed:
-        if not coded_whole(jpeg):
+        if not _is_whole(jpeg):
             raise damaged(path, "cannot be decoded: it breaks off")
         data += _END
     luma = _decode(path, data, "L")
@@ -244,8 +249,25 @@ def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
         yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")
 
 
+def _is_whole(jpeg: JpegFile) -> bool:
+    """Whether all coded data is there."""
+    if jpeg.frame.marker in _FOLLOWED:
+        return coded_whole(jpeg)
+    return (jpeg.frame.marker == LOSSLESS or coded_whole(jpeg)) and not breaks_off(jpeg)
+
+
 def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
     """Find the luma scans, and what to say where luma has to be coded anew instead."""
+    cut: tuple[Note, ...] = ()
+    if jpeg.is_closed and jpeg.frame.marker not in _FOLLOWED and not _is_whole(jpeg):
+        cut = (Note(NoteKind.CONCEALED, "image data is damaged (coded data breaks off): decoded as far as it goes"),)
+    scans, notes = _separated_luma(path, jpeg, decoded)
+    if scans is not None and cut and breaks_off(parse(_alone(jpeg, scans))):
+        scans = None
+    return scans, (*cut, *notes)
+
+
+def _separated_luma(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
     if _is_rgb(jpeg):
         return None, (Note(NoteKind.CONVERTED, "JPEG holds R, G and B: it becomes Y'CbCr, its luma is rounded"),)
     try:
@@ -265,11 +287,14 @@ def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan,
 
 def _decodes_to(path: Path, jpeg: JpegFile, scans: tuple[Scan, ...], luma: Plane) -> bool:
     """Whether the scans taken out of a colour file still are its luma: what damaged codes mean depends on company."""
-    alone = luma_alone(jpeg.frame, scans, jpeg.quantisation[jpeg.frame.components[0].table])
     try:
-        return np.array_equal(_decode(path, alone, "L"), luma)
+        return np.array_equal(_decode(path, _alone(jpeg, scans), "L"), luma)
     except InputError:
         return False
+
+
+def _alone(jpeg: JpegFile, scans: tuple[Scan, ...]) -> bytes:
+    return luma_alone(jpeg.frame, scans, jpeg.quantisation[jpeg.frame.components[0].table])
 
 
 def _is_rgb(jpeg: JpegFile) -> bool:

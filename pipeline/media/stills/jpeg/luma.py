@@ -18,10 +18,13 @@ from pipeline.media.stills.jpeg.bits import counted, joined, sixteen_bits, windo
 from pipeline.media.stills.jpeg.huffman import STANDARD_DC, HuffmanTable, dc_segment, read_tables
 from pipeline.media.stills.jpeg.lockstep import walk_in_lockstep
 from pipeline.media.stills.jpeg.segments import (
+    ARITHMETIC_PROGRESSIVE,
     BASELINE,
+    DECODED,
     DHT,
     DRI,
     EXTENDED,
+    LOSSLESS,
     PROGRESSIVE,
     DamagedJpegError,
     Frame,
@@ -112,10 +115,10 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
 def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
     """Whether every scan goes on to its last block, and every coefficient is there to its last bit.
 
-    Only sequential scans can be followed; of progressive ones it is told that all are there. False for other builds.
-    Without ``luma`` scans of luma alone are not followed.
+    Only sequential scans of Huffman codes can be followed; of others it is told that all are there. False for other
+    builds. Without ``luma`` scans of luma alone are not followed.
     """
-    if jpeg.frame.marker not in (BASELINE, EXTENDED, PROGRESSIVE):
+    if jpeg.frame.marker not in DECODED or jpeg.frame.marker == LOSSLESS:
         return False
     known: dict[tuple[int, int], HuffmanTable] = {}
     interval = 0
@@ -124,7 +127,7 @@ def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
             known |= read_tables(scan.tables)
             interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
             is_luma = [name for name, _, _ in scan.selectors] == [jpeg.frame.components[0].name]
-            if jpeg.frame.marker != PROGRESSIVE and (luma or not is_luma):
+            if jpeg.frame.marker in (BASELINE, EXTENDED) and (luma or not is_luma):
                 _walk(jpeg.frame, scan, known, _coded(jpeg.frame, scan, interval))
         for part in jpeg.frame.components:
             own = [scan for scan in jpeg.scans if part.name in {name for name, _, _ in scan.selectors}]
@@ -166,7 +169,7 @@ def _check_complete(frame: Frame, scans: list[Scan]) -> None:
 
 def _spectrum(frame: Frame, scan: Scan) -> tuple[int, int, int, int]:
     """Say what of each block the scan holds; a sequential scan holds all of it, whatever its header says."""
-    return scan.spectrum if frame.marker == PROGRESSIVE else (0, 63, 0, 0)
+    return scan.spectrum if frame.marker in (PROGRESSIVE, ARITHMETIC_PROGRESSIVE) else (0, 63, 0, 0)
 
 
 def _interval(segment: Segment) -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 SOI, EOI, SOS, DQT, DHT, DRI, DAC, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xCC, 0xDC, 0xFE
 APP0, APP1, APP2, APP13, APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS = 0xC0, 0xC1, 0xC2, 0xC3
-# Frames that libjpeg decodes: those, and sequential and progressive ones with arithmetic coding.
-DECODED = (BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, 0xC9, 0xCA)
+ARITHMETIC, ARITHMETIC_PROGRESSIVE = 0xC9, 0xCA
+# Frames that libjpeg decodes.
+DECODED = (BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, ARITHMETIC, ARITHMETIC_PROGRESSIVE)
 _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 
 # What ends entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.

@@ -81,6 +81,8 @@ def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
             notes.append(Note(NoteKind.ASSUMED, f"page {number + 1} is a mask (infrared or the like): kept as it is"))
         else:
             pictures.append((page, []))
+    else:
+        notes += _end_of_chain(path, tiff, last=page.offset, number=len(seen)) if seen else ()
     if not pictures:
         raise damaged(path, "is a TIFF without a page")
     if is_reduced:
@@ -100,6 +102,25 @@ def _stored(path: Path, page: tifffile.TiffPage, number: int) -> StoredPage:
         raise refuse(path, f"is a TIFF with a mask in old-style JPEG (page {number + 1})")
     check_whole(path, page)
     return StoredPage.of(page)
+
+
+def _end_of_chain(path: Path, tiff: tifffile.TiffFile, *, last: int, number: int) -> tuple[Note, ...]:
+    """See whether the directory at ``last``, of page ``number``, says that there are no more; tifffile does not.
+
+    Raises `InputError` for a file of several pages that was cut; behind a single one the word may be wrong.
+    """
+    layout, file = tiff.tiff, tiff.filehandle
+    file.seek(last)
+    tags = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))[0]
+    file.seek(last + layout.tagnosize + tags * layout.tagsize)
+    following = file.read(layout.offsetsize)
+    if len(following) < layout.offsetsize:
+        return (Note(NoteKind.CONCEALED, "the TIFF breaks off behind its last page, which is whole"),)
+    if any(following) and number > 1:
+        raise damaged(path, f"breaks off: page {number + 1} is not there")
+    if any(following):
+        return (Note(NoteKind.CONCEALED, "the TIFF announces a second page, which is not there"),)
+    return ()
 
 
 def _parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:

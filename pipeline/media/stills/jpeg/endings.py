@@ -1,0 +1,45 @@
+"""Whether the coded data of a JPEG is there to its end, where its codes cannot be followed one by one.
+
+A decoder that meets a marker too early goes on with zeros and says nothing that reaches us. So the picture is decoded
+twice, as it is and with random bytes at the end of each scan and restart interval. What is complete never reads them;
+what breaks off does, and becomes another picture.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import zlib
+from dataclasses import replace
+
+import imagecodecs
+
+from pipeline.media.stills.jpeg.segments import ARITHMETIC, ARITHMETIC_PROGRESSIVE, JpegFile
+
+# In an encoder's output arithmetic codes end before the zeros that decoders think of after them (T.81, D.1.8).
+_THOUGHT_OF = b"\0" * 4
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+# Without 0xFF, which would begin a marker.
+_RANDOM = bytes(random.Random(0).choices(range(0xFF), k=64))
+
+
+def breaks_off(jpeg: JpegFile) -> bool:
+    """Tell whether coded data is missing at the end of a scan or restart interval, or the picture cannot be decoded.
+
+    It costs the time of two decodings. A last block or two may be missing unseen.
+    """
+    ending = _THOUGHT_OF + _RANDOM if jpeg.frame.marker in (ARITHMETIC, ARITHMETIC_PROGRESSIVE) else _RANDOM
+    try:
+        return _decoded(jpeg, ending) != _decoded(jpeg, b"")
+    except (RuntimeError, ValueError):
+        return True
+
+
+def _decoded(jpeg: JpegFile, ending: bytes) -> int:
+    """Return a checksum of the picture with ``ending`` wherever coded data ends."""
+    scans = (
+        replace(scan, data=_RESTART.sub(lambda found: ending + found.group(), scan.data) + ending)
+        for scan in jpeg.scans
+    )
+    data = b"".join((b"\xff\xd8", jpeg.frame.tobytes(), *(scan.tobytes() for scan in scans), b"\xff\xd9"))
+    return zlib.crc32(imagecodecs.jpeg8_decode(data).tobytes())

@@ -1,0 +1,73 @@
+"""References from files: read, looked at by the network once, and kept for the photographs that follow."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.references import Reference, lend, reference_of
+from pipeline.color.spaces import F32
+from pipeline.errors import InputError
+from pipeline.media.stills import read_still
+from pipeline.photo.page import Picture, space_of
+
+_KEPT = 8
+
+
+class ReferencePictures:
+    """What coloured pictures lend, by their files. Threads may share it."""
+
+    def __init__(self, colorizer: Colorizer) -> None:
+        self._colorizer = colorizer
+        self._kept: OrderedDict[tuple[Path, int, int], Reference] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def of(self, paths: Sequence[Path]) -> Reference | None:
+        """Return what the pictures at ``paths`` lend together, None without any.
+
+        Raises `InputError` for what cannot be read or has no colour, `UsageError` for networks without features.
+        """
+        with self._turn:
+            found = [self._one(path) for path in paths]
+        return reduce(Reference.and_of, found) if found else None
+
+    def _one(self, path: Path) -> Reference:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise InputError(
+                f"{path}: the reference cannot be read: {error.strerror or error}", advice="Check --reference."
+            ) from error
+        key = path, stat.st_size, stat.st_mtime_ns
+        reference = self._kept.pop(key, None) or self._read(path)
+        self._kept[key] = reference
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return reference
+
+    def _read(self, path: Path) -> Reference:
+        still = read_still(path)
+        try:
+            if still.chroma is None:
+                raise ValueError("is grey")
+            return reference_of(
+                self._colorizer,
+                still.luma,
+                still.chroma,
+                orientation=still.orientation,
+                space=space_of(still),
+            )
+        except ValueError as error:
+            raise InputError(
+                f"{path}: cannot be a reference: it {error}", advice="Name a coloured picture as the reference."
+            ) from error
+
+
+def answer_with(reference: Reference, picture: Picture, colorizer: Colorizer) -> F32:
+    """Return the network's answer ab (2, h, w) to ``picture`` with the colours that ``reference`` lends."""
+    seen = picture.model_input
+    return lend(colorizer, reference, seen, colorizer.examine(seen))

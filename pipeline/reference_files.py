@@ -1,0 +1,71 @@
+"""Which coloured pictures lend their colours to a photograph: those named after it, or the one that is given for all.
+
+``1931.jpg`` takes its colours from ``1931.ref.jpg``, or from any other ``1931.ref.*``, beside it. ``--reference`` names
+one picture for all photographs, or a folder in whose tree such pictures lie as the photographs do in theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from pipeline.errors import InputError
+
+_MARK = ".ref."
+_FOLDERS = 4
+
+
+class ReferenceFiles:
+    """Finds references; what folders hold is looked up once, so make one for every run."""
+
+    def __init__(self, given: Path | None) -> None:
+        """Take what ``--reference`` names. Raises `InputError` if it is not there."""
+        if given is not None and not given.exists():
+            raise InputError(f"{given}: no such reference", advice="Check --reference: a coloured picture or a folder.")
+        self._given = given
+        self._is_tree = given is not None and given.is_dir()
+        self._listed: dict[Path, list[str]] = {}
+
+    def of(self, source: Path, item: PurePath) -> tuple[Path, ...]:
+        """Return the references of the photograph ``source``, whose path below the tree of sources is ``item``.
+
+        Those beside it come first, then those in the folder that is given, then the picture that is given. Raises
+        `InputError` for folders that cannot be listed.
+        """
+        found = self._named(source.parent, source)
+        if found or self._given is None:
+            return found
+        return self._named(self._given / item.parent, source) if self._is_tree else (self._given,)
+
+    def _named(self, folder: Path, source: Path) -> tuple[Path, ...]:
+        prefix = f"{source.stem}{_MARK}"
+        return tuple(folder / name for name in self._names(folder) if name.startswith(prefix))
+
+    def _names(self, folder: Path) -> list[str]:
+        if folder not in self._listed:
+            while len(self._listed) >= _FOLDERS:
+                self._listed.pop(next(iter(self._listed)))
+            try:
+                self._listed[folder] = sorted(path.name for path in folder.iterdir() if _MARK in path.name)
+            except (FileNotFoundError, NotADirectoryError):
+                self._listed[folder] = []
+            except OSError as error:
+                raise InputError(
+                    f"{folder}: cannot be searched for references: {error.strerror or error}",
+                    advice="Check its permissions.",
+                ) from error
+        return self._listed[folder]
+
+
+def reference_fingerprint(references: Sequence[Path]) -> str:
+    """Return what ``references`` are known by: names, sizes and times; empty without any. Raises `InputError`."""
+    parts = []
+    for path in references:
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise InputError(
+                f"{path}: the reference cannot be reached: {error.strerror or error}", advice="Check --reference."
+            ) from error
+        parts.append(f"{path.name}:{found.st_size}:{found.st_mtime_ns}")
+    return " ".join(parts)
