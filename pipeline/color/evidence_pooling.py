@@ -148,7 +148,7 @@ class EvidencePool:
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
-            evidence = (sums + evidence * own) / (weight + own)
+            evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
         told = key.prediction.evidence
         assert told is not None
         assert told.temperature is not None
