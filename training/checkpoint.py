@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
 from engines.adapters.base import HINT_DIVISOR
+from engines.decoding import GAINS, REFERENCE_CHROMA
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
@@ -25,6 +26,7 @@ from training.config import ConfigError, TrainConfig, read_config
 from training.quantization import ab_bins
 
 _MAX_BATCH = 16
+_LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,21 @@ class Generator(nn.Module):
 
     H and W are multiples of the architecture's ``multiple``. Bins are decoded to their annealed mean (Zhang 2016,
     equation 5): a ``temperature`` below 1 leans towards the likeliest colours; for an architecture that answers with
-    ab it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they are.
+    ab it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they are, and
+    the more so the less sure the network is: with an ``adaptation`` above 0 a picture's colours are multiplied by
+    `adapted` as well.
     """
 
     colours: Tensor
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, trained: Trained, *, temperature: float | None, saturation: float) -> None:
+    def __init__(
+        self, trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
+    ) -> None:
         """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
-        self.model, self.saturation = trained.model, saturation
+        self.model, self.saturation, self.adaptation = trained.model, saturation, adaptation
         bins = trained.architecture.bins
         if bins is not None:
             if temperature is None:
@@ -97,14 +103,26 @@ class Generator(nn.Module):
         """Return a* and b*."""
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
-            return answer * self.saturation
+            return self.adapted(answer * self.saturation)
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:
         """Return a* and b* for what the head makes the logits of."""
         # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
         shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
-        return (shares @ self.colours).permute(0, 3, 1, 2)
+        return self.adapted((shares @ self.colours).permute(0, 3, 1, 2))
+
+    def adapted(self, ab: Tensor) -> Tensor:
+        """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
+
+        The factor is (r / m) to the power of ``adaptation``, m being the picture's mean chroma and r the reference,
+        both with the saturation in them, and stays within `engines.decoding.GAINS`.
+        """
+        if not self.adaptation:
+            return ab
+        mean = (ab.square().sum(dim=1, keepdim=True) + _LEAST).sqrt().mean(dim=(2, 3), keepdim=True)
+        gain = (REFERENCE_CHROMA * self.saturation / mean) ** self.adaptation
+        return ab * gain.clamp(*GAINS)
 
 
 class TellingGenerator(Generator):
@@ -123,10 +141,12 @@ class TellingGenerator(Generator):
         return self.decode(evidence + double(change)), model.head(places), likeness
 
 
-def generator_for(trained: Trained, *, temperature: float | None, saturation: float) -> Generator:
+def generator_for(
+    trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
+) -> Generator:
     """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
     kind = TellingGenerator if isinstance(trained.model, Coherent) else Generator
-    return kind(trained, temperature=temperature, saturation=saturation)
+    return kind(trained, temperature=temperature, saturation=saturation, adaptation=adaptation)
 
 
 class CheckpointEngine:

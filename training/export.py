@@ -83,6 +83,7 @@ def export_command(
     description: str | None = None,
     temperature: float | None = None,
     saturation: float | None = None,
+    adaptation: float = 0.0,
     photos: Path | None = None,
     calibration_photos: int = 200,
     calibration_size: int = 256,
@@ -95,7 +96,7 @@ def export_command(
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
     cache ``photos``; for an architecture that answers with ab there is no temperature. ``name`` defaults to the file's.
     The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
-    once the new ones have been checked.
+    once the new ones have been checked. ``adaptation`` is that of `training.checkpoint.Generator`.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card.
@@ -118,7 +119,7 @@ def export_command(
         calibration = calibrate(trained, cache, count=calibration_photos, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
-    generator = generator_for(trained, temperature=temperature, saturation=saturation).eval()
+    generator = generator_for(trained, temperature=temperature, saturation=saturation, adaptation=adaptation).eval()
     graph = graph_of(generator, multiple=architecture.multiple, stride=architecture.stride)
     content = to_onnx(generator, graph)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -134,6 +135,7 @@ def export_command(
         "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
         "temperature": temperature,
         "saturation": saturation,
+        **({"adaptation": adaptation} if adaptation else {}),
         "training": _training(trained, cache),
         **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),

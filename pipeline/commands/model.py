@@ -237,6 +237,7 @@ def _export(
     photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose on what is next.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
     evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
     json: Json = False,
     log_file: LogFile = None,
@@ -255,6 +256,7 @@ def _export(
             description=description,
             temperature=temperature,
             saturation=saturation,
+            adaptation=adaptation,
             photos=photos,
             evaluation=evaluation,
         )

@@ -22,6 +22,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.base import Engine  # noqa: E402
+from engines.decoding import GAINS  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from engines.onnxruntime import open_reference  # noqa: E402
@@ -120,6 +121,27 @@ def test_a_graph_that_answers_otherwise_is_not_let_through(exported: Exported, c
     bolder = Generator(load_trained(checkpoint), temperature=1.0, saturation=9.0).eval()
     with pytest.raises(ExportError, match="differs from torch"):
         check_parity(exported.path, bolder, None)
+
+
+def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(checkpoint: Path) -> None:
+    generator = Generator(load_trained(checkpoint), temperature=1.0, saturation=1.5, adaptation=0.5)
+    pale, middle, vivid, grey = (torch.full((1, 2, 4, 6), chroma / 2**0.5) for chroma in (7.5, 15.0, 24.0, 0.0))
+    assert torch.allclose(generator.adapted(pale), pale * 2**0.5, rtol=1e-3)
+    assert torch.allclose(generator.adapted(middle), middle, rtol=1e-3)
+    assert torch.allclose(generator.adapted(vivid), vivid * 0.625**0.5, rtol=1e-3)
+    assert torch.equal(generator.adapted(grey), grey)
+    # Every picture of a batch has its own factor.
+    both = generator.adapted(torch.cat([pale, vivid]))
+    assert torch.equal(both, torch.cat([generator.adapted(pale), generator.adapted(vivid)]))
+    assert torch.allclose(generator.adapted(middle / 100), middle / 100 * GAINS[1])
+
+
+def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, photo_cache: Path, tmp_path: Path) -> None:
+    done = export_command(
+        checkpoint, tmp_path / "x.onnx", temperature=1.0, saturation=1.5, adaptation=0.3, photos=photo_cache
+    )
+    assert done.card["adaptation"] == 0.3
+    assert {one.runtime.split()[0] for one in done.parity} == {"ONNX", "OpenVINO"}
 
 
 def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:
