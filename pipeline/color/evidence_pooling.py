@@ -25,8 +25,11 @@ from pipeline.color.spaces import F32
 _OWN = np.float32(1)
 # Key frames that a track's evidence may outweigh a new one by.
 _MOST_WEIGHT = np.float32(48)
-# Pooled distributions are broader and their means paler: a shot's chroma is brought back to what the network gave it.
-_MOST_GAIN = 1.15
+# Pooled distributions are broader and their means paler: a shot's chroma is brought back to this part of what single
+# frames would have, by this factor at most.
+_KEPT, _MOST_GAIN = 0.98, 1.25
+# Between the chroma of a network's distributions and of its colours; some raise that of pale pictures.
+_GAINS = 0.5, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,21 +152,35 @@ class EvidencePool:
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
             evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
-        told = key.prediction.evidence
-        assert told is not None
-        assert told.temperature is not None
-        colours = annealed_mean(evidence, told.centres, temperature=told.temperature) * np.float32(told.saturation)
-        ab = key.prediction.ab[0]
-        coarse = colours.reshape(*key.own.sums.shape[:2], 2)
-        fine = _resized(coarse, ab.shape[1:])
-        # What is finer than the evidence's grid stays the network's own.
-        planes = np.moveaxis(ab, 0, -1)
-        fine = fine + planes - _resized(_resized(planes, coarse.shape[:2]), ab.shape[1:])
+        coarse = _colours(evidence, _told(key)).reshape(*key.own.sums.shape[:2], 2)
         if self.gain is None:
-            given = float(np.mean([np.square(other.prediction.ab).mean() for other in waiting]))
-            kept = float(np.square(fine).mean())
-            self.gain = float(np.clip(np.sqrt(given / kept), 1, _MOST_GAIN)) if kept else 1.0
-        return np.ascontiguousarray(np.moveaxis(fine * np.float32(self.gain), -1, 0))
+            self.gain = self._gain(coarse, waiting)
+        # What is finer than the evidence's grid stays the network's own.
+        planes = np.moveaxis(key.prediction.ab[0], 0, -1)
+        own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
+        fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
+        return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
+
+    def _gain(self, pooled: F32, waiting: Sequence[Key]) -> float:
+        """Return the factor on the shot's chroma: the network's own, and what pooling the first frame lost."""
+        given = np.mean([np.square(key.prediction.ab).mean() for key in waiting])
+        alone = np.mean([np.square(_colours(self._split(key.own, key.luma)[0], _told(key))).mean() for key in waiting])
+        kept = np.square(pooled).mean()
+        if not (alone > 0 and kept > 0):
+            return 1.0
+        network = float(np.clip(np.sqrt(given / alone), *_GAINS))
+        return network * float(np.clip(_KEPT * np.sqrt(alone / kept), 1, _MOST_GAIN))
+
+
+def _told(key: Key) -> Evidence:
+    assert key.prediction.evidence is not None
+    return key.prediction.evidence
+
+
+def _colours(logits: F32, told: Evidence) -> F32:
+    """Return the colours (n, 2) of log-probabilities (n, Q), as the network chooses them but for a common factor."""
+    assert told.temperature is not None
+    return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
 
 
 def can_pool(prediction: Prediction) -> bool:
