@@ -20,6 +20,7 @@ from pipeline.color.optical_flow import Path, Step
 from pipeline.color.prototypes import Prototypes, keys
 from pipeline.color.scene_memory import Recalled
 from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement, heard
 
 # How much a key frame on a place's own track weighs beside a like place elsewhere.
 _OWN = np.float32(1)
@@ -84,11 +85,16 @@ class Key:
 class EvidencePool:
     """The evidence of one shot; give it every frame's step and every key frame, in order."""
 
-    def __init__(self, first: Evidence, recalled: Recalled | None) -> None:
-        """Begin a shot, the scene of which may have been seen before; ``first`` says how many colours there are."""
+    def __init__(self, first: Evidence, recalled: Recalled | None, *, saturation: np.float32 | float = 1.0) -> None:
+        """Begin a shot, the scene of which may have been seen before; ``first`` says how many colours there are.
+
+        ``saturation`` multiplies the chroma. ``statements`` are those that hold in the shot; more may be added.
+        """
         assert first.features is not None
         self._colours, self._features = first.logits.shape[1], first.features.shape[1]
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
+        self.statements: list[Statement] = []
+        self._saturation = np.float32(saturation)
         self.gain: float | None = None
         self.so_far: Gathered | None = None
         self._track: Step | None = None
@@ -159,6 +165,10 @@ class EvidencePool:
         planes = np.moveaxis(key.prediction.ab[0], 0, -1)
         own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
         fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
+        fine = fine * self._saturation
+        if self.statements:
+            stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
+            fine = fine + (_resized(stated, fine.shape) - fine) * _resized(share, fine.shape)[..., None]
         return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
 
     def _gain(self, pooled: F32, waiting: Sequence[Key]) -> float:

@@ -15,6 +15,7 @@ from pipeline.color.optical_flow import Step
 from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.similarity import Glance
 from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import Estimate
 from pipeline.color.tone import Verdict
 from pipeline.color.upsampling import Upsampled
@@ -56,6 +57,9 @@ class FrameRecord:
     # Set by `pipeline.color.triage.judge_shots`: one verdict for a shot, and what follows from it.
     verdict: Verdict = field(init=False)
     treatment: Treatment = field(init=False)
+
+    statements: tuple[Statement, ...] = ()
+    """What a person states about this frame."""
 
     # Set by `pipeline.color.temporal.predict_chroma`, of frames that are coloured.
     memory: SceneMemory = field(init=False)

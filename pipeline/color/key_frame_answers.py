@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Generic
 
+import numpy as np
+
 from engines.network import Prediction
 from pipeline.color.evidence_pooling import EvidencePool, Key, can_pool
 from pipeline.color.frame_record import Link, Record
@@ -14,6 +16,8 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Follower, Step, View, view
 from pipeline.color.prototypes import keys
 from pipeline.color.scene_memory import Recalled, SceneMemory
+from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import Estimate
 
 Predict = Callable[[Sequence[ModelInput]], list[Prediction]]
@@ -31,13 +35,27 @@ class KeyFrameAnswers(Generic[Record]):
     Networks that give no evidence have their own chroma taken as it is.
     """
 
-    def __init__(self, predict: Predict, *, stride: int, every: int | None, memory: SceneMemory) -> None:
-        """Begin a shot; ``memory`` is what is known of earlier ones."""
+    def __init__(
+        self,
+        predict: Predict,
+        *,
+        stride: int,
+        every: int | None,
+        memory: SceneMemory,
+        statements: Sequence[Statement] = (),
+        saturation: float = 1.0,
+    ) -> None:
+        """Begin a shot; ``memory`` is what is known of earlier ones, ``statements`` are those of the whole film.
+
+        ``saturation`` multiplies the network's chroma, and not what is stated.
+        """
         self._predict = predict
         self._follower = Follower()
         self._stride = stride
         self._keys = KeyFrames(every)
         self._memory = memory
+        self._statements = statements
+        self._saturation = np.float32(saturation)
         self._waiting: list[tuple[Record, Key]] = []
         self._was_blend = False
         self.seen: View | None = None
@@ -70,7 +88,8 @@ class KeyFrameAnswers(Generic[Record]):
         asked = []
         for frame, last in batch:
             frame.step = self._step(frame)
-            if self._keys.asks(frame.step, last=last, blending=frame.link is Link.BLEND):
+            must = last or bool(frame.statements)
+            if self._keys.asks(frame.step, last=must, blending=frame.link is Link.BLEND):
                 asked.append(frame)
         answers = iter(self._predict([frame.model_input for frame in asked]) if asked else ())
         asked_for = {frame.index for frame in asked}
@@ -81,7 +100,7 @@ class KeyFrameAnswers(Generic[Record]):
             if self.pool is not None:
                 self._pool(self.pool, frame, answer)
             elif answer is not None:
-                frame.prediction = Estimate.answered(answer.ab[0])
+                frame.prediction = _estimate(frame, answer.ab[0] * self._saturation)
 
     def _begin(self, frame: Record, answer: Prediction) -> None:
         """Begin the pool of a shot, with what is remembered of its scene."""
@@ -91,7 +110,8 @@ class KeyFrameAnswers(Generic[Record]):
         places = keys(told.features[0].transpose(1, 2, 0), luma)
         seen = view(luma, stride=self._stride)
         self.recalled = self._memory.recall(seen, places, frame=frame.index, follower=self._follower)
-        self.pool = EvidencePool(told, self.recalled)
+        self.pool = EvidencePool(told, self.recalled, saturation=self._saturation)
+        self.pool.statements += (one for one in self._statements if one.is_of(seen, places, self._follower))
         if self.recalled is not None:
             frame.step = self.recalled.step
 
@@ -102,6 +122,7 @@ class KeyFrameAnswers(Generic[Record]):
         self._was_blend = is_blend
         if frame.step is not None:
             pool.follow(frame.step)
+        pool.statements += (one for one in frame.statements if one not in pool.statements)
         if answer is not None:
             self._waiting.append((frame, pool.add(answer, frame.model_input.luma, is_blend=is_blend)))
 
@@ -112,7 +133,7 @@ class KeyFrameAnswers(Generic[Record]):
         for (frame, _), ab in zip(
             self._waiting, self.pool.pooled([key for _, key in self._waiting], count), strict=False
         ):
-            frame.prediction = Estimate.answered(ab)
+            frame.prediction = _estimate(frame, ab)
         del self._waiting[:count]
 
     def _step(self, frame: Record) -> Step | None:
@@ -121,3 +142,12 @@ class KeyFrameAnswers(Generic[Record]):
             return None
         belief = _BLEND_BELIEF if frame.link is Link.BLEND else 1.0
         return self._follower.step(before, self.seen, belief=belief)
+
+
+def _estimate(frame: Record, ab: F32) -> Estimate:
+    """Return what is known of a key frame: the network's chroma ``ab`` (2, h, w), and what is stated about it."""
+    weight = None
+    for one in frame.statements:
+        ab = one.applied(ab)
+        weight = one.weight() if weight is None else np.maximum(weight, one.weight())
+    return Estimate.answered(ab, weight)

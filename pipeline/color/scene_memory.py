@@ -30,6 +30,16 @@ Between the clips of docs/temporal.md both are 0.23 at most; inside one, over se
 """
 
 
+def is_going_on(step: Step) -> bool:
+    """Say whether the later of two pictures goes on from the earlier, as two frames of one shot do."""
+    return float(step.past.trust.mean()) >= _GOES_ON
+
+
+def is_alike(prototypes: Prototypes, places: F32) -> bool:
+    """Say whether a picture with keys ``places`` (n, K) shows what ``prototypes`` are of."""
+    return prototypes.likeness(places) >= _ALIKE
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A shot as it was left: everything that the next frame's colours would have rested on.
@@ -98,10 +108,12 @@ class SceneMemory:
             fading = _FADING ** (frame - scene.frame)
             step = follower.step(scene.view, view)
             trust = float(step.past.trust.mean())
-            if trust >= _GOES_ON and 1 + trust > best:
+            if is_going_on(step) and 1 + trust > best:
                 found, best = Recalled(number, scene, step, fading), 1 + trust
-            elif (likeness := scene.prototypes.likeness(places)) >= _ALIKE and likeness > best:
-                found, best = Recalled(number, scene, None, fading), likeness
+            elif best < 1 and is_alike(scene.prototypes, places):
+                likeness = scene.prototypes.likeness(places)
+                if likeness > best:
+                    found, best = Recalled(number, scene, None, fading), likeness
         return found
 
     def filed(self, scene: Scene, *, replacing: Recalled | None) -> SceneMemory:

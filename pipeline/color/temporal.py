@@ -5,7 +5,7 @@ What a scene looked like is remembered (`scene_memory`), so that it comes back i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Generic
 
@@ -15,6 +15,7 @@ from pipeline.color.frame_record import Link, Record
 from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, Predict
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
+from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
 from pipeline.results import Treatment
@@ -34,11 +35,12 @@ def predict_chroma(
     *,
     stride: int,
     memory: SceneMemory | None = None,
+    statements: Sequence[Statement] = (),
 ) -> Iterator[Record]:
-    """Set ``ab`` of every frame that is to be coloured: `smoothed`, times saturation, none in neutral areas.
+    """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
 
     The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``; the first
-    frame of every shot gets the memory of those before it.
+    frame of every shot gets the memory of those before it. ``statements`` are those of the whole film.
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
@@ -47,10 +49,20 @@ def predict_chroma(
                 frame.memory = scenes.memory
                 yield frame
             continue
-        for frame in smoothed(run, predict, stride=stride, every=options.every, scenes=scenes):
+        coloured = smoothed(
+            run,
+            predict,
+            stride=stride,
+            every=options.every,
+            scenes=scenes,
+            statements=statements,
+            saturation=options.saturation,
+        )
+        for frame in coloured:
             assert frame.ab is not None
-            weight = neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
-            frame.ab = frame.ab * (weight * np.float32(options.saturation))
+            frame.ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
+            for one in frame.statements:
+                frame.ab = one.applied(frame.ab)
             yield frame
 
 
@@ -71,13 +83,16 @@ def smoothed(
     look_ahead: int = LOOK_AHEAD,
     weight: int = _WEIGHT,
     scenes: Scenes | None = None,
+    statements: Sequence[Statement] = (),
+    saturation: float = 1.0,
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame, pooled and filtered along the motion within each shot.
 
     ``predict`` is the network; it is asked for every frame (``every`` 1), each N-th, or those that automatic choice
     finds necessary (None), and always before and after a cut. What a shot becomes depends on that shot and on the
     memory in ``scenes`` alone, so a run that resumes at a cut with that memory gives the same bits. ``scenes`` is
-    changed by every shot of a network that gives evidence. A change of shape counts as a cut.
+    changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
+    the chroma, but for what ``statements`` say, those of the whole film.
 
     Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 32 more where the network gives
     evidence; fewer where frames weigh more than ``weight`` bytes together.
@@ -90,7 +105,9 @@ def smoothed(
         first.memory = scenes.memory
         room = weight // max(first.weight, 1) - BATCH
         ahead = max(1, min(max(look_ahead, every or 0), room))
-        answers = KeyFrameAnswers[Record](predict, stride=stride, every=every, memory=scenes.memory)
+        answers = KeyFrameAnswers[Record](
+            predict, stride=stride, every=every, memory=scenes.memory, statements=statements, saturation=saturation
+        )
         answered = answers.frames(shot, look_ahead=max(0, min(EVIDENCE_AHEAD, room - ahead - BLOCK)))
         run = _Pass(answers, FADING if every == 1 else FADING_SPARSE)
         yield from run.frames(answered, ahead=ahead)

@@ -39,10 +39,10 @@ class Estimate:
     weight: F32
 
     @staticmethod
-    def answered(ab: F32) -> Estimate:
-        """Return one answer of the network, ``ab`` (2, rows, columns)."""
+    def answered(ab: F32, weight: F32 | None = None) -> Estimate:
+        """Return one answer of the network, ``ab`` (2, rows, columns), with its ``weight``, 1 if None."""
         chroma = np.ascontiguousarray(ab.transpose(1, 2, 0))
-        return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32))
+        return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32) if weight is None else weight)
 
     def carried(self, path: Path, fading: float) -> Estimate:
         """Return the estimate of a neighbour carried to this frame; ``fading`` is what is left of its weight."""
