@@ -91,7 +91,8 @@ def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
             said, like = made.places.heard(places)
             sums, weight = sums + said, weight + like
-    return sums[:, :2] / np.maximum(sums[:, 2:], np.float32(1e-6)), sums[:, 2:] / (weight + _UNLIKE)
+    ab = sums[:, :2] / np.maximum(sums[:, 2:], np.float32(1e-6))
+    return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)
 
 
 def _resized(planes: F32, shape: Sequence[int]) -> F32:
