@@ -19,6 +19,7 @@ from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
+from pipeline.film.reference_frames import reference_frames
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
@@ -234,8 +235,11 @@ class _Planner:
         usual, item = self._terms.recipes[entry.kind], PurePosixPath(entry.path)
         try:
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
-            lends = entry.kind is Kind.PHOTO
-            references = self._references.of(self._source / entry.path, item) if lends else ()
+            path = self._source / entry.path
+            if entry.kind is Kind.PHOTO:
+                references = self._references.of(path, item)
+            else:
+                references = tuple(reference_frames(path, None).values())
             return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error

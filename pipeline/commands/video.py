@@ -57,6 +57,8 @@ def _colorize_video(
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
     saturation: common_options.Saturation = Options.saturation,
+    hint: common_options.HintOption = None,
+    reference: common_options.ReferenceOption = None,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
@@ -82,6 +84,8 @@ def _colorize_video(
         on_damage=on_damage,
         verify=verify,
         saturation=saturation,
+        hints=tuple(hint or ()),
+        reference=reference,
     )
 
     def action() -> Answer:

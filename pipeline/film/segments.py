@@ -17,6 +17,7 @@ from pipeline.color.scene_memory import SceneMemory
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
+from pipeline.film.reference_frames import reference_frames
 from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import StopRequest
@@ -24,6 +25,7 @@ from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.originals import Originals
 from pipeline.progress import Progress
+from pipeline.reference_files import reference_fingerprint
 from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
 
@@ -95,10 +97,11 @@ def _remove_if_empty(folder: Path, final: Path) -> None:
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
-    without = ("engine", "model", "overwrite", "verify", "threads")
+    without = ("engine", "model", "overwrite", "reference", "verify", "threads")
     return {
         "source": fingerprint(film.info.path),
         "options": {name: value for name, value in to_json(film.options).items() if name not in without},
+        "references": reference_fingerprint(tuple(reference_frames(film.info.path, film.options.reference).values())),
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
         "weights": colorizer.spec.weights_sha256,
         "engine": str(colorizer.spec),
