@@ -6,6 +6,7 @@ one picture for all photographs, or a folder in whose tree such pictures lie as 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
@@ -37,6 +38,10 @@ class ReferenceFiles:
             return found
         return self._named(self._given / item.parent, source) if self._is_tree else (self._given,)
 
+    def may_lend(self, folder: Path) -> bool:
+        """Whether any photograph of ``folder`` may have references: one look for all of them. Raises `InputError`."""
+        return self._given is not None or bool(self._names(folder))
+
     def _named(self, folder: Path, source: Path) -> tuple[Path, ...]:
         prefix = f"{source.stem}{_MARK}"
         return tuple(folder / name for name in self._names(folder) if name.startswith(prefix))
@@ -46,7 +51,8 @@ class ReferenceFiles:
             while len(self._listed) >= _FOLDERS:
                 self._listed.pop(next(iter(self._listed)))
             try:
-                self._listed[folder] = sorted(path.name for path in folder.iterdir() if _MARK in path.name)
+                with os.scandir(folder) as listing:
+                    self._listed[folder] = sorted(item.name for item in listing if _MARK in item.name)
             except (FileNotFoundError, NotADirectoryError):
                 self._listed[folder] = []
             except OSError as error:

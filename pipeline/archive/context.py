@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.ledger import Ledger, read_ledger
-from pipeline.archive.output_folder import parts_of
+from pipeline.archive.ledger import Ledger
 from pipeline.archive.run_log import Event, RunLog
-from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.archive.run_options import RunOptions
 from pipeline.corrections import CorrectionTree, corrections_beside
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
@@ -99,25 +96,3 @@ def correction_tree(source: Path, output: Path, run_options: RunOptions) -> Corr
     if run_options.corrections is not None:
         return CorrectionTree(run_options.corrections, originals=originals)
     return corrections_beside(output, originals=originals)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Another part of the archive: its ``ledger`` as its run published it last, None if it was never begun."""
-
-    shard: Shard
-    ledger: Ledger | None
-
-
-@contextmanager
-def other_parts(output: Path, shard: Shard | None) -> Iterator[list[Part]]:
-    """Give the parts of ``output`` besides ``shard``; none where it is not divided. Raises `OutputError`."""
-    count = (parts_of(output) or 1) if shard is not None else 1
-    with ExitStack() as stack:
-        parts = []
-        for index in range(1, count + 1) if count > 1 else ():
-            other = Shard(index=index, count=count)
-            if other != shard:
-                ledger = read_ledger(output, shard=other)
-                parts.append(Part(other, stack.enter_context(ledger) if ledger is not None else None))
-        yield parts

@@ -8,11 +8,13 @@ from pathlib import Path
 from pipeline.archive.ledger import State
 from pipeline.archive.plan import KINDS, Job, Refused, Status
 from pipeline.archive.walk import Entry, Kind
+from pipeline.errors import InputError
 from pipeline.results import Failure
 
 # So many failures are kept with their reasons; the ledger has them all.
 MOST_FAILURES = 1000
 _MOST_NAMES = 1000
+_MOST_NAMED = 5
 
 
 class Counts:
@@ -20,7 +22,8 @@ class Counts:
 
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``suffixes`` the files that are neither, by suffix;
+    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other parts,
+    ``suffixes`` the files that are neither, by suffix;
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
     earlier runs.
     """
@@ -28,7 +31,7 @@ class Counts:
     def __init__(self) -> None:
         self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
         self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
-        self.sources = self.hidden_count = 0
+        self.sources = self.elsewhere = self.hidden_count = 0
         self.suffixes: Counter[str] = Counter()
         self.hidden: list[Path] = []
         self.links: list[Path] = []
@@ -47,12 +50,27 @@ class Counts:
         elif isinstance(item, Job):
             self._add_job(item)
         elif item.kind is Kind.OTHER:
-            self.suffixes[item.path.suffix.lower()] += 1
+            self.suffixes[item.suffix] += 1
+        elif item.kind is Kind.ELSEWHERE:
+            self.elsewhere += 1
         elif item.kind not in KINDS:
             self.hidden_count += item.kind is Kind.HIDDEN
             names = self.hidden if item.kind is Kind.HIDDEN else self.links
             if len(names) < _MOST_NAMES:
                 names.append(item.path)
+
+    def check_any(self, source: Path, *, known: int) -> None:
+        """Raise `InputError` if nothing at all was found in ``source``; ``known`` items were in earlier runs."""
+        if self.sources or self.elsewhere:
+            return
+        before = f", but {known:,} were there in earlier runs" if known else ""
+        most = ", ".join(suffix or "without suffix" for suffix, _count in self.suffixes.most_common(_MOST_NAMED))
+        instead = f" (there are others: {most})" if most else ""
+        raise InputError(
+            f"{source}: there is no photograph or film in it{before}{instead}",
+            advice="Check the path, and that its disk is mounted. If all were removed on purpose, there is nothing "
+            "to do here.",
+        )
 
     def fail(self, failure: Failure) -> None:
         """Count ``failure``, and keep it if it is among the first."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.archive.bag import results_folder
@@ -77,8 +77,8 @@ def survey_archive(
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is no folder, `UsageError` if source and output lie in each other, `WeightsError`
-    if there is no recipe without weights, `OutputError` if the ledger cannot be read.
+    Raises `InputError` if ``source`` is no folder or nothing is in it, `UsageError` if source and output lie in each
+    other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
     source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
@@ -88,6 +88,7 @@ def survey_archive(
     with _terms(source, output, options, run_options) as terms:
         for item in plan(source, output, terms):
             counts.add(item)
+    counts.check_any(source, known=0)
     return Survey(
         source=source,
         output=output,
@@ -120,7 +121,7 @@ def _terms(source: Path, output: Path, options: Options, run_options: RunOptions
             options=options,
             run_options=run_options,
             recipes=no_recipe,
-            known=lambda _path: None,
+            known=lambda _paths: {},
             corrections=corrections,
             tree=tree,
         )
@@ -131,7 +132,7 @@ def _terms(source: Path, output: Path, options: Options, run_options: RunOptions
             options=options,
             run_options=run_options,
             recipes=found,
-            known=ledger.get,
+            known=ledger.known,
             corrections=corrections,
             tree=tree,
         )
@@ -237,7 +238,7 @@ def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Pat
     seen = dict.fromkeys(drawn, 0)
     for entry in walk(source, follow_links=run_options.follow_links):
         path = source / entry.path
-        if entry.kind in drawn and _is_wanted(wanted, entry.path, path):
+        if entry.kind in drawn and _is_wanted(wanted, entry.name, path):
             most = _PHOTOS if entry.kind is Kind.PHOTO else _FILMS
             seen[entry.kind] += 1
             # Algorithm R (Vitter, 1985): every item is drawn with the same chance, whatever their number.
@@ -249,9 +250,9 @@ def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Pat
     return drawn[Kind.PHOTO], drawn[Kind.FILM]
 
 
-def _is_wanted(wanted: Selection, path: Path, found: Path) -> bool:
+def _is_wanted(wanted: Selection, name: str, found: Path) -> bool:
     try:
-        return wanted.takes_path(PurePosixPath(path)) and wanted.takes_time(found.stat().st_mtime)
+        return wanted.takes_part(name) and wanted.takes_path(name) and wanted.takes_time(found.stat().st_mtime)
     except OSError:
         return False
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from pipeline.archive.walk import Kind
 from pipeline.corrections import Correction
@@ -26,24 +26,23 @@ _NEVER = {"engine", "device", "model", "overwrite", "reference", "threads", "ver
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
-@dataclass(frozen=True)
-class FileStat:
+class FileStat(NamedTuple):
     """Size in bytes and time of the last change in nanoseconds since 1970, as far as 64 bits go."""
 
     size: int
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> Self:
+    def of(cls, path: Path | str) -> Self:
         """Return those of the file at ``path``. Raises `OSError`."""
-        found = path.stat()
+        found = os.stat(path)
         return cls(found.st_size, max(-_LATEST, min(found.st_mtime_ns, _LATEST)))
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path | str) -> str:
     """Return the SHA-256 of the file at ``path`` as 64 hexadecimal digits. Raises `InputError`."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
@@ -51,7 +50,9 @@ def fingerprint(path: Path) -> str:
         ) from error
 
 
-def is_same(path: Path, found: FileStat, known: FileStat | None, sha256: str | None, *, thorough: bool = False) -> bool:
+def is_same(
+    path: Path | str, found: FileStat, known: FileStat | None, sha256: str | None, *, thorough: bool = False
+) -> bool:
     """Say whether the file at ``path``, which has the size and time ``found``, is still the one that is ``known``.
 
     By size and time; if only the time differs, and always if ``thorough``, by the fingerprint, where there is one.

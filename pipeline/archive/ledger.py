@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,33 +13,36 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger_file import LEDGER, connect, connect_snapshot, publish_snapshot, reporting
+from pipeline.archive.ledger_file import (
+    LEDGER,
+    SNAPSHOT,
+    connect,
+    connect_snapshot,
+    has_news,
+    publish_snapshot,
+    reporting,
+)
+from pipeline.archive.ledger_queries import LedgerQueries
 from pipeline.archive.ledger_rows import (
-    COLUMNS,
     FOLDER_KIND,
-    RUN_COLUMNS,
+    Known,
     Planned,
     Record,
     RunRecord,
     State,
     stored,
-    text,
-    to_record,
-    to_run_record,
 )
 from pipeline.archive.output_folder import home
 from pipeline.archive.run_options import Shard
 from pipeline.documents import to_json
 from pipeline.results import Failure, FilmResult, PhotoResult
 
-__all__ = ["FOLDER_KIND", "Ledger", "Planned", "Record", "RunRecord", "State", "open_ledger", "read_ledger"]
+__all__ = ["FOLDER_KIND", "Known", "Ledger", "Planned", "Record", "RunRecord", "State", "open_ledger", "read_ledger"]
 
-_PAGE = 256
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 60.0, 50
 
 
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM items"
 # A row left RUNNING stays so: the result under its name may be one that the dead run had just published.
 _PLAN = """
 INSERT INTO items
@@ -61,7 +62,7 @@ _DONE = """
 UPDATE items SET state = 'done', attempts = 0, deaths = 0, progress = 0,
     source_size = ?, source_mtime_ns = ?, source_sha256 = '',
     result_size = ?, result_mtime_ns = ?, result_sha256 = NULL, engine = ?, started = ?, seconds = ?, result = ?,
-    previews = ?, error = '', advice = '', exit_code = 0
+    previews = ?, pack = ?, pack_offset = ?, error = '', advice = '', exit_code = 0
 WHERE path = ?
 """
 _FAILED = """
@@ -72,7 +73,7 @@ WHERE path = ?6
 """
 
 
-class Ledger:
+class Ledger(LedgerQueries):
     """An open ledger; get one from `open_ledger` or `read_ledger` and use it in a ``with`` block.
 
     Threads may share it. What `claim` and `begin_run` write is on the disk when they return; what `done` writes
@@ -83,10 +84,11 @@ class Ledger:
     def __init__(
         self, path: Path, connection: sqlite3.Connection, scratch: TemporaryDirectory[str] | None = None
     ) -> None:
-        self.path = path
-        self._turn = threading.RLock()
-        self._connection, self._scratch = connection, scratch
+        super().__init__(path, connection)
+        self._scratch = scratch
         self._next_snapshot = 0.0
+        self.has_news = has_news(path, path.with_name(SNAPSHOT))
+        """Whether the last run left what its snapshot does not hold: it died."""
 
     def __enter__(self) -> Self:
         return self
@@ -111,54 +113,6 @@ class Ledger:
                 publish_snapshot(self._connection, self.path)
             took = time.monotonic() - started
             self._next_snapshot = time.monotonic() + max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * took)
-
-    def records(self, state: State | None = None) -> Iterator[Record]:
-        """Yield all items, or those of one ``state``, in order of path (names that are no UTF-8 come last)."""
-        return self._pages("+state = ?" if state else "TRUE", (state,) if state else ())
-
-    def get(self, path: str) -> Record | None:
-        """Return the item of the source at ``path``."""
-        rows = self._rows(f"{_SELECT} WHERE path = ?", (stored(path),))
-        return to_record(rows[0]) if rows else None
-
-    def runs(self) -> list[RunRecord]:
-        """Return all runs, the first one first."""
-        return [to_run_record(row) for row in self._rows(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY number")]
-
-    def counts(self) -> dict[State, int]:
-        """Return how many items there are in each state; all states are there."""
-        found = dict(self._rows("SELECT state, COUNT(*) FROM items GROUP BY state"))
-        return {state: found.get(state.value, 0) for state in State}
-
-    def left(self, run: int) -> int:
-        """Return how many items that ``run`` planned have no outcome."""
-        query = "SELECT COUNT(*) FROM items WHERE planned = ? AND state IN ('waiting', 'running')"
-        return int(self._rows(query, (run,))[0][0])
-
-    def queue(self, run: int, kind: str, *, replaces: bool) -> Iterator[Record]:
-        """Yield the items of ``kind`` that ``run`` planned and that have no outcome yet, in order of path.
-
-        Those that a run died with are left to `suspects`.
-        """
-        condition = "planned = ? AND kind = ? AND replaces = ? AND deaths = 0 AND +state IN ('waiting', 'running')"
-        return self._pages(condition, (run, kind, replaces))
-
-    def heaviest(self, run: int, kind: str) -> list[tuple[str, bool]]:
-        """Return paths of what `queue` would yield and whether each replaces a result, in falling order of weight."""
-        return self._queued(run, "kind = ? AND deaths = 0 ORDER BY weight DESC, path", (kind,))
-
-    def suspects(self, run: int) -> list[tuple[str, bool]]:
-        """Return the paths that ``run`` planned and that a run died with, and whether each replaces a result.
-
-        Those with the fewest deaths come first: of many that were under way when a run died, one is to blame.
-        """
-        return self._queued(run, "deaths > 0 ORDER BY deaths, kind DESC, weight, path", ())
-
-    def _queued(self, run: int, condition: str, values: tuple[object, ...]) -> list[tuple[str, bool]]:
-        query = (
-            f"SELECT path, replaces FROM items WHERE planned = ? AND state IN ('waiting', 'running') AND {condition}"
-        )
-        return [(text(path), bool(replaces)) for path, replaces in self._rows(query, (run, *values))]
 
     def begin_run(self, *, version: str, options: Mapping[str, Any]) -> int:
         """Write down that a run begins and return its number."""
@@ -238,12 +192,14 @@ class Ledger:
         result: FileStat,
         started: float,
         seconds: float,
+        packed: tuple[int, int] | None = None,
     ) -> None:
-        """Keep the result of an item, with the labels of its previews; `seal` it afterwards."""
+        """Keep the result of an item, with the labels of its previews and where they are; `seal` it afterwards."""
         labels = json.dumps([preview.label for preview in outcome.previews])
         row = (
             *(source.size, source.mtime_ns, result.size, result.mtime_ns),
-            *(outcome.engine, started, seconds, json.dumps(to_json(outcome)), labels, stored(path)),
+            *(outcome.engine, started, seconds, json.dumps(to_json(outcome)), labels),
+            *(*(packed or (None, None)), stored(path)),
         )
         with self._writing() as connection:
             connection.execute(_DONE, row)
@@ -253,10 +209,6 @@ class Ledger:
         with self._writing() as connection:
             query = "UPDATE items SET source_sha256 = ?, result_sha256 = ? WHERE path = ?"
             connection.execute(query, (source_sha256, result_sha256, stored(path)))
-
-    def unsealed(self) -> Iterator[Record]:
-        """Yield the items that are DONE and were not sealed, because their run died in between."""
-        return self._pages("+state = 'done' AND result_sha256 IS NULL", ())
 
     def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int | None) -> State:
         """Keep that an item failed in this run and return where it stands now: FAILED, QUARANTINED or REFUSED.
@@ -284,39 +236,16 @@ class Ledger:
         with self._writing() as connection:
             connection.execute("UPDATE items SET state = 'done' WHERE path = ? AND state = 'gone'", (stored(path),))
 
-    def mark_gone(self, source: Path) -> list[str]:
-        """Mark the DONE items GONE whose sources are not below the folder ``source`` any more; return their paths."""
-        gone = [record.path for record in self.records(State.DONE) if _is_gone(source / record.path)]
-        if gone:
-            with self._writing() as connection:
-                query = "UPDATE items SET state = 'gone' WHERE path = ?"
-                connection.executemany(query, [(stored(path),) for path in gone])
-        return gone
+    def mark_gone(self, paths: Iterable[str]) -> None:
+        """Mark the items at ``paths`` GONE: there is a result, but no source any more."""
+        with self._writing() as connection:
+            query = "UPDATE items SET state = 'gone' WHERE path = ?"
+            connection.executemany(query, [(stored(path),) for path in paths])
 
-    def forget(self, run: int, source: Path) -> list[str]:
-        """Drop the unfinished items that ``run`` did not meet and whose sources are gone; return their paths."""
-        gone = [
-            record.path
-            for record in self._pages("planned < ? AND +state NOT IN ('done', 'gone')", (run,))
-            if record.kind == FOLDER_KIND or _is_gone(source / record.path)
-        ]
-        if gone:
-            with self._writing() as connection:
-                connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in gone])
-        return gone
-
-    def _pages(self, condition: str, values: tuple[object, ...]) -> Iterator[Record]:
-        # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. The
-        # plus signs in conditions keep SQLite from looking up states, which would sort all items for every page.
-        query = f"{_SELECT} WHERE path > ? AND {condition} ORDER BY path LIMIT {_PAGE}"
-        last: str | bytes = ""
-        while rows := self._rows(query, (last, *values)):
-            yield from map(to_record, rows)
-            last = rows[-1][0]
-
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        with self._turn, reporting(self.path):
-            return self._connection.execute(query, values).fetchall()
+    def forget(self, paths: Iterable[str]) -> None:
+        """Drop the items at ``paths``."""
+        with self._writing() as connection:
+            connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in paths])
 
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -333,15 +262,6 @@ class Ledger:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-
-
-def _is_gone(path: Path) -> bool:
-    """Whether there is nothing at ``path``; what cannot be reached, behind a closed folder or a share, may be there."""
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR)
-    return False
 
 
 def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:

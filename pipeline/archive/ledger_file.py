@@ -16,9 +16,13 @@ from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import publishing
 
 LEDGER, SNAPSHOT = "ledger.sqlite3", "ledger-snapshot.sqlite3"
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x41434C47
 _PATIENCE = 30.0
+_BLOCK = 1 << 20
+# Two bytes of the header (https://www.sqlite.org/fileformat.html, 1.3) say that there may be a write-ahead log. A
+# snapshot has none, so that any reader of SQLite can open it where it may not write.
+_JOURNAL_MODE, _NO_LOG = 18, b"\1\1"
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE items (
@@ -41,6 +45,8 @@ CREATE TABLE items (
     seconds REAL,
     result TEXT,
     previews TEXT,
+    pack INTEGER,
+    pack_offset INTEGER,
     error NOT NULL DEFAULT '',
     advice NOT NULL DEFAULT '',
     exit_code INTEGER NOT NULL DEFAULT 0,
@@ -62,7 +68,9 @@ CREATE TABLE runs (
     skipped INTEGER NOT NULL DEFAULT 0,
     left_out TEXT NOT NULL DEFAULT '{{}}'
 );
-CREATE INDEX items_by_state ON items (state);
+CREATE INDEX items_by_state ON items (state, path);
+CREATE INDEX items_by_pack ON items (pack);
+CREATE INDEX items_unsealed ON items (path) WHERE state = 'done' AND result_sha256 IS NULL;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -93,7 +101,7 @@ def connect_snapshot(
     """
     path, snapshot = home(output, shard) / LEDGER, home(output, shard) / SNAPSHOT
     with reporting(path):
-        if _has_news(path, snapshot):
+        if has_news(path, snapshot):
             scratch = TemporaryDirectory(prefix="autochrome-")
             try:
                 copy = Path(scratch.name, LEDGER)
@@ -111,20 +119,25 @@ def connect_snapshot(
 def publish_snapshot(connection: sqlite3.Connection, path: Path) -> None:
     """Give readers the state of the ledger at ``path``, in the place of the last snapshot. Raises `OutputError`."""
     snapshot = path.with_name(SNAPSHOT)
-    with (
-        publishing(snapshot, overwrite=True, originals=NO_ORIGINALS) as temporary,
-        closing(sqlite3.connect(temporary, isolation_level=None)) as copy,
-    ):
-        connection.backup(copy)
-        # So that any reader of SQLite can open it where it may not write.
-        copy.execute("PRAGMA journal_mode = DELETE")
+    with publishing(snapshot, overwrite=True, originals=NO_ORIGINALS) as temporary:
+        _busy, logged, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if logged == folded:
+            # All is in the file, and nobody else writes to it: ten times as fast as copying page by page.
+            with path.open("rb") as whole, temporary.open("wb") as file:
+                shutil.copyfileobj(whole, file, _BLOCK)
+                file.seek(_JOURNAL_MODE)
+                file.write(_NO_LOG)
+            return
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def _has_news(path: Path, snapshot: Path) -> bool:
+def has_news(path: Path, snapshot: Path) -> bool:
     """Whether the ledger holds what its snapshot does not: a run that ends well leaves an up-to-date one."""
     if not path.exists():
         return False
-    log = path.with_name(f"{path.name}-wal")
+    log = _log_of(path)
     return not snapshot.exists() or (log.exists() and log.stat().st_size > 0)
 
 
@@ -132,9 +145,9 @@ def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
     """Copy a ledger that no run writes to; False if one does, or did meanwhile."""
     if not is_at_rest(output, shard=shard):
         return False
-    log = path.with_name(f"{path.name}-wal")
+    log = _log_of(path)
     before = _stats(path, log)
-    for source, target in ((path, copy), (log, copy.with_name(f"{copy.name}-wal"))):
+    for source, target in ((path, copy), (log, _log_of(copy))):
         if source.exists():
             with source.open("rb") as reading, target.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
@@ -184,9 +197,21 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version < VERSION:
         raise OutputError(f"{path}: is of version {version}, which this Autochrome cannot read", advice=_START_ANEW)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    if path.stat().st_size < pages * size and not _log_of(path).exists():
+        raise OutputError(f"{path}: is damaged: its end is missing", advice=_START_ANEW)
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Read all of the ledger, which takes seconds for a million items. Raises `OutputError` if it is damaged."""
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
         raise OutputError(f"{path}: is damaged: {found}", advice=_START_ANEW)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager

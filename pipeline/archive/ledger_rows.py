@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.archive.fingerprints import FileStat
 
@@ -41,7 +41,8 @@ class Record:
     fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The fields of the result are those of the
     last result there is, which may be older than the source or recipe of a row that is not DONE. ``started`` is in
     seconds since 1970, ``seconds`` a duration, ``result`` the `to_json` form of a `PhotoResult` or `FilmResult`,
-    ``previews`` the labels of its small pictures. ``error``, ``advice`` and ``exit_code`` are of the last failure.
+    ``previews`` the labels of its small pictures, ``pack`` and ``pack_offset`` where they are. ``error``, ``advice``
+    and ``exit_code`` are of the last failure.
     """
 
     path: str
@@ -63,9 +64,40 @@ class Record:
     seconds: float | None
     result: Mapping[str, Any] | None
     previews: tuple[str, ...]
+    pack: int | None
+    pack_offset: int | None
     error: str
     advice: str
     exit_code: int
+
+    @property
+    def source_stat(self) -> FileStat:
+        """Size and time of the source when it was planned, or done."""
+        return FileStat(self.source_size, self.source_mtime_ns)
+
+    @property
+    def result_stat(self) -> FileStat | None:
+        """Size and time of the last result there is."""
+        if self.result_size is None or self.result_mtime_ns is None:
+            return None
+        return FileStat(self.result_size, self.result_mtime_ns)
+
+
+class Known(NamedTuple):
+    """What a plan needs to know of an item: the fields of its `Record` of these names."""
+
+    path: str
+    output: str
+    state: State
+    attempts: int
+    deaths: int
+    source_size: int
+    source_mtime_ns: int
+    source_sha256: str
+    recipe: str
+    result_size: int | None
+    result_mtime_ns: int | None
+    result_sha256: str | None
 
     @property
     def source_stat(self) -> FileStat:
@@ -122,6 +154,7 @@ class Planned:
 
 
 COLUMNS = tuple(field.name for field in fields(Record))
+_STATES = {state.value: state for state in State}
 RUN_COLUMNS = tuple(field.name for field in fields(RunRecord))
 
 
@@ -142,14 +175,20 @@ def text(stored: str | bytes) -> str:
 def to_record(row: Sequence[Any]) -> Record:
     """Return the item of a row of `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
-    values |= {name: text(values[name]) for name in ("path", "output", "error", "advice")}
+    for name in ("path", "output", "error", "advice"):
+        if isinstance(values[name], bytes):
+            values[name] = text(values[name])
     result, labels = values["result"], values["previews"]
-    values |= {
-        "state": State(values["state"]),
-        "result": None if result is None else json.loads(result),
-        "previews": () if labels is None else tuple(json.loads(labels)),
-    }
+    values["state"] = _STATES[values["state"]]
+    values["result"] = None if result is None else json.loads(result)
+    values["previews"] = () if labels is None else tuple(json.loads(labels))
     return Record(**values)
+
+
+def to_known(row: Sequence[Any]) -> Known:
+    """Return what is known of an item from a row of the fields of `Known`."""
+    path, output, state, *others = row
+    return Known(text(path), text(output), _STATES[state], *others)
 
 
 def to_run_record(row: Sequence[Any]) -> RunRecord:

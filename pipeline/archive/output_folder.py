@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -129,17 +129,16 @@ def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
         yield is_last
 
 
-def delete_partial_files(output: Path, *, older_than: float = 0.0) -> int:
-    """Delete the unfinished files under ``output`` that were not written for ``older_than`` seconds; return how many.
+def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) -> int:
+    """Delete the unfinished files in ``folders`` that were not written for ``older_than`` seconds; return how many.
 
-    The segments of films stay: with them a film resumes. Call this only while no other run can be at work on
-    ``output``, or with an age beyond doubt. Raises `OutputError`.
+    The segments of films stay: with them a film resumes. Call this only while no other run can be at work in
+    ``folders``, or with an age beyond doubt. Raises `OutputError`.
     """
     latest, count = time.time() - older_than, 0
-    for folder, inner, files in os.walk(output):
-        inner[:] = [name for name in inner if not name.startswith(PARTIAL_PREFIX)]
-        for name in filter(_PARTIAL.fullmatch, files):
-            path = Path(folder, name)
+    for folder in folders:
+        for name in filter(_PARTIAL.fullmatch, _names_in(folder)):
+            path = folder / name
             try:
                 if older_than and path.stat().st_mtime > latest:
                     continue
@@ -153,6 +152,20 @@ def delete_partial_files(output: Path, *, older_than: float = 0.0) -> int:
                 ) from error
             count += 1
     return count
+
+
+def folders_below(output: Path) -> Iterator[Path]:
+    """Yield ``output`` and all folders in it, but for the segments of films."""
+    for folder, inner, _files in os.walk(output):
+        inner[:] = [name for name in inner if not name.startswith(PARTIAL_PREFIX)]
+        yield Path(folder)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
 
 
 def check_space(folder: Path, *, keep_free: int, needed: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from pipeline.archive.bag import PAYLOAD
 from pipeline.archive.fingerprints import FileStat, for_item, is_same
-from pipeline.archive.ledger import FOLDER_KIND, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, Known, State
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
@@ -27,12 +27,14 @@ from pipeline.publish import HOME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
-Known: TypeAlias = Callable[[str], Record | None]
+Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, Known]]
 
 KINDS = (Kind.PHOTO, Kind.FILM)
 _NO_STAT = FileStat(0, 0)
 # Headers of damaged films claim any number of frames; this is what a column of the ledger holds.
 _HEAVIEST = (1 << 63) - 1
+# So many entries are looked up in the ledger at once.
+_PAGE = 500
 
 
 class Status(StrEnum):
@@ -49,6 +51,9 @@ class Status(StrEnum):
     FOREIGN = "foreign"
     QUARANTINED = "quarantined"
     REFUSED = "refused"
+
+
+_TO_DO, _FINISHED = (Status.DUE, Status.STALE), (State.DONE, State.GONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +75,13 @@ class Job:
     attempts: int
     deaths: int
     weight: int
-    record: Record | None
+    record: Known | None
     found: FileStat | None
 
     @property
     def is_to_do(self) -> bool:
         """Whether a result is to be made."""
-        return self.status in (Status.DUE, Status.STALE)
+        return self.status in _TO_DO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,7 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a plan rests on: a recipe for each kind, and what is ``known`` of a path from earlier runs.
+    """What a plan rests on: a recipe for each kind, and what is ``known`` of paths from earlier runs.
 
     ``corrections`` are what people set right, part of an item's recipe; ``tree`` is the folder of the results, below
     the output folder.
@@ -107,7 +112,7 @@ class Terms:
     options: Options
     run_options: RunOptions
     recipes: Mapping[Kind, str]
-    known: Known
+    known: Lookup
     corrections: CorrectionTree
     tree: Path = Path()
 
@@ -145,22 +150,31 @@ def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | E
     planner = _Planner(source, output, terms)
     options = terms.run_options
     wanted = Selection.of(options)
-    entered = Selection.of(replace(options, include=(), shard=None))
-    for entry in walk(source, folds=planner.folds, follow_links=options.follow_links, output=output):
-        path = PurePosixPath(entry.path)
-        if entry.kind is Kind.BARRED and entry.path == Path():
-            raise InputError(
-                f"{source}: cannot be listed: {entry.reason}", advice="Check its permissions and its disk."
-            )
-        if entry.kind is Kind.BARRED:
-            if entered.takes_path(path):
-                yield planner.barred(entry)
-        elif entry.kind not in terms.recipes or not wanted.takes_path(path):
-            yield entry
-        else:
-            stat, error = _reach(source / entry.path)
-            is_wanted = wanted.takes_time(math.inf if stat is None else stat.mtime_ns / 1e9)
-            yield planner.item(entry, stat, error) if is_wanted else entry
+    entered = Selection.of(replace(options, include=()))
+    entries = walk(
+        source,
+        folds=planner.folds,
+        follow_links=options.follow_links,
+        output=output,
+        takes=None if options.shard is None else wanted.takes_part,
+    )
+    while page := list(islice(entries, _PAGE)):
+        names = [entry.name for entry in page if entry.kind in terms.recipes or entry.kind is Kind.BARRED]
+        known = terms.known(names) if names else {}
+        for entry in page:
+            if entry.kind is Kind.BARRED:
+                if entry.name == ".":
+                    raise InputError(
+                        f"{source}: cannot be listed: {entry.reason}", advice="Check its permissions and its disk."
+                    )
+                if entered.takes_path(entry.name):
+                    yield planner.barred(entry, known.get(entry.name))
+            elif entry.kind not in terms.recipes or not wanted.takes_path(entry.name):
+                yield entry
+            else:
+                stat, error = _reach(planner.source_of(entry.name))
+                is_wanted = wanted.takes_time(math.inf if stat is None else stat.mtime_ns / 1e9)
+                yield planner.item(entry, known.get(entry.name), stat, error) if is_wanted else entry
 
 
 class _Planner:
@@ -168,50 +182,42 @@ class _Planner:
 
     def __init__(self, source: Path, output: Path, terms: Terms) -> None:
         self._source, self._output, self._terms = source, output, terms
+        # As text: objects for paths take longer than all else where there are very many.
+        self._below_source, self._below_output = (str(folder / "-")[:-1] for folder in (source, output))
         self.folds = ignores_case(output)
-        self._folder = Path()
-        self._taken: dict[str, Path] = {}
+        self._folder = ""
+        self._taken: dict[str, str] = {}
         # One look instead of one for each of very many items.
         self._is_corrected = terms.corrections.folder.is_dir()
         self._references = ReferenceFiles(terms.options.reference)
+        # The last folder, and whether pictures in it lend colours.
+        self._asked: tuple[str | None, bool] = (None, False)
 
-    def barred(self, entry: Entry) -> Refused:
-        path, name = self._source / entry.path, entry.path.as_posix()
-        record = self._terms.known(name)
-        failure = Failure(
-            source=path,
-            error=f"{path}: not entered: {entry.reason}",
-            advice="Check the name and the permissions of this folder.",
-            exit_code=InputError.exit_code,
-        )
-        attempts = record.attempts if record else 0
-        return Refused(
-            path=name,
-            name="",
-            kind=FOLDER_KIND,
-            stat=_NO_STAT,
-            recipe="",
-            attempts=attempts,
-            deaths=0,
-            failure=failure,
-        )
+    def source_of(self, name: str) -> str:
+        return self._below_source + name
 
-    def item(self, entry: Entry, stat: FileStat | None, error: OSError | None) -> Job | Refused:
-        path, name = self._source / entry.path, entry.path.as_posix()
+    def barred(self, entry: Entry, record: Known | None) -> Refused:
+        path = self._source / entry.path
+        error = InputError(
+            f"{path}: not entered: {entry.reason}", advice="Check the name and the permissions of this folder."
+        )
+        return refused_folder(entry.name, path, error, attempts=record.attempts if record else 0)
+
+    def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Refused:
+        name = entry.name
         recipe, broken = self._recipe(entry)
-        record = self._terms.known(name)
         is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
         attempts = record.attempts if record is not None and is_known else 0
         deaths = record.deaths if record is not None and is_known else 0
         try:
             if stat is None:
-                raise _unreachable(path, error)
+                raise _unreachable(self._source / name, error)
             if broken is not None:
                 raise broken
             if deaths >= self._terms.run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
-                    f"{path}: the program died in {deaths:,} runs while it was at work on it",
+                    f"{self._source / name}: the program died in {deaths:,} runs while it was at work on it",
                     advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
                 )
             return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
@@ -224,7 +230,7 @@ class _Planner:
                 recipe=recipe,
                 attempts=attempts,
                 deaths=deaths,
-                failure=Failure.of(path, fault),
+                failure=Failure.of(self._source / name, fault),
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
@@ -232,89 +238,103 @@ class _Planner:
 
         It holds what a person set right, and what lends its colours.
         """
-        usual, item = self._terms.recipes[entry.kind], PurePosixPath(entry.path)
+        usual = self._terms.recipes[entry.kind]
         try:
+            lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
+            if not lends and not self._is_corrected and entry.kind is not Kind.FILM:
+                return usual, None
+            item = PurePosixPath(entry.name)
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
-            path = self._source / entry.path
-            if entry.kind is Kind.PHOTO:
-                references = self._references.of(path, item)
+if entry.kind is Kind.FILM:
+                references = tuple(reference_frames(self._source / entry.path, None).values())
             else:
-                references = tuple(reference_frames(path, None).values())
+                references = self._references.of(self._source / entry.path, item) if lends else ()
             return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error
 
-    def _needs_work(self, record: Record | None) -> bool:
+    def _may_lend(self, folder: str) -> bool:
+        if folder != self._asked[0]:
+            self._asked = folder, self._references.may_lend(self._source / folder)
+        return self._asked[1]
+
+    def _needs_work(self, record: Known | None) -> bool:
         return record is not None and record.state in (State.WAITING, State.RUNNING)
 
     def _job(
         self,
         entry: Entry,
         stat: FileStat,
-        record: Record | None,
+        record: Known | None,
         recipe: str,
         attempts: int,
         deaths: int,
         *,
         is_known: bool,
     ) -> Job:
-        path = self._source / entry.path
+        path = self.source_of(entry.name)
         thorough = self._terms.run_options.verify_all
-        is_finished = record is not None and record.state in (State.DONE, State.GONE) and record.recipe == recipe
+        is_finished = record is not None and record.state in _FINISHED and record.recipe == recipe
         fits = (
             record is not None
             and is_finished
             and is_same(path, stat, record.source_stat, record.source_sha256, thorough=thorough)
         )
-        job = Job(
-            path=entry.path.as_posix(),
-            name=record.output if record is not None and fits else "",
+        name, weight = record.output if record is not None and fits else "", 0
+        status, found = Status.DUE, None
+        if record is not None and is_known and self._is_set_aside(record):
+            status = Status(record.state)
+        else:
+            # A film is opened, for the name of its result and its length, only where there may be work to do.
+            if not name or self._terms.options.overwrite:
+                name, weight = self._named(entry)
+            self._take(name, entry.name)
+            status, found = self._status(name, record, fits=fits)
+            if fits and status in _TO_DO:
+                name, weight = self._named(entry)
+        return Job(
+            path=entry.name,
+            name=name,
             kind=entry.kind,
             stat=stat,
             recipe=recipe,
-            status=Status.DUE,
+            status=status,
             attempts=attempts,
             deaths=deaths,
-            weight=0,
+            weight=weight,
             record=record,
-            found=None,
+            found=found,
         )
-        if record is not None and is_known and self._is_set_aside(record):
-            return replace(job, status=Status(record.state))
-        # A film is opened, for the name of its result and its length, only where there may be work to do.
-        if not job.name or self._terms.options.overwrite:
-            job = self._named(job, entry)
-        self._take(self._output / job.name, entry.path)
-        status, found = self._status(self._output / job.name, record, fits=fits)
-        job = replace(job, status=status, found=found)
-        return self._named(job, entry) if fits and job.is_to_do else job
 
-    def _is_set_aside(self, record: Record) -> bool:
+    def _is_set_aside(self, record: Known) -> bool:
         is_hopeless = record.attempts >= self._terms.run_options.quarantine_after
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
-    def _named(self, job: Job, entry: Entry) -> Job:
+    def _named(self, entry: Entry) -> tuple[str, int]:
+        """Return the name of the result below the output folder, and how much work a film is."""
         name, weight = result_name(entry, self._source, self._terms.options)
-        return replace(job, name=(self._terms.tree / name).as_posix(), weight=min(weight, _HEAVIEST))
+        return (self._terms.tree / name).as_posix(), min(weight, _HEAVIEST)
 
-    def _take(self, target: Path, path: Path) -> None:
-        """Keep the name of ``target`` for the source at ``path``."""
-        if path.parent != self._folder:
-            self._folder, self._taken = path.parent, {}
-        key = target.name.casefold() if self.folds else target.name
-        if (other := self._taken.setdefault(key, path)) != path:
+    def _take(self, target: str, name: str) -> None:
+        """Keep the name ``target`` of a result for the source called ``name``."""
+        folder = name.rpartition("/")[0]
+        if folder != self._folder:
+            self._folder, self._taken = folder, {}
+        last = target.rpartition("/")[2]
+        if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
             raise UsageError(
-                f"{self._source / path}: its result would take the name of that of {other}",
+                f"{self._source / name}: its result would take the name of that of {other}",
                 advice="Rename one of the two.",
             )
 
-    def _status(self, target: Path, record: Record | None, *, fits: bool) -> tuple[Status, FileStat | None]:
-        found = _stat(target)
+    def _status(self, name: str, record: Known | None, *, fits: bool) -> tuple[Status, FileStat | None]:
+        target = self._below_output + name
+        found = _reach(target)[0]
         if found is None:
             return Status.DUE, None
         if self._terms.options.overwrite:
             return Status.STALE, found
-        if record is None or self._output / record.output != target:
+        if record is None or record.output != name:
             return Status.FOREIGN, found
         known, sha256 = record.result_stat, record.result_sha256
         if record.state is State.RUNNING:
@@ -327,6 +347,20 @@ class _Planner:
         return Status.DONE if fits and is_whole else Status.STALE, found
 
 
+def refused_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Refused:
+    """Return what a plan says of the folder called ``name``, at ``path``: why there is nothing of it."""
+    return Refused(
+        path=name,
+        name="",
+        kind=FOLDER_KIND,
+        stat=_NO_STAT,
+        recipe="",
+        attempts=attempts,
+        deaths=0,
+        failure=Failure(source=path, error=str(error), advice=error.advice, exit_code=error.exit_code),
+    )
+
+
 def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:
     """Return the path of ``entry``'s result below the folder of the results, and the weight of a film."""
     if entry.kind is Kind.PHOTO:
@@ -337,11 +371,7 @@ def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int
     return entry.path.with_name(entry.path.name + whole.suffix), weight
 
 
-def _stat(path: Path) -> FileStat | None:
-    return _reach(path)[0]
-
-
-def _reach(path: Path) -> tuple[FileStat | None, OSError | None]:
+def _reach(path: str) -> tuple[FileStat | None, OSError | None]:
     try:
         return FileStat.of(path), None
     except OSError as error:

@@ -15,9 +15,10 @@ from pipeline.archive.decisions import with_commands
 from pipeline.archive.executors import Outcome
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Planned, Record, State
+from pipeline.archive.output_folder import home
 from pipeline.archive.plan import Job, Refused, Status
 from pipeline.archive.provenance import has_new_colour, write_sidecar
-from pipeline.archive.report import previews
+from pipeline.archive.report.previews import Packs
 from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Kind
 from pipeline.corrections import correction_at
@@ -50,6 +51,7 @@ class Records:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._begun: dict[Path, _Begun] = {}
+        self._packs = Packs(home(context.output, context.run_options.shard))
         self._free_since = time.monotonic()
         self.counts = Counts()
         self.done = {Kind.PHOTO: 0, Kind.FILM: 0}
@@ -114,6 +116,10 @@ class Records:
         self._context.ledger.publish_snapshot(if_due=True)
         return record.kind
 
+    def tidy(self) -> None:
+        """Delete the small pictures that no item needs any more."""
+        self._packs.discard(self._context.ledger.packs())
+
     def catch_up(self) -> None:
         """Seal what an earlier run finished and, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
@@ -140,9 +146,11 @@ class Records:
             return
         if isinstance(outcome, PhotoResult):
             outcome = with_commands(outcome, self._context, record.path)
-        previews.keep(self._context.output, record.path, outcome.previews)
+        packed = self._packs.keep(record.path, outcome.previews)
         started = time.time() - seconds
-        ledger.done(record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds)
+        ledger.done(
+            record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds, packed=packed
+        )
         (self.done if has_new_colour(outcome) else self.kept)[Kind(record.kind)] += 1
         self._context.reporter.write(
             Event.ITEM_DONE,

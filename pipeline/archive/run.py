@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.bag import begin_bag, results_folder, write_bag
-from pipeline.archive.context import Part, Reporter, RunContext, other_parts
-from pipeline.archive.counts import Counts
+from pipeline.archive.bag import begin_bag, results_folder
+from pipeline.archive.context import Reporter, RunContext
 from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
+from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
 from pipeline.archive.executors import ThreadExecutor
-from pipeline.archive.ledger import State, open_ledger
+from pipeline.archive.ledger import open_ledger
 from pipeline.archive.metrics import (
     Figures,
     check_metrics_file,
@@ -25,18 +25,27 @@ from pipeline.archive.metrics import (
     shard_label,
     write_metrics,
 )
-from pipeline.archive.output_folder import delete_partial_files, filling_bag, free_space, locked
+from pipeline.archive.missing import check_missing
+from pipeline.archive.output_folder import (
+    delete_partial_files,
+    filling_bag,
+    folders_below,
+    free_space,
+    home,
+    locked,
+)
+from pipeline.archive.parts import Part, all_parts
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records
-from pipeline.archive.report import previews, write_report
+from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, weights_sha256
 from pipeline.documents import to_json
-from pipeline.errors import AutochromeError, InputError
+from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -45,7 +54,6 @@ from pipeline.results import Failure
 from pipeline.version import program_version
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
-_SOME_FAILED = 3
 _PAGE = 500
 _LONG_AGO = 24 * 3600.0
 _NAMED = 20
@@ -165,7 +173,7 @@ class _Run:
             raise
         if stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, stop.exit_code)
-        code = _SOME_FAILED if self._records.counts.failed else 0
+        code = SOME_FAILED if self._records.counts.failed else 0
         return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
 
     def _end(self, error: BaseException) -> None:
@@ -176,9 +184,12 @@ class _Run:
 
     def _work(self, colorizer: Colorizer | None) -> None:
         context = self._context
-        context.ledger.publish_snapshot()
+        if context.ledger.has_news:
+            context.ledger.publish_snapshot()
+        if context.run_options.verify_all:
+            context.ledger.check()
         # Other parts may be at work on theirs.
-        delete_partial_files(context.output, older_than=_LONG_AGO if context.run_options.shard else 0.0)
+        delete_partial_files(self._left_folders(), older_than=_LONG_AGO if context.run_options.shard else 0.0)
         with ExitStack() as stack:
             if context.run_options.bag:
                 is_last = stack.enter_context(filling_bag(context.output))
@@ -192,9 +203,19 @@ class _Run:
                     self._processing.work(executor)
             if context.stop.error is not None:
                 raise context.stop.error
+            self._records.tidy()
             if context.run_options.bag and is_last():
-                with other_parts(context.output, context.run_options.shard) as others:
-                    write_bag(context.output, self._bag_entries(others), originals=context.originals)
+                with self._parts() as parts:
+                    complete_bag(context.output, context.tree, parts, originals=context.originals)
+
+    def _left_folders(self) -> Iterable[Path]:
+        """Return where runs that died can have left unfinished files."""
+        context = self._context
+        if context.run_options.verify_all:
+            return folders_below(context.output)
+        names = {record.output.rpartition("/")[0] for record in context.ledger.unfinished()}
+        own = (context.output, home(context.output, None), home(context.output, context.run_options.shard))
+        return {*own, *(context.output / name for name in names)}
 
     def _queue(self, colorizer: Colorizer | None) -> None:
         """Walk the tree and queue what is to be done."""
@@ -204,7 +225,7 @@ class _Run:
             options=context.options,
             run_options=context.run_options,
             recipes=recipes(context.options, weights),
-            known=context.ledger.get,
+            known=context.ledger.known,
             corrections=context.corrections,
             tree=context.tree.relative_to(context.output),
         )
@@ -212,29 +233,8 @@ class _Run:
         while page := list(islice(items, _PAGE)):
             self._records.plan(page)
         if not context.is_asked_to_stop:
-            self._check_missing(self._records.counts)
+            self._gone = check_missing(context, self._records)
         self._report_plan()
-
-    def _check_missing(self, counts: Counts) -> None:
-        """See which sources of earlier runs are no longer there. Raises `InputError` if none of all is."""
-        context = self._context
-        states = context.ledger.counts()
-        if not counts.sources and (known := sum(states.values())):
-            raise InputError(
-                f"{context.source}: there is no photograph or film in it, but {known:,} were there in earlier runs",
-                advice="Check that its disk is mounted. If all were removed on purpose, there is nothing to do here.",
-            )
-        if counts.finished < states[State.DONE] and context.run_options.since is None:
-            gone = context.ledger.mark_gone(context.source)
-            self._gone = len(gone)
-            if gone:
-                more = f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else ""
-                context.reporter.say(
-                    f"{len(gone):,} sources are no longer there; their results are kept: "
-                    f"{', '.join(gone[:_NAMED])}{more}"
-                )
-        for path in context.ledger.forget(context.run, context.source):
-            previews.drop(context.output, path)
 
     def _report_plan(self) -> None:
         counts, reporter = self._records.counts, self._context.reporter
@@ -269,16 +269,6 @@ class _Run:
         if counts.refused:
             reporter.say(f"{counts.refused:,} sources skipped: they are of a kind that is not coloured")
 
-    def _bag_entries(self, others: list[Part]) -> dict[str, str]:
-        """Return the fingerprints of all results in the bag."""
-        context, found = self._context, {}
-        for ledger in (context.ledger, *(part.ledger for part in others if part.ledger is not None)):
-            for state in (State.DONE, State.GONE):
-                for record in ledger.records(state):
-                    if record.result_sha256 and (context.output / record.output).is_relative_to(context.tree):
-                        found[record.output] = record.result_sha256
-        return found
-
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
 
@@ -286,26 +276,17 @@ class _Run:
         written again. Raises `OutputError`.
         """
         self._processing.put_back()
-        is_good = exit_code in (0, _SOME_FAILED)
-        written: list[Callable[[str, int], None]] = []
-        problem: AutochromeError | None = None
-        for write in (self._end_ledger, self._write_report, self._end_log, self._write_metrics):
-            try:
-                write(outcome, exit_code)
-            except AutochromeError as error:
-                if problem is None:
-                    problem = error
-                if is_good:
-                    outcome, exit_code, is_good = type(error).__name__, error.exit_code, False
-                    for earlier in written:
-                        with suppress(AutochromeError):
-                            earlier(outcome, exit_code)
-            else:
-                if write != self._write_report:
-                    written.append(write)
-        if problem is not None:
-            raise problem
-        return self._result(outcome, exit_code)
+        steps = [
+            Step(self._end_ledger),
+            Step(self._write_report, says=False),
+            Step(self._end_log),
+            Step(self._write_metrics),
+        ]
+        return self._result(*write_in_order(steps, outcome, exit_code))
+
+    def _parts(self) -> AbstractContextManager[list[Part]]:
+        context = self._context
+        return all_parts(context.output, shard=context.run_options.shard, own=context.ledger)
 
     def _end_ledger(self, outcome: str, exit_code: int) -> None:
         counts = self._records.counts
@@ -321,15 +302,8 @@ class _Run:
     def _write_report(self, _outcome: str, _exit_code: int) -> None:
         context = self._context
         if context.run_options.report:
-            with other_parts(context.output, context.run_options.shard) as others:
-                self._report = write_report(
-                    context.source,
-                    context.output,
-                    context.ledger,
-                    corrections=context.corrections,
-                    shard=context.run_options.shard,
-                    others=others,
-                )
+            with self._parts() as parts:
+                self._report = write_report(context.source, context.output, parts, corrections=context.corrections)
 
     def _end_log(self, outcome: str, exit_code: int) -> None:
         ended = {"outcome": outcome, "exit_code": exit_code, "gone": self._gone, "seconds": self._seconds}

@@ -32,6 +32,7 @@ class Event(StrEnum):
     NOTE = "note"
     MESSAGE = "message"
     RUN_ENDED = "run_ended"
+    REPORTED = "reported"
 
 
 # The schema: the fields of every event besides "ts" and "event". All of them are always there.
@@ -50,6 +51,7 @@ FIELDS: Mapping[Event, frozenset[str]] = {
     Event.RUN_ENDED: frozenset(
         {"run", "outcome", "exit_code", "done", "kept", "failed", "skipped", "gone", "waiting", "seconds"}
     ),
+    Event.REPORTED: frozenset({"source", "output", "outcome", "exit_code", "items", "parts", "again", "seconds"}),
 }
 
 

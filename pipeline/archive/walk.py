@@ -7,11 +7,11 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
-from typing import Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.errors import UsageError
@@ -41,22 +41,49 @@ class Kind(StrEnum):
     PHOTO = "photo"
     FILM = "film"
     OTHER = "other"
+    ELSEWHERE = "elsewhere"
     HIDDEN = "hidden"
     RESULT = "result"
     LINK = "link"
     BARRED = "barred"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """``path`` below the root; ``reason`` says why a BARRED folder is not entered."""
+_KINDS = {**dict.fromkeys(FILM_SUFFIXES, Kind.FILM), **dict.fromkeys(PHOTO_SUFFIXES, Kind.PHOTO)}
+_KINDS |= dict.fromkeys(_OTHER_SUFFIXES, Kind.OTHER)
 
-    path: Path
+
+class Entry(NamedTuple):
+    """``name`` is the path below the root, with ``/``; ``reason`` says why a BARRED folder is not entered."""
+
+    name: str
     kind: Kind
     reason: str = ""
 
+    @property
+    def path(self) -> Path:
+        """The path below the root."""
+        return Path(self.name)
 
-def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output: Path | None = None) -> Iterator[Entry]:
+    @property
+    def suffix(self) -> str:
+        """The suffix of the name in lower case, with its dot, or empty."""
+        return _split(self.name.rpartition("/")[2])[1]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the name of a file without its suffix, and that in lower case, with its dot, or empty."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, f"{dot}{suffix.lower()}") if stem and suffix else (name, "")
+
+
+def walk(
+    root: Path,
+    *,
+    folds: bool = False,
+    follow_links: bool = False,
+    output: Path | None = None,
+    takes: Callable[[str], bool] | None = None,
+) -> Iterator[Entry]:
     """Yield what lies under ``root``: a folder's files in order of name, then its folders, each in the same way.
 
     A file is a photograph or a film by its suffix; one of an unknown suffix by its first bytes. Hidden files and
@@ -64,39 +91,59 @@ def walk(root: Path, *, folds: bool = False, follow_links: bool = False, output:
     what is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run
     beside their source as RESULT and not entered, folders that cannot be listed as BARRED; so is, with ``folds``, a
     folder whose name differs from that of the one before it only in case. With ``follow_links`` a link to a folder
-    outside of ``root`` is entered, unless it was entered already, or is ``output``. Only one path from the root down
-    is kept in memory, and the folders behind links.
+    outside of ``root`` is entered, unless it was entered already, or is ``output``. With ``takes`` an entry is only
+    named if it takes the entry's path below ``root``; other files are ELSEWHERE, if they can be photographs or films,
+    and not looked at. Only one path from the root down is kept in memory, and the folders behind links.
     """
-    waiting = [(Path(), False)]
+    waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
+    takes = takes or _takes_all
     while waiting:
         folder, is_beyond = waiting.pop()
         try:
             with os.scandir(root / folder) as listing:
-                names = sorted((item for item in listing if not _is_junk(item.name)), key=lambda item: item.name)
+                items = sorted((item for item in listing if not _is_junk(item.name)), key=_name_of)
         except OSError as error:
-            yield Entry(folder, Kind.BARRED, error.strerror or str(error))
+            if not folder or takes(folder):
+                yield Entry(folder or ".", Kind.BARRED, error.strerror or str(error))
             continue
-        siblings = {item.name for item in names}
-        stems = {Path(name).stem for name in siblings}
-        inner: dict[str, tuple[Path, bool]] = {}
-        for item in names:
-            path = folder / item.name
+        siblings = {item.name for item in items}
+        stems: set[str] = set()
+        inner: dict[str, tuple[str, bool]] = {}
+        for item in items:
+            path = f"{folder}/{item.name}" if folder else item.name
+            if not _is_folder(item) and not item.name.startswith("."):
+                if takes(path):
+                    stems = stems or {_split(name)[0] for name in siblings}
+                    yield Entry(path, _kind_of_file(item, stems))
+                elif _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
+                    yield Entry(path, Kind.ELSEWHERE)
+                continue
             needs_leave = is_beyond or item.is_symlink()
+            kind, reason = None, ""
             if item.name.startswith(".") or item.name.lower() == "lost+found":
-                yield Entry(path, Kind.HIDDEN)
-            elif not _is_folder(item):
-                yield Entry(path, _kind_of_file(root / path, stems))
+                kind = Kind.HIDDEN
             elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name}:
-                yield Entry(path, Kind.RESULT)
+                kind = Kind.RESULT
             elif needs_leave and (beyond is None or not beyond.enter(root / path)):
-                yield Entry(path, Kind.LINK)
+                kind = Kind.LINK
             else:
                 key = item.name.casefold() if folds else item.name
                 other, _ = inner.setdefault(key, (path, needs_leave))
                 if other != path:
-                    yield Entry(path, Kind.BARRED, f"on the disk of the results it has the same name as {other.name}")
+                    first = other.rpartition("/")[2]
+                    kind, reason = Kind.BARRED, f"on the disk of the results it has the same name as {first}"
+            if kind is not None and takes(path):
+                yield Entry(path, kind, reason)
         waiting.extend(reversed(inner.values()))
+
+
+def _takes_all(_path: str) -> bool:
+    return True
+
+
+def _name_of(item: os.DirEntry[str]) -> str:
+    return item.name
 
 
 class _Beyond:
@@ -123,17 +170,16 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _kind_of_file(path: Path, stems: set[str]) -> Kind:
-    suffix = path.suffix.lower()
-    if suffix in _OTHER_SUFFIXES or not _is_regular(path):
+def _kind_of_file(item: os.DirEntry[str], stems: set[str]) -> Kind:
+    stem, suffix = _split(item.name)
+    known = _KINDS.get(suffix)
+    if known is Kind.OTHER or not _is_regular(item):
         return Kind.OTHER
-    is_known = suffix in PHOTO_SUFFIXES | FILM_SUFFIXES
-    stem = path.stem.removesuffix(f".{RESULT_MARK}")
-    if is_known and stem != path.stem and stem in stems:
+    if known is None:
+        return _kind_of_content(Path(item.path))
+    if stem.endswith(f".{RESULT_MARK}") and stem.removesuffix(f".{RESULT_MARK}") in stems:
         return Kind.RESULT
-    if is_known:
-        return Kind.PHOTO if suffix in PHOTO_SUFFIXES else Kind.FILM
-    return _kind_of_content(path)
+    return known
 
 
 def _kind_of_content(path: Path) -> Kind:
@@ -148,11 +194,13 @@ def _kind_of_content(path: Path) -> Kind:
     return Kind.OTHER if found in (None, FILM, BMP) else Kind.PHOTO
 
 
-def _is_regular(path: Path) -> bool:
+def _is_regular(item: os.DirEntry[str]) -> bool:
     # Reading a pipe or a device named like a film would wait for ever. A link that leads nowhere passes: its reader
-    # says so by name.
+    # says so by name. What is no link is told by the listing, without a look at the file itself.
+    if not item.is_symlink():
+        return item.is_file()
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        return stat.S_ISREG(item.stat().st_mode)
     except OSError:
         return True
 
@@ -180,16 +228,20 @@ class Selection:
             shard=options.shard,
         )
 
-    def takes_path(self, path: PurePosixPath) -> bool:
+    def takes_part(self, path: str) -> bool:
+        """Say whether ``path`` (below the source folder) belongs to the part of the archive that is wanted."""
+        return self.shard is None or shard_of(path, self.shard.count) == self.shard.index
+
+    def takes_path(self, path: str) -> bool:
         """Say whether the source at ``path`` (below the source folder) is wanted, as far as its path decides.
 
         A source is taken if an ``include`` pattern matches it, or there is none, and no ``exclude`` pattern does.
         """
-        text = unicodedata.normalize("NFC", path.as_posix())
-        return (
-            (self.shard is None or shard_of(path, self.shard.count) == self.shard.index)
-            and (not self.include or any(pattern.fullmatch(text) for pattern in self.include))
-            and not any(pattern.fullmatch(text) for pattern in self.exclude)
+        if not self.include and not self.exclude:
+            return True
+        text = _normal(path)
+        return (not self.include or any(pattern.fullmatch(text) for pattern in self.include)) and not any(
+            pattern.fullmatch(text) for pattern in self.exclude
         )
 
     def takes_time(self, modified: float) -> bool:
@@ -197,15 +249,18 @@ class Selection:
         return self.earliest is None or modified >= self.earliest
 
 
-def shard_of(path: PurePosixPath, count: int) -> int:
-    """Return the shard, from 1 to ``count``, that ``path`` (below the source folder) belongs to.
+def shard_of(path: str, count: int) -> int:
+    """Return the shard, from 1 to ``count``, that ``path`` (below the source folder, with ``/``) belongs to.
 
     It follows from the SHA-256 of the path in Unicode form NFC, so all machines agree, in every run, however their
     disks spell a name.
     """
-    text = unicodedata.normalize("NFC", path.as_posix())
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    digest = hashlib.sha256(_normal(path).encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8]) % count + 1
+
+
+def _normal(path: str) -> str:
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

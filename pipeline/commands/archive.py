@@ -19,7 +19,6 @@ from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
-    from pipeline.archive.run import ArchiveResult
 
 _HELP = common_options.folded("""
     Colour every black-and-white photograph and film of a folder and of the folders in it.
@@ -68,6 +67,7 @@ def _colorize_archive(
     log: own.Log = None,
     metrics: own.Metrics = None,
     dry_run: common_options.DryRun = False,
+    report_only: own.ReportOnly = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
     json: common_options.Json = False,
     log_file: common_options.LogFile = None,
@@ -112,6 +112,8 @@ def _colorize_archive(
         corrections=corrections,
         decide=decide,
     )
+    if report_only:
+        carry_out(reporting, lambda: _report(folder, output, run_options))
     act = _plan if dry_run else _colour
     carry_out(reporting, lambda: act(folder, output, options, run_options, reporting))
 
@@ -146,18 +148,30 @@ def _colour(
     if not any(
         (result.photos, result.films, result.kept, result.skipped, result.failed, result.refused, result.waiting)
     ):
-        lines.append(f"  {_hint(result)}")
+        lines.append("  --include, --exclude and --since leave nothing of what is there")
     if result.report is not None:
         lines.append(f"  report: {markup(result.report)}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
-def _hint(result: ArchiveResult) -> str:
-    """Say why there may have been nothing to do."""
-    if not result.ignored:
-        return f"no photographs and no films found: {markup(result.source)} is empty. Is its disk mounted?"
-    most = ", ".join(sorted(result.ignored_suffixes, key=result.ignored_suffixes.__getitem__, reverse=True)[:5])
-    return f"no photographs and no films found; ignored: {markup(most)}. Check DIR, --include and --exclude"
+def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answer:
+    from pipeline.archive.joint_report import report_archive
+    from pipeline.archive.parts import as_ranges
+    from pipeline.terminal import count
+
+    found = report_archive(folder, output, run_options=run_options)
+    states = [f"{number:,} {state}" for state, number in found.items.items() if number]
+    lines = [
+        f"[bold green]{markup(found.report)}[/bold green]",
+        f"  {count(found.parts, 'part')}: {', '.join(states) or 'no items'}",
+    ]
+    standings = {"no run yet": found.missing, "at work": found.running, "not finished": found.unfinished}
+    lines += [f"  {words}: {as_ranges(numbers)}" for words, numbers in standings.items() if numbers]
+    if found.again:
+        lines.append(f"  to be run again: --array={found.again}" if found.parts > 1 else "  to be run again")
+    if run_options.bag and not found.bag:
+        lines.append("  the bag is incomplete: runs are adding to it")
+    return Answer(to_json(found), lines, exit_code=found.exit_code)
 
 
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:

@@ -75,6 +75,9 @@ KeepFree = Annotated[
 
 NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="Write no JSON sidecars beside the results.")]
 Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the output a bag with manifests (BagIt, RFC 8493).")]
+ReportOnly = Annotated[
+    bool, switch(RUN, "--report-only", says="Colour nothing; report on all parts, with bag and metrics.")
+]
 NoReport = Annotated[bool, switch(LEFT, "--no-report", says="Write no report.html.")]
 Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run, as JSON Lines.")]
 Metrics = Annotated[

@@ -3,72 +3,108 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline.archive.context import Part
-from pipeline.archive.ledger import Ledger, RunRecord
-from pipeline.archive.report.items import survey
-from pipeline.archive.report.page import Contents, PartStatus, page
+from pipeline.archive.parts import Part, Standing, as_ranges
+from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
 from pipeline.archive.report.previews import inside
-from pipeline.archive.run_options import Shard
+from pipeline.archive.report.survey import Survey, records_at, survey
 from pipeline.corrections import CorrectionTree
 from pipeline.originals import Originals
-from pipeline.publish import publishing
+from pipeline.publish import HOME, publishing
 
 __all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
-_ENDS = {"finished": "finished", "until": "stopped at the time set", "interrupted": "interrupted"}
+SHEETS = f"{HOME}/report"
+ROWS = 20_000  # items on one sheet: some 7 MB
+_WORDS = {
+    Standing.MISSING: "no run yet: its items are missing from this page",
+    Standing.RUNNING: "at work; its items are as of the last minute or so",
+    Standing.DIED: "its last run died: run it again, and it resumes",
+}
+_ENDS = {Standing.FINISHED: "finished", Standing.STOPPED: "stopped in order, before all was done"}
 
 
 def write_report(
-    source: Path,
-    output: Path,
-    ledger: Ledger,
-    *,
-    corrections: CorrectionTree | None = None,
-    shard: Shard | None = None,
-    others: Sequence[Part] = (),
+    source: Path, output: Path, parts: Sequence[Part], *, corrections: CorrectionTree | None = None
 ) -> Path:
     """Write the report of the archive ``source`` into ``output``, whole or not at all, and return its path.
 
-    ``shard`` is the part that ``ledger`` is of; the items and runs of the ``others`` join it, and those of them that
-    are missing are named. What was accepted in ``corrections`` asks for no look. Raises `OutputError` if a ledger
-    cannot be read or the disk refuses.
+    It is about all ``parts``, and names those that are missing, at work or not finished. Items beyond the first 20,000
+    are on further sheets, in `SHEETS`. What was accepted in ``corrections`` asks for no look. Raises `OutputError` if a
+    ledger cannot be read or the disk refuses.
     """
-    ledgers = [ledger, *(part.ledger for part in others if part.ledger is not None)]
-    records = chain.from_iterable(one.records() for one in ledgers)
-    found = survey(records, source, output, corrections=corrections)
-    contents = Contents(
-        survey=found,
-        runs=sorted((run for one in ledgers for run in one.runs()), key=lambda run: run.started),
-        pictures=inside(((item.path, len(item.labels)) for item in found.items), output),
-        parts=[] if shard is None else _statuses([Part(shard, ledger), *others]),
-        source=source,
-        output=output,
-    )
-    text = page(contents, now=time.time())
-    with publishing(output / REPORT, overwrite=True, originals=Originals((source,))) as temporary:
-        # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
-        temporary.write_bytes(text.encode(errors="xmlcharrefreplace"))
+    originals = Originals((source,))
+    known = [part for part in parts if part.ledger is not None]
+    ledgers = [part.ledger for part in known if part.ledger is not None]
+    homes = {ledger: part.home for ledger, part in zip(ledgers, known, strict=True)}
+    found, items = survey(ledgers, source, output, corrections=corrections)
+    runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.started)
+    sheets = _sheets(found)
+    # The first one last: it is there only when all that it leads to is.
+    for sheet in reversed(sheets):
+        rows = records_at(ledgers, found.order[sheet.first : sheet.first + ROWS])
+        shown = [(items.shown(record), homes[ledger]) for ledger, record in rows]
+        contents = Contents(
+            survey=found,
+            items=[(item, home.relative_to(output).as_posix()) for item, home in shown],
+            sheet=sheet,
+            sheets=sheets,
+            runs=runs,
+            left_out=_left_out(parts),
+            pictures=inside(
+                (item.path, home, item.packed, len(item.labels)) for item, home in shown if item.packed is not None
+            ),
+            parts=[_status(part) for part in parts] if len(parts) > 1 else [],
+            again=as_ranges(part.index for part in parts if part.is_to_run_again) if len(parts) > 1 else "",
+            source=source,
+            output=output,
+        )
+        with publishing(output / sheet.address, overwrite=True, originals=originals) as temporary:
+            # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
+            temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
+    for path in (output / SHEETS).glob("*.html"):
+        if path.relative_to(output).as_posix() not in {sheet.address for sheet in sheets}:
+            path.unlink()
     return output / REPORT
 
 
-def _statuses(parts: Sequence[Part]) -> list[PartStatus]:
-    return [_status(part) for part in sorted(parts, key=lambda part: part.shard.index)]
+def _sheets(found: Survey) -> list[Sheet]:
+    starts = range(0, max(1, found.count), ROWS)
+    return [
+        Sheet(
+            number=number,
+            address=REPORT if number == 1 else f"{SHEETS}/sheet-{number:04}.html",
+            first=first,
+            last=min(first + ROWS, found.count),
+        )
+        for number, first in enumerate(starts, 1)
+    ]
 
 
 def _status(part: Part) -> PartStatus:
-    name = f"{part.shard.index} of {part.shard.count}"
-    runs: list[RunRecord] = part.ledger.runs() if part.ledger is not None else []
-    if not runs:
-        return PartStatus(name=name, needs_look=True, words="no run yet: its items are missing from this page")
-    last = runs[-1]
-    if last.ended is None:
-        return PartStatus(name=name, needs_look=True, words=f"run {last.number} is at work, or it died")
-    words = (
-        f"{_ENDS.get(last.outcome, f'ended by an error ({last.outcome})')}, {last.done:,} done, {last.failed:,} failed"
-    )
-    return PartStatus(name=name, needs_look=last.outcome != "finished", words=words)
+    if part.standing in _WORDS:
+        words = _WORDS[part.standing]
+    else:
+        last = part.runs[-1]
+        end = _ENDS.get(part.standing, f"ended by an error ({last.outcome})")
+        words = f"{end}, {last.done:,} done, {last.failed:,} failed"
+    name = f"{part.index} of {part.shard.count}" if part.shard else "whole"
+    return PartStatus(name=name, needs_look=part.standing is not Standing.FINISHED, words=words)
+
+
+def _left_out(parts: Sequence[Part]) -> Mapping[str, Any]:
+    """Return what the last runs that ended found in the source and did not take for an item."""
+    ended = [next((run.left_out for run in reversed(part.runs) if run.ended is not None), {}) for part in parts]
+    ignored: Counter[str] = Counter()
+    for one in ended:
+        ignored.update(one.get("ignored", {}))
+    return {
+        "ignored": dict(ignored.most_common()),
+        "hidden": sum(one.get("hidden", 0) for one in ended),
+        "hidden_names": [name for one in ended for name in one.get("hidden_names", ())],
+    }

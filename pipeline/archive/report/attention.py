@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from pipeline.results import Measures
 
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
@@ -43,9 +42,13 @@ class Attention:
 
 
 def attention(
-    measures: Measures | None, *, keeps_own: bool = False, is_concealed: bool = False, is_in_doubt: bool = False
+    measures: Mapping[str, float | None] | None,
+    *,
+    keeps_own: bool = False,
+    is_concealed: bool = False,
+    is_in_doubt: bool = False,
 ) -> Attention:
-    """Return how much a result with these figures asks for a look.
+    """Return how much a result with these ``measures`` (`Measures` as ledgers hold them) asks for a look.
 
     Every sign counts from 0 where it begins to 1 at its worst, linearly, and the score is 1 less the product of what
     they leave: it grows with each of them, and one that is bad outweighs several that are slight. ``is_concealed``
@@ -67,8 +70,8 @@ def attention(
     return Attention(round(1 - left, 4), tuple(reasons))
 
 
-def _weight(sign: _Sign, measures: Measures) -> float:
-    value = getattr(measures, sign.measure)
+def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:
+    value = measures.get(sign.measure)
     if value is None:
         return 0.0
     return min(1.0, max(0.0, (float(value) - sign.begins) / (sign.worst - sign.begins)))

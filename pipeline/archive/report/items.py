@@ -1,69 +1,27 @@
-"""The items of the ledgers as rows of the page's data, and what they come to: sums, and messages in groups."""
+"""What the page shows of an item of the ledgers."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from statistics import median
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.report.attention import Attention, attention
-from pipeline.archive.report.previews import stem
+from pipeline.archive.report.groups import Groups
+from pipeline.archive.report.previews import Packed, stem
 from pipeline.corrections import CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
-from pipeline.results import LumaCheck, Measures, NoteKind, Treatment
+from pipeline.results import LumaCheck, NoteKind, Treatment
 
-_FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
-_SHORTEST_NAME = 4  # shorter ones may be words of the message
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
-
-
-@dataclass
-class Group:
-    """``count`` messages of one ``kind`` that differ in names and figures only; ``text`` is what they share."""
-
-    number: int
-    kind: str
-    text: str
-    advice: str
-    count: int = 0
-
-
-class Groups:
-    """Takes messages and returns the group of each; groups are numbered from 0 in order of appearance."""
-
-    def __init__(self) -> None:
-        self._groups: dict[tuple[str, str], Group] = {}
-
-    def take(self, kind: str, text: str, *, names: Iterable[str] = (), advice: str = "") -> Group:
-        """Count ``text`` into its group and return that; ``names`` are those of the files it is about."""
-        names = sorted({name for name in names if len(name) >= _SHORTEST_NAME}, key=len, reverse=True)
-        bare = _without(text, names)
-        group = self._groups.setdefault(
-            (kind, _FIGURES.sub("#", bare)), Group(len(self._groups), kind, bare, _without(advice, names))
-        )
-        if group.text != bare:
-            group.text = _FIGURES.sub("…", bare)
-        group.count += 1
-        return group
-
-    def all(self) -> list[Group]:
-        """Return the groups in order of number."""
-        return list(self._groups.values())
-
-
-def _without(text: str, names: Iterable[str]) -> str:
-    for name in names:
-        text = text.replace(name, "…")
-    bare = text.removeprefix("…: ")
-    return bare[:1].upper() + bare[1:]
+_OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
 
 
 @dataclass
@@ -72,7 +30,7 @@ class Item:
 
     ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
     the failure's group with its text, ``doubts`` pairs of a reason and the command that decides otherwise. ``labels``
-    has one entry for every preview.
+    has one entry for every preview; ``packed`` says where they are.
     """
 
     path: str
@@ -91,116 +49,90 @@ class Item:
     started: float | None
     seconds: float | None
     preview: str
+    packed: Packed | None
     labels: tuple[str, ...]
 
     @property
-    def rank(self) -> tuple[int, float, str]:
-        """What deserves a look first, then what has no result, then the rest, then what waits."""
+    def rank(self) -> int:
+        """What deserves a look comes first, then what has no result, then the rest, then what waits."""
         if self.state in WITHOUT_RESULT:
-            place = 1
-        elif self.state is State.DONE:
-            place = 0 if self.attention.reasons else 2
-        else:
-            place = 3
-        return place, -self.attention.score, self.path
+            return 1
+        if self.state is State.DONE:
+            return 0 if self.attention.reasons else 2
+        return 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Survey:
-    """All items in the order of the page, how many there are of each state and kind, and what they say in groups.
+class Items:
+    """Makes items of records, and gathers what they say in groups.
 
-    ``photo_seconds`` is the median time for a photograph, ``frames`` and ``film_seconds`` are sums over all films.
+    ``source`` and ``output`` are the folders that their paths lie in. What a person accepted, by its file among
+    ``corrections``, asks for no look.
     """
 
-    items: list[Item]
-    states: Counter[State]
-    kinds: Counter[str]
-    failures: list[Group]
-    notes: list[Group]
-    doubtful: int
-    photo_seconds: float | None
-    frames: int
-    film_seconds: float
+    def __init__(self, source: Path, output: Path, corrections: CorrectionTree | None) -> None:
+        self._source, self._output = source, output
+        # One look instead of one for each of very many items.
+        self._corrections = corrections if corrections is not None and corrections.folder.is_dir() else None
+        self.failures, self.notes = Groups(), Groups()
 
+    def counted(self, record: Record) -> Item:
+        """Return the item of ``record``, for the first time; what is told of it in words is left out."""
+        return self._item(record, is_first=True)
 
-def survey(
-    records: Iterable[Record], source: Path, output: Path, *, corrections: CorrectionTree | None = None
-) -> Survey:
-    """Return what ``records`` say; ``source`` and ``output`` are the folders that their paths lie in.
+    def shown(self, record: Record) -> Item:
+        """Return the item of ``record``, which was counted before, with all that there is to show."""
+        return self._item(record, is_first=False)
 
-    What a person accepted, by its file among ``corrections``, asks for no look.
-    """
-    failures, notes = Groups(), Groups()
-    items: list[Item] = []
-    photo_seconds: list[float] = []
-    frames, film_seconds = 0, 0.0
-    for record in records:
-        item = _item(record, source, output, failures, notes)
-        if corrections is not None and item.attention.reasons and _is_accepted(corrections, record.path):
-            item.attention, item.doubts = Attention(0.0, ()), []
-        items.append(item)
-        if record.state is State.DONE and record.result is not None:
-            if record.kind == "photo" and record.seconds is not None:
-                photo_seconds.append(record.seconds)
-            elif record.kind == "film":
-                frames += record.result["frames"]
-                film_seconds += record.result["seconds"]
-    items.sort(key=lambda item: item.rank)
-    return Survey(
-        items=items,
-        states=Counter(item.state for item in items),
-        kinds=Counter(item.kind for item in items),
-        failures=failures.all(),
-        notes=notes.all(),
-        doubtful=sum(bool(item.attention.reasons) for item in items),
-        photo_seconds=median(photo_seconds) if photo_seconds else None,
-        frames=frames,
-        film_seconds=film_seconds,
-    )
-
-
-def _item(record: Record, source: Path, output: Path, failures: Groups, notes: Groups) -> Item:
-    result = record.result or {}
-    names = _names(record, source, output)
-    error: tuple[int, str] | None = None
-    if record.state in WITHOUT_RESULT:
-        kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
-        group = failures.take(kind, record.error, names=names, advice=record.advice)
-        error = group.number, record.error
-    noted = [(notes.take(note["kind"], note["text"], names=names).number, note) for note in result.get("notes", ())]
-    figures = result.get("measures")
-    return Item(
-        path=record.path,
-        kind=record.kind,
-        state=record.state,
-        output=record.output if record.result is not None else "",
-        attention=attention(
-            from_json(Measures, figures) if figures else None,
-            keeps_own=result.get("treatment") in (Treatment.PASS_THROUGH, Treatment.KEEP_TINT),
+    def _item(self, record: Record, *, is_first: bool) -> Item:
+        result = record.result or {}
+        names = _names(record, self._source, self._output)
+        error: tuple[int, str] | None = None
+        if record.state in WITHOUT_RESULT:
+            kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
+            group = self.failures.take(kind, record.error, names=names, advice=record.advice, is_counted=is_first)
+            error = group.number, record.error
+        noted = [
+            (self.notes.take(note["kind"], note["text"], names=names, is_counted=is_first).number, note)
+            for note in result.get("notes", ())
+        ]
+        found = attention(
+            result.get("measures"),
+            keeps_own=result.get("treatment") in _OWN,
             is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
             is_in_doubt=bool(result.get("doubts")),
-        ),
-        measures=figures,
-        facts=_facts(record, result),
-        checks=_checks(result.get("verification")),
-        notes=[(number, f"{note['kind']}: {note['text']}") for number, note in noted],
-        doubts=[(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())],
-        error=error,
-        advice=record.advice if error else "",
-        attempts=record.attempts,
-        started=record.started,
-        seconds=record.seconds,
-        preview=stem(record.path) if record.previews else "",
-        labels=record.previews,
-    )
+        )
+        doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())]
+        if found.reasons and self._is_accepted(record.path):
+            found, doubts = Attention(0.0, ()), []
+        return Item(
+            path=record.path,
+            kind=record.kind,
+            state=record.state,
+            output=record.output if record.result is not None else "",
+            attention=found,
+            measures=result.get("measures"),
+            facts=[] if is_first else _facts(record, result),
+            checks=[] if is_first else _checks(result.get("verification")),
+            notes=[] if is_first else [(number, f"{note['kind']}: {note['text']}") for number, note in noted],
+            doubts=doubts,
+            error=error,
+            advice=record.advice if error else "",
+            attempts=record.attempts,
+            started=record.started,
+            seconds=record.seconds,
+            preview=stem(record.path) if record.previews else "",
+            packed=None if record.pack is None else Packed(record.pack, record.pack_offset or 0),
+            labels=record.previews,
+        )
 
-
-def _is_accepted(corrections: CorrectionTree, path: str) -> bool:
-    try:
-        return corrections.read(PurePosixPath(path)).correction.accepted
-    except InputError:
-        # The next run names it as an error of this item.
-        return False
+    def _is_accepted(self, path: str) -> bool:
+        if self._corrections is None:
+            return False
+        try:
+            return self._corrections.read(PurePosixPath(path)).correction.accepted
+        except InputError:
+            # The next run names it as an error of this item.
+            return False
 
 
 def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
@@ -233,8 +165,13 @@ def _checks(verification: Mapping[str, Any] | None) -> list[str]:
     return [
         *(f"{name}: {found}" for name, found in verification["checks"].items()),
         *(f"{name}: not checked: {why}" for name, why in verification["not_checked"].items()),
-        f"luma: {from_json(LumaCheck, verification['luma'])}",
+        f"luma: {_luma(tuple(verification['luma'].items()))}",
     ]
+
+
+@lru_cache(1024)
+def _luma(found: tuple[tuple[str, Any], ...]) -> str:
+    return str(from_json(LumaCheck, dict(found)))
 
 
 def _size(size: int) -> str:

@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
-from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Group, Item, Survey
-from pipeline.archive.report.previews import PREVIEWS, Pictures
+from pipeline.archive.report.groups import Group
+from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Item
+from pipeline.archive.report.previews import FOLDER, Pictures, pack_name
+from pipeline.archive.report.survey import LISTED, STATES, Survey
 from pipeline.version import program_version
 
-MOST_ROWS = 100_000
-_LISTED = 12  # names below a reason; the contact sheet has the others
 _OPEN = 3  # reasons that are unfolded
 _RUNS = 14
-_MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 _FIELDS = (
     "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "doubts", "error", "advice",
-    "attempts", "started", "seconds", "result", "preview", "labels",
+    "attempts", "started", "seconds", "result", "preview", "pack", "labels",
 )  # fmt: skip
 _MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
 _NOTES = {
@@ -52,13 +52,31 @@ class PartStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A page of the contact sheet, its ``address`` below the output folder, with the items ``first`` up to ``last``."""
+
+    number: int
+    address: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What the page is made from; ``parts`` is empty for an archive that is not divided."""
+    """What one page is made from: ``items`` of its ``sheet``, each with the folder that its pictures are in.
+
+    ``parts`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
+    """
 
     survey: Survey
+    items: Sequence[tuple[Item, str]]
+    sheet: Sheet
+    sheets: Sequence[Sheet]
     runs: Sequence[RunRecord]
+    left_out: Mapping[str, Any]
     pictures: Pictures
     parts: Sequence[PartStatus]
+    again: str
     source: Path
     output: Path
 
@@ -67,7 +85,8 @@ def page(contents: Contents, *, now: float) -> str:
     """Return the report as one HTML document without any reference to the network.
 
     All names and messages are escaped by the template engine, the script writes them as text only, and the page's own
-    policy allows no other script, no other style, and pictures from beside it only. ``now`` is in seconds since 1970.
+    policy allows no other script, and pictures and packs of pictures from beside it only. ``now`` is in seconds since
+    1970.
     """
     environment = Environment(
         loader=PackageLoader(__package__),
@@ -90,28 +109,30 @@ def page(contents: Contents, *, now: float) -> str:
         now=now,
         found=found,
         last=contents.runs[-1] if contents.runs else None,
-        tiles=_tiles(found),
-        bar=_segments(_shares(found), max(1, len(found.items))),
+        tiles=_tiles(contents),
+        bar=_segments(_shares(found), max(1, found.count)),
         without_result=sum(found.states[state] for state in WITHOUT_RESULT),
         failures=_failures(found),
         notes=_notes(found),
-        in_doubt=[item for item in found.items if item.doubts],
-        most_doubts=_MOST_DOUBTS,
-        left_out=_left_out(contents.runs),
+        in_doubt=found.in_doubt,
+        left_out=contents.left_out,
         parts=contents.parts,
+        again=contents.again,
+        sheet=contents.sheet,
+        sheets=[(sheet, _from(contents.sheet, sheet.address)) for sheet in contents.sheets],
+        words=_sheet_words(found, contents.sheet),
         pace=_pace(found, contents.runs),
         runs=_runs(contents.runs),
-        most_rows=MOST_ROWS,
         version=program_version(),
         source=source.resolve(),
         output=contents.output.resolve(),
-        previews=PREVIEWS,
+        previews=FOLDER,
     )
 
 
 def _policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        f"default-src 'none'; style-src '{_hash(style)}' file: 'self'; script-src '{_hash(script)}'; "
         "img-src data: file: 'self'; base-uri 'none'; form-action 'none'"
     )
 
@@ -120,9 +141,9 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
-def _tiles(found: Survey) -> list[dict[str, Any]]:
-    """Return the numbers of the head, each of which leads to its items."""
-    states = found.states
+def _tiles(contents: Contents) -> list[dict[str, Any]]:
+    """Return the numbers of the head, each of which leads to its items, on the first sheet that has some."""
+    found, states = contents.survey, contents.survey.states
     shown = [
         ("done", states[State.DONE], "done", "state", "done"),
         ("failed", states[State.FAILED], "failed", "state", "failed"),
@@ -132,16 +153,51 @@ def _tiles(found: Survey) -> list[dict[str, Any]]:
         ("refused", states[State.REFUSED], "refused", "state", "refused"),
         ("gone", states[State.GONE], "without source", "state", "gone"),
     ]
+    leads = {
+        name: _sheet_with(contents, found.first(*wanted))
+        for name, wanted in {
+            "done": (State.DONE,),
+            "failed": (State.FAILED,),
+            "quarantined": (State.QUARANTINED,),
+            "waiting": (State.WAITING, State.RUNNING),
+            "refused": (State.REFUSED,),
+            "gone": (State.GONE,),
+        }.items()
+    }
     is_shown = [name not in ("refused", "gone") or count for name, count, *_ in shown]
     keys = ("name", "count", "words", "by", "value")
-    return [dict(zip(keys, tile, strict=True)) for tile, wanted in zip(shown, is_shown, strict=True) if wanted]
+    return [
+        {**dict(zip(keys, tile, strict=True)), "address": leads.get(str(tile[0]), "")}
+        for tile, wanted in zip(shown, is_shown, strict=True)
+        if wanted
+    ]
+
+
+def _sheet_with(contents: Contents, place: int | None) -> str:
+    """Return the address of the sheet that has the item at ``place``; empty if it is the one at hand."""
+    found = next((sheet for sheet in contents.sheets if place is not None and place < sheet.last), contents.sheet)
+    return "" if found == contents.sheet else _from(contents.sheet, found.address)
+
+
+def _from(sheet: Sheet, address: str) -> str:
+    return f"{_root(sheet)}{address}"
+
+
+def _root(sheet: Sheet) -> str:
+    """Return where the output folder is as seen from ``sheet``."""
+    return "../" * sheet.address.count("/")
+
+
+def _sheet_words(found: Survey, sheet: Sheet) -> str:
+    codes = np.unique(found.codes[sheet.first : sheet.last])
+    return ", ".join(STATES[code].value for code in codes)
 
 
 def _shares(found: Survey) -> list[tuple[str, int]]:
     states = found.states
     done = states[State.DONE] + states[State.GONE]
     broken = states[State.FAILED] + states[State.QUARANTINED]
-    rest = len(found.items) - done - broken - states[State.REFUSED]
+    rest = found.count - done - broken - states[State.REFUSED]
     return [("done", done), ("failed", broken), ("refused", states[State.REFUSED]), ("waiting", rest)]
 
 
@@ -158,19 +214,15 @@ def _segments(shares: Iterable[tuple[str, int]], total: float) -> list[dict[str,
 
 def _failures(found: Survey) -> list[dict[str, Any]]:
     """Return what has no result, by reason, the most frequent first and what is refused by design last."""
-    members: dict[int, list[Item]] = {}
-    for item in found.items:
-        if item.error is not None:
-            members.setdefault(item.error[0], []).append(item)
-    groups = [group for group in found.failures if group.number in members]
+    groups = [group for group in found.failures if group.number in found.members]
     groups.sort(key=lambda group: (group.kind == REFUSED, -group.count))
     return [
         {
             "group": group,
             "is_refused": group.kind == REFUSED,
             "is_open": place < _OPEN,
-            "items": sorted(members[group.number], key=lambda item: item.path)[:_LISTED],
-            "has_more": group.count > _LISTED,
+            "items": found.members[group.number],
+            "has_more": group.count > LISTED,
         }
         for place, group in enumerate(groups)
     ]
@@ -180,12 +232,6 @@ def _notes(found: Survey) -> list[dict[str, Any]]:
     order = list(_NOTES)
     groups = sorted(found.notes, key=lambda group: (order.index(group.kind), -group.count))
     return [{"group": group, "kind": _NOTES[group.kind]} for group in groups]
-
-
-def _left_out(runs: Sequence[RunRecord]) -> Mapping[str, Any]:
-    """Return what the last run that ended found in the source and did not take for an item."""
-    nothing: Mapping[str, Any] = {"ignored": {}, "hidden": 0, "hidden_names": []}
-    return {**nothing, **next((run.left_out for run in reversed(runs) if run.ended is not None), {})}
 
 
 def _pace(found: Survey, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
@@ -238,13 +284,14 @@ def _data(contents: Contents) -> str:
     document = {
         "fields": _FIELDS,
         "measures": _MEASURES,
-        "rows": [_row(item, texts) for item in found.items[:MOST_ROWS]],
+        "rows": [_row(item, home, texts) for item, home in contents.items],
         "reasons": REASONS,
         "failures": _groups(found.failures),
         "notes": _groups(found.notes),
         "pictures": contents.pictures,
-        "previews": f"{PREVIEWS}/",
-        "source": _address(contents.source, contents.output),
+        "total": found.count,
+        "root": _root(contents.sheet),
+        "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
         "texts": texts.all(),
     }
@@ -252,7 +299,7 @@ def _data(contents: Contents) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _row(item: Item, texts: _Texts) -> list[Any]:
+def _row(item: Item, home: str, texts: _Texts) -> list[Any]:
     values = {
         "path": item.path,
         "kind": texts.number(item.kind),
@@ -271,6 +318,7 @@ def _row(item: Item, texts: _Texts) -> list[Any]:
         "seconds": round(item.seconds, 2) if item.seconds is not None else 0,
         "result": _result(item),
         "preview": item.preview,
+        "pack": texts.number(f"{home}/{FOLDER}/{pack_name(item.packed.pack)}" if item.packed else ""),
         "labels": item.labels,
     }
     return [values[name] for name in _FIELDS]
@@ -292,10 +340,10 @@ def _link(path: str) -> str:
     return quote(os.fsencode(path))
 
 
-def _address(source: Path, output: Path) -> str:
-    """Return where the sources are as seen from the page, ending in a slash; of another drive, from the top."""
+def _address(source: Path, folder: Path) -> str:
+    """Return where the sources are as seen from a page in ``folder``, ending in a slash; from the top if need be."""
     try:
-        return _link(Path(os.path.relpath(source.resolve(), output.resolve())).as_posix()) + "/"
+        return _link(Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()) + "/"
     except ValueError:
         return source.resolve().as_uri() + "/"
 

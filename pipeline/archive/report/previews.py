@@ -1,26 +1,40 @@
-"""The small pictures of an archive, for its report: two JPEG files for each, in OUTPUT/.autochrome/previews.
+"""The small pictures of an archive, for its report: packed, those of some twenty items in one file.
 
-Those of the items that deserve a look most are inside the page; it finds the others beside it.
+A pack is a style sheet with one rule a picture, ``--STEM-NUMBER-before: url(data:...)``, because that is what a page
+that was opened from a disk may load. Every picture is a line, added in one piece; a run begins a pack of its own, so
+what one that died left half-written stands at the end of a file and harms nothing. The ledger says which pack holds the
+pictures of an item, and where they begin.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pipeline.errors import OutputError
-from pipeline.publish import HOME
 from pipeline.results import Preview
 
-PREVIEWS = f"{HOME}/previews"
-_INSIDE = 6_000_000  # bytes of pictures inside the page, where they grow by a third
+FOLDER = "previews"
+_FULL = 512 << 10  # bytes of a pack: the page loads whole ones
+_IN_A_FOLDER = 1000
+_INSIDE = 8_000_000  # bytes of pictures inside the page
+_NAME = re.compile(r"(\d{6,})\.css")
+_LINE = re.compile(rb":root\{--[0-9a-f]+-\d+-before:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\);"
+                   rb"--[0-9a-f]+-\d+-after:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\)\}\n")  # fmt: skip
 
 Pictures: TypeAlias = dict[str, list[tuple[str, str]]]
+
+
+class Packed(NamedTuple):
+    """Where the pictures of an item are: the number of a pack, and the bytes before them."""
+
+    pack: int
+    offset: int
 
 
 def stem(path: str) -> str:
@@ -28,80 +42,102 @@ def stem(path: str) -> str:
     return sha256(path.encode(errors="surrogateescape")).hexdigest()[:20]
 
 
-def keep(output: Path, path: str, previews: Sequence[Preview]) -> None:
-    """Write the pictures of a new result of the source at ``path`` in the place of older ones. Raises `OutputError`.
-
-    They are not forced onto the disk one by one, as results are: nothing depends on them.
-    """
-    with _reporting(output):
-        for number, preview in enumerate(previews):
-            before, after = _files(output, path, number)
-            before.parent.mkdir(parents=True, exist_ok=True)
-            before.write_bytes(preview.before)
-            after.write_bytes(preview.after)
-        _drop_from(output, path, len(previews))
+def pack_name(number: int) -> str:
+    """Return the path of a pack below the folder of all of them."""
+    return f"{number // _IN_A_FOLDER:03}/{number:06}.css"
 
 
-def drop(output: Path, path: str) -> None:
-    """Delete the pictures of the source at ``path``, if there are any. Raises `OutputError`."""
-    with _reporting(output):
-        _drop_from(output, path, 0)
+class Packs:
+    """The packs below ``home``, to which one run at a time adds."""
 
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+        self._number: int | None = None
+        self._size = 0
 
-def read(output: Path, path: str, number: int) -> tuple[bytes, bytes] | None:
-    """Return picture ``number`` before and after, None if it is gone. Raises `OutputError`."""
-    before, after = _files(output, path, number)
-    with _reporting(output):
-        try:
-            return before.read_bytes(), after.read_bytes()
-        except FileNotFoundError:
+    def keep(self, path: str, previews: Sequence[Preview]) -> Packed | None:
+        """Add the pictures of a new result of the source at ``path``; None if there are none. Raises `OutputError`.
+
+        They are not forced onto the disk one by one, as results are: nothing depends on them.
+        """
+        if not previews:
             return None
+        lines = b"".join(_line(path, number, preview) for number, preview in enumerate(previews))
+        with _reporting(self._folder):
+            if self._number is None:
+                self._number = max(self._numbers(), default=0) + 1
+            elif self._size >= _FULL:
+                self._number, self._size = self._number + 1, 0
+            file = self._folder / pack_name(self._number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab", buffering=0) as pack:
+                offset = pack.tell()
+                pack.write(lines)
+            self._size = offset + len(lines)
+        return Packed(self._number, offset)
+
+    def discard(self, live: set[int]) -> None:
+        """Delete the packs that hold nothing any more: all but those ``live``. Raises `OutputError`."""
+        with _reporting(self._folder):
+            for number in self._numbers():
+                if number not in live:
+                    (self._folder / pack_name(number)).unlink(missing_ok=True)
+
+    def _numbers(self) -> list[int]:
+        names = (path.name for path in self._folder.glob("*/*.css"))
+        return [int(found[1]) for name in names if (found := _NAME.fullmatch(name))]
 
 
-def inside(items: Iterable[tuple[str, int]], output: Path) -> Pictures:
-    """Return the pictures of the first of ``items``, up to some 6 MB: base64 of before and after, by `stem`.
+def read(home: Path, packed: Packed, count: int) -> list[tuple[str, str]]:
+    """Return ``count`` pictures before and after, in base64; fewer if they are gone. Raises `OutputError`."""
+    file = home / FOLDER / pack_name(packed.pack)
+    pairs = []
+    with _reporting(file):
+        try:
+            with file.open("rb") as pack:
+                pack.seek(packed.offset)
+                for _ in range(count):
+                    if not (found := _LINE.fullmatch(pack.readline())):
+                        break
+                    pairs.append((found[1].decode("ascii"), found[2].decode("ascii")))
+        except FileNotFoundError:
+            return []
+    return pairs
 
-    Items are paths of sources and how many pictures each has. Raises `OutputError`.
+
+def inside(items: Iterable[tuple[str, Path, Packed, int]]) -> Pictures:
+    """Return the pictures of the first of ``items``, up to some 8 MB: base64 of before and after, by `stem`.
+
+    Items are the path of a source, the home of its packs, where its pictures are and how many. Raises `OutputError`.
     """
     found, room = Pictures(), _INSIDE
-    for path, number in items:
-        pairs = [pair for index in range(number) if (pair := read(output, path, index)) is not None]
-        if not pairs or len(pairs) < number:
+    for path, home, packed, count in items:
+        pairs = read(home, packed, count)
+        if len(pairs) < count:
             continue
         room -= sum(len(before) + len(after) for before, after in pairs)
         if room < 0:
             break
-        found[stem(path)] = [(_base64(before), _base64(after)) for before, after in pairs]
+        found[stem(path)] = pairs
     return found
+
+
+def _line(path: str, number: int, preview: Preview) -> bytes:
+    name = f"--{stem(path)}-{number}"
+    before, after = (f"url(data:image/jpeg;base64,{_base64(one)})" for one in (preview.before, preview.after))
+    return f":root{{{name}-before:{before};{name}-after:{after}}}\n".encode("ascii")
 
 
 def _base64(content: bytes) -> str:
     return b64encode(content).decode("ascii")
 
 
-def _files(output: Path, path: str, number: int) -> tuple[Path, Path]:
-    # 256 folders: file managers and network shares are slow with very many files in one.
-    name = stem(path)
-    folder = output / PREVIEWS / name[:2]
-    return folder / f"{name}-{number}-before.jpg", folder / f"{name}-{number}-after.jpg"
-
-
-def _drop_from(output: Path, path: str, first: int) -> None:
-    for number in count(first):
-        files = _files(output, path, number)
-        if not any(file.exists() for file in files):
-            return
-        for file in files:
-            file.unlink(missing_ok=True)
-
-
 @contextmanager
-def _reporting(output: Path) -> Iterator[None]:
+def _reporting(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{error.filename or output / PREVIEWS}: small pictures for the report cannot be kept: "
-            f"{error.strerror or error}",
+            f"{error.filename or place}: small pictures for the report cannot be kept: {error.strerror or error}",
             advice="Check free space and permissions.",
         ) from error

@@ -30,7 +30,7 @@ import numpy as np
 
 from pipeline.archive import executors
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.report.previews import PREVIEWS
+from pipeline.archive.report.previews import Packed, read
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError
@@ -121,9 +121,13 @@ def sidecars(root: Path) -> dict[str, Any]:
     return {name: {**document, "made": ""} for name, document in found.items()}
 
 
-def small_pictures(root: Path) -> dict[str, bytes]:
+def small_pictures(root: Path) -> dict[str, list[tuple[str, str]]]:
     """Return the previews of the results under ``root``."""
-    return {path.name: path.read_bytes() for path in (root / PREVIEWS).rglob("*.jpg")}
+    ledger = read_ledger(root)
+    assert ledger is not None
+    with ledger:
+        found = [(record, Packed(record.pack or 0, record.pack_offset or 0)) for record in ledger.records()]
+    return {record.path: read(root / ".autochrome", packed, len(record.previews)) for record, packed in found}
 
 
 def check_finished(output: Path, undisturbed: Path) -> None:

@@ -69,8 +69,8 @@ def records(output: Path, *, shard: Shard | None = None) -> dict[str, Record]:
         return {record.path: record for record in ledger.records()}
 
 
-def last_run(output: Path) -> RunRecord:
-    ledger = read_ledger(output)
+def last_run(output: Path, *, shard: Shard | None = None) -> RunRecord:
+    ledger = read_ledger(output, shard=shard)
     assert ledger is not None
     with ledger:
         return ledger.runs()[-1]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned
-from pipeline.archive.report import previews
+from pipeline.archive.parts import Part, Standing
+from pipeline.archive.report import write_report
+from pipeline.archive.report.previews import Packs
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 RECIPE = "ab" * 32
@@ -18,6 +20,7 @@ class Shelf:
 
     def __init__(self, source: Path, output: Path, ledger: Ledger, *, sidecars: bool = True) -> None:
         self.source, self.output, self.ledger = source, output, ledger
+        self.packs = Packs(ledger.path.parent)
         self.run = ledger.begin_run(version="0.1.0", options={"run_options": {"sidecars": sidecars}})
 
     def plan(self, path: str, *, kind: str = "photo") -> None:
@@ -32,7 +35,7 @@ class Shelf:
         """Queue one item and finish it."""
         self.plan(path, kind=kind)
         self.ledger.claim([path])
-        previews.keep(self.output, path, result.previews)
+        packed = self.packs.keep(path, result.previews)
         self.ledger.done(
             path,
             result,
@@ -40,6 +43,7 @@ class Shelf:
             result=FileStat(25_300_000, mtime_ns),
             started=BEGUN,
             seconds=2.0,
+            packed=packed,
         )
         self.ledger.seal(path, source_sha256=RECIPE, result_sha256=RECIPE)
 
@@ -51,6 +55,17 @@ class Shelf:
         failure = Failure(source=self.source / path, error=error, advice=advice, exit_code=exit_code, refused=refused)
         for _ in range(times):
             self.ledger.failed(path, failure, seconds=0.2, quarantine_after=3)
+
+    def report(self) -> Path:
+        """Write the report of this ledger alone."""
+        part = Part(
+            shard=None,
+            home=self.ledger.path.parent,
+            ledger=self.ledger,
+            runs=self.ledger.runs(),
+            standing=Standing.FINISHED,
+        )
+        return write_report(self.source, self.output, [part])
 
     def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""

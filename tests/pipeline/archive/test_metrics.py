@@ -15,6 +15,7 @@ FIGURES = Figures(
     archive="/archive/scans-colorized",
     version="1.2.3",
     items={"waiting": 3, "done": 50000, "failed": 0},
+    parts={"finished": 15, "missing": 1},
     done=120,
     kept=7,
     failed=2,
@@ -67,7 +68,7 @@ def test_shards_are_series_of_their_own() -> None:
 @pytest.mark.parametrize("name", ['q"uote', "back\\slash", "line\nbreak", "caf\u00e9", "not utf-8 \udcff"])
 def test_any_name_of_a_folder_survives(name: str) -> None:
     text = as_text(replace(FIGURES, archive=name))
-    assert len(samples(text)) == 13
+    assert len(samples(text)) == 15
     text.encode("utf-8")
 
 

@@ -39,7 +39,7 @@ def items(
         options=Options(**options),
         run_options=run_options,
         recipes=RECIPES,
-        known=known,
+        known=lambda paths: {path: record for path in paths if (record := known(path)) is not None},
         corrections=correction_tree(source, output, run_options),
     )
     return list(plan(source, output, terms))
@@ -107,7 +107,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path, Record]:
         recipe="photos",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256=fingerprint(source),
         result_size=8, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=fingerprint(result),
-        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
+        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="",
+        pack=None, pack_offset=None, advice="", exit_code=0,
     )  # fmt: skip
     return source, result, record
 
@@ -201,7 +202,8 @@ def test_a_finished_film_is_not_opened(tmp_path: Path) -> None:
         recipe="films",
         source_size=1, source_mtime_ns=source.stat().st_mtime_ns, source_sha256="",
         result_size=1, result_mtime_ns=result.stat().st_mtime_ns, result_sha256=None,
-        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="", advice="", exit_code=0,
+        engine="torch", started=0.0, seconds=1.0, result={}, previews=(), error="",
+        pack=None, pack_offset=None, advice="", exit_code=0,
     )  # fmt: skip
     (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path: record)
     assert (job.status, job.name) == (Status.DONE, "no-film.avi.mkv")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from base64 import b64encode
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.context import Part
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.report import previews, write_report
-from pipeline.archive.report.items import Groups
+from pipeline.archive.output_folder import locked
+from pipeline.archive.parts import all_parts
+from pipeline.archive.report import write_report
+from pipeline.archive.report.groups import Groups
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
 from pipeline.results import Note, NoteKind
@@ -59,7 +62,7 @@ class Reader(HTMLParser):
 
 
 def read(shelf: Shelf) -> Reader:
-    written = write_report(shelf.source, shelf.output, shelf.ledger)
+    written = shelf.report()
     assert written == shelf.output / "report.html"
     return Reader(written.read_text(encoding="utf-8"))
 
@@ -175,24 +178,26 @@ def test_the_page_asks_nothing_of_the_network_and_allows_its_own_script_only(she
 
 def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = preview()
-    monkeypatch.setattr("pipeline.archive.report.previews._INSIDE", 2 * (len(shown.before) + len(shown.after)))
+    monkeypatch.setattr("pipeline.archive.report.previews._INSIDE", 3 * (len(shown.before) + len(shown.after)))
     for number in range(5):
         done(shelf, f"{number}.jpg", previews=(shown,))
     page = read(shelf)
     inside = json.loads(page.data)["pictures"]
     assert set(inside) == {row["preview"] for row in page.rows()[:2]}
+    texts = json.loads(page.data)["texts"]
     for row in page.rows():
-        stem = shelf.output / ".autochrome" / "previews" / row["preview"][:2] / row["preview"]
-        assert stem.with_name(f"{stem.name}-0-before.jpg").read_bytes() == shown.before
-        assert stem.with_name(f"{stem.name}-0-after.jpg").read_bytes() == shown.after
+        text = (shelf.output / texts[row["pack"]]).read_text(encoding="ascii")
+        for side, picture in (("before", shown.before), ("after", shown.after)):
+            assert f"--{row['preview']}-0-{side}:url(data:image/jpeg;base64,{b64encode(picture).decode()})" in text
+    assert len(list((shelf.output / ".autochrome" / "previews").rglob("*.css"))) == 1
 
 
 def test_a_report_after_the_previews_were_deleted_has_none_inside(shelf: Shelf) -> None:
     done(shelf, "a.jpg", previews=(preview(),))
     done(shelf, "b.jpg", previews=(preview(),))
-    previews.drop(shelf.output, "a.jpg")
+    shutil.rmtree(shelf.output / ".autochrome" / "previews")
     page = read(shelf)
-    assert len(json.loads(page.data)["pictures"]) == 1
+    assert json.loads(page.data)["pictures"] == {}
     assert [row["labels"] for row in page.rows()] == [[""], [""]]
 
 
@@ -224,11 +229,9 @@ def test_shards_share_one_report(tmp_path: Path) -> None:
             shelf = Shelf(source, output, ledger)
             done(shelf, name, previews=(preview(),))
             shelf.end(done=1)
-        page = Reader(
-            write_report(source, output, second, shard=shards[1], others=[Part(shards[0], first)]).read_text(
-                encoding="utf-8"
-            )
-        )
+            ledger.publish_snapshot()
+        with locked(output, shard=shards[1]), all_parts(output, shard=shards[1], own=second) as parts:
+            page = Reader(write_report(source, output, parts).read_text(encoding="utf-8"))
     assert [row["path"] for row in page.rows()] == ["a.jpg", "b.jpg"]
     assert all(row["labels"] for row in page.rows())
 
@@ -249,10 +252,10 @@ def test_a_new_report_takes_the_place_of_the_old_and_a_failing_one_does_not(shel
     read(shelf)
     before = (shelf.output / "report.html").read_bytes()
     done(shelf, "b.jpg", previews=(preview(),))
-    (picture,) = (shelf.output / ".autochrome" / "previews").rglob("*-after.jpg")
-    picture.unlink()
-    picture.mkdir()
-    with pytest.raises(OutputError, match=r"-after\.jpg"):
+    (pack,) = (shelf.output / ".autochrome" / "previews").rglob("*.css")
+    pack.unlink()
+    pack.mkdir()
+    with pytest.raises(OutputError, match=r"000001\.css"):
         read(shelf)
     assert (shelf.output / "report.html").read_bytes() == before
     assert not list(shelf.output.glob(".autochrome-*"))

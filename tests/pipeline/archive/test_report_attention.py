@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from pipeline.archive.report.attention import attention
+from pipeline.archive.report.attention import Attention
+from pipeline.archive.report.attention import attention as attention_of
 from pipeline.results import Measures
 from tests.pipeline.archive.outcomes import CALM
 
@@ -16,6 +17,10 @@ WORDS = {
     "flicker": "flicker",
     "colourfulness": "hardly any colour",
 }
+
+
+def attention(measures: Measures | None, **choices: bool) -> Attention:
+    return attention_of(None if measures is None else dataclasses.asdict(measures), **choices)
 
 
 def with_(**changes: float) -> Measures:

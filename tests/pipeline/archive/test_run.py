@@ -12,10 +12,10 @@ from pipeline.archive.dry_run import survey_archive
 from pipeline.archive.ledger import State
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import RunOptions
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json
-from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
+from pipeline.errors import EngineError, InputError, LockedError, UsageError, WeightsError
 from pipeline.options import Codec, Options, Tone
 from pipeline.results import Failure, FilmResult
 from tests.photos import save, scene
@@ -23,6 +23,7 @@ from tests.pipeline.archive.runs import (
     Listener,
     counts,
     files,
+    last_run,
     records,
     results,
     run,
@@ -216,10 +217,39 @@ def test_no_engine_is_opened_when_there_is_nothing_to_do(archive: Path, colorize
         colorize_archive(archive, None, Options(model="no-such-weights"))
 
 
-def test_an_empty_folder_is_no_error(tmp_path: Path, colorizer: Colorizer) -> None:
-    (tmp_path / "empty").mkdir()
-    result = colorize_archive(tmp_path / "empty", None, Options(), colorizer=colorizer)
-    assert (counts(result), result.failures) == ((0, 0, 0), ())
+@pytest.mark.parametrize("name", [None, "notes.txt", ".hidden.jpg"])
+def test_a_folder_without_anything_to_colour_is_no_success_on_the_first_night(
+    tmp_path: Path, colorizer: Colorizer, name: str | None
+) -> None:
+    source = tmp_path / "empty"
+    source.mkdir()
+    if name:
+        (source / name).write_bytes(b"-")
+    for run_options in (RunOptions(), RunOptions(shard=Shard(index=2, count=3))):
+        output = tmp_path / f"out{run_options.shard}"
+        with pytest.raises(InputError, match="no photograph or film in it") as caught:
+            colorize_archive(source, output, Options(), run_options=run_options, colorizer=colorizer)
+        assert "mounted" in caught.value.advice
+        assert last_run(output, shard=run_options.shard).exit_code == 4
+    with pytest.raises(InputError, match="no photograph or film in it"):
+        survey_archive(source, tmp_path / "other")
+
+
+def test_a_folder_that_is_empty_now_is_named_every_night_until_it_is_gone(archive: Path, colorizer: Colorizer) -> None:
+    run(archive, colorizer)
+    mounted = archive / "places"
+    shutil.rmtree(mounted)
+    assert run(archive, colorizer).exit_code == 0
+    mounted.mkdir()
+    for _ in range(2):
+        result = run(archive, colorizer)
+        assert result.exit_code == 3
+        (failed,) = result.failures
+        assert failed.error == f"{mounted}: is empty, but 1 sources were in it in earlier runs"
+        assert "mounted" in failed.advice
+    mounted.rmdir()
+    assert run(archive, colorizer).exit_code == 0
+    assert "places" not in records(result.output)
 
 
 def test_names_that_are_no_text_are_coloured_too(tmp_path: Path, colorizer: Colorizer) -> None:

@@ -14,6 +14,7 @@
     const item = Object.fromEntries(data.fields.map((name, place) => [name, row[place]]));
     item.kind = data.texts[item.kind];
     item.state = data.texts[item.state];
+    item.pack = data.texts[item.pack];
     const slash = item.path.lastIndexOf("/");
     item.name = item.path.slice(slash + 1);
     item.folder = item.path.slice(0, Math.max(0, slash));
@@ -41,23 +42,49 @@
   }
   const number = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const share = (value) => `${number(value * 100, value < 0.1 ? 1 : 0)} %`;
-  const resultOf = (item) => (item.result === 1 ? address(item.path) : item.result || null);
+  const resultOf = (item) => { const path = item.result === 1 ? address(item.path) : item.result || null; return path && data.root + path; };
   const sourceOf = (item) => { const path = address(item.path); return path && data.source + path; };
 
-  function pictures(item, shot) {
-    const inside = data.pictures[item.preview];
-    if (inside) return inside[shot].map((code) => `data:image/jpeg;base64,${code}`);
-    const stem = `${data.previews}${item.preview.slice(0, 2)}/${item.preview}-${shot}`;
-    return [`${stem}-before.jpg`, `${stem}-after.jpg`];
+  // Pictures that are not inside this page are in packs beside it: style sheets, since a page from a disk may load those.
+  const packs = new Map();
+  function unpacked(pack) {
+    if (!packs.has(pack)) {
+      const sheet = make("link", { rel: "stylesheet" });
+      packs.set(pack, new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; }));
+      sheet.href = data.root + address(pack);
+      document.head.append(sheet);
+    }
+    return packs.get(pack);
+  }
+  function clearPacks() {
+    packs.clear();
+    document.querySelectorAll("link").forEach((sheet) => sheet.remove());
   }
 
-  const picture = (address, text) => make("img", { loading: "lazy", decoding: "async", draggable: false, alt: text, src: address });
+  const JPEG = /^url\("?(data:image\/jpeg;base64,[A-Za-z0-9+\/=]+)"?\)$/;
+  async function show(image, item, shot, side) {
+    const inside = data.pictures[item.preview];
+    if (inside) {
+      image.src = `data:image/jpeg;base64,${inside[shot][side]}`;
+      return;
+    }
+    await unpacked(item.pack);
+    const name = `--${item.preview}-${shot}-${side ? "after" : "before"}`;
+    const found = JPEG.exec(getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+    if (found) image.src = found[1];
+    else image.dispatchEvent(new Event("error"));
+  }
+
+  function picture(item, shot, side, text) {
+    const image = make("img", { decoding: "async", draggable: false, alt: text });
+    show(image, item, shot, side);
+    return image;
+  }
 
   function compare(item, shot) {
-    const [before, after] = pictures(item, shot);
     const label = item.labels[shot];
     const slider = make("input", { type: "range", min: "0", max: "100", step: "5", "aria-label": `Before and after: ${item.name}${label ? `, ${label}` : ""}` });
-    const figure = make("figure", { className: "compare" }, picture(before, ""), picture(after, `${item.name} in colour`), slider,
+    const figure = make("figure", { className: "compare" }, picture(item, shot, 0, ""), picture(item, shot, 1, `${item.name} in colour`), slider,
       make("span", { className: "tag is-before", "aria-hidden": "true" }, "before"), make("span", { className: "tag is-after", "aria-hidden": "true" }, "after"));
     const show = (cut) => {
       slider.value = cut;
@@ -146,13 +173,15 @@
     if (order) passing = [...passing].sort(order);
     byId("clear").hidden = !all.length;
     const whole = number(items.length);
-    byId("count").textContent = passing.length === items.length ? `${whole} items` : `${number(passing.length)} of ${whole} items`;
+    const place = items.length < data.total ? " on this sheet" : "";
+    byId("count").textContent = (passing.length === items.length ? `${whole} items` : `${number(passing.length)} of ${whole} items`) + place;
     turn(0);
   }
 
   function turn(to) {
     const pages = Math.max(1, Math.ceil(passing.length / PAGE));
     first = Math.min(Math.max(0, to), pages - 1) * PAGE;
+    clearPacks();
     current = first;
     const shown = passing.slice(first, first + PAGE).map((item, place) => card(item, first + place));
     byId("grid").replaceChildren(...(shown.length ? shown : [make("li", { className: "about" }, "No item passes these filters.")]));
@@ -242,7 +271,7 @@
     const place = make("div", {}, compare(item, 0));
     if (count === 1) return place;
     const choices = item.labels.map((label, shot) => {
-      const choice = make("button", { type: "button", "aria-pressed": String(shot === 0) }, picture(pictures(item, shot)[1], ""), make("p", {}, label || `${shot + 1}`));
+      const choice = make("button", { type: "button", "aria-pressed": String(shot === 0) }, picture(item, shot, 1, ""), make("p", {}, label || `${shot + 1}`));
       choice.addEventListener("click", () => {
         place.replaceChildren(compare(item, shot));
         choices.forEach((one) => one.setAttribute("aria-pressed", String(one === choice)));
@@ -284,7 +313,12 @@
     const group = (label, options) => (options.length ? [make("optgroup", { label }, ...options)] : []);
     const signs = new Map();
     items.forEach((item) => item.reasons.forEach((reason) => signs.set(reason, (signs.get(reason) || 0) + 1)));
-    const listed = (groups, what) => groups.map((one, place) => option(`${what}:${place}`, `${short(one.text)} (${number(one.count)})`));
+    // Groups are of all sheets; what is offered are those of this one.
+    const here = { failure: new Map(), note: new Map() };
+    const meet = (what, group) => here[what].set(group, (here[what].get(group) || 0) + 1);
+    items.forEach((item) => { if (item.error) meet("failure", item.error[0]); every(item.notes, 2, 0).forEach((group) => meet("note", group)); });
+    const listed = (groups, what) => groups.map((one, place) => [one, place]).filter(([, place]) => here[what].has(place))
+      .map(([one, place]) => option(`${what}:${place}`, `${short(one.text)} (${number(here[what].get(place))})`));
     filters.reason.append(option("", "Any or none"),
       ...group("Deserves a look", signs.size ? [option("look:", "Any of these"), ...data.reasons.map((words, place) => [place, words]).filter(([place]) => signs.has(place))
         .map(([place, words]) => option(`sign:${place}`, `${words} (${number(signs.get(place))})`))] : []),
@@ -354,5 +388,9 @@
   });
 
   fill();
-  apply();
+  const asked = /^#(state|reason)=(.+)$/.exec(location.hash);
+  if (asked) {
+    preset({ [asked[1]]: decodeURIComponent(asked[2]) });
+    byId("sheet").scrollIntoView();
+  } else apply();
 })();

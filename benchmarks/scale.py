@@ -1,0 +1,213 @@
+"""An archive of very many scans, all of them done: ``python -m benchmarks.scale --items 1000000``.
+
+Made are a tree of empty files, the same tree as results, and ledgers as finished runs leave them, of the whole and of
+each of sixteen parts. Measured, each in a process of its own, are the CPU seconds and the peak memory of a run that
+finds everything done, without a report; of a run of one part; of the report of the whole; and of all parts together.
+Nothing is coloured: what is measured here is what grows with the number of items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks.memory import peak_megabytes
+from pipeline.archive.dry_run import recipes
+from pipeline.archive.fingerprints import FileStat
+from pipeline.archive.joint_report import report_archive
+from pipeline.archive.ledger import Planned, open_ledger
+from pipeline.archive.output_folder import locked
+from pipeline.archive.parts import all_parts
+from pipeline.archive.report import write_report
+from pipeline.archive.run import colorize_archive
+from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.archive.walk import Kind, shard_of
+from pipeline.color.colorizer import weights_sha256
+from pipeline.options import Options
+from pipeline.results import (
+    LumaCheck,
+    Measures,
+    Note,
+    NoteKind,
+    PhotoResult,
+    Proof,
+    SourceTone,
+    Treatment,
+    Verification,
+)
+from tests.engines.tiny import write_tiny_model
+
+PARTS = 16
+_IN_A_FOLDER = 500
+_PAGE = 5000
+_SEED_SHA = "ab" * 32
+
+
+def names(count: int) -> Iterator[str]:
+    """Yield ``count`` paths of scans, in folders of five hundred."""
+    for number in range(count):
+        box = number // _IN_A_FOLDER
+        yield f"collection {box // 100:03}/box {box % 100:03}/scan_{number:07}.jpg"
+
+
+def make_tree(root: Path, count: int) -> None:
+    """Write ``count`` empty files below ``root``."""
+    last = ""
+    for name in names(count):
+        folder = name.rpartition("/")[0]
+        if folder != last:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            last = folder
+        (root / name).touch()
+
+
+def result_of(source: Path, output: Path, number: int) -> PhotoResult:
+    """Return what a run would keep of a photograph; one in twenty deserves a look."""
+    return PhotoResult(
+        source=source,
+        output=output,
+        width=3000 + number % 700,
+        height=2000 + number % 300,
+        bits=8,
+        engine="openvino",
+        model="fast",
+        weights_sha256=_SEED_SHA,
+        notes=(Note(NoteKind.ASSUMED, "no colour profile: sRGB"),) if number % 3 else (),
+        tones=(SourceTone.MONOCHROME,),
+        treatment=Treatment.COLOUR_IT,
+        verification=Verification(
+            checks={"picture": "decoded whole", "metadata": "the same tags", "profile": "the same bytes"},
+            not_checked={},
+            luma=LumaCheck(proof=Proof.EXACT, frames=1, bits=8, unit="pages"),
+            seconds=0.08,
+        ),
+        measures=Measures(
+            colourfulness=20 + number % 30, strong=0.03 if number % 20 == 0 else 0.0, clipped=0.001, doubt=0.1
+        ),
+    )
+
+
+def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shard | None) -> None:
+    """Write the ledger of a run that did ``count`` scans, or those of them that belong to ``shard``."""
+    options = Options(engine="onnxruntime", model=str(model))
+    recipe = recipes(options, weights_sha256(options))[Kind.PHOTO]
+    wanted = (
+        (number, name)
+        for number, name in enumerate(names(count))
+        if shard is None or shard_of(name, shard.count) == shard.index
+    )
+    with locked(output, shard=shard), open_ledger(output, shard=shard) as ledger:
+        run, done = ledger.begin_run(version="0", options={}), 0
+        while page := list(islice(wanted, _PAGE)):
+            stats = {name: (FileStat.of(source / name), FileStat.of(output / name)) for _, name in page}
+            ledger.plan(
+                run,
+                [
+                    Planned(
+                        path=name,
+                        kind="photo",
+                        output=name,
+                        source=stats[name][0],
+                        recipe=recipe,
+                        attempts=0,
+                        deaths=0,
+                        weight=0,
+                        replaces=False,
+                    )
+                    for _, name in page
+                ],
+            )
+            for number, name in page:
+                result = result_of(source / name, output / name, number)
+                found = {"source": stats[name][0], "result": stats[name][1]}
+                ledger.done(name, result, started=time.time(), seconds=0.2, **found)
+                ledger.seal(name, source_sha256=_SEED_SHA, result_sha256=_SEED_SHA)
+            done += len(page)
+        ledger.end_run(run, outcome="finished", exit_code=0, done=done, kept=0, failed=0, skipped=0, left_out={})
+        ledger.publish_snapshot()
+
+
+def _figures(action: Callable[[], Any]) -> dict[str, Any]:
+    before, started = _cpu(), time.monotonic()
+    found = action()
+    return {
+        "cpu": round(_cpu() - before, 1),
+        "wall": round(time.monotonic() - started, 1),
+        "megabytes": round(peak_megabytes()),
+        "found": found,
+    }
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _run(folder: Path, output: Path, shard: Shard | None) -> dict[str, int]:
+    options = Options(engine="onnxruntime", model=str(folder / "tiny.onnx"))
+    result = colorize_archive(
+        folder / "scans", output, options, run_options=RunOptions(keep_free=0, report=False, shard=shard)
+    )
+    return {"skipped": result.skipped, "done": result.photos, "failed": result.failed}
+
+
+def _report(source: Path, output: Path) -> Path:
+    with all_parts(output) as parts:
+        return write_report(source, output, parts)
+
+
+def main() -> None:
+    """Make an archive and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="keep what is made there, and use it again")
+    parser.add_argument("--measure", choices=_MEASURED, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.measure:
+        sys.stdout.write(json.dumps(_figures(lambda: _MEASURED[asked.measure](asked.folder))) + "\n")
+        return
+    with tempfile.TemporaryDirectory() as whole:
+        folder = asked.folder or Path(whole)
+        if not (folder / "parts").exists():
+            _make(folder, asked.items)
+        size = (folder / "out" / ".autochrome" / "ledger.sqlite3").stat().st_size
+        sys.stdout.write(f"{asked.items:,} items; the ledger has {size / 1e6:,.0f} MB\n")
+        for name in _MEASURED:
+            command = [sys.executable, "-m", "benchmarks.scale", "--measure", name, "--folder", str(folder)]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+            found = json.loads(said)
+            sys.stdout.write(
+                f"{name}: {found['cpu']} s of CPU, {found['wall']} s, {found['megabytes']} MB: {found['found']}\n"
+            )
+            sys.stdout.flush()
+
+
+def _make(folder: Path, items: int) -> None:
+    write_tiny_model(folder)
+    for name in ("scans", "out", "parts"):
+        make_tree(folder / name, items)
+    model = folder / "tiny.onnx"
+    make_ledger(folder / "scans", folder / "out", items, model, None)
+    for index in range(1, PARTS + 1):
+        make_ledger(folder / "scans", folder / "parts", items, model, Shard(index=index, count=PARTS))
+
+
+_MEASURED: dict[str, Callable[[Path], Any]] = {
+    "start": lambda folder: _run(folder, folder / "out", None),
+    "report": lambda folder: str(_report(folder / "scans", folder / "out")),
+    "part": lambda folder: _run(folder, folder / "parts", Shard(index=3, count=PARTS)),
+    "report of all parts": lambda folder: report_archive(folder / "scans", folder / "parts").items,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What can be asked of a ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.archive.ledger_file import check_whole, reporting
+from pipeline.archive.ledger_rows import (
+    COLUMNS,
+    RUN_COLUMNS,
+    Known,
+    Record,
+    RunRecord,
+    State,
+    stored,
+    text,
+    to_known,
+    to_record,
+    to_run_record,
+)
+
+_PAGE = 256
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM items"
+_SELECT_KNOWN = f"SELECT {', '.join(Known._fields)} FROM items"
+_OPEN = (State.RUNNING, State.WAITING)
+_WITHOUT_RESULT = (*_OPEN, State.FAILED, State.QUARANTINED, State.REFUSED)
+
+
+class LedgerQueries:
+    """The questions; answers are read a page at a time. All methods raise `OutputError` where the ledger is damaged."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._turn = threading.RLock()
+        self._connection = connection
+
+    def records(self, state: State | None = None) -> Iterator[Record]:
+        """Yield all items, or those of one ``state``, in order of path (names that are no UTF-8 come last)."""
+        return self._pages("state = ?" if state else "TRUE", (state,) if state else ())
+
+    def get(self, path: str) -> Record | None:
+        """Return the item of the source at ``path``."""
+        rows = self._rows(f"{_SELECT} WHERE path = ?", (stored(path),))
+        return to_record(rows[0]) if rows else None
+
+    def known(self, paths: Sequence[str]) -> dict[str, Known]:
+        """Return what a plan needs to know of the items at ``paths``, those that there are."""
+        places = ", ".join("?" * len(paths))
+        rows = self._rows(f"{_SELECT_KNOWN} WHERE path IN ({places})", [stored(path) for path in paths])
+        return {record.path: record for record in map(to_known, rows)}
+
+    def check(self) -> None:
+        """Read all of the ledger; see whether it is damaged."""
+        with self._turn, reporting(self.path):
+            check_whole(self._connection, self.path)
+
+    def runs(self) -> list[RunRecord]:
+        """Return all runs, the first one first."""
+        return [to_run_record(row) for row in self._rows(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY number")]
+
+    def counts(self) -> dict[State, int]:
+        """Return how many items there are in each state; all states are there."""
+        found = dict(self._rows("SELECT state, COUNT(*) FROM items GROUP BY state"))
+        return {state: found.get(state.value, 0) for state in State}
+
+    def has_failed(self, exit_codes: Sequence[int]) -> bool:
+        """Whether an item is FAILED, not for good, with one of ``exit_codes``."""
+        places = ", ".join("?" * len(exit_codes))
+        query = f"SELECT 1 FROM items WHERE state = ? AND exit_code IN ({places}) LIMIT 1"
+        return bool(self._rows(query, (State.FAILED, *exit_codes)))
+
+    def left(self, run: int) -> int:
+        """Return how many items that ``run`` planned have no outcome."""
+        query = "SELECT COUNT(*) FROM items WHERE planned = ? AND state IN ('waiting', 'running')"
+        return int(self._rows(query, (run,))[0][0])
+
+    def queue(self, run: int, kind: str, *, replaces: bool) -> Iterator[Record]:
+        """Yield the items of ``kind`` that ``run`` planned and that have no outcome yet, in order of path.
+
+        Those come first that were left RUNNING. Those that a run died with are left to `suspects`.
+        """
+        condition = "state = ? AND planned = ? AND kind = ? AND replaces = ? AND deaths = 0"
+        for state in _OPEN:
+            yield from self._pages(condition, (state, run, kind, replaces))
+
+    def heaviest(self, run: int, kind: str) -> list[tuple[str, bool]]:
+        """Return paths of what `queue` would yield and whether each replaces a result, in falling order of weight."""
+        return self._queued(run, "kind = ? AND deaths = 0 ORDER BY weight DESC, path", (kind,))
+
+    def suspects(self, run: int) -> list[tuple[str, bool]]:
+        """Return the paths that ``run`` planned and that a run died with, and whether each replaces a result.
+
+        Those with the fewest deaths come first: of many that were under way when a run died, one is to blame.
+        """
+        return self._queued(run, "deaths > 0 ORDER BY deaths, kind DESC, weight, path", ())
+
+    def _queued(self, run: int, condition: str, values: tuple[object, ...]) -> list[tuple[str, bool]]:
+        query = (
+            f"SELECT path, replaces FROM items WHERE planned = ? AND state IN ('waiting', 'running') AND {condition}"
+        )
+        return [(text(path), bool(replaces)) for path, replaces in self._rows(query, (run, *values))]
+
+    def unfinished(self) -> Iterator[Known]:
+        """Yield the items that a run which died was making results of, or describing their results."""
+        yield from self._known_pages("state = ?", (State.RUNNING,))
+        yield from self._known_pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
+
+    def unsealed(self) -> Iterator[Record]:
+        """Yield the items that are DONE and were not sealed, because their run died in between."""
+        return self._pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
+
+    def packs(self) -> set[int]:
+        """Return the numbers of the packs of small pictures that items need."""
+        return {number for (number,) in self._rows("SELECT DISTINCT pack FROM items") if number is not None}
+
+    def numbered(self) -> Iterator[tuple[int, Record]]:
+        """Yield all items in order of path, each with the number by which `at` finds it again."""
+        query = f"SELECT {', '.join(COLUMNS)}, rowid FROM items WHERE path > ?"
+        return ((row[-1], to_record(row[:-1])) for row in self._row_pages(query, ()))
+
+    def at(self, numbers: Sequence[int]) -> dict[int, Record]:
+        """Return the items of these numbers, by number."""
+        found: dict[int, Record] = {}
+        for first in range(0, len(numbers), _PAGE):
+            page = numbers[first : first + _PAGE]
+            query = f"SELECT {', '.join(COLUMNS)}, rowid FROM items WHERE rowid IN ({', '.join('?' * len(page))})"
+            found |= {row[-1]: to_record(row[:-1]) for row in self._rows(query, page)}
+        return found
+
+    def paths(self, state: State) -> Iterator[str]:
+        """Yield the paths of the items in ``state``, in order."""
+        return (record.path for record in self.known_in(state))
+
+    def known_in(self, state: State) -> Iterator[Known]:
+        """Yield what is known of the items in ``state``, in order of path."""
+        return self._known_pages("state = ?", (state,))
+
+    def not_met(self, run: int) -> Iterator[Record]:
+        """Yield the unfinished items that ``run`` did not plan."""
+        for state in _WITHOUT_RESULT:
+            yield from self._pages("state = ? AND planned < ?", (state, run))
+
+    def _pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Record]:
+        indexed = f"INDEXED BY {index}" if index else ""
+        return map(to_record, self._row_pages(f"{_SELECT} {indexed} WHERE path > ? AND {condition}", values))
+
+    def _known_pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Known]:
+        indexed = f"INDEXED BY {index}" if index else ""
+        return map(to_known, self._row_pages(f"{_SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
+
+    def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
+        # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. Either
+        # there is an index in order of path for the condition, or it is true for most rows.
+        last: str | bytes = ""
+        while rows := self._rows(f"{query} ORDER BY path LIMIT {_PAGE}", (last, *values)):
+            yield from rows
+            last = rows[-1][0]
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._turn, reporting(self.path):
+            return self._connection.execute(query, values).fetchall()

@@ -1,0 +1,98 @@
+"""The parts of an archive and how each stands, as their snapshots and locks tell; the whole is one of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
+from pipeline.archive.output_folder import home, is_at_rest, parts_of
+from pipeline.archive.run_options import Shard
+
+_MAY_PASS = (5, 6, 75)
+
+
+class Standing(StrEnum):
+    """How the last run of a part ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
+
+    DIED and RUNNING ones have not ended; MISSING is a part that no run was made of.
+    """
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DIED = "died"
+    RUNNING = "running"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part, ``shard`` None for the whole, its ``ledger`` as its run published it last, and its runs."""
+
+    shard: Shard | None
+    home: Path
+    ledger: Ledger | None
+    runs: Sequence[RunRecord]
+    standing: Standing
+
+    @property
+    def index(self) -> int:
+        """Its number, from 1 on."""
+        return self.shard.index if self.shard else 1
+
+    @property
+    def is_to_run_again(self) -> bool:
+        """Whether another run of it has work: it did not finish, or a failure may pass."""
+        if self.standing is Standing.RUNNING:
+            return False
+        if self.standing is not Standing.FINISHED or self.ledger is None:
+            return True
+        counts = self.ledger.counts()
+        return bool(counts[State.WAITING] or counts[State.RUNNING] or self.ledger.has_failed(_MAY_PASS))
+
+
+@contextmanager
+def all_parts(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[Part]]:
+    """Give all parts of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
+
+    Nothing is written. Raises `OutputError` if a ledger cannot be read.
+    """
+    count = parts_of(output) or 1
+    shards = [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]
+    with ExitStack() as stack:
+        parts = []
+        for one in shards:
+            is_own = own is not None and one == shard
+            ledger = own if is_own else read_ledger(output, shard=one)
+            if ledger is not None and not is_own:
+                stack.enter_context(ledger)
+            runs = ledger.runs() if ledger is not None else []
+            standing = _standing(runs, is_running=not is_own and not is_at_rest(output, shard=one))
+            parts.append(Part(shard=one, home=home(output, one), ledger=ledger, runs=runs, standing=standing))
+        yield parts
+
+
+def _standing(runs: Sequence[RunRecord], *, is_running: bool) -> Standing:
+    if is_running:
+        return Standing.RUNNING
+    if not runs:
+        return Standing.MISSING
+    if runs[-1].ended is None:
+        return Standing.DIED
+    ends = {"finished": Standing.FINISHED, "until": Standing.STOPPED, "interrupted": Standing.STOPPED}
+    return ends.get(runs[-1].outcome, Standing.FAILED)
+
+
+def as_ranges(numbers: Iterable[int]) -> str:
+    """Return ``numbers``, which rise, as Slurm's ``--array`` takes them: ``1,3-5,9``."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)

@@ -1,0 +1,67 @@
+"""Messages in groups: those that differ in names and figures only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
+_SHORTEST_NAME = 4  # shorter ones may be words of the message
+_REMEMBERED = 4096
+
+
+@dataclass
+class Group:
+    """``count`` messages of one ``kind`` that differ in names and figures only; ``text`` is what they share."""
+
+    number: int
+    kind: str
+    text: str
+    advice: str
+    count: int = 0
+
+
+class Groups:
+    """Takes messages and returns the group of each; groups are numbered from 0 in order of appearance."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], Group] = {}
+        # Most notes are the same for very many items, letter by letter.
+        self._known: dict[tuple[str, str], Group] = {}
+
+    def take(
+        self, kind: str, text: str, *, names: Iterable[str] = (), advice: str = "", is_counted: bool = True
+    ) -> Group:
+        """Count ``text`` into its group and return that; ``names`` are those of the files it is about.
+
+        One that ``is_counted`` before is only looked for.
+        """
+        group = self._known.get((kind, text)) or self._found(kind, text, names, advice)
+        group.count += is_counted
+        return group
+
+    def _found(self, kind: str, text: str, names: Iterable[str], advice: str) -> Group:
+        names = sorted({name for name in names if len(name) >= _SHORTEST_NAME}, key=len, reverse=True)
+        bare = _without(text, names)
+        group = self._groups.setdefault(
+            (kind, _FIGURES.sub("#", bare)), Group(len(self._groups), kind, bare, _without(advice, names))
+        )
+        if group.text != bare:
+            group.text = _FIGURES.sub("…", bare)
+        elif not any(name in text for name in names):
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[kind, text] = group
+        return group
+
+    def all(self) -> list[Group]:
+        """Return the groups in order of number."""
+        return list(self._groups.values())
+
+
+def _without(text: str, names: Iterable[str]) -> str:
+    for name in names:
+        text = text.replace(name, "…")
+    bare = text.removeprefix("…: ")
+    return bare[:1].upper() + bare[1:]

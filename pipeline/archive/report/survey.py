@@ -1,0 +1,158 @@
+"""What all items of the ledgers come to: sums, messages in groups, and their order, in little memory.
+
+Only a few bytes are kept for an item; the page asks the ledgers again for those that it shows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge, nsmallest
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.archive.ledger import FOLDER_KIND, Ledger, Record, State
+from pipeline.archive.report.groups import Group
+from pipeline.archive.report.items import Item, Items
+from pipeline.corrections import CorrectionTree
+
+MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
+LISTED = 12  # names below a reason; the contact sheet has the others
+STATES = tuple(State)
+_BITS = 40  # of a number of a ledger's row; above them is the number of the ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """How many items there are of each state and kind, what they say in groups, and their order.
+
+    ``members`` are the first few items without result of each group, ``in_doubt`` the first of ``doubts`` items whose
+    tone is in doubt. ``photo_seconds`` is the median time for a photograph, ``frames`` and ``film_seconds`` are sums
+    over all films.
+    """
+
+    count: int
+    states: Counter[State]
+    kinds: Counter[str]
+    failures: list[Group]
+    members: dict[int, list[Item]]
+    notes: list[Group]
+    doubtful: int
+    doubts: int
+    in_doubt: list[Item]
+    photo_seconds: float | None
+    frames: int
+    film_seconds: float
+    order: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.uint8]
+
+    def first(self, *states: State) -> int | None:
+        """Return the place of the first item in one of ``states``, from 0; None if there is none."""
+        found = np.flatnonzero(np.isin(self.codes, [STATES.index(state) for state in states]))
+        return int(found[0]) if len(found) else None
+
+
+def survey(
+    ledgers: Sequence[Ledger], source: Path, output: Path, *, corrections: CorrectionTree | None = None
+) -> tuple[Survey, Items]:
+    """Return what ``ledgers`` say, and what makes rows of their items.
+
+    ``source`` and ``output`` are the folders that their paths lie in. What a person accepted, by its file among
+    ``corrections``, asks for no look. What several ledgers name is counted once: folders that were not entered.
+    """
+    items, sums = Items(source, output, corrections), _Sums()
+    for place, record in _once(ledgers):
+        sums.add(place, items.counted(record), record)
+    return sums.survey(items), items
+
+
+def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> list[tuple[Ledger, Record]]:
+    """Return the ledgers and items of so many places of a `Survey.order`, in the same order."""
+    asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in map(int, places)]
+    found = {
+        number: ledger.at([row for of, row in asked if of == number])
+        for number, ledger in enumerate(ledgers)
+        if any(of == number for of, _ in asked)
+    }
+    return [(ledgers[number], found[number][row]) for number, row in asked]
+
+
+def _once(ledgers: Sequence[Ledger]) -> Iterator[tuple[int, Record]]:
+    folders: set[str] = set()
+
+    def rows(number: int, ledger: Ledger) -> Iterator[tuple[int, Record]]:
+        return ((number << _BITS | row, record) for row, record in ledger.numbered())
+
+    streams = [rows(number, ledger) for number, ledger in enumerate(ledgers)]
+    for place, record in merge(*streams, key=lambda found: found[1].path) if len(streams) > 1 else streams[0]:
+        if record.kind == FOLDER_KIND:
+            if record.path in folders:
+                continue
+            folders.add(record.path)
+        yield place, record
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self._places, self._codes = array("q"), array("B")
+        self._ranks, self._scores, self._photo_seconds = array("B"), array("f"), array("f")
+        self._kinds: Counter[str] = Counter()
+        self._members: dict[int, list[Item]] = {}
+        self._in_doubt: list[Item] = []
+        self._doubtful = self._doubts = self._frames = 0
+        self._film_seconds = 0.0
+
+    def add(self, place: int, item: Item, record: Record) -> None:
+        self._places.append(place)
+        self._codes.append(STATES.index(item.state))
+        self._ranks.append(item.rank)
+        self._scores.append(-item.attention.score)
+        self._kinds[item.kind] += 1
+        self._doubtful += bool(item.attention.reasons)
+        if item.doubts:
+            self._doubts += 1
+            self._in_doubt.append(item)
+            if len(self._in_doubt) > 2 * MOST_DOUBTS:
+                self._in_doubt = _first_in_doubt(self._in_doubt)
+        if item.error is not None:
+            named = self._members.setdefault(item.error[0], [])
+            if len(named) < LISTED:
+                named.append(item)
+        if record.state is State.DONE and record.result is not None:
+            if record.kind == "photo" and record.seconds is not None:
+                self._photo_seconds.append(record.seconds)
+            elif record.kind == "film":
+                self._frames += record.result["frames"]
+                self._film_seconds += record.result["seconds"]
+
+    def survey(self, items: Items) -> Survey:
+        ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
+        # By rank, then by score, and as they came, by name.
+        order = np.lexsort((scores, ranks))
+        codes = np.frombuffer(self._codes, np.uint8)[order]
+        counted = np.bincount(codes, minlength=len(STATES))
+        return Survey(
+            count=len(order),
+            states=Counter({state: int(counted[code]) for code, state in enumerate(STATES) if counted[code]}),
+            kinds=self._kinds,
+            failures=items.failures.all(),
+            members=self._members,
+            notes=items.notes.all(),
+            doubtful=self._doubtful,
+            doubts=self._doubts,
+            in_doubt=_first_in_doubt(self._in_doubt),
+            photo_seconds=float(median(self._photo_seconds)) if self._photo_seconds else None,
+            frames=self._frames,
+            film_seconds=self._film_seconds,
+            order=np.frombuffer(self._places, np.int64)[order],
+            codes=codes,
+        )
+
+
+def _first_in_doubt(items: list[Item]) -> list[Item]:
+    return nsmallest(MOST_DOUBTS, items, key=lambda item: (item.rank, -item.attention.score, item.path))
