@@ -245,7 +245,7 @@ class _Planner:
                 return usual, None
             item = PurePosixPath(entry.name)
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
-if entry.kind is Kind.FILM:
+            if entry.kind is Kind.FILM:
                 references = tuple(reference_frames(self._source / entry.path, None).values())
             else:
                 references = self._references.of(self._source / entry.path, item) if lends else ()
