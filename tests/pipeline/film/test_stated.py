@@ -38,9 +38,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colorizer]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return make_film(
-        tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(SHOT * SHOTS), luma=shots
-    )
+    return make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(SHOT * SHOTS), luma=shots)
 
 
 def pictures(film: Path) -> list[np.ndarray]:
