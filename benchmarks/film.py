@@ -1,7 +1,8 @@
 """Colour that stays still, measured: ``python -m benchmarks.film CLIP...`` prints the tables of docs/temporal.md.
 
-Clips are made grey (BT.601 luma), coloured frame by frame, smoothed and with sparse key frames, and compared. Clips
-that have no colour themselves are measured without a truth.
+Clips are made grey (BT.601 luma), coloured frame by frame, by what the pipeline makes of the network's ab alone
+(smoothed) and with its evidence (pooled), and compared. Clips that have no colour themselves are measured without a
+truth.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 
 TRUTH, GREY, EACH = "truth", "grey", "per frame"
-VERSIONS: dict[str, int | None] = {"smoothed": 1, "every 2": 2, "every 4": 4, "auto": None}
+# Every how many frames the network is asked (None: as the motion requires), and whether its evidence is used.
+VERSIONS: dict[str, tuple[int | None, bool]] = {
+    "smoothed": (None, False),
+    "pooled": (None, True),
+    "pooled, every 1": (1, True),
+    "pooled, every 4": (4, True),
+}
 
 _SPEC = still_spec(8)
 _BT601 = np.array([0.299, 0.587, 0.114])
@@ -68,8 +75,8 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
     chroma: dict[str, list[F32]] = {EACH: [one.ab[0] for one in known.predictions]}
     asked: dict[str, float] = {EACH: 1.0}
     cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
-    for name, every in VERSIONS.items():
-        lookup = _Lookup(known)
+    for name, (every, has_evidence) in VERSIONS.items():
+        lookup = _Lookup(known, has_evidence=has_evidence)
         start = time.process_time()
         chroma[name] = [
             _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=network.spec.stride, every=every)
@@ -82,8 +89,11 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
 class _Lookup:
     """Predictions from memory, counted."""
 
-    def __init__(self, known: _Answers) -> None:
-        self._known = {id(frame.model_input): one for frame, one in zip(known.frames, known.predictions, strict=True)}
+    def __init__(self, known: _Answers, *, has_evidence: bool) -> None:
+        self._known = {
+            id(frame.model_input): one if has_evidence else Prediction(one.ab)
+            for frame, one in zip(known.frames, known.predictions, strict=True)
+        }
         self.count = 0
 
     def __call__(self, pictures: Sequence[ModelInput]) -> list[Prediction]:

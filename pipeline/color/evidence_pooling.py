@@ -8,7 +8,7 @@ the look-ahead, and from prototypes (`prototypes`): what looks alike anywhere in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -73,9 +73,12 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A key frame: its own evidence and all up to it; ``step`` leads here from the key frame before it."""
+    """A key frame: the network's ``ab`` (2, h, w), its own evidence and all up to it.
 
-    prediction: Prediction
+    ``luma`` is the model input; ``step`` leads here from the key frame before it.
+    """
+
+    ab: F32
     luma: F32
     own: Gathered
     so_far: Gathered
@@ -92,6 +95,8 @@ class EvidencePool:
         """
         assert first.features is not None
         self._colours, self._features = first.logits.shape[1], first.features.shape[1]
+        # What all evidence of a network has in common; its arrays are not kept.
+        self._told = replace(first, logits=first.logits[..., :0], features=None)
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
         self.statements: list[Statement] = []
         self._saturation = np.float32(saturation)
@@ -132,7 +137,7 @@ class EvidencePool:
         if not is_blend:
             evidence, places = self._split(self.so_far, luma)
             self.prototypes = self.prototypes.added(places, evidence)
-        return Key(prediction, luma, own, self.so_far, step)
+        return Key(prediction.ab[0], luma, own, self.so_far, step)
 
     def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
         """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
@@ -158,11 +163,11 @@ class EvidencePool:
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
             evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
-        coarse = _colours(evidence, _told(key)).reshape(*key.own.sums.shape[:2], 2)
+        coarse = self._chosen(evidence).reshape(*key.own.sums.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, waiting)
         # What is finer than the evidence's grid stays the network's own.
-        planes = np.moveaxis(key.prediction.ab[0], 0, -1)
+        planes = np.moveaxis(key.ab, 0, -1)
         own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
         fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
         fine = fine * self._saturation
@@ -171,26 +176,21 @@ class EvidencePool:
             fine = fine + (_resized(stated, fine.shape) - fine) * _resized(share, fine.shape)[..., None]
         return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
 
+    def _chosen(self, logits: F32) -> F32:
+        """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor."""
+        told = self._told
+        assert told.temperature is not None
+        return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
+
     def _gain(self, pooled: F32, waiting: Sequence[Key]) -> float:
         """Return the factor on the shot's chroma: the network's own, and what pooling the first frame lost."""
-        given = np.mean([np.square(key.prediction.ab).mean() for key in waiting])
-        alone = np.mean([np.square(_colours(self._split(key.own, key.luma)[0], _told(key))).mean() for key in waiting])
+        given = np.mean([np.square(key.ab).mean() for key in waiting])
+        alone = np.mean([np.square(self._chosen(self._split(key.own, key.luma)[0])).mean() for key in waiting])
         kept = np.square(pooled).mean()
         if not (alone > 0 and kept > 0):
             return 1.0
         network = float(np.clip(np.sqrt(given / alone), *_GAINS))
         return network * float(np.clip(_KEPT * np.sqrt(alone / kept), 1, _MOST_GAIN))
-
-
-def _told(key: Key) -> Evidence:
-    assert key.prediction.evidence is not None
-    return key.prediction.evidence
-
-
-def _colours(logits: F32, told: Evidence) -> F32:
-    """Return the colours (n, 2) of log-probabilities (n, Q), as the network chooses them but for a common factor."""
-    assert told.temperature is not None
-    return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
 
 
 def can_pool(prediction: Prediction) -> bool:
