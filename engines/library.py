@@ -15,7 +15,7 @@ from engines import weights as installed
 from engines.adapters.registry import adapter_for
 from engines.errors import WeightsError
 from engines.signature import as_card, signature
-from engines.weights import SUFFIX, Weights, known_weights, read_weights
+from engines.weights import FOREIGN_FORMATS, SUFFIX, Weights, known_weights, read_weights
 
 _FORBIDDEN = set('/\\:*?"<>|+')
 
@@ -45,12 +45,13 @@ def library_folder() -> Path:
 def load_weights(name_or_path: str) -> Weights:
     """Return weights by the name of a network, or by the path of an ONNX file.
 
-    Whatever holds a path separator or ends in ``.onnx`` is a path. Names are looked up among those that come with the
-    installation, then among those that were added. Raises `WeightsError` for a name that is not known, and as
+    Whatever holds a path separator or ends as files of networks do is a path. Names are looked up among those that come
+    with the installation, then among those that were added. Raises `WeightsError` for a name that is not known, and as
     `engines.weights.read_weights` does.
     """
-    if "/" in name_or_path or "\\" in name_or_path or name_or_path.endswith(SUFFIX):
-        return read_weights(Path(name_or_path))
+    path = Path(name_or_path)
+    if "/" in name_or_path or "\\" in name_or_path or path.suffix.lower() in (SUFFIX, *FOREIGN_FORMATS):
+        return read_weights(path)
     folder = {**dict.fromkeys(_added(), library_folder()), **dict.fromkeys(known_weights(), installed.MODELS)}
     if name_or_path not in folder:
         raise WeightsError(

@@ -82,11 +82,12 @@ def introduction(network: Network) -> str:
     if spec.is_ours:
         return ""
     rows, columns = spec.size.shape(spec.size.photo, width=4, height=3)
+    film_rows, film_columns = spec.size.shape(spec.size.film, width=4, height=3)
     begin = time.perf_counter()
     network.predict(np.full((1, 1, rows, columns), 50, np.float32))
     seconds = time.perf_counter() - begin
     at_once = "one at a time" if spec.max_batch == 1 else f"up to {spec.max_batch} at once"
     return (
-        f"{spec.model}: {spec.network}, {columns} x {rows} pixels for a photograph, {at_once}, "
-        f"{seconds:.1f} s each here; licence: {spec.licence}"
+        f"{spec.model}: {spec.network}, {columns} x {rows} pixels for photographs, "
+        f"{film_columns} x {film_rows} for films, {at_once}; {seconds:.1f} s a photograph here; licence: {spec.licence}"
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -44,7 +46,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
     device is not there or lacks ``precision``, `WeightsError` for altered weights.
     """
-    with optional.importing("openvino", install=_INSTALL):
+    with optional.importing("openvino", install=_INSTALL), _without_telemetry():
         import openvino
     core = openvino.Core()
     device = "CPU" if setup.device == "auto" else setup.device.upper()
@@ -67,6 +69,23 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
             raise
         setup.pass_over(f"{NAME} in {best}", str(error))
         return _open(core, model, setup, target, "f32")
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Keep ``import openvino`` from its telemetry: it writes an identifier to the home folder and tells Intel of it.
+
+    Where the package is missing, OpenVINO does without. Nothing that this program does is told to anyone.
+    """
+    name = "openvino_telemetry"
+    if "openvino" in sys.modules or name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # what Python's import system takes for "is not there"
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 @dataclass(frozen=True)

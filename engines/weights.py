@@ -86,6 +86,19 @@ class Weights:
         return content
 
 
+# What people have networks in that is no ONNX file, and what they can do.
+FOREIGN_FORMATS = {
+    **dict.fromkeys(
+        (".pt", ".pth", ".ckpt", ".safetensors"), "Export it to ONNX with its authors' program; see docs/networks.md."
+    ),
+    **dict.fromkeys(
+        (".caffemodel", ".prototxt"),
+        "OpenCV 5 no longer reads Caffe's files. The same network in PyTorch (ECCV16) can be exported to ONNX; see "
+        "docs/networks.md.",
+    ),
+}
+
+
 def known_weights() -> tuple[str, ...]:
     """Return the names of the weights that come with this installation."""
     return tuple(sorted(path.stem for path in MODELS.glob(f"*{SUFFIX}")))
@@ -100,8 +113,9 @@ def read_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file", advice="Check the path.")
-    if path.suffix != SUFFIX:
-        raise WeightsError(f"{path}: weights are ONNX files", advice="Export the weights to ONNX.")
+    if path.suffix.lower() != SUFFIX:
+        advice = FOREIGN_FORMATS.get(path.suffix.lower(), "Export the network to ONNX.")
+        raise WeightsError(f"{path}: weights are ONNX files", advice=advice)
     card = _read_card(path.with_suffix(".json"))
     if card is None:
         sha256 = hashlib.sha256(_content(path)).hexdigest()

@@ -32,7 +32,7 @@ _HOMES = {
         "WeightsError",
     ),
     "pipeline.interruption": ("Cancelled", "StopRequest"),
-    "pipeline.options": ("Codec", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
+    "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.photo.memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
@@ -54,6 +54,7 @@ _HOMES = {
         "Verification",
     ),
     "pipeline.film.job": ("colorize_video",),
+    "pipeline.film.memory": ("colorize_frames",),
 }
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "EngineError",
     "Failure",
     "FilmResult",
+    "Hint",
     "InputError",
     "LockedError",
     "LumaCheck",
@@ -103,6 +105,7 @@ __all__ = [
     "VerificationError",
     "WeightsError",
     "colorize_archive",
+    "colorize_frames",
     "colorize_photo",
     "colorize_photos",
     "colorize_picture",
@@ -131,8 +134,9 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from pipeline.film.job import colorize_video
+    from pipeline.film.memory import colorize_frames
     from pipeline.interruption import Cancelled, StopRequest
-    from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+    from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent

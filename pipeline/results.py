@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -133,8 +133,8 @@ class Preview:
     """
 
     label: str
-    before: bytes
-    after: bytes
+    before: bytes = field(repr=False)
+    after: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ class FilmResult:
     verification: Verification
     shots: tuple[ShotRecord, ...] = ()
     measures: Measures | None = None
-    previews: tuple[Preview, ...] = ()
+    previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
 
 
@@ -221,7 +221,7 @@ class PhotoResult:
     treatment: Treatment
     verification: Verification
     measures: Measures | None = None
-    previews: tuple[Preview, ...] = ()
+    previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
     references: tuple[Path, ...] = ()

@@ -82,7 +82,7 @@ def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:
     assert "av<19,>=18" in needs
     base = [need for need in needs if "extra ==" not in need]
     assert not [need for need in base if need.startswith(("torch", "tensorrt", "imageio-ffmpeg", "opencv-python>="))]
-    assert set(metadata.get_all("Provides-Extra") or []) == {"train", "tensorrt", "ffmpeg", "heif", "dev"}
+    assert set(metadata.get_all("Provides-Extra") or []) == {"train", "tensorrt", "ffmpeg", "dev"}
     assert read(wheel, "licenses/LICENSE").lstrip().startswith("Apache License")
 
 
@@ -104,6 +104,21 @@ def test_the_packages_carry_the_mark_of_the_distribution() -> None:
     name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     for package in ("engines", "pipeline", "training"):
         assert name == importlib.import_module(package).DISTRIBUTION
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "Containerfile.nvidia"])
+def test_images_hold_what_the_wheel_is_made_of_and_do_not_run_as_root(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    copied = {word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]}
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) <= copied
+    assert {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]} <= copied
+    allowed = {
+        line[1:] for line in (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines() if line[0] == "!"
+    }
+    assert {one for one in copied if not one.startswith("-") and not one.startswith("/")} <= allowed
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 1000:1000"]
+    assert lines.index("USER 1000:1000") > max(number for number, line in enumerate(lines) if line.startswith("RUN "))
 
 
 def test_no_instruction_installs_the_package_of_a_stranger() -> None:

@@ -54,9 +54,13 @@ class Colorizer:
         """
         return model_input(codes, spec, size=self.spec.size, short=size, turn=turn, aspect=aspect)
 
-    def predict(self, pictures: Sequence[ModelInput]) -> list[F32]:
-        """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`."""
-        return predict(pictures, self._network)
+    def predict(self, pictures: Sequence[ModelInput], hints: Sequence[F32] | None = None) -> list[F32]:
+        """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`.
+
+        ``hints``, one for each picture, are what the network is given beside the luma, (3, h / 4, w / 4): a* and b*
+        times the mask, then the mask, 0 or 1. Raises `EngineError` for hints where ``spec.takes_hints`` is False.
+        """
+        return predict(pictures, self._network, hints)
 
     def examine(self, picture: ModelInput) -> Prediction:
         """Return all that the network says of one picture, its evidence among it where it gives any."""

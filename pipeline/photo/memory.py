@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from io import BytesIO
 from pathlib import Path
-from typing import Any, overload
+from typing import IO, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,12 @@ def colorize_picture(
 
 @overload
 def colorize_picture(
+    picture: IO[bytes], options: Options | None = None, *, colorizer: Colorizer | None = None
+) -> BytesIO: ...
+
+
+@overload
+def colorize_picture(
     picture: Image.Image, options: Options | None = None, *, colorizer: Colorizer | None = None
 ) -> Image.Image: ...
 
@@ -43,19 +50,20 @@ def colorize_picture(
 
 
 def colorize_picture(
-    picture: bytes | Image.Image | NDArray[Any],
+    picture: bytes | IO[bytes] | Image.Image | NDArray[Any],
     options: Options | None = None,
     *,
     colorizer: Colorizer | None = None,
-) -> bytes | Image.Image | NDArray[Any]:
+) -> bytes | BytesIO | Image.Image | NDArray[Any]:
     """Colour a photograph in memory and return it as the kind of object that it was given as.
 
     An array is (H, W) grey or (H, W, 3) R, G and B, uint8 or uint16, full range, in sRGB, with alpha as a further
     channel or without; the result is (H, W, 3), or 4 with alpha, of the same dtype. A Pillow image keeps its ICC
-    profile, or gets one made of it for colour. ``bytes`` are an encoded file of any format that is read; the result
-    is one as `colorize_photo` writes it, verified, with its metadata. A picture that is coloured already comes back
-    as it is. An engine is opened for it, or ``colorizer`` is used and left open. Raises the errors of
-    `pipeline.errors`: `UsageError` for arrays and images of other kinds.
+    profile, or gets one made of it for colour. ``bytes`` are an encoded file of any format that is read; the result is
+    one as `colorize_photo` writes it, verified, with its metadata. A file object that is open for reading bytes is read
+    to its end, and the result is one in memory. A picture that is coloured already comes back as it is. An engine is
+    opened for it, or ``colorizer`` is used and left open. Raises the errors of `pipeline.errors`: `UsageError` for
+    arrays and images of other kinds.
     """
     options = options or Options()
     with lent(colorizer, options, progress=Silent()) as opened:
@@ -63,7 +71,14 @@ def colorize_picture(
             return _encoded(picture, options, opened)
         if isinstance(picture, Image.Image):
             return _image(picture, options, opened)
-        return _array(picture, options, opened)[0]
+        if isinstance(picture, np.ndarray):
+            return _array(picture, options, opened)[0]
+        if hasattr(picture, "read") and isinstance(data := picture.read(), bytes):
+            return BytesIO(_encoded(data, options, opened))
+    raise UsageError(
+        f"picture in memory: is a {type(picture).__name__}",
+        advice="Give an array, a Pillow image, bytes or a file open for reading bytes; of a path, colorize_photo.",
+    )
 
 
 def _array(

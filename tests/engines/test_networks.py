@@ -181,7 +181,7 @@ def test_what_it_is_goes_into_its_description(make: Callable[[str], Made]) -> No
     assert network.spec.weights_sha256 == load_weights(str(made.path)).sha256
     assert network.spec.max_batch == 1
     said = introduction(network)
-    for part in ("theirs: DDColor", "512 x 512", "one at a time", " s each", "not stated"):
+    for part in ("theirs: DDColor", "512 x 512", "one at a time", " s a photograph here", "not stated"):
         assert part in said
     network.close()
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import onnx
 import pytest
 
@@ -106,6 +107,29 @@ def test_other_formats_are_refused(own: Path) -> None:
     pickle = own.rename(own.with_suffix(".pt"))
     with pytest.raises(WeightsError, match=r"tiny\.pt: weights are ONNX"):
         load_weights(str(pickle))
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("ddcolor.pth", "Export it to ONNX"), ("colorization_release_v2.caffemodel", "ECCV16")]
+)
+def test_files_of_other_frameworks_are_refused_with_what_to_do(
+    name: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"weights")
+    with pytest.raises(WeightsError, match="weights are ONNX files") as caught:
+        load_weights(name)
+    assert advice in caught.value.advice
+
+
+def test_opencv_does_not_read_caffe(tmp_path: Path) -> None:
+    """Should it ever again, Zhang's pair of files can be run, and docs/networks.md says something that is not so."""
+    if int(cv2.__version__.split(".")[0]) < 5:
+        pytest.skip("OpenCV 4 still reads Caffe's files")
+    for name in ("a.prototxt", "a.caffemodel"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(cv2.error, match="Caffe importer has been removed"):
+        cv2.dnn.readNet(str(tmp_path / "a.caffemodel"), str(tmp_path / "a.prototxt"))
 
 
 def test_an_unknown_name_lists_the_known_ones(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

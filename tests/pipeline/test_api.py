@@ -146,6 +146,14 @@ def test_type_checkers_see_the_real_signatures(tmp_path: Path) -> None:
     ], done.stdout + done.stderr
 
 
+def test_a_result_prints_without_its_previews(media: Path, colorizer: Colorizer) -> None:
+    result = colorize_photo("scan.jpg", colorizer=colorizer)
+    assert sum(len(preview.before) + len(preview.after) for preview in result.previews) > 1000
+    assert len(repr(result)) < 2000
+    assert "Preview(label=" in repr(result.previews)
+    assert len(repr(result.previews)) < 200
+
+
 class Ending(Silent):
     """Progress that raises ``error`` from its ``method`` when that is called for the ``count``-th time."""
 

@@ -1,17 +1,15 @@
 """HEIC and AVIF, the formats of telephones: read as they are, written as PNG, which holds all they carry without loss.
 
-AVIF is read by Pillow and, for its true depth, by imagecodecs; HEIC by pillow-heif, if that is installed.
+AVIF is read by Pillow and, for its true depth, by imagecodecs; HEIC by pi-heif.
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import imagecodecs
@@ -19,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.AvifImagePlugin import AvifImageFile
 
-from pipeline.errors import MissingDependencyError
 from pipeline.media.stills.exif import PREFIX, orientation_of
 from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_boxes
 from pipeline.media.stills.limits import check_size
@@ -56,7 +53,7 @@ class _HeifFormat(WrittenAsPng):
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode to luma and alpha, 8 bits, or 16 where the file has more than 8.
 
-        Raises `InputError`, and `MissingDependencyError` for HEIC without pillow-heif.
+        Raises `InputError`.
         """
         found = self._decoded(path, pixel_limit)
         grey, rgb, alpha = _planes(found.pixels)
@@ -84,7 +81,7 @@ class _HeifFormat(WrittenAsPng):
 
 
 class HeicFormat(_HeifFormat):
-    """HEIC, by pillow-heif."""
+    """HEIC, by pi-heif, which is pillow-heif without an encoder, and so without the GPL's x265."""
 
     name = "HEIC"
     suffixes = (".heic", ".heif", ".hif")
@@ -155,18 +152,20 @@ def _avif(path: Path, pixel_limit: int) -> _Decoded:
 
 
 def _heic(path: Path, pixel_limit: int) -> _Decoded:
-    reader = _heic_reader(path)
+    import pi_heif
+
     try:
-        file = reader.open_heif(path, convert_hdr_to_8bit=False)
+        file = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
         size, number = file.size, len(file)
     except _DECODER_ERRORS as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
     check_size(path, *size, pixel_limit=pixel_limit)
     try:
-        pixels = np.asarray(file)
+        # A copy: the array that it lends does not keep its memory (seen in pi-heif 1.4.0).
+        pixels = np.array(file)
         info = dict(file.info)
         # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, EXIF must not ask for it again.
-        turned = (reader.set_orientation(info) or 1) != 1
+        turned = (pi_heif.set_orientation(info) or 1) != 1
     except _DECODER_ERRORS as error:
         raise damaged(path, f"cannot be decoded: {error}") from error
     notes = []
@@ -177,19 +176,9 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
     if info.get("depth_images") or info.get("aux"):
         notes.append(Note(NoteKind.DROPPED, "depth and other auxiliary pictures in the HEIC are not carried over"))
     depth = int(info.get("bit_depth") or 8)
-    # pillow-heif puts 10 and 12 bits into the upper part of 16.
+    # pi-heif puts 10 and 12 bits into the upper part of 16.
     pixels = pixels if pixels.dtype == np.uint8 else pixels >> np.uint16(16 - depth)
     return _Decoded(_full_range(pixels, depth), info, tuple(notes))
-
-
-def _heic_reader(path: Path) -> ModuleType:
-    try:
-        return importlib.import_module("pillow_heif")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: is HEIC, and pillow-heif, which reads it, is not installed",
-            advice="Install it with: pip install 'autochrome-archive[heif]'",
-        ) from error
 
 
 def _largest(avif: bytes) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,14 @@ def test_an_encoded_file_comes_back_as_the_file_would(suffix: str, tmp_path: Pat
     assert colorize_picture(source.read_bytes(), colorizer=colorizer) == result.output.read_bytes()
 
 
+def test_a_file_object_comes_back_as_one(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "a.png", scene())
+    with source.open("rb") as file:
+        made = colorize_picture(file, colorizer=colorizer)
+    assert made.read() == colorize_picture(source.read_bytes(), colorizer=colorizer)
+    Image.open(BytesIO(made.getvalue())).load()
+
+
 def test_an_encoded_bmp_comes_back_as_png(colorizer: Colorizer) -> None:
     file = BytesIO()
     Image.fromarray(scene()).save(file, "BMP")
@@ -72,6 +80,13 @@ def test_an_encoded_bmp_comes_back_as_png(colorizer: Colorizer) -> None:
 def test_an_array_of_another_kind_is_an_error_of_use(picture: np.ndarray, colorizer: Colorizer) -> None:
     with pytest.raises(UsageError, match="array of"):
         colorize_picture(picture, colorizer=colorizer)
+
+
+@pytest.mark.parametrize("picture", ["scan.jpg", Path("scan.jpg"), StringIO("text"), None])
+def test_a_name_or_a_file_of_text_is_an_error_of_use(picture: object, colorizer: Colorizer) -> None:
+    with pytest.raises(UsageError, match="picture in memory: is a") as caught:
+        colorize_picture(picture, colorizer=colorizer)  # type: ignore[call-overload]
+    assert "colorize_photo" in caught.value.advice
 
 
 def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
