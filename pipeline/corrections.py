@@ -121,18 +121,44 @@ class CorrectionTree:
             temporary.write_text(f"{json_text(to_json(file))}\n", encoding="ascii")
         return path
 
+    def keep_reference(self, item: PurePath, content: bytes) -> str:
+        """Keep the file of a coloured picture beside the correction of ``item``, and return its name.
+
+        The name holds a fingerprint of the content. Raises `OutputError` when the disk refuses.
+        """
+        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+        path = self.path_of(item)
+        path = path.with_name(f"{path.name.removesuffix(SUFFIX)}.reference-{digest}")
+        if not path.exists():
+            with publishing(path, overwrite=True, originals=self._originals) as temporary:
+                temporary.write_bytes(content)
+        return path.name
+
 
 def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
     """Return the corrections that are kept with the results in ``folder``."""
     return CorrectionTree(folder / HOME / "corrections", originals=originals)
 
 
+def check_corrections(folder: Path | None) -> None:
+    """Raise `InputError` if a ``folder`` of corrections that a person named is not there."""
+    if folder is not None and not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder of corrections", advice="Check --corrections, or make the folder first."
+        )
+
+
 def correction_of_photo(
     source: Path, output: Path, *, originals: Originals, tree: Path | None = None
 ) -> tuple[CorrectionTree, PurePath]:
-    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item."""
-    kept = corrections_beside(output.parent, originals=originals)
-    return kept if tree is None else CorrectionTree(tree, originals=originals), PurePath(source.name)
+    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item.
+
+    Raises `InputError` if ``tree`` is not there.
+    """
+    if tree is None:
+        return corrections_beside(output.parent, originals=originals), PurePath(source.name)
+    check_corrections(tree)
+    return CorrectionTree(tree, originals=originals), PurePath(source.name)
 
 
 def correction_at(path: Path | None) -> Correction:

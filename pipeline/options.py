@@ -50,6 +50,21 @@ class OnDamage(StrEnum):
     CONCEAL = "conceal"
 
 
+class Layout(StrEnum):
+    """How a film shows before and after: SIDE by side, or SPLIT, the left half before and the right half after."""
+
+    SIDE = "side"
+    SPLIT = "split"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """``seconds`` of a film from ``start`` on, in seconds from its beginning."""
+
+    seconds: Fraction
+    start: Fraction = Fraction(0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hint:
     """A colour that a person states at a place of the upright picture.

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
 from training.config import AdversaryConfig
 from training.device import Machine
@@ -16,7 +17,7 @@ _BETAS = (0.5, 0.999)
 
 
 class Adversary:
-    """PatchGAN and its optimiser, after Isola et al. 2017, section 3.3: half the discriminator's loss, Adam at 0.5.
+    """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam at 0.5.
 
     L* is what both true and found ab are shown with, (N, 1, H, W) and (N, 2, H, W) of one size.
     """
@@ -24,7 +25,8 @@ class Adversary:
     def __init__(self, config: AdversaryConfig, machine: Machine) -> None:
         """Start from weights drawn with torch's global generator."""
         self._config, self._machine = config, machine
-        self._critic = PatchGAN().to(machine.device)
+        critic = PatchGAN() if config.discriminator == "patchgan" else EncoderDiscriminator()
+        self._critic = critic.to(machine.device)
         self._optimizer = torch.optim.Adam(self._critic.parameters(), config.learning_rate, _BETAS)
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:

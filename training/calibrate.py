@@ -17,6 +17,7 @@ from training.checkpoint import Trained
 from training.cielab import F64, lab_to_rgb, rgb_to_lab
 from training.data import Photos
 from training.evaluate import network_input
+from training.lab import rgb_to_lab as batch_to_lab
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins, ab_bins
 
@@ -119,7 +120,7 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
         best = max(point.cf for point in points)
         raise CalibrationError(
             f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was asked for",
-            advice="Train longer, or allow more saturation.",
+            advice="Train longer, ask for a lower share (--cf-share), or state --temperature and --saturation.",
         )
     return min(bold, key=lambda point: (point.ciede2000, math.fabs(point.saturation - 1)))
 
@@ -128,7 +129,7 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
 def _answer(trained: Trained, lightness: F32, size: int) -> Tensor:
     seen = network_input(lightness, size=size, multiple=trained.architecture.multiple)
     answer: Tensor = trained.model(torch.from_numpy(seen)[None, None])
-    return answer
+    return batch_to_lab(answer)[:, 1:] if trained.architecture.rgb else answer
 
 
 def _decoded(answer: Tensor, bins: AbBins | None, temperature: float | None) -> Tensor:

@@ -7,6 +7,7 @@ import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier, double
 from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
+from training.lab import rgb_to_lab
 from training.quantization import ab_bins
 
 _MAX_BATCH = 16
@@ -38,6 +40,8 @@ class Trained:
     config: TrainConfig
     step: int
     model: nn.Module
+    made_from: dict[str, Any] | None = None
+    """See `training.origins.origins`; None: not known."""
 
     @property
     def architecture(self) -> Architecture:
@@ -53,18 +57,20 @@ def load_trained(path: Path) -> Trained:
         config = read_config(state["config"], where=str(path))
         model = ARCHITECTURES[config.architecture].build()
         model.load_state_dict(state["ema"])
-        step = int(state["step"])
+        step, made_from = int(state["step"]), state.get("made_from")
     except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, ConfigError) as error:
         raise WeightsError(f"{path}: not a training checkpoint that can be used: {error!r}") from error
     model.eval().requires_grad_(False)
-    return Trained(path=path, sha256=hashlib.sha256(content).hexdigest(), config=config, step=step, model=model)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Trained(path=path, sha256=sha256, config=config, step=step, model=model, made_from=made_from)
 
 
 def keep_weights(checkpoint: Path, output: Path) -> Path:
     """Write what a checkpoint needs to be evaluated, exported or started from: no optimiser, half-precision weights."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     averaged = {name: value.half() if value.ndim > 1 else value for name, value in state["ema"].items()}
-    torch.save({"config": state["config"], "step": state["step"], "ema": averaged}, output)
+    kept = {name: state.get(name) for name in ("config", "step", "made_from")}
+    torch.save({**kept, "ema": averaged}, output)
     return output
 
 
@@ -73,9 +79,9 @@ class Generator(nn.Module):
 
     H and W are multiples of the architecture's ``multiple``. Bins are decoded to their annealed mean (Zhang 2016,
     equation 5): a ``temperature`` below 1 leans towards the likeliest colours; for an architecture that answers with
-    ab it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they are, and
-    the more so the less sure the network is: with an ``adaptation`` above 0 a picture's colours are multiplied by
-    `adapted` as well.
+    ab or RGB it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they
+    are, and the more so the less sure the network is: with an ``adaptation`` above 0 a picture's colours are
+    multiplied by `adapted` as well.
     """
 
     colours: Tensor
@@ -88,6 +94,7 @@ class Generator(nn.Module):
         """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
         self.model, self.saturation, self.adaptation = trained.model, saturation, adaptation
+        self._rgb = trained.architecture.rgb
         bins = trained.architecture.bins
         if bins is not None:
             if temperature is None:
@@ -103,7 +110,7 @@ class Generator(nn.Module):
         """Return a* and b*."""
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
-            return self.adapted(answer * self.saturation)
+            return self.adapted((rgb_to_lab(answer)[:, 1:] if self._rgb else answer) * self.saturation)
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import tomllib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -14,6 +15,8 @@ from engines.errors import AutochromeError
 from training.data import Stage
 
 T = TypeVar("T")
+
+CONFIGS = Path(__file__).parent / "configs"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class LossConfig:
     rebalance_uniform: float
     rebalance_power: float
     """Weights of rare colours, see `training.quantization.class_weights`; power 0 weighs all colours alike."""
+    rebalance_by: Literal["soft", "nearest"] = "soft"
+    """A pixel has the mean weight of the bins around its colour, or that of the nearest bin (Zhang 2016, eq. 3)."""
+    rebalance_sigma: float = 0.0
+    """Standard deviation, in CIELAB units, of the Gaussian that smooths how often colours occur; 0: as they occur."""
+    unit: float = 110.0
+    """What ab is divided by before L1 and L2; an RGB answer, 0..1, is compared as it is."""
     annealing: float = 1.0
     """Temperature of the mean of the bins that ``regression`` and the terms below see."""
     drift: float = 0.0
@@ -45,11 +54,13 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class AdversaryConfig:
-    """A discriminator, `training.architectures.patchgan.PatchGAN`, that learns beside the generator."""
+    """A discriminator that learns beside the generator."""
 
     objective: Literal["vanilla", "least-squares"]
     weight: float
     learning_rate: float
+    discriminator: Literal["patchgan", "encoder"] = "patchgan"
+    """`PatchGAN`, or `training.architectures.encoder_decoder_6.EncoderDiscriminator`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,9 @@ class TrainConfig:
     warmup: int
     cooldown: int
     clip: float
+    """The longest that all gradients together may be; 0: as long as they are."""
     ema: float
+    """Decay of the weights' running average, which is what a run is for; 0: the weights as they are."""
     checkpoint_every: int
     evaluate_every: int
     """0: never."""
@@ -100,6 +113,16 @@ class TrainConfig:
     """How many of the crops come with hints, see `training.hints`: for architectures that take them."""
     evaluate_crop: int = 0
     """Size at which held-out photographs are looked at; 0: ``crop``."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """Weight decay apart from the gradient (Loshchilov and Hutter 2019), of matrices alone, or in it, of everything."""
+    frozen_encoder: bool = False
+    """Leave the encoder, its normalisation too, as it begins."""
+    embeddings: bool = False
+    """Keep each photograph's features from a frozen encoder, in memory: for architectures that ``decode`` them."""
+    augment: bool = True
+    """Random squares, mirrored half the time; without it always the largest square in the middle."""
+    line_art_share: float = 0.0
+    """How many of the crops are reduced to lines, see `training.degrade.lines.line_art`: for architectures of RGB."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -118,9 +141,36 @@ def load_config(path: Path) -> TrainConfig:
     """Read ``path``. Unknown, missing or wrongly typed keys raise `ConfigError`."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path}: {said}", advice="colorize-model config lists what there is.") from error
     return read_config(values, where=str(path))
+
+
+def find_config(asked: str) -> TrainConfig:
+    """Return the config of the TOML file ``asked``, or the project's of this name. Raises `ConfigError`."""
+    path = Path(asked)
+    if path.suffix != ".toml" and not path.exists():
+        config_text(asked)
+        path = CONFIGS / f"{asked}.toml"
+    return load_config(path)
+
+
+def config_text(name: str) -> str:
+    """Return the TOML text of the project's config ``name``. Raises `ConfigError`."""
+    path = CONFIGS / f"{name}.toml"
+    if name not in list_configs():
+        raise ConfigError(f"{name}: no such configuration", advice=f"There are {', '.join(list_configs())}.")
+    return path.read_text(encoding="utf-8")
+
+
+def list_configs() -> dict[str, str]:
+    """Return what the first comment of each of the project's configs says, by name."""
+    found = {}
+    for path in sorted(CONFIGS.glob("*.toml")):
+        lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+        found[path.stem] = " ".join(line.lstrip("# ") for line in lines)
+    return found
 
 
 def read_config(values: Mapping[str, Any], *, where: str) -> TrainConfig:
@@ -168,3 +218,22 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{where}: {key} must be of type {kind.__name__}, not {type(value).__name__}")
     return value
+
+
+def shortened(config: TrainConfig, *, crops: int) -> TrainConfig:
+    """Return ``config`` for a run of ``crops`` crops; warm-up and the fall of the rate keep their shares of it.
+
+    Raises `ConfigError` for a run that grows: its parts have no common measure.
+    """
+    if config.growth:
+        raise ConfigError(f"{config.name}: a run whose crops grow cannot be shortened", advice="Train without --crops.")
+    steps = max(1, round(crops / config.batch))
+    share = steps / config.steps
+    return dataclasses.replace(
+        config,
+        steps=steps,
+        warmup=round(config.warmup * share),
+        cooldown=round(config.cooldown * share),
+        checkpoint_every=min(config.checkpoint_every, max(1, steps // 4)),
+        evaluate_every=min(config.evaluate_every, max(1, steps // 4)),
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,17 +22,26 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from engines.errors import AutochromeError
 from engines.machine import usable_cores
 
 U8 = npt.NDArray[np.uint8]
 
 PIXELS = "pixels.u8"
+REPORT = "report.json"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+_PARTIAL, _SOURCES = "pixels.partial", "sources.json"
 _MIN_SIDE = 64
 _GREY_CHROMA = 3.0
 # Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
 _TONED_SPREAD = 2.0
 _LEVELS = 32
+
+
+class PhotosError(AutochromeError):
+    """Photographs to train on that are not there or cannot be used."""
+
+    exit_code = 4
 
 
 @dataclass(frozen=True)
@@ -48,24 +57,83 @@ class CacheReport:
 
 def read_report(cache: Path) -> dict[str, int]:
     """Return the counts of a `CacheReport` that `build_cache` left in ``cache``, of the version that made it."""
-    counts: dict[str, int] = json.loads((cache / "report.json").read_text(encoding="utf-8"))
+    counts: dict[str, int] = json.loads((cache / REPORT).read_text(encoding="utf-8"))
     return counts
 
 
+def is_cache(folder: Path, *, of: Sequence[Path] | None = None) -> bool:
+    """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so of other sources than ``of``."""
+    if not (folder / PIXELS).exists():
+        return False
+    if of is not None and (folder / _SOURCES).exists():
+        made_of = json.loads((folder / _SOURCES).read_text(encoding="utf-8"))
+        if made_of != _named(of):
+            raise PhotosError(
+                f"{folder}: was made of other photographs: {', '.join(made_of)}",
+                advice="Choose a new run folder, or leave out --photos to go on with those.",
+            )
+    return True
+
+
+def _named(sources: Sequence[Path]) -> list[str]:
+    return sorted(str(source.resolve()) for source in sources)
+
+
 def build_cache(
-    sources: list[Path], cache: Path, *, short_side: int, limit: int | None = None, workers: int | None = None
+    sources: list[Path],
+    cache: Path,
+    *,
+    short_side: int,
+    limit: int | None = None,
+    workers: int | None = None,
+    watch: Callable[[int], None] = lambda _: None,
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
     sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
+    ``watch`` is told how many were looked at. Raises `PhotosError` for a source that is not there, and if no photograph
+    can be used; then nothing is left in ``cache``.
     """
+    for source in sources:
+        if not source.exists():
+            raise PhotosError(f"{source}: no such folder or zip file")
+        if source.is_file() and not zipfile.is_zipfile(source):
+            raise PhotosError(f"{source}: no folder and no zip file", advice="Name the folder that it lies in.")
+    made = not cache.exists()
     cache.mkdir(parents=True, exist_ok=True)
+    try:
+        report = _decode(sources, cache, short_side=short_side, limit=limit, workers=workers, watch=watch)
+        if not report.kept:
+            said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
+            raise PhotosError(
+                f"{', '.join(map(str, sources))}: no photograph that can be trained on: {said.replace('_', ' ')}",
+                advice=f"Colour photographs of at least {_MIN_SIDE} pixels are needed: "
+                f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
+            )
+    except BaseException:
+        for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _SOURCES):
+            (cache / name).unlink(missing_ok=True)
+        if made:
+            cache.rmdir()
+        raise
+    return report
+
+
+def _decode(
+    sources: list[Path],
+    cache: Path,
+    *,
+    short_side: int,
+    limit: int | None,
+    workers: int | None,
+    watch: Callable[[int], None],
+) -> CacheReport:
     counts = {"kept": 0, "too_small": 0, "grey": 0, "toned": 0, "unreadable": 0}
     index: list[tuple[int, int, int]] = []
     offset = 0
-    partial = cache / "pixels.partial"
+    partial = cache / _PARTIAL
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
         files = islice(_files(sources), limit)
         while chunk := list(islice(files, 64)):
@@ -74,9 +142,11 @@ def build_cache(
                 if picture is not None:
                     index.append((offset, picture.shape[0], picture.shape[1]))
                     offset += out.write(picture.tobytes())
+            watch(sum(counts.values()))
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
-    (cache / "report.json").write_text(json.dumps(counts), encoding="utf-8")
+    (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
+    (cache / _SOURCES).write_text(json.dumps(_named(sources)), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
 
@@ -97,7 +167,7 @@ def _files(sources: list[Path]) -> Iterator[bytes]:
 def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
     try:
         rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "unreadable", None
     height, width = rgb.shape[:2]
     if min(height, width) < _MIN_SIDE:
@@ -204,9 +274,13 @@ def random_crop(picture: U8, size: int, min_scale: float, rng: np.random.Generat
 
 def middle_crop(picture: U8, size: int) -> U8:
     """Return the largest square in the middle of ``picture``, scaled to (size, size, 3)."""
-    height, width = picture.shape[:2]
+    return cut(picture, middle(0, picture.shape[0], picture.shape[1]), size)
+
+
+def middle(number: int, height: int, width: int) -> Crop:
+    """Return the largest square in the middle of a photograph."""
     side = min(height, width)
-    return cut(picture, Crop(0, (height - side) // 2, (width - side) // 2, side, mirrored=False), size)
+    return Crop(number, (height - side) // 2, (width - side) // 2, side, mirrored=False)
 
 
 @dataclass(frozen=True)
@@ -231,11 +305,13 @@ class CropStream:
         holdout: int,
         rank: int = 0,
         ranks: int = 1,
+        augment: bool = True,
     ) -> None:
         """Read all of ``photos`` but the last ``holdout``; of ``ranks`` processes, ``rank`` gets a share.
 
-        The last of ``stages`` goes on for ever.
+        The last of ``stages`` goes on for ever. Without ``augment`` every crop is the largest square in the middle.
         """
+        self._augment = augment
         self._photos, self._stages, self._seed = photos, tuple(stages), seed
         self._count = len(photos) - holdout
         self._share = slice(rank, None, ranks)
@@ -251,7 +327,7 @@ class CropStream:
         rng = np.random.default_rng((self._seed, 2, step))
         chosen = [self._chosen(place) for place in range(first, first + stage.batch)]
         crops = [
-            draw_crop(number, height, width, stage.min_scale, rng)
+            draw_crop(number, height, width, stage.min_scale, rng) if self._augment else middle(number, height, width)
             for number, (height, width) in zip(chosen, self._photos.sizes[chosen].tolist(), strict=True)
         ]
         return crops[self._share]

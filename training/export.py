@@ -26,17 +26,17 @@ from engines.onnxruntime import open_reference
 from engines.openvino import open_openvino
 from engines.parity import model_for
 from engines.tensors import F32
-from engines.weights import read_weights
+from engines.weights import NOT_STATED, read_weights
 from training.calibrate import Calibration, calibrate
 from training.checkpoint import Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
 from training.data import Photos, crops_before
 from training.onnx_graph import graph_of, to_onnx
+from training.origins import photos_of, published
 from training.photo_zips import open_photos
 from training.quantization import ab_bins
 from training.scores import as_card, read_report
 
-LICENCE = "Apache-2.0"
 # Half-precision weights move ab by some thousandths on average, and by more where two colours are equally likely.
 MEAN_TOLERANCE = 0.05
 MAX_TOLERANCE = 1.5
@@ -81,6 +81,7 @@ def export_command(
     *,
     name: str | None = None,
     description: str | None = None,
+    licence: str | None = None,
     temperature: float | None = None,
     saturation: float | None = None,
     adaptation: float = 0.0,
@@ -94,9 +95,11 @@ def export_command(
     """Write ``checkpoint`` as the ONNX file ``output`` and its card (the same name with ``.json``).
 
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
-    cache ``photos``; for an architecture that answers with ab there is no temperature. ``name`` defaults to the file's.
-    The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
-    once the new ones have been checked. ``adaptation`` is that of `training.checkpoint.Generator`.
+    cache ``photos``, the run's own if None and still there; for an architecture that answers with ab or RGB there is
+    no temperature. ``adaptation`` is that of `training.checkpoint.Generator`. ``name`` defaults to the file's. The card
+    says what the checkpoint knows of its making; the ``licence`` only as it is given. The file is checked in each of
+    ``runtimes``, and the card names them. Files of these names are replaced, and only once the new ones have been
+    checked.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card.
@@ -105,7 +108,8 @@ def export_command(
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
     trained = load_trained(checkpoint)
-    cache = None if photos is None else open_photos(photos)
+    found = photos or photos_of(checkpoint, trained.made_from)
+    cache = None if found is None else open_photos(found)
     calibration = None
     classifies = trained.architecture.classifies
     if temperature is not None and not classifies:
@@ -116,7 +120,8 @@ def export_command(
                 f"{checkpoint}: {'temperature and ' if classifies else ''}saturation unknown",
                 advice="Give them all, or none and a photo cache to choose them on.",
             )
-        calibration = calibrate(trained, cache, count=calibration_photos, size=calibration_size, cf_share=cf_share)
+        count = min(calibration_photos, trained.config.holdout)
+        calibration = calibrate(trained, cache, count=count, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
     generator = generator_for(trained, temperature=temperature, saturation=saturation, adaptation=adaptation).eval()
@@ -126,7 +131,7 @@ def export_command(
     card: dict[str, object] = {
         "name": name or output.stem,
         "sha256": sha256,
-        "licence": LICENCE,
+        "licence": licence or NOT_STATED,
         "description": description or f"Luma to chroma, architecture {trained.config.architecture}",
         "contract": graph.contract,
         "multiple": architecture.multiple,
@@ -191,6 +196,7 @@ def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:
         "samples": crops_before(trained.config.stages, trained.step),
         "photographs": None if cache is None else len(cache) - trained.config.holdout,
         "checkpoint_sha256": trained.sha256,
+        "made_from": published(trained.made_from),
     }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.architectures.blocks import AB_REACH
 from training.config import LossConfig
+from training.lab import rgb_to_lab
 from training.quantization import GRID, AbBins
 
 _HUES = 12
@@ -21,15 +22,15 @@ _HUE_SHARPNESS = 4.0
 _LEAST_CHROMA = 1e-3
 
 
-def distances(found: Tensor, truth: Tensor, kind: Literal["l1", "l2", "huber"]) -> Tensor:
-    """Return each pixel's distance (N, H, W), the mean of a*'s and b*'s.
+def distances(found: Tensor, truth: Tensor, kind: Literal["l1", "l2", "huber"], *, unit: float = AB_REACH) -> Tensor:
+    """Return each pixel's distance (N, H, W), the mean over the channels.
 
-    L1 and L2 (the square) in units of 110, in which ab lies within +-1; Huber in units of the bins' grid of 10, so
-    that it is square up to 10 and straight beyond (Huber 1964).
+    L1 and L2 (the square) in units of ``unit``, of 110 in which ab lies within +-1; Huber in units of the bins' grid
+    of 10, so that it is square up to 10 and straight beyond (Huber 1964).
     """
     if kind == "huber":
         return F.smooth_l1_loss(found / GRID, truth / GRID, reduction="none").mean(dim=1)
-    error = (found - truth) / AB_REACH
+    error = (found - truth) / unit
     return (error.abs() if kind == "l1" else error.square()).mean(dim=1)
 
 
@@ -95,19 +96,30 @@ class ColourLoss:
         """
         self._config, self._bins, self._weights, self._classifies = config, bins, weights, classifies
 
-    def __call__(self, answer: Tensor, truth: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(
+        self, answer: Tensor, truth: Tensor, picture: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the terms by name, whose sum is the loss, and the ab that the answer stands for.
+
+        ``truth`` is ab; ``picture``, true sRGB (N, 3, H, W), 0..1, is for an answer that is sRGB, and for no other: its
+        regression is that of the three channels.
 
         In classification rare colours are weighted in the cross-entropy (Zhang 2016, equation 2), in pure regression
         in the distance: an error counts more where the true colour is rare.
         """
         config = self._config
-        found = self._bins.decode(answer, config.annealing) if self._classifies else answer
+        if picture is not None:
+            found = rgb_to_lab(answer)[:, 1:]
+        else:
+            found = self._bins.decode(answer, config.annealing) if self._classifies else answer
         terms = {}
         if self._classifies:
             terms["classification"] = config.classification * self.entropy(answer, truth)
-        if config.regression:
-            error = distances(found, truth, config.distance)
+        if config.regression and picture is not None:
+            error = distances(answer, picture, config.distance, unit=1.0)
+            terms["regression"] = config.regression * error.mean()
+        elif config.regression:
+            error = distances(found, truth, config.distance, unit=config.unit)
             # Labels for every pixel of an answer at full size are dear: only where they are needed.
             if not self._classifies and self._weights is not None:
                 error = self._weighed(error, *self._bins.soft_labels(truth))
@@ -126,4 +138,8 @@ class ColourLoss:
         return self._weighed(soft_cross_entropy(logits, *labels), *labels).mean()
 
     def _weighed(self, error: Tensor, numbers: Tensor, shares: Tensor) -> Tensor:
-        return error if self._weights is None else error * (self._weights[numbers] * shares).sum(dim=1)
+        if self._weights is None:
+            return error
+        if self._config.rebalance_by == "nearest":
+            return error * self._weights[numbers.gather(1, shares.argmax(dim=1, keepdim=True))[:, 0]]
+        return error * (self._weights[numbers] * shares).sum(dim=1)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from engines.errors import WeightsError
 from engines.machine import usable_cores
-from training.data import U8, PhotoCache, Photos, verdict
+from training.data import U8, PhotoCache, Photos, PhotosError, is_cache, verdict
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -102,6 +102,20 @@ class PhotoZips:
         return np.asarray(picture, np.uint8)
 
 
+def is_ready(folder: Path) -> bool:
+    """Return whether `open_photos` can open ``folder``."""
+    return (folder / INDEX).exists() or is_cache(folder)
+
+
 def open_photos(folder: Path) -> Photos:
-    """Return the photographs of ``folder``: zip files with an index, or else a cache of `training.data.build_cache`."""
-    return PhotoZips(folder) if (folder / INDEX).exists() else PhotoCache(folder)
+    """Return the photographs of ``folder``: zip files with an index, or else a cache of `training.data.build_cache`.
+
+    Raises `PhotosError` if it is neither.
+    """
+    if (folder / INDEX).exists():
+        return PhotoZips(folder)
+    if is_cache(folder):
+        return PhotoCache(folder)
+    raise PhotosError(
+        f"{folder}: no photographs made ready for training", advice="colorize-model train makes them in RUN/photos."
+    )

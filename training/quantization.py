@@ -84,9 +84,15 @@ class AbBins(nn.Module):
                 weights.append((u if down else 1 - u) * (v if right else 1 - v))
         return torch.stack(numbers, dim=1), torch.stack(weights, dim=1)
 
-    def frequencies(self, ab: Tensor) -> Tensor:
-        """Return how often each bin occurs in ab values of shape (N, 2, H, W), as shares that sum to 1."""
+    def frequencies(self, ab: Tensor, *, nearest: bool = False) -> Tensor:
+        """Return how often each bin occurs in ab values of shape (N, 2, H, W), as shares that sum to 1.
+
+        A value counts for the bins around it by their weights, or, if ``nearest``, for the nearest of them alone.
+        """
         numbers, weights = self.soft_labels(ab)
+        if nearest:
+            numbers = numbers.gather(1, weights.argmax(dim=1, keepdim=True))
+            weights = torch.ones_like(numbers, dtype=weights.dtype)
         total = ab.new_zeros(len(self)).index_add_(0, numbers.flatten(), weights.flatten())
         return total / total.sum()
 
@@ -113,6 +119,16 @@ class ZhangBins(AbBins):
             part.reshape(count, height, width, _NEAREST).permute(0, 3, 1, 2) for part in (numbers, weights)
         )
         return numbers, weights
+
+
+def smoothed(frequencies: Tensor, bins: AbBins, *, sigma: float) -> Tensor:
+    """Return the shares (Q,) smoothed over the ab plane by a Gaussian of ``sigma`` CIELAB units; they still sum to 1.
+
+    Zhang 2016, section 2.2, smooths with sigma 5 before it weighs.
+    """
+    near = torch.exp(-torch.cdist(bins.centres, bins.centres).square() / (2 * sigma**2))
+    spread: Tensor = (near / near.sum(dim=0)) @ frequencies
+    return spread
 
 
 def ab_bins(name: Literal["gamut260", "zhang313"]) -> AbBins:

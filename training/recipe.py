@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--compile", action="store_true", help="use torch.compile")
     add("--no-tensorboard", action="store_true", help="write log.jsonl alone")
+    add("--licence", help="of the weights, as you state it")
     add("--temperature", type=float, help="with --saturation: do not calibrate")
     add("--saturation", type=float)
     add("--calibration-photos", type=int, default=100)
@@ -166,6 +167,7 @@ def _export(place: Workplace, asked: argparse.Namespace) -> None:
     done = export_command(
         place.weights,
         place.exported,
+        licence=asked.licence,
         temperature=asked.temperature,
         saturation=asked.saturation,
         photos=place.cache,

@@ -1,18 +1,50 @@
-"""What a run says of itself: a line of JSON now and then, and the same as TensorBoard scalars."""
+"""What a run says of itself: a line of JSON now and then, the same for TensorBoard, and how far it is."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.errors import MissingDependencyError
+import numpy as np
+from PIL import Image
+
+from engines.errors import AutochromeError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.utils.tensorboard import SummaryWriter
 
 LOG = "log.jsonl"
+DISCRIMINATOR = "discriminator"
+"""The name of what a discriminator loses: it is no part of the generator's loss."""
+
+
+class TrainingError(AutochromeError):
+    """Training went wrong; the message says at which step."""
+
+    exit_code = 9
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    step: int
+    steps: int | None
+    """In all; None while the clock has not fixed them yet."""
+    loss: float
+    learning_rate: float
+    crops_per_second: float
+    seconds_left: float | None
+    sheet: Path | None
+    """The last sheet of samples that was drawn."""
+    lacking: tuple[str, ...]
+    """Parts of the encoder that the backbone had no weights for."""
 
 
 class RunLog:
@@ -38,6 +70,13 @@ class RunLog:
                 self._writer.add_scalar(key, value, step)
             self._writer.flush()
 
+    def show(self, step: int, sheet: Path) -> None:
+        """Give TensorBoard the picture ``sheet``."""
+        if self._writer is not None:
+            with Image.open(sheet) as picture:
+                self._writer.add_image("held_out", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+            self._writer.flush()
+
     def close(self) -> None:
         """Finish the files."""
         if self._writer is not None:
@@ -53,3 +92,63 @@ def _open_writer(folder: Path, first: int) -> SummaryWriter:
             advice="Install autochrome-archive[train], or train with --no-tensorboard.",
         ) from error
     return SummaryWriter(str(folder), purge_step=first + 1)
+
+
+class Tally:
+    """Means of the loss's terms, and the rate, since they were last asked for; and whoever watches is told."""
+
+    def __init__(
+        self, first: int, watch: Callable[[Progress], None], *, every: float, lacking: tuple[str, ...] = ()
+    ) -> None:
+        """Begin at step ``first``; tell ``watch`` at most once in ``every`` seconds."""
+        self._first, self._watch, self._every, self._lacking = first, watch, every, lacking
+        self._began = self._told = time.monotonic()
+        self._all_crops = 0
+        self._sheet: Path | None = None
+        self._loss: Mapping[str, Tensor] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._started, self._steps, self._crops = time.monotonic(), 0, 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, terms: Mapping[str, Tensor], *, crops: int) -> None:
+        """Add the terms of a step of ``crops`` crops, without waiting for the device."""
+        self._steps += 1
+        self._crops += crops
+        self._all_crops += crops
+        self._loss = terms
+        for name, term in terms.items():
+            self._sums[name] = self._sums[name] + term if name in self._sums else term
+
+    def means(self, step: int) -> dict[str, float]:
+        """Return the terms by name, the loss and the crops a second. Raises `TrainingError` if one is not finite."""
+        terms = {name: float(total) / self._steps for name, total in self._sums.items()}
+        rate = self._crops / (time.monotonic() - self._started)
+        self._clear()
+        if not all(map(math.isfinite, terms.values())):
+            raise TrainingError(
+                f"the loss is not finite before step {step}: {terms}", advice="Lower the learning rate, or use f32."
+            )
+        return {"loss": _sum(terms), **{f"loss/{name}": value for name, value in terms.items()}, "rate": rate}
+
+    def drew(self, sheet: Path) -> None:
+        """Note the last sheet of samples."""
+        self._sheet = sheet
+
+    def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool) -> None:
+        """Tell whoever watches that ``done`` steps of ``steps`` are done, if it is time or ``now``."""
+        moment = time.monotonic()
+        if not now and moment - self._told < self._every:
+            return
+        self._told = moment
+        spent = max(moment - self._began, 1e-9)
+        pace = (done - self._first) / spent
+        left = None if steps is None else (steps - done) / pace
+        loss = _sum({name: float(term) for name, term in self._loss.items()})
+        rate = self._all_crops / spent
+        self._watch(Progress(done, steps, loss, learning_rate, rate, left, self._sheet, self._lacking))
+
+
+def _sum(terms: Mapping[str, float]) -> float:
+    return math.fsum(value for name, value in terms.items() if name != DISCRIMINATOR)

@@ -34,6 +34,8 @@ class Sitting:
     compile: bool = False
     """Compile the network with ``torch.compile``."""
     tensorboard: bool = True
+    log_every: int = 50
+    """Steps between two lines of the log."""
 
 
 def planned(config: TrainConfig, sitting: Sitting, state: Mapping[str, Any] | None) -> Plan:

@@ -26,6 +26,8 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
     Only what a `Coherent` grows may be missing; it begins silent, and its coherence compares features as they are.
     ``photos`` tell what an export's normalisations see. Raises `WeightsError` for weights of another network.
     """
+    if not start_from.is_file():
+        raise WeightsError(f"{start_from}: no such file to start from", advice="Name a checkpoint.pt or an .onnx file.")
     if start_from.suffix == ".onnx":
         if not isinstance(model, BinClassifier):
             raise WeightsError(f"{start_from}: only a network with a linear head over bins starts from an export")
@@ -48,9 +50,17 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
 def _load_checkpoint(model: nn.Module, path: Path) -> set[str]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
+        first = str(error).splitlines()[0] if str(error) else repr(error)
+        raise WeightsError(
+            f"{path}: no checkpoint of a training run: {first}",
+            advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",
+        ) from error
+    try:
         missing, unexpected = model.load_state_dict(state, strict=False)
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path}: no weights to start from: {error!r}") from error
+    except (RuntimeError, AttributeError) as error:
+        said = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        raise WeightsError(f"{path}: weights of another network: {(said or [str(error)])[0]}") from error
     if unexpected:
         raise WeightsError(f"{path}: weights of another network: {', '.join(unexpected[:5])}")
     return set(missing)

@@ -6,11 +6,12 @@ import re
 import shlex
 import sys
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from subprocess import list2cmdline
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.plan import KINDS
+from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
@@ -48,26 +49,32 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
 
     ``path`` is that of the source below the archive's folder, with ``/``.
     """
-    run_options = context.run_options
-    command = ["colorize-archive", str(context.source.resolve()), "-o", str(context.output.resolve())]
+    command = archive_command(context.source, context.output, context.run_options)
+    command += ["--include", f"/{pattern_of(path)}", "--decide"]
+
+    def named(doubt: Doubt) -> Doubt:
+        return replace(doubt, command=typed([*command, doubt.instead.value]))
+
+    return replace(result, doubts=tuple(map(named, result.doubts)))
+
+
+def archive_command(source: Path, output: Path, run_options: RunOptions) -> list[str]:
+    """Return the words of the command that goes on with an archive, as far as ``run_options`` say where it is."""
+    command = ["colorize-archive", str(source.resolve()), "-o", str(output.resolve())]
     if run_options.shard is not None:
         command += ["--shard", f"{run_options.shard.index}/{run_options.shard.count}"]
     if run_options.bag:
         command.append("--bag")
     if run_options.corrections is not None:
         command += ["--corrections", str(run_options.corrections.resolve())]
-    command += ["--include", f"/{_pattern_of(path)}", "--decide"]
-
-    def named(doubt: Doubt) -> Doubt:
-        return replace(doubt, command=_typed([*command, doubt.instead.value]))
-
-    return replace(result, doubts=tuple(map(named, result.doubts)))
+    return command
 
 
-def _pattern_of(path: str) -> str:
+def pattern_of(path: str) -> str:
     """Return the pattern that matches ``path`` alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
 
 
-def _typed(command: list[str]) -> str:
+def typed(command: list[str]) -> str:
+    """Return ``command`` as a person types it on this system."""
     return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

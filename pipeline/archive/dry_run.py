@@ -20,6 +20,7 @@ from pipeline.archive.plan import KINDS, Terms, check_folders, default_output, p
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, weights_sha256
+from pipeline.corrections import check_corrections
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video, outline
 from pipeline.options import Options
@@ -83,6 +84,7 @@ def survey_archive(
     source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
     check_folders(source, output)
+    check_corrections(run_options.corrections)
     check_parts(output, run_options.shard)
     counts = Counts()
     with _terms(source, output, options, run_options) as terms:

@@ -44,6 +44,7 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, weights_sha256
+from pipeline.corrections import check_corrections
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopReason, StopRequest
@@ -125,6 +126,7 @@ def colorize_archive(
         check_metrics_file(run_options.metrics, originals=originals)
     with metrics_if_it_never_begins(output, run_options, originals) as has_begun:
         check_folders(source, output)
+        check_corrections(run_options.corrections)
         tree = results_folder(output, bag=run_options.bag)
         with (
             locked(output, shard=run_options.shard),
@@ -132,7 +134,7 @@ def colorize_archive(
             RunLog(run_options.log, originals=originals) as log,
             guarded(progress or Silent(), stop) as events,
         ):
-            said = {"options": to_json(options), "run_options": to_json(run_options)}
+            said = {"source": str(source.absolute()), "options": to_json(options), "run_options": to_json(run_options)}
             run = ledger.begin_run(version=program_version(), options=said)
             has_begun()
             context = RunContext(

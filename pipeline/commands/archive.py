@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,6 +152,8 @@ def _colour(
         lines.append("  --include, --exclude and --since leave nothing of what is there")
     if result.report is not None:
         lines.append(f"  report: {markup(result.report)}")
+    if result.photos or result.films or result.skipped:
+        lines.append(f"  not content with a colour? colorize-review {markup(shlex.quote(str(result.output)))}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 

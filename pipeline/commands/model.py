@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose, Version
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.documents import to_json
-from pipeline.errors import MissingDependencyError, UsageError
+from pipeline.errors import UsageError
 from pipeline.options import Options
-from pipeline.version import DISTRIBUTION
 
 if TYPE_CHECKING:
     from engines.library import Listed
@@ -109,42 +107,6 @@ def _phrase(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@commands.command("train")
-def _train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, as in training/configs.")],
-    photos: Annotated[list[Path], typer.Option("--photos", help="A folder or zip file; can be repeated.")],
-    run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; what is there goes on.")],
-    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights of the encoder (safetensors).")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Another run's checkpoint to begin with.")] = None,
-    short_side: Annotated[int, typer.Option(min=64, help="Photos are reduced to so many pixels.")] = 192,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto is the GPU, if there.")] = "auto",
-    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so long.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Write scalars for TensorBoard.")] = True,
-    json: Json = False,
-    log_file: LogFile = None,
-    verbose: Verbose = 0,
-) -> None:
-    """Train a network as CONFIG says; a run that was stopped goes on. Under torchrun, all processes take part."""
-
-    def action() -> Answer:
-        _require_torch()
-        from training.config import load_config
-        from training.data import read_report
-        from training.sitting import Sitting
-        from training.train import train
-
-        chosen = load_config(config)
-        sitting = Sitting(device, minutes=minutes, compile=compiled, tensorboard=tensorboard)
-        cache = _photo_cache(photos, run, short_side)
-        checkpoint = train(chosen, photos=cache, run=run, backbone=backbone, start_from=start_from, sitting=sitting)
-        photographs = read_report(cache)
-        lines = [f"[bold green]{checkpoint}[/bold green]", f"  photographs: {_phrase(photographs)}"]
-        return Answer({"checkpoint": str(checkpoint), "photographs": photographs}, lines)
-
-    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
-
-
 def _measured(*names: str, says: str, metavar: str = " ", least: int | None = None) -> Any:
     return typer.Option(*names, help=says, metavar=metavar, min=least)
 
@@ -226,67 +188,3 @@ def _evaluate(
         return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))])
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
-
-
-@commands.command("export")
-def _export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What a training run wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
-    name: Annotated[str | None, typer.Option(help="Name of the weights.")] = None,
-    description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
-    photos: Annotated[Path | None, typer.Option(help="The run's photos folder, to choose on what is next.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
-    saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
-    adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
-    evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
-    json: Json = False,
-    log_file: LogFile = None,
-    verbose: Verbose = 0,
-) -> None:
-    """Write a checkpoint as ONNX weights with a card, checked against every runtime here."""
-
-    def action() -> Answer:
-        _require_torch()
-        from training.export import export_command
-
-        done = export_command(
-            checkpoint,
-            output,
-            name=name,
-            description=description,
-            temperature=temperature,
-            saturation=saturation,
-            adaptation=adaptation,
-            photos=photos,
-            evaluation=evaluation,
-        )
-        lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
-        return Answer(to_json(done), lines)
-
-    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
-
-
-def _photo_cache(sources: list[Path], run: Path, short_side: int) -> Path:
-    from training.data import build_cache
-
-    made = [folder for folder in (*sources, run / "photos") if (folder / "pixels.u8").exists()]
-    if made:
-        return made[0]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError(
-            f"{run}: the photographs are not decoded yet, and several processes would all do it",
-            advice="Say it once without torchrun, with --minutes 0.",
-        )
-    build_cache(sources, run / "photos", short_side=short_side)
-    return run / "photos"
-
-
-def _require_torch() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"training needs packages that are not installed: {', '.join(missing)}",
-            advice=f"Install them: pip install '{DISTRIBUTION}[train]'",
-        )

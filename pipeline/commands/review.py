@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,18 +13,24 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, carry_out
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.interruption import Cancelled
 from pipeline.options import Options
 
+if TYPE_CHECKING:
+    from pipeline.review.catalogue import Catalogue
+
 _HELP = common_options.folded("""
-    Open a page in the browser on which colours of photographs are set right.
+    Open a page in the browser on which colours are set right: of the results of colorize-archive in a folder, the
+    doubtful ones first, or of single photographs.
 
     Click on a colour that is wrong and say what it should be; turn the saturation down; accept what is good. What you
-    save is kept beside the results and respected by every later run. The photographs themselves are never touched.
+    save is kept beside the results and respected by every later run. The originals are never touched.
     The page is served to this computer alone. Ctrl-C ends it.
 """)
-_PHOTO = "Photographs to review."
+_WHAT = "The folder of the results of colorize-archive, or photographs."
+_SOURCE = "Where the originals of the archive are now, if they were moved."
+_MODEL = "Weights: a name, or an ONNX file. Default: those of the archive's last run, or fast."
 _CTRL_C = 130
 
 commands = typer.Typer(add_completion=False)
@@ -30,10 +38,17 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help=_PHOTO, show_default=False)],
+    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO...", help=_WHAT, show_default=False)],
+    source: Annotated[
+        Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
+    ] = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: Annotated[
+        str | None,
+        common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
+    ] = None,
+    reference: common_options.ReferenceOption = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address instead of opening it.", show_envvar=False)
     ] = False,
@@ -44,16 +59,11 @@ def _review(
 ) -> None:
     def action() -> Answer:
         from pipeline.color.colorizer import open_colorizer
-        from pipeline.photo.job import default_output
-        from pipeline.review.catalogue import PhotoFiles
         from pipeline.review.serve import serve_review
         from pipeline.review.studio import Studio
 
-        for photo in photos:
-            if not photo.is_file():
-                raise InputError(f"{photo}: no such file", advice="Check the path.")
-        options = Options(engine=engine, device=device, model=model, overwrite=True)
-        catalogue = PhotoFiles([(photo, default_output(photo)) for photo in photos])
+        asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
+        catalogue = _catalogue(items, source, asked)
 
         def ready(address: str) -> None:
             typer.echo(f"Review: {address}")
@@ -61,9 +71,10 @@ def _review(
             if not no_browser:
                 typer.launch(address)
 
+        opened = replace(asked, model=model or catalogue.options.model)
         try:
-            with open_colorizer(options) as colorizer:
-                serve_review(catalogue, Studio(colorizer, options), ready=ready)
+            with open_colorizer(opened) as colorizer:
+                serve_review(catalogue, Studio(colorizer, catalogue), ready=ready)
         except Cancelled as ending:
             # For a page that is served until somebody ends it, Ctrl-C is how it ends well.
             if ending.exit_code != _CTRL_C:
@@ -71,3 +82,29 @@ def _review(
         return Answer({}, ())
 
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)
+
+
+def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> Catalogue:
+    from pipeline.archive.plan import default_output as results_of
+    from pipeline.archive.reviewed import ReviewedArchive, is_archive
+    from pipeline.commands.targets import is_film
+    from pipeline.photo.job import default_output
+    from pipeline.review.catalogue import PHOTO, Files
+
+    for item in items:
+        if not item.exists():
+            raise InputError(f"{item}: no such file or folder", advice="Check the path.")
+        if is_film(item):
+            raise UsageError(f"{item}: is a film", advice="Films are reviewed in the results of colorize-archive.")
+    if len(items) == 1 and items[0].is_dir():
+        # Who names the folder of the originals means what was made of them.
+        found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)
+        if found is None:
+            raise InputError(
+                f"{items[0]}: holds no results of colorize-archive", advice=f"Run colorize-archive {items[0]} first."
+            )
+        return ReviewedArchive(found, source=source)
+    for item in items:
+        if item.is_dir():
+            raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs.")
+    return Files([(PHOTO, item, default_output(item)) for item in items], options)

@@ -56,8 +56,13 @@ def refuse_films_and_folders(sources: Sequence[Path]) -> None:
     for source in sources:
         if source.is_dir():
             raise UsageError(f"{source}: is a folder", advice=f"Use colorize-archive {source}")
-        if source.suffix.lower() in FILM_SUFFIXES and source.is_file():
+        if is_film(source):
             raise UsageError(f"{source}: is a film", advice=f"Use colorize-video {source}")
+
+
+def is_film(path: Path) -> bool:
+    """Say whether the name of the file ``path`` is that of a film."""
+    return path.suffix.lower() in FILM_SUFFIXES and path.is_file()
 
 
 def _check_folder(target: Path) -> None:

@@ -10,8 +10,9 @@ import typer
 
 from pipeline.archive.run_options import Shard
 from pipeline.errors import UsageError
-from pipeline.options import Hint
+from pipeline.options import Hint, Span
 
+SHOTS = "shots"
 _AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _POWERS = "kmgtp"
 
@@ -61,6 +62,23 @@ def _seconds(text: str) -> float:
     for part in text.split(":"):
         seconds = 60 * seconds + float(part)
     return seconds
+
+
+def parse_preview(text: object) -> Span | str:
+    """Return the part of a film that ``10s``, ``1m30s@0:05:00`` or ``10s@300`` names, or ``shots`` as it is.
+
+    Raises `typer.BadParameter` for anything else.
+    """
+    if text == SHOTS:
+        return SHOTS
+    found = re.fullmatch(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:@((?:\d+:){0,2}\d+(?:\.\d+)?))?", str(text), re.ASCII)
+    seconds = Fraction(0) if found is None else 60 * int(found[1] or 0) + Fraction(found[2] or 0)
+    if found is None or seconds <= 0:
+        raise typer.BadParameter(f"{text!r}: write shots, or a length and where it begins: 10s, 10s@0:05:00.")
+    start = Fraction(0)
+    for part in (found[3] or "0").split(":"):
+        start = 60 * start + Fraction(part)
+    return Span(seconds=seconds, start=start)
 
 
 def parse_rate(text: object) -> Fraction:

@@ -14,10 +14,10 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
-from pipeline.commands.values import parse_rate
+from pipeline.commands.values import parse_preview, parse_rate
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
-from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
 from pipeline.results import Failure, FilmResult
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _HELP = common_options.folded("""
     The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
 """)
 _FILM = "Black-and-white films, or folders of numbered pictures."
+_PREVIEW = "Colour only some seconds, or one frame of every shot as a contact sheet, to FILM.preview."
+_COMPARE = "Also write a film for showing, before and after: side by side, or split in the middle."
 _FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
 
 commands = typer.Typer(add_completion=False)
@@ -59,6 +61,18 @@ def _colorize_video(
     saturation: common_options.Saturation = Options.saturation,
     hint: common_options.HintOption = None,
     reference: common_options.ReferenceOption = None,
+    preview: Annotated[
+        Any,
+        common_options.option(
+            common_options.RUN, "--preview", metavar="10s[@0:05:00]|shots", parser=parse_preview, says=_PREVIEW
+        ),
+    ] = None,
+    compare: Annotated[
+        Layout | None,
+        common_options.option(
+            common_options.RESULT, "--compare", metavar=common_options.alternatives(Layout), says=_COMPARE
+        ),
+    ] = None,
     overwrite: common_options.Overwrite = False,
     dry_run: common_options.DryRun = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
@@ -93,6 +107,10 @@ def _colorize_video(
         from pipeline.film.job import default_output
 
         refuse_photos(films)
+        if preview is not None and not dry_run:
+            from pipeline.commands.video_previews import preview_films
+
+            return preview_films(films, output, preview, options, reporting, compare=compare)
 
         def default(film: Path) -> Path:
             return default_output(film, options)
@@ -101,14 +119,16 @@ def _colorize_video(
             return _plan(films, targets(films, output, default, overwrite=True), options)
         if len(films) == 1 and output is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(films[0], None)], options, reporting)
+            return _colour([(films[0], None)], options, reporting, compare)
         names = targets(films, output, default, overwrite=overwrite)
-        return _colour(list(zip(films, names, strict=True)), options, reporting)
+        return _colour(list(zip(films, names, strict=True)), options, reporting, compare)
 
     carry_out(reporting, action)
 
 
-def _colour(jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting) -> Answer:
+def _colour(
+    jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting, compare: Layout | None
+) -> Answer:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.commands.process import prepare_process
     from pipeline.film.job import colorize_video
@@ -122,7 +142,8 @@ def _colour(jobs: Sequence[tuple[Path, Path | None]], options: Options, reportin
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
             # Without a colorizer, so that the film is looked at before an engine starts.
-            return _answer([colorize_video(*jobs[0], options, progress=progress, stop=stop)], options, count=1)
+            result = colorize_video(*jobs[0], options, progress=progress, stop=stop)
+            return _answer([result], options, count=1, compared=compared([result], options, compare, progress))
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
@@ -132,7 +153,24 @@ def _colour(jobs: Sequence[tuple[Path, Path | None]], options: Options, reportin
             for film, target in jobs:
                 stop.check()
                 outcomes.append(_outcome(film, target, colour, progress))
-    return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code)
+        films = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
+        both = compared(films, options, compare, progress)
+    return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code, compared=both)
+
+
+def compared(films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress) -> list[Path]:
+    """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths."""
+    from pipeline.film.comparison import comparison_output, write_comparison
+
+    if layout is None:
+        return []
+    paths = [comparison_output(film.output) for film in films]
+    for film, path in zip(films, paths, strict=True):
+        overwrite, rate = options.overwrite, options.frame_rate
+        write_comparison(
+            film.source, film.output, path, layout=layout, overwrite=overwrite, progress=progress, rate=rate
+        )
+    return paths
 
 
 def _outcome(
@@ -146,7 +184,14 @@ def _outcome(
         return failure
 
 
-def _answer(outcomes: Sequence[FilmResult | Failure], options: Options, *, count: int, interrupted: int = 0) -> Answer:
+def _answer(
+    outcomes: Sequence[FilmResult | Failure],
+    options: Options,
+    *,
+    count: int,
+    interrupted: int = 0,
+    compared: Sequence[Path] = (),
+) -> Answer:
     lines: list[str] = []
     for result in outcomes:
         if isinstance(result, FilmResult):
@@ -154,6 +199,7 @@ def _answer(outcomes: Sequence[FilmResult | Failure], options: Options, *, count
             lines += [f"  {markup('; '.join((result.codec, *result.streams)))}"]
             if options.verify:
                 lines += [f"  {markup(line)}" for line in result.verification.lines()]
+    lines += [f"[bold green]{markup(path)}[/bold green]  before and after" for path in compared]
     if count == 1:
         return Answer(to_json(outcomes[0]), lines)
     return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)

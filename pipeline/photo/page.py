@@ -102,14 +102,19 @@ class PictureResult:
     preview: Preview
 
 
-def look_at(still: Still, colorizer: Colorizer, options: Options, *, number: int = 1) -> Picture:
-    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it."""
+def look_at(
+    still: Still, colorizer: Colorizer, options: Options, *, number: int = 1, size: int | None = None
+) -> Picture:
+    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it.
+
+    ``size`` is the shorter side of that, by default the network's own for photographs.
+    """
     spec = still_spec(still.bits)
     found = _judged(still, spec)
     what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
     space = space_of(still)
     model_input = colorizer.model_input(
-        still.luma, spec, size=colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
+        still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
     )
     return Picture(
         still=still,
@@ -132,7 +137,8 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     if answer is not None:
-        ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments)
+        calm = calm_parts(picture.model_input, answer)
+        ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
             upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
@@ -157,17 +163,32 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     )
 
 
-def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments) -> tuple[F32, F32]:
+@dataclass(frozen=True, eq=False)
+class CalmParts:
+    """What keeps no colour of the network: ``weight`` (h, w) of its answer, ``beside`` of the model input as stored."""
+
+    weight: F32
+    beside: F32
+
+
+def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
+    """Return what stays neutral of ``picture``, whatever a person asks for, for an ``answer`` ab (2, h, w)."""
+    shape = answer.shape[1:]
+    luma = picture.turn.stored(picture.luma)
+    return CalmParts(
+        weight=neutral_weight(picture.luma, shape) * beside_page(picture.luma, shape),
+        beside=beside_page(luma, luma.shape),
+    )
+
+
+def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
     """Return the network's ``answer``, ab (2, h, w), without what stays neutral and with what a person asks for.
 
     The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
     colour over the edges of prints, on to the page, where only a hint may put it.
     """
-    shape = answer.shape[1:]
-    weight = neutral_weight(picture.luma, shape) * beside_page(picture.luma, shape)
-    luma = picture.turn.stored(picture.luma)
     stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
-    return wanted.applied(answer * weight, picture.luma), np.maximum(beside_page(luma, luma.shape), stated)
+    return wanted.applied(answer * calm.weight, picture.luma), np.maximum(calm.beside, stated)
 
 
 def space_of(still: Still) -> RgbSpace | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from engines.decoding import likely_colours
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
+from pipeline.color.references import Reference, lend
 from pipeline.color.spaces import F32, chroma_and_room, still_spec
+from pipeline.color.tone import treatment
 from pipeline.color.upsampling import upsample
-from pipeline.corrections import Correction
 from pipeline.errors import InputError
-from pipeline.media.stills import read_still
-from pipeline.options import Options, TreatAs
-from pipeline.photo.page import Picture, adjusted_answer, look_at
-from pipeline.results import Treatment
+from pipeline.media.stills import Still, read_still
+from pipeline.options import Options
+from pipeline.photo.page import CalmParts, Picture, adjusted_answer, calm_parts, look_at
 
 SIDE = 1280
 _QUALITY = 90
@@ -33,35 +34,54 @@ _BITS = 8
 Rgb = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ScreenPhoto:
-    """One page of a photograph, upright, with what the network said of it.
+    """One page of a photograph, upright, with what the network said of it. Not to be shared between threads.
 
-    ``luma`` (h, w), 0..1 in sRGB, has at most `SIDE` pixels on its longer side.
+    ``codes`` (h, w) is the stored luma, 8 bits, sRGB, with at most `SIDE` pixels on its longer side; ``pages`` is how
+    many pages the file has.
     """
 
     picture: Picture
-    luma: F32
+    codes: Rgb
     prediction: Prediction
+    colorizer: Colorizer
+    number: int = 1
+    pages: int = 1
+    _lent: tuple[Reference, F32] | None = field(default=None, init=False)
+
+    @cached_property
+    def luma(self) -> F32:
+        """The luma as shown, (h, w), 0..1."""
+        return self.picture.model_input.turn.upright(still_spec(_BITS).luma(self.codes))
+
+    @cached_property
+    def _calm(self) -> CalmParts:
+        return calm_parts(self.picture.model_input, self.prediction.ab[0])
 
     def before(self) -> Rgb:
-        """Return the photograph without colour, (h, w, 3)."""
-        grey = np.asarray(np.rint(self.luma * 255), np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        """Return the photograph as it is, (h, w, 3)."""
+        chroma, spec = self.picture.still.chroma, still_spec(_BITS)
+        if chroma is None:
+            return np.repeat(np.rint(self.luma * 255).astype(np.uint8)[..., None], 3, axis=2)
+        rows, columns = self.codes.shape
+        cb, cr = (np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in chroma)
+        return self._upright(np.asarray(spec.rgb_codes(spec.luma(self.codes), cb, cr), np.uint8))
 
-    def after(self, correction: Correction, options: Options) -> Rgb:
-        """Return the photograph as it would come out with ``correction`` over ``options``, (h, w, 3)."""
-        wanted = correction.applied(options)
-        picture, spec = self.picture.model_input, still_spec(_BITS)
-        asked = adjustments(saturation=wanted.saturation, hints=wanted.hints)
-        ab, beside = adjusted_answer(picture, self.prediction.ab[0], asked)
-        upsampled = upsample(picture, ab, spec).times(beside)
-        turn = picture.turn
-        stored = np.ascontiguousarray(np.rint(turn.stored(self.luma) * 255), np.uint8)
-        strips = [spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in upsampled.strips(stored, spec, stored.shape)]
-        whole = np.concatenate(strips)
-        planes = [turn.upright(np.asarray(whole[..., channel], np.float32)) for channel in range(3)]
-        return np.asarray(np.stack(planes, axis=-1), np.uint8)
+    def after(self, options: Options, reference: Reference | None = None) -> Rgb:
+        """Return the photograph as it would come out with ``options`` and the colours of ``reference``, (h, w, 3)."""
+        what = treatment(self.picture.verdict, tone=options.tone, treat_as=options.treat_as)
+        picture = replace(self.picture, treatment=what, treat_as=options.treat_as)
+        if not picture.is_coloured:
+            return self.before()
+        seen, spec = picture.model_input, still_spec(_BITS)
+        asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
+        ab, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
+        upsampled = upsample(seen, ab, spec).times(beside)
+        if picture.own_colour is not None and picture.still.chroma is not None:
+            upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
+        strips = upsampled.strips(self.codes, spec, self.codes.shape)
+        return self._upright(np.concatenate([spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in strips]))
 
     def likely_colors(self, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, ``#RRGGBB`` at the place's own lightness.
@@ -80,6 +100,21 @@ class ScreenPhoto:
         ]
         return list(dict.fromkeys(found))
 
+    def _answer(self, reference: Reference | None) -> F32:
+        if reference is None:
+            ab: F32 = self.prediction.ab[0]
+            return ab
+        known = self._lent
+        if known is None or known[0] is not reference:
+            known = reference, lend(self.colorizer, reference, self.picture.model_input, self.prediction)
+            self._lent = known
+        return known[1]
+
+    def _upright(self, stored: npt.NDArray[np.uint8 | np.uint16]) -> Rgb:
+        turn = self.picture.model_input.turn
+        planes = [turn.upright(np.asarray(stored[..., channel], np.float32)) for channel in range(3)]
+        return np.asarray(np.stack(planes, axis=-1), np.uint8)
+
 
 def _place(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:
     return min(int(y * shape[0]), shape[0] - 1), min(int(x * shape[1]), shape[1] - 1)
@@ -93,22 +128,34 @@ def _hex(luma: float, ab: F32) -> str:
     return f"#{red:02X}{green:02X}{blue:02X}"
 
 
-def open_screen_photo(path: Path, colorizer: Colorizer) -> ScreenPhoto:
-    """Read the photograph at ``path`` and ask the network about its first page. Raises `InputError`."""
-    still = read_still(path)
-    picture = look_at(still, colorizer, Options(treat_as=TreatAs.MONOCHROME))
-    if picture.treatment is not Treatment.COLOUR_IT:
+def open_screen_photo(path: Path, colorizer: Colorizer, *, number: int = 1) -> ScreenPhoto:
+    """Read page ``number`` of the photograph at ``path`` and ask the network about it. Raises `InputError`."""
+    whole = read_still(path)
+    stills = (whole, *whole.further)
+    if not 1 <= number <= len(stills):
+        raise InputError(f"{path}: has no page {number}", advice=f"It has {len(stills)}.")
+    still = stills[number - 1]
+    if still.is_bilevel:
         raise InputError(f"{path}: holds black and white only, which have no room for colour")
+    return screen_photo(still, colorizer, number=number, pages=len(stills))
+
+
+def screen_photo(
+    still: Still, colorizer: Colorizer, *, number: int = 1, pages: int = 1, size: int | None = None
+) -> ScreenPhoto:
+    """Return ``still`` at the size of a screen; the network is asked about it, at ``size`` as `look_at` takes it."""
+    picture = look_at(still, colorizer, Options(), number=number, size=size)
     height, width = still.luma.shape
     scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)
+    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    codes = cv2.resize(still.luma, shown, interpolation=cv2.INTER_AREA)
     luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:
         luma = picture.space.seen(luma)
-    return ScreenPhoto(
-        picture, np.clip(picture.model_input.turn.upright(luma), 0, 1), colorizer.examine(picture.model_input)
-    )
+    # What is kept while the photograph is worked on does not hold its pixels at full size.
+    small = np.ascontiguousarray(np.rint(np.clip(luma, 0, 1) * 255), np.uint8)
+    picture = replace(picture, still=replace(still, luma=small, alpha=None, further=(), own_rgb=None, carried=None))
+    return ScreenPhoto(picture, small, colorizer.examine(picture.model_input), colorizer, number, pages)
 
 
 def jpeg(picture: Rgb) -> bytes:

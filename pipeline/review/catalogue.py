@@ -7,25 +7,61 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
+from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_photo
+from pipeline.film.job import colorize_video
+from pipeline.options import Options
 from pipeline.originals import Originals
+from pipeline.photo.job import colorize_photo
+from pipeline.reference_files import ReferenceFiles
+
+PHOTO, FILM = "photo", "film"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One photograph: its ``name`` in the page and among the corrections, its ``source`` and its ``output``.
+class Item(Protocol):
+    """One photograph or film."""
 
-    ``attention`` says in words why it deserves a look; empty where nothing was found.
-    """
+    @property
+    def name(self) -> str:
+        """Its key."""
+        ...
 
-    name: str
-    source: Path
-    output: Path
-    attention: str = ""
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """``photo`` or ``film``."""
+        ...
+
+    @property
+    def source(self) -> Path:
+        """The original."""
+        ...
+
+    @property
+    def attention(self) -> str:
+        """Why it deserves a look, in words; empty where nothing was found."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of its small pictures; of a film, the times of its shots."""
+        ...
 
 
 class Catalogue(Protocol):
-    """What a review is about; the most doubtful item comes first."""
+    """What a review is about; the most doubtful item comes first. Calls may come from several threads.
+
+    Methods that take the name of an item raise `KeyError` if there is none.
+    """
+
+    @property
+    def options(self) -> Options:
+        """What results are made with."""
+        ...
 
     def count(self) -> int:
         """Return how many items there are."""
@@ -34,49 +70,119 @@ class Catalogue(Protocol):
         """Return up to ``limit`` items from ``offset`` on."""
 
     def find(self, name: str) -> Item:
-        """Return the item called ``name``. Raises `KeyError`."""
+        """Return the item called ``name``."""
 
-    def correction(self, item: Item) -> CorrectionFile:
-        """Return what a person set right about ``item``. Raises `InputError`."""
+    def correction(self, name: str) -> CorrectionFile:
+        """Return what a person set right about an item. Raises `InputError`."""
 
-    def correct(self, item: Item, file: CorrectionFile) -> None:
-        """Keep ``file`` as what is right about ``item``. Raises `OutputError`."""
+    def correct(self, name: str, file: CorrectionFile) -> None:
+        """Keep ``file`` as what is right about an item. Raises `OutputError`."""
+
+    def correction_path(self, name: str) -> Path:
+        """Return where the correction of an item is kept, or would be."""
+
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep ``content``, the file of a coloured picture, with an item's correction; return its name there.
+
+        Raises `OutputError`.
+        """
+
+    def references(self, name: str) -> tuple[Path, ...]:
+        """Return the references that a run finds for an item, its correction aside. Raises `InputError`."""
+
+    def thumbnail(self, name: str, number: int) -> bytes | None:
+        """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
+
+    def render(self, name: str, colorizer: Colorizer) -> Path:
+        """Make the result of an item anew, with its correction, and return its path. Raises what that raises."""
 
 
-class PhotoFiles:
-    """Photographs named one by one, with their corrections in ``.autochrome/corrections`` beside their results."""
+@dataclass(frozen=True, kw_only=True)
+class FileItem:
+    """A photograph or film that was named, and its result's name."""
 
-    def __init__(self, pairs: Sequence[tuple[Path, Path]]) -> None:
-        """Take ``pairs`` of source and output. Names that occur twice are told apart by a number."""
-        self._items: dict[str, Item] = {}
-        originals = Originals(tuple(source for source, _ in pairs))
+    name: str
+    title: str
+    kind: str
+    source: Path
+    output: Path
+    attention: str = ""
+    labels: tuple[str, ...] = ()
+
+
+class Files:
+    """Photographs and films named one by one, with their corrections in ``.autochrome/corrections`` beside results."""
+
+    def __init__(self, sources: Sequence[tuple[str, Path, Path]], options: Options) -> None:
+        """Take kind, source and output of each. Names that occur twice are told apart by a number."""
+        self._items: dict[str, FileItem] = {}
+        self._options = options
+        self._references = ReferenceFiles(options.reference)
+        originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
-        for source, output in pairs:
-            name, number = source.name, 1
+        for kind, source, output in sources:
+            title = source.name.encode(errors="replace").decode()
+            name, number = title, 1
             while name in self._items:
                 number += 1
-                name = f"{source.name} ({number})"
-            self._items[name] = Item(name=name, source=source, output=output)
+                name = f"{title} ({number})"
+            self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output)
             self._kept[name] = correction_of_photo(source, output, originals=originals)
 
+    @property
+    def options(self) -> Options:
+        """What results are made with."""
+        return self._options
+
     def count(self) -> int:
-        """Return how many photographs there are."""
+        """Return how many items there are."""
         return len(self._items)
 
-    def page(self, offset: int, limit: int) -> Sequence[Item]:
-        """Return up to ``limit`` photographs from ``offset`` on, in the order given."""
+    def page(self, offset: int, limit: int) -> Sequence[FileItem]:
+        """Return up to ``limit`` items from ``offset`` on, in the order given."""
         return list(self._items.values())[offset : offset + limit]
 
-    def find(self, name: str) -> Item:
-        """Return the photograph called ``name``. Raises `KeyError`."""
+    def find(self, name: str) -> FileItem:
+        """Return the item called ``name``. Raises `KeyError`."""
         return self._items[name]
 
-    def correction(self, item: Item) -> CorrectionFile:
-        """Return the correction of ``item``. Raises `InputError`."""
-        tree, kept = self._kept[item.name]
+    def correction(self, name: str) -> CorrectionFile:
+        """Return the correction of an item. Raises `KeyError`, `InputError`."""
+        tree, kept = self._kept[name]
         return tree.read(kept)
 
-    def correct(self, item: Item, file: CorrectionFile) -> None:
-        """Keep ``file`` for ``item``. Raises `OutputError`."""
-        tree, kept = self._kept[item.name]
+    def correct(self, name: str, file: CorrectionFile) -> None:
+        """Keep ``file`` for an item. Raises `KeyError`, `OutputError`."""
+        tree, kept = self._kept[name]
         tree.write(kept, file)
+
+    def correction_path(self, name: str) -> Path:
+        """Return where the correction of an item is kept. Raises `KeyError`."""
+        tree, kept = self._kept[name]
+        return tree.path_of(kept)
+
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        tree, kept = self._kept[name]
+        return tree.keep_reference(kept, content)
+
+    def references(self, name: str) -> tuple[Path, ...]:
+        """Return the references that lie beside an item, or that were named. Raises `KeyError`, `InputError`."""
+        item = self._items[name]
+        return self._references.of(item.source, PurePath(item.source.name)) if item.kind == PHOTO else ()
+
+    def thumbnail(self, name: str, number: int) -> bytes | None:
+        """Return None: there are no small pictures of single files."""
+        del name, number
+        return None
+
+    def render(self, name: str, colorizer: Colorizer) -> Path:
+        """Colour an item in place of its result. Raises the errors of `colorize_photo` and `colorize_video`."""
+        item = self._items[name]
+        if item.kind == FILM:
+            wanted = self.correction(name).correction.applied(self._options)
+            return colorize_video(item.source, item.output, wanted, colorizer=colorizer).output
+        correction = self.correction_path(name)
+        return colorize_photo(
+            item.source, item.output, self._options, correction=correction, colorizer=colorizer
+        ).output

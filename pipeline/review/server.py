@@ -8,6 +8,7 @@ demand, is ever written.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from json import JSONDecodeError
@@ -22,12 +23,14 @@ from starlette.routing import Route
 
 from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
-from pipeline.errors import AutochromeError
+from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.review.catalogue import Catalogue, Item
-from pipeline.review.studio import Studio
+from pipeline.review.studio import Place, Studio
 
 _COOKIE = "autochrome-review"
 _MOST_ITEMS = 200
+_LONGEST_FILM = 1e6
+_LARGEST_REFERENCE = 64 << 20
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -49,10 +52,12 @@ def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -
             *(Route(f"/{name}", _static(name, kind)) for name, kind in _STATIC.items()),
             Route("/api/items", pages.items),
             Route("/api/item", pages.item),
+            Route("/api/thumbnail", pages.thumbnail),
             Route("/api/before", pages.before),
             Route("/api/view", pages.view, methods=["POST"]),
             Route("/api/likely", pages.likely),
             Route("/api/correction", pages.correct, methods=["PUT"]),
+            Route("/api/reference", pages.keep_reference, methods=["PUT"]),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
         ],
@@ -97,6 +102,8 @@ class _Pages:
 
     def __init__(self, catalogue: Catalogue, studio: Studio) -> None:
         self._catalogue, self._studio = catalogue, studio
+        # A correction is read, changed and written by one at a time.
+        self._turn = threading.Lock()
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -106,33 +113,61 @@ class _Pages:
 
     def _items(self, offset: int, limit: int) -> Response:
         found = [
-            {"name": item.name, "attention": item.attention, **self._state(item)}
+            {
+                "name": item.name,
+                "title": item.title,
+                "kind": item.kind,
+                "attention": item.attention,
+                "pictures": len(item.labels),
+                **self._state(item),
+            }
             for item in self._catalogue.page(offset, limit)
         ]
         return JSONResponse({"total": self._catalogue.count(), "offset": offset, "items": found})
 
     def _state(self, item: Item) -> dict[str, Any]:
-        correction = self._catalogue.correction(item).correction
+        try:
+            correction = self._catalogue.correction(item.name).correction
+        except InputError:
+            # What is wrong with it is told when the item is opened.
+            return {"accepted": False, "corrected": True}
         return {"accepted": correction.accepted, "corrected": bool(correction.fingerprint)}
 
     async def item(self, request: Request) -> Response:
         return await run_in_threadpool(self._described, self._named(request))
 
+    async def thumbnail(self, request: Request) -> Response:
+        number = int(request.query_params.get("number", 0))
+        found = await run_in_threadpool(self._catalogue.thumbnail, self._named(request).name, number)
+        return Response(status_code=204) if found is None else _picture(found)
+
     async def before(self, request: Request) -> Response:
-        return _picture(await run_in_threadpool(self._studio.before, self._named(request)))
+        return _picture(await run_in_threadpool(self._studio.before, self._named(request), _place(request)))
 
     async def view(self, request: Request) -> Response:
-        correction = await _sent(request)
-        return _picture(await run_in_threadpool(self._studio.after, self._named(request), correction))
+        correction, place = await _sent(request), _place(request)
+        made, pages = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
+        return _picture(made, pages=pages)
 
     async def likely(self, request: Request) -> Response:
         x, y = (float(request.query_params[name]) for name in ("x", "y"))
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise ValueError(f"x and y must lie between 0 and 1, not {x}, {y}")
-        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, self._named(request), x, y))
+        item, place = self._named(request), _place(request)
+        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, item, place, x, y))
 
     async def correct(self, request: Request) -> Response:
-        return await run_in_threadpool(self._corrected, self._named(request), await _sent(request))
+        based_on = request.query_params.get("earlier")
+        return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
+
+    async def keep_reference(self, request: Request) -> Response:
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > _LARGEST_REFERENCE:
+                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy does as well")
+        item = self._named(request)
+        return JSONResponse({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
 
     async def undo(self, request: Request) -> Response:
         return await run_in_threadpool(self._undone, self._named(request))
@@ -144,27 +179,37 @@ class _Pages:
         return self._catalogue.find(request.query_params["name"])
 
     def _described(self, item: Item) -> Response:
-        file = self._catalogue.correction(item)
+        file = self._catalogue.correction(item.name)
         return JSONResponse(
             {
                 "name": item.name,
+                "title": item.title,
+                "kind": item.kind,
                 "attention": item.attention,
+                "labels": item.labels,
                 "correction": to_json(file.correction),
                 "earlier": len(file.history),
             }
         )
 
-    def _corrected(self, item: Item, correction: Correction) -> Response:
-        self._catalogue.correct(item, self._catalogue.correction(item).revised(correction))
-        return self._described(item)
+    def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
+        with self._turn:
+            file = self._catalogue.correction(item.name)
+            if based_on is not None and based_on != str(len(file.history)):
+                raise UsageError(
+                    f"{item.title}: somebody else changed it meanwhile",
+                    advice="Reload the page to see how; what you did here is not saved.",
+                )
+            self._catalogue.correct(item.name, file.revised(correction))
+            return self._described(item)
 
     def _undone(self, item: Item) -> Response:
-        self._catalogue.correct(item, self._catalogue.correction(item).undone())
-        return self._described(item)
+        with self._turn:
+            self._catalogue.correct(item.name, self._catalogue.correction(item.name).undone())
+            return self._described(item)
 
     def _rendered(self, item: Item) -> Response:
-        result = self._studio.render(item, self._catalogue.correction(item).correction)
-        return JSONResponse({"output": str(result.output)})
+        return JSONResponse({"output": str(self._studio.render(item)).encode(errors="replace").decode()})
 
 
 async def _index(_: Request) -> Response:
@@ -182,8 +227,16 @@ def _resource(name: str) -> bytes:
     return files("pipeline.review").joinpath("static", name).read_bytes()
 
 
-def _picture(content: bytes) -> Response:
-    return Response(content, media_type="image/jpeg")
+def _picture(content: bytes, **told: int) -> Response:
+    headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in told.items()}
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _place(request: Request) -> Place:
+    time = float(request.query_params.get("time", 0))
+    if not 0 <= time < _LONGEST_FILM:
+        raise ValueError(f"time {time}: seconds from the beginning of a film are wanted")
+    return Place(page=int(request.query_params.get("page", 1)), time=time)
 
 
 async def _sent(request: Request) -> Correction:

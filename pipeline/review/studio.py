@@ -1,54 +1,120 @@
-"""The photographs under review, opened when they are looked at and kept while they are worked on."""
+"""The items under review, opened when they are looked at and kept while they are worked on."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.references import Reference
 from pipeline.corrections import Correction
-from pipeline.options import Options
-from pipeline.photo.job import colorize_photo
-from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo
-from pipeline.results import PhotoResult
-from pipeline.review.catalogue import Item
+from pipeline.film.frame_at import frame_at
+from pipeline.media.stills.arrays import still_of
+from pipeline.options import Hint
+from pipeline.photo.reference_pictures import ReferencePictures
+from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
+from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
 
 _KEPT = 4
+# What the label of a shot cuts off from its time.
+_TENTH = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which picture of an item is meant: a ``page`` of a photograph, from 1, or a ``time`` of a film, in seconds."""
+
+    page: int = 1
+    time: float = 0.0
 
 
 class Studio:
-    """Previews and results of photographs; calls may come from several threads, one works at a time."""
+    """Previews and results; calls may come from several threads, one works at a time."""
 
-    def __init__(self, colorizer: Colorizer, options: Options) -> None:
-        self._colorizer, self._options = colorizer, options
-        self._photos: OrderedDict[str, ScreenPhoto] = OrderedDict()
+    def __init__(self, colorizer: Colorizer, catalogue: Catalogue) -> None:
+        self._colorizer, self._catalogue = colorizer, catalogue
+        self._photos: OrderedDict[tuple[str, Place], ScreenPhoto] = OrderedDict()
+        self._references = ReferencePictures(colorizer)
         self._turn = threading.Lock()
 
-    def before(self, item: Item) -> bytes:
-        """Return the photograph without colour, as JPEG. Raises `InputError`."""
+    def before(self, item: Item, place: Place) -> bytes:
+        """Return a picture of an item as it is, JPEG. Raises `InputError`."""
         with self._turn:
-            return jpeg(self._photo(item).before())
+            return jpeg(self._photo(item, place).before())
 
-    def after(self, item: Item, correction: Correction) -> bytes:
-        """Return the photograph as it would come out with ``correction``, as JPEG. Raises `InputError`."""
+    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int]:
+        """Return a picture of an item as it would come out with ``correction``, JPEG, and how many pages it has.
+
+        A frame of a film is coloured by itself, without the filter along time, with the hints of its shot where they
+        were stated. Raises `InputError`.
+        """
         with self._turn:
-            return jpeg(self._photo(item).after(correction, self._options))
+            photo = self._photo(item, place)
+            if item.kind == FILM:
+                correction = replace(correction, hints=_of_shot(item, correction.hints, place))
+            wanted = correction.applied(self._catalogue.options)
+            return jpeg(photo.after(wanted, self._reference(item, correction))), photo.pages
 
-    def likely_colors(self, item: Item, x: float, y: float) -> list[str]:
+    def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
-            return self._photo(item).likely_colors(x, y)
+            return self._photo(item, place).likely_colors(x, y)
 
-    def render(self, item: Item, correction: Correction) -> PhotoResult:
-        """Colour the photograph anew, at full size, in place of its result. Raises the errors of `colorize_photo`."""
+    def keep_reference(self, item: Item, content: bytes) -> str:
+        """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.
+
+        Raises `InputError` for what cannot be read or has no colour, `UsageError` for networks without features.
+        """
+        with tempfile.TemporaryDirectory(prefix="autochrome-") as folder, self._turn:
+            trial = Path(folder, "reference")
+            trial.write_bytes(content)
+            self._references.of([trial])
+        return self._catalogue.keep_reference(item.name, content)
+
+    def render(self, item: Item) -> Path:
+        """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""
         with self._turn:
-            return colorize_photo(
-                item.source, item.output, correction.applied(self._options), colorizer=self._colorizer
-            )
+            return self._catalogue.render(item.name, self._colorizer)
 
-    def _photo(self, item: Item) -> ScreenPhoto:
-        photo = self._photos.pop(item.name, None) or open_screen_photo(item.source, self._colorizer)
-        self._photos[item.name] = photo
+    def _reference(self, item: Item, correction: Correction) -> Reference | None:
+        if correction.references:
+            kept = self._catalogue.correction_path(item.name)
+            return self._references.of([kept.with_name(name) for name in correction.references])
+        return self._references.of(self._catalogue.references(item.name) if item.kind == PHOTO else ())
+
+    def _photo(self, item: Item, place: Place) -> ScreenPhoto:
+        key = item.name, place
+        photo = self._photos.pop(key, None) or self._opened(item, place)
+        self._photos[key] = photo
         while len(self._photos) > _KEPT:
             self._photos.popitem(last=False)
         return photo
+
+    def _opened(self, item: Item, place: Place) -> ScreenPhoto:
+        if item.kind == PHOTO:
+            return open_screen_photo(item.source, self._colorizer, number=place.page)
+        pixels = frame_at(item.source, place.time, rate=self._catalogue.options.frame_rate)
+        return screen_photo(still_of(pixels), self._colorizer, size=self._colorizer.spec.size.film)
+
+
+def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...]:
+    """Return those of ``hints`` that were stated in the shot at ``place``."""
+    times = [seconds_of(label) for label in item.labels]
+
+    def shot(time: float) -> int:
+        return bisect_right(times, time + _TENTH)
+
+    return tuple(hint for hint in hints if hint.time is not None and shot(hint.time) == shot(place.time))
+
+
+def seconds_of(label: str) -> float:
+    """Return the time that the label of a shot's small picture states, ``0:01:23.4``."""
+    seconds = 0.0
+    for part in label.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds

@@ -7,7 +7,17 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.corrections import FORMAT, Correction, CorrectionFile, CorrectionTree, read_correction
+from pipeline.archive.dry_run import survey_archive
+from pipeline.archive.run import colorize_archive
+from pipeline.archive.run_options import RunOptions
+from pipeline.corrections import (
+    FORMAT,
+    Correction,
+    CorrectionFile,
+    CorrectionTree,
+    correction_of_photo,
+    read_correction,
+)
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Hint, Options, Tone, TreatAs
 from pipeline.originals import NO_ORIGINALS, Originals
@@ -112,3 +122,15 @@ def test_a_correction_never_takes_the_place_of_a_source(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="original"):
         CorrectionTree(scans, originals=Originals((scans,))).write(ITEM, CorrectionFile(correction=FULL))
     assert not list(scans.iterdir())
+
+
+def test_a_folder_of_corrections_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    missing = tmp_path / "corrections"
+    with pytest.raises(InputError, match="no such folder of corrections"):
+        correction_of_photo(scans / "a.png", scans / "b.png", originals=NO_ORIGINALS, tree=missing)
+    for act in (colorize_archive, survey_archive):
+        with pytest.raises(InputError, match="no such folder of corrections"):
+            act(scans, tmp_path / "out", run_options=RunOptions(corrections=missing))
+    assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.config import AdversaryConfig, ConfigError, TrainConfig, load_config, read_config
+from training.config import AdversaryConfig, ConfigError, TrainConfig, load_config, read_config, shortened
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +23,14 @@ def test_every_config_of_the_project_can_be_read_and_fits_its_architecture(path:
     check(config, photographs=10_000)
 
 
-def test_the_systems_of_the_comparison_see_equally_many_crops() -> None:
-    compared = [load_config(path) for path in CONFIGS if "Budget of every system" in path.read_text(encoding="utf-8")]
-    staged = [config for config in compared if config.architecture == "resnet18-unet"]
-    assert sum(config.steps * config.batch for config in staged) == 8_000
-    others = [config for config in compared if config not in staged]
-    assert {config.steps * config.batch for config in others} == {8_000}
-    assert {(config.crop, config.degraded_share) for config in compared} == {(128, 0.0)}
-    assert len(others) >= 8
+def test_a_run_can_be_made_shorter_by_its_crops() -> None:
+    config = next(load_config(path) for path in CONFIGS if path.stem == "zhang2016")
+    short = shortened(config, crops=8_000)
+    assert (short.steps, short.batch, short.cooldown) == (200, 40, 33)
+    assert short.evaluate_every == short.checkpoint_every == 50
+    growing = next(one for one in map(load_config, CONFIGS) if one.growth)
+    with pytest.raises(ConfigError, match="cannot be shortened"):
+        shortened(growing, crops=100)
 
 
 def _altered(tmp_path: Path, old: str, new: str) -> Path:

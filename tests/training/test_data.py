@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.training.conftest import png, synthetic_photo
 from training.data import (
     CacheReport,
     CropStream,
     PhotoCache,
+    PhotosError,
     Stage,
     build_cache,
     crops_before,
+    is_cache,
     middle_crop,
     random_crop,
 )
@@ -127,3 +130,31 @@ def test_random_crops_have_the_asked_size(size: int) -> None:
         crop = random_crop(synthetic_photo(0), size, 0.5, rng)
         assert crop.shape == (size, size, 3)
         assert crop.dtype == np.uint8
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "empty", "grey"])
+def test_photographs_that_are_not_there_are_an_error_and_leave_nothing(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    if kind == "a file":
+        source.write_text("no zip")
+    elif kind in ("empty", "grey"):
+        source.mkdir()
+    if kind == "grey":
+        Image.fromarray(np.full((80, 80, 3), 90, np.uint8)).save(source / "grey.png")
+    told = {
+        "missing": "no such folder",
+        "a file": "no folder and no zip file",
+        "empty": "no picture at all",
+        "grey": "trained on: 1 grey",
+    }[kind]
+    with pytest.raises(PhotosError, match=told):
+        build_cache([source], tmp_path / "cache", short_side=64)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_knows_what_it_was_made_of(photo_zip: Path, tmp_path: Path) -> None:
+    assert not is_cache(tmp_path / "cache")
+    build_cache([photo_zip], tmp_path / "cache", short_side=64)
+    assert is_cache(tmp_path / "cache", of=[photo_zip])
+    with pytest.raises(PhotosError, match="other photographs"):
+        is_cache(tmp_path / "cache", of=[tmp_path])

@@ -61,7 +61,7 @@ def regressor(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def exported(checkpoint: Path, photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     output = tmp_path_factory.mktemp("models") / "tiny.onnx"
     return export_command(
-        checkpoint, output, photos=photo_cache, calibration_photos=2, calibration_size=64, cf_share=0.0
+        checkpoint, output, licence="CC0-1.0", calibration_photos=2, calibration_size=64, cf_share=0.0
     )
 
 
@@ -87,7 +87,7 @@ def test_the_card_is_complete_and_true(exported: Exported, checkpoint: Path, pho
     card = json.loads(exported.card_path.read_text(encoding="utf-8"))
     assert card == exported.card
     assert card["sha256"] == hashlib.sha256(exported.path.read_bytes()).hexdigest()
-    assert (card["name"], card["licence"], card["multiple"], card["stride"]) == ("tiny", "Apache-2.0", 32, 4)
+    assert (card["name"], card["licence"], card["multiple"], card["stride"]) == ("tiny", "CC0-1.0", 32, 4)
     assert card["training"]["config"] == json.loads(json.dumps(dataclasses.asdict(CONFIG)))
     assert card["training"]["samples"] == CONFIG.steps * CONFIG.batch
     assert card["training"]["photographs"] == len(PhotoCache(photo_cache)) - CONFIG.holdout
@@ -145,12 +145,21 @@ def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, pho
 
 
 def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:
-    for wanted in ({"temperature": 0.5}, {}):
-        with pytest.raises(ExportError, match="temperature and saturation"):
-            export_command(checkpoint, tmp_path / "models" / "tiny.onnx", **wanted)
+    with pytest.raises(ExportError, match="temperature and saturation"):
+        export_command(checkpoint, tmp_path / "models" / "tiny.onnx", temperature=0.5)
+    with pytest.raises(CalibrationError, match="colourfulness reaches"):
+        export_command(checkpoint, tmp_path / "models" / "tiny.onnx", calibration_size=32, cf_share=9.0)
     with pytest.raises(ExportError, match=r"\.onnx"):
         export_command(checkpoint, tmp_path / "tiny.bin", temperature=1.0, saturation=1.0)
     assert not list(tmp_path.rglob("*"))
+
+
+def test_an_export_whose_photographs_are_gone_asks_for_them(checkpoint: Path, tmp_path: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    state["made_from"]["photographs"]["folder"] = str(tmp_path / "gone")
+    torch.save(state, tmp_path / "moved.pt")
+    with pytest.raises(ExportError, match="temperature and saturation unknown"):
+        export_command(tmp_path / "moved.pt", tmp_path / "tiny.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
@@ -245,7 +254,7 @@ def test_a_network_that_answers_with_ab_is_exported_at_full_size(
     regressor: Path, photo_cache: Path, tmp_path: Path
 ) -> None:
     done = export_command(regressor, tmp_path / "ab.onnx", saturation=1.5, photos=photo_cache)
-    assert (done.card["multiple"], done.card["stride"], done.card["temperature"]) == (16, 1, None)
+    assert (done.card["multiple"], done.card["stride"], done.card["temperature"]) == (2, 1, None)
     assert [one.runtime.split()[0] for one in done.parity] == ["ONNX", "OpenVINO"]
     lightness = np.random.default_rng(0).uniform(0, 100, (2, 1, 48, 80)).astype(np.float32)
     bold, plain = (CheckpointEngine(regressor, temperature=0.4, saturation=s).predict(lightness).ab for s in (1.5, 1.0))

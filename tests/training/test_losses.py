@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -133,3 +134,28 @@ def test_only_terms_with_a_weight_are_there(bins: AbBins) -> None:
     assert terms["hue"] == pytest.approx(float(0.25 * hue_distance(found, truth)))
     assert terms["paleness"] == pytest.approx(float(2 * paleness(found, truth)))
     assert not ColourLoss(NOTHING, bins, torch.ones(len(bins)), classifies=False)(found, truth)[0]
+
+
+def test_an_rgb_answer_is_compared_as_rgb_and_its_ab_goes_on() -> None:
+    answer, truth = torch.full((1, 3, 4, 4), 0.5), torch.full((1, 3, 4, 4), 0.75)
+    config = dataclasses.replace(NOTHING, regression=2.0, distance="l2")
+    bins = AbBins()
+    terms, found = ColourLoss(config, bins, None, classifies=False)(answer, torch.zeros(1, 2, 4, 4), truth)
+    assert terms["regression"] == pytest.approx(2 * 0.25**2)
+    torch.testing.assert_close(found, torch.zeros(1, 2, 4, 4), atol=0.05, rtol=0)
+
+
+def test_the_unit_of_the_regression_is_the_sources() -> None:
+    found, truth = _flat(64.0, 0.0), _flat(0.0, 0.0)
+    torch.testing.assert_close(distances(found, truth, "l2", unit=128.0), torch.full((1, 4, 4), 0.125))
+
+
+def test_the_nearest_bins_weight_counts_as_in_the_paper() -> None:
+    bins = AbBins()
+    weights = torch.arange(1.0, len(bins) + 1)
+    truth = _flat(3.0, 4.0)
+    nearest = torch.cdist(torch.tensor([[3.0, 4.0]]), bins.centres).argmin()
+    logits = torch.zeros(1, len(bins), 4, 4)
+    config = dataclasses.replace(NOTHING, classification=1.0, rebalance_by="nearest")
+    terms, _ = ColourLoss(config, bins, weights, classifies=True)(logits, truth)
+    assert terms["classification"] == pytest.approx(float(weights[nearest]) * math.log(len(bins)), rel=1e-5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -7,7 +9,7 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from training.lab import rgb_to_lab  # noqa: E402
-from training.quantization import GRID, AbBins, ZhangBins, ab_bins, class_weights, gamut_bins, hull_bins  # noqa: E402
+from training.quantization import GRID, AbBins, ZhangBins, ab_bins, class_weights, gamut_bins, hull_bins, smoothed  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,22 @@ def test_class_weights_have_a_mean_of_one_over_the_data_and_raise_the_rare() -> 
     assert (weights * frequencies).sum() == pytest.approx(1)
     assert weights[0] < weights[1] < weights[2]
     assert torch.equal(class_weights(frequencies, uniform=0.5, power=0.0), torch.ones(3))
+
+
+def test_shares_are_smoothed_over_the_plane_and_stay_shares() -> None:
+    bins = ab_bins("zhang313")
+    one = torch.zeros(len(bins))
+    grey = int(torch.cdist(torch.zeros(1, 2), bins.centres).argmin())
+    one[grey] = 1
+    spread = smoothed(one, bins, sigma=5.0)
+    assert spread.sum() == pytest.approx(1, abs=1e-5)
+    assert spread.argmax() == grey
+    beside = int(torch.cdist(torch.tensor([[10.0, 0.0]]), bins.centres).argmin())
+    assert spread[beside] / spread[grey] == pytest.approx(math.exp(-2), rel=0.05)
+
+
+def test_a_value_can_count_for_its_nearest_bin_alone() -> None:
+    bins = ab_bins("zhang313")
+    shares = bins.frequencies(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1), nearest=True)
+    assert shares.max() == 1
+    assert tuple(bins.centres[shares.argmax()].tolist()) == (0.0, 0.0)

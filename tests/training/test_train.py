@@ -25,8 +25,9 @@ from engines.errors import WeightsError  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
+from training.runlog import Progress, TrainingError  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
-from training.train import CHECKPOINT, TrainingError, check, train  # noqa: E402
+from training.train import CHECKPOINT, check, train  # noqa: E402
 
 PLAIN = Sitting(tensorboard=False)
 
@@ -159,7 +160,7 @@ def test_a_finished_run_is_left_as_it_is(photo_cache: Path, tmp_path: Path) -> N
 
 def test_another_configuration_may_not_resume_a_run(photo_cache: Path, tmp_path: Path) -> None:
     train(dataclasses.replace(CONFIG, steps=1), photos=photo_cache, run=tmp_path, sitting=PLAIN)
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match="another configuration: steps"):
         train(CONFIG, photos=photo_cache, run=tmp_path, sitting=PLAIN)
 
 
@@ -184,12 +185,31 @@ def test_log_and_tensorboard_say_the_same(run: Path) -> None:
     assert [record["step"] for record in records] == [4, 4]
     assert {"loss", "loss/classification", "rate", "lr"} <= records[0].keys()
     assert {"held_out/loss", "held_out/ciede2000", "held_out/cf", "held_out/cf_truth"} <= records[1].keys()
+    # The third step of four is half-way down: 1 - sqrt(1 / 2) of the rate.
+    assert records[0]["lr"] == pytest.approx(CONFIG.learning_rate * (1 - 0.5**0.5), abs=1e-6)
+    assert records[0]["lr/encoder"] == pytest.approx(CONFIG.encoder_learning_rate * (1 - 0.5**0.5), abs=1e-6)
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
+    (shown,) = events.Images("held_out")
+    with Image.open(run / "samples" / "0000004.png") as sheet:
+        assert (shown.step, shown.width, shown.height) == (4, *sheet.size)
     for key, value in {**records[0], **records[1]}.items():
         if key != "step":
             (point,) = events.Scalars(key)
             assert (point.step, point.value) == (4, pytest.approx(value, abs=1e-5, rel=1e-4))
+
+
+def test_the_log_has_a_line_as_often_as_asked_and_whoever_watches_is_told(photo_cache: Path, tmp_path: Path) -> None:
+    watched: list[Progress] = []
+    often = Sitting(tensorboard=False, log_every=1)
+    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=often, watch=watched.append)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "loss" in record] == [1, 2, 3, 4]
+    last = watched[-1]
+    assert (last.step, last.steps, last.seconds_left) == (4, 4, 0)
+    assert last.loss > 0
+    assert last.crops_per_second > 0
+    assert last.sheet == tmp_path / "samples" / "0000004.png"
 
 
 def test_an_evaluation_draws_the_held_out_photographs_beside_their_truth(run: Path, photo_cache: Path) -> None:
@@ -225,7 +245,10 @@ def test_a_loss_that_diverges_stops_the_run(photo_cache: Path, tmp_path: Path) -
         ({"architecture": "unet-plain"}, "loss.classification must be above 0"),
         ({"crop": 48}, "crop must be a multiple of 32"),
         ({"batch": 5}, "multiple of the 2 processes"),
-        ({"batch": 64}, "larger than the 8 photographs"),
+        ({"batch": 64}, "12 photographs are too few: 4 are held out to measure on, and a batch has 64"),
+        ({"embeddings": True}, "embeddings need frozen_encoder"),
+        ({"line_art_share": 1.0}, "lines say nothing of lightness"),
+        ({"architecture": "unet-simple"}, "loss.rebalance_power must be 0"),
         ({"evaluate_photos": 5}, "at most holdout"),
         ({"undegraded": ("rain",)}, "undegraded must be among"),
     ],

@@ -52,8 +52,8 @@ GAN = dataclasses.replace(
 LATENT = dataclasses.replace(
     REGRESSION,
     name="tiny-latent",
-    architecture="unet-vae",
-    loss=dataclasses.replace(REGRESSION.loss, divergence=0.1),
+    architecture="unet-vae-4",
+    loss=dataclasses.replace(REGRESSION.loss, rebalance_power=0.0, divergence=0.1),
 )
 
 COHERENT = dataclasses.replace(

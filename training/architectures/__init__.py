@@ -1,9 +1,9 @@
 """The generators, by name, and what each promises.
 
 Every generator takes L* (N, 1, H, W), 0..100, H and W multiples of ``multiple``, and answers at a ``stride`` of it
-either with logits over quantised ab or with a* and b* in CIELAB units. Those that start from ImageNet weights have an
-``encoder`` with ``load_imagenet``; `UNetVAE` also has ``with_divergence`` for training. Some draw from torch's global
-generator while they train (dropout, the VAE's latent), so that a resume must restore its state.
+with logits over quantised ab, with a* and b* in CIELAB units, or with an sRGB picture. Those that start from ImageNet
+weights have an ``encoder`` with ``load_imagenet``; `UNetVAE` also has ``with_divergence`` for training. Some draw from
+torch's global generator while they train (dropout, the VAE's latent), so that a resume must restore its state.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from training.architectures.pix2pix_unet import Pix2PixUNet
 from training.architectures.resnet18_bins import ResNet18Bins
 from training.architectures.resnet18_unet import ResNet18UNet
 from training.architectures.unet_plain import UNetPlain
+from training.architectures.unet_simple import UNetSimple
 from training.architectures.unet_vae import UNetVAE
 from training.architectures.vgg16_autoencoder import VGG16Autoencoder
 from training.architectures.zhang2016 import Zhang2016
@@ -41,23 +42,29 @@ class Architecture:
     multiple: int
     """The input's height and width must be multiples of this."""
     bins: Literal["gamut260", "zhang313"] | None = None
-    """The colours that the logits (N, Q, H / stride, W / stride) stand for; None: it answers with ab (N, 2, ...)."""
+    """The colours that the logits (N, Q, H / stride, W / stride) stand for; None: it answers with ab or RGB."""
 
+    rgb: bool = False
+    """Whether it answers with sRGB (N, 3, ...), 0..1, of which ab is taken, and not with ab (N, 2, ...)."""
     hints: bool = False
     """Whether it can be told colours: a second argument, see `training.architectures.coherent.Hints`."""
 
     @property
     def classifies(self) -> bool:
-        """Whether the answer is logits over bins, not a* and b* in CIELAB units."""
+        """Whether the answer is logits over bins, not a* and b* or RGB."""
         return self.bins is not None
 
 
 def _bins(build: Callable[[int], nn.Module], *, multiple: int, hints: bool = False) -> Architecture:
-    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260", hints)
+    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260", hints=hints)
 
 
 def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
     return Architecture(build, 1, multiple)
+
+
+def _rgb(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
+    return Architecture(build, 1, multiple, rgb=True)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -74,9 +81,12 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "vgg16-autoencoder": _ab(VGG16Autoencoder, multiple=32),
         "encoder-decoder-6": _ab(EncoderDecoder6, multiple=64),
         "unet-plain": _ab(UNetPlain, multiple=16),
-        "unet-vae": _ab(UNetVAE, multiple=16),
+        # They see one size, whatever the picture's.
+        "unet-simple": _rgb(UNetSimple, multiple=2),
+        "unet-vae": _rgb(UNetVAE, multiple=2),
+        "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2),
         "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
-        "pix2pix-unet-7": _ab(partial(Pix2PixUNet, levels=7), multiple=128),
+        "pix2pix-unet-rgb": _rgb(partial(Pix2PixUNet, rgb=True), multiple=256),
         "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), 4, 8, "zhang313"),
     }
 )

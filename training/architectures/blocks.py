@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,12 @@ def bounded_ab(x: Tensor) -> Tensor:
     return AB_REACH * torch.tanh(x)
 
 
+def at_fixed_size(network: Callable[[Tensor], Tensor], x: Tensor, side: int) -> Tensor:
+    """Return the answer (N, C, H, W) to ``x`` (N, 1, H, W) of a network that sees ``side`` x ``side`` pixels."""
+    seen = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+    return F.interpolate(network(seen), size=x.shape[2:], mode="bilinear", align_corners=False)
+
+
 def grey_head(inputs: int, *, kernel: int = 1) -> nn.Conv2d:
     """Return the last convolution, to two channels, at zero: the answer starts grey, far from where tanh is flat."""
     head = nn.Conv2d(inputs, 2, kernel, padding=kernel // 2)
@@ -64,7 +71,7 @@ def start_as_gan(module: nn.Module) -> None:
 
 def start_for_relu(module: nn.Module) -> None:
     """Draw convolutions so that ReLU keeps the variance (He et al. 2015), for `nn.Module.apply`."""
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -1,16 +1,22 @@
-"""The encoders that start from ImageNet weights."""
+"""The encoders that start from ImageNet weights; `training.backbone` makes their files of torchvision's and others'."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.architectures.blocks import BasicBlock
+from engines.errors import WeightsError
+from training.architectures.blocks import BasicBlock, start_for_relu
+
+# What VGG-16's first convolution sees, and what its features run to.
+_INPUT_SIZE, _FEATURE_SIZE = 60.0, 300.0
 
 
 class ResNet18Encoder(nn.Module):
-    """ResNet-18 from one L channel to layer3, stride 16, with torchvision's parameter names."""
+    """ResNet-18 (He et al. 2015) from one L channel to layer3, stride 16, with torchvision's parameter names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +26,7 @@ class ResNet18Encoder(nn.Module):
         self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128))
         self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256))
 
-    def forward(self, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, lightness: Tensor) -> tuple[Tensor, ...]:
         """Return features for L* (N, 1, H, W), 0..100: 64, 64, 128 and 256 channels at strides 2, 4, 8 and 16."""
         half = self.stem(lightness)
         quarter = self.layer1(F.max_pool2d(half, 3, 2, 1))
@@ -32,33 +38,60 @@ class ResNet18Encoder(nn.Module):
         x = (lightness / 100 - 0.449) / 0.226
         return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
-    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take torchvision's ImageNet weights; the first convolution is summed over its three colour channels."""
-        state = {name: value.float() for name, value in weights.items()}
-        state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Take torchvision's ImageNet weights; the first convolution is summed over its three colour channels.
+
+        Return the stages that ``weights`` end before, which stay random. What this encoder does not have is ignored
+        if it is a later stage or the classifier. Raises `WeightsError` for weights of another network.
+        """
+        state = {
+            name: value.float()
+            for name, value in weights.items()
+            if name.partition(".")[0] in dict(self.named_children()) or name.partition(".")[0] not in ("layer4", "fc")
+        }
+        if "conv1.weight" in state and state["conv1.weight"].ndim == 4:
+            state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
         own = self.state_dict()
         state.update({name: value for name, value in own.items() if name.endswith("num_batches_tracked")})
-        self.load_state_dict(state)
+        return _load(self, state, may_lack=("layer4",))
+
+
+class WholeResNet18Encoder(ResNet18Encoder):
+    """A `ResNet18Encoder` with layer4, 512 channels at stride 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512))
+
+    def forward(self, lightness: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of `ResNet18Encoder`, and those of layer4."""
+        features = super().forward(lightness)
+        return (*features, self.layer4(features[-1]))
 
 
 class VGG16Encoder(nn.Sequential):
-    """The first three blocks of VGG-16 (Simonyan and Zisserman 2014) with their pools, stride 8.
+    """VGG-16's thirteen convolutions and five pools (Simonyan and Zisserman 2014, configuration D), stride 32.
 
     The parameter names are the positions in torchvision's ``features``.
     """
 
+    BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+    """Channels and convolutions of the blocks, each of which ends with a pool."""
+
     def __init__(self) -> None:
         super().__init__()
         inputs = 3
-        for outputs, convolutions in ((64, 2), (128, 2), (256, 3)):
+        for outputs, convolutions in self.BLOCKS:
             for _ in range(convolutions):
                 self.append(nn.Conv2d(inputs, outputs, 3, padding=1))
                 self.append(nn.ReLU(inplace=True))
                 inputs = outputs
             self.append(nn.MaxPool2d(2))
+        self.apply(start_for_relu)
+        self._shrink(0, _INPUT_SIZE)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Return features (N, 256, H / 8, W / 8) for L* (N, 1, H, W), 0..100, repeated as R, G and B."""
+        """Return features (N, 512, H / 32, W / 32) for L* (N, 1, H, W), 0..100, repeated as R, G and B."""
         # 114.8 is the mean of ImageNet's three channel means: the same for grey in RGB and in BGR.
         grey = 2.55 * lightness - 114.8
         x = torch.cat([grey, grey, grey], dim=1)
@@ -66,6 +99,44 @@ class VGG16Encoder(nn.Sequential):
             x = layer(x)
         return x
 
-    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take ImageNet weights trained on 0..255 minus the channel means (the first release, not torchvision's)."""
-        self.load_state_dict({name: value.float() for name, value in weights.items()})
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Take ImageNet weights for 0..255 minus the channel means, as the first release of VGG-16 has them.
+
+        Return the convolutions that ``weights`` end before, which stay random, on features scaled to a size of about
+        1. Raises `WeightsError` for weights of another network, and for those that end within the first three blocks.
+        """
+        later = tuple(name for name, layer in self.named_children() if isinstance(layer, nn.Conv2d) and int(name) > 14)
+        lacking = _load(self, {name: value.float() for name, value in weights.items()}, may_lack=later)
+        if lacking:
+            self._shrink(int(lacking[0]), _FEATURE_SIZE)
+        return lacking
+
+    @torch.no_grad()
+    def _shrink(self, place: int, size: float) -> None:
+        """Divide a random convolution, which sees numbers of about ``size``: it would carry them on to a tanh."""
+        convolution = self[place]
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.weight /= size
+
+
+def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Collection[str]) -> tuple[str, ...]:
+    """Give ``encoder`` its weights; return which of the parts ``may_lack`` are missing as a whole, in order."""
+    own = encoder.state_dict()
+    lacking = tuple(part for part in may_lack if not any(name.startswith(f"{part}.") for name in _learned(state)))
+    lacking = tuple(part for part in lacking if any(name.startswith(f"{part}.") for name in own))
+    wanted = {name for name in own if name.partition(".")[0] not in lacking}
+    missing = sorted(wanted - state.keys())
+    unknown = sorted(state.keys() - own.keys())
+    misshapen = sorted(name for name in wanted & state.keys() if state[name].shape != own[name].shape)
+    for said, names in (("without", missing), ("unknown:", unknown), ("of another shape:", misshapen)):
+        if names:
+            raise WeightsError(
+                f"not this encoder's weights: {said} {', '.join(names[:5])}",
+                advice="Make them with: colorize-model backbone FILE.",
+            )
+    encoder.load_state_dict({**own, **{name: value for name, value in state.items() if name in wanted}})
+    return lacking
+
+
+def _learned(state: Mapping[str, Tensor]) -> set[str]:
+    return {name for name in state if not name.endswith("num_batches_tracked")}

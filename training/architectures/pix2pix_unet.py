@@ -14,7 +14,7 @@ _DROPPED = 3
 
 
 class Pix2PixUNet(nn.Module):
-    """L* (N, 1, H, W), 0..100, H and W multiples of 2 ** levels, to ab (N, 2, H, W) within +-110.
+    """L* (N, 1, H, W), 0..100, H and W multiples of 2 ** levels, to ab (N, 2, H, W) within +-110, or to sRGB.
 
     Section 6.1.1 of the paper: 4 x 4 convolutions of stride 2, C64-C128-C256-C512 and C512 to the bottom, the mirror of
     transposed ones with a skip at every level, dropout of a half after the three deepest. With eight levels a picture
@@ -22,8 +22,11 @@ class Pix2PixUNet(nn.Module):
     dropout on at test time as its noise; here evaluation mode turns it off: one picture has one answer.
     """
 
-    def __init__(self, levels: int = 8, width: int = 64) -> None:
-        """Make ``levels`` halvings of the size, ``width`` channels after the first, at most eight times as many."""
+    def __init__(self, levels: int = 8, width: int = 64, *, rgb: bool = False) -> None:
+        """Make ``levels`` halvings of the size, ``width`` channels after the first, at most eight times as many.
+
+        With ``rgb`` it answers with sRGB (N, 3, H, W), 0..1, as the paper's edges to photographs need it.
+        """
         super().__init__()
         widths = [width * min(1 << level, _WIDEST) for level in range(levels)]
         self.down = nn.ModuleList()
@@ -41,11 +44,12 @@ class Pix2PixUNet(nn.Module):
             layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1, bias=False)]
             dropout = [nn.Dropout(0.5)] if step < _DROPPED else []
             self.up.append(nn.Sequential(*layers, nn.BatchNorm2d(widths[level - 1]), *dropout))
-        self.head = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, 2, 4, 2, 1))
+        self._rgb = rgb
+        self.head = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, 3 if rgb else 2, 4, 2, 1))
         self.apply(start_as_gan)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Return a* and b*."""
+        """Return a* and b*, or the picture."""
         x = centred(lightness)
         skips = []
         for down in self.down:
@@ -53,4 +57,5 @@ class Pix2PixUNet(nn.Module):
             skips.append(x)
         for up, skip in zip(self.up, skips[-2::-1], strict=True):
             x = torch.cat([up(x), skip], dim=1)
-        return bounded_ab(self.head(x))
+        answer: Tensor = self.head(x)
+        return (torch.tanh(answer) + 1) / 2 if self._rgb else bounded_ab(answer)

@@ -3,37 +3,88 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.architectures.blocks import BasicBlock, bounded_ab, double, grey_head, two_convs
-from training.architectures.encoders import ResNet18Encoder
+from training.architectures.blocks import AB_REACH, centred
+from training.architectures.encoders import WholeResNet18Encoder
 
 
 class ResNet18UNet(nn.Module):
-    """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W) within +-110.
+    """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W).
 
-    He et al. 2015 for the encoder, Ronneberger et al. 2015 for the skips. The sources take a U-Net builder's decoder,
-    which shuffles pixels upwards; ours is bilinear upsampling and two convolutions, which cannot leave a checkerboard.
-    The last stage of the encoder is ``deepest``, because the ImageNet weights at hand end with layer3.
+    The source builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, for 256 x 256 and
+    two channels: normalised bottom, two 3 x 3 convolutions to 1024 channels and back, four `UpBlock`s, a last doubling
+    by pixel shuffle, the input beside it, a residual block, a 1 x 1 convolution. No tanh: the answer is ab / 110.
+
+    Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source leaves
+    out, and the first convolution is the sum over the backbone's three channels. The weights at hand end with layer3;
+    layer4 is then random. The last convolution starts at zero, so that the answer starts grey.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = ResNet18Encoder()
-        self.deepest = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512))
-        self.up16 = two_convs(512 + 256, 256)
-        self.up8 = two_convs(256 + 128, 128)
-        self.up4 = two_convs(128 + 64, 96)
-        self.up2 = two_convs(96 + 64, 64)
-        self.up1 = two_convs(64, 32)
-        self.head = grey_head(32)
+        self.encoder = WholeResNet18Encoder()
+        self.bottom = nn.Sequential(nn.BatchNorm2d(512), nn.ReLU(), *_conv(512, 1024), *_conv(1024, 512))
+        self.up16 = UpBlock(512, 256)
+        self.up8 = UpBlock(512, 128)
+        self.up4 = UpBlock(384, 64)
+        self.up2 = UpBlock(256, 64, last=True)
+        self.up1 = shuffled_up(96, 96)
+        self.refine = nn.Sequential(*_conv(97, 97), nn.Conv2d(97, 97, 3, padding=1))
+        self.head = nn.Conv2d(97, 2, 1)
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
-        half, quarter, eighth, sixteenth = self.encoder(lightness)
-        x = self.deepest(sixteenth)
-        x = self.up16(torch.cat([double(x), sixteenth], dim=1))
-        x = self.up8(torch.cat([double(x), eighth], dim=1))
-        x = self.up4(torch.cat([double(x), quarter], dim=1))
-        x = self.up2(torch.cat([double(x), half], dim=1))
-        return bounded_ab(self.head(self.up1(double(x))))
+        half, quarter, eighth, sixteenth, bottom = self.encoder(lightness)
+        x = self.up16(self.bottom(bottom), sixteenth)
+        x = self.up8(x, eighth)
+        x = self.up4(x, quarter)
+        x = self.up2(x, half)
+        x = torch.cat([self.up1(x), centred(lightness)], dim=1)
+        answer: Tensor = AB_REACH * self.head(F.relu(x + self.refine(x)))
+        return answer
+
+
+class UpBlock(nn.Module):
+    """fastai's ``UnetBlock``: pixel shuffle to half the channels, the normalised skip beside it, two convolutions."""
+
+    def __init__(self, inputs: int, skip: int, *, last: bool = False) -> None:
+        """Answer with as many channels as come together, with half of them if it is the ``last``."""
+        super().__init__()
+        self.up = shuffled_up(inputs, inputs // 2)
+        self.norm = nn.BatchNorm2d(skip)
+        together = inputs // 2 + skip
+        outputs = together // 2 if last else together
+        self.convs = nn.Sequential(*_conv(together, outputs), *_conv(outputs, outputs))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return (N, outputs, 2 H, 2 W) for ``x`` (N, inputs, H, W) and ``skip`` (N, skip, 2 H, 2 W)."""
+        answer: Tensor = self.convs(F.relu(torch.cat([self.up(x), self.norm(skip)], dim=1)))
+        return answer
+
+
+def shuffled_up(inputs: int, outputs: int) -> nn.Sequential:
+    """Return a doubling of both sides by pixel shuffle (Shi et al. 2016): 1 x 1 convolution, ReLU, shuffle.
+
+    Its weights start as nearest-neighbour upsampling, the same for the four pixels that one becomes (ICNR, Aitken et
+    al. 2017), so that the start has no checkerboard.
+    """
+    convolution = nn.Conv2d(inputs, 4 * outputs, 1)
+    one = nn.init.kaiming_normal_(torch.empty(outputs, inputs, 1, 1))
+    assert convolution.bias is not None
+    with torch.no_grad():
+        convolution.weight.copy_(one.repeat_interleave(4, dim=0))
+        convolution.bias.zero_()
+    return nn.Sequential(convolution, nn.ReLU(), nn.PixelShuffle(2))
+
+
+def _conv(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return convolution, nn.ReLU()

@@ -12,9 +12,9 @@ from training.architectures.blocks import bounded_ab, centred, grey_head, two_co
 class UNetPlain(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 16, to ab (N, 2, H, W) within +-110.
 
-    The U-Net of Ronneberger et al. 2015 (two 3 x 3 convolutions per level, 2 x 2 pools and up-convolutions) with its
-    skips left out, as the source has it: the picture's detail has to pass through the bottom. The widths are half of
-    the paper's: a quarter of its cost.
+    Ours, a padded counterpart of the sources' simple U-Net (`training.architectures.unet_simple`): the U-Net of
+    Ronneberger et al. 2015 (two 3 x 3 convolutions per level, 2 x 2 pools and up-convolutions) with its skips left out:
+    the picture's detail has to pass through the bottom. Half the paper's widths, batch normalisation, tanh.
     """
 
     def __init__(self, width: int = 32) -> None:

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+import torch
 from torch import Tensor, nn
 
-from training.architectures.blocks import bounded_ab, grey_head, start_for_relu
 from training.architectures.encoders import VGG16Encoder
+
+AB_UNIT = 128.0
+"""What 1 stands for in the decoder's answer."""
 
 
 class VGG16Autoencoder(nn.Module):
-    """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W) within +-110: tanh, for a squared error.
+    """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W) within +-128: tanh, for a squared error.
 
-    Simonyan and Zisserman 2014, without the classifier: L* stands for R, G and B alike, 512 features at stride 32.
-    ``encoder`` is blocks 1 to 3, for which there are ImageNet weights; blocks 4 and 5 are ``deeper`` and start at
-    random, on normalised features, because VGG's run into thousands and would pin tanh. The sources leave the decoder
-    open: here one convolution per scale, halving the width, and nearest-neighbour upsampling.
+    The transfer-learning tutorials' network for 224 x 224: L three times into VGG-16 without its classifier (Simonyan
+    and Zisserman 2014) to 7 x 7 x 512; then 3 x 3 convolutions, "same", with ReLU: 256, 128, up, 64, up, 32, up, 16,
+    up, 2 with tanh, up, where "up" doubles both sides by nearest neighbour; targets are ab / 128.
+
+    Deviations: L* is scaled to 0..255 minus the mean that the weights were trained for (the tutorials give them 0..1);
+    weights of the decoder start as He et al. 2015 has them, the last at a hundredth of that, so that tanh is not flat
+    (Keras's start, Glorot's, is smaller). A backbone that ends with conv3_3 leaves blocks 4 and 5 random.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = VGG16Encoder()
-        self.settle = nn.BatchNorm2d(256)
-        self.deeper = nn.Sequential(*_convs(256, 512, 512, 512), nn.MaxPool2d(2), *_convs(512, 512, 512, 512))
-        self.deeper.append(nn.MaxPool2d(2))
-        self.decoder = nn.Sequential()
-        widths = (512, 256, 128, 64, 32, 16)
-        for inputs, outputs in pairwise(widths):
-            self.decoder.extend([*_convs(inputs, outputs), nn.Upsample(scale_factor=2.0)])
-        self.head = grey_head(16, kernel=3)
-        self.deeper.apply(start_for_relu)
-        self.decoder.apply(start_for_relu)
+        up = nn.Upsample(scale_factor=2.0)
+        self.decoder = nn.Sequential(
+            *_conv(512, 256), *_conv(256, 128), up,
+            *_conv(128, 64), up,
+            *_conv(64, 32), up,
+            *_conv(32, 16), up,
+            nn.Conv2d(16, 2, 3, padding=1), nn.Tanh(), up,
+        )  # fmt: skip
+        last = self.decoder[-3]
+        assert isinstance(last, nn.Conv2d)
+        with torch.no_grad():
+            last.weight *= _SMALL
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
-        return bounded_ab(self.head(self.decoder(self.deeper(self.settle(self.encoder(lightness))))))
+        return self.decode(self.encoder(lightness))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Return a* and b* for the encoder's features (N, 512, H / 32, W / 32)."""
+        answer: Tensor = AB_UNIT * self.decoder(features)
+        return answer
 
 
-def _convs(*widths: int) -> list[nn.Module]:
-    steps: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        steps += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
-    return steps
+_SMALL = 0.01
+
+
+def _conv(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return convolution, nn.ReLU(inplace=True)

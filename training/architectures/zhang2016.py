@@ -10,8 +10,11 @@ from training.architectures.blocks import BinClassifier, start_for_relu
 class Zhang2016(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 8, to logits over ``bins`` colours (N, bins, H / 4, W / 4).
 
-    Table 4 of the paper: eight blocks of 3 x 3 convolutions with ReLU, batch normalisation after each, strides instead
-    of pools, dilation 2 in blocks 5 and 6 instead of a smaller map, and one deconvolution to a quarter of the size.
+    Table 4 of the paper: seven blocks of 3 x 3 convolutions with ReLU (2, 2, 3, 3, 3, 3, 3 of them), batch
+    normalisation after each block, strides instead of pools, dilation 2 in blocks 5 and 6 instead of a smaller map; an
+    eighth with one deconvolution to a quarter of the size and two convolutions.
+
+    Deviations: L* enters as (L* - 50) / 50; weights start as He et al. 2015 has them, not by k-means of the data.
     """
 
     def __init__(self, bins: int) -> None:

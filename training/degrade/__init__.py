@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.degrade.compression import jpeg, video
 from training.degrade.exposure import emulsion, fading, gamma, seen_luminance, tone, vignette
+from training.degrade.lines import line_art
 from training.degrade.surface import blur, dust, grain, scratches
 from training.lab import luminance_to_lightness
 
@@ -65,6 +66,12 @@ def old_film(linear: Tensor, rng: torch.Generator, *, share: float, without: fro
     if len(old):
         lightness[old] = _aged(linear[old], rng, SHARES.keys() - without)
     return lightness.clamp_(0, 100)
+
+
+def some_line_art(lightness: Tensor, rng: torch.Generator, *, share: float) -> Tensor:
+    """Return L* (N, 1, H, W), a ``share`` of the pictures reduced to lines; see `line_art`."""
+    drawn = _chosen(lightness, rng, share)
+    return lightness.index_copy(0, drawn, line_art(lightness[drawn])) if len(drawn) else lightness
 
 
 def _aged(linear: Tensor, rng: torch.Generator, names: set[str]) -> Tensor:

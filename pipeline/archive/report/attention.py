@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from pipeline.results import NoteKind, Treatment
+
+_OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 
@@ -68,6 +72,16 @@ def attention(
         left *= 1 - weight
     reasons = sorted((words for words, weight in found.items() if weight > 0), key=lambda words: -found[words])
     return Attention(round(1 - left, 4), tuple(reasons))
+
+
+def attention_of(result: Mapping[str, Any]) -> Attention:
+    """Return how much a result, in its `to_json` form, asks for a look."""
+    return attention(
+        result.get("measures"),
+        keeps_own=result.get("treatment") in _OWN,
+        is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
+        is_in_doubt=bool(result.get("doubts")),
+    )
 
 
 def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:

@@ -11,17 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.report.attention import Attention, attention
+from pipeline.archive.report.attention import Attention, attention_of
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.report.previews import Packed, stem
 from pipeline.corrections import CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
-from pipeline.results import LumaCheck, NoteKind, Treatment
+from pipeline.results import LumaCheck
 
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
-_OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
 
 
 @dataclass
@@ -95,12 +94,7 @@ class Items:
             (self.notes.take(note["kind"], note["text"], names=names, is_counted=is_first).number, note)
             for note in result.get("notes", ())
         ]
-        found = attention(
-            result.get("measures"),
-            keeps_own=result.get("treatment") in _OWN,
-            is_concealed=any(note["kind"] == NoteKind.CONCEALED for _, note in noted),
-            is_in_doubt=bool(result.get("doubts")),
-        )
+        found = attention_of(result)
         doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())]
         if found.reasons and self._is_accepted(record.path):
             found, doubts = Attention(0.0, ()), []

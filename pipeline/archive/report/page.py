@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.archive.decisions import archive_command, typed
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Item
 from pipeline.archive.report.previews import FOLDER, Pictures, pack_name
 from pipeline.archive.report.survey import LISTED, STATES, Survey
+from pipeline.archive.run_options import RunOptions
+from pipeline.documents import from_json
 from pipeline.version import program_version
 
 _OPEN = 3  # reasons that are unfolded
@@ -291,6 +295,9 @@ def _data(contents: Contents) -> str:
         "pictures": contents.pictures,
         "total": found.count,
         "root": _root(contents.sheet),
+        "archive": typed(archive_command(contents.source, contents.output, _asked(contents.runs))),
+        "review": typed(["colorize-review", str(contents.output.resolve())]),
+        "quote": '"' if sys.platform == "win32" else "'",
         "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
         "texts": texts.all(),
@@ -350,6 +357,11 @@ def _address(source: Path, folder: Path) -> str:
 
 def _has_sidecars(runs: Sequence[RunRecord]) -> bool:
     return not runs or bool(runs[-1].options.get("run_options", {}).get("sidecars", True))
+
+
+def _asked(runs: Sequence[RunRecord]) -> RunOptions:
+    """Return what the last run was asked for."""
+    return from_json(RunOptions, runs[-1].options["run_options"]) if runs else RunOptions()
 
 
 def _count(number: int) -> str:

@@ -1,7 +1,8 @@
-// One photograph at a time: state is a correction, every change asks the server for a new preview.
+// One item at a time: state is a correction, every change asks the server for a new preview.
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 60;
+const LIKELY = 6;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -25,9 +26,14 @@ let afterUrl = "";
 let asked = 0;
 let place = null;
 let picking = false;
+let earlier = 0;
+let page = 1;
+let pages = 1;
+let shot = 0;
+let shots = [];
 
 function blank() {
-  return { hints: [], saturation: null, treat_as: null, tone: null, accepted: false };
+  return { hints: [], references: [], saturation: null, treat_as: null, tone: null, accepted: false };
 }
 
 async function call(path, options = {}) {
@@ -39,6 +45,9 @@ async function call(path, options = {}) {
 }
 
 const named = (path) => `${path}?name=${encodeURIComponent(items[current].name)}`;
+const isFilm = () => current >= 0 && items[current].kind === "film";
+// Where in the item: a page of a photograph, a moment of a film.
+const placed = (path) => `${named(path)}&page=${page}${isFilm() && shots.length ? `&time=${shots[shot].seconds}` : ""}`;
 const sending = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 function tell(text) {
@@ -50,40 +59,76 @@ async function guarded(work) {
   try { tell(""); await work(); } catch (error) { tell(error.message); }
 }
 
-async function loadItems() {
-  const found = await (await call(`/api/items?offset=${items.length}&limit=${PAGE}`)).json();
-  total = found.total;
-  items.push(...found.items);
-  drawList();
+let loading = null;
+
+// One request at a time: scrolling, the button and the keyboard may all ask for more.
+function loadItems() {
+  loading ??= loadPage().finally(() => { loading = null; });
+  return loading;
 }
 
-function drawList() {
-  $("list").replaceChildren(...items.map((item, number) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = item.name;
-    button.setAttribute("aria-current", String(number === current));
-    const state = document.createElement("small");
-    state.textContent = [item.accepted && "✓ accepted", item.corrected && "corrected", item.attention].filter(Boolean).join(", ");
-    button.append(state);
-    button.addEventListener("click", () => guarded(() => open(number)));
-    const line = document.createElement("li");
-    line.append(button);
-    return line;
-  }));
+async function loadPage() {
+  const from = items.length;
+  const found = await (await call(`/api/items?offset=${from}&limit=${PAGE}`)).json();
+  total = found.total;
+  items.push(...found.items);
+  $("list").append(...found.items.map((_, number) => listed(from + number)));
+  drawProgress();
+}
+
+function listed(number) {
+  const item = items[number];
+  const button = document.createElement("button");
+  button.type = "button";
+  if (item.pictures) {
+    const small = document.createElement("img");
+    small.loading = "lazy";
+    small.alt = "";
+    small.addEventListener("error", () => small.remove());
+    small.src = `/api/thumbnail?name=${encodeURIComponent(item.name)}`;
+    button.append(small);
+  }
+  const words = document.createElement("span");
+  words.textContent = item.title;
+  const state = document.createElement("small");
+  words.append(state);
+  button.append(words);
+  button.addEventListener("click", () => guarded(() => open(number)));
+  const line = document.createElement("li");
+  line.append(button);
+  tellState(line, item);
+  return line;
+}
+
+function tellState(line, item) {
+  const words = [item.accepted && "✓ accepted", item.corrected && "corrected", item.kind === "film" && "film", item.attention];
+  line.querySelector("small").textContent = words.filter(Boolean).join(", ");
+}
+
+function drawProgress() {
   const done = items.filter((item) => item.accepted).length;
-  $("progress").textContent = `${total} ${total === 1 ? "photograph" : "photographs"}, ${done} accepted`;
+  const kind = items.every((item) => item.kind === "photo") ? "photograph" : "item";
+  $("progress").textContent = `${total.toLocaleString("en")} ${kind}${total === 1 ? "" : "s"}, ${done} accepted`;
   $("more").hidden = items.length >= total;
-  $("list").querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
+}
+
+function drawCurrent(before) {
+  const lines = $("list").children;
+  lines[before]?.firstChild.removeAttribute("aria-current");
+  lines[current]?.firstChild.setAttribute("aria-current", "true");
+  lines[current]?.scrollIntoView({ block: "nearest" });
 }
 
 async function open(number) {
   if (number < 0 || number >= total) return;
-  if (isChanged() && !confirm("Leave this photograph without saving what you changed?")) return;
+  if (isChanged() && !confirm("Leave this one without saving what you changed?")) return;
   while (number >= items.length) await loadItems();
+  const before = current;
   current = number;
-  drawList();
-  $("name").textContent = items[number].name;
+  page = pages = 1;
+  shot = 0; shots = [];
+  drawCurrent(before);
+  $("name").textContent = items[number].title;
   $("attention").textContent = items[number].attention;
   $("attention").hidden = !items[number].attention;
   correction = blank();
@@ -93,12 +138,48 @@ async function open(number) {
   setPicture("after", "");
   draw();
   const found = await (await call(named("/api/item"))).json();
+  if (current !== number) return;
+  take(found);
+  if (found.kind === "film") shots = found.labels.map((label) => ({ label, seconds: secondsOf(label) }));
+  drawShots();
+  await show();
+}
+
+function take(found) {
   correction = { ...blank(), ...found.correction };
   saved = JSON.stringify(correction);
+  earlier = found.earlier;
   draw();
+}
+
+// The label of a shot is a time cut to tenths: the middle of the tenth lies in the shot.
+const secondsOf = (label) => label.split(":").reduce((sum, part) => 60 * sum + Number(part), 0) + 0.05;
+
+async function show() {
   await preview();
-  setPicture("before", URL.createObjectURL(await (await call(named("/api/before"))).blob()));
+  const turn = asked;
+  const blob = await (await call(placed("/api/before"))).blob();
+  if (turn !== asked) return;
+  setPicture("before", URL.createObjectURL(blob));
   draw();
+}
+
+function drawShots() {
+  $("shots").hidden = !shots.length;
+  $("shots").replaceChildren(...shots.map(({ label }, number) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    const small = document.createElement("img");
+    small.loading = "lazy";
+    small.alt = "";
+    small.src = `${named("/api/thumbnail")}&number=${number}`;
+    button.append(small, label);
+    button.setAttribute("aria-pressed", String(number === shot));
+    button.addEventListener("click", () => guarded(async () => { shot = number; drawShots(); await show(); }));
+    const line = document.createElement("li");
+    line.append(button);
+    return line;
+  }));
 }
 
 const isChanged = () => current >= 0 && JSON.stringify(correction) !== saved;
@@ -113,8 +194,10 @@ async function preview() {
   const turn = ++asked;
   $("working").hidden = false;
   try {
-    const blob = await (await call(named("/api/view"), sending("POST", correction))).blob();
+    const answer = await call(placed("/api/view"), sending("POST", correction));
+    const blob = await answer.blob();
     if (turn !== asked) return;
+    pages = Number(answer.headers.get("Autochrome-Pages") ?? 1);
     setPicture("after", URL.createObjectURL(blob));
     draw();
   } finally {
@@ -142,10 +225,17 @@ function draw() {
   const url = showsBefore && beforeUrl ? beforeUrl : afterUrl;
   const picture = $("picture");
   if (url) { if (picture.src !== url) picture.src = url; } else picture.removeAttribute("src");
-  picture.alt = current < 0 ? "" : `${items[current].name}, ${showsBefore ? "without colour" : "coloured"}`;
+  picture.alt = current < 0 ? "" : `${items[current].title}, ${showsBefore ? "before" : "coloured"}`;
   const saturation = correction.saturation ?? 1;
   $("saturation").value = saturation;
   $("amount").textContent = `${Math.round(saturation * 100)} %`;
+  $("treatAs").value = correction.treat_as ?? "";
+  $("tone").value = correction.tone ?? "";
+  $("lend").hidden = $("render").hidden = isFilm();
+  $("pages").hidden = pages < 2;
+  $("page").textContent = `Page ${page} of ${pages}`;
+  $("pageBack").disabled = page <= 1;
+  $("pageOn").disabled = page >= pages;
   $("compare").setAttribute("aria-pressed", String(showsBefore));
   $("accept").setAttribute("aria-pressed", String(correction.accepted));
   $("undo").disabled = !past.length;
@@ -159,7 +249,7 @@ function draw() {
 function drawHints() {
   const picture = $("picture").getBoundingClientRect();
   const stage = $("stage").getBoundingClientRect();
-  $("marks").replaceChildren(...correction.hints.map((hint, number) => {
+  $("marks").replaceChildren(...here().map(([hint, number]) => {
     const mark = document.createElement("div");
     mark.className = "mark";
     mark.textContent = number + 1;
@@ -175,9 +265,44 @@ function drawHints() {
     remove.textContent = "Remove";
     remove.setAttribute("aria-label", `Remove colour ${number + 1}`);
     remove.addEventListener("click", () => change({ ...correction, hints: correction.hints.filter((_, n) => n !== number) }));
-    line.append(`${number + 1}`, sample(hint.color), label(hint.color), remove);
+    const where = hint.time !== null ? `at ${hint.time.toFixed(1)} s` : pages > 1 ? `page ${hint.page}` : "";
+    line.append(`${number + 1}`, sample(hint.color), `${label(hint.color)} ${where}`, remove);
     return line;
   }));
+  $("lending").replaceChildren(...correction.references.map((name, number) => {
+    const line = document.createElement("li");
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.textContent = "Remove";
+    remove.setAttribute("aria-label", `Remove reference ${number + 1}`);
+    remove.addEventListener("click", () => change({ ...correction, references: correction.references.filter((_, n) => n !== number) }));
+    line.append(`Reference ${number + 1}`, remove);
+    return line;
+  }));
+}
+
+// Hints of what is shown, with their numbers among all.
+function here() {
+  const all = correction.hints.map((hint, number) => [hint, number]);
+  if (!isFilm()) return all.filter(([hint]) => hint.page === page);
+  return all.filter(([hint]) => hint.time !== null && shots.length && shotAt(hint.time) === shot);
+}
+
+const shotAt = (time) => Math.max(0, shots.findLastIndex(({ seconds }) => seconds <= time + 0.1));
+
+async function lend(file) {
+  if (!file) return;
+  $("working").hidden = false;
+  try {
+    const { name } = await (await call(named("/api/reference"), { method: "PUT", body: file })).json();
+    if (!correction.references.includes(name)) change({ ...correction, references: [...correction.references, name] });
+  } finally { $("working").hidden = true; }
+}
+
+function turnPage(to) {
+  if (to < 1 || to > pages) return;
+  page = to;
+  guarded(show);
 }
 
 const shown = (color) => (color === "neutral" ? "#808080" : color);
@@ -217,15 +342,28 @@ function swatch(name, color) {
   return button;
 }
 
+function waiting() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.disabled = true;
+  button.append(sample("transparent"), "…");
+  return button;
+}
+
 async function offerLikely({ x, y }) {
-  const colors = await (await call(`${named("/api/likely")}&x=${x}&y=${y}`)).json();
-  if (place?.x === x && place?.y === y) $("likely").replaceChildren(...colors.map((color, number) => swatch(`likely ${number + 1}`, color)));
+  const colors = await (await call(`${placed("/api/likely")}&x=${x}&y=${y}`)).json();
+  if (place?.x !== x || place?.y !== y) return;
+  // In the places kept for them: what is below must not move under a finger.
+  [...$("likely").children].forEach((kept, number) => {
+    if (colors[number]) kept.replaceWith(swatch(`likely ${number + 1}`, colors[number]));
+    else kept.style.visibility = "hidden";
+  });
 }
 
 function state(color) {
   $("chooser").close();
   if (!place) return;
-  const hint = { x: place.x, y: place.y, color, reach: 0.01, time: null, page: 1 };
+  const hint = { x: place.x, y: place.y, color, reach: 0.01, time: isFilm() && shots.length ? shots[shot].seconds : null, page };
   place = null;
   change({ ...correction, hints: [...correction.hints, hint] });
 }
@@ -240,7 +378,7 @@ $("stage").addEventListener("click", (event) => {
     return;
   }
   place = found;
-  $("likely").replaceChildren();
+  $("likely").replaceChildren(...Array.from({ length: LIKELY }, waiting));
   guarded(() => offerLikely(found));
   $("own").value = colorAt(found).toLowerCase();
   $("chooser").showModal();
@@ -255,12 +393,26 @@ $("pick").addEventListener("click", () => {
 });
 $("saturation").addEventListener("change", (event) => change({ ...correction, saturation: Number(event.target.value) }));
 $("saturation").addEventListener("input", (event) => { $("amount").textContent = `${Math.round(event.target.value * 100)} %`; });
+$("treatAs").addEventListener("change", (event) => change({ ...correction, treat_as: event.target.value || null }));
+$("tone").addEventListener("change", (event) => change({ ...correction, tone: event.target.value || null }));
+$("lend").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", (event) => { guarded(() => lend(event.target.files[0])); });
+$("pageBack").addEventListener("click", () => turnPage(page - 1));
+$("pageOn").addEventListener("click", () => turnPage(page + 1));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  $("stage").addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("stage").classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && !isFilm()) guarded(() => lend(event.dataTransfer.files[0]));
+  });
+}
 $("undo").addEventListener("click", () => step(past, future));
 $("redo").addEventListener("click", () => step(future, past));
 $("compare").addEventListener("click", () => { showsBefore = !showsBefore; draw(); });
 $("previous").addEventListener("click", () => guarded(() => open(current - 1)));
 $("next").addEventListener("click", () => guarded(() => open(current + 1)));
 $("more").addEventListener("click", () => guarded(loadItems));
+new IntersectionObserver(([seen]) => { if (seen.isIntersecting && items.length < total) guarded(loadItems); }).observe($("more"));
 $("accept").addEventListener("click", () => { change({ ...correction, accepted: !correction.accepted }); guarded(save); });
 $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
@@ -274,17 +426,19 @@ $("render").addEventListener("click", () => guarded(async () => {
 
 async function save() {
   if (!isChanged()) return;
-  const kept = JSON.stringify(correction);
-  await call(named("/api/correction"), sending("PUT", correction));
-  saved = kept;
-  const corrected = correction.hints.length > 0 || correction.saturation !== null || correction.treat_as !== null || correction.tone !== null;
-  Object.assign(items[current], { accepted: correction.accepted, corrected });
-  drawList();
+  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", correction))).json();
+  saved = JSON.stringify(correction);
+  earlier = found.earlier;
+  const { accepted, ...shaping } = correction;
+  const { accepted: _, ...nothing } = blank();
+  Object.assign(items[current], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
+  tellState($("list").children[current], items[current]);
+  drawProgress();
   draw();
 }
 
 document.addEventListener("keydown", (event) => {
-  if ($("chooser").open || event.target.matches("input")) return;
+  if ($("chooser").open || event.target.matches("input, select")) return;
   const control = event.ctrlKey || event.metaKey;
   const actions = control
     ? { z: () => step(past, future), y: () => step(future, past), s: () => guarded(save) }

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.archive.reviewed import ReviewedArchive
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from pipeline.photo.job import default_output
-from pipeline.review.catalogue import PhotoFiles
+from pipeline.review.catalogue import PHOTO, Files
 from pipeline.review.serve import serve_review
 from pipeline.review.studio import Studio
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def served(model: str, *photos: Path) -> Iterator[str]:
-    """Give the address of a review of ``photos``; afterwards Ctrl-C ends it, orderly."""
+    """Give the address of a review of ``photos``, or of the archive in that folder; Ctrl-C ends it."""
     command = [sys.executable, "-m", "tests.pipeline.review.serving", model, *map(str, photos)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None
@@ -38,11 +39,15 @@ def main() -> None:
     """Serve what the command line names."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     model, *photos = sys.argv[1:]
-    pairs = [(Path(photo), default_output(Path(photo))) for photo in photos]
     options = Options(engine="onnxruntime", model=model, overwrite=True)
+    catalogue = (
+        ReviewedArchive(Path(photos[0]))
+        if Path(photos[0]).is_dir()
+        else Files([(PHOTO, Path(photo), default_output(Path(photo))) for photo in photos], options)
+    )
     with open_colorizer(options) as colorizer:
-        studio = Studio(colorizer, options)
-        serve_review(PhotoFiles(pairs), studio, ready=lambda address: print(address, flush=True))  # noqa: T201
+        studio = Studio(colorizer, catalogue)
+        serve_review(catalogue, studio, ready=lambda address: print(address, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pipeline.corrections import read_correction
-from tests.photos import save, scene
+from tests.photos import rgb_of, save, scene, tinted
 from tests.pipeline.review.serving import served
 
 
@@ -143,3 +143,33 @@ def test_corrections_are_kept_undone_and_rendered(client: Client, photos: tuple[
     assert np.ptp(picture((source.parent / "one.colorized.png").read_bytes()), axis=2).max() > 20
     assert source.read_bytes() == before
     assert client.ask("/api/undo?name=one.png", method="POST")[0] == 400
+
+
+def test_a_view_is_made_as_the_result_would_be(tmp_path: Path, tiny: Path) -> None:
+    grey = scene()
+    coloured = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
+    with served(str(tiny), coloured) as address:
+        parts = urlsplit(address)
+        client = Client(address)
+        client.ask(f"/?{parts.query}")
+        before = picture(client.ask("/api/before?name=coloured.png")[1])
+        assert np.abs(before - np.asarray(Image.open(coloured), int)).mean() < 4
+        kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
+        anew = picture(client.ask("/api/view?name=coloured.png", {"treat_as": "monochrome"})[1])
+        assert np.abs(kept - before).mean() < 2
+        assert np.abs(anew - before).mean() > 10
+
+
+def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> None:
+    pages = [Image.fromarray(page) for page in (scene(), scene(width=90))]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    with served(str(tiny), tmp_path / "two.tif") as address:
+        client = Client(address)
+        client.ask(f"/?{urlsplit(address).query}")
+        first, second = (picture(client.ask(f"/api/view?name=two.tif&page={number}", {})[1]) for number in (1, 2))
+        assert (first.shape[1], second.shape[1]) == (173, 90)
+        hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "page": 2}]}
+        one, two = (picture(client.ask(f"/api/view?name=two.tif&page={number}", hint)[1]) for number in (1, 2))
+        assert np.array_equal(one, first)
+        assert not np.array_equal(two, second)
+        assert client.ask("/api/view?name=two.tif&page=3", {})[0] == 409

@@ -233,6 +233,16 @@
     const shown = every(item.doubts, 2, 0).map((text, place) => make("li", {}, `${data.texts[text]}. This decides otherwise, for every later run: `, commands[place]));
     return shown.length ? [make("h3", {}, "In doubt"), make("ul", { className: "lines" }, ...shown)] : [];
   }
+  const quoted = (text) => (data.quote === "'" ? `'${text.replaceAll("'", "'\\''")}'` : `"${text}"`);
+  function again(item) {
+    const only = `${data.archive} --include ${quoted(`/${item.path.replace(/[*?[]/g, "[$&]")}`)}`;
+    const ways = [
+      ["Colours are set right on a page of their own, for every later run: ", data.review],
+      ["Treat it as black and white, for every later run: ", `${only} --decide monochrome`],
+      ["Colour it again: ", `${only} --overwrite`],
+    ];
+    return [make("h3", {}, "Not right?"), make("ul", { className: "lines" }, ...ways.map(([what, command]) => make("li", {}, what, make("code", {}, command))))];
+  }
   const every = (list, step, from) => list.filter((_, place) => place % step === from);
 
   function facts(item) {
@@ -290,7 +300,7 @@
     dialog.replaceChildren(
       make("header", {}, make("h2", { id: "detail-title" }, item.path), close), stage, ...[chips(item)].filter(Boolean),
       ...(item.error ? [make("p", { className: "why" }, item.error[1])] : []), ...(data.texts[item.advice] ? [make("p", {}, data.texts[item.advice])] : []),
-      facts(item), ...doubts(item), ...lines("Notes", every(item.notes, 2, 1).map((text) => data.texts[text])),
+      facts(item), ...doubts(item), ...again(item), ...lines("Notes", every(item.notes, 2, 1).map((text) => data.texts[text])),
       ...lines("Verified", item.checks.map((text) => data.texts[text])), actions(item, stage));
     if (!dialog.open) dialog.showModal();
     (dialog.querySelector(".compare input") || close).focus();

@@ -1,0 +1,242 @@
+"""An archive under review: its results, the doubtful first, with their corrections where the next run reads them."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.archive.context import correction_tree
+from pipeline.archive.decisions import pattern_of
+from pipeline.archive.ledger import Ledger, Record, RunRecord, State, read_ledger
+from pipeline.archive.output_folder import home, parts_of
+from pipeline.archive.report import previews
+from pipeline.archive.report.attention import attention_of
+from pipeline.archive.run import colorize_archive
+from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.color.colorizer import Colorizer
+from pipeline.corrections import CorrectionFile, CorrectionTree
+from pipeline.documents import from_json
+from pipeline.errors import InputError
+from pipeline.options import Options
+from pipeline.reference_files import ReferenceFiles
+
+_SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTINED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewedItem:
+    """A photograph or film with a result; ``name`` is its key, ``title`` its path below the sources, for people."""
+
+    name: str
+    title: str
+    kind: str
+    source: Path
+    output: Path
+    attention: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is kept of each of very many items. Paths have ``/``; ``part`` is the number of its ledger."""
+
+    path: str
+    output: str
+    kind: str
+    attention: str
+    score: float
+    part: int
+    labels: tuple[str, ...]
+    packed: previews.Packed | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A ledger of the archive and what its last run was asked for."""
+
+    shard: Shard | None
+    options: Options
+    run_options: RunOptions
+
+
+class ReviewedArchive:
+    """The results of `colorize_archive` in one output folder. Calls may come from several threads."""
+
+    def __init__(self, output: Path, *, source: Path | None = None) -> None:
+        """Read the ledgers in ``output``. ``source`` is where the originals are now, if not where they were.
+
+        Raises `InputError` where there is no archive, or its originals are not there, `OutputError` for a ledger that
+        cannot be read.
+        """
+        self._output = output
+        self._parts: list[_Part] = []
+        entries: list[_Entry] = []
+        for ledger, shard in _ledgers(output):
+            with ledger:
+                runs = ledger.runs()
+                if not runs:
+                    continue
+                source = source or _source(output, runs[-1])
+                part = _part(runs[-1], shard)
+                self._parts.append(part)
+                corrections = correction_tree(source, output, part.run_options)
+                entries += _entries(ledger, len(self._parts) - 1, corrections)
+        if source is None or not self._parts:
+            raise InputError(f"{output}: holds no archive", advice="Name the folder that colorize-archive wrote to.")
+        if not source.is_dir():
+            raise InputError(f"{source}: the originals are not there", advice="Mount them, or say where: --source DIR.")
+        self._source = source
+        self._entries = sorted(entries, key=lambda entry: (-entry.score, entry.path))
+        self._places = {_key(entry.path): place for place, entry in enumerate(self._entries)}
+
+    @property
+    def options(self) -> Options:
+        """What the last run was asked for."""
+        return self._parts[-1].options
+
+    def count(self) -> int:
+        """Return how many items there are."""
+        return len(self._entries)
+
+    def page(self, offset: int, limit: int) -> Sequence[ReviewedItem]:
+        """Return up to ``limit`` items from ``offset`` on."""
+        return [self._item(entry) for entry in self._entries[offset : offset + limit]]
+
+    def find(self, name: str) -> ReviewedItem:
+        """Return the item called ``name``. Raises `KeyError`."""
+        return self._item(self._entry(name))
+
+    def correction(self, name: str) -> CorrectionFile:
+        """Return what a person set right about an item. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        return self._corrections(entry).read(PurePosixPath(entry.path))
+
+    def correct(self, name: str, file: CorrectionFile) -> None:
+        """Keep ``file`` as what is right about an item. Raises `KeyError`, `OutputError`."""
+        entry = self._entry(name)
+        self._corrections(entry).write(PurePosixPath(entry.path), file)
+
+    def correction_path(self, name: str) -> Path:
+        """Return where the correction of an item is kept, or would be. Raises `KeyError`."""
+        entry = self._entry(name)
+        return self._corrections(entry).path_of(PurePosixPath(entry.path))
+
+    def keep_reference(self, name: str, content: bytes) -> str:
+        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        entry = self._entry(name)
+        return self._corrections(entry).keep_reference(PurePosixPath(entry.path), content)
+
+    def references(self, name: str) -> tuple[Path, ...]:
+        """Return the references that a run finds for an item. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        files = ReferenceFiles(self._parts[entry.part].options.reference)
+        return files.of(self._source / entry.path, PurePosixPath(entry.path))
+
+    def thumbnail(self, name: str, number: int) -> bytes | None:
+        """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
+        entry = self._entry(name)
+        if entry.packed is None or not 0 <= number < len(entry.labels):
+            return None
+        pairs = previews.read(home(self._output, self._parts[entry.part].shard), entry.packed, number + 1)
+        return b64decode(pairs[number][1]) if number < len(pairs) else None
+
+    def render(self, name: str, colorizer: Colorizer) -> Path:
+        """Make the result of an item anew, as the next run would, and return its path.
+
+        It is a run over this one item: ledger, sidecar and small pictures know of it; the report waits for the next.
+        Raises `KeyError`, `LockedError` while a run is at work, and what is wrong with the item.
+        """
+        entry = self._entry(name)
+        part = self._parts[entry.part]
+        only = replace(
+            part.run_options,
+            include=(f"/{pattern_of(entry.path)}",),
+            exclude=(),
+            since=None,
+            until=None,
+            report=False,
+            log=None,
+            metrics=None,
+            decide=None,
+        )
+        result = colorize_archive(self._source, self._output, part.options, run_options=only, colorizer=colorizer)
+        for failure in result.failures:
+            raise InputError(failure.error, advice=failure.advice)
+        return self._output / entry.output
+
+    def _entry(self, name: str) -> _Entry:
+        return self._entries[self._places[name]]
+
+    def _item(self, entry: _Entry) -> ReviewedItem:
+        return ReviewedItem(
+            name=_key(entry.path),
+            title=entry.path.encode(errors="replace").decode(),
+            kind=entry.kind,
+            source=self._source / entry.path,
+            output=self._output / entry.output,
+            attention=entry.attention,
+            labels=entry.labels,
+        )
+
+    def _corrections(self, entry: _Entry) -> CorrectionTree:
+        return correction_tree(self._source, self._output, self._parts[entry.part].run_options)
+
+
+def is_archive(output: Path) -> bool:
+    """Say whether `colorize_archive` has been at work in ``output``. Raises `OutputError` if that cannot be read."""
+    return parts_of(output) is not None
+
+
+def _key(path: str) -> str:
+    """Return what the page calls the item at ``path``: that, or where it is no text, a fingerprint of it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return previews.stem(path)
+    return path
+
+
+def _ledgers(output: Path) -> Iterator[tuple[Ledger, Shard | None]]:
+    count = parts_of(output) or 1
+    for shard in [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]:
+        if (ledger := read_ledger(output, shard=shard)) is not None:
+            yield ledger, shard
+
+
+def _part(run: RunRecord, shard: Shard | None) -> _Part:
+    asked: Any = run.options
+    options = from_json(Options, asked["options"])
+    return _Part(
+        shard=shard, options=options, run_options=replace(from_json(RunOptions, asked["run_options"]), shard=shard)
+    )
+
+
+def _source(output: Path, run: RunRecord) -> Path:
+    found = run.options.get("source")
+    if found is None:
+        raise InputError(f"{output}: does not say where the originals are", advice="Say it: --source DIR.")
+    return Path(found)
+
+
+def _entries(ledger: Ledger, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
+    is_corrected = corrections.folder.is_dir()
+    for record in ledger.records():
+        if record.result is None or record.state not in _SHOWN:
+            continue
+        found = attention_of(record.result)
+        words, score = ", ".join(found.reasons), found.score
+        if words and is_corrected and _is_accepted(corrections, record):
+            words, score = "", 0.0
+        packed = None if record.pack is None else previews.Packed(record.pack, record.pack_offset or 0)
+        yield _Entry(record.path, record.output, record.kind, words, score, part, record.previews, packed)
+
+
+def _is_accepted(corrections: CorrectionTree, record: Record) -> bool:
+    try:
+        return corrections.read(PurePosixPath(record.path)).correction.accepted
+    except InputError:
+        # It is shown when the item is opened.
+        return False

@@ -1,0 +1,261 @@
+"""``colorize-model``: training, what it needs and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pipeline.commands.common_options import Json, LogFile, Verbose
+from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.model import commands
+from pipeline.commands.training_progress import training_shown
+from pipeline.documents import to_json
+from pipeline.errors import MissingDependencyError, UsageError
+from pipeline.version import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.config import TrainConfig
+
+__all__ = ["commands"]
+
+_UNLEARNT = 3
+
+
+@commands.command("config")
+def _config(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of the project's configurations.")] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Print a configuration to train with, to be changed as you like; without NAME, list what there is."""
+
+    def action() -> Answer:
+        from rich.text import Text
+
+        from training.config import config_text, list_configs
+
+        if name is not None:
+            text = config_text(name)
+            return Answer({"name": name, "text": text}, [Text(text.rstrip())])
+        found = list_configs()
+        lines = [f"[bold]{markup(one)}[/bold]  {markup(says)}" for one, says in found.items()]
+        return Answer({"configs": found}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("backbone")
+def _backbone(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="torchvision's, timm's or Keras's file of weights.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="What to write; default: resnet18 or vgg16.safetensors here.")
+    ] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Make ImageNet weights of ResNet-18 or VGG-16 ready for train --backbone."""
+
+    def action() -> Answer:
+        _require_torch()
+        from training.backbone import convert_backbone
+
+        made = convert_backbone(file, output)
+        lines = [f"[bold green]{markup(made.path)}[/bold green]", f"  {made.encoder}, of {made.origin}'s names"]
+        if made.lacking:
+            lines.append(f"  [yellow]without {markup(', '.join(made.lacking))}: what needs them begins random[/yellow]")
+        if made.ignored:
+            shown = ", ".join(made.ignored[:4]) + (", ..." if len(made.ignored) > 4 else "")
+            lines.append(f"  left out: {markup(shown)}")
+        return Answer(to_json(made), lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("train")
+def _train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A TOML file, or a name that config lists.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; what is there goes on.")],
+    photos: Annotated[
+        list[Path] | None, typer.Option("--photos", help="A folder or zip file; can be repeated. Once is enough.")
+    ] = None,
+    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights that backbone wrote.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Another run's checkpoint to begin with.")] = None,
+    short_side: Annotated[
+        int | None, typer.Option(min=64, help="Photos are reduced to so many pixels; default: CONFIG's crops, or 192.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto is the GPU, if there.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so long.")] = None,
+    total_minutes: Annotated[
+        float | None, typer.Option(min=0, help="As many steps as fit into so long, not as CONFIG says.")
+    ] = None,
+    crops: Annotated[int | None, typer.Option(min=1, help="So many crops, not as CONFIG says.")] = None,
+    overfit: Annotated[
+        int | None, typer.Option(min=2, help="Check that CONFIG learns so many photos by heart; see docs/training.md.")
+    ] = None,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 50,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write curves and pictures for TensorBoard.")] = True,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Train a network as CONFIG says; a run that was stopped goes on. Under torchrun, all processes take part."""
+
+    def action() -> Answer:
+        _require_torch()
+        from training.config import find_config, shortened
+        from training.overfit import STEPS
+        from training.photo_zips import open_photos
+        from training.sitting import Sitting
+        from training.train import train
+
+        chosen = find_config(config)
+        if overfit is not None and crops is None:
+            chosen = shortened(chosen, crops=STEPS * min(chosen.batch, overfit))
+        elif crops is not None:
+            chosen = shortened(chosen, crops=crops)
+        sitting = Sitting(
+            device,
+            minutes=minutes,
+            total_minutes=total_minutes,
+            compile=compiled,
+            tensorboard=tensorboard,
+            log_every=log_every,
+        )
+        with training_shown() as (decoded, watch):
+            cache = _photo_cache(photos or [], run, short_side or _short_side(chosen), decoded)
+            if overfit is not None:
+                return _learnt(
+                    chosen,
+                    photos=open_photos(cache),
+                    run=run,
+                    count=overfit,
+                    backbone=backbone,
+                    start_from=start_from,
+                    sitting=sitting,
+                    watch=watch,
+                )
+            checkpoint = train(
+                chosen,
+                photos=cache,
+                run=run,
+                backbone=backbone,
+                start_from=start_from,
+                sitting=sitting,
+                watch=watch,
+            )
+        count = len(open_photos(cache))
+        lines = [
+            f"[bold green]{markup(checkpoint)}[/bold green]",
+            f"  photographs: {count - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
+        ]
+        return Answer({"checkpoint": str(checkpoint), "photographs": count, "held_out": chosen.holdout}, lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@commands.command("export")
+def _export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What a training run wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
+    name: Annotated[str | None, typer.Option(help="Name of the weights.")] = None,
+    description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights, as you state it; results repeat it.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="To choose on what is next; default: the run's.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
+    saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
+    adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
+    cf_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
+    ] = 0.95,
+    evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a checkpoint as ONNX weights with a card, checked against every runtime here."""
+
+    def action() -> Answer:
+        _require_torch()
+        from training.export import export_command
+
+        done = export_command(
+            checkpoint,
+            output,
+            name=name,
+            description=description,
+            licence=licence,
+            temperature=temperature,
+            saturation=saturation,
+            adaptation=adaptation,
+            cf_share=cf_share,
+            photos=photos,
+            evaluation=evaluation,
+        )
+        lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
+        return Answer(to_json(done), lines)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
+    from training.overfit import overfit
+
+    done = overfit(chosen, **settings)
+    said = "learnt by heart" if done.learnt else "NOT learnt by heart: half of grey's error is what it should come to"
+    lines = [
+        f"[bold {'green' if done.learnt else 'red'}]{said}[/bold {'green' if done.learnt else 'red'}]",
+        f"  CIEDE2000 {done.reached:.2f} after {done.steps:,} steps, grey {done.grey:.2f}: {markup(done.sheet)}",
+    ]
+    return Answer({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)
+
+
+def _short_side(config: TrainConfig) -> int:
+    return max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
+
+
+def _photo_cache(sources: list[Path], run: Path, short_side: int, decoded: Callable[[int], None]) -> Path:
+    from training.data import build_cache, is_cache
+    from training.photo_zips import is_ready
+
+    for folder in sources:
+        if is_ready(folder):
+            if len(sources) > 1:
+                raise UsageError(f"{folder}: is ready for training, and stands alone", advice="Name nothing else.")
+            return folder
+    cache = run / "photos"
+    if is_cache(cache, of=sources or None):
+        return cache
+    if not sources:
+        raise UsageError(f"{cache}: no photographs there yet", advice="Name a folder or a zip file: --photos DIR.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            f"{run}: the photographs are not decoded yet, and several processes would all do it",
+            advice="Say it once without torchrun, with --minutes 0.",
+        )
+    made = not run.exists()
+    try:
+        build_cache(sources, cache, short_side=short_side, watch=decoded)
+    except BaseException:
+        if made and run.exists() and not any(run.iterdir()):
+            run.rmdir()
+        raise
+    return cache
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"training needs packages that are not installed: {', '.join(missing)}",
+            advice=f"Install them: pip install '{DISTRIBUTION}[train]'",
+        )

@@ -1,0 +1,163 @@
+"""One frame of every shot of a film, coloured, on one picture: what to expect of it before a long run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.measures import small_rgb
+from pipeline.color.model_input import ModelInput
+from pipeline.color.neutral_areas import neutral_weight
+from pipeline.color.shots import find_shots
+from pipeline.color.spaces import F32
+from pipeline.color.triage import judge_shots
+from pipeline.color.upsampling import upsample
+from pipeline.film.frames import FilmFrame, FilmSource, film_source, reduced
+from pipeline.media.film_plan import plan_film
+from pipeline.media.read_log import ReadLog
+from pipeline.options import Options
+from pipeline.originals import Originals
+from pipeline.progress import Progress, Silent
+from pipeline.publish import check_target, publishing
+from pipeline.results import Treatment
+
+# The frame of a shot that is shown: the last of these that it has.
+_LOOKED_AT = {0, 12, 48}
+_MOST = 240
+_SIDE = 320
+_TEXT, _GAP = 14, 6
+_BATCH = 8
+_QUALITY = 90
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A frame to show: ``luma`` (h, w), 0..1, small, and, where it keeps the source's own, ``chroma`` (2, h, w)."""
+
+    label: str
+    seen: ModelInput
+    luma: F32
+    chroma: F32 | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactSheet:
+    """The finished sheet; of ``shots`` shots it shows ``shown``, spread evenly."""
+
+    output: Path
+    shots: int
+    shown: int
+
+
+def sheet_output(source: Path) -> Path:
+    """Return ``film.preview.jpg`` beside ``source``."""
+    whole = source if source.name not in ("", "..") else source.resolve()
+    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}.preview.jpg")
+
+
+def write_contact_sheet(
+    source: Path,
+    output: Path,
+    options: Options,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
+) -> ContactSheet:
+    """Write ``output``, JPEG, with a coloured frame of every shot of the film ``source`` and the time of each.
+
+    Every frame is decoded, to find the cuts; one of each shot is coloured, by itself, without the filter along time
+    that the film will have. Raises the errors of `colorize_video`.
+    """
+    progress, originals = progress or Silent(), Originals((source,))
+    planned = plan_film(source, options)
+    check_target(output, overwrite=options.overwrite, originals=originals)
+    film = film_source(planned.info, planned.video, options)
+    item = str(source)
+    with lent(colorizer, options, progress=progress) as opened:
+        progress.begin(item, planned.info.frame_count, "frames")
+        try:
+            shown = list(_shown(film, opened, progress))
+        finally:
+            progress.end(item)
+        some = shown[:: -(-len(shown) // _MOST) or 1]
+        pictures = _coloured(some, film, opened, options)
+        sheet = _sheet([(one.label, picture) for one, picture in zip(some, pictures, strict=True)])
+    with publishing(output, overwrite=options.overwrite, originals=originals) as temporary:
+        sheet.save(temporary, "JPEG", quality=_QUALITY)
+    return ContactSheet(output=output, shots=len(shown), shown=len(some))
+
+
+def _shown(film: FilmSource, colorizer: Colorizer, progress: Progress) -> Iterator[_Shown]:
+    """Yield a frame of every shot, in order."""
+    last: _Shown | None = None
+    shot, number = -1, 0
+    with closing(film.decode(ReadLog(luma=False))) as decoded:
+        records = judge_shots(
+            find_shots(film.records(decoded, colorizer)), film.tone_evidence, film.options, usual=film.usual_tone()
+        )
+        for record in records:
+            progress.advance(str(film.info.path))
+            if record.shot != shot:
+                if last is not None:
+                    yield last
+                shot, number = record.shot, 0
+            if number in _LOOKED_AT:
+                last = _looked_at(record, film)
+            number += 1
+    if last is not None:
+        yield last
+
+
+def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
+    frame, turn = record.frame, record.model_input.turn
+    tenths = int(frame.timestamp.seconds * 10)
+    height, width = frame.luma.shape
+    aspect = float(film.info.sample_aspect_ratio) * width / height
+    size = (_SIDE, max(1, round(_SIDE / aspect))) if aspect >= 1 else (max(1, round(_SIDE * aspect)), _SIDE)
+    luma = film.spec.luma(np.asarray(cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.luma.dtype))
+    own = None
+    if record.treatment is not Treatment.COLOUR_IT:
+        own = np.stack([film.spec.chroma(reduced(plane)) for plane in frame.chroma])
+    label = f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
+    return _Shown(label, ModelInput(record.model_input.luma, turn), luma, own)
+
+
+def _coloured(
+    shown: Sequence[_Shown], film: FilmSource, colorizer: Colorizer, options: Options
+) -> Iterator[Image.Image]:
+    """Yield every frame of ``shown`` in its colours, upright."""
+    for start in range(0, len(shown), _BATCH):
+        some = shown[start : start + _BATCH]
+        answers = iter(colorizer.predict([one.seen for one in some if one.chroma is None]))
+        for one in some:
+            chroma = one.chroma
+            if chroma is None:
+                ab = next(answers)
+                ab = ab * (neutral_weight(one.seen.luma, ab.shape[1:]) * np.float32(options.saturation))
+                chroma = upsample(one.seen, ab, film.spec).small(one.luma, film.spec.matrix)
+            rgb = small_rgb(one.luma, chroma, film.spec.matrix, side=_SIDE)
+            upright = np.moveaxis(one.seen.turn.upright(np.moveaxis(rgb, -1, 0)), 0, -1)
+            yield Image.fromarray(np.rint(upright * 255).astype(np.uint8))
+
+
+def _sheet(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    width = max((picture.width for _, picture in pictures), default=_SIDE)
+    height = max((picture.height for _, picture in pictures), default=_SIDE)
+    columns = max(1, round((len(pictures) * (height + _TEXT + _GAP) / (width + _GAP)) ** 0.5))
+    rows = -(-len(pictures) // columns) or 1
+    sheet = Image.new("RGB", (columns * (width + _GAP) + _GAP, rows * (height + _TEXT + _GAP) + _GAP), (24, 24, 24))
+    pen = ImageDraw.Draw(sheet)
+    for number, (label, picture) in enumerate(pictures):
+        left = _GAP + number % columns * (width + _GAP)
+        top = _GAP + number // columns * (height + _TEXT + _GAP)
+        sheet.paste(picture, (left + (width - picture.width) // 2, top))
+        pen.text((left, top + height), label, fill=(230, 230, 230))
+    return sheet

@@ -1,0 +1,124 @@
+"""A few seconds of a film as a film of its own, for looking before a long run: packets are copied, nothing is coded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.errors import InputError, UsageError
+from pipeline.media.sequence import find_sequence
+from pipeline.media.source import AnyPacket, demux, open_source, reporting
+from pipeline.options import Span
+
+_COPIED = {"video", "audio"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """A film that holds a part of another; ``start`` is where that part really begins, at a key frame, in seconds."""
+
+    path: Path
+    start: Fraction
+
+
+def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = None) -> Excerpt:
+    """Put the part ``span`` of the film ``source``, picture and sound, into ``folder``.
+
+    It begins at the key frame at or before ``span.start`` and may lack a frame at its very end. ``rate`` is that of
+    folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends before.
+    """
+    if source.is_dir():
+        return _pictures(source, span, folder, rate)
+    target = folder / f"{source.stem}.mkv"
+    with reporting(source), open_source(source) as container:
+        if not container.streams.video:
+            raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
+        try:
+            with av.open(str(target), "w", format="matroska") as writing:
+                return Excerpt(path=target, start=_copied(container, writing, span, source))
+        except (av.FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{source}: a part of it cannot be cut out: {error}", advice="Colour the film without --preview."
+            ) from error
+
+
+def _copied(
+    container: av.container.InputContainer, writing: av.container.OutputContainer, span: Span, source: Path
+) -> Fraction:
+    video = container.streams.video[0]
+    kept: dict[int, Any] = {
+        stream.index: writing.add_stream_from_template(stream)
+        for stream in container.streams
+        if stream.type in _COPIED and (stream.type != "video" or stream is video)
+    }
+    origin = _seconds(video.start_time or 0, video)
+    if span.start:
+        container.seek(int((origin + span.start) / _base(video)), stream=video)
+    first: Fraction | None = None
+    for packet in _until(demux(container, *(container.streams[index] for index in kept)), origin + _end(span), video):
+        at = _place(packet)
+        if packet.stream is video and first is None and packet.is_keyframe:
+            first = at
+        if first is None or at < first:
+            continue
+        moved = round(first / _base(packet.stream))
+        packet.pts = None if packet.pts is None else packet.pts - moved
+        packet.dts = None if packet.dts is None else packet.dts - moved
+        packet.stream = kept[packet.stream.index]
+        writing.mux(packet)
+    if first is None:
+        raise UsageError(
+            f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
+        )
+    return max(first - origin, Fraction(0))
+
+
+def _until(packets: Iterator[AnyPacket], end: Fraction, video: av.VideoStream) -> Iterator[AnyPacket]:
+    """Yield packets up to the first of the picture that is to be decoded at ``end``; those of the sound before it."""
+    for packet in packets:
+        at = packet.dts if packet.dts is not None else packet.pts
+        if not packet.size or at is None:
+            continue
+        if _seconds(at, packet.stream) < end:
+            yield packet
+        elif packet.stream is video:
+            return
+
+
+def _place(packet: AnyPacket) -> Fraction:
+    at = packet.pts if packet.pts is not None else packet.dts
+    assert at is not None, "packets without times are left out"
+    return _seconds(at, packet.stream)
+
+
+def _seconds(at: int, stream: Any) -> Fraction:
+    return at * _base(stream)
+
+
+def _base(stream: Any) -> Fraction:
+    return Fraction(stream.time_base)
+
+
+def _end(span: Span) -> Fraction:
+    return span.start + span.seconds
+
+
+def _pictures(source: Path, span: Span, folder: Path, rate: Fraction | None) -> Excerpt:
+    sequence = find_sequence(source, rate)
+    first = int(span.start * sequence.rate)
+    count = min(max(1, round(span.seconds * sequence.rate)), sequence.count - first)
+    if count <= 0:
+        raise UsageError(
+            f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
+        )
+    inside = folder / source.resolve().name
+    inside.mkdir()
+    for number in range(sequence.first + first, sequence.first + first + count):
+        name = f"{sequence.prefix}{number:0{sequence.digits}}{sequence.suffix}"
+        (inside / name).write_bytes((source / name).read_bytes())
+    return Excerpt(path=inside, start=first / sequence.rate)

@@ -1,0 +1,52 @@
+"""One frame of a film as a picture, for those who look at it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import InputError
+from pipeline.media.probe import FilmInfo, open_film, probe
+from pipeline.media.source import bound_pixels, reporting
+
+_LARGEST = 1280
+
+
+def frame_at(source: Path, seconds: float, *, rate: Fraction | None = None) -> npt.NDArray[np.uint8]:
+    """Return the frame of the film ``source`` that is shown at ``seconds`` from its beginning.
+
+    It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most 1,280 pixels on
+    its longer side. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that cannot be
+    read, or end before.
+    """
+    info = probe(source, rate=rate)
+    with reporting(source), open_film(info) as container:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        bound_pixels(stream)
+        base = Fraction(stream.time_base or info.time_base)
+        wanted = (stream.start_time or 0) + int(Fraction(seconds) / base)
+        if wanted > 0:
+            container.seek(wanted, stream=stream)
+        found: av.VideoFrame | None = None
+        for frame in container.decode(stream):
+            if found is not None and frame.pts is not None and frame.pts > wanted:
+                break
+            found = frame
+    if found is None:
+        raise InputError(f"{source}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
+    return _upright(found, info)
+
+
+def _upright(frame: av.VideoFrame, info: FilmInfo) -> npt.NDArray[np.uint8]:
+    width, height = float(frame.width * info.sample_aspect_ratio), float(frame.height)
+    scale = min(1.0, _LARGEST / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    pixels = np.asarray(frame.to_ndarray(format="gray" if info.pixel_format.is_grey else "rgb24"), np.uint8)
+    resized = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(np.rot90(resized, info.rotation // 90))

@@ -1,0 +1,120 @@
+"""Looking before a long run: a part of a film, a sheet of its shots, and before and after in one picture."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.commands.values import parse_preview
+from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.film.comparison import comparison_output, write_comparison
+from pipeline.film.contact_sheet import sheet_output, write_contact_sheet
+from pipeline.film.excerpt import excerpt
+from pipeline.film.job import colorize_video
+from pipeline.options import Layout, Options, Span
+from pipeline.progress import Silent
+from tests.films import Sound, make_film
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Four seconds with a key frame every half second."""
+    return make_film(tmp_path / "film.mp4", codec="libx264", times=range(100), options={"g": "12"})
+
+
+def test_an_excerpt_holds_the_very_pictures_from_a_key_frame_on(tmp_path: Path, film: Path) -> None:
+    (tmp_path / "part").mkdir()
+    found = excerpt(film, Span(seconds=Fraction(1), start=Fraction(2)), tmp_path / "part")
+    assert Fraction(3, 2) < found.start <= 2
+    whole, part = frames(film), frames(found.path)
+    first = round(found.start * 25)
+    assert 25 <= len(part) <= 25 + 12
+    for number in range(20):
+        assert np.array_equal(part[number], whole[first + number])
+
+
+def test_an_excerpt_has_its_part_of_the_sound(tmp_path: Path) -> None:
+    folder = tmp_path / "part"
+    folder.mkdir()
+    film = make_film(
+        tmp_path / "film.mkv", codec="libx264", times=range(100), options={"g": "10"}, sounds=[Sound(seconds=4.0)]
+    )
+    found = excerpt(film, Span(seconds=Fraction(1), start=Fraction(1)), folder)
+    with av.open(str(found.path)) as container:
+        heard = list(container.decode(audio=0))
+        seconds = sum(frame.samples / frame.sample_rate for frame in heard)
+    assert 0.8 < seconds < 1.5
+
+
+def test_what_lies_behind_the_end_is_an_error(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(10))
+    pictures, empty = tmp_path / "pictures", tmp_path / "empty"
+    pictures.mkdir()
+    empty.mkdir()
+    for number in range(10):
+        Image.new("L", (64, 48), 100 + number).save(pictures / f"frame_{number:04}.png")
+    part = excerpt(pictures, Span(seconds=Fraction(1, 6), start=Fraction(1, 12)), empty, rate=Fraction(24))
+    assert [path.name for path in sorted(part.path.iterdir())] == [f"frame_{n:04}.png" for n in range(2, 6)]
+    with pytest.raises(UsageError, match="no frames at 60"):
+        excerpt(pictures, Span(seconds=Fraction(1), start=Fraction(60)), empty, rate=Fraction(24))
+    text = tmp_path / "text.mp4"
+    text.write_text("no film", encoding="ascii")
+    with pytest.raises(InputError, match=r"text\.mp4"):
+        excerpt(text, Span(seconds=Fraction(1)), tmp_path)
+    assert excerpt(film, Span(seconds=Fraction(9)), empty).start == 0
+
+
+def test_a_sheet_shows_every_shot_and_takes_no_name_that_is_taken(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=[*range(20), *range(4000, 4020)])
+    sheet = write_contact_sheet(film, sheet_output(film), Options(), colorizer=colorizer)
+    assert sheet.output == tmp_path / "film.preview.jpg"
+    assert sheet.shots == sheet.shown >= 1
+    picture = np.asarray(Image.open(sheet.output).convert("RGB"), int)
+    assert np.ptp(picture, axis=2).max() > 30
+    with pytest.raises(OutputError, match="exists already"):
+        write_contact_sheet(film, sheet_output(film), Options(), colorizer=colorizer)
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_before_and_after_are_in_one_picture(tmp_path: Path, film: Path, colorizer: Colorizer, layout: Layout) -> None:
+    result = colorize_video(film, None, colorizer=colorizer)
+    output = comparison_output(result.output)
+    write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
+    with av.open(str(output)) as container:
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+    assert len(pictures) == 100
+    height, width = pictures[0].shape[:2]
+    assert (height, width) == (64, 192 if layout is Layout.SIDE else 96)
+    colour = np.ptp(pictures[50], axis=2)
+    assert colour[:, : width // 2 - 8].mean() < 2
+    assert colour[:, width // 2 + 8 :].mean() > 8
+    with pytest.raises(OutputError, match="exists already"):
+        write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "start"),
+    [("10s", 10, 0), ("1m30s@0:05:00", 90, 300), ("0.5s@1:02:03.5", 0.5, 3723.5), ("2m@90", 120, 90)],
+)
+def test_previews_are_asked_for_in_words(text: str, seconds: float, start: float) -> None:
+    assert parse_preview(text) == Span(seconds=Fraction(seconds), start=Fraction(start))
+    assert parse_preview("shots") == "shots"
+
+
+@pytest.mark.parametrize("text", ["", "10", "0s", "@5", "s", "10s@", "10s@1:2:3:4", "ten"])
+def test_other_words_are_refused(text: str) -> None:
+    import typer
+
+    with pytest.raises(typer.BadParameter, match="10s"):
+        parse_preview(text)

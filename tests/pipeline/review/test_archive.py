@@ -1,0 +1,307 @@
+"""The review of an archive, from the page in a real browser to the bytes of the next run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.archive.ledger import open_ledger, read_ledger
+from pipeline.archive.reviewed import ReviewedArchive
+from pipeline.archive.run import colorize_archive
+from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.color.hints import ab_of_hex
+from pipeline.color.spaces import ab_of_rgb
+from pipeline.corrections import Correction, read_correction
+from pipeline.errors import InputError
+from pipeline.film.frame_at import frame_at
+from pipeline.options import Options
+from tests.browser import PROGRAM, Page, browsing
+from tests.engines.two import write_two_model
+from tests.films import make_film
+from tests.photos import rgb_of, save, scene, tinted
+from tests.pipeline.review.serving import served
+from tests.pipeline.review.test_page import READY, click
+
+needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
+MARKUP = "<img src=x onerror=alert(1)> & two.png"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_two_model(tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def opened(two: Path) -> Iterator[Colorizer]:
+    with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
+        yield colorizer
+
+
+@pytest.fixture
+def archive(tmp_path: Path, two: Path, opened: Colorizer) -> Path:
+    """Three results; the doubtful one, though last by name, is first."""
+    scans = tmp_path / "scans"
+    for name in ("album/one.png", MARKUP):
+        (scans / name).parent.mkdir(parents=True, exist_ok=True)
+        save(scans / name, scene())
+    grey = scene()
+    save(scans / "zinnia.png", rgb_of(grey, *(0.1 * plane for plane in tinted(grey))))
+    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    return tmp_path / "out"
+
+
+def again(archive: Path, two: Path, opened: Colorizer) -> int:
+    """Run the archive once more; return how many photographs were coloured."""
+    options = Options(engine="onnxruntime", model=str(two))
+    return colorize_archive(archive.parent / "scans", archive, options, colorizer=opened).photos
+
+
+@contextmanager
+def looked_at(model: Path, archive: Path, *, width: int = 1280, height: int = 800) -> Iterator[tuple[Page, str]]:
+    with served(str(model), archive) as address, browsing() as page:
+        show(page, address, width=width, height=height)
+        yield page, address
+
+
+def show(page: Page, address: str, *, width: int = 1280, height: int = 800) -> None:
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    page.call("Page.navigate", url=address)
+    page.wait(READY)
+
+
+def go_to(page: Page, title: str) -> None:
+    page.run(f"[...document.querySelectorAll('#list button')].find((one) => one.innerText.includes({title!r})).click()")
+    page.wait(f"document.querySelector('#name').innerText === {title!r} && {READY}")
+
+
+def correction_of(archive: Path, name: str) -> Correction:
+    return read_correction(archive / ".autochrome" / "corrections" / f"{name}.correction.json").correction
+
+
+def colour_at(path: Path, x: float, y: float) -> np.ndarray:
+    ab = ab_of_rgb(np.asarray(Image.open(path).convert("RGB"), np.float32) / np.float32(255))
+    row, column = int(y * ab.shape[1]), int(x * ab.shape[2])
+    return np.asarray(ab[:, row - 2 : row + 3, column - 2 : column + 3].mean(axis=(1, 2)))
+
+
+@needs_browser
+@pytest.mark.slow
+def test_click_choose_save_and_the_next_run_makes_it_so(archive: Path, two: Path, opened: Colorizer) -> None:
+    others = {path: path.read_bytes() for path in archive.rglob("*.png")}
+    with looked_at(two, archive) as (page, _):
+        go_to(page, MARKUP)
+        click(page, "#picture", 0.25, 0.75)
+        page.wait("document.querySelector('#chooser').open")
+        click(page, '[data-color="#2F4C9B"]')
+        page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
+        click(page, "#save")
+        page.wait("document.querySelector('#save').disabled")
+        assert page.run("document.querySelectorAll('#list li > button img').length") == 3
+        assert page.run("document.querySelector('[aria-current=true] small').innerText").startswith("corrected")
+        assert not page.complaints
+    changed = archive / MARKUP
+    assert changed.read_bytes() == others[changed]
+    assert again(archive, two, opened) == 1
+    wanted = np.array(ab_of_hex("#2F4C9B"))
+    assert np.hypot(*(colour_at(changed, 0.25, 0.75) - wanted)) < 12
+    assert {path for path, content in others.items() if path.read_bytes() != content} == {changed}
+    assert again(archive, two, opened) == 0
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_result_can_be_made_now_and_the_ledger_knows_of_it(archive: Path, two: Path, opened: Colorizer) -> None:
+    result = archive / "album" / "one.png"
+    before = result.read_bytes()
+    with looked_at(two, archive) as (page, _):
+        go_to(page, "album/one.png")
+        page.run(
+            "(() => { const it = document.querySelector('#saturation'); it.value = 0; "
+            "it.dispatchEvent(new Event('change')); })()"
+        )
+        page.wait(f"!document.querySelector('#undo').disabled && {READY}")
+        click(page, "#render")
+        page.wait("document.querySelector('#message').innerText.startsWith('Coloured:')")
+        assert not page.complaints
+    assert result.read_bytes() != before
+    assert np.ptp(np.asarray(Image.open(result).convert("RGB"), int), axis=2).max() <= 1
+    assert again(archive, two, opened) == 0
+
+
+@needs_browser
+@pytest.mark.slow
+def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
+    with looked_at(two, archive) as (page, address), browsing() as other:
+        show(other, address)
+        for one in (page, other):
+            go_to(one, "album/one.png")
+        page.press("a")
+        page.wait("document.querySelector('#progress').innerText.includes('1 accepted')")
+        other.run("document.querySelector('#treatAs').value = 'colour'")
+        other.run("document.querySelector('#treatAs').dispatchEvent(new Event('change'))")
+        other.wait(f"!document.querySelector('#save').disabled && {READY}")
+        click(other, "#save")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        assert correction_of(archive, "album/one.png") == Correction(accepted=True)
+        # Without it, the page would ask whether to leave.
+        click(other, "#undo")
+        other.wait("document.querySelector('#save').disabled")
+        show(other, address)
+        go_to(other, "album/one.png")
+        assert other.run("document.querySelector('#accept').getAttribute('aria-pressed')") == "true"
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colorizer, tmp_path: Path) -> None:
+    grey = scene()
+    reference = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
+    plain = (archive / "album" / "one.png").read_bytes()
+    with looked_at(two, archive) as (page, _):
+        go_to(page, "album/one.png")
+        first = page.run("document.querySelector('#picture').src")
+        root = page.call("DOM.getDocument")["root"]["nodeId"]
+        node = page.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+        page.call("DOM.setFileInputFiles", files=[str(reference)], nodeId=node)
+        page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
+        page.wait(f"document.querySelector('#picture').src !== {first!r}")
+        click(page, "#save")
+        page.wait("document.querySelector('#save').disabled")
+        page.call("DOM.setFileInputFiles", files=[str(save(tmp_path / "grey.png", grey))], nodeId=node)
+        page.wait("document.querySelector('#message').innerText.includes('cannot be a reference')")
+    (name,) = correction_of(archive, "album/one.png").references
+    kept = archive / ".autochrome" / "corrections" / "album" / name
+    assert kept.read_bytes() == reference.read_bytes()
+    reference.unlink()
+    assert again(archive, two, opened) == 1
+    assert (archive / "album" / "one.png").read_bytes() != plain
+
+
+@needs_browser
+@pytest.mark.slow
+def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -> None:
+    with looked_at(two, archive) as (_, address), browsing() as stranger:
+        stranger.call("Page.navigate", url=f"http://{urlsplit(address).netloc}/")
+        stranger.wait("document.body?.innerText.includes('its token')")
+        assert "album" not in stranger.run("document.body.innerText")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_fifty_thousand_items_come_a_page_at_a_time(archive: Path, two: Path) -> None:
+    with open_ledger(archive) as ledger:
+        record = ledger.get("album/one.png")
+        assert record is not None
+        assert record.result is not None
+        calm = json.dumps({**record.result, "doubts": [], "measures": {**record.result["measures"], "doubt": 0.0}})
+    with closing(sqlite3.connect(ledger.path)) as connection, connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(items)")]
+        values = ", ".join("?" if name in ("path", "result") else name for name in columns)
+        select = f"INSERT INTO items SELECT {values} FROM items WHERE path = 'album/one.png'"
+        names = ((f"bulk/{number:05}.png", calm) for number in range(49_997))
+        order = [name for name in columns if name in ("path", "result")]
+        assert order == ["path", "result"]
+        connection.executemany(select, names)
+    with open_ledger(archive) as ledger:
+        ledger.publish_snapshot()
+    with looked_at(two, archive) as (page, _):
+        assert page.run("document.querySelector('#progress').innerText").startswith("50,000 photographs")
+        assert page.run("document.querySelectorAll('#list li').length") == 60
+        page.run("document.querySelector('#more').scrollIntoView()")
+        page.wait("document.querySelectorAll('#list li').length === 120")
+        page.run("document.querySelector('#more').click()")
+        page.wait("document.querySelectorAll('#list li').length >= 180")
+        assert not page.complaints
+
+
+def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) -> None:
+    found = ReviewedArchive(archive)
+    assert found.count() == 3
+    first = found.page(0, 3)[0]
+    with_reasons = [item.name for item in found.page(0, 3) if item.attention]
+    assert first.name in with_reasons
+    found.correct(first.name, found.correction(first.name).revised(Correction(accepted=True)))
+    assert first.name not in [item.name for item in ReviewedArchive(archive).page(0, 3) if item.attention]
+
+
+def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key(
+    tmp_path: Path, two: Path, opened: Colorizer
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    make_film(scans / "film.mp4", codec="libx264", times=range(6))
+    odd = scans / "odd\udcff.png"
+    save(scans / "odd.png", scene()).rename(odd)
+    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    found = ReviewedArchive(tmp_path / "out")
+    items = {item.kind: item for item in found.page(0, 10)}
+    assert items["film"].labels
+    assert found.thumbnail("film.mp4", 0)
+    assert found.thumbnail("film.mp4", 99) is None
+    json.dumps([items["photo"].name, items["photo"].title], ensure_ascii=False).encode()
+    assert found.find(items["photo"].name).source == odd
+    with pytest.raises(KeyError):
+        found.find("../film.mp4")
+
+
+def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no archive"):
+        ReviewedArchive(tmp_path / "none")
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="originals are not there"):
+        ReviewedArchive(archive)
+    moved = ReviewedArchive(archive, source=tmp_path / "moved")
+    assert moved.find("album/one.png").source.is_file()
+    ledger = read_ledger(archive)
+    assert ledger is not None
+    with ledger:
+        assert ledger.runs()[-1].options["source"] == str(tmp_path / "scans")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, two: Path, opened: Colorizer) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    make_film(scans / "film.mp4", codec="libx264", times=range(60), options={"g": "10"})
+    archive = tmp_path / "out"
+    colorize_archive(scans, archive, Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    shots = len(ReviewedArchive(archive).find("film.mp4").labels)
+    with looked_at(two, archive) as (page, _):
+        assert page.run("document.querySelectorAll('#shots li').length") == shots
+        assert page.run("document.querySelector('#render').hidden")
+        page.run("document.querySelector('#shots li:last-child button').click()")
+        page.wait(
+            f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
+        )
+        first = page.run("document.querySelector('#picture').src")
+        click(page, "#picture")
+        page.wait("document.querySelector('#chooser').open")
+        click(page, '[data-color="#B3272D"]')
+        page.wait(
+            f"document.querySelectorAll('.mark').length === 1 && document.querySelector('#picture').src !== {first!r}"
+        )
+        click(page, "#save")
+        page.wait("document.querySelector('#save').disabled")
+        assert not page.complaints
+    (hint,) = correction_of(archive, "film.mp4").hints
+    assert hint.time is not None
+    assert 0 <= hint.time < 60 / 25
+
+
+def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(30), codec="ffv1")
+    with av.open(str(film)) as container:
+        truth = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for number in (0, 7, 29):
+        assert np.array_equal(frame_at(film, number / 25 + 0.01), truth[number])
+    assert np.array_equal(frame_at(film, 99), truth[29])

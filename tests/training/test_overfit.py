@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from tests.training.tiny import CONFIG  # noqa: E402
+from training.config import ConfigError  # noqa: E402
+from training.data import PhotoCache, PhotosError  # noqa: E402
+from training.overfit import overfit  # noqa: E402
+from training.runlog import Progress  # noqa: E402
+from training.sitting import Sitting  # noqa: E402
+
+PLAIN = Sitting(tensorboard=False, device="cpu")
+
+
+def test_a_network_learns_a_handful_by_heart_and_one_that_does_not_learn_is_told_apart(
+    photo_cache: Path, tmp_path: Path
+) -> None:
+    photos = PhotoCache(photo_cache)
+    watched: list[Progress] = []
+    config = dataclasses.replace(CONFIG, steps=120, learning_rate=3e-3, encoder_learning_rate=3e-3, warmup=5)
+    done = overfit(config, photos=photos, run=tmp_path / "learns", count=3, sitting=PLAIN, watch=watched.append)
+    assert (done.photographs, done.steps) == (3, 120)
+    assert done.learnt, f"{done.reached} is not half of {done.grey}"
+    assert done.sheet.is_file()
+    assert watched[-1].step == watched[-1].steps == 120
+    still = dataclasses.replace(config, steps=2, learning_rate=0.0, encoder_learning_rate=0.0)
+    assert not overfit(still, photos=photos, run=tmp_path / "still", count=3, sitting=PLAIN).learnt
+    with pytest.raises(ConfigError, match="holds a run already"):
+        overfit(still, photos=photos, run=tmp_path / "still", count=3, sitting=PLAIN)
+
+
+def test_too_few_photographs_are_an_error(photo_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(PhotosError, match="12 photographs are too few to overfit 13"):
+        overfit(CONFIG, photos=PhotoCache(photo_cache), run=tmp_path / "run", count=13)
+    assert not (tmp_path / "run").exists()

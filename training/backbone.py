@@ -1,0 +1,199 @@
+"""ImageNet weights as users have them, torchvision's, timm's or Keras's files, made into the encoders' own files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engines.errors import MissingDependencyError, WeightsError
+
+_RESNET18 = re.compile(r"(conv1|bn1|layer[1-4]\.[01]\.(conv[12]|bn[12]|downsample\.[01]))\.\w+")
+_VGG16_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+_VGG16_BLOCKS = ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
+_KERAS_VGG16 = tuple(f"block{block}_conv{number}" for block, count in _VGG16_BLOCKS for number in range(1, count + 1))
+_FEWEST = 7
+# What the encoder subtracts from grey 0..255, and what torchvision's weights expect of 0..1.
+_GREY_MEAN = 114.8
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What `convert_backbone` wrote: for which encoder, from whose file, and the tensors of it that were left out."""
+
+    path: Path
+    encoder: Literal["resnet18", "vgg16"]
+    origin: Literal["torchvision", "keras"]
+    lacking: tuple[str, ...]
+    """Stages or convolutions that the file does not have; they begin random."""
+    ignored: tuple[str, ...]
+
+
+def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
+    """Write the encoder's part of ``source`` as ``output`` (safetensors, half precision), for ``train --backbone``.
+
+    Without ``output`` it is ``resnet18.safetensors`` or ``vgg16.safetensors`` in the current folder.
+
+    ``source`` is a PyTorch state dict (.pth, .pt, .bin) or safetensors with torchvision's names, which are timm's too,
+    of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. torchvision's
+    VGG-16 is for 0..1 less mean over deviation; its first convolution is changed to what the encoder sees. Raises
+    `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's.
+    """
+    if not source.is_file():
+        raise WeightsError(f"{source}: no such file")
+    if output is not None and output.suffix != ".safetensors":
+        raise WeightsError(f"{output}: the name must end in .safetensors")
+    keras = _is_keras(source)
+    tensors = _read_keras(source) if keras else _read_torch(source)
+    if not keras and _is_resnet18(tensors):
+        encoder: Literal["resnet18", "vgg16"] = "resnet18"
+        kept = {name: value for name, value in tensors.items() if _RESNET18.fullmatch(name)}
+        kept = {name: value for name, value in kept.items() if not name.endswith("num_batches_tracked")}
+        lacking: tuple[str, ...] = () if any(name.startswith("layer4.") for name in kept) else ("layer4",)
+        ignored = tuple(sorted(name for name in tensors if not _RESNET18.fullmatch(name)))
+    else:
+        encoder = "vgg16"
+        kept, lacking = _vgg16(source, tensors, keras=keras)
+        ignored = tuple(sorted(name for name in tensors if name.removeprefix("features.") not in kept))
+    output = output or Path(f"{encoder}.safetensors")
+    if output.exists() and output.samefile(source):
+        raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        save_file({name: value.half().contiguous() for name, value in kept.items()}, partial)
+        os.replace(partial, output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Backbone(output, encoder, "keras" if keras else "torchvision", lacking, ignored)
+
+
+def read_backbone(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file that `convert_backbone` wrote. Raises `WeightsError`."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path}: no backbone (safetensors) that can be read: {error}",
+            advice="Make one of torchvision's, timm's or Keras's file with: colorize-model backbone FILE.",
+        ) from error
+
+
+def _is_resnet18(tensors: Mapping[str, Tensor]) -> bool:
+    if not {"conv1.weight", "layer1.0.conv1.weight"} <= tensors.keys():
+        return False
+    # ResNet-34 has more blocks, ResNet-50 a third convolution in each.
+    return "layer1.2.conv1.weight" not in tensors and "layer1.0.conv3.weight" not in tensors
+
+
+def _vgg16(source: Path, tensors: Mapping[str, Tensor], *, keras: bool) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return VGG-16's convolutions by their place in ``features``, and those that are missing at the end."""
+    named = tensors if keras else {name.removeprefix("features."): one for name, one in tensors.items()}
+    kept: dict[str, Tensor] = {}
+    inputs, found = 3, 0
+    for number, place in enumerate(_VGG16_PLACES):
+        weight, bias = named.get(f"{place}.weight"), named.get(f"{place}.bias")
+        outputs = (64, 64, 128, 128, *[256] * 3, *[512] * 6)[number]
+        if weight is None or bias is None:
+            break
+        if weight.shape != (outputs, inputs, 3, 3) or bias.shape != (outputs,):
+            break
+        kept[f"{place}.weight"], kept[f"{place}.bias"] = weight.float(), bias.float()
+        inputs, found = outputs, number + 1
+    strange = any(f"{place}.weight" in named for place in _VGG16_PLACES[found:])
+    if found < _FEWEST or strange:
+        raise WeightsError(
+            f"{source}: neither ResNet-18 nor VGG-16 with torchvision's, timm's or Keras's names",
+            advice=f"It holds {', '.join(sorted(tensors)[:4]) or 'nothing'}. VGG-16 with batch normalisation and "
+            "larger ResNets have no encoder here.",
+        )
+    if not keras and any(name.startswith("features.") for name in tensors):
+        _for_grey(kept)
+    return kept, tuple(str(place) for place in _VGG16_PLACES[found:])
+
+
+def _for_grey(kept: dict[str, Tensor]) -> None:
+    """Change torchvision's first convolution for an input of 0..255 less 114.8 in every channel."""
+    deviation, mean = torch.tensor(_DEVIATION), torch.tensor(_MEAN)
+    weight = kept["0.weight"]
+    kept["0.weight"] = weight / (255 * deviation).view(1, 3, 1, 1)
+    kept["0.bias"] = kept["0.bias"] + weight.sum(dim=(2, 3)) @ ((_GREY_MEAN / 255 - mean) / deviation)
+
+
+def _read_torch(source: Path) -> dict[str, Tensor]:
+    try:
+        if source.suffix == ".safetensors":
+            return load_file(source)
+        state: Any = torch.load(source, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        first = str(error).splitlines()[0] if str(error) else repr(error)
+        raise WeightsError(
+            f"{source}: no file of weights that can be read: {first}",
+            advice="Give a state dict (.pth, .safetensors) or Keras's weights (.h5, .keras).",
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{source}: holds no state dict", advice="Save one with torch.save(model.state_dict(), ...)")
+    return {str(name).removeprefix("module."): one for name, one in state.items() if isinstance(one, Tensor)}
+
+
+def _is_keras(source: Path) -> bool:
+    try:
+        with source.open("rb") as file:
+            if file.read(8) == _HDF5:
+                return True
+        return zipfile.is_zipfile(source) and "model.weights.h5" in zipfile.ZipFile(source).namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{source}: cannot be read: {error}") from error
+
+
+def _read_keras(source: Path) -> dict[str, Tensor]:
+    """Return VGG-16's convolutions of a Keras file by their place in torchvision's ``features``."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{source}: reading Keras's files needs h5py", advice="Install it: pip install h5py"
+        ) from error
+    content: Path | BinaryIO = source
+    if zipfile.is_zipfile(source):
+        content = BytesIO(zipfile.ZipFile(source).read("model.weights.h5"))
+    try:
+        with h5py.File(content, "r") as file:
+            arrays = dict(_datasets(file, ""))
+    except OSError as error:
+        raise WeightsError(f"{source}: a damaged Keras file: {error}") from error
+    found: dict[str, Tensor] = {}
+    for place, name, order in zip(_VGG16_PLACES, _KERAS_VGG16, range(len(_VGG16_PLACES)), strict=True):
+        # Keras 3 forgets names: the layers are conv2d, conv2d_1, ... in their order.
+        anonymous = f"layers/conv2d{f'_{order}' if order else ''}/"
+        for path, array in arrays.items():
+            if name in path.split("/") or path.startswith((anonymous, f"layers/{name}/")):
+                kernel = array.ndim == 4
+                value = torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1) if kernel else array))
+                found[f"{place}.{'weight' if kernel else 'bias'}"] = value
+    return found or {path: torch.from_numpy(array) for path, array in arrays.items()}
+
+
+def _datasets(group: Any, path: str) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[Any]]]]:
+    for name, value in group.items():
+        if hasattr(value, "items"):
+            yield from _datasets(value, f"{path}{name}/")
+        else:
+            yield f"{path}{name}", np.asarray(value)

@@ -1,0 +1,112 @@
+"""The first check of a network of one's own: it must learn a handful of photographs by heart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from training.cielab import rgb_to_lab
+from training.config import ConfigError, TrainConfig
+from training.data import U8, Photos, PhotosError, middle_crop
+from training.evaluate import grey, lightness_of
+from training.metrics import ciede2000
+from training.runlog import LOG, Progress
+from training.samples import SAMPLES
+from training.sitting import Sitting
+from training.train import CHECKPOINT, train
+
+STEPS = 500
+_LOOKS = 5
+# Of the error of grey: what a network that has learnt by heart stays far below.
+_LEARNT = 0.5
+
+
+@dataclass(frozen=True)
+class Overfit:
+    """What came of it: mean CIEDE2000 of the photographs as grey and as the network colours them at the end."""
+
+    photographs: int
+    steps: int
+    grey: float
+    reached: float
+    sheet: Path
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the error fell to half of grey's."""
+        return self.reached <= _LEARNT * self.grey
+
+
+def overfit(
+    config: TrainConfig,
+    *,
+    photos: Photos,
+    run: Path,
+    count: int,
+    backbone: Path | None = None,
+    start_from: Path | None = None,
+    sitting: Sitting | None = None,
+    watch: Callable[[Progress], None] = lambda _: None,
+) -> Overfit:
+    """Train ``config`` for its steps on the first ``count`` of ``photos``, whole and clean, and measure on the same.
+
+    Everything goes to ``run``, which must not hold another run. Raises `PhotosError` for fewer photographs, and what
+    `train` raises.
+    """
+    if len(photos) < count:
+        raise PhotosError(f"{len(photos)} photographs are too few to overfit {count}")
+    if (run / CHECKPOINT).exists():
+        raise ConfigError(f"{run}: holds a run already", advice="Choose a new run folder.")
+    batch = min(config.batch, count)
+    by_heart = dataclasses.replace(
+        config,
+        name=f"{config.name}-overfit-{count}",
+        batch=batch,
+        growth=(),
+        holdout=count,
+        degraded_share=0.0,
+        hinted_share=0.0,
+        augment=False,
+        warmup=min(config.warmup, config.steps // 10),
+        cooldown=config.steps // 5,
+        ema=min(config.ema, 0.9),
+        evaluate_every=max(1, config.steps // _LOOKS),
+        evaluate_photos=count,
+        checkpoint_every=config.steps,
+    )
+    few = _Few(photos, count)
+    train(by_heart, photos=few, run=run, backbone=backbone, start_from=start_from, sitting=sitting, watch=watch)
+    records = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
+    last = [record for record in records if "held_out/ciede2000" in record][-1]
+    size = config.evaluate_crop or config.crop
+    greys = [_grey_error(middle_crop(few[number], size)) for number in range(count)]
+    sheet = run / SAMPLES / f"{last['step']:07}.png"
+    return Overfit(count, last["step"], float(np.mean(greys)), last["held_out/ciede2000"], sheet)
+
+
+def _grey_error(truth: U8) -> float:
+    return float(ciede2000(rgb_to_lab(grey(lightness_of(truth))), rgb_to_lab(truth)).mean())
+
+
+class _Few:
+    """The first photographs, twice: to train on, and as those that are held out."""
+
+    def __init__(self, photos: Photos, count: int) -> None:
+        self._photos, self._count = photos, count
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        first = self._photos.sizes[: self._count]
+        return np.concatenate([first, first])
+
+    def __len__(self) -> int:
+        return 2 * self._count
+
+    def __getitem__(self, number: int) -> U8:
+        return self._photos[number % self._count]
