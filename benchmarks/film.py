@@ -37,7 +37,6 @@ VERSIONS: dict[str, tuple[int | None, bool]] = {
     "smoothed": (None, False),
     "pooled": (None, True),
     "pooled, every 1": (1, True),
-    "pooled, every 4": (4, True),
 }
 
 _SPEC = still_spec(8)

@@ -26,29 +26,32 @@ from pipeline.color.statements import Statement, heard
 _OWN = np.float32(1)
 # Key frames that a track's evidence may outweigh a new one by.
 _MOST_WEIGHT = np.float32(48)
-# Pooled distributions are broader and their means paler: a shot's chroma is brought back to this part of what single
-# frames would have, by this factor at most.
-_KEPT, _MOST_GAIN = 0.98, 1.25
-# Between the chroma of a network's distributions and of its colours; some raise that of pale pictures.
-_GAINS = 0.5, 3.0
+# Pooled distributions are broader and their means paler: a shot's chroma is brought back to what it would be without.
+# Some networks change the chroma of their colours by the picture, too: these are bounds for both together. Places are
+# means of pixels, which differ in hue; with the factor beside, films are as colourful as before.
+_GAINS = 0.4, 2.5
+_MIXED = 1.05
 
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 1).
+    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 3).
 
-    They are those of log-probabilities, of features and of the weights themselves.
+    They are those of log-probabilities, of features, of the network's a* and b*, and of the weights themselves.
     """
 
     sums: F32
 
     @staticmethod
-    def of(evidence: Evidence) -> Gathered:
+    def of(prediction: Prediction) -> Gathered:
         """Return what one key frame says: weight 1 everywhere."""
+        evidence = prediction.evidence
+        assert evidence is not None
         assert evidence.features is not None
         logits, features = (np.moveaxis(planes[0], 0, -1) for planes in (evidence.logits, evidence.features))
         logits = logits - logits.max(axis=-1, keepdims=True)
-        return Gathered(np.concatenate([logits, features, np.ones_like(logits[..., :1])], axis=-1))
+        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape)
+        return Gathered(np.concatenate([logits, features, ab, np.ones_like(logits[..., :1])], axis=-1))
 
     @property
     def weight(self) -> F32:
@@ -56,7 +59,7 @@ class Gathered:
         return self.sums[..., -1:]
 
     def mean(self) -> F32:
-        """Return log-probabilities and features (rows, columns, Q + C)."""
+        """Return the means of log-probabilities, features and ab (rows, columns, Q + C + 2)."""
         return self.sums[..., :-1] / self.weight
 
     def carried(self, path: Path) -> Gathered:
@@ -126,7 +129,7 @@ class EvidencePool:
     def add(self, prediction: Prediction, luma: F32, *, is_blend: bool) -> Key:
         """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
         assert prediction.evidence is not None
-        own = Gathered.of(prediction.evidence)
+        own = Gathered.of(prediction)
         step = None
         so_far = own
         if self._track is not None and self.so_far is not None:
@@ -146,17 +149,15 @@ class EvidencePool:
             behind = later[-1]
             known = key.own if behind is None else key.own + behind
             later.append(None if key.step is None else known.carried(key.step.future))
-        return [
-            self._decoded(key, behind, waiting) for key, behind in zip(waiting[:count], reversed(later), strict=False)
-        ]
+        return [self._decoded(key, behind) for key, behind in zip(waiting[:count], reversed(later), strict=False)]
 
     def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
         """Return the log-probabilities (n, Q) of all places and their keys."""
         mean = gathered.mean()
         evidence = np.ascontiguousarray(mean[..., : self._colours].reshape(-1, self._colours))
-        return evidence, keys(mean[..., self._colours :], luma)
+        return evidence, keys(mean[..., self._colours : self._colours + self._features], luma)
 
-    def _decoded(self, key: Key, behind: Gathered | None, waiting: Sequence[Key]) -> F32:
+    def _decoded(self, key: Key, behind: Gathered | None) -> F32:
         gathered = key.so_far if behind is None else key.so_far + behind
         evidence, places = self._split(gathered, key.luma)
         if len(self.prototypes.weight):
@@ -165,7 +166,7 @@ class EvidencePool:
             evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
         coarse = self._chosen(evidence).reshape(*key.own.sums.shape[:2], 2)
         if self.gain is None:
-            self.gain = self._gain(coarse, waiting)
+            self.gain = self._gain(coarse, gathered)
         # What is finer than the evidence's grid stays the network's own.
         planes = np.moveaxis(key.ab, 0, -1)
         own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
@@ -182,15 +183,11 @@ class EvidencePool:
         assert told.temperature is not None
         return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
 
-    def _gain(self, pooled: F32, waiting: Sequence[Key]) -> float:
-        """Return the factor on the shot's chroma: the network's own, and what pooling the first frame lost."""
-        given = np.mean([np.square(key.ab).mean() for key in waiting])
-        alone = np.mean([np.square(self._chosen(self._split(key.own, key.luma)[0])).mean() for key in waiting])
+    def _gain(self, pooled: F32, gathered: Gathered) -> float:
+        """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab."""
+        given = np.square(gathered.mean()[..., -2:]).mean()
         kept = np.square(pooled).mean()
-        if not (alone > 0 and kept > 0):
-            return 1.0
-        network = float(np.clip(np.sqrt(given / alone), *_GAINS))
-        return network * float(np.clip(_KEPT * np.sqrt(alone / kept), 1, _MOST_GAIN))
+        return float(np.clip(_MIXED * np.sqrt(given / kept), *_GAINS)) if given > 0 and kept > 0 else 1.0
 
 
 def can_pool(prediction: Prediction) -> bool:
