@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,7 +24,7 @@ from pipeline.film.reference_frames import reference_frames
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
-from pipeline.publish import HOME
+from pipeline.publish import HOME, LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
@@ -321,6 +322,9 @@ class _Planner:
         if folder != self._folder:
             self._folder, self._taken = folder, {}
         last = target.rpartition("/")[2]
+        if len(os.fsencode(last)) > LONGEST_NAME:
+            text = f"{self._source / name}: the name of its result would be too long for disks"
+            raise UsageError(text, advice="Shorten the name of the file.")
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
             raise UsageError(
                 f"{self._source / name}: its result would take the name of that of {other}",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.media.stills.exif import is_taken_by_camera
 from pipeline.media.stills.icc import space_for_colour
 from pipeline.media.stills.icc_tags import RgbDescription
 from pipeline.media.stills.limits import PIXEL_LIMIT
@@ -30,6 +31,7 @@ __all__ = [
     "StillFormat",
     "Strip",
     "converted_suffix",
+    "is_taken_by_camera",
     "output_suffix",
     "read_still",
     "space_for_colour",
