@@ -87,7 +87,8 @@ def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Pat
     make_film(films / "film.mkv", codec="ffv1", width=224, height=160, times=range(12))
     assert night(films, output, model).films == 1
     save(films / "film.refs" / "000003.png", sepia(scene()))
-    assert night(films, output, model).films == 1
+    again = night(films, output, model)
+    assert (again.films, again.photos) == (1, 0)
     assert night(films, output, model).films == 0
 
 
