@@ -235,10 +235,7 @@ class _Planner:
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
-        """Return the recipe of the item, or that of the run and what is wrong with the item's correction or references.
-
-        It holds what a person set right, and what lends its colours.
-        """
+        """Return its recipe, with correction and references in it, or that of the run and what is wrong with these."""
         usual = self._terms.recipes[entry.kind]
         try:
             lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
@@ -246,10 +243,9 @@ class _Planner:
                 return usual, None
             item = PurePosixPath(entry.name)
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
+            references = self._references.of(self._source / entry.path, item) if lends else ()
             if entry.kind is Kind.FILM:
                 references = tuple(reference_frames(self._source / entry.path, None).values())
-            else:
-                references = self._references.of(self._source / entry.path, item) if lends else ()
             return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error
