@@ -16,7 +16,7 @@ from pipeline.archive.bag import PAYLOAD
 from pipeline.archive.fingerprints import FileStat, for_item, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Known, State
 from pipeline.archive.run_options import RunOptions
-from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
+from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
@@ -129,7 +129,8 @@ def check_folders(source: Path, output: Path) -> None:
     if not source.exists():
         raise InputError(f"{source}: no such folder", advice="Check the path.")
     if not source.is_dir():
-        raise UsageError(f"{source}: not a folder", advice="For a single film use colorize-video.")
+        one = "colorize-photo" if source.suffix.lower() in PHOTO_SUFFIXES else "colorize-video"
+        raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
     for place in (output, output / HOME, output / PAYLOAD):

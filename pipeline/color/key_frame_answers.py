@@ -58,6 +58,7 @@ class KeyFrameAnswers(Generic[Record]):
         self._saturation = np.float32(saturation)
         self._waiting: list[tuple[Record, Key]] = []
         self._was_blend = False
+        self.count = self.asked = 0
         self.seen: View | None = None
         self.pool: EvidencePool | None = None
         self.recalled: Recalled | None = None
@@ -91,6 +92,7 @@ class KeyFrameAnswers(Generic[Record]):
             must = last or bool(frame.statements)
             if self._keys.asks(frame.step, last=must, blending=frame.link is Link.BLEND):
                 asked.append(frame)
+        self.count, self.asked = self.count + len(batch), self.asked + len(asked)
         answers = iter(self._predict([frame.model_input for frame in asked]) if asked else ())
         asked_for = {frame.index for frame in asked}
         for frame, _ in batch:

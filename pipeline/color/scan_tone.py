@@ -15,7 +15,7 @@ from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import fitted, tint_of
-from pipeline.color.tone import Verdict, evidence, inside, judge
+from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
 
 Bools = npt.NDArray[np.bool_]
@@ -32,6 +32,8 @@ _CLIPPED = 0.96  # luma from which a strong tint is cut off
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
+# What a digital camera took is rarely a toned print. What it keeps that would be one if it were a scan is in doubt.
+_SCAN, _BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0)
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
 _SMALL, _SURE = 0.08, 0.6
 
@@ -92,7 +94,8 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
 
 def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Verdict:
     """Judge what is left; what is black has no say in the tone."""
-    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)], by_camera=by_camera)
+    prior = _BY_CAMERA if by_camera else _SCAN
+    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)], prior=prior)
 
 
 def _reduced(plane: F32) -> F32:

@@ -35,11 +35,9 @@ _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
-# Log odds beyond which a picture, one by a digital camera, and a shot, of which a high quantile of several pictures
-# counts, is coloured.
-_COLOUR, _COLOUR_BY_CAMERA, _COLOUR_OF_SHOTS = -2.0, -8.0, 2.0
+# Log odds beyond which a frame, and a shot, of which a high quantile of several frames counts, is coloured.
+_COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
 _DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
-_DOUBT_BY_CAMERA = 8.0  # the same for what is kept although it would count as a print if no camera had taken it
 _NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
@@ -61,6 +59,14 @@ class ToneEvidence:
 
 
 _GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, _NO_CHROMA)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Log odds beyond which a picture of some kind is taken for coloured, and how far beyond the confidence is 0.5."""
+
+    colour: float
+    doubt: float = _DOUBT
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,10 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
     )
 
 
-def judge(pictures: Sequence[ToneEvidence], *, by_camera: bool = False) -> Verdict:
+def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Verdict:
     """Return the tone of a shot from some of its pictures, or of a photograph from its only one.
 
-    What a digital camera took (``by_camera``) is rarely a toned print: more evidence is asked for before it counts as
-    one.
+    ``prior`` is what is known beforehand of its kind; by default that of frames of a film.
 
     Where no picture bears evidence (black, white, flat), the confidence is 0; the tone is then MONOCHROME if there is
     no chroma to speak of, else COLOUR, which leaves the source alone.
@@ -124,10 +129,9 @@ def judge(pictures: Sequence[ToneEvidence], *, by_camera: bool = False) -> Verdi
         _weighted_quantile(np.array([getattr(picture, name) for picture in telling]), weights, _SHOT_QUANTILE)
         for name in ("log_odds", "vivid")
     )
-    threshold = _COLOUR_BY_CAMERA if by_camera else _COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS
-    beyond = odds - threshold
-    doubt = _DOUBT_BY_CAMERA if by_camera and beyond > 0 else _DOUBT
-    certainty = math.tanh(abs(beyond) / doubt * math.atanh(0.5))
+    prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
+    beyond = odds - prior.colour
+    certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
