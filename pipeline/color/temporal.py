@@ -15,6 +15,7 @@ from pipeline.color.frame_record import Link, Record
 from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, Predict
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
+from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
@@ -24,8 +25,9 @@ LOOK_AHEAD = 8
 EVIDENCE_AHEAD = 24
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
-# A scene that goes on outweighs new answers by so much at first, and within a second no more.
-_HELD = np.float32(8)
+# What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
+# where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
+_HELD, _HELD_POWER = 100.0, 8
 
 
 def predict_chroma(
@@ -145,6 +147,7 @@ class _Pass(Generic[Record]):
         self._fading = fading
         self._anchor = Anchor()
         self._before: Estimate | None = None
+        self._held: F32 | None = None
         self._last = 0
 
     def frames(self, answered: Iterator[Record], *, ahead: int) -> Iterator[Record]:
@@ -152,7 +155,8 @@ class _Pass(Generic[Record]):
         first = next(answered)
         if (recalled := self._answers.recalled) is not None and recalled.step is not None:
             scene = recalled.scene
-            self._before, self._anchor = Estimate(scene.chroma, scene.chroma_weight * _HELD), Anchor(scene.anchor)
+            self._before, self._anchor = Estimate(scene.chroma, scene.chroma_weight), Anchor(scene.anchor)
+            self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
         waiting: list[Record] = []
         of_shot = chain([first], answered)
         while batch := list(islice(of_shot, BATCH)):
@@ -193,6 +197,8 @@ class _Pass(Generic[Record]):
         earlier = None
         if self._before is not None and frame.step is not None:
             earlier = self._before.carried(frame.step.past, self._fading)
+            if self._held is not None:
+                earlier, self._held = Estimate(earlier.chroma, earlier.weight * self._held), None
         known = joined(frame.prediction, earlier)
         assert known is not None, "the first frame of a shot is always a key frame"
         frame.estimate = self._before = known
