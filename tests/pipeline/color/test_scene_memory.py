@@ -13,7 +13,7 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.prototypes import Prototypes
 from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.temporal import Scenes, smoothed
-from tests.pipeline.color.scenes import STRIDE, WIDTH, flat, pan, texture, told
+from tests.pipeline.color.scenes import STRIDE, WIDTH, box, box_chroma, flat, pan, texture, told
 
 Says = Callable[[int], Prediction]
 RED, GREEN, BROWN, BLUE = flat(50, 20), flat(-40, 30), flat(15, 25), flat(0, -50)
@@ -101,6 +101,24 @@ def test_a_new_thing_keeps_its_own_evidence() -> None:
     assert np.linalg.norm(mean(inside) - mean(RED)) < 0.15 * np.linalg.norm(mean(RED) - mean(BLUE))
     assert np.abs(mean(made[29][:, 13:19, 19:25]) - mean(BLUE)).max() < 8
     assert np.abs(mean(made[35][:, :, :10]) - mean(BLUE)).max() < 4
+
+
+def test_what_has_moved_while_its_scene_was_away_leaves_no_colour_behind() -> None:
+    speed, back = 4, 24
+    moving = []
+    for number in range(back + 8):
+        moving.append(texture(1, width=WIDTH))
+        moving[-1][box(number, speed=speed)] = 0.7 + 0.25 * (np.arange(48)[:, None] // 2 % 2)
+
+    def says(number: int, luma: np.ndarray) -> Prediction:
+        at = number if number < 8 else back + number - 20
+        return told(luma, (BLUE if 8 <= number < 20 else box_chroma(at, speed=speed, inside=50, outside=-30), 1.0))
+
+    made, _, _ = coloured([moving[:8], pan(12, speed=1, seed=7), moving[back:]], says)
+    rows, columns = (slice(part.start // STRIDE + 2, part.stop // STRIDE - 2) for part in box(back, speed=speed))
+    was = slice(2 + 2, 2 + 10)
+    assert made[20][0, rows, columns].mean() > 25
+    assert made[20][0, rows, was].mean() < -24
 
 
 def test_a_run_that_resumes_with_the_memory_gives_the_same_bits() -> None:
