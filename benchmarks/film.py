@@ -36,7 +36,6 @@ TRUTH, GREY, EACH = "truth", "grey", "per frame"
 VERSIONS: dict[str, tuple[int | None, bool]] = {
     "smoothed": (None, False),
     "pooled": (None, True),
-    "pooled, every 1": (1, True),
 }
 
 _SPEC = still_spec(8)

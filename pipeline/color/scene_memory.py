@@ -23,11 +23,19 @@ _MOST = 8
 _FADING = 0.9995
 _GOES_ON = 0.5
 """Mean trust in the flow from a scene's last frame from which a shot is that scene going on."""
+_DOUBT = 2
+"""Power of the trust in that flow: a scene's evidence is heavy, and must not outweigh what is new where it was."""
 _ALIKE = 0.35
 """Mean likeness of a shot's first places to a scene's prototypes from which the scene is offered.
 
 Between the clips of docs/temporal.md both are 0.23 at most; inside one, over seconds, rarely below 0.4.
 """
+
+
+def _sure(step: Step) -> Step:
+    """Return ``step`` with the trust of what may have moved while the scene was away taken from it."""
+    past, future = (replace(path, trust=path.trust**_DOUBT) for path in (step.past, step.future))
+    return Step(past=past, future=future)
 
 
 def is_going_on(step: Step) -> bool:
@@ -109,7 +117,7 @@ class SceneMemory:
             step = follower.step(scene.view, view)
             trust = float(step.past.trust.mean())
             if is_going_on(step) and 1 + trust > best:
-                found, best = Recalled(number, scene, step, fading), 1 + trust
+                found, best = Recalled(number, scene, _sure(step), fading), 1 + trust
             elif best < 1 and is_alike(scene.prototypes, places):
                 likeness = scene.prototypes.likeness(places)
                 if likeness > best:

@@ -30,7 +30,7 @@ EVIDENCE_AHEAD = 24
 _WEIGHT = 192 << 20
 # What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
 # where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
-_HELD, _HELD_POWER = 100.0, 8
+_HELD, _HELD_POWER = 100.0, 3
 
 
 def predict_chroma(
