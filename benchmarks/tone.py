@@ -2,8 +2,8 @@
 
 Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours;
 the second is the share of prints that would be left as they are: of toned ones made from the same photographs, and of
-those in the folders after ``--prints``. Photographs are split in two halves by their names: one that ``--fit`` fits
-the table of `pipeline.color.tone_odds` to, and prints it, and one held out.
+those in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are of
+the one half, and ``--fit FILE`` fits the table `pipeline.color.tone_table` to the other and writes it to FILE.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import random
+import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -22,20 +23,43 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.toning import toned_print
+from benchmarks.toning import through_jpeg, toned_print
 from pipeline.color.scan_tone import JUDGED_SIDE, scan_tone
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import fitted
+from pipeline.color.tint_fit import FIGURES, fitted
 from pipeline.color.tone import inside
 from pipeline.color.tone_odds import LIMIT, terms
+from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 
 Figures = npt.NDArray[np.float64]
 
 _SIDE = 64
+_READ_SIDE = 512
+_LEAST_SIDE = 100
 _RIDGE = 3.0
 _ROUNDS = 25
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
+_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
+_WIDTH = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photograph: ``rgb`` (h, w, 3), 0..1, of at most 512 pixels a side, and whether a digital camera took it."""
+
+    name: str
+    rgb: F32
+    by_camera: bool
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it belongs to the half that nothing is fitted to."""
+        return bool(_hash(Path(self.name).name)[0] & 1)
+
+    def draw(self, seed: int) -> random.Random:
+        """Return numbers at random that are its own."""
+        return random.Random(f"{self.name} {seed}")
 
 
 @dataclass
@@ -47,8 +71,11 @@ class Rate:
     unflagged: int = 0
     flagged: int = 0
 
-    def count(self, *, is_wrong: bool, is_flagged: bool) -> None:
-        """Count one more picture."""
+    def count(self, photo: Photo, *, is_print: bool) -> None:
+        """Judge one more picture."""
+        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera)
+        is_wrong = (found.verdict.tone is SourceTone.COLOUR) is is_print
+        is_flagged = found.verdict.confidence <= 0.5
         self.of += 1
         self.wrong += is_wrong
         self.flagged += is_flagged
@@ -62,29 +89,27 @@ class Rate:
         )
 
 
-def pictures(folders: Iterable[Path], *, most: int | None, seed: int) -> Iterator[tuple[str, F32]]:
-    """Yield the name and R, G and B, (h, w, 3), 0..1, of photographs chosen at random from folders and zip files."""
-    found: list[tuple[Path, str]] = []
-    for folder in folders:
-        if folder.suffix == ".zip":
-            with zipfile.ZipFile(folder) as archive:
-                names = archive.namelist()
+def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[Photo]:
+    """Yield photographs of folders and zip files, each once, in an order that the hashes of their names decide."""
+    found: list[tuple[bytes, str, Callable[[str], bytes]]] = []
+    for place in places:
+        if place.suffix == ".zip":
+            names = zipfile.ZipFile(place).namelist()
         else:
-            names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-        found += [(folder, name) for name in sorted(names) if Path(name).suffix.lower() in _SUFFIXES]
-    random.Random(seed).shuffle(found)
-    for folder, name in sorted(found[:most]):
+            names = [str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()]
+        read = _reader(place)
+        found += [(_hash(f"{name} {seed}"), name, read) for name in names if Path(name).suffix.lower() in _SUFFIXES]
+    seen = set[bytes]()
+    for _, name, read in sorted(found, key=lambda one: one[:2])[:most]:
+        data = read(name)
         try:
-            if folder.suffix == ".zip":
-                with zipfile.ZipFile(folder) as archive:
-                    data = archive.read(name)
-            else:
-                data = (folder / name).read_bytes()
-            with Image.open(BytesIO(data)) as image:
-                image.thumbnail((512, 512))
-                yield name, np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
-        except (UnidentifiedImageError, OSError) as error:
+            photo = _decoded(name, data)
+        except _UNREADABLE as error:
             print(f"left out: {name}: {error}")
+            continue
+        if min(photo.rgb.shape[:2]) >= _LEAST_SIDE and (content := _hash(photo.rgb.tobytes())) not in seen:
+            seen.add(content)
+            yield photo
 
 
 def planes(picture: F32) -> tuple[F32, F32]:
@@ -108,6 +133,25 @@ def figures(picture: F32) -> Figures | None:
     return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= 100 else None
 
 
+def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
+    """Yield the photograph as it is, and as it might be found: paler, smaller, coded again."""
+    yield photo.rgb
+    draw = photo.draw(seed)
+    changed = photo.rgb
+    if draw.random() < 0.4:
+        grey = changed.mean(axis=2, keepdims=True)
+        changed = grey + np.float32(draw.uniform(0.3, 1)) * (changed - grey)
+    if draw.random() < 0.5:
+        changed = _smaller(changed, draw)
+    yield through_jpeg(changed, draw)
+
+
+def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
+    """Yield a toned print made from the photograph, at its size or smaller."""
+    draw = photo.draw(seed)
+    yield toned_print(_smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
+
+
 def fit(coloured: Figures, prints: Figures) -> tuple[Figures, Figures, Figures]:
     """Return centres, scales and weights of a logistic regression on `terms`, by Newton's method, with a ridge."""
     rows = np.concatenate([coloured, prints])
@@ -127,55 +171,88 @@ def fit(coloured: Figures, prints: Figures) -> tuple[Figures, Figures, Figures]:
 
 
 def main() -> None:
-    """Print the rates, or the fitted table."""
+    """Print the rates, or write the fitted table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="colour photographs")
+    parser.add_argument("places", nargs="*", type=Path, metavar="FOLDER", help="colour photographs, or a zip file")
     parser.add_argument("--prints", nargs="+", type=Path, default=[], metavar="FOLDER", help="toned prints")
-    parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen at random")
+    parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen by hash")
+    parser.add_argument("--all", action="store_true", help="rates of both halves, for places nothing was fitted to")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fit", action="store_true", help="fit the table instead")
+    parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the table and write it")
     options = parser.parse_args()
-    if options.fit:
-        _fit(options)
+    warnings.filterwarnings("ignore", module="PIL")
+    if options.fit is not None:
+        options.fit.write_text(_fitted_table(options), encoding="ascii")
         return
-    kinds = ("coloured photographs repainted", "toned prints left")
-    rates = {(kind, half): Rate() for kind in kinds for half in (0, 1)}
-    for name, picture in pictures(options.folders, most=options.photos, seed=options.seed):
-        _count(rates[kinds[0], _half(name)], picture, is_print=False)
-        print_, _ = toned_print(picture, _draw(name, options.seed))
-        _count(rates[kinds[1], _half(name)], print_, is_print=True)
-    for (kind, half), rate in rates.items():
-        print(f"{kind}, {'held out' if half else 'tuned on'}: {rate}")
-    real = Rate()
-    for _, picture in pictures(options.prints, most=None, seed=options.seed):
-        _count(real, picture, is_print=True)
-    if real.of:
-        print(f"real toned prints left: {real}")
+    repainted, by_camera, made, real = Rate(), Rate(), Rate(), Rate()
+    for photo in photos(options.places, most=options.photos, seed=options.seed):
+        if photo.is_held_out or options.all:
+            (by_camera if photo.by_camera else repainted).count(photo, is_print=False)
+            for rgb in print_kinds(photo, options.seed):
+                made.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
+    for photo in photos(options.prints, most=None, seed=options.seed):
+        real.count(photo, is_print=True)
+    print(f"colour photographs repainted: {repainted}")
+    print(f"colour photographs by cameras repainted: {by_camera}")
+    print(f"toned prints, made from them, left: {made}")
+    print(f"real prints left: {real}")
 
 
-def _count(rate: Rate, picture: F32, *, is_print: bool) -> None:
-    found = scan_tone(*planes(picture))
-    is_left = found.verdict.tone is SourceTone.COLOUR
-    rate.count(is_wrong=is_left is is_print, is_flagged=found.verdict.confidence <= 0.5)
+def _fitted_table(options: argparse.Namespace) -> str:
+    coloured: list[Figures] = []
+    prints: list[Figures] = []
+    count = 0
+    for photo in photos(options.places, most=options.photos, seed=options.seed):
+        if photo.is_held_out:
+            continue
+        count += 1
+        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
+            found += [row for rgb in kinds(photo, options.seed) if (row := figures(rgb)) is not None]
+    names = ("CENTRES", "SCALES", "WEIGHTS")
+    values = fit(np.stack(coloured), np.stack(prints))
+    tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
+    return (
+        f'"""Made by ``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;'
+        f' {len(FIGURES)} figures of each."""\n\n'
+        f"from __future__ import annotations\n\nimport numpy as np\n\n# fmt: off\n{tables}# fmt: on\n"
+    )
 
 
-def _fit(options: argparse.Namespace) -> None:
-    coloured, prints = [], []
-    for name, picture in pictures(options.folders, most=options.photos, seed=options.seed):
-        if _half(name) == 0:
-            coloured += [found for found in [figures(picture)] if found is not None]
-            print_, _ = toned_print(picture, _draw(name, options.seed))
-            prints += [found for found in [figures(print_)] if found is not None]
-    for name, values in zip(("CENTRES", "SCALES", "WEIGHTS"), fit(np.stack(coloured), np.stack(prints)), strict=True):
-        print(name, np.array2string(values, precision=4, separator=", ", threshold=10_000))
+def _table(name: str, values: Figures) -> str:
+    lines, line = [f"{name} = np.array(["], "   "
+    for value in values:
+        item = f" {float(f'{value:.4g}'):g},"
+        if len(line) + len(item) > _WIDTH:
+            lines.append(line)
+            line = "   "
+        line += item
+    return "\n".join([*lines, line, "])"]) + "\n"
 
 
-def _draw(name: str, seed: int) -> random.Random:
-    return random.Random(f"{name} {seed}")
+def _decoded(name: str, data: bytes) -> Photo:
+    with Image.open(BytesIO(data)) as image:
+        exif = image.info.get("exif")
+        image.thumbnail((_READ_SIDE, _READ_SIDE))
+        rgb = np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+    return Photo(name, rgb, is_taken_by_camera(exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None))
 
 
-def _half(name: str) -> int:
-    return int(hashlib.md5(Path(name).name.encode(), usedforsecurity=False).hexdigest(), 16) % 2
+def _smaller(picture: F32, draw: random.Random) -> F32:
+    scale = draw.uniform(0.5, 0.9)
+    height, width = picture.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _reader(place: Path) -> Callable[[str], bytes]:
+    if place.suffix == ".zip":
+        archive = zipfile.ZipFile(place)
+        return lambda name: archive.read(name)
+    return lambda name: (place / name).read_bytes()
+
+
+def _hash(content: str | bytes) -> bytes:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).digest()
 
 
 if __name__ == "__main__":

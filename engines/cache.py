@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
 
 _SEAL = b"autochrome compiled model 1 "
 _SUFFIX = ".compiled"
@@ -37,7 +40,7 @@ class CompiledCache:
 
     Runtimes load compiled models without checking them, and colour wrongly from a damaged one; so every file carries
     the SHA-256 of its content. That is proof against damage, not against someone who can write to the user's own
-    folder. ``say`` is told of whatever went wrong, for nothing here is an error: the model is compiled again.
+    folder. ``say`` gets whatever went wrong, for nothing here is an error: the model is compiled again.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class CompiledCache:
             return None
         start = len(_sealed(key, b""))
         body = content[start:]
+        logger.debug("%s: a compiled model of %d bytes", path, body.size)
         if content[:start].tobytes() != _sealed(key, body.data):
             self.say(f"{path}: the compiled model is damaged; compiling it again")
             return None
@@ -79,6 +83,7 @@ class CompiledCache:
                     file.close()
                     Path(file.name).unlink(missing_ok=True)
                     raise
+            logger.debug("%s: kept", path)
             by_use = sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda one: one.stat().st_mtime)
             for old in by_use[:-_KEPT]:
                 old.unlink(missing_ok=True)

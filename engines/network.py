@@ -76,18 +76,18 @@ class AdaptedNetwork:
     def __init__(self, engine: Engine, adapter: Adapter, weights: Weights) -> None:
         """Take over ``engine``, which runs ``weights`` as ``adapter`` says."""
         self._engine, self._adapter = engine, adapter
-        told = engine.spec
+        spec = engine.spec
         self._spec = NetworkSpec(
-            model=told.model,
-            weights_sha256=told.weights_sha256,
+            model=spec.model,
+            weights_sha256=spec.weights_sha256,
             licence=weights.licence,
             contract=adapter.contract,
             network=adapter.network,
             is_ours=adapter.is_ours,
-            engine=told.name,
-            runtime=told.runtime,
-            device=told.device,
-            precision=told.precision,
+            engine=spec.name,
+            runtime=spec.runtime,
+            device=spec.device,
+            precision=spec.precision,
             size=adapter.graph.size,
             stride=adapter.stride,
             max_batch=adapter.graph.max_batch,

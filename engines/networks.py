@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from engines.merged import MergedNetwork, joint_fingerprint
 from engines.network import AdaptedNetwork, Network
 from engines.parity import model_for
 from engines.registry import EngineChoice, Entry, open_engine
+
+logger = logging.getLogger(__name__)
 
 SEPARATOR = "+"
 _MOST = 4
@@ -36,6 +39,9 @@ def open_network(
         for one in model_names(model):
             weights = load_weights(one)
             adapter = adapter_for(weights)
+            logger.debug(
+                "%s: %s, contract %s, sizes %s", weights.path, adapter.network, adapter.contract, adapter.graph.size
+            )
             opened, choice = open_engine(engine, model_for(weights, adapter), setup=setup, extra=extra)
             members.append(AdaptedNetwork(opened, adapter, weights))
             choices.append(choice)

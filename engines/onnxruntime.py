@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,8 @@ from engines.machine import cpu_name
 from engines.providers import ACCELERATED_PACKAGES, CPU, PROVIDERS, Provider, candidates
 from engines.signature import failures, require_ports
 from engines.tensors import Tensors
+
+logger = logging.getLogger(__name__)
 
 NAME = "onnxruntime"
 _INSTALL = optional.install()
@@ -61,6 +64,7 @@ def _first_of(wanted: Sequence[Provider], model: Model, setup: Setup) -> OnnxRun
     with optional.importing("onnxruntime", install=_INSTALL):
         import onnxruntime
     offered = set(onnxruntime.get_available_providers())
+    logger.debug("providers of this package: %s; wanted: %s", sorted(offered), [one.name for one in wanted])
     refused: list[str] = []
     for provider in (one for one in wanted if one.name in offered):
         try:

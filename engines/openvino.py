@@ -7,6 +7,7 @@ taken back at once (`_leave_signal_stack`).
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from engines.errors import EngineError
 from engines.machine import cpu_name
 from engines.signature import require_ports
 from engines.tensors import Tensors
+
+logger = logging.getLogger(__name__)
 
 NAME = "openvino"
 _INSTALL = optional.install()
@@ -51,6 +54,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     core = openvino.Core()
     device = "CPU" if setup.device == "auto" else setup.device.upper()
     try:
+        logger.debug("devices: %s", core.available_devices)
         there = device in {one.partition(".")[0] for one in core.available_devices}
         able = core.get_property(device, "OPTIMIZATION_CAPABILITIES") if there else []
         named = cpu_name() if device == "CPU" or not there else str(core.get_property(device, "FULL_DEVICE_NAME"))
@@ -75,7 +79,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
 def _without_telemetry() -> Iterator[None]:
     """Keep ``import openvino`` from its telemetry: it writes an identifier to the home folder and tells Intel of it.
 
-    Where the package is missing, OpenVINO does without. Nothing that this program does is told to anyone.
+    Where the package is missing, OpenVINO does without. Nothing that this program does is reported to anyone.
     """
     name = "openvino_telemetry"
     if "openvino" in sys.modules or name in sys.modules:

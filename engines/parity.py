@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,8 @@ from engines.errors import EngineError
 from engines.onnxruntime import open_reference
 from engines.tensors import F32
 from engines.weights import Weights
+
+logger = logging.getLogger(__name__)
 
 # In units of a* and b*, over all probes: mean and maximum. The float16 graph of the first generator is 0.009 and 0.07
 # from float32 in ONNX Runtime; a GPU rounds elsewhere, and where two colours are equally likely little decides.
@@ -42,6 +45,15 @@ def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
     # Of other people's networks nobody knows how far a single pixel jumps where two colours are equally likely.
     share = 1.0 if adapter.is_ours else _FOREIGN_SHARE
     mean, greatest = float(apart.mean()), float(np.quantile(apart, share))
+    logger.info(
+        "%s in %s on %s: %.3f from float32 on average, %.2f at most (%.1f %% of the picture)",
+        engine.spec.name,
+        engine.spec.precision,
+        engine.spec.device,
+        mean,
+        greatest,
+        100 * share,
+    )
     allowed = TOLERANCE.get(engine.spec.precision, _USUAL_TOLERANCE)
     # Written so that a NaN is refused too.
     if not (mean <= allowed[0] and greatest <= allowed[1]):

@@ -88,10 +88,10 @@ def shapes_of(inputs: Tensors) -> Shapes:
 
 def pieces(batch: Tensors) -> Iterator[Tensors]:
     """Yield ``batch`` in pieces of 8, 4, 2 and 1 pictures, so that any number needs few shapes and no padding."""
-    whole = len(next(iter(batch.values())))
+    count = len(next(iter(batch.values())))
     start, size = 0, LARGEST_PIECE
-    while start < whole:
-        while size > whole - start:
+    while start < count:
+        while size > count - start:
             size //= 2
         yield {name: array[start : start + size] for name, array in batch.items()}
         start += size

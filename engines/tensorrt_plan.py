@@ -104,7 +104,7 @@ def _progress(trt: Any, say: Callable[[str], None]) -> Any:
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._steps: dict[str, int] = {}
-            self._told = time.monotonic()
+            self._reported = time.monotonic()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if parent_phase is None:
@@ -112,8 +112,8 @@ def _progress(trt: Any, say: Callable[[str], None]) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             steps = self._steps.get(phase_name)
-            if steps and time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
-                self._told = time.monotonic()
+            if steps and time.monotonic() - self._reported >= _SECONDS_BETWEEN_LINES:
+                self._reported = time.monotonic()
                 say(f"{NAME}: {phase_name}, {step + 1} of {steps}")
             return True
 

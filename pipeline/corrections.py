@@ -148,10 +148,10 @@ def check_corrections(folder: Path | None) -> None:
         )
 
 
-def correction_of_photo(
+def correction_of_file(
     source: Path, output: Path, *, originals: Originals, tree: Path | None = None
 ) -> tuple[CorrectionTree, PurePath]:
-    """Return where the correction of a single photograph is kept, beside its result or in ``tree``, and its item.
+    """Return where the correction of a single file is kept, beside its result or in ``tree``, and its item there.
 
     Raises `InputError` if ``tree`` is not there.
     """

@@ -84,6 +84,7 @@ class StopRequest:
         """Whether the run is to begin nothing more: it was asked to end, or the deadline has come."""
         if self.reason is None and self.until is not None and self._clock(self.until.tzinfo) >= self.until:
             self.reason = StopReason.TIME
+            logger.info("the run ends: it is %s", self.until)
         return self.reason is not None
 
     @property
@@ -92,7 +93,10 @@ class StopRequest:
         return self._is_at_once
 
     def make(self, exit_code: int = 130, *, at_once: bool = False) -> None:
-        """Ask the run to begin nothing more, and with ``at_once`` not to finish what is under way either."""
+        """Ask the run to begin nothing more, and with ``at_once`` not to finish what is under way either.
+
+        Writes no log: a signal may have come amid a record.
+        """
         if self.reason in (None, StopReason.TIME):
             self.exit_code, self.reason = exit_code, StopReason.ASKED
         if at_once:

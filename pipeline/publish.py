@@ -16,6 +16,8 @@ from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
 HOME = ".autochrome"
+# Bytes of a name that file systems hold, all but a few.
+LONGEST_NAME = 255
 """The folder, among results, of what is kept beside them."""
 PARTIAL_PREFIX = f"{HOME}-"
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Self
 
 from pipeline.errors import AutochromeError, UnsupportedError
@@ -197,6 +200,11 @@ class Doubt:
     def reverse(self) -> str:
         """Return the option, of every command, that decides otherwise."""
         return f"--treat-as {self.instead}"
+
+
+def shell_line(command: Sequence[str]) -> str:
+    """Return ``command`` as a line to copy, quoted for the shell that is there."""
+    return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -531,6 +531,14 @@ def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path) -> N
     assert "exists already" in answer(done)["error"]["message"]
     done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "a.jpg", "--overwrite", "--json")
     assert done.returncode == 2
+    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "new.png", "--json")
+    assert (done.returncode, answer(done)["error"]["kind"]) == (4, "InputError")
+    assert "holds JPEG" in answer(done)["error"]["message"]
+    (scans / "c.jpg").write_text("no picture", encoding="utf-8")
+    assert colorize("photo", scans / "c.jpg", "--model", "none").returncode == 4
+    for source, output in (("film.mp4", "other.avi"), ("film.mp4", "film.mp4")):
+        film = make_film(scans / source, times=range(2))
+        assert colorize("video", film, "--model", "none", "-o", scans / output).returncode in (2, 5)
 
 
 def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:
@@ -552,6 +560,30 @@ def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Pat
     assert "InputError" in text
 
 
+def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: Path, model: Path) -> None:
+    """What one looks for in the morning: the command, the engine and what it passed over, decisions, endings."""
+    film.rename(scans / "reel.mp4")
+    log = scans.with_name("all.log")
+    assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 0
+    text = log.read_text(encoding="utf-8")
+    for part in (
+        "colorize-archive",
+        "opening openvino for device auto",
+        "network NetworkSpec(",
+        "a new ledger",
+        "2 photo, 1 film to do",
+        "a.jpg: JPEG, 173 x 118, 8 bits; monochrome, confidence",
+        "reel.mp4: to libx264, yuv420p, in .mp4",
+        "shot 0, from frame 0: monochrome, confidence",
+        "a shot ends after 12 frames, ",
+        "reel.mp4: verified in",
+        "reel.mp4: published, ",
+        "deep/b.png: done in",
+        "run finished, exit code 0",
+    ):
+        assert part in text, text
+
+
 @pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])
 def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")
@@ -570,3 +602,37 @@ def test_a_network_is_added_listed_and_found_by_name(
     done = colorize("photo", scans / "a.jpg", "--model", "mine", "--json")
     assert done.returncode == 0, done.stderr
     assert answer(done)["model"] == "mine"
+
+
+def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
+    for what, code, words in (
+        (tmp_path, 4, "holds no results of colorize-archive"),
+        (tmp_path / "none.jpg", 4, "no such file"),
+    ):
+        done = colorize("review", "--no-browser", what)
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "previews"
+    out.mkdir()
+    for wanted, name in (("0.2s", "reel.preview.mp4"), ("shots", "reel.preview.jpg")):
+        done = colorize("video", film, "--preview", wanted, "--compare", "side", "-o", out, "--model", model, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["preview"] is True
+        assert name in {path.name for path in out.iterdir()}
+    assert {path.name for path in out.iterdir()} == {
+        "reel.preview.mp4",
+        "reel.preview.comparison.mp4",
+        "reel.preview.jpg",
+    }
+
+
+def test_what_a_person_set_right_about_a_film_holds(film: Path, model: Path) -> None:
+    kept = film.parent / ".autochrome" / "corrections" / f"{film.name}.correction.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"format": "autochrome-correction-1", "correction": {"saturation": 0}}', encoding="ascii")
+    assert answer(colorize("video", film, "--model", model, "--json"))["measures"]["colourfulness"] < 1
+    done = colorize("video", film, "--corrections", film.parent / "none", "--json")
+    assert done.returncode == 4
+    assert "no such folder of corrections" in done.stderr

@@ -36,7 +36,7 @@ CONTRACTS: tuple[Contract, ...] = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """A known network that cannot run here, how it is told, and what it lacks."""
+    """A known network that cannot run here, how it is recognised, and what it lacks."""
 
     network: str
     words: tuple[str, ...]

@@ -26,13 +26,13 @@ class Siggraph17(Adapter):
         first, second, third = self.graph.inputs
         count, _, height, width = lightness.shape
         if hints is None:
-            whole = np.zeros((count, 3, height, width), np.float32)
+            full_size = np.zeros((count, 3, height, width), np.float32)
         else:
-            whole = hints.repeat(HINT_DIVISOR, axis=2).repeat(HINT_DIVISOR, axis=3)
+            full_size = hints.repeat(HINT_DIVISOR, axis=2).repeat(HINT_DIVISOR, axis=3)
         return {
             first.name: lightness - np.float32(self.centre),
-            second.name: np.ascontiguousarray(whole[:, :2]),
-            third.name: np.ascontiguousarray(whole[:, 2:]),
+            second.name: np.ascontiguousarray(full_size[:, :2]),
+            third.name: np.ascontiguousarray(full_size[:, 2:]),
         }
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:

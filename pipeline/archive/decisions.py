@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from subprocess import list2cmdline
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.plan import KINDS
@@ -15,7 +12,7 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
-from pipeline.results import Doubt, PhotoResult
+from pipeline.results import Doubt, PhotoResult, shell_line
 
 
 def keep_decision(context: RunContext) -> None:
@@ -53,7 +50,7 @@ def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoR
     command += ["--include", f"/{pattern_of(path)}", "--decide"]
 
     def named(doubt: Doubt) -> Doubt:
-        return replace(doubt, command=typed([*command, doubt.instead.value]))
+        return replace(doubt, command=shell_line([*command, doubt.instead.value]))
 
     return replace(result, doubts=tuple(map(named, result.doubts)))
 
@@ -73,8 +70,3 @@ def archive_command(source: Path, output: Path, run_options: RunOptions) -> list
 def pattern_of(path: str) -> str:
     """Return the pattern that matches ``path`` alone."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
-
-
-def typed(command: list[str]) -> str:
-    """Return ``command`` as a person types it on this system."""
-    return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

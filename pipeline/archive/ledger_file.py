@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import publishing
+
+logger = logging.getLogger(__name__)
 
 LEDGER, SNAPSHOT = "ledger.sqlite3", "ledger-snapshot.sqlite3"
 VERSION = 4
@@ -85,6 +88,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open the ledger at ``path`` for a run; make it if there is none. Raises `OutputError`."""
     with reporting(path):
         if not path.exists():
+            logger.info("%s: a new ledger", path)
             _make(path)
         return _opened(path, path, "mode=rw", "PRAGMA journal_mode = WAL")
 
@@ -106,6 +110,7 @@ def connect_snapshot(
             try:
                 copy = Path(scratch.name, LEDGER)
                 if _copied(output, shard, path, copy):
+                    logger.debug("%s: read as a copy, no run is at work", path)
                     return _opened(copy, path, "mode=rw", "PRAGMA query_only = ON"), scratch
             except BaseException:
                 scratch.cleanup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,14 +16,14 @@ from pipeline.archive.bag import PAYLOAD
 from pipeline.archive.fingerprints import FileStat, for_item, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Known, State
 from pipeline.archive.run_options import RunOptions
-from pipeline.archive.walk import RESULT_MARK, Entry, Kind, Selection, walk
+from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK, Entry, Kind, Selection, walk
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
-from pipeline.publish import HOME
+from pipeline.publish import HOME, LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 
@@ -127,7 +128,8 @@ def check_folders(source: Path, output: Path) -> None:
     if not source.exists():
         raise InputError(f"{source}: no such folder", advice="Check the path.")
     if not source.is_dir():
-        raise UsageError(f"{source}: not a folder", advice="For a single film use colorize-video.")
+        one = "colorize-photo" if source.suffix.lower() in PHOTO_SUFFIXES else "colorize-video"
+        raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
     for place in (output, output / HOME, output / PAYLOAD):
@@ -317,6 +319,9 @@ class _Planner:
         if folder != self._folder:
             self._folder, self._taken = folder, {}
         last = target.rpartition("/")[2]
+        if len(os.fsencode(last)) > LONGEST_NAME:
+            text = f"{self._source / name}: the name of its result would be too long for disks"
+            raise UsageError(text, advice="Shorten the name of the file.")
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
             raise UsageError(
                 f"{self._source / name}: its result would take the name of that of {other}",

@@ -16,13 +16,12 @@ from pipeline.errors import InputError
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.publish import publishing
+from pipeline.publish import LONGEST_NAME, publishing
 from pipeline.results import FilmResult, ModelOrigin, Note, NoteKind, PhotoResult, Treatment, Verification
 from pipeline.version import PRODUCT, program_version
 
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
-_LONGEST_NAME = 255
 # How the work was done, which no result shows.
 # The references that were used are said by name.
 _UNSEEN = {"overwrite", "reference", "threads", "verify"}
@@ -34,9 +33,9 @@ def sidecar_path(result: Path) -> Path:
     Where that were too long for a file system, the end of the result's name gives way to a fingerprint of all of it.
     """
     name = result.name
-    if len(os.fsencode(name + SIDECAR_SUFFIX)) > _LONGEST_NAME:
+    if len(os.fsencode(name + SIDECAR_SUFFIX)) > LONGEST_NAME:
         mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
-        while len(os.fsencode(name + mark + SIDECAR_SUFFIX)) > _LONGEST_NAME:
+        while len(os.fsencode(name + mark + SIDECAR_SUFFIX)) > LONGEST_NAME:
             name = name[:-1]
         name += mark
     return result.with_name(name + SIDECAR_SUFFIX)

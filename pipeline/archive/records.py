@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import time
 from contextlib import suppress
@@ -26,6 +27,8 @@ from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
 from pipeline.film.segment_folder import segment_folder
 from pipeline.results import Failure, FilmResult, PhotoResult
+
+logger = logging.getLogger(__name__)
 
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
@@ -103,9 +106,11 @@ class Records:
         seconds = now - (max(begun.at, self._free_since) if record.kind == Kind.PHOTO else begun.at)
         self._free_since = now
         outcome = self._checked(outcome, begun.stat)
+        logger.debug("%s: %s in %.2f s", record.path, "failed" if isinstance(outcome, Failure) else "done", seconds)
         if not isinstance(outcome, Failure):
             self._keep(begun, outcome, seconds)
         elif outcome.exit_code in _MAY_PASS and may_retry:
+            logger.warning("%s: to be tried again, exit code %d: %s", record.path, outcome.exit_code, outcome.error)
             self._context.reporter.say(f"to be tried again: {outcome.error}")
             why = {"error": outcome.error, "exit_code": outcome.exit_code}
             self._context.reporter.write(Event.ITEM_RETRIED, path=record.path, kind=record.kind, **why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -53,6 +54,8 @@ from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.version import program_version
+
+logger = logging.getLogger(__name__)
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
 _PAGE = 500
@@ -240,6 +243,16 @@ class _Run:
 
     def _report_plan(self) -> None:
         counts, reporter = self._records.counts, self._context.reporter
+        logger.info(
+            "%s into %s: %s to do, %d done before, %d ignored, %d quarantined, %d gone",
+            self._context.source,
+            self._context.output,
+            ", ".join(f"{count} {kind}" for kind, count in counts.jobs.items()) or "nothing",
+            counts.skipped,
+            counts.ignored,
+            counts.quarantined,
+            self._gone,
+        )
         reporter.write(
             Event.RUN_STARTED,
             version=program_version(),
@@ -298,6 +311,7 @@ class _Run:
             "hidden_names": [str(path) for path in counts.hidden[:_NAMED]],
         }
         ledger = self._context.ledger
+        logger.info("%s: run %s, exit code %d, %s", self._context.output, outcome, exit_code, self._counts())
         ledger.end_run(self._context.run, outcome=outcome, exit_code=exit_code, left_out=left_out, **self._counts())
         ledger.publish_snapshot()
 

@@ -31,6 +31,9 @@ _OTHER_SUFFIXES = frozenset(
     | {".zip", ".gz", ".xz", ".bz2", ".zst", ".tar", ".7z", ".rar", ".iso", ".exe", ".dll", ".url", ".lnk", ".ttf"}
     | {".srt", ".vtt", ".sub", ".idx", ".ass", ".ifo", ".bup", ".md5", ".sha1", ".sha256", ".par2"}
 )
+# Suffixes of films that texts have as well: programs (TypeScript), translations (Qt).
+_AMBIGUOUS = frozenset({".ts", ".mts"})
+_TEXT_HEAD, _BINARY = 1024, set(range(32)) - set(b"\t\n\r\f\x1b")
 _JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
 _JUNK_FOLDERS = {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
 
@@ -179,7 +182,17 @@ def _kind_of_file(item: os.DirEntry[str], stems: set[str]) -> Kind:
         return _kind_of_content(Path(item.path))
     if stem.endswith(f".{RESULT_MARK}") and stem.removesuffix(f".{RESULT_MARK}") in stems:
         return Kind.RESULT
-    return known
+    return Kind.OTHER if suffix in _AMBIGUOUS and _is_text(Path(item.path)) else known
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the file begins with text; one that cannot be opened does not: its reader says so by name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_TEXT_HEAD)
+    except OSError:
+        return False
+    return bool(head) and not _BINARY & set(head)
 
 
 def _kind_of_content(path: Path) -> Kind:

@@ -15,7 +15,7 @@ from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import fitted, tint_of
-from pipeline.color.tone import Verdict, evidence, inside, judge
+from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
 
 Bools = npt.NDArray[np.bool_]
@@ -32,6 +32,8 @@ _CLIPPED = 0.96  # luma from which a strong tint is cut off
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
+# What a digital camera took is rarely a toned print. What it keeps that would be one if it were a scan is in doubt.
+_SCAN, _BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0)
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
 _SMALL, _SURE = 0.08, 0.6
 
@@ -52,11 +54,11 @@ class ScanTone:
         return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
 
 
-def scan_tone(luma: F32, chroma: F32) -> ScanTone:
+def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
     A page that the photographs are mounted on and a colour target beside them have no say in the tone, except that a
-    tinted page makes a tinted picture of neutral prints.
+    tinted page makes a tinted picture of neutral prints. ``by_camera`` says that a digital camera took it.
     """
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
@@ -71,13 +73,13 @@ def scan_tone(luma: F32, chroma: F32) -> ScanTone:
             as_page = np.linalg.norm(coarse_chroma - page_tone[:, None, None], axis=0) < _ALIKE
             mounted |= as_page & (np.abs(coarse - level) < _ALIKE_LUMA)
         left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
-    verdict = _without(left_out, coarse, coarse_chroma)
+    verdict = _without(left_out, coarse, coarse_chroma, by_camera=by_camera)
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
     part = _coloured_part(luma, chroma, inside(luma, *chroma) & ~around, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
         if part is None or part[~around].mean() > _SMALL:
             return ScanTone(verdict)
-        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma)
+        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma, by_camera=by_camera)
         if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
             return ScanTone(verdict)
         verdict = rest
@@ -90,9 +92,10 @@ def scan_tone(luma: F32, chroma: F32) -> ScanTone:
     return ScanTone(replace(verdict, confidence=unsure), part)
 
 
-def _without(left_out: Bools, luma: F32, chroma: F32) -> Verdict:
+def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Verdict:
     """Judge what is left; what is black has no say in the tone."""
-    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)])
+    prior = _BY_CAMERA if by_camera else _SCAN
+    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)], prior=prior)
 
 
 def _reduced(plane: F32) -> F32:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Generic
@@ -17,6 +18,8 @@ from pipeline.color.spaces import F32
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
 from pipeline.results import Treatment
+
+logger = logging.getLogger(__name__)
 
 Predict = Callable[[Sequence[ModelInput]], list[F32]]
 
@@ -78,6 +81,7 @@ def smoothed(
                 yield from run.settled(waiting, done)
                 del waiting[:done]
         yield from run.settled(waiting, len(waiting))
+        logger.debug("a shot ends after %d frames, %d of them key frames", run.frames, run.keys)
         first = shot.following
 
 
@@ -115,6 +119,7 @@ class _Pass(Generic[Record]):
         self._anchor = Anchor()
         self._seen: View | None = None
         self._before: Estimate | None = None
+        self.frames = self.keys = 0
 
     def predict(self, batch: list[tuple[Record, bool]]) -> None:
         """Set the flow to the next frames of the shot, the network's prediction of key frames, and their estimates."""
@@ -123,6 +128,8 @@ class _Pass(Generic[Record]):
             frame.step = self._step(frame)
             if self._keys.asks(frame.step, last=last, blending=frame.link is Link.BLEND):
                 keys.append(frame)
+        self.frames += len(batch)
+        self.keys += len(keys)
         for frame, ab in zip(keys, self._predict([frame.model_input for frame in keys]) if keys else (), strict=True):
             frame.prediction = Estimate.answered(ab)
         for frame, _ in batch:

@@ -35,7 +35,7 @@ _STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
-# Log odds beyond which a picture, and a shot, where a high quantile of several pictures counts, is coloured.
+# Log odds beyond which a frame, and a shot, of which a high quantile of several frames counts, is coloured.
 _COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
 _DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
 _NO_CHROMA = -1000.0  # log odds of a picture without chroma
@@ -59,6 +59,14 @@ class ToneEvidence:
 
 
 _GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, _NO_CHROMA)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Log odds beyond which a picture of some kind is taken for coloured, and how far beyond the confidence is 0.5."""
+
+    colour: float
+    doubt: float = _DOUBT
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,10 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
     )
 
 
-def judge(pictures: Sequence[ToneEvidence]) -> Verdict:
+def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Verdict:
     """Return the tone of a shot from some of its pictures, or of a photograph from its only one.
+
+    ``prior`` is what is known beforehand of its kind; by default that of frames of a film.
 
     Where no picture bears evidence (black, white, flat), the confidence is 0; the tone is then MONOCHROME if there is
     no chroma to speak of, else COLOUR, which leaves the source alone.
@@ -119,8 +129,9 @@ def judge(pictures: Sequence[ToneEvidence]) -> Verdict:
         _weighted_quantile(np.array([getattr(picture, name) for picture in telling]), weights, _SHOT_QUANTILE)
         for name in ("log_odds", "vivid")
     )
-    beyond = odds - (_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
-    certainty = math.tanh(abs(beyond) / _DOUBT * math.atanh(0.5))
+    prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
+    beyond = odds - prior.colour
+    certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pipeline.color.frame_record import Link, Record
 from pipeline.color.tone import ToneEvidence, Verdict, judge, treatment
 from pipeline.options import Options
 from pipeline.results import SourceTone
+
+logger = logging.getLogger(__name__)
 
 # A shot judged with less confidence than this is what most of the film is.
 _SURE = 0.5
@@ -58,6 +61,7 @@ class _Shot(Generic[Record]):
         self._waiting: list[Record] = []
         self._seen: list[ToneEvidence] = []
         self._verdict: Verdict | None = None
+        self._is_logged = False
 
     def take(self, frame: Record, evidence: Callable[[Record], ToneEvidence]) -> Iterator[Record]:
         self._waiting.append(frame)
@@ -73,6 +77,18 @@ class _Shot(Generic[Record]):
         if self._verdict is None:
             self._verdict = self._judged()
         what = treatment(self._verdict, tone=self._options.tone, treat_as=self._options.treat_as)
+        if self._waiting and not self._is_logged:
+            self._is_logged = True
+            verdict = self._verdict
+            logger.debug(
+                "shot %d, from frame %d: %s, confidence %.2f (%s); %s",
+                self.number,
+                self._waiting[0].index,
+                verdict.tone,
+                verdict.confidence,
+                verdict.reason,
+                what,
+            )
         for frame in self._waiting:
             frame.verdict, frame.treatment = self._verdict, what
             yield frame

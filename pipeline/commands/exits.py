@@ -16,7 +16,7 @@ from pipeline.documents import json_text, to_json
 from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.os_errors import unwritable
-from pipeline.results import Failure, FilmResult, PhotoResult
+from pipeline.results import Failure, FilmResult, PhotoResult, shell_line
 from pipeline.version import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
         end_on_signals()
         try:
             with logged(verbosity=reporting.verbosity, file=reporting.log_file):
+                logger.info("%s, in %s", shell_line(sys.argv), Path.cwd())
                 answer = _answer(action)
         except AutochromeError as error:
             # The log itself cannot be written.

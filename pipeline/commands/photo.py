@@ -12,7 +12,7 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
-from pipeline.corrections import correction_of_photo
+from pipeline.corrections import correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Options, Tone, TreatAs
@@ -77,7 +77,7 @@ def _colorize_photo(
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
         jobs = []
         for source, target in zip(photos, names, strict=True):
-            tree, item = correction_of_photo(source, target, originals=Originals((source,)), tree=corrections)
+            tree, item = correction_of_file(source, target, originals=Originals((source,)), tree=corrections)
             jobs.append(PhotoJob(source, target, correction=tree.path_of(item)))
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
 
@@ -103,17 +103,12 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
     outcomes: list[PhotoResult | Failure] = []
     with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
         finish_on_signals(stop, progress.say)
+        if len(jobs) == 1:
+            # Without a colorizer, so that the photograph is looked at before an engine starts.
+            only = jobs[0]
+            result = colorize_photo(only.source, only.output, options, correction=only.correction, progress=progress)
+            return Answer(to_json(result), [_line(result)])
         with open_colorizer(options, progress=progress) as colorizer:
-            if len(jobs) == 1:
-                result = colorize_photo(
-                    jobs[0].source,
-                    jobs[0].output,
-                    options,
-                    correction=jobs[0].correction,
-                    colorizer=colorizer,
-                    progress=progress,
-                )
-                return Answer(to_json(result), [_line(result)])
             progress.begin(_PHOTOS, len(jobs), "photos")
             for outcome in colorize_photos(wanted(), colorizer=colorizer, options=options, progress=progress):
                 outcomes.append(outcome)

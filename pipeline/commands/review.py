@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 _HELP = common_options.folded("""
     Open a page in the browser on which colours are set right: of the results of colorize-archive in a folder, the
-    doubtful ones first, or of single photographs.
+    doubtful ones first, or of single photographs and films.
 
     Click on a colour that is wrong and say what it should be; turn the saturation down; accept what is good. What you
     save is kept beside the results and respected by every later run. The originals are never touched.
     The page is served to this computer alone. Ctrl-C ends it.
 """)
-_WHAT = "The folder of the results of colorize-archive, or photographs."
+_WHAT = "The folder of the results of colorize-archive, or photographs and films."
 _SOURCE = "Where the originals of the archive are now, if they were moved."
 _MODEL = "Weights: a name, or an ONNX file. Default: those of the archive's last run, or fast."
 _CTRL_C = 130
@@ -38,7 +38,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
-    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO...", help=_WHAT, show_default=False)],
+    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM...", help=_WHAT, show_default=False)],
     source: Annotated[
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
     ] = None,
@@ -89,14 +89,13 @@ def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> 
     from pipeline.archive.plan import default_output as results_of
     from pipeline.archive.reviewed import ReviewedArchive, is_archive
     from pipeline.commands.targets import is_film
+    from pipeline.film.job import default_output as film_output
     from pipeline.photo.job import default_output
-    from pipeline.review.catalogue import PHOTO, Files
+    from pipeline.review.catalogue import FILM, PHOTO, Files
 
     for item in items:
         if not item.exists():
             raise InputError(f"{item}: no such file or folder", advice="Check the path.")
-        if is_film(item):
-            raise UsageError(f"{item}: is a film", advice="Films are reviewed in the results of colorize-archive.")
     if len(items) == 1 and items[0].is_dir():
         # Who names the folder of the originals means what was made of them.
         found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)
@@ -107,5 +106,11 @@ def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> 
         return ReviewedArchive(found, source=source)
     for item in items:
         if item.is_dir():
-            raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs.")
-    return Files([(PHOTO, item, default_output(item)) for item in items], options)
+            raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")
+    return Files(
+        [
+            (FILM, item, film_output(item, options)) if is_film(item) else (PHOTO, item, default_output(item))
+            for item in items
+        ],
+        options,
+    )

@@ -15,9 +15,11 @@ from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.commands.values import parse_preview, parse_rate
+from pipeline.corrections import check_corrections, correction_at, correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
+from pipeline.originals import Originals
 from pipeline.results import Failure, FilmResult
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def _colorize_video(
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
     saturation: common_options.Saturation = Options.saturation,
+    corrections: common_options.Corrections = None,
     preview: Annotated[
         Any,
         common_options.option(
@@ -103,10 +106,11 @@ def _colorize_video(
         from pipeline.film.job import default_output
 
         refuse_photos(films)
+        check_corrections(corrections)
         if preview is not None and not dry_run:
             from pipeline.commands.video_previews import preview_films
 
-            return preview_films(films, output, preview, options, reporting, compare=compare)
+            return preview_films(films, output, preview, options, reporting, compare=compare, corrections=corrections)
 
         def default(film: Path) -> Path:
             return default_output(film, options)
@@ -115,15 +119,29 @@ def _colorize_video(
             return _plan(films, targets(films, output, default, overwrite=True), options)
         if len(films) == 1 and output is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(films[0], None)], options, reporting, compare)
+            return _colour([(films[0], None)], options, reporting, compare=compare, corrections=corrections)
         names = targets(films, output, default, overwrite=overwrite)
-        return _colour(list(zip(films, names, strict=True)), options, reporting, compare)
+        jobs = list(zip(films, names, strict=True))
+        return _colour(jobs, options, reporting, compare=compare, corrections=corrections)
 
     carry_out(reporting, action)
 
 
+def corrected(film: Path, target: Path | None, options: Options, corrections: Path | None) -> Options:
+    """Return ``options`` with what a person set right about ``film``, beside its result or in ``corrections``."""
+    # Without a target the result is named beside the film when that is opened.
+    beside = film.with_name("result") if target is None else target
+    tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
+    return correction_at(tree.path_of(item)).applied(options)
+
+
 def _colour(
-    jobs: Sequence[tuple[Path, Path | None]], options: Options, reporting: Reporting, compare: Layout | None
+    jobs: Sequence[tuple[Path, Path | None]],
+    options: Options,
+    reporting: Reporting,
+    *,
+    compare: Layout | None,
+    corrections: Path | None,
 ) -> Answer:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.commands.process import prepare_process
@@ -138,12 +156,14 @@ def _colour(
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
             # Without a colorizer, so that the film is looked at before an engine starts.
-            result = colorize_video(*jobs[0], options, progress=progress, stop=stop)
+            wanted = corrected(*jobs[0], options, corrections)
+            result = colorize_video(*jobs[0], wanted, progress=progress, stop=stop)
             return _answer([result], options, count=1, compared=compared([result], options, compare, progress))
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
-            return colorize_video(film, target, options, colorizer=colorizer, progress=progress, stop=stop)
+            wanted = corrected(film, target, options, corrections)
+            return colorize_video(film, target, wanted, colorizer=colorizer, progress=progress, stop=stop)
 
         with suppress(Cancelled):
             for film, target in jobs:

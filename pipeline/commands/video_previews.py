@@ -27,9 +27,11 @@ def preview_films(
     reporting: Reporting,
     *,
     compare: Layout | None,
+    corrections: Path | None,
 ) -> Answer:
     """Write a preview of each of ``films``; its name says that it is one."""
     from pipeline.commands.process import prepare_process
+    from pipeline.commands.video import corrected
     from pipeline.film.contact_sheet import sheet_output
     from pipeline.film.job import default_output
     from pipeline.terminal import error_console, shown
@@ -46,10 +48,11 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
+            asked = corrected(film, name, options, corrections)
             if isinstance(wanted, Span):
-                document, line = _part(film, name, wanted, options, compare, progress, stop)
+                document, line = _part(film, name, wanted, asked, compare, progress, stop)
             else:
-                document, line = _sheet(film, name, options, progress)
+                document, line = _sheet(film, name, asked, progress)
             documents.append(document)
             lines.append(line)
     return Answer({"preview": True, "previews": documents}, lines)
@@ -81,11 +84,17 @@ def _part(
     name.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
-        result = colorize_video(part.path, name, options, progress=progress, stop=stop)
+        result = colorize_video(part.path, name, _moved(options, part.start), progress=progress, stop=stop)
         both = compared([result], options, compare, progress)
     line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {_clock(part.start)} on"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
+
+
+def _moved(options: Options, start: Fraction) -> Options:
+    """Return ``options`` for the part of a film that begins at ``start``: hints of what is before it are left out."""
+    times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
+    return replace(options, hints=tuple(replace(hint, time=time) for hint, time in times if time >= 0))
 
 
 def _clock(seconds: Fraction) -> str:

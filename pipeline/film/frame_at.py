@@ -17,11 +17,13 @@ from pipeline.media.source import bound_pixels, reporting
 _LARGEST = 1280
 
 
-def frame_at(source: Path, seconds: float, *, rate: Fraction | None = None) -> npt.NDArray[np.uint8]:
+def frame_at(
+    source: Path, seconds: float, *, rate: Fraction | None = None, largest: int = _LARGEST
+) -> npt.NDArray[np.uint8]:
     """Return the frame of the film ``source`` that is shown at ``seconds`` from its beginning.
 
-    It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most 1,280 pixels on
-    its longer side. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that cannot be
+    It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most ``largest`` pixels
+    on its longer side. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that cannot be
     read, or end before.
     """
     info = probe(source, rate=rate)
@@ -40,12 +42,12 @@ def frame_at(source: Path, seconds: float, *, rate: Fraction | None = None) -> n
             found = frame
     if found is None:
         raise InputError(f"{source}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
-    return _upright(found, info)
+    return _upright(found, info, largest)
 
 
-def _upright(frame: av.VideoFrame, info: FilmInfo) -> npt.NDArray[np.uint8]:
+def _upright(frame: av.VideoFrame, info: FilmInfo, largest: int) -> npt.NDArray[np.uint8]:
     width, height = float(frame.width * info.sample_aspect_ratio), float(frame.height)
-    scale = min(1.0, _LARGEST / max(width, height))
+    scale = min(1.0, largest / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pixels = np.asarray(frame.to_ndarray(format="gray" if info.pixel_format.is_grey else "rgb24"), np.uint8)
     resized = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

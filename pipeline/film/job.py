@@ -108,6 +108,7 @@ def colorize_video(
         verification, found = verify(info, written, temporary, read_log=read_log, final=final, again=again)
         late = (*log.notes(), *read_log.notes, *written.notes, *found)
         _tell(progress, source, late)
+    logger.info("%s: %d frames in %.1f s", final, written.frames, time.monotonic() - started)
     return FilmResult(
         source=source,
         output=final,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,6 +26,8 @@ from pipeline.originals import Originals
 from pipeline.progress import Progress
 from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
+
+logger = logging.getLogger(__name__)
 
 # Twenty seconds at 25 frames a second. What is shorter than four segments is not worth it.
 SEGMENT_FRAMES = 500
@@ -138,6 +141,7 @@ def write_segments(
     """
     name = str(film.info.path)
     if segments.frames:
+        logger.info("%s: resumes after frame %d, in %s", name, segments.frames, segment_folder(segments.final))
         progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
         progress.advance(name, segments.frames)
     following = next(frames, None)
@@ -174,4 +178,5 @@ def _write_segment(
         with refusals(segments.final, film.plan):
             segment.add(encoder.encode(None))
         segment.finish(frames=log.frames, summary=log.summary())
+        logger.debug("%s: segment of %d frames is complete", film.info.path, log.frames)
     return following

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from array import array
 from collections import defaultdict
@@ -34,6 +35,8 @@ from pipeline.media.source import demux, open_source
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.writer import Written
 from pipeline.results import LumaCheck, Note, NoteKind, Proof, Verification
+
+logger = logging.getLogger(__name__)
 
 _SAYS_NOTHING = (0, UNSPECIFIED)
 _ADVICE = "The result was not kept. Run again; if it happens again, try another --codec and report it."
@@ -88,6 +91,7 @@ def verify(
     except InputError as error:
         raise VerificationError(f"{name}: the finished file cannot be read: {error}", advice=_ADVICE) from error
     seconds = round(time.monotonic() - started, 3)
+    logger.info("%s: verified in %.1f s; luma: %s", name, seconds, luma)
     return Verification(checks=check.checks, not_checked=check.not_checked, luma=luma, seconds=seconds), tuple(notes)
 
 

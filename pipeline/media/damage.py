@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from enum import Enum
 from fractions import Fraction
@@ -15,6 +16,8 @@ import numpy.typing as npt
 from pipeline.errors import InputError
 from pipeline.options import OnDamage
 from pipeline.results import Note, NoteKind
+
+logger = logging.getLogger(__name__)
 
 ADVICE = "Restore it from another copy, or take what is left of it with --on-damage conceal."
 _LISTED = 12
@@ -48,10 +51,13 @@ class Damage:
         """Note ``what``, once however often it is met. Raises `InputError` under FAIL."""
         if not self.conceals:
             raise InputError(f"{self._path}: {what}", advice=advice)
+        if what not in self._places:
+            logger.warning("%s: damaged: %s", self._path, what)
         self._places[what] = self._places.get(what, 0) + 1
 
     def remedied(self, remedy: Remedy, frame: int, time: Fraction) -> None:
         """Note that the frame with this number, shown at ``time`` seconds, was concealed."""
+        logger.debug("%s: frame %d at %.3f s: %s", self._path, frame, time, remedy.name)
         self._frames[remedy].append((frame, time))
 
     def remark(self, kind: NoteKind, text: str) -> None:

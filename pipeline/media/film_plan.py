@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.options import Options
 from pipeline.results import Note
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,5 +43,8 @@ def plan_film(path: Path, options: Options, *, suffix: str | None = None) -> Fil
         damage.met(info.broken)
     video = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
     streams = plan_streams(info, video)
+    logger.info("%s: to %s, %s, in %s", path, video.encoder.name, video.pixel_format.name, video.suffix)
+    for stream in streams:
+        logger.debug("%s: %s", path, stream)
     notes = (*info.notes, *video.notes, *stream_notes(streams))
     return FilmPlan(info=info, video=video, streams=streams, notes=notes, damage=damage.notes())

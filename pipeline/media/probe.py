@@ -14,7 +14,7 @@ import av
 import av.container
 import av.container.core
 
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import InputError, UnsupportedError, UsageError
 from pipeline.media.encryption import is_scrambled
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
@@ -222,9 +222,8 @@ def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> 
 def _picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     candidates = [s for s in container.streams.video if not s.disposition & _ATTACHED]
     if not candidates:
-        raise InputError(
-            f"{path}: holds no moving picture",
-            advice="Leave it out with --exclude: sound files and single pictures are not films.",
+        raise UnsupportedError(
+            f"{path}: holds no moving picture", advice="Sound files and single pictures are not films."
         )
     candidates = _moving(path, candidates)
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])

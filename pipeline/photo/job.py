@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import logging
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -22,10 +22,11 @@ from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
     Page,
-    Still,
+    StillFormat,
     converted_suffix,
     output_suffix,
     read_still,
+    still_format,
     write_still,
 )
 from pipeline.options import Options
@@ -34,10 +35,12 @@ from pipeline.photo.page import Picture, PictureResult, look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_with
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
-from pipeline.publish import publishing
+from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
-from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification
+from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification, shell_line
 from pipeline.stages import abreast, ahead
+
+logger = logging.getLogger(__name__)
 
 _WINDOW = 16
 # Bytes of luma of the photographs that are read together, and of those that are finished side by side.
@@ -127,7 +130,9 @@ def colorize_photo(
     """
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
-    job.protected.check(job.output)
+    # All that is cheap to know, before an engine starts.
+    check_target(job.output, overwrite=options.overwrite, originals=job.protected)
+    _check_name(job, still_format(source))
     with guarded(progress or Silent(), StopRequest()) as progress:
         return _one(job, options, colorizer, progress)
 
@@ -195,11 +200,12 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
     for job in jobs:
         try:
             still = read_still(job.source)
-            _check_name(job, still)
+            _check_name(job, still.format)
             correction = correction_at(job.correction)
             wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
             seen = tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages)
+            _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
@@ -215,11 +221,28 @@ def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) ->
     return files.of(job.source, job.item or PurePath(job.source.name))
 
 
-def _check_name(job: PhotoJob, still: Still) -> None:
-    suffix = output_suffix(still)
+def _log(job: PhotoJob, pictures: Sequence[Picture]) -> None:
+    for picture in pictures:
+        still, verdict = picture.still, picture.verdict
+        logger.debug(
+            "%s: %s, %d x %d, %d bits; %s, confidence %.2f (%s); %s",
+            job.source,
+            still.format,
+            still.width,
+            still.height,
+            still.bits,
+            verdict.tone,
+            verdict.confidence,
+            verdict.reason,
+            picture.treatment,
+        )
+
+
+def _check_name(job: PhotoJob, found: StillFormat) -> None:
+    suffix = output_suffix(job.source, found)
     if job.output.suffix.lower() != suffix.lower():
         raise InputError(
-            f"{job.source}: holds {still.format}, so its result cannot be named {job.output.name}",
+            f"{job.source}: holds {found}, so its result cannot be named {job.output.name}",
             advice=f"Give the file the suffix that fits its content; the result will be {suffix}.",
         )
 
@@ -325,7 +348,7 @@ def _written(
 
 
 def _doubts(photo: _Photo) -> Iterator[Doubt]:
-    paths = f"{shlex.quote(str(photo.job.source))} -o {shlex.quote(str(photo.job.output))}"
+    paths = shell_line([str(photo.job.source), "-o", str(photo.job.output)])
     for picture in photo.pictures:
         if picture.doubt is not None:
             command = f"colorize-photo {paths} --overwrite {picture.doubt.reverse}"

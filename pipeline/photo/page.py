@@ -19,7 +19,7 @@ from pipeline.color.scan_tone import JUDGED_SIDE, ScanTone, scan_tone
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
-from pipeline.media.stills import ColourModel, Still, Strip, space_for_colour
+from pipeline.media.stills import ColourModel, Still, Strip, is_taken_by_camera, space_for_colour
 from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 
@@ -205,7 +205,7 @@ def _judged(still: Still, spec: ColorSpec) -> ScanTone:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
-    return scan_tone(spec.luma(codes), chroma)
+    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif))
 
 
 def _share(found: ScanTone) -> str:

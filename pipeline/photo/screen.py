@@ -24,6 +24,7 @@ from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
 from pipeline.photo.page import CalmParts, Picture, adjusted_answer, calm_parts, look_at
+from pipeline.results import Treatment
 
 SIDE = 1280
 _QUALITY = 90
@@ -68,12 +69,16 @@ class ScreenPhoto:
         cb, cr = (np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in chroma)
         return self._upright(np.asarray(spec.rgb_codes(spec.luma(self.codes), cb, cr), np.uint8))
 
+    def is_coloured(self, options: Options) -> bool:
+        """Say whether it gets new chroma; otherwise it stays as it is."""
+        what = treatment(self.picture.verdict, tone=options.tone, treat_as=options.treat_as)
+        return what is Treatment.COLOUR_IT
+
     def after(self, options: Options, reference: Reference | None = None) -> Rgb:
         """Return the photograph as it would come out with ``options`` and the colours of ``reference``, (h, w, 3)."""
-        what = treatment(self.picture.verdict, tone=options.tone, treat_as=options.treat_as)
-        picture = replace(self.picture, treatment=what, treat_as=options.treat_as)
-        if not picture.is_coloured:
+        if not self.is_coloured(options):
             return self.before()
+        picture = replace(self.picture, treatment=Treatment.COLOUR_IT, treat_as=options.treat_as)
         seen, spec = picture.model_input, still_spec(_BITS)
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         ab, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Protocol
 
+import cv2
+
 from pipeline.color.colorizer import Colorizer
-from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_photo
+from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
+from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
+from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
 from pipeline.reference_files import ReferenceFiles
 
 PHOTO, FILM = "photo", "film"
+_MOMENTS = 24
+_SMALL = 256
 
 
 class Item(Protocol):
@@ -126,8 +133,9 @@ class Files:
             while name in self._items:
                 number += 1
                 name = f"{title} ({number})"
-            self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output)
-            self._kept[name] = correction_of_photo(source, output, originals=originals)
+            labels = _moments(source, options) if kind == FILM else ()
+            self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output, labels=labels)
+            self._kept[name] = correction_of_file(source, output, originals=originals)
 
     @property
     def options(self) -> Options:
@@ -172,9 +180,13 @@ class Files:
         return self._references.of(item.source, PurePath(item.source.name)) if item.kind == PHOTO else ()
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
-        """Return None: there are no small pictures of single files."""
-        del name, number
-        return None
+        """Return a frame of a film as it is, JPEG; photographs have no small pictures. Raises `InputError`."""
+        item = self._items[name]
+        if item.kind != FILM or not 0 <= number < len(item.labels):
+            return None
+        frame = frame_at(item.source, seconds_of(item.labels[number]), rate=self._options.frame_rate, largest=_SMALL)
+        made, file = cv2.imencode(".jpg", frame if frame.ndim == 2 else frame[..., ::-1])
+        return file.tobytes() if made else None
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
         """Colour an item in place of its result. Raises the errors of `colorize_photo` and `colorize_video`."""
@@ -186,3 +198,25 @@ class Files:
         return colorize_photo(
             item.source, item.output, self._options, correction=correction, colorizer=colorizer
         ).output
+
+
+def _moments(film: Path, options: Options) -> tuple[str, ...]:
+    """Return the labels of moments of ``film``, spread evenly; its shots are not known before it is coloured."""
+    duration = probe(film, rate=options.frame_rate).duration
+    if not duration:
+        return (label_of(0),)
+    return tuple(label_of(float(duration) * (number + 0.5) / _MOMENTS) for number in range(_MOMENTS))
+
+
+def label_of(seconds: float) -> str:
+    """Return a time as small pictures of shots are labelled: ``0:01:23.4``."""
+    tenths = int(seconds * 10)
+    return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
+
+
+def seconds_of(label: str) -> float:
+    """Undo `label_of`."""
+    seconds = 0.0
+    for part in label.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds

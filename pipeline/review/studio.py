@@ -18,7 +18,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
-from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
+from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item, seconds_of
 
 _KEPT = 4
 # What the label of a shot cuts off from its time.
@@ -47,8 +47,10 @@ class Studio:
         with self._turn:
             return jpeg(self._photo(item, place).before())
 
-    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int]:
+    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int, bool]:
         """Return a picture of an item as it would come out with ``correction``, JPEG, and how many pages it has.
+
+        The last value says whether it keeps what colour it has.
 
         A frame of a film is coloured by itself, without the filter along time, with the hints of its shot where they
         were stated. Raises `InputError`.
@@ -58,7 +60,8 @@ class Studio:
             if item.kind == FILM:
                 correction = replace(correction, hints=_of_shot(item, correction.hints, place))
             wanted = correction.applied(self._catalogue.options)
-            return jpeg(photo.after(wanted, self._reference(item, correction))), photo.pages
+            made = jpeg(photo.after(wanted, self._reference(item, correction)))
+            return made, photo.pages, not photo.is_coloured(wanted)
 
     def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
@@ -110,11 +113,3 @@ def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...
         return bisect_right(times, time + _TENTH)
 
     return tuple(hint for hint in hints if hint.time is not None and shot(hint.time) == shot(place.time))
-
-
-def seconds_of(label: str) -> float:
-    """Return the time that the label of a shot's small picture states, ``0:01:23.4``."""
-    seconds = 0.0
-    for part in label.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds

@@ -15,7 +15,7 @@ from pipeline.corrections import (
     Correction,
     CorrectionFile,
     CorrectionTree,
-    correction_of_photo,
+    correction_of_file,
     read_correction,
 )
 from pipeline.errors import InputError, UsageError
@@ -129,7 +129,7 @@ def test_a_folder_of_corrections_that_is_not_there_is_an_error(tmp_path: Path) -
     scans.mkdir()
     missing = tmp_path / "corrections"
     with pytest.raises(InputError, match="no such folder of corrections"):
-        correction_of_photo(scans / "a.png", scans / "b.png", originals=NO_ORIGINALS, tree=missing)
+        correction_of_file(scans / "a.png", scans / "b.png", originals=NO_ORIGINALS, tree=missing)
     for act in (colorize_archive, survey_archive):
         with pytest.raises(InputError, match="no such folder of corrections"):
             act(scans, tmp_path / "out", run_options=RunOptions(corrections=missing))

@@ -18,7 +18,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.archive.decisions import archive_command, typed
+from pipeline.archive.decisions import archive_command
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
@@ -27,6 +27,7 @@ from pipeline.archive.report.previews import FOLDER, Pictures, pack_name
 from pipeline.archive.report.survey import LISTED, STATES, Survey
 from pipeline.archive.run_options import RunOptions
 from pipeline.documents import from_json
+from pipeline.results import shell_line
 from pipeline.version import program_version
 
 _OPEN = 3  # reasons that are unfolded
@@ -295,8 +296,8 @@ def _data(contents: Contents) -> str:
         "pictures": contents.pictures,
         "total": found.count,
         "root": _root(contents.sheet),
-        "archive": typed(archive_command(contents.source, contents.output, _asked(contents.runs))),
-        "review": typed(["colorize-review", str(contents.output.resolve())]),
+        "archive": shell_line(archive_command(contents.source, contents.output, _asked(contents.runs))),
+        "review": shell_line(["colorize-review", str(contents.output.resolve())]),
         "quote": '"' if sys.platform == "win32" else "'",
         "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.media.stills.exif import is_taken_by_camera
 from pipeline.media.stills.icc import space_for_colour
 from pipeline.media.stills.icc_tags import RgbDescription
 from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.page import Page
 from pipeline.media.stills.refused import RefusedFormat
-from pipeline.media.stills.registry import HEAD, format_of, format_of_suffix
+from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_suffix
 from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import PageCheck
@@ -30,9 +31,11 @@ __all__ = [
     "StillFormat",
     "Strip",
     "converted_suffix",
+    "is_taken_by_camera",
     "output_suffix",
     "read_still",
     "space_for_colour",
+    "still_format",
     "verify_still",
     "write_still",
 ]
@@ -43,6 +46,17 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
 
     Raises `InputError` for what cannot be read, is larger than ``pixel_limit``, or is a kind that is not coloured.
     """
+    found = still_format(path)
+    try:
+        return found.read(path, pixel_limit=pixel_limit)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk that it lies on."
+        ) from error
+
+
+def still_format(path: Path) -> StillFormat:
+    """Tell the format of a photograph by its first bytes. Raises `InputError` for what is not read or not coloured."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -54,17 +68,13 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
     if isinstance(found, RefusedFormat):
         raise refuse(path, f"is {found.name}, which is not coloured", advice=found.advice)
     if found is not None:
-        try:
-            return found.read(path, pixel_limit=pixel_limit)
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk that it lies on."
-            ) from error
+        return found
     if not head.strip(b"\0"):
         raise damaged(path, "holds nothing but zeros" if head else "is empty")
-    names = "JPEG, PNG, TIFF, JPEG 2000, WebP, HEIC, AVIF, BMP and GIF"
+    *names, last = (one.name for one in FORMATS)
     raise InputError(
-        f"{path}: is not a picture in a format that is read", advice=f"Leave it out with --exclude; {names} are read."
+        f"{path}: is not a picture in a format that is read",
+        advice=f"Leave it out with --exclude; {', '.join(names)} and {last} are read.",
     )
 
 
@@ -86,10 +96,10 @@ def verify_still(path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
     return pages[0].still.format.result.verify(path, pages)
 
 
-def output_suffix(still: Still) -> str:
-    """Give the suffix of the result: that of the source where it fits the content, else the usual one."""
-    suffixes = still.format.result.suffixes
-    return still.path.suffix if still.path.suffix.lower() in suffixes else suffixes[0]
+def output_suffix(path: Path, found: StillFormat) -> str:
+    """Give the suffix of the result of the file at ``path``: its own where that fits the content, else the usual."""
+    suffixes = found.result.suffixes
+    return path.suffix if path.suffix.lower() in suffixes else suffixes[0]
 
 
 def converted_suffix(suffix: str) -> str:

@@ -11,6 +11,7 @@ from pipeline.media.stills.ifd import (
     Entry,
     TiffHeader,
     integer,
+    read_entry,
     read_header,
     read_ifd,
     read_items,
@@ -20,6 +21,9 @@ from pipeline.results import Note, NoteKind
 
 PREFIX = b"Exif\0\0"
 _UPRIGHT = 1
+_EXIF_IFD = 34665
+_EXPOSURE = (33434, 33437)  # exposure time and f-number
+_FILE_SOURCE, _SCANNERS = 41728, (b"\x01", b"\x02")  # of film, of prints
 
 
 def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
@@ -44,6 +48,25 @@ def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
         text = f"EXIF is damaged ({error}): kept as it was; its orientation, {orientation}, was readable"
         notes = (*notes, Note(NoteKind.ASSUMED, text))
     return orientation, notes
+
+
+def is_taken_by_camera(exif: bytes | None) -> bool:
+    """Tell whether the TIFF-structured block ``exif`` is that of an exposure by a digital camera, not of a scanner."""
+    if not exif:
+        return False
+    file = BytesIO(exif)
+    try:
+        header = read_header(file)
+        items = read_items(file, header, header.first)
+        pointer = next((item for item in items if item[0] == _EXIF_IFD), None)
+        where = None if pointer is None else integer(Entry(*pointer), header.order)
+        found = {} if where is None else {item[0]: item for item in read_items(file, header, where)}
+        # Rationals: exposures of 0/0 are those of programs that fill in what they do not know.
+        exposures = [read_entry(file, header, found[tag]) for tag in _EXPOSURE if tag in found]
+        origin = read_entry(file, header, found[_FILE_SOURCE]).data[:1] if _FILE_SOURCE in found else b""
+    except DamagedIfdError:
+        return False
+    return origin not in _SCANNERS and any(any(entry.data[:4]) for entry in exposures)
 
 
 def without_thumbnail(exif: bytes) -> bytes:

@@ -198,6 +198,8 @@ async function preview() {
     const blob = await answer.blob();
     if (turn !== asked) return;
     pages = Number(answer.headers.get("Autochrome-Pages") ?? 1);
+    const isKept = answer.headers.get("Autochrome-Kept") === "1";
+    if (isKept && here().length) tell("It is taken for coloured or toned already and keeps that: say “Taken for: black and white” and the colours you state are used.");
     setPicture("after", URL.createObjectURL(blob));
     draw();
   } finally {
@@ -449,6 +451,14 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("resize", drawHints);
 $("picture").addEventListener("load", drawHints);
 window.addEventListener("beforeunload", (event) => { if (isChanged()) event.preventDefault(); });
+
+function unfold(isOpen) {
+  $("further").hidden = !isOpen;
+  $("toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
+$("toggle").addEventListener("click", () => unfold($("further").hidden));
+unfold(matchMedia("(min-width: 46rem)").matches);
 
 guarded(async () => {
   await loadItems();

@@ -271,3 +271,14 @@ def test_whether_a_disk_folds_case_is_seen_without_writing(tmp_path: Path) -> No
     assert ignores_case(tmp_path / "folder" / "none" / "yet") is expected
     assert ignores_case(tmp_path) is expected
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_source_whose_result_would_have_too_long_a_name_is_told_so_before_any_work(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    touch(source / f"{'n' * 247}.bmp")
+    touch(source / f"{'n' * 248}.bmp")
+    fits, refused = items(source, output)
+    assert isinstance(fits, Job)
+    assert isinstance(refused, Refused)
+    assert refused.failure.exit_code == UsageError.exit_code
+    assert "Shorten the name" in refused.failure.advice

@@ -197,3 +197,13 @@ def test_the_walk_is_lazy(tmp_path: Path) -> None:
     next(entries)
     grow(tmp_path, "b/b.jpg")
     assert [entry.path.as_posix() for entry in entries] == ["b/b.jpg", "b/c.jpg"]
+
+
+@pytest.mark.parametrize("name", ["app.ts", "app.mts"])
+def test_texts_that_share_their_suffix_with_films_are_no_films(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('export const title = "caf\u00e9";\n\treturn;\n', encoding="utf-8")
+    assert found(tmp_path) == [(name, Kind.OTHER)]
+    (tmp_path / name).write_bytes(b"\x47\x40\x00\x10" + bytes(184))
+    assert found(tmp_path) == [(name, Kind.FILM)]
+    (tmp_path / name).write_bytes(b"")
+    assert found(tmp_path) == [(name, Kind.FILM)]

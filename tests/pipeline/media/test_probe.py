@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.source import MAX_PIXELS
 from tests.films import Sound, Subtitles, make_film, write_pictures
@@ -79,7 +79,7 @@ def test_a_file_with_only_cover_art_is_not_a_film(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="stereo")
         frame.sample_rate = 8000
         song.mux(voice.encode(frame))
-    with pytest.raises(InputError, match=r"song\.mkv: holds no moving picture"):
+    with pytest.raises(UnsupportedError, match=r"song\.mkv: holds no moving picture"):
         probe(path)
 
 

@@ -187,7 +187,7 @@ def strips_of(still: Still, *, cb: NDArray[Any] | None = None, cr: NDArray[Any] 
 def coloured(path: Path, *, chroma: bool = True, declared: AiColour | None = AUTOCHROME) -> tuple[Still, Path]:
     """Read ``path``, colour it, and write the result beside it."""
     still = read_still(path)
-    result = path.with_name(f"coloured{output_suffix(still)}")
+    result = path.with_name(f"coloured{output_suffix(still.path, still.format)}")
     cb, cr = photos.tinted(still.luma) if chroma else (None, None)
     page = Page(still, strips_of(still, cb=cb, cr=cr), declared)
     write_still(result, [page])
@@ -313,11 +313,12 @@ def test_a_wrong_suffix_does_not_mislead(tmp_path: Path) -> None:
     source.write_bytes(photos.save(tmp_path / "real.png", photos.scene()).read_bytes())
     still = read_still(source)
     assert str(still.format) == "PNG"
-    assert output_suffix(still) == ".png"
+    assert output_suffix(still.path, still.format) == ".png"
 
 
 def test_the_suffix_of_the_source_stays(tmp_path: Path) -> None:
-    assert output_suffix(read_still(photos.save(tmp_path / "A.JPEG", photos.scene()))) == ".JPEG"
+    upper = read_still(photos.save(tmp_path / "A.JPEG", photos.scene()))
+    assert output_suffix(upper.path, upper.format) == ".JPEG"
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".gif"])

@@ -87,3 +87,37 @@ def test_doubts_survive_the_ledger(tmp_path: Path, colorizer: Colorizer) -> None
     back = result_from_json(to_json(result))
     assert isinstance(back, PhotoResult)
     assert back.doubts == result.doubts
+
+
+def exposed(path: Path, rgb: np.ndarray, *, source: bytes = b"\x03") -> Path:
+    """A photograph with the EXIF of an exposure; ``source`` is 3 for a digital camera, 1 and 2 for scanners."""
+    image = Image.fromarray(rgb)
+    exif = image.getexif()
+    exif[0x8769] = {0x829A: (1, 125), 0x829D: (28, 10), 0xA300: source}
+    image.save(path, exif=exif, quality=95)
+    return path
+
+
+def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
+    tmp_path: Path, colorizer: Colorizer
+) -> None:
+    toned = [rgb_of(PRINT, *(share / 100 * plane for plane in tinted(PRINT))) for share in range(2, 40, 5)]
+    treated = {}
+    for name, make in {
+        "scan": lambda path, rgb: save(path, rgb),
+        "film scanner": lambda path, rgb: exposed(path, rgb, source=b"\x01"),
+        "camera": exposed,
+    }.items():
+        (tmp_path / name).mkdir()
+        results = [
+            result_of(make(tmp_path / name / f"{number}.jpg", rgb), colorizer) for number, rgb in enumerate(toned)
+        ]
+        treated[name] = [result.treatment is Treatment.PASS_THROUGH for result in results]
+        assert treated[name] == sorted(treated[name])
+    assert sum(treated["scan"]) == sum(treated["film scanner"]) < sum(treated["camera"])
+
+
+def test_grey_and_sepia_by_a_camera_are_coloured_nevertheless(tmp_path: Path, colorizer: Colorizer) -> None:
+    for number, rgb in enumerate((rgb_of_grey(), sepia(PRINT))):
+        result = result_of(exposed(tmp_path / f"{number}.jpg", rgb), colorizer)
+        assert result.treatment is Treatment.COLOUR_IT

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.archive.ledger import open_ledger, read_ledger
+from pipeline.archive.output_folder import locked
 from pipeline.archive.reviewed import ReviewedArchive
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer, open_colorizer
@@ -30,6 +31,7 @@ from tests.films import make_film
 from tests.photos import rgb_of, save, scene, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
+from tests.pipeline.review.test_server import Client
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
@@ -305,3 +307,14 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None
     for number in (0, 7, 29):
         assert np.array_equal(frame_at(film, number / 25 + 0.01), truth[number])
     assert np.array_equal(frame_at(film, 99), truth[29])
+
+
+def test_while_a_run_is_at_work_the_page_says_so(archive: Path, two: Path) -> None:
+    with locked(archive), served(str(two), archive) as address:
+        client = Client(address)
+        client.ask(f"/?{urlsplit(address).query}")
+        assert client.ask("/api/correction?name=album/one.png", {"saturation": 0.5}, method="PUT")[0] == 200
+        status, told = client.ask("/api/render?name=album/one.png", method="POST")
+        assert status == 409
+        assert "run" in json.loads(told)["error"]
+    assert correction_of(archive, "album/one.png").saturation == 0.5

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from pipeline.corrections import read_correction
+from tests.films import make_film
 from tests.photos import rgb_of, save, scene, tinted
 from tests.pipeline.review.serving import served
 
@@ -173,3 +174,21 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
         assert np.array_equal(one, first)
         assert not np.array_equal(two, second)
         assert client.ask("/api/view?name=two.tif&page=3", {})[0] == 409
+
+
+def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, tiny: Path) -> None:
+    make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
+    with served(str(tiny), tmp_path / "film.mp4") as address:
+        client = Client(address)
+        client.ask(f"/?{urlsplit(address).query}")
+        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+        assert (found["kind"], len(found["labels"])) == ("film", 24)
+        assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
+        assert client.ask("/api/thumbnail?name=film.mp4&number=24")[0] == 204
+        hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "time": 0.1}]}
+        for time, is_there in ((0.1, True), (1.5, False)):
+            plain, stated = (
+                picture(client.ask(f"/api/view?name=film.mp4&time={time}", body)[1]) for body in ({}, hint)
+            )
+            assert bool(np.abs(plain - stated).max() > 10) is is_there
+        assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400

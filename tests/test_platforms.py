@@ -1,0 +1,76 @@
+"""Windows, as far as it can be tried elsewhere: without POSIX's modules, and with Windows' rules for words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pipeline.results import shell_line
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_module_can_be_imported_where_posix_is_not() -> None:
+    """The libraries we use are loaded first, as what they are here; ours are loaded as on Windows."""
+    code = """
+        import importlib, os, pkgutil, signal, sys, types
+        import av, cattrs, cv2, filelock, imagecodecs, jinja2, numpy, platformdirs, prometheus_client, rich.console
+        import rich.progress, starlette.applications, tifffile, typer, typer.core, typer.main, uvicorn
+        import ctypes.wintypes, multiprocessing, PIL.Image, PIL.ImageCms, sqlite3, subprocess
+
+        for name in ("fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"):
+            sys.modules[name] = None
+        for home, names in (
+            (os, ("fork", "getuid", "geteuid", "killpg", "sched_getaffinity", "setsid", "statvfs", "uname", "mkfifo")),
+            (signal, ("SIGHUP", "SIGKILL", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask")),
+        ):
+            for name in names:
+                delattr(home, name)
+        sys.modules["msvcrt"] = types.ModuleType("msvcrt")
+        sys.platform = "win32"
+
+        import cli, engines, pipeline
+        names = [
+            one.name
+            for package in (engines, pipeline)
+            for one in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+            if not one.name.startswith(("engines.half", "engines.cuda"))
+        ]
+        for name in names:
+            importlib.import_module(name)
+        from engines.machine import gpu_count, usable_cores
+        from pipeline.interruption import StopRequest, end_on_signals, finish_on_signals
+        end_on_signals()
+        finish_on_signals(StopRequest(), print)
+        print(len(names), usable_cores() > 0)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    count, cores = done.stdout.split()
+    assert int(count) > 150
+    assert cores == "True"
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("linux", "colorize-photo 'my scan.jpg' -o '$HOME'"),
+        ("win32", 'colorize-photo "my scan.jpg" -o $HOME'),
+    ],
+)
+def test_commands_to_copy_are_quoted_for_the_shell_that_is_there(
+    platform: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert shell_line(["colorize-photo", "my scan.jpg", "-o", "$HOME"]) == expected
