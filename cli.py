@@ -28,7 +28,7 @@ _check_siblings()
 
 from pipeline.commands.archive import commands as _archive  # noqa: E402 - only after the check
 from pipeline.commands.exits import Reporting, error_document, refuse  # noqa: E402
-from pipeline.commands.model_training import commands as _model  # noqa: E402
+from pipeline.commands.model_quiz import commands as _model  # noqa: E402
 from pipeline.commands.photo import commands as _photo  # noqa: E402
 from pipeline.commands.process import before_numpy  # noqa: E402
 from pipeline.commands.review import commands as _review  # noqa: E402
