@@ -19,6 +19,8 @@ from pipeline.color.prototypes import Prototypes
 from pipeline.color.spaces import F32
 
 _MOST = 8
+# Weights of long shots and of what a person states go beyond what half precision holds.
+_LARGEST = float(np.finfo(np.float16).max)
 # What is left of a scene's weight, per frame in which it was not seen: half of it after some 1,400 frames.
 _FADING = 0.9995
 _GOES_ON = 0.5
@@ -83,7 +85,7 @@ class Scene:
     def rounded(self) -> Scene:
         """Return it in half precision, which it is kept in: a run that resumes has no other."""
         halves: dict[str, Any] = {
-            field.name: value.astype(np.float16).astype(np.float32)
+            field.name: np.clip(value, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), np.ndarray) and value.dtype == np.float32
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,16 @@ def test_a_scene_unseen_for_long_has_less_to_say() -> None:
     _, _, memory = coloured([scene[:20]], says)
     soon, late = (coloured([scene[20:]], says, memory=memory, first=first)[0] for first in (60, 20_000))
     assert mean(soon[-1])[0] > mean(late[-1])[0] + 20
+
+
+def test_weights_beyond_half_precision_are_kept_as_its_largest() -> None:
+    _, _, memory = coloured([pan(12, speed=1, seed=1)], lambda _, luma: told(luma, (RED, 1.0)))
+    (scene,) = memory.scenes
+    heavy = replace(scene, chroma_weight=scene.chroma_weight + 1e6, counts=scene.counts + 1e6).rounded()
+    assert np.isfinite(heavy.chroma_weight).all()
+    assert np.isfinite(heavy.counts).all()
+    (kept,) = SceneMemory.from_bytes(SceneMemory((heavy,)).to_bytes()).scenes
+    np.testing.assert_array_equal(kept.chroma_weight, heavy.chroma_weight)
 
 
 def test_what_is_no_memory_is_refused() -> None:
