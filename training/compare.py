@@ -159,6 +159,22 @@ def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
     return names
 
 
+@contextmanager
+def painter_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
+    """Give the name of one model and what paints with it; it is closed in the end. Raises what `open_model` does."""
+    network, _ = open_model(
+        model,
+        engine=settings.engine,
+        device=settings.device,
+        temperature=settings.temperature,
+        saturation=settings.saturation,
+    )
+    try:
+        yield network.spec.model, _painter(network, settings)
+    finally:
+        network.close()
+
+
 def _painter(engine: Network, settings: Settings) -> Paint:
     colourise = Colouriser(engine, size=settings.size, upsampling=settings.upsampling)
 

@@ -49,12 +49,13 @@ def overfit(
     photos: Photos,
     run: Path,
     count: int,
+    steps: int = STEPS,
     backbone: Path | None = None,
     start_from: Path | None = None,
     sitting: Sitting | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Overfit:
-    """Train ``config`` for its steps on the first ``count`` of ``photos``, whole and clean, and measure on the same.
+    """Train ``config`` for ``steps`` steps on the first ``count`` of ``photos``, whole and clean; measure on the same.
 
     Everything goes to ``run``, which must not hold another run. Raises `PhotosError` for fewer photographs, and what
     `train` raises.
@@ -68,17 +69,18 @@ def overfit(
         config,
         name=f"{config.name}-overfit-{count}",
         batch=batch,
+        steps=steps,
         growth=(),
         holdout=count,
         degraded_share=0.0,
         hinted_share=0.0,
         augment=False,
-        warmup=min(config.warmup, config.steps // 10),
-        cooldown=config.steps // 5,
+        warmup=min(config.warmup, steps // 10),
+        cooldown=steps // 5,
         ema=min(config.ema, 0.9),
-        evaluate_every=max(1, config.steps // _LOOKS),
+        evaluate_every=max(1, steps // _LOOKS),
         evaluate_photos=count,
-        checkpoint_every=config.steps,
+        checkpoint_every=steps,
     )
     few = _Few(photos, count)
     train(by_heart, photos=few, run=run, backbone=backbone, start_from=start_from, sitting=sitting, watch=watch)

@@ -117,9 +117,7 @@ def _train(
         from training.train import train
 
         chosen = find_config(config)
-        if overfit is not None and crops is None:
-            chosen = shortened(chosen, crops=STEPS * min(chosen.batch, overfit))
-        elif crops is not None:
+        if crops is not None and overfit is None:
             chosen = shortened(chosen, crops=crops)
         sitting = Sitting(
             device,
@@ -137,6 +135,7 @@ def _train(
                     photos=open_photos(cache),
                     run=run,
                     count=overfit,
+                    steps=STEPS if crops is None else max(1, crops // min(chosen.batch, overfit)),
                     backbone=backbone,
                     start_from=start_from,
                     sitting=sitting,

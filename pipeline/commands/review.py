@@ -59,7 +59,8 @@ def _review(
 ) -> None:
     def action() -> Answer:
         from pipeline.color.colorizer import open_colorizer
-        from pipeline.review.serve import serve_review
+        from pipeline.review.local import serve_locally
+        from pipeline.review.server import review_app
         from pipeline.review.studio import Studio
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
@@ -74,7 +75,7 @@ def _review(
         opened = replace(asked, model=model or catalogue.options.model)
         try:
             with open_colorizer(opened) as colorizer:
-                serve_review(catalogue, Studio(colorizer, catalogue), ready=ready)
+                serve_locally(review_app(catalogue, Studio(colorizer, catalogue)), ready=ready)
         except Cancelled as ending:
             # For a page that is served until somebody ends it, Ctrl-C is how it ends well.
             if ending.exit_code != _CTRL_C:

@@ -1,55 +1,40 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served on the loopback interface alone. Whoever lacks the token of its address, comes from another site (Origin),
-or reached it under another name (Host, against DNS rebinding) is turned away. Nothing but corrections, and results on
-demand, is ever written.
+It is served as `pipeline.review.local` does. Nothing but corrections, and results on demand, is ever written.
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from json import JSONDecodeError
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.review.catalogue import Catalogue, Item
+from pipeline.review.local import page_file
 from pipeline.review.studio import Place, Studio
 
-_COOKIE = "autochrome-review"
 _MOST_ITEMS = 200
 _LONGEST_FILM = 1e6
 _LARGEST_REFERENCE = 64 << 20
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-_STATIC = {"review.css": "text/css", "review.js": "text/javascript"}
-_READING = {"GET", "HEAD"}
-
-Answer = Callable[[Request], Awaitable[Response]]
+_STATIC = ("review.css", "review.js")
 
 
-def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -> Starlette:
-    """Return the application that serves ``catalogue`` on ``port`` to whoever has ``token``."""
+def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
+    """Return the application that shows ``catalogue`` and takes corrections."""
     pages = _Pages(catalogue, studio)
-    app = Starlette(
+    return Starlette(
         routes=[
-            Route("/", _index),
-            *(Route(f"/{name}", _static(name, kind)) for name, kind in _STATIC.items()),
+            page_file("/", "index.html"),
+            *(page_file(f"/{name}", name) for name in _STATIC),
             Route("/api/items", pages.items),
             Route("/api/item", pages.item),
             Route("/api/thumbnail", pages.thumbnail),
@@ -58,43 +43,12 @@ def review_app(catalogue: Catalogue, studio: Studio, *, port: int, token: str) -
             Route("/api/likely", pages.likely),
             Route("/api/correction", pages.correct, methods=["PUT"]),
             Route("/api/reference", pages.keep_reference, methods=["PUT"]),
+            Route("/api/reference", pages.reference),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
         ],
         exception_handlers={AutochromeError: _told, KeyError: _unknown, ValueError: _refused},
     )
-    app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(port, token))
-    return app
-
-
-class _Guard:
-    """Lets through what comes from the page itself."""
-
-    def __init__(self, port: int, token: str) -> None:
-        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self._token = token
-
-    async def __call__(self, request: Request, go_on: Answer) -> Response:
-        response = await self._answer(request, go_on)
-        response.headers.update(_HEADERS)
-        return response
-
-    async def _answer(self, request: Request, go_on: Answer) -> Response:
-        host = request.headers.get("host", "")
-        if host not in self._hosts:
-            return PlainTextResponse("This page answers to 127.0.0.1 alone.", 403)
-        origin = request.headers.get("origin")
-        if (request.method not in _READING or origin) and origin != f"http://{host}":
-            return PlainTextResponse("Another site may not do this.", 403)
-        if given := request.query_params.get("token"):
-            if not secrets.compare_digest(given.encode(), self._token.encode()):
-                return PlainTextResponse("The token in this address is not that of this review.", 403)
-            entered = RedirectResponse("/", 303)
-            entered.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
-            return entered
-        if not secrets.compare_digest(request.cookies.get(_COOKIE, "").encode(), self._token.encode()):
-            return PlainTextResponse("Open the whole address that colorize-review printed, with its token.", 403)
-        return await go_on(request)
 
 
 class _Pages:
@@ -160,6 +114,10 @@ class _Pages:
         based_on = request.query_params.get("earlier")
         return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
 
+    async def reference(self, request: Request) -> Response:
+        item, name = self._named(request), request.query_params["reference"]
+        return _picture(await run_in_threadpool(self._studio.reference_picture, item, name))
+
     async def keep_reference(self, request: Request) -> Response:
         content = bytearray()
         async for part in request.stream():
@@ -210,21 +168,6 @@ class _Pages:
 
     def _rendered(self, item: Item) -> Response:
         return JSONResponse({"output": str(self._studio.render(item)).encode(errors="replace").decode()})
-
-
-async def _index(_: Request) -> Response:
-    return Response(_resource("index.html"), media_type="text/html")
-
-
-def _static(name: str, kind: str) -> Answer:
-    async def answer(_: Request) -> Response:
-        return Response(_resource(name), media_type=kind)
-
-    return answer
-
-
-def _resource(name: str) -> bytes:
-    return files("pipeline.review").joinpath("static", name).read_bytes()
 
 
 def _picture(content: bytes, **told: int) -> Response:

@@ -14,7 +14,8 @@ from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from pipeline.photo.job import default_output
 from pipeline.review.catalogue import FILM, PHOTO, Files
-from pipeline.review.serve import serve_review
+from pipeline.review.local import serve_locally
+from pipeline.review.server import review_app
 from pipeline.review.studio import Studio
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +48,7 @@ def main() -> None:
     )
     with open_colorizer(options) as colorizer:
         studio = Studio(colorizer, catalogue)
-        serve_review(catalogue, studio, ready=lambda address: print(address, flush=True))  # noqa: T201
+        serve_locally(review_app(catalogue, studio), ready=lambda address: print(address, flush=True))  # noqa: T201
 
 
 def _kind(path: Path) -> str:

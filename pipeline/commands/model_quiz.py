@@ -1,0 +1,102 @@
+"""``colorize-model quiz``: photographs beside coloured ones, and how often those were taken for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose
+from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.model_training import commands
+from pipeline.errors import UsageError
+from pipeline.interruption import Cancelled
+from pipeline.options import Options
+
+if TYPE_CHECKING:
+    from pipeline.review.quiz import Quiz
+    from training.quiz import Count
+
+__all__ = ["commands"]
+
+_CTRL_C = 130
+# In pixels: what a screen shows of a photograph.
+_LARGEST = 1280
+
+
+@commands.command("quiz")
+def _quiz(
+    photos: Annotated[Path, typer.Argument(metavar="DIR", help="Colour photographs that MODEL never saw.")],
+    model: Annotated[str, typer.Option(help="A name, an ONNX file or a checkpoint.")] = Options.model,
+    rival: Annotated[
+        str | None, typer.Option(help="Show not MODEL's but published results: the subfolder of DIR beside truth.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="So many pairs.")] = 40,
+    seconds: Annotated[float, typer.Option(min=0, help="Hide a pair after so long; 0: never.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides the order and the sides.")] = 1,
+    engine: EngineOption = EngineName.AUTO,
+    device: DeviceOption = Options.device,
+    size: Annotated[int, typer.Option(min=32, help="Short side that the network sees.")] = 256,
+    temperature: Annotated[float, typer.Option(help="Of checkpoints: sharpness of choice.")] = 0.4,
+    saturation: Annotated[float, typer.Option(help="Of checkpoints: factor on the colours.")] = 1.0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address instead of opening it.")] = False,
+    json: Json = False,
+    log_file: LogFile = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Ask people which picture is real: photographs of DIR beside the same ones coloured. Ctrl-C ends and counts.
+
+    The page is served to this computer alone.
+    """
+
+    def action() -> Answer:
+        from pipeline.review.quiz import Quiz
+        from training.compare import Settings, painter_of
+        from training.evaluate import find_set, rival_systems
+        from training.quiz import draw_rounds, pairs_of
+
+        pictures = find_set(photos)
+        drawn = draw_rounds(len(pictures.truths), count=rounds, seed=seed)
+        if rival is not None:
+            published = rival_systems(pictures)
+            if rival not in published:
+                raise UsageError(f"{photos}: no results of {rival}", advice=f"There are {', '.join(published)}.")
+            asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
+            count = _asked(asked, no_browser=no_browser, json=json)
+            return _counted(rival, count)
+        settings = Settings(engine=engine, device=device, size=size, temperature=temperature, saturation=saturation)
+        with painter_of(model, settings) as (name, paint):
+            asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
+            count = _asked(asked, no_browser=no_browser, json=json)
+        return _counted(name, count)
+
+    carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
+    """Serve ``quiz`` until somebody ends it, and return what was answered."""
+    from pipeline.review.local import serve_locally
+    from pipeline.review.quiz import quiz_app
+
+    def ready(address: str) -> None:
+        typer.echo(f"Quiz: {address}", err=json)
+        typer.echo("Ctrl-C ends it.", err=True)
+        if not no_browser:
+            typer.launch(address)
+
+    try:
+        serve_locally(quiz_app(quiz), ready=ready)
+    except Cancelled as ending:
+        # For a page that is served until somebody ends it, Ctrl-C is how it ends well.
+        if ending.exit_code != _CTRL_C:
+            raise
+    return quiz.count
+
+
+def _counted(name: str, count: Count) -> Answer:
+    low, high = count.interval
+    share = f", {count.fooled / count.answered:.0%} (95 %: {low:.0%} to {high:.0%})" if count.answered else ""
+    line = markup(f"coloured by {name} and taken for real: {count.fooled} of {count.answered}{share}")
+    document = {"system": name, "answered": count.answered, "fooled": count.fooled, "interval": [low, high]}
+    return Answer(document, [line])

@@ -1,0 +1,87 @@
+"""Pages for one person on this computer: served on the loopback interface, to whoever has the token of the address."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib.resources import files
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+_HOST = "127.0.0.1"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_READING = {"GET", "HEAD"}
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+
+def serve_locally(app: Starlette, *, ready: Callable[[str], None]) -> None:
+    """Serve ``app``, guarded, on a free port of the loopback interface; ``ready`` is told its address, token included.
+
+    Who lacks the token, comes from another site (Origin), or reached it under another name (Host, against DNS
+    rebinding) is turned away. Returns after Ctrl-C, in order: what is under way is answered first.
+    """
+    token = secrets.token_urlsafe(24)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+        listening.bind((_HOST, 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(port, token))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+        ready(f"http://{_HOST}:{port}/?token={token}")
+        # uvicorn closes in order on Ctrl-C, then raises the signal again.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+
+
+def page_file(path: str, name: str) -> Route:
+    """Return the route that answers ``path`` with the file ``name`` of this package's folder ``static``."""
+    content = files("pipeline.review").joinpath("static", name)
+
+    async def answer(_: Request) -> Response:
+        return Response(content.read_bytes(), media_type=_KINDS[f".{name.rpartition('.')[2]}"])
+
+    return Route(path, answer)
+
+
+class _Guard:
+    """Lets through what comes from the page itself."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self._token, self._cookie = token, f"autochrome-{port}"
+
+    async def __call__(self, request: Request, go_on: Answer) -> Response:
+        response = await self._answer(request, go_on)
+        response.headers.update(_HEADERS)
+        return response
+
+    async def _answer(self, request: Request, go_on: Answer) -> Response:
+        host = request.headers.get("host", "")
+        if host not in self._hosts:
+            return PlainTextResponse("This page answers to 127.0.0.1 alone.", 403)
+        origin = request.headers.get("origin")
+        if (request.method not in _READING or origin) and origin != f"http://{host}":
+            return PlainTextResponse("Another site may not do this.", 403)
+        if given := request.query_params.get("token"):
+            if not secrets.compare_digest(given.encode(), self._token.encode()):
+                return PlainTextResponse("The token in this address is not that of this page.", 403)
+            entered = RedirectResponse("/", 303)
+            entered.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+            return entered
+        if not secrets.compare_digest(request.cookies.get(self._cookie, "").encode(), self._token.encode()):
+            return PlainTextResponse("Open the whole address that the command printed, with its token.", 403)
+        return await go_on(request)

@@ -1,0 +1,107 @@
+"""The quiz as a web application: a pair of pictures, a question, and how often the coloured one was taken for real."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pipeline.errors import AutochromeError
+from pipeline.review.local import page_file
+from training.quiz import Count, Round
+
+_FILES = ("quiz.css", "quiz.js")
+_SIDES = ("left", "right")
+
+Pair = Callable[[int], tuple[bytes, bytes]]
+"""What gives the real and the coloured picture, PNG, of a number; called from several threads, one at a time."""
+
+
+class Quiz:
+    """The rounds, what was answered, and the pictures, which are made when they are asked for."""
+
+    def __init__(self, rounds: Sequence[Round], pair: Pair, *, seconds: float) -> None:
+        """Ask ``rounds``; each pair is shown for ``seconds``, 0: until it is answered."""
+        self._rounds, self._pair, self._seconds = tuple(rounds), pair, seconds
+        self._fooled: list[bool] = []
+        self._made: tuple[int, tuple[bytes, bytes]] | None = None
+        self._turn = threading.Lock()
+
+    @property
+    def count(self) -> Count:
+        """What was answered so far."""
+        with self._turn:
+            return Count(len(self._fooled), sum(self._fooled))
+
+    def picture(self, number: int, side: str) -> bytes:
+        """Return the picture on a side of round ``number``. Raises `ValueError` for another side, `KeyError`."""
+        if side not in _SIDES:
+            raise ValueError(f"side must be left or right, not {side}")
+        with self._turn:
+            if not 0 <= number < len(self._rounds):
+                raise KeyError(number)
+            asked = self._rounds[number]
+            if self._made is None or self._made[0] != number:
+                self._made = number, self._pair(asked.picture)
+            real, coloured = self._made[1]
+        return real if (side == "left") == asked.real_is_left else coloured
+
+    def answer(self, number: int, side: str) -> bool:
+        """Note which side was taken for real in round ``number``, the next one; return whether it was."""
+        if side not in _SIDES:
+            raise ValueError(f"side must be left or right, not {side}")
+        with self._turn:
+            if number != len(self._fooled) or number >= len(self._rounds):
+                raise ValueError(f"round {number} is not the one that is asked")
+            right = (side == "left") == self._rounds[number].real_is_left
+            self._fooled.append(not right)
+        return right
+
+    def state(self) -> dict[str, Any]:
+        """Return the next round, how many there are, and the count."""
+        count = self.count
+        low, high = count.interval
+        return {
+            "round": count.answered,
+            "rounds": len(self._rounds),
+            "seconds": self._seconds,
+            "fooled": count.fooled,
+            "low": low,
+            "high": high,
+        }
+
+
+def quiz_app(quiz: Quiz) -> Starlette:
+    """Return the application that asks ``quiz``."""
+
+    async def state(_: Request) -> Response:
+        return JSONResponse(quiz.state())
+
+    async def picture(request: Request) -> Response:
+        number, side = int(request.query_params["round"]), request.query_params["side"]
+        return Response(await run_in_threadpool(quiz.picture, number, side), media_type="image/png")
+
+    async def answer(request: Request) -> Response:
+        right = quiz.answer(int(request.query_params["round"]), request.query_params["side"])
+        return JSONResponse({"right": right, **quiz.state()})
+
+    return Starlette(
+        routes=[
+            page_file("/", "quiz.html"),
+            *(page_file(f"/{name}", name) for name in _FILES),
+            Route("/api/state", state),
+            Route("/api/picture", picture),
+            Route("/api/answer", answer, methods=["POST"]),
+        ],
+        exception_handlers={AutochromeError: _refused, KeyError: _refused, ValueError: _refused},
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)

@@ -1,0 +1,110 @@
+"""The quiz as people take it: the command, a real browser, and the count at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser import PROGRAM, browsing
+from tests.training.conftest import synthetic_photo
+from training.quiz import wilson
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four photographs, and beside them results of somebody who paints everything red."""
+    for folder in ("truth", "red"):
+        (tmp_path / folder).mkdir()
+    for number in range(4):
+        picture = synthetic_photo(number)
+        Image.fromarray(picture).save(tmp_path / "truth" / f"{number}.png")
+        Image.fromarray(np.uint8([255, 0, 0]) * np.ones_like(picture)).save(tmp_path / "red" / f"{number}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def quiz(photos: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    words = ["quiz", str(photos), "--rival", "red", "--rounds", "4", "--no-browser", "--json"]
+    program = "import sys, cli; sys.argv = ['colorize-model', *sys.argv[1:]]; cli.model()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("Quiz: http://127.0.0.1:"), line
+        try:
+            yield process, line.removeprefix("Quiz: ").strip()
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
+def test_whoever_sees_red_is_never_fooled_unless_they_choose_it(quiz: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = quiz
+    ready = "!document.querySelector('#pair').hidden && !document.querySelector('#left').disabled"
+    mean = """(() => {
+        const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
+        const drawing = canvas.getContext('2d');
+        drawing.drawImage(document.querySelector('#left img'), 0, 0, 1, 1);
+        return drawing.getImageData(0, 0, 1, 1).data[1];
+    })()"""
+    with browsing() as page:
+        page.call("Page.navigate", url=address)
+        for number in range(4):
+            page.wait(f"document.querySelector('#round')?.textContent === 'Pair {number + 1} of 4' && {ready}")
+            real_is_left = page.run(mean) > 0
+            # The last answer is wrong on purpose.
+            key = "ArrowLeft" if real_is_left == (number < 3) else "ArrowRight"
+            page.press(key)
+        page.wait("document.querySelector('#round').textContent.startsWith('That was the last')")
+        assert "Coloured taken for real: 1 of 4, 25 %" in page.run("document.querySelector('#count').textContent")
+        assert "Fooled" in page.run("document.querySelector('#last').textContent")
+        assert not page.complaints
+    document = _ended(process)
+    assert (document["system"], document["answered"], document["fooled"]) == ("red", 4, 1)
+    assert document["interval"] == pytest.approx(wilson(1, 4))
+
+
+def test_strangers_and_answers_out_of_turn_are_turned_away(quiz: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = quiz
+    for url in (address.partition("?")[0], f"{address.partition('?')[0]}api/picture?round=0&side=left"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(url, timeout=30)
+        assert refused.value.code == 403
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    opener.open(address, timeout=30).read()
+    origin = address.partition("/?")[0]
+    for path in ("round=1&side=left", "round=0&side=up", "round=-1&side=left"):
+        request = urllib.request.Request(f"{origin}/api/answer?{path}", b"", {"Origin": origin}, method="POST")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            opener.open(request, timeout=30)
+        assert refused.value.code == 400
+    document = _ended(process)
+    assert (document["answered"], document["fooled"]) == (0, 0)

@@ -1,0 +1,78 @@
+"""Pairs of a photograph and the same one coloured anew, and how often people take the latter for real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.cielab import U8
+from training.evaluate import EvaluationSet, Paint, lightness_of
+
+# Of the normal distribution, for an interval of 95 %.
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Round:
+    """A pair: the number of its picture, and on which side the real one is shown."""
+
+    picture: int
+    real_is_left: bool
+
+
+def draw_rounds(pictures: int, *, count: int, seed: int) -> tuple[Round, ...]:
+    """Return at most ``count`` rounds of different pictures, in an order and with sides that ``seed`` decides."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(pictures)[:count].tolist()
+    return tuple(Round(picture, bool(rng.random() < 0.5)) for picture in chosen)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the interval, 0..1, in which a share lies that came up ``successes`` times in ``trials``, at 95 %.
+
+    Wilson 1927, without correction for continuity. Without trials it is everything.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    share, spread = successes / trials, _Z**2 / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def pairs_of(pictures: EvaluationSet, paint: Paint, *, largest: int | None) -> Callable[[int], tuple[bytes, bytes]]:
+    """Return what gives the real and the painted picture of a number, PNG, reduced to ``largest`` pixels a side."""
+
+    def pair(number: int) -> tuple[bytes, bytes]:
+        truth = pictures.truth(number)
+        scale = 1.0 if largest is None else min(1.0, largest / max(truth.shape[:2]))
+        if scale < 1:
+            size = tuple(max(1, round(scale * side)) for side in truth.shape[1::-1])
+            truth = np.asarray(cv2.resize(truth, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return _png(truth), _png(paint(number, lightness_of(truth)))
+
+    return pair
+
+
+def _png(picture: U8) -> bytes:
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of ``answered`` pairs ``fooled`` had the coloured picture taken for the real one; the rest were told apart.
+
+    Where nobody can tell, the share of ``fooled`` is a half.
+    """
+
+    answered: int
+    fooled: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the share of ``fooled`` lies, at 95 %."""
+        return wilson(self.fooled, self.answered)
