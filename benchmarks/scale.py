@@ -120,7 +120,7 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
         if shard is None or shard_of(name, shard.count) == shard.index
     )
     with locked(output, shard=shard), open_ledger(output, shard=shard) as ledger:
-        run, done = ledger.begin_run(version="0", options={}), 0
+        run, done = ledger.begin_run(version="0", options={"run_options": {}}), 0
         while page := list(islice(wanted, _PAGE)):
             stats = {name: (FileStat.of(source / name), FileStat.of(output / name)) for _, name in page}
             ledger.plan(
