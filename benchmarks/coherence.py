@@ -1,7 +1,8 @@
 """One thing, one colour, over seconds: ``python -m benchmarks.coherence CLIP...`` prints a table for each clip.
 
 Three measures of the small chroma that the pipeline upsamples, in CIELAB ab, for the network's predictions frame by
-frame, for today's smoothing, and for the truth of clips that have one:
+frame, for what the pipeline makes of their ab alone (smoothed) and with their evidence (pooled), with key frames as by
+default, and for the truth of clips that have one:
 
 * *tracks*: the median difference between both ends of tracks 1, 2 and 4 seconds long. Tracks are found independently of
   the pipeline's own optical flow, by pyramidal Lucas-Kanade (Bouguet 2001) forth and back.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.frame_record import FrameRecord
 from pipeline.color.model_input import ModelInput
@@ -32,7 +35,7 @@ from pipeline.color.temporal import smoothed
 from pipeline.options import Options
 from training.cielab import U8, rgb_to_lab
 
-TRUTH, EACH, SMOOTHED = "truth", "per frame", "smoothed"
+TRUTH, EACH, SMOOTHED, POOLED = "truth", "per frame", "smoothed", "pooled"
 SECONDS = (1, 2, 4)
 
 _SPEC = still_spec(8)
@@ -44,22 +47,27 @@ _COLOURLESS = 3.0
 _COLOURS, _LEAST_REGION = 12, 60  # colours of the truth's regions; their smallest size in chroma pixels
 
 Chroma = list[F32]
+Predictions = list[Prediction]
+Colour = Callable[[list[F32], Predictions], Chroma]
 Points = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip at model input size: ``luma`` (h, w), 0..1, of every frame, and ``truth`` (2, rows, columns), or None."""
+    """A clip at model input size: ``luma`` (h, w), 0..1, of every frame, and ``truth`` (2, rows, columns), or None.
+
+    ``predictions`` are the network's for every frame.
+    """
 
     rate: float
     luma: list[F32]
-    predictions: Chroma
+    predictions: Predictions
     truth: Chroma | None
 
 
 def read(path: Path, colorizer: Colorizer, *, limit: int | None) -> Clip:
     """Return the clip at ``path`` with the network's prediction for every frame."""
-    luma, predictions, truth, rate = list[F32](), Chroma(), Chroma(), 25.0
+    luma, predictions, truth, rate = list[F32](), Predictions(), Chroma(), 25.0
     with av.open(str(path)) as film:
         rate = float(film.streams.video[0].average_rate or rate)
         for number, picture in enumerate(film.decode(video=0)):
@@ -69,24 +77,36 @@ def read(path: Path, colorizer: Colorizer, *, limit: int | None) -> Clip:
             seen = colorizer.model_input(
                 np.asarray(np.rint(rgb @ _BT601), np.uint8), _SPEC, size=colorizer.spec.size.film
             )
-            predictions += colorizer.predict([seen])
+            predictions.append(colorizer.examine(seen))
             luma.append(seen.luma)
-            rows, columns = predictions[-1].shape[1:]
+            rows, columns = predictions[-1].ab.shape[2:]
             small = np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
             truth.append(np.moveaxis(rgb_to_lab(small)[..., 1:], -1, 0).astype(np.float32))
     has_truth = float(np.mean([np.hypot(*ab).mean() for ab in truth])) > _COLOURLESS
     return Clip(rate, luma, predictions, truth if has_truth else None)
 
 
-def smooth(luma: Sequence[F32], predictions: Chroma, stride: int) -> Chroma:
-    """Return the chroma of a film of these model inputs as the pipeline filters it, every frame a key frame."""
-    records = [FrameRecord(index=n, model_input=ModelInput(picture)) for n, picture in enumerate(luma)]
-    known = {id(record.model_input): ab for record, ab in zip(records, predictions, strict=True)}
+def each(luma: Sequence[F32], predictions: Predictions) -> Chroma:
+    """Return the network's own ab of every frame."""
+    del luma
+    return [one.ab[0] for one in predictions]
 
-    def predict(pictures: Sequence[ModelInput]) -> Chroma:
+
+def smooth(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
+    """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions' ab alone."""
+    return pool(luma, [Prediction(one.ab) for one in predictions], stride)
+
+
+def pool(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
+    """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions."""
+    records = [FrameRecord(index=n, model_input=ModelInput(picture)) for n, picture in enumerate(luma)]
+    known = {id(record.model_input): one for record, one in zip(records, predictions, strict=True)}
+
+    def predict(pictures: Sequence[ModelInput]) -> Predictions:
         return [known[id(picture)] for picture in pictures]
 
-    return [record.ab for record in smoothed(find_shots(records), predict, stride=stride) if record.ab is not None]
+    coloured = smoothed(find_shots(records), predict, stride=stride, every=None)
+    return [record.ab for record in coloured if record.ab is not None]
 
 
 def tracks(luma: Sequence[F32], length: int) -> Iterator[tuple[int, Points, Points]]:
@@ -137,7 +157,7 @@ def _at(ab: F32, points: Points, shape: tuple[int, ...]) -> F32:
     return np.asarray(read, np.float32).reshape(-1, 2)
 
 
-def returned(clip: Clip, between: Clip, colour: Callable[[list[F32], Chroma], Chroma]) -> float | None:
+def returned(clip: Clip, between: Clip, colour: Colour) -> float | None:
     """Return the median difference across ``between`` in the middle of ``clip``; None where nothing matches."""
     middle, other = len(clip.luma) // 2, len(between.luma)
     joined = colour(
@@ -177,9 +197,10 @@ def table(name: str, clip: Clip, between: Clip, stride: int) -> str:
     """Return the measures of a clip as a Markdown table."""
     head = " | ".join(f"tracks {seconds} s" for seconds in SECONDS)
     lines = [f"| {name} | {head} | return | uncut | within a thing |", "|---|" + "---|" * (len(SECONDS) + 3)]
-    ways: dict[str, Callable[[list[F32], Chroma], Chroma]] = {
-        EACH: lambda _, predictions: predictions,
-        SMOOTHED: lambda luma, predictions: smooth(luma, predictions, stride),
+    ways: dict[str, Colour] = {
+        EACH: each,
+        SMOOTHED: partial(smooth, stride=stride),
+        POOLED: partial(pool, stride=stride),
     }
     versions = {} if clip.truth is None else {TRUTH: clip.truth}
     versions |= {version: colour(clip.luma, clip.predictions) for version, colour in ways.items()}

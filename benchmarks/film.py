@@ -1,7 +1,8 @@
 """Colour that stays still, measured: ``python -m benchmarks.film CLIP...`` prints the tables of docs/temporal.md.
 
-Clips are made grey (BT.601 luma), coloured frame by frame, smoothed and with sparse key frames, and compared. Clips
-that have no colour themselves are measured without a truth.
+Clips are made grey (BT.601 luma), coloured frame by frame, by what the pipeline makes of the network's ab alone
+(smoothed) and with its evidence (pooled), and compared. Clips that have no colour themselves are measured without a
+truth.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import av
 import cv2
 import numpy as np
 
-from engines.network import Network
+from engines.network import Network, Prediction
 from engines.networks import open_network
-from pipeline.color.batching import predict
+from pipeline.color.batching import examine
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, model_input
 from pipeline.color.shots import find_shots
@@ -31,7 +32,11 @@ from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 
 TRUTH, GREY, EACH = "truth", "grey", "per frame"
-VERSIONS: dict[str, int | None] = {"smoothed": 1, "every 2": 2, "every 4": 4, "auto": None}
+# Every how many frames the network is asked (None: as the motion requires), and whether its evidence is used.
+VERSIONS: dict[str, tuple[int | None, bool]] = {
+    "smoothed": (None, False),
+    "pooled": (None, True),
+}
 
 _SPEC = still_spec(8)
 _BT601 = np.array([0.299, 0.587, 0.114])
@@ -57,7 +62,7 @@ class _Answers:
     """A clip's model inputs with all that the network says about them, and what it cost."""
 
     frames: list[FrameRecord] = field(default_factory=list)
-    ab: list[F32] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
     cpu: float = 0.0
 
 
@@ -65,11 +70,11 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
     """Return the scores of a clip's versions by name: truth, grey, per frame and those of `VERSIONS`."""
     known = _asked_for_all(clip, network, limit)
     count = len(known.frames)
-    chroma: dict[str, list[F32]] = {EACH: known.ab}
+    chroma: dict[str, list[F32]] = {EACH: [one.ab[0] for one in known.predictions]}
     asked: dict[str, float] = {EACH: 1.0}
     cpu: dict[str, float] = {EACH: 1e3 * known.cpu / count}
-    for name, every in VERSIONS.items():
-        lookup = _Lookup(known)
+    for name, (every, has_evidence) in VERSIONS.items():
+        lookup = _Lookup(known, has_evidence=has_evidence)
         start = time.process_time()
         chroma[name] = [
             _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=network.spec.stride, every=every)
@@ -82,13 +87,16 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
 class _Lookup:
     """Predictions from memory, counted."""
 
-    def __init__(self, known: _Answers) -> None:
-        self._ab = {id(frame.model_input): ab for frame, ab in zip(known.frames, known.ab, strict=True)}
+    def __init__(self, known: _Answers, *, has_evidence: bool) -> None:
+        self._known = {
+            id(frame.model_input): one if has_evidence else Prediction(one.ab)
+            for frame, one in zip(known.frames, known.predictions, strict=True)
+        }
         self.count = 0
 
-    def __call__(self, pictures: Sequence[ModelInput]) -> list[F32]:
+    def __call__(self, pictures: Sequence[ModelInput]) -> list[Prediction]:
         self.count += len(pictures)
-        return [self._ab[id(picture)] for picture in pictures]
+        return [self._known[id(picture)] for picture in pictures]
 
 
 def _ab(frame: FrameRecord) -> F32:
@@ -111,7 +119,7 @@ def _asked_for_all(clip: Path, network: Network, limit: int | None) -> _Answers:
     for start in range(0, len(known.frames), 4):
         batch = [frame.model_input for frame in known.frames[start : start + 4]]
         before = time.process_time()
-        known.ab += predict(batch, network)
+        known.predictions += examine(batch, network)
         known.cpu += time.process_time() - before
     return known
 

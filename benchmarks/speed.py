@@ -25,13 +25,12 @@ import numpy as np
 from benchmarks.memory import make
 from engines.base import Setup
 from engines.machine import cpu_name, usable_cores
-from engines.network import Network
+from engines.network import Network, Prediction
 from engines.networks import open_network
-from pipeline.color.batching import predict
+from pipeline.color.batching import examine
 from pipeline.color.colorizer import Colorizer, network_threads
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
-from pipeline.color.spaces import F32
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.upsampling import upsample
 from pipeline.commands.process import prepare_process
@@ -106,15 +105,15 @@ class Ways:
     def _in_records(self) -> list[FilmFrame]:
         return list(self._source.records(self._frames, self._colorizer))
 
-    def _ask(self) -> list[F32]:
+    def _ask(self) -> list[Prediction]:
         pictures = [record.model_input for record in self._records]
         starts = range(0, self.count, _BATCH)
-        return [ab for n in starts for ab in predict(pictures[n : n + _BATCH], self._network)]
+        return [one for n in starts for one in examine(pictures[n : n + _BATCH], self._network)]
 
     def _smooth(self) -> list[FilmFrame]:
         replies = iter(self._replies)
 
-        def ask(pictures: Sequence[ModelInput]) -> list[F32]:
+        def ask(pictures: Sequence[ModelInput]) -> list[Prediction]:
             return [next(replies) for _ in pictures]
 
         coloured = _all_coloured(find_shots(self._in_records()))

@@ -28,6 +28,15 @@ def confidence(logits: F32) -> F32:
     return np.asarray(np.clip(1 - entropy / np.log(logits.shape[1]), 0, 1), np.float32)
 
 
+def annealed_mean(logits: F32, centres: F32, *, temperature: float) -> F32:
+    """Return a* and b* (..., 2) of distributions over colours, ``logits`` (..., Q) over ``centres`` (Q, 2).
+
+    The annealed mean of Zhang et al. 2016, equation 5: a ``temperature`` below 1 leans towards the likeliest colours.
+    """
+    shares = np.exp((logits - logits.max(axis=-1, keepdims=True)) / np.float32(temperature))
+    return np.asarray(shares @ centres / shares.sum(axis=-1, keepdims=True), np.float32)
+
+
 def likely_colours(logits: F32, centres: F32, *, count: int = 3) -> tuple[F32, F32]:
     """Return the ``count`` likeliest colours of every place, unlike each other, and how likely each is.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,23 @@ class Prediction:
 
     ab: F32
     evidence: Evidence | None = None
+
+    def each(self) -> list[Prediction]:
+        """Return the answers to the pictures of the batch one by one, each a batch of one."""
+        if self.evidence is None:
+            return [Prediction(ab[None]) for ab in self.ab]
+        told = self.evidence
+        return [
+            Prediction(
+                ab[None],
+                replace(
+                    told,
+                    logits=told.logits[n : n + 1],
+                    features=None if told.features is None else told.features[n : n + 1],
+                ),
+            )
+            for n, ab in enumerate(self.ab)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

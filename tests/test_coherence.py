@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.coherence import Clip, long_range, returned, smooth, within
+from benchmarks.coherence import Clip, each, long_range, returned, smooth, within
+from engines.network import Prediction
 from tests.pipeline.color.scenes import COLUMNS, ROWS, STRIDE, flat, pan
 
 RATE = 8.0
@@ -13,13 +14,13 @@ RATE = 8.0
 
 def clip(seed: int, chroma: list[np.ndarray]) -> Clip:
     luma = pan(len(chroma), speed=1, seed=seed)
-    return Clip(RATE, luma, chroma, None)
+    return Clip(RATE, luma, [Prediction(ab[None]) for ab in chroma], None)
 
 
 def test_colour_that_drifts_is_as_far_apart_as_it_has_drifted() -> None:
     still = clip(1, [flat(20, -10)] * 20)
     drifting = [flat(20 + 0.5 * n, -10) for n in range(20)]
-    assert long_range(still, still.predictions, 1) == pytest.approx(0, abs=1e-4)
+    assert long_range(still, [flat(20, -10)] * 20, 1) == pytest.approx(0, abs=1e-4)
     assert long_range(still, drifting, 1) == pytest.approx(0.5 * RATE, abs=1e-3)
     assert long_range(still, drifting, 2) == pytest.approx(0.5 * 2 * RATE, abs=1e-3)
     assert long_range(still, drifting, 4) is None
@@ -37,7 +38,7 @@ def test_tracks_follow_what_moves_and_not_the_place() -> None:
 def test_a_shot_that_returns_in_another_colour_is_seen() -> None:
     first = clip(1, [flat(30, 0)] * 8 + [flat(0, 0)] * 8)
     between = clip(2, [flat(0, 30)] * 8)
-    per_frame = returned(first, between, lambda _, predictions: predictions)
+    per_frame = returned(first, between, each)
     smoothed = returned(first, between, lambda luma, predictions: smooth(luma, predictions, STRIDE))
     assert per_frame == pytest.approx(30, abs=1e-3)
     assert smoothed == pytest.approx(30, abs=1)

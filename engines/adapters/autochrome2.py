@@ -23,10 +23,13 @@ class Autochrome2(Adapter):
     """``lightness`` (N, 1, H, W), L* 0..100, and ``hints`` (N, 3, H / 4, W / 4), a* and b* times mask, mask.
 
     Answers are ``ab`` (N, 2, H / 4, W / 4), CIELAB, ``logits`` (N, Q, H / 8, W / 8) over ``centres`` (Q, 2) and
-    ``features`` (N, C, H / 8, W / 8).
+    ``features`` (N, C, H / 8, W / 8). ``temperature`` and ``saturation`` are those that ``ab`` was decoded with, as
+    the card states them.
     """
 
     centres: F32
+    temperature: float | None
+    saturation: float
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
         """Return lightness and hints as they are; without hints the mask is 0."""
@@ -42,7 +45,13 @@ class Autochrome2(Adapter):
 
     def evidence(self, outputs: Tensors) -> Evidence:
         """Return logits and features."""
-        return Evidence(logits=outputs[LOGITS], centres=self.centres, features=outputs[FEATURES])
+        return Evidence(
+            logits=outputs[LOGITS],
+            centres=self.centres,
+            features=outputs[FEATURES],
+            temperature=self.temperature,
+            saturation=self.saturation,
+        )
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
@@ -67,6 +76,8 @@ def from_card(weights: Weights) -> Adapter:
         stride=_STRIDE,
         takes_hints=weights.card.get("hints", True) is True,
         centres=centres,
+        temperature=_positive(weights, "temperature"),
+        saturation=_positive(weights, "saturation") or 1.0,
         graph=GraphSpec(
             inputs=(LIGHTNESS, TensorSpec(name=HINTS, channels=3, divisor=HINT_DIVISOR, low=-130, high=130)),
             outputs=(
@@ -77,6 +88,11 @@ def from_card(weights: Weights) -> Adapter:
             size=card_size(weights, _STRIDE, _EVIDENCE_DIVISOR),
         ),
     )
+
+
+def _positive(weights: Weights, key: str) -> float | None:
+    stated = weights.card.get(key)
+    return float(stated) if isinstance(stated, int | float) and stated > 0 else None
 
 
 def _centres(weights: Weights) -> F32:

@@ -24,12 +24,15 @@ class Evidence:
     """What a network knows beside its colours, on a grid of its own, smaller than theirs.
 
     ``logits`` (N, Q, h, w) over the colours ``centres`` (Q, 2), CIELAB a* and b*; ``features`` (N, C, h, w) of the
-    picture's content, or None.
+    picture's content, or None. Where ``temperature`` is known, the network's colours are the annealed mean of the
+    distributions at it, times ``saturation`` (`engines.decoding.annealed_mean`).
     """
 
     logits: F32
     centres: F32
     features: F32 | None = None
+    temperature: float | None = None
+    saturation: float = 1.0
 
     def confidence(self) -> F32:
         """Return how sure the network is of its colours (N, 1, h, w), 0..1, see `engines.decoding.confidence`."""

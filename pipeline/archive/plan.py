@@ -20,6 +20,7 @@ from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK, Entry, Kind, Sele
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
+from pipeline.film.reference_frames import reference_frames
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
@@ -235,18 +236,17 @@ class _Planner:
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
-        """Return the recipe of the item, or that of the run and what is wrong with the item's correction or references.
-
-        It holds what a person set right, and what lends its colours.
-        """
+        """Return its recipe, with correction and references in it, or that of the run and what is wrong with these."""
         usual = self._terms.recipes[entry.kind]
         try:
             lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
-            if not lends and not self._is_corrected:
+            if not lends and not self._is_corrected and entry.kind is not Kind.FILM:
                 return usual, None
             item = PurePosixPath(entry.name)
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
             references = self._references.of(self._source / entry.path, item) if lends else ()
+            if entry.kind is Kind.FILM:
+                references = tuple(reference_frames(self._source / entry.path, None).values())
             return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.errors import UsageError
+from pipeline.film.reference_frames import SUFFIX as REFERENCES
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from pipeline.media.stills.bmp import BMP
 from pipeline.media.stills.refused import FILM
@@ -91,9 +92,10 @@ def walk(
 
     A file is a photograph or a film by its suffix; one of an unknown suffix by its first bytes. Hidden files and
     folders and ``lost+found`` are named as HIDDEN and not entered; thumbnails, the bins and indexes of systems and
-    what is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run
-    beside their source as RESULT and not entered, folders that cannot be listed as BARRED; so is, with ``folds``, a
-    folder whose name differs from that of the one before it only in case. With ``follow_links`` a link to a folder
+    what is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run and
+    references (``film.refs``) beside their source as RESULT and not entered, folders that cannot be listed as BARRED;
+    so is, with ``folds``, a folder whose name differs from that of the one before it only in case. With
+    ``follow_links`` a link to a folder
     outside of ``root`` is entered, unless it was entered already, or is ``output``. With ``takes`` an entry is only
     named if it takes the entry's path below ``root``; other files are ELSEWHERE, if they can be photographs or films,
     and not looked at. Only one path from the root down is kept in memory, and the folders behind links.
@@ -126,7 +128,7 @@ def walk(
             kind, reason = None, ""
             if item.name.startswith(".") or item.name.lower() == "lost+found":
                 kind = Kind.HIDDEN
-            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name}:
+            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name} or _lends(item.name, siblings):
                 kind = Kind.RESULT
             elif needs_leave and (beyond is None or not beyond.enter(root / path)):
                 kind = Kind.LINK
@@ -139,6 +141,13 @@ def walk(
             if kind is not None and takes(path):
                 yield Entry(path, kind, reason)
         waiting.extend(reversed(inner.values()))
+
+
+def _lends(folder: str, siblings: set[str]) -> bool:
+    """Say whether ``folder`` holds the references of a film among ``siblings``."""
+    stem = folder.removesuffix(REFERENCES)
+    films = (_split(name) for name in siblings if stem != folder)
+    return any(stem == name and _KINDS.get(suffix) is Kind.FILM for name, suffix in films)
 
 
 def _takes_all(_path: str) -> bool:

@@ -12,9 +12,9 @@ from engines.machine import usable_cores
 from engines.network import Network, Prediction
 from engines.networks import fingerprint, introduction, open_network
 from engines.registry import EngineChoice
-from pipeline.color.batching import predict
+from pipeline.color.batching import examine, predict
 from pipeline.color.model_input import ModelInput, Turn, model_input
-from pipeline.color.spaces import F32, Codes, ColorSpec, lightness
+from pipeline.color.spaces import F32, Codes, ColorSpec
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import ModelOrigin, Note, NoteKind
@@ -64,7 +64,11 @@ class Colorizer:
 
     def examine(self, picture: ModelInput) -> Prediction:
         """Return all that the network says of one picture, its evidence among it where it gives any."""
-        return self._network.predict(lightness(picture.luma[None, None]))
+        return self.examine_all([picture])[0]
+
+    def examine_all(self, pictures: Sequence[ModelInput]) -> list[Prediction]:
+        """Return all that the network says of each of ``pictures``, as batches of one; see `batching.examine`."""
+        return examine(pictures, self._network)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

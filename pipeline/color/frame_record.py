@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Step
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.similarity import Glance
 from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import Estimate
 from pipeline.color.tone import Verdict
 from pipeline.color.upsampling import Upsampled
@@ -56,11 +58,16 @@ class FrameRecord:
     verdict: Verdict = field(init=False)
     treatment: Treatment = field(init=False)
 
+    statements: tuple[Statement, ...] = ()
+    """What a person states about this frame."""
+
     # Set by `pipeline.color.temporal.predict_chroma`, of frames that are coloured.
+    memory: SceneMemory = field(init=False)
+    """The scenes before it; set on the first frame of a shot."""
     step: Step | None = field(init=False, default=None)
     """The optical flow from the frame before it; None for the first of a shot."""
     prediction: Estimate | None = field(init=False, default=None)
-    """The network's own chroma, where it was asked."""
+    """What the network's answer came to (`key_frame_answers`), where it was asked."""
     estimate: Estimate = field(init=False)
     """What that and all earlier frames of the shot say."""
     ab: F32 | None = field(init=False, default=None)

@@ -101,6 +101,11 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint]) -> F32:
     return np.asarray(result, np.float32)
 
 
+def weight_of(hint: ColorHint, luma: F32, shape: tuple[int, ...]) -> F32:
+    """Return how much ``hint`` says of each place of the upright ``luma``, 0..1, float32 of ``shape``."""
+    return _weight(_lightness_at(luma, shape), hint, _NEAR[0])
+
+
 def _weight(lightness: F32, hint: ColorHint, near: float) -> F32:
     """Return exp(-(dL / 10)^2 - d^2 / (2 near^2)), d in short sides beyond the reach; 1 within it."""
     height, width = lightness.shape

@@ -56,6 +56,16 @@ class Path:
         """Return ``values`` (rows, columns, channels) of the neighbour where they are in this frame, times trust."""
         return _at(values, self.places) * self.trust
 
+    def followed_by(self, further: Path) -> Path:
+        """Return the path that leads on along ``further``, which begins where this one ends."""
+        return Path(_at(further.places, self.places), self.trust * _at(further.trust, self.places))
+
+    def on_grid(self, rows: int, columns: int) -> Path:
+        """Return the same path on a grid of ``rows`` and ``columns`` places, no finer than this one."""
+        scale = np.array([columns / self.places.shape[1], rows / self.places.shape[0]], np.float32)
+        places = (_resized(self.places, rows, columns) + np.float32(0.5)) * scale - np.float32(0.5)
+        return Path(places, _resized(self.trust[..., 0], rows, columns)[..., None])
+
     def moved(self, chroma: F32) -> F32:
         """Return ``chroma`` (rows, columns, 2) of the neighbour where it is in this frame, trusted or not.
 

@@ -1,49 +1,82 @@
-"""Coherence in time: the network's predictions are filtered along optical flow within each shot, never across a cut."""
+"""Coherence in time: predictions are pooled and filtered along optical flow within each shot, never across a cut.
+
+What a scene looked like is remembered (`scene_memory`), so that it comes back in the colours that it had.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
 from typing import Generic
 
 import numpy as np
 
 from pipeline.color.frame_record import Link, Record
-from pipeline.color.keyframes import KeyFrames
-from pipeline.color.model_input import ModelInput
+from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, Predict
 from pipeline.color.neutral_areas import neutral_weight
-from pipeline.color.optical_flow import Follower, Step, View, view
+from pipeline.color.scene_memory import Scene, SceneMemory
 from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
 from pipeline.results import Treatment
 
 logger = logging.getLogger(__name__)
 
-Predict = Callable[[Sequence[ModelInput]], list[F32]]
-
 LOOK_AHEAD = 8
-_BATCH = 4
+EVIDENCE_AHEAD = 24
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
-_BLEND_BELIEF = 0.3
+# What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
+# where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
+_HELD, _HELD_POWER = 100.0, 3
 
 
-def predict_chroma(frames: Iterable[Record], predict: Predict, options: Options, *, stride: int) -> Iterator[Record]:
-    """Set ``ab`` of every frame that is to be coloured: `smoothed`, times saturation, none in neutral areas.
+def predict_chroma(
+    frames: Iterable[Record],
+    predict: Predict,
+    options: Options,
+    *,
+    stride: int,
+    memory: SceneMemory | None = None,
+    statements: Sequence[Statement] = (),
+) -> Iterator[Record]:
+    """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
 
-    The others pass with their own chroma.
+    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``; the first
+    frame of every shot gets the memory of those before it. ``statements`` are those of the whole film.
     """
+    scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
         if treatment is not Treatment.COLOUR_IT:
-            yield from run
+            for frame in run:
+                frame.memory = scenes.memory
+                yield frame
             continue
-        for frame in smoothed(run, predict, stride=stride, every=options.every):
+        coloured = smoothed(
+            run,
+            predict,
+            stride=stride,
+            every=options.every,
+            scenes=scenes,
+            statements=statements,
+            saturation=options.saturation,
+        )
+        for frame in coloured:
             assert frame.ab is not None
-            weight = neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
-            frame.ab = frame.ab * (weight * np.float32(options.saturation))
+            frame.ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
+            for one in frame.statements:
+                frame.ab = one.applied(frame.ab)
             yield frame
+
+
+class Scenes:
+    """The memory of scenes as it stands, for one shot after another."""
+
+    def __init__(self, memory: SceneMemory | None = None) -> None:
+        """Begin with ``memory``, or with none."""
+        self.memory = memory or SceneMemory()
 
 
 def smoothed(
@@ -54,34 +87,42 @@ def smoothed(
     every: int | None = 1,
     look_ahead: int = LOOK_AHEAD,
     weight: int = _WEIGHT,
+    scenes: Scenes | None = None,
+    statements: Sequence[Statement] = (),
+    saturation: float = 1.0,
 ) -> Iterator[Record]:
-    """Set ``ab`` of every frame, filtered along the motion within each shot.
+    """Set ``ab`` of every frame, pooled and filtered along the motion within each shot.
 
-    ``predict`` gives the network's ab (2, h / stride, w / stride) for model inputs; it is called for every frame
-    (``every`` 1), each N-th, or those that automatic choice finds necessary (None), and always before and after a cut.
-    What a shot becomes depends on that shot alone, so a run that resumes at a cut gives the same bits. A change of
-    shape counts as a cut.
+    ``predict`` is the network; it is asked for every frame (``every`` 1), each N-th, or those that automatic choice
+    finds necessary (None), and always before and after a cut. What a shot becomes depends on that shot and on the
+    memory in ``scenes`` alone, so a run that resumes at a cut with that memory gives the same bits. ``scenes`` is
+    changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
+    the chroma, but for what ``statements`` say, those of the whole film.
 
-    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), fewer where frames weigh more than
-    ``weight`` bytes together.
+    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 32 more where the network gives
+    evidence; fewer where frames weigh more than ``weight`` bytes together.
     """
+    scenes = scenes or Scenes()
     frames = iter(frames)
     first = next(frames, None)
     while first is not None:
         shot = _Shot(first, frames)
-        run = _Pass[Record](predict, stride=stride, every=every)
-        most = _BATCH + max(1, min(max(look_ahead, every or 0), weight // max(first.weight, 1) - _BATCH))
-        waiting: list[Record] = []
-        of_shot = iter(shot)
-        while batch := list(islice(of_shot, _BATCH)):
-            run.predict(batch)
-            waiting += (frame for frame, _ in batch)
-            if len(waiting) >= most:
-                done = len(waiting) - most + _BATCH
-                yield from run.settled(waiting, done)
-                del waiting[:done]
-        yield from run.settled(waiting, len(waiting))
-        logger.debug("a shot ends after %d frames, %d of them key frames", run.frames, run.keys)
+        first.memory = scenes.memory
+        room = weight // max(first.weight, 1) - BATCH
+        ahead = max(1, min(max(look_ahead, every or 0), room))
+        answers = KeyFrameAnswers[Record](
+            predict, stride=stride, every=every, memory=scenes.memory, statements=statements, saturation=saturation
+        )
+        answered = answers.frames(shot, look_ahead=max(0, min(EVIDENCE_AHEAD, room - ahead - BLOCK)))
+        run = _Pass(answers, FADING if every == 1 else FADING_SPARSE)
+        yield from run.frames(answered, ahead=ahead)
+        scenes.memory = run.remembered(scenes.memory)
+        logger.debug(
+            "a shot ends after %d frames, %d of them key frames%s",
+            answers.count,
+            answers.asked,
+            "" if answers.recalled is None else "; its scene was known",
+        )
         first = shot.following
 
 
@@ -108,39 +149,71 @@ class _Shot(Generic[Record]):
 
 
 class _Pass(Generic[Record]):
-    """One shot on its way from model inputs to chroma."""
+    """One shot on its way from the predictions of key frames to the chroma of all frames."""
 
-    def __init__(self, predict: Predict, *, stride: int, every: int | None) -> None:
-        self._predict = predict
-        self._follower = Follower()
-        self._stride = stride
-        self._fading = FADING if every == 1 else FADING_SPARSE
-        self._keys = KeyFrames(every)
+    def __init__(self, answers: KeyFrameAnswers[Record], fading: float) -> None:
+        self._answers = answers
+        self._fading = fading
         self._anchor = Anchor()
-        self._seen: View | None = None
         self._before: Estimate | None = None
-        self.frames = self.keys = 0
+        self._held: F32 | None = None
+        self._last = 0
 
-    def predict(self, batch: list[tuple[Record, bool]]) -> None:
-        """Set the flow to the next frames of the shot, the network's prediction of key frames, and their estimates."""
-        keys = []
-        for frame, last in batch:
-            frame.step = self._step(frame)
-            if self._keys.asks(frame.step, last=last, blending=frame.link is Link.BLEND):
-                keys.append(frame)
-        self.frames += len(batch)
-        self.keys += len(keys)
-        for frame, ab in zip(keys, self._predict([frame.model_input for frame in keys]) if keys else (), strict=True):
-            frame.prediction = Estimate.answered(ab)
-        for frame, _ in batch:
-            earlier = None
-            if self._before is not None and frame.step is not None:
-                earlier = self._before.carried(frame.step.past, self._fading)
-            known = joined(frame.prediction, earlier)
-            assert known is not None, "the first frame of a shot is always a key frame"
-            frame.estimate = self._before = known
+    def frames(self, answered: Iterator[Record], *, ahead: int) -> Iterator[Record]:
+        """Yield the frames with their final chroma, reading ``ahead`` + 4 frames ahead."""
+        first = next(answered)
+        if (recalled := self._answers.recalled) is not None and recalled.step is not None:
+            scene = recalled.scene
+            self._before, self._anchor = Estimate(scene.chroma, scene.chroma_weight), Anchor(scene.anchor)
+            self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
+        waiting: list[Record] = []
+        of_shot = chain([first], answered)
+        while batch := list(islice(of_shot, BATCH)):
+            for frame in batch:
+                self._estimate(frame)
+            waiting += batch
+            if len(waiting) >= ahead + BATCH:
+                done = len(waiting) - ahead
+                yield from self._settled(waiting, done)
+                del waiting[:done]
+        yield from self._settled(waiting, len(waiting))
 
-    def settled(self, waiting: list[Record], count: int) -> Iterator[Record]:
+    def remembered(self, memory: SceneMemory) -> SceneMemory:
+        """Return ``memory`` with the shot in it, once all of it has passed."""
+        pool, seen = self._answers.pool, self._answers.seen
+        if pool is None or pool.so_far is None or pool.gain is None:
+            return memory
+        assert seen is not None
+        assert self._before is not None
+        assert self._anchor.sum is not None
+        scene = Scene(
+            frame=self._last,
+            gain=pool.gain,
+            picture=seen.picture,
+            guide=seen.guide,
+            evidence=pool.so_far.mean(),
+            weight=pool.so_far.weight,
+            chroma=self._before.chroma,
+            chroma_weight=self._before.weight,
+            anchor=self._anchor.sum,
+            keys=pool.prototypes.keys,
+            colours=pool.prototypes.evidence,
+            counts=pool.prototypes.weight,
+        )
+        return memory.filed(scene, replacing=self._answers.recalled)
+
+    def _estimate(self, frame: Record) -> None:
+        earlier = None
+        if self._before is not None and frame.step is not None:
+            earlier = self._before.carried(frame.step.past, self._fading)
+            if self._held is not None:
+                earlier, self._held = Estimate(earlier.chroma, earlier.weight * self._held), None
+        known = joined(frame.prediction, earlier)
+        assert known is not None, "the first frame of a shot is always a key frame"
+        frame.estimate = self._before = known
+        self._last = frame.index
+
+    def _settled(self, waiting: list[Record], count: int) -> Iterator[Record]:
         """Yield the first ``count`` of the waiting frames with their final chroma."""
         steps = [frame.step for frame in waiting[1:] if frame.step is not None]
         later = from_behind([frame.prediction for frame in waiting], steps, self._fading) if waiting else []
@@ -148,10 +221,3 @@ class _Pass(Generic[Record]):
             chroma = self._anchor.hold(frame.estimate.joined(behind).chroma, frame.step)
             frame.ab = np.ascontiguousarray(chroma.transpose(2, 0, 1))
             yield frame
-
-    def _step(self, frame: Record) -> Step | None:
-        before, self._seen = self._seen, view(frame.model_input.luma, stride=self._stride)
-        if before is None:
-            return None
-        belief = _BLEND_BELIEF if frame.link is Link.BLEND else 1.0
-        return self._follower.step(before, self._seen, belief=belief)

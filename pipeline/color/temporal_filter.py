@@ -39,10 +39,10 @@ class Estimate:
     weight: F32
 
     @staticmethod
-    def answered(ab: F32) -> Estimate:
-        """Return one answer of the network, ``ab`` (2, rows, columns)."""
+    def answered(ab: F32, weight: F32 | None = None) -> Estimate:
+        """Return one answer of the network, ``ab`` (2, rows, columns), with its ``weight``, 1 if None."""
         chroma = np.ascontiguousarray(ab.transpose(1, 2, 0))
-        return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32))
+        return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32) if weight is None else weight)
 
     def carried(self, path: Path, fading: float) -> Estimate:
         """Return the estimate of a neighbour carried to this frame; ``fading`` is what is left of its weight."""
@@ -73,8 +73,9 @@ def from_behind(answers: Sequence[Estimate | None], steps: Sequence[Step], fadin
 class Anchor:
     """What a shot's things have looked like so far; keeps their colours from drifting away over a long shot."""
 
-    def __init__(self) -> None:
-        self._sum: F32 | None = None
+    def __init__(self, so_far: F32 | None = None) -> None:
+        """Begin a shot, or go on with the ``sum`` (rows, columns, 3) of one that was left."""
+        self.sum = so_far
 
     def hold(self, chroma: F32, step: Step | None) -> F32:
         """Return ``chroma`` (rows, columns, 2) of the next frame, pulled to what it has been where motion is trusted.
@@ -82,12 +83,12 @@ class Anchor:
         ``step`` leads to this frame; None for the first of a shot, which is left as it is.
         """
         weight = np.ones((*chroma.shape[:2], 1), np.float32)
-        if self._sum is None or step is None:
-            self._sum = np.concatenate([chroma, weight], axis=-1)
+        if self.sum is None or step is None:
+            self.sum = np.concatenate([chroma, weight], axis=-1)
             return chroma
-        past = step.past.carried(self._sum)
+        past = step.past.carried(self.sum)
         apart = np.concatenate([past[..., :2] - past[..., 2:] * chroma, past[..., 2:]], axis=-1)
         broad = np.asarray(cv2.blur(apart, (_ANCHOR_SIDE, _ANCHOR_SIDE)), np.float32)
         held = np.asarray(chroma + _ANCHOR_PULL * broad[..., :2] / (broad[..., 2:] + 1), np.float32)
-        self._sum = np.concatenate([held, weight], axis=-1) + _ANCHOR_FADING * past
+        self.sum = np.concatenate([held, weight], axis=-1) + _ANCHOR_FADING * past
         return held

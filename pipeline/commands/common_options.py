@@ -153,7 +153,8 @@ HintOption = Annotated[
         "--hint",
         metavar="X,Y=COLOR",
         parser=parse_hint,
-        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral. Repeatable.",
+        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral; of a film, at a time: "
+        "0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
     ),
 ]
 ReferenceOption = Annotated[
@@ -162,7 +163,8 @@ ReferenceOption = Annotated[
         RESULT,
         "--reference",
         metavar="PICTURE|DIR",
-        says="Photographs: a coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg.",
+        says="A coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg; for films, "
+        "coloured frames: 000123.png.",
     ),
 ]
 Corrections = Annotated[

@@ -39,13 +39,29 @@ def parse_device(text: object) -> str:
 
 
 def parse_hint(text: object) -> Hint:
-    """Return the hint of ``0.4,0.6=#3A5FCD``. Raises `typer.BadParameter` for anything else."""
+    """Return the hint of ``0.4,0.6=#3A5FCD``, for films with a time: ``0.4,0.6=#3A5FCD@1:12.5``.
+
+    Raises `typer.BadParameter` for anything else.
+    """
     place, _, color = str(text).partition("=")
+    color, at, time = color.partition("@")
     try:
         x, y = map(float, place.split(","))
-        return Hint(x=x, y=y, color=color)
+        return Hint(x=x, y=y, color=color, time=_seconds(time) if at else None)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: write X,Y=#RRGGBB or X,Y=neutral; {error}") from error
+        raise typer.BadParameter(
+            f"{text!r}: write X,Y=#RRGGBB or X,Y=neutral, for films with a time: X,Y=#RRGGBB@1:12.5; {error}"
+        ) from error
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of ``12.5``, ``1:12.5`` or ``1:02:03``. Raises `ValueError`."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text, re.ASCII):
+        raise ValueError(f"{text!r} is no time")
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds
 
 
 def parse_preview(text: object) -> Span | str:

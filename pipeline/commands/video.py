@@ -61,6 +61,8 @@ def _colorize_video(
     on_damage: common_options.OnDamageOption = OnDamage.FAIL,
     verify: common_options.Verify = False,
     saturation: common_options.Saturation = Options.saturation,
+    hint: common_options.HintOption = None,
+    reference: common_options.ReferenceOption = None,
     corrections: common_options.Corrections = None,
     preview: Annotated[
         Any,
@@ -99,6 +101,8 @@ def _colorize_video(
         on_damage=on_damage,
         verify=verify,
         saturation=saturation,
+        hints=tuple(hint or ()),
+        reference=reference,
     )
 
     def action() -> Answer:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.model_input import Turn
+from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.spaces import ColorSpec, resolve_film
 from pipeline.color.tone import ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
@@ -69,13 +69,28 @@ class FilmSource:
 
     def records(self, decoded: Iterable[Frame], colorizer: Colorizer, *, skip: int = 0) -> Iterator[FilmFrame]:
         """Yield the record of every decoded frame with its model input; the first ``skip`` are passed over."""
-        turn = Turn(quarters=-self.info.rotation // 90 % 4)
-        aspect = float(self.info.sample_aspect_ratio)
         for index, frame in enumerate(decoded):
             if index >= skip:
                 luma = frame.luma
-                seen = colorizer.model_input(luma, self.spec, size=colorizer.spec.size.film, turn=turn, aspect=aspect)
-                yield FilmFrame(index=index, model_input=seen, weight=luma.nbytes, frame=frame)
+                yield FilmFrame(
+                    index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame
+                )
+
+    def model_input(self, luma: Plane, colorizer: Colorizer) -> ModelInput:
+        """Return what the network sees of a frame's ``luma`` (H, W)."""
+        return colorizer.model_input(
+            luma, self.spec, size=colorizer.spec.size.film, turn=self._turn, aspect=float(self.info.sample_aspect_ratio)
+        )
+
+    def model_shape(self, colorizer: Colorizer) -> tuple[int, int]:
+        """Return the rows and columns of model inputs, upright."""
+        size, width = colorizer.spec.size, self.info.width * float(self.info.sample_aspect_ratio)
+        rows, columns = size.shape(size.film, width=width, height=self.info.height)
+        return (columns, rows) if self._turn.quarters % 2 else (rows, columns)
+
+    @property
+    def _turn(self) -> Turn:
+        return Turn(quarters=-self.info.rotation // 90 % 4)
 
     def usual_tone(self) -> SourceTone | None:
         """Return what most of the film is, by a few frames from all over it; None if that decides nothing."""

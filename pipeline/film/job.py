@@ -11,13 +11,14 @@ from pathlib import Path
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
-from pipeline.errors import UsageError
 from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
-from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, write_segments
+from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
 from pipeline.film.shot_records import ShotLog
+from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
 from pipeline.media.film_plan import plan_film
@@ -62,8 +63,6 @@ def colorize_video(
     started = time.monotonic()
     source, options, stop = Path(source), options or Options(), stop or StopRequest()
     output = None if output is None else Path(output)
-    if options.hints or options.reference is not None:
-        raise UsageError(f"{source}: hints and references are for photographs", advice="Colour the film without them.")
     originals = originals.and_of(source)
     if output is not None:
         originals.check(output)
@@ -87,7 +86,9 @@ def colorize_video(
         stop.check()
         notes = [*colorizer.notes(), *_assumptions(film), *planned.notes]
         _tell(progress, source, notes)
-        skip = 0 if segments is None else segments.frames
+        skip, memory = 0, None
+        if segments is not None and segments.frames:
+            skip, memory = segments.frames, remembered(segments)
         writer = FilmWriter(
             info,
             plan,
@@ -98,7 +99,8 @@ def colorize_video(
             metadata=_provenance(info, colorizer),
             on_damage=options.on_damage,
         )
-        with closing(coloured_frames(film, colorizer, read_log, skip=skip)) as frames:
+        stated = stated_frames(film, colorizer)
+        with closing(coloured_frames(film, colorizer, read_log, skip=skip, memory=memory, stated=stated)) as frames:
             if segments is None:
                 written, log = _write(frames, film, writer, progress)
             else:
@@ -129,21 +131,36 @@ def colorize_video(
 
 
 def coloured_frames(
-    film: FilmSource, colorizer: Colorizer, read_log: ReadLog, *, skip: int = 0
+    film: FilmSource,
+    colorizer: Colorizer,
+    read_log: ReadLog,
+    *,
+    skip: int = 0,
+    memory: SceneMemory | None = None,
+    stated: StatedFrames | None = None,
 ) -> Generator[FilmFrame, None, None]:
     """Yield every frame of the film with its final chroma; decoding and colouring run ahead in a thread each.
 
     The first ``skip`` frames are read and counted, but not coloured and not yielded. If the one after them begins a
-    shot, those that are yielded are what they would be otherwise.
+    shot, those that are yielded are what they would be otherwise; ``memory`` is that frame's, from the earlier run.
+    ``stated`` is what a person states about frames of the film.
     """
-    options = film.options
+    options, statements = film.options, () if stated is None else stated.statements()
 
     def colour() -> Generator[FilmFrame, None, None]:
         with closing(ahead(film.decode(read_log), depth=_DEPTH, name="decode", threads=options.threads)) as decoded:
             frames = film.records(decoded, colorizer, skip=skip)
+            frames = frames if stated is None else stated.attached(frames)
             frames = find_shots(frames)
             frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
-            frames = predict_chroma(frames, colorizer.predict, options, stride=colorizer.spec.stride)
+            frames = predict_chroma(
+                frames,
+                colorizer.examine_all,
+                options,
+                stride=colorizer.spec.stride,
+                memory=memory,
+                statements=statements,
+            )
             yield from paint(frames, film.spec)
 
     return ahead(colour(), depth=_DEPTH, name="colour", threads=options.threads)

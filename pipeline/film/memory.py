@@ -40,7 +40,7 @@ def colorize_frames(
     """Colour the frames of a film and yield each as an array (H, W, 3) of R, G and B, one to one and in order.
 
     ``frames`` are arrays (H, W) of grey or (H, W, 3) of R, G and B, uint8 or uint16, full range, in sRGB. Cuts are
-    found, and colours held together within each shot, as `colorize_video` does; for that some forty frames are read
+    found, and colours held together within each shot, as `colorize_video` does; for that some eighty frames are read
     ahead, so memory does not grow with the film. BT.601 luma of the result is that of the source to within the
     rounding of R, G and B. Shots in colour come back as they are. Of ``options`` those count that are not about files:
     engine, device, model, every, tone, treat_as, saturation. An engine is opened for the film, or ``colorizer`` is
@@ -48,7 +48,9 @@ def colorize_frames(
     """
     options = options or Options()
     if options.hints:
-        raise UsageError("frames in memory: hints are for photographs", advice="Colour the film without hints.")
+        raise UsageError(
+            "frames in memory have no times, which hints for films need", advice="Colour a file, or do without hints."
+        )
     with lent(colorizer, options, progress=Silent()) as opened, closing(_coloured(frames, options, opened)) as coloured:
         yield from coloured
 
@@ -58,7 +60,7 @@ def _coloured(
 ) -> Generator[NDArray[Any], None, None]:
     records = find_shots(_records(frames, colorizer))
     records = judge_shots(records, _evidence, options)
-    for record in predict_chroma(records, colorizer.predict, options, stride=colorizer.spec.stride):
+    for record in predict_chroma(records, colorizer.examine_all, options, stride=colorizer.spec.stride):
         yield _painted(record)
 
 

@@ -25,6 +25,8 @@ from pipeline.publish import PARTIAL_PREFIX, publishing
 LOCK = "lock"
 _RECIPE = "recipe.json"
 _SUFFIX = ".segment"
+# What is remembered after a segment. Of the last three it is kept, since the last ones may be damaged.
+_MEMORY = ".memory"
 # Each packet: pts, duration, key frame or not, size of the data that follow.
 _PACKET = struct.Struct("<qq?Q")
 # The last bytes of a segment: size of the summary before them, fingerprint of everything before this, and a mark.
@@ -44,11 +46,27 @@ def segment_folder(final: Path) -> Path:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment of ``frames`` frames; ``summary`` (JSON values) is what its maker needs on a resume."""
+    """A finished segment of ``frames`` frames; ``summary`` (JSON values) is what its maker needs on a resume.
+
+    ``memory_digest`` is the fingerprint of the bytes that the frames after it rest on, kept in a file beside it.
+    """
 
     path: Path
     frames: int
     summary: Mapping[str, Any]
+    memory_digest: str
+
+    @property
+    def memory_path(self) -> Path:
+        """Where those bytes are."""
+        return self.path.with_suffix(_MEMORY)
+
+    def memory(self) -> bytes | None:
+        """Return those bytes, None if they are not there or damaged. Raises `OSError`."""
+        if not self.memory_path.exists():
+            return None
+        data = self.memory_path.read_bytes()
+        return data if _digest(data) == self.memory_digest else None
 
 
 class SegmentFolder:
@@ -83,6 +101,11 @@ class SegmentFolder:
     def frames(self) -> int:
         """How many frames all finished segments hold."""
         return sum(segment.frames for segment in self.segments)
+
+    @property
+    def memory(self) -> bytes | None:
+        """What the frames after the last finished segment rest on; None if there is no segment. Raises `OSError`."""
+        return self.segments[-1].memory() if self.segments else None
 
     def new(self) -> SegmentWriter:
         """Return a writer for the next segment; when its block ends well, the segment counts."""
@@ -122,9 +145,18 @@ class SegmentFolder:
             if segment is None:
                 break
             self.segments.append(segment)
+        while self.segments and self.memory is None:
+            self.segments.pop()
+        kept = {path for segment in self.segments for path in (segment.path, segment.memory_path)}
         for path in self._folder.iterdir():
-            if path.name not in (LOCK, _RECIPE) and path not in {segment.path for segment in self.segments}:
+            if path.name not in (LOCK, _RECIPE) and path not in kept:
                 path.unlink()
+
+    def append(self, segment: Segment) -> None:
+        """Count a segment that is on disk, and delete what was remembered three segments ago."""
+        self.segments.append(segment)
+        for old in self.segments[-4:-3]:
+            old.memory_path.unlink(missing_ok=True)
 
 
 class SegmentWriter:
@@ -148,7 +180,7 @@ class SegmentWriter:
             raise ValueError("a segment was left without finish()")
         self._cleanup.__exit__(kind, error, trace)
         if self._segment is not None and kind is None:
-            self._owner.segments.append(self._segment)
+            self._owner.append(self._segment)
 
     def add(self, packets: Iterable[Packet[Any]]) -> None:
         """Append encoded packets. Raises `OSError` if the disk refuses."""
@@ -161,13 +193,19 @@ class SegmentWriter:
                 self._hash.update(part)
                 self._file.write(part)
 
-    def finish(self, *, frames: int, summary: Mapping[str, Any]) -> None:
-        """Close the segment, which holds the packets of ``frames`` frames; ``summary`` is kept with them."""
-        values = json.dumps({"frames": frames, "summary": summary}).encode()
+    def finish(self, *, frames: int, summary: Mapping[str, Any], memory: bytes = b"") -> None:
+        """Close the segment, which holds the packets of ``frames`` frames; ``summary`` is kept with them.
+
+        ``memory`` is what the frames after it rest on. Raises `OSError` if the disk refuses.
+        """
+        digest = _digest(memory)
+        with publishing(self._path.with_suffix(_MEMORY), overwrite=True, originals=self._owner.originals) as temporary:
+            temporary.write_bytes(memory)
+        values = json.dumps({"frames": frames, "summary": summary, "memory": digest}).encode()
         self._hash.update(values)
         self._file.write(values + _END.pack(len(values), self._hash.digest(), _MARK))
         self._file.close()
-        self._segment = Segment(self._path, frames, summary)
+        self._segment = Segment(self._path, frames, summary, digest)
 
 
 def _read(path: Path) -> Segment | None:
@@ -185,7 +223,11 @@ def _read(path: Path) -> Segment | None:
     if hasher.digest() != digest:
         return None
     values = json.loads(summary)
-    return Segment(path, int(values["frames"]), values["summary"])
+    return Segment(path, int(values["frames"]), values["summary"], values["memory"])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _find_end(file: BinaryIO) -> tuple[int, int, bytes] | None:

@@ -14,9 +14,11 @@ from typing import Any
 import av
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.scene_memory import SceneMemory
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
+from pipeline.film.reference_frames import reference_frames
 from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import StopRequest
@@ -24,6 +26,7 @@ from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.originals import Originals
 from pipeline.progress import Progress
+from pipeline.reference_files import reference_fingerprint
 from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
 
@@ -97,10 +100,11 @@ def _remove_if_empty(folder: Path, final: Path) -> None:
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
-    without = ("engine", "model", "overwrite", "verify", "threads")
+    without = ("engine", "model", "overwrite", "reference", "verify", "threads")
     return {
         "source": fingerprint(film.info.path),
         "options": {name: value for name, value in to_json(film.options).items() if name not in without},
+        "references": reference_fingerprint(tuple(reference_frames(film.info.path, film.options.reference).values())),
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
         "weights": colorizer.spec.weights_sha256,
         "engine": str(colorizer.spec),
@@ -123,6 +127,12 @@ def fingerprint(source: Path) -> list[str]:
         file.seek(max(0, state.st_size - _ENDS), os.SEEK_SET)
         ends.update(file.read(_ENDS))
     return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
+
+
+def remembered(segments: SegmentFolder) -> SceneMemory | None:
+    """Return the memory that the frames after the finished ``segments`` rest on, None if all of the film is there."""
+    data = segments.memory
+    return SceneMemory.from_bytes(data) if data else None
 
 
 def write_segments(
@@ -177,6 +187,7 @@ def _write_segment(
             progress.advance(str(film.info.path))
         with refusals(segments.final, film.plan):
             segment.add(encoder.encode(None))
-        segment.finish(frames=log.frames, summary=log.summary())
+        memory = b"" if following is None else following.memory.to_bytes()
+        segment.finish(frames=log.frames, summary=log.summary(), memory=memory)
         logger.debug("%s: segment of %d frames is complete", film.info.path, log.frames)
     return following

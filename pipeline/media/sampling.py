@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 
@@ -43,3 +44,41 @@ def sampled(
                 seen.add(picture.pts)
                 time = Timestamp(picture.pts or 0, info.time_base, 0)
                 yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
+
+
+def frame_at(
+    info: FilmInfo, target: PixelFormat, seconds: Fraction, *, luma_weights: tuple[float, float] | None = None
+) -> Frame | None:
+    """Return the frame that is shown at ``seconds``, in format ``target``; None if the film has ended by then.
+
+    ``luma_weights`` are those of `Frame`. Where seeking leads astray the film is read from its start. Damage on the way
+    is left to the reading of the whole film.
+    """
+    for seeks in (True, False):
+        with open_film(info) as container:
+            stream = container.streams[info.stream_index]
+            assert isinstance(stream, av.VideoStream)
+            bound_pixels(stream)
+            wanted = seconds / info.time_base
+            shown, has_passed = None, False
+            try:
+                if seeks:
+                    container.seek(round(wanted), stream=stream)
+                for picture in container.decode(stream):
+                    if picture.pts is None:
+                        continue
+                    if picture.pts > wanted:
+                        has_passed = True
+                        break
+                    shown = picture
+            except (av.FFmpegError, OSError):
+                continue
+        if shown is not None and (has_passed or _is_shown(shown, wanted)):
+            time = Timestamp(shown.pts or 0, info.time_base, 0)
+            return Frame(shown, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
+    return None
+
+
+def _is_shown(last: av.VideoFrame, wanted: Fraction) -> bool:
+    """Say whether the ``last`` frame of a film is still shown at ``wanted``, in its time base."""
+    return wanted < (last.pts or 0) + max(last.duration or 0, 1)

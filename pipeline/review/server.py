@@ -43,6 +43,7 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             Route("/api/likely", pages.likely),
             Route("/api/correction", pages.correct, methods=["PUT"]),
             Route("/api/reference", pages.keep_reference, methods=["PUT"]),
+            Route("/api/reference", pages.reference),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
         ],
@@ -112,6 +113,10 @@ class _Pages:
     async def correct(self, request: Request) -> Response:
         based_on = request.query_params.get("earlier")
         return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
+
+    async def reference(self, request: Request) -> Response:
+        item, name = self._named(request), request.query_params["reference"]
+        return _picture(await run_in_threadpool(self._studio.reference_picture, item, name))
 
     async def keep_reference(self, request: Request) -> Response:
         content = bytearray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 from bisect import bisect_right
@@ -10,10 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.measures import small_rgb
+from pipeline.color.model_input import EXIF_TURNS
 from pipeline.color.references import Reference
-from pipeline.corrections import Correction
+from pipeline.color.spaces import still_spec
+from pipeline.corrections import SUFFIX, Correction
 from pipeline.film.frame_at import frame_at
+from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
@@ -21,6 +28,7 @@ from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_p
 from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item, seconds_of
 
 _KEPT = 4
+_REFERENCE_SIDE = 640
 # What the label of a shot cuts off from its time.
 _TENTH = 0.1
 
@@ -78,6 +86,18 @@ class Studio:
             trial.write_bytes(content)
             self._references.of([trial])
         return self._catalogue.keep_reference(item.name, content)
+
+    def reference_picture(self, item: Item, name: str) -> bytes:
+        """Return the reference ``name`` of an item at the size of a screen, JPEG. Raises `InputError`, `KeyError`."""
+        kept = self._catalogue.correction_path(item.name)
+        if not re.fullmatch(re.escape(kept.name.removesuffix(SUFFIX)) + r"\.reference-[0-9a-f]+", name):
+            raise KeyError(name)
+        still = read_still(kept.with_name(name))
+        luma = still_spec(still.bits).luma(still.luma)
+        matrix, turn = still_spec(still.bits).matrix, EXIF_TURNS[still.orientation]
+        rgb = small_rgb(luma, still.chroma, matrix, side=_REFERENCE_SIDE)
+        upright = np.moveaxis(turn.upright(np.moveaxis(rgb, -1, 0)), 0, -1)
+        return jpeg(np.rint(upright * 255).astype(np.uint8))
 
     def render(self, item: Item) -> Path:
         """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""

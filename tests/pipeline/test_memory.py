@@ -7,8 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.engines.two import write_two_model
 from tests.films import make_film
 
 pytestmark = pytest.mark.slow
@@ -35,6 +37,23 @@ def test_a_film_four_times_as_long_needs_no_more_memory(tmp_path: Path, tiny: Pa
         )
         peaks.append(peak(film, tiny, f"codec=Codec({codec!r}), quality=Quality({quality!r})"))
     assert peaks[1] - peaks[0] < GROWTH_MEGABYTES, peaks
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see the memory of a process")
+def test_nor_does_what_is_remembered_of_its_scenes(tmp_path: Path) -> None:
+    """The network tells its evidence, and every twentieth frame is another scene."""
+    model, peaks = write_two_model(tmp_path, temperature=0.5), []
+    for frames in (2 * SHORT, 2 * LONG):
+        film = make_film(
+            tmp_path / f"{frames}.mkv", codec="ffv1", width=160, height=120, times=range(frames), luma=_scenes
+        )
+        peaks.append(peak(film, model, "quality=Quality.MASTER"))
+    assert peaks[1] - peaks[0] < GROWTH_MEGABYTES, peaks
+
+
+def _scenes(number: int) -> np.ndarray:
+    blocks = np.kron(np.random.default_rng(number // 20).integers(20, 235, (4, 5)), np.ones((30, 32)))
+    return np.asarray(np.roll(blocks, number % 20 // 4, axis=1), np.uint8)
 
 
 def peak(film: Path, tiny: Path, options: str) -> float:

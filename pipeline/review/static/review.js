@@ -317,15 +317,14 @@ function sample(color) {
   return box;
 }
 
-function placeOf(event) {
-  const box = $("picture").getBoundingClientRect();
+function placeOf(event, picture = $("picture")) {
+  const box = picture.getBoundingClientRect();
   const x = (event.clientX - box.left) / box.width;
   const y = (event.clientY - box.top) / box.height;
   return x >= 0 && x <= 1 && y >= 0 && y <= 1 ? { x, y } : null;
 }
 
-function colorAt({ x, y }) {
-  const picture = $("picture");
+function colorAt({ x, y }, picture = $("picture")) {
   const canvas = document.createElement("canvas");
   canvas.width = picture.naturalWidth;
   canvas.height = picture.naturalHeight;
@@ -342,6 +341,19 @@ function swatch(name, color) {
   button.append(sample(color), name);
   button.addEventListener("click", () => state(color));
   return button;
+}
+
+// The pictures that lend their colours: a click takes one from them.
+function offerReferences() {
+  $("borrow").hidden = !correction.references.length;
+  $("borrow").replaceChildren(...correction.references.map((name, number) => {
+    const picture = document.createElement("img");
+    picture.alt = `Reference ${number + 1}`;
+    picture.title = "Click on the colour you want";
+    picture.src = `${named("/api/reference")}&reference=${encodeURIComponent(name)}`;
+    picture.addEventListener("click", (event) => { const at = placeOf(event, picture); if (at) state(colorAt(at, picture)); });
+    return picture;
+  }));
 }
 
 function waiting() {
@@ -380,6 +392,7 @@ $("stage").addEventListener("click", (event) => {
     return;
   }
   place = found;
+  offerReferences();
   $("likely").replaceChildren(...Array.from({ length: LIKELY }, waiting));
   guarded(() => offerLikely(found));
   $("own").value = colorAt(found).toLowerCase();

@@ -11,9 +11,11 @@ from PIL import Image
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.corrections import Correction, CorrectionFile, CorrectionTree, corrections_beside
-from pipeline.options import Options
+from pipeline.options import Hint, Options
 from pipeline.originals import NO_ORIGINALS
-from tests.photos import save, scene
+from tests.engines.two import write_two_model
+from tests.films import make_film
+from tests.photos import save, scene, sepia
 
 NAMES = ("album/one.png", "two.png")
 
@@ -55,6 +57,39 @@ def test_a_correction_colours_its_item_again_and_no_other(scans: Path, output: P
     for _ in range(2):
         assert night(scans, output, tiny).skipped == 2
     assert is_grey(output / NAMES[0])
+
+
+def test_a_hint_for_a_film_is_applied_by_every_night(tmp_path: Path, output: Path) -> None:
+    films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
+    films.mkdir()
+    make_film(films / "film.mkv", codec="ffv1", width=224, height=160, times=range(12))
+    assert night(films, output, model).films == 1
+    (made,) = output.glob("*.m[kp][v4]")
+    before = made.read_bytes()
+    tree, item = corrections_beside(output, originals=NO_ORIGINALS), PurePosixPath("film.mkv")
+    tree.write(item, CorrectionFile().revised(Correction(hints=(Hint(x=0.5, y=0.5, color="#6080B0", time=0.1),))))
+    assert night(films, output, model).films == 1
+    corrected = made.read_bytes()
+    assert corrected != before
+    assert night(films, output, model).skipped == 1
+    tree.write(item, tree.read(item).revised(Correction(hints=(Hint(x=0.5, y=0.5, color="#6080B0"),))))
+    failed = night(films, output, model)
+    assert len(failed.failures) == 1
+    assert "time" in str(failed.failures[0])
+    tree.write(item, tree.read(item).undone())
+    assert night(films, output, model).failures == ()
+    assert made.read_bytes() == corrected
+
+
+def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Path) -> None:
+    films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
+    (films / "film.refs").mkdir(parents=True)
+    make_film(films / "film.mkv", codec="ffv1", width=224, height=160, times=range(12))
+    assert night(films, output, model).films == 1
+    save(films / "film.refs" / "000003.png", sepia(scene()))
+    again = night(films, output, model)
+    assert (again.films, again.photos) == (1, 0)
+    assert night(films, output, model).films == 0
 
 
 def test_undone_it_is_as_before(scans: Path, output: Path, tiny: Path) -> None:

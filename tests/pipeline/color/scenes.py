@@ -5,6 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engines.adapters.base import Evidence
+from engines.decoding import annealed_mean
+from engines.network import Prediction
+
 HEIGHT, WIDTH, STRIDE = 128, 192, 4
 ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
 
@@ -47,6 +51,34 @@ def box_chroma(number: int, *, speed: int, inside: float, outside: float) -> np.
     ab[0] = outside
     ab[0][box(number, speed=speed)] = inside
     return np.stack([cv2.resize(plane, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA) for plane in ab])
+
+
+CENTRES = np.stack(np.meshgrid(np.arange(-80, 81, 10), np.arange(-80, 81, 10)), axis=-1).reshape(-1, 2).astype("f4")
+
+
+def told(luma: np.ndarray, *colours: tuple[np.ndarray, float]) -> Prediction:
+    """Return what a network says that thinks each of ``colours``, ab (2, ROWS, COLUMNS), likely by its share.
+
+    Its ab is their annealed mean; its features are what blocks of 8 x 8 pixels of ``luma`` look like.
+    """
+    rows, columns = luma.shape[0] // 8, luma.shape[1] // 8
+    shares = np.zeros((len(CENTRES), rows, columns))
+    for ab, share in colours:
+        small = np.stack([cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in ab])
+        bump = np.exp(-np.square(CENTRES[:, :, None, None] - small).sum(axis=1) / (2 * 8**2))
+        shares += share * bump / bump.sum(axis=0)
+    logits = np.log(shares + 1e-6).astype(np.float32)
+    blocks = luma.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).reshape(rows, columns, 64)
+    features = np.concatenate([blocks - blocks.mean(axis=-1, keepdims=True), np.full((rows, columns, 1), 0.1)], axis=-1)
+    evidence = Evidence(
+        logits=logits[None],
+        centres=CENTRES,
+        features=np.ascontiguousarray(features.transpose(2, 0, 1)[None], np.float32),
+        temperature=0.5,
+    )
+    mean = annealed_mean(logits.transpose(1, 2, 0), CENTRES, temperature=0.5)
+    ab = cv2.resize(mean, (luma.shape[1] // STRIDE, luma.shape[0] // STRIDE), interpolation=cv2.INTER_LINEAR)
+    return Prediction(np.ascontiguousarray(ab.transpose(2, 0, 1)[None]), evidence)
 
 
 def flat(a: float, b: float) -> np.ndarray:

@@ -6,9 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.key_frame_answers import Predict
 from pipeline.color.model_input import ModelInput
-from pipeline.color.temporal import Predict, predict_chroma, smoothed
+from pipeline.color.temporal import predict_chroma, smoothed
 from pipeline.options import Options
 from pipeline.results import Treatment
 from tests.pipeline.color.scenes import (
@@ -44,11 +46,11 @@ def run(frames: list[FrameRecord], answer: Answer, *, every: int | None = 1) -> 
 def asking(frames: list[FrameRecord], answer: Answer, asked: list[int] | None = None) -> Predict:
     numbers = {id(frame.model_input): frame.index for frame in frames}
 
-    def predict(pictures: Sequence[ModelInput]) -> list[np.ndarray]:
+    def predict(pictures: Sequence[ModelInput]) -> list[Prediction]:
         found = [numbers[id(picture)] for picture in pictures]
         if asked is not None:
             asked.extend(found)
-        return [answer(number) for number in found]
+        return [Prediction(answer(number)[None]) for number in found]
 
     return predict
 

@@ -128,3 +128,14 @@ def test_a_hint_is_a_place_and_a_colour() -> None:
 def test_other_words_are_no_hints(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write X,Y="):
         parse_hint(text)
+
+
+@pytest.mark.parametrize(("text", "time"), [("12.5", 12.5), ("1:12.5", 72.5), ("1:00:01", 3601)])
+def test_a_hint_for_a_film_says_when(text: str, time: float) -> None:
+    assert parse_hint(f"0.4,0.6=#3A5FCD@{text}") == Hint(x=0.4, y=0.6, color="#3A5FCD", time=time)
+
+
+@pytest.mark.parametrize("text", ["0.4,0.6=#3A5FCD@", "0.4,0.6=#3A5FCD@soon", "0.4,0.6=#3A5FCD@-1"])
+def test_a_hint_at_no_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="time"):
+        parse_hint(text)

@@ -22,6 +22,7 @@ from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
+from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
 ROOT = Path(__file__).parents[3]
@@ -64,6 +65,30 @@ class Stopping(Silent):
             raise self._error
 
 
+DYING = f"""
+    import os, signal, sys
+    from pathlib import Path
+    from pipeline.color.colorizer import open_colorizer
+    from pipeline.options import Options, Quality
+    from pipeline.progress import Silent
+    from pipeline.film.job import colorize_video
+
+    class Dying(Silent):
+        left = int(sys.argv[4])
+
+        def advance(self, item, count=1):
+            print(count, flush=True)
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+    with open_colorizer(options) as colorizer:
+        colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
+                       colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
+    """
+
+
 def options(quality: Quality, codec: Codec = Codec.AUTO, **more: Any) -> Options:
     return Options(quality=quality, codec=codec, threads=False, **more)
 
@@ -103,6 +128,28 @@ def test_a_resumed_film_equals_an_uninterrupted_one(
     assert output.read_bytes() == whole.output.read_bytes()
     assert without_clock(resumed) == without_clock(whole)
     assert not segments(tmp_path)
+
+
+def returning(number: int) -> np.ndarray:
+    """Luma of a film in which two scenes take turns."""
+    return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 4 + number % SHOT // 5)
+
+
+def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
+    """The network tells its evidence, the second half of the film rests on the first, and the run is killed twice."""
+    model = write_two_model(tmp_path, temperature=0.5)
+    film = make_film(
+        tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
+    )
+    finished, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
+    for output, runs in ((finished, ("-1",)), (died, ("50", "50", "-1"))):
+        for frames in runs:
+            command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(output), str(model), frames]
+            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            assert output is finished or frames == "-1" or run.returncode == -signal.SIGKILL
+        assert run.returncode == 0, run.stderr
+    assert "80" in run.stdout.split(), "the last run was to go on after the fourth shot"
+    assert died.read_bytes() == finished.read_bytes()
 
 
 def without_clock(result: FilmResult) -> dict[str, Any]:
@@ -199,29 +246,7 @@ def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
 
 
 def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
-    script = f"""
-        import os, signal, sys
-        from pathlib import Path
-        from pipeline.color.colorizer import open_colorizer
-        from pipeline.options import Options, Quality
-        from pipeline.progress import Silent
-        from pipeline.film.job import colorize_video
-
-        class Dying(Silent):
-            left = int(sys.argv[1])
-
-            def advance(self, item, count=1):
-                print(count, flush=True)
-                self.left -= 1
-                if self.left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        options = Options(engine="onnxruntime", model={str(tiny)!r}, quality=Quality.MASTER)
-        with open_colorizer(options) as colorizer:
-            colorize_video(Path({str(film)!r}), Path({str(tmp_path)!r}) / "result.mkv", options,
-                           colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
-        """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
+    command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(tmp_path / "result.mkv"), str(tiny)]
     resumed = []
     for frames in ("50", "50", "-1"):
         run = subprocess.run([*command, frames], cwd=ROOT, capture_output=True, text=True, timeout=120)

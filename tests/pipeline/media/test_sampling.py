@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from pipeline.media.pixels import pixel_format
 from pipeline.media.probe import probe
-from pipeline.media.sampling import sampled
-from tests.films import make_film, write_pictures
+from pipeline.media.sampling import frame_at, sampled
+from tests.films import frame_times, make_film, write_pictures
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,24 @@ def test_a_folder_of_pictures_can_be_sampled(tmp_path: Path) -> None:
     info = probe(folder)
     frames = list(sampled(info, info.pixel_format, count=5, luma_weights=(0.299, 0.114)))
     assert 1 <= len(frames) <= 5
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("film.mkv", "ffv1", {}),
+        ("film.mp4", "libx264", {"g": "25", "preset": "ultrafast"}),
+        ("film.ts", "mpeg2video", {"g": "10"}),
+    ],
+)
+def test_the_frame_at_a_time_is_the_one_that_is_shown_then(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    film = make_film(tmp_path / name, codec=codec, times=range(60), options=options)
+    info, times = probe(film), frame_times(film)
+    for number in (0, 1, 17, 59):
+        between = Fraction(times[number]) + Fraction(1, 1000)
+        frame = frame_at(info, pixel_format("yuv420p"), between)
+        assert frame is not None
+        assert frame.timestamp.seconds == Fraction(times[number])
+    assert frame_at(info, pixel_format("yuv420p"), Fraction(times[-1]) + 10) is None

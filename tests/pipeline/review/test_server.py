@@ -192,3 +192,14 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
             )
             assert bool(np.abs(plain - stated).max() > 10) is is_there
         assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
+
+
+def test_only_an_item_s_own_references_are_shown(client: Client, photos: tuple[Path, Path]) -> None:
+    grey = scene()
+    save(photos[0].parent / "coloured.png", rgb_of(grey, *tinted(grey)))
+    content = (photos[0].parent / "coloured.png").read_bytes()
+    # The tiny network tells no features, so it takes no references.
+    assert client.ask("/api/reference?name=one.png", content, method="PUT")[0] == 409
+    for name in ("../../../coloured.png", "one.png.correction.json", "one.png.reference-../x", "two.png.reference-00"):
+        assert client.ask(f"/api/reference?name=one.png&reference={quote(name, safe='')}")[0] == 404
+    assert client.ask("/api/reference?name=one.png&reference=one.png.reference-00")[0] == 409

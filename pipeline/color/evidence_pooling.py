@@ -1,0 +1,215 @@
+"""What the network knows of a shot is put together before one colour is chosen for a place.
+
+Log-probabilities are averaged, not colours: where one frame says red or brown and another brown or green, the mean says
+brown, and no mud. They are gathered along optical flow, from all earlier key frames of the shot and from those within
+the look-ahead, and from prototypes (`prototypes`): what looks alike anywhere in the shot, or in its scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from engines.adapters.base import Evidence
+from engines.decoding import annealed_mean
+from engines.network import Prediction
+from pipeline.color.optical_flow import Path, Step
+from pipeline.color.prototypes import Prototypes, keys
+from pipeline.color.scene_memory import Recalled
+from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement, heard
+
+# How much a key frame on a place's own track weighs beside a like place elsewhere.
+_OWN = np.float32(1)
+# Key frames that a track's evidence may outweigh a new one by.
+_MOST_WEIGHT = np.float32(48)
+# Pooled distributions are broader and their means paler: a shot's chroma is brought back to what it would be without.
+# Some networks change the chroma of their colours by the picture, too: these are bounds for both together. Places are
+# means of pixels, which differ in hue; with the factor beside, films are as colourful as before.
+_GAINS = 0.4, 2.5
+_MIXED = 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 3).
+
+    They are those of log-probabilities, of features, of the network's a* and b*, and of the weights themselves.
+    """
+
+    sums: F32
+
+    @staticmethod
+    def of(prediction: Prediction) -> Gathered:
+        """Return what one key frame says: weight 1 everywhere."""
+        evidence = prediction.evidence
+        assert evidence is not None
+        assert evidence.features is not None
+        logits, features = (np.moveaxis(planes[0], 0, -1) for planes in (evidence.logits, evidence.features))
+        logits = logits - logits.max(axis=-1, keepdims=True)
+        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape)
+        return Gathered(np.concatenate([logits, features, ab, np.ones_like(logits[..., :1])], axis=-1))
+
+    @property
+    def weight(self) -> F32:
+        """The sum of the weights (rows, columns, 1)."""
+        return self.sums[..., -1:]
+
+    def mean(self) -> F32:
+        """Return the means of log-probabilities, features and ab (rows, columns, Q + C + 2)."""
+        return self.sums[..., :-1] / self.weight
+
+    def carried(self, path: Path) -> Gathered:
+        """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
+        return Gathered(_at(self.sums, path.places) * path.trust)
+
+    def __add__(self, other: Gathered) -> Gathered:
+        return Gathered(self.sums + other.sums)
+
+    def bounded(self) -> Gathered:
+        """Return it with no weight above what new frames can still change."""
+        return Gathered(self.sums * np.minimum(1, _MOST_WEIGHT / self.weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A key frame: the network's ``ab`` (2, h, w), its own evidence and all up to it.
+
+    ``luma`` is the model input; ``step`` leads here from the key frame before it.
+    """
+
+    ab: F32
+    luma: F32
+    own: Gathered
+    so_far: Gathered
+    step: Step | None
+
+
+class EvidencePool:
+    """The evidence of one shot; give it every frame's step and every key frame, in order."""
+
+    def __init__(self, first: Evidence, recalled: Recalled | None, *, saturation: np.float32 | float = 1.0) -> None:
+        """Begin a shot, the scene of which may have been seen before; ``first`` says how many colours there are.
+
+        ``saturation`` multiplies the chroma. ``statements`` are those that hold in the shot; more may be added.
+        """
+        assert first.features is not None
+        self._colours, self._features = first.logits.shape[1], first.features.shape[1]
+        # What all evidence of a network has in common; its arrays are not kept.
+        self._told = replace(first, logits=first.logits[..., :0], features=None)
+        self.prototypes = Prototypes.none(self._features + 3, self._colours)
+        self.statements: list[Statement] = []
+        self._saturation = np.float32(saturation)
+        self.gain: float | None = None
+        self.so_far: Gathered | None = None
+        self._track: Step | None = None
+        if recalled is not None:
+            scene = recalled.scene
+            self.prototypes, self.gain = scene.prototypes.faded(recalled.fading), scene.gain
+            if recalled.step is not None:
+                weight = scene.weight * np.float32(recalled.fading)
+                self.so_far = Gathered(np.concatenate([scene.evidence * weight, weight], axis=-1))
+
+    def follow(self, step: Step) -> None:
+        """Go on along ``step`` to the next frame."""
+        track = self._track
+        self._track = (
+            step
+            if track is None
+            else Step(past=step.past.followed_by(track.past), future=track.future.followed_by(step.future))
+        )
+
+    def forget_prototypes(self) -> None:
+        """Begin with none anew: a dissolve has led into another scene."""
+        self.prototypes = Prototypes.none(self._features + 3, self._colours)
+
+    def add(self, prediction: Prediction, luma: F32, *, is_blend: bool) -> Key:
+        """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
+        assert prediction.evidence is not None
+        own = Gathered.of(prediction)
+        step = None
+        so_far = own
+        if self._track is not None and self.so_far is not None:
+            rows, columns = own.sums.shape[:2]
+            step = Step(self._track.past.on_grid(rows, columns), self._track.future.on_grid(rows, columns))
+            so_far = own + self.so_far.carried(step.past)
+        self._track, self.so_far = None, so_far.bounded()
+        if not is_blend:
+            evidence, places = self._split(self.so_far, luma)
+            self.prototypes = self.prototypes.added(places, evidence)
+        return Key(prediction.ab[0], luma, own, self.so_far, step)
+
+    def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
+        """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
+        later: list[Gathered | None] = [None]
+        for key in reversed(waiting[1:]):
+            behind = later[-1]
+            known = key.own if behind is None else key.own + behind
+            later.append(None if key.step is None else known.carried(key.step.future))
+        return [self._decoded(key, behind) for key, behind in zip(waiting[:count], reversed(later), strict=False)]
+
+    def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
+        """Return the log-probabilities (n, Q) of all places and their keys."""
+        mean = gathered.mean()
+        evidence = np.ascontiguousarray(mean[..., : self._colours].reshape(-1, self._colours))
+        return evidence, keys(mean[..., self._colours : self._colours + self._features], luma)
+
+    def _decoded(self, key: Key, behind: Gathered | None) -> F32:
+        gathered = key.so_far if behind is None else key.so_far + behind
+        evidence, places = self._split(gathered, key.luma)
+        if len(self.prototypes.weight):
+            sums, weight = self.prototypes.heard(places)
+            own = gathered.weight.reshape(-1, 1) * _OWN
+            evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
+        coarse = self._chosen(evidence).reshape(*key.own.sums.shape[:2], 2)
+        if self.gain is None:
+            self.gain = self._gain(coarse, gathered)
+        # What is finer than the evidence's grid stays the network's own.
+        planes = np.moveaxis(key.ab, 0, -1)
+        own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
+        fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
+        fine = fine * self._saturation
+        if self.statements:
+            stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
+            fine = fine + (_resized(stated, fine.shape) - fine) * _resized(share, fine.shape)[..., None]
+        return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
+
+    def _chosen(self, logits: F32) -> F32:
+        """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor."""
+        told = self._told
+        assert told.temperature is not None
+        return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
+
+    def _gain(self, pooled: F32, gathered: Gathered) -> float:
+        """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab."""
+        given = np.square(gathered.mean()[..., -2:]).mean()
+        kept = np.square(pooled).mean()
+        return float(np.clip(_MIXED * np.sqrt(given / kept), *_GAINS)) if given > 0 and kept > 0 else 1.0
+
+
+def can_pool(prediction: Prediction) -> bool:
+    """Say whether a network tells enough: a distribution, how it becomes a colour, and features."""
+    told = prediction.evidence
+    return told is not None and told.features is not None and told.temperature is not None
+
+
+def _at(values: F32, places: F32) -> F32:
+    """Return ``values`` (rows, columns, channels) at x and y ``places`` (rows, columns, 2), interpolated linearly."""
+    rows, columns, channels = values.shape
+    x, y = np.clip(places[..., 0], 0, columns - 1), np.clip(places[..., 1], 0, rows - 1)
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    across, down = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
+    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
+    flat = values.reshape(-1, channels)
+    upper = flat[top * columns + left] * (1 - across) + flat[top * columns + right] * across
+    lower = flat[bottom * columns + left] * (1 - across) + flat[bottom * columns + right] * across
+    return np.asarray(upper * (1 - down) + lower * down, np.float32)
+
+
+def _resized(planes: F32, shape: tuple[int, ...]) -> F32:
+    """Return planes (h, w, 2) at another size, averaged where they shrink, linear where they grow."""
+    kind = cv2.INTER_AREA if shape[0] < planes.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(planes, (shape[1], shape[0]), interpolation=kind), np.float32)

@@ -1,0 +1,155 @@
+"""Which frames of a shot the network is asked for, and what its answers come to when all of them are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Generic
+
+import numpy as np
+
+from engines.network import Prediction
+from pipeline.color.evidence_pooling import EvidencePool, Key, can_pool
+from pipeline.color.frame_record import Link, Record
+from pipeline.color.keyframes import KeyFrames
+from pipeline.color.model_input import ModelInput
+from pipeline.color.optical_flow import Follower, Step, View, view
+from pipeline.color.prototypes import keys
+from pipeline.color.scene_memory import Recalled, SceneMemory
+from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
+from pipeline.color.temporal_filter import Estimate
+
+Predict = Callable[[Sequence[ModelInput]], list[Prediction]]
+"""The network: its answer for each model input, as batches of one."""
+
+BATCH = 4
+BLOCK = 8
+"""Frames that leave the look-ahead together: what comes after them is gathered once for all."""
+_BLEND_BELIEF = 0.3
+
+
+class KeyFrameAnswers(Generic[Record]):
+    """One shot on its way from model inputs to the network's pooled chroma of key frames.
+
+    Networks that give no evidence have their own chroma taken as it is.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        *,
+        stride: int,
+        every: int | None,
+        memory: SceneMemory,
+        statements: Sequence[Statement] = (),
+        saturation: float = 1.0,
+    ) -> None:
+        """Begin a shot; ``memory`` is what is known of earlier ones, ``statements`` are those of the whole film.
+
+        ``saturation`` multiplies the network's chroma, and not what is stated.
+        """
+        self._predict = predict
+        self._follower = Follower()
+        self._stride = stride
+        self._keys = KeyFrames(every)
+        self._memory = memory
+        self._statements = statements
+        self._saturation = np.float32(saturation)
+        self._waiting: list[tuple[Record, Key]] = []
+        self._was_blend = False
+        self.count = self.asked = 0
+        self.seen: View | None = None
+        self.pool: EvidencePool | None = None
+        self.recalled: Recalled | None = None
+
+    def frames(self, shot: Iterable[tuple[Record, bool]], *, look_ahead: int) -> Iterator[Record]:
+        """Set ``step`` of every frame and ``prediction`` of key frames, reading up to ``look_ahead`` + 12 ahead.
+
+        ``shot`` gives each frame with whether it is the last. Without evidence nothing waits longer than its batch.
+        """
+        waiting: list[Record] = []
+        of_shot = iter(shot)
+        while batch := list(islice(of_shot, BATCH)):
+            self._ask(batch)
+            waiting += (frame for frame, _ in batch)
+            if self.pool is None:
+                yield from waiting
+                waiting.clear()
+            elif len(waiting) >= look_ahead + BLOCK:
+                self._settle(waiting[BLOCK - 1].index)
+                yield from waiting[:BLOCK]
+                del waiting[:BLOCK]
+        if waiting:
+            self._settle(waiting[-1].index)
+        yield from waiting
+
+    def _ask(self, batch: list[tuple[Record, bool]]) -> None:
+        """Set the flow, ask the network for key frames, and add what it says to the pool."""
+        asked = []
+        for frame, last in batch:
+            frame.step = self._step(frame)
+            must = last or bool(frame.statements)
+            if self._keys.asks(frame.step, last=must, blending=frame.link is Link.BLEND):
+                asked.append(frame)
+        self.count, self.asked = self.count + len(batch), self.asked + len(asked)
+        answers = iter(self._predict([frame.model_input for frame in asked]) if asked else ())
+        asked_for = {frame.index for frame in asked}
+        for frame, _ in batch:
+            answer = next(answers) if frame.index in asked_for else None
+            if answer is not None and frame.step is None and can_pool(answer):
+                self._begin(frame, answer)
+            if self.pool is not None:
+                self._pool(self.pool, frame, answer)
+            elif answer is not None:
+                frame.prediction = _estimate(frame, answer.ab[0] * self._saturation)
+
+    def _begin(self, frame: Record, answer: Prediction) -> None:
+        """Begin the pool of a shot, with what is remembered of its scene."""
+        told, luma = answer.evidence, frame.model_input.luma
+        assert told is not None
+        assert told.features is not None
+        places = keys(told.features[0].transpose(1, 2, 0), luma)
+        seen = view(luma, stride=self._stride)
+        self.recalled = self._memory.recall(seen, places, frame=frame.index, follower=self._follower)
+        self.pool = EvidencePool(told, self.recalled, saturation=self._saturation)
+        self.pool.statements += (one for one in self._statements if one.is_of(seen, places, self._follower))
+        if self.recalled is not None:
+            frame.step = self.recalled.step
+
+    def _pool(self, pool: EvidencePool, frame: Record, answer: Prediction | None) -> None:
+        is_blend = frame.link is Link.BLEND
+        if self._was_blend and not is_blend:
+            pool.forget_prototypes()
+        self._was_blend = is_blend
+        if frame.step is not None:
+            pool.follow(frame.step)
+        pool.statements += (one for one in frame.statements if one not in pool.statements)
+        if answer is not None:
+            self._waiting.append((frame, pool.add(answer, frame.model_input.luma, is_blend=is_blend)))
+
+    def _settle(self, last: int) -> None:
+        """Set the prediction of all key frames up to number ``last``."""
+        assert self.pool is not None
+        count = sum(frame.index <= last for frame, _ in self._waiting)
+        for (frame, _), ab in zip(
+            self._waiting, self.pool.pooled([key for _, key in self._waiting], count), strict=False
+        ):
+            frame.prediction = _estimate(frame, ab)
+        del self._waiting[:count]
+
+    def _step(self, frame: Record) -> Step | None:
+        before, self.seen = self.seen, view(frame.model_input.luma, stride=self._stride)
+        if before is None:
+            return None
+        belief = _BLEND_BELIEF if frame.link is Link.BLEND else 1.0
+        return self._follower.step(before, self.seen, belief=belief)
+
+
+def _estimate(frame: Record, ab: F32) -> Estimate:
+    """Return what is known of a key frame: the network's chroma ``ab`` (2, h, w), and what is stated about it."""
+    weight = None
+    for one in frame.statements:
+        ab = one.applied(ab)
+        weight = one.weight() if weight is None else np.maximum(weight, one.weight())
+    return Estimate.answered(ab, weight)

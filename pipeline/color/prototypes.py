@@ -1,0 +1,117 @@
+"""Prototypes: what a shot's places look like and which colours the network thought likely there, bounded in number.
+
+A place is compared by the network's features, by lightness and by where it is in the picture: the weight of one place
+for another is exp(s (cos - 1) - dL^2 / (2 t^2) - d^2 / (2 r^2)), as in the network's own coherent decoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.color.spaces import F32, lightness
+
+_SHARPNESS, _TONE, _REACH = 15.0, 25.0, 0.5
+"""s, and t in L*, r in short sides of the picture."""
+_MOST, _MOST_NEW = 256, 96
+_ALIKE = -1.0
+"""Logarithm of the weight from which a place is one more of a prototype."""
+
+
+def keys(features: F32, luma: F32) -> F32:
+    """Return what places are compared by, (rows * columns, C + 3): half the squared distance is -log of the weight.
+
+    ``features`` (rows, columns, C) of any length, ``luma`` the model input (h, w), 0..1, that they are of.
+    """
+    rows, columns, channels = features.shape
+    short = min(rows, columns) * _REACH
+    light = lightness(np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32))
+    found = np.empty((rows, columns, channels + 3), np.float32)
+    length = np.sqrt(np.square(features).sum(axis=-1, keepdims=True))
+    found[..., :channels] = features / np.maximum(length, np.float32(1e-6)) * np.float32(_SHARPNESS**0.5)
+    found[..., channels] = np.arange(rows, dtype=np.float32)[:, None] / short
+    found[..., channels + 1] = np.arange(columns, dtype=np.float32) / short
+    found[..., channels + 2] = light / np.float32(_TONE)
+    return found.reshape(rows * columns, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """``keys`` (P, K), mean ``evidence`` (P, Q), log-probabilities up to a constant, and ``weight`` (P,), in places."""
+
+    keys: F32
+    evidence: F32
+    weight: F32
+
+    @staticmethod
+    def none(channels: int, colours: int) -> Prototypes:
+        """Return none yet of ``channels`` keys and ``colours`` log-probabilities."""
+        return Prototypes(
+            np.zeros((0, channels), np.float32), np.zeros((0, colours), np.float32), np.zeros(0, np.float32)
+        )
+
+    def faded(self, factor: float) -> Prototypes:
+        """Return them with their weights times ``factor``."""
+        return Prototypes(self.keys, self.evidence, self.weight * np.float32(factor))
+
+    def added(self, places: F32, evidence: F32) -> Prototypes:
+        """Return them with places (n, K) and their evidence (n, Q) added, each with weight 1.
+
+        A place that is like a prototype is averaged into it; others found new ones, farthest first, up to 96 at once.
+        At most 256 are kept, new ones and the heaviest.
+        """
+        nearest, new = self._assigned(places)
+        weight = np.concatenate([self.weight, np.zeros(len(new), np.float32)])
+        held_keys = np.concatenate([self.keys, places[new]])
+        held_evidence = np.concatenate([self.evidence, evidence[new]])
+        order = np.argsort(nearest, kind="stable")
+        hit, starts, counts = np.unique(nearest[order], return_index=True, return_counts=True)
+        share = (counts / (weight[hit] + counts)).astype(np.float32)[:, None]
+        count = counts.astype(np.float32)[:, None]
+        held_keys[hit] += (np.add.reduceat(places[order], starts) / count - held_keys[hit]) * share
+        held_evidence[hit] += (np.add.reduceat(evidence[order], starts) / count - held_evidence[hit]) * share
+        weight[hit] += count[:, 0]
+        if len(weight) > _MOST:
+            old = np.argsort(-weight[: len(self.weight)], kind="stable")[: _MOST - len(new)]
+            kept = np.concatenate([np.sort(old), np.arange(len(self.weight), len(weight))])
+            return Prototypes(held_keys[kept], held_evidence[kept], weight[kept])
+        return Prototypes(held_keys, held_evidence, weight)
+
+    def heard(self, places: F32) -> tuple[F32, F32]:
+        """Return what they say of places (n, K): sums over them, weighted by likeness and weight.
+
+        They are those of the evidence (n, Q) and of the weights (n, 1): what is like none is told nothing.
+        """
+        weights = np.exp(self._logarithms(places)) * self.weight
+        return np.asarray(weights @ self.evidence, np.float32), weights.sum(axis=1, keepdims=True)
+
+    def likeness(self, places: F32) -> float:
+        """Return how well places (n, K) are found among them, 0..1: the mean weight of each place's most alike."""
+        return float(np.exp(self._logarithms(places).max(axis=1)).mean()) if len(self.weight) else 0.0
+
+    def _logarithms(self, places: F32) -> F32:
+        apart = places @ self.keys.T - np.square(self.keys).sum(axis=1) / 2
+        return np.asarray(apart - (np.square(places).sum(axis=1) / 2)[:, None], np.float32)
+
+    def _assigned(self, places: F32) -> tuple[np.ndarray, list[int]]:
+        """Return each place's prototype, and which places found new ones, numbered after those there are."""
+        count = len(self.weight)
+        if count:
+            logarithms = self._logarithms(places)
+            nearest = logarithms.argmax(axis=1)
+            best = logarithms[np.arange(len(places)), nearest]
+        else:
+            nearest, best = np.zeros(len(places), np.int64), np.full(len(places), -np.inf, np.float32)
+        half_squares = np.square(places).sum(axis=1) / 2
+        new: list[int] = []
+        while len(new) < _MOST_NEW:
+            farthest = int(best.argmin())
+            if best[farthest] > _ALIKE:
+                break
+            apart = places @ places[farthest] - half_squares - half_squares[farthest]
+            nearer = apart > best
+            nearest[nearer], best[nearer] = count + len(new), apart[nearer]
+            new.append(farthest)
+        return nearest, new

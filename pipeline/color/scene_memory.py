@@ -1,0 +1,168 @@
+"""What earlier shots looked like, so that a scene comes back in the colours it had.
+
+A shot that ends is filed as a `Scene`. A shot that begins is compared with those filed: where its first frame goes on
+from the last one of a scene, optical flow leads on from there as if there had been no cut between; where it only looks
+like it, the scene's prototypes are offered. The memory holds eight scenes, the latest seen, whatever the film's length.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.color.optical_flow import Follower, Step, View
+from pipeline.color.prototypes import Prototypes
+from pipeline.color.spaces import F32
+
+_MOST = 8
+# Weights of long shots and of what a person states go beyond what half precision holds.
+_LARGEST = float(np.finfo(np.float16).max)
+# What is left of a scene's weight, per frame in which it was not seen: half of it after some 1,400 frames.
+_FADING = 0.9995
+_GOES_ON = 0.5
+"""Mean trust in the flow from a scene's last frame from which a shot is that scene going on."""
+_DOUBT = 2
+"""Power of the trust in that flow: a scene's evidence is heavy, and must not outweigh what is new where it was."""
+_ALIKE = 0.35
+"""Mean likeness of a shot's first places to a scene's prototypes from which the scene is offered.
+
+Between the clips of docs/temporal.md both are 0.23 at most; inside one, over seconds, rarely below 0.4.
+"""
+
+
+def _sure(step: Step) -> Step:
+    """Return ``step`` with the trust of what may have moved while the scene was away taken from it."""
+    past, future = (replace(path, trust=path.trust**_DOUBT) for path in (step.past, step.future))
+    return Step(past=past, future=future)
+
+
+def is_going_on(step: Step) -> bool:
+    """Say whether the later of two pictures goes on from the earlier, as two frames of one shot do."""
+    return float(step.past.trust.mean()) >= _GOES_ON
+
+
+def is_alike(prototypes: Prototypes, places: F32) -> bool:
+    """Say whether a picture with keys ``places`` (n, K) shows what ``prototypes`` are of."""
+    return prototypes.likeness(places) >= _ALIKE
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A shot as it was left: everything that the next frame's colours would have rested on.
+
+    ``frame`` is the number of its last frame and ``picture`` and ``guide`` the `View` of it; ``evidence`` (rows,
+    columns, channels) and ``weight`` what was carried along the flow (see `evidence_pooling`), ``chroma`` with
+    ``chroma_weight`` the estimate and ``anchor`` the anchor of `temporal_filter`; ``gain`` the shot's factor on chroma.
+    """
+
+    frame: int
+    gain: float
+    picture: np.ndarray
+    guide: F32
+    evidence: F32
+    weight: F32
+    chroma: F32
+    chroma_weight: F32
+    anchor: F32
+    keys: F32
+    colours: F32
+    counts: F32
+
+    @property
+    def view(self) -> View:
+        """What motion is found in."""
+        return View(self.picture, self.guide)
+
+    @property
+    def prototypes(self) -> Prototypes:
+        """What its places looked like."""
+        return Prototypes(self.keys, self.colours, self.counts)
+
+    def rounded(self) -> Scene:
+        """Return it in half precision, which it is kept in: a run that resumes has no other."""
+        halves: dict[str, Any] = {
+            field.name: np.clip(value, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray) and value.dtype == np.float32
+        }
+        return replace(self, **halves)
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """A scene that a shot belongs to: ``step`` leads from its last frame to the shot's first, None if none does."""
+
+    number: int
+    scene: Scene
+    step: Step | None
+    fading: float
+
+
+@dataclass(frozen=True, eq=False)
+class SceneMemory:
+    """The scenes that were seen, those seen last at the end."""
+
+    scenes: tuple[Scene, ...] = ()
+
+    def recall(self, view: View, places: F32, *, frame: int, follower: Follower) -> Recalled | None:
+        """Return the scene that a shot belongs to whose first frame is ``frame``, with ``view`` and keys ``places``."""
+        found: Recalled | None = None
+        best = 0.0
+        for number, scene in enumerate(self.scenes):
+            if scene.guide.shape != view.guide.shape or scene.keys.shape[1] != places.shape[1]:
+                continue
+            fading = _FADING ** (frame - scene.frame)
+            step = follower.step(scene.view, view)
+            trust = float(step.past.trust.mean())
+            if is_going_on(step) and 1 + trust > best:
+                found, best = Recalled(number, scene, _sure(step), fading), 1 + trust
+            elif best < 1 and is_alike(scene.prototypes, places):
+                likeness = scene.prototypes.likeness(places)
+                if likeness > best:
+                    found, best = Recalled(number, scene, None, fading), likeness
+        return found
+
+    def filed(self, scene: Scene, *, replacing: Recalled | None) -> SceneMemory:
+        """Return the memory with ``scene`` in it, in place of the scene that the shot went on with, if any."""
+        kept = [old for number, old in enumerate(self.scenes) if replacing is None or number != replacing.number]
+        return SceneMemory((*kept, scene.rounded())[-_MOST:])
+
+    def to_bytes(self) -> bytes:
+        """Return everything, to the bit, for `from_bytes`."""
+        arrays: dict[str, Any] = {
+            f"{number}.{field.name}": _stored(getattr(scene, field.name))
+            for number, scene in enumerate(self.scenes)
+            for field in fields(Scene)
+        }
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> SceneMemory:
+        """Return what `to_bytes` made. Raises `ValueError` for anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                count = len(arrays.files) // len(fields(Scene))
+                scenes = [
+                    Scene(**{field.name: _restored(arrays[f"{number}.{field.name}"]) for field in fields(Scene)})
+                    for number in range(count)
+                ]
+        except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not a memory of scenes: {error}") from error
+        return SceneMemory(tuple(scenes))
+
+
+def _stored(value: np.ndarray | float) -> np.ndarray:
+    array = np.asarray(value)
+    return array.astype(np.float16) if array.dtype == np.float32 else array
+
+
+def _restored(array: np.ndarray) -> Any:
+    if array.ndim == 0:
+        return array.item()
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -1,0 +1,101 @@
+"""What a person states about one frame of a film: hints at places of it, or a coloured picture of it (a reference).
+
+A statement holds exactly in its own frame. From there it is carried along optical flow with a weight that no answer of
+the network outweighs for some seconds; and every place of its shot, and of later and earlier shots of its scene, hears
+it as far as it looks like the places that something was stated of, and unlike those of which nothing was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.network import Prediction
+from pipeline.color.hints import ColorHint, weight_of
+from pipeline.color.model_input import ModelInput
+from pipeline.color.optical_flow import Follower, View, view
+from pipeline.color.prototypes import Prototypes, keys
+from pipeline.color.scene_memory import is_alike, is_going_on
+from pipeline.color.spaces import F32
+
+_CERTAIN = np.float32(1e4)
+"""Weight of a statement beside the network's answer of one frame."""
+_UNLIKE = np.float32(0.3)
+"""How many like places it takes for half of a statement's say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """Colours ``ab`` (2, h, w), CIELAB, on the grid of the network's chroma, and how far each is stated, ``share``.
+
+    ``share`` (h, w) is 0, nothing is stated there, to 1. ``places`` are the keys of what the frame shows, with sums of
+    a* and b* times share, and of share; None where the network tells no features. ``seen`` is what motion is found in.
+    """
+
+    ab: F32
+    share: F32
+    seen: View
+    places: Prototypes | None
+
+    def is_of(self, first: View, places: F32, follower: Follower) -> bool:
+        """Say whether a shot that begins with ``first``, which has keys ``places``, shows this statement's scene."""
+        if self.seen.guide.shape != first.guide.shape:
+            return False
+        if is_going_on(follower.step(self.seen, first)):
+            return True
+        return self.places is not None and is_alike(self.places, places)
+
+    def applied(self, ab: F32) -> F32:
+        """Return ``ab`` (2, h, w) of this statement's own frame with what is stated."""
+        return np.asarray(ab + (self.ab - ab) * self.share, np.float32)
+
+    def weight(self) -> F32:
+        """Return what its frame's chroma weighs (h, w, 1); 1 where nothing is stated."""
+        return (1 + _CERTAIN * self.share)[..., None]
+
+
+def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, stride: int) -> Statement:
+    """Return what is stated by ``ab`` (2, h, w) and ``share`` (h, w), 0..1, of the frame that the network saw.
+
+    They are resized to the grid of the network's chroma.
+    """
+    shape = prediction.ab.shape[2:]
+    planes = _resized(np.concatenate([ab * share, share[None]]), shape)
+    stated = planes[:2] / np.maximum(planes[2], np.float32(1e-6))
+    places = None
+    if prediction.evidence is not None and prediction.evidence.features is not None:
+        features = np.moveaxis(prediction.evidence.features[0], 0, -1)
+        sums = _resized(planes, features.shape[:2]).reshape(3, -1).T
+        looks = keys(features, seen.luma)
+        places = Prototypes(looks, np.ascontiguousarray(sums), np.ones(len(looks), np.float32))
+    return Statement(stated, planes[2], view(seen.luma, stride=stride), places)
+
+
+def hinted(seen: ModelInput, prediction: Prediction, hints: Sequence[ColorHint], *, stride: int) -> Statement:
+    """Return what ``hints`` state: each of what is like its place in lightness and near by."""
+    shape = prediction.ab.shape[2:]
+    weights = np.stack([weight_of(hint, seen.luma, shape) for hint in hints])
+    total = weights.sum(axis=0)
+    ab = np.einsum("nc,nhw->chw", np.array([hint.ab for hint in hints], np.float32), weights)
+    stated = np.asarray(ab / np.maximum(total, np.float32(1e-6)), np.float32)
+    return statement(seen, prediction, stated, np.minimum(total, 1), stride=stride)
+
+
+def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
+    """Return what ``statements`` say of places with keys (n, K): a* and b* (n, 2), and their share (n, 1), 0..1."""
+    sums, weight = np.zeros((len(places), 3), np.float32), np.zeros((len(places), 1), np.float32)
+    for made in statements:
+        if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
+            said, like = made.places.heard(places)
+            sums, weight = sums + said, weight + like
+    ab = sums[:, :2] / np.maximum(sums[:, 2:], np.float32(1e-6))
+    return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)
+
+
+def _resized(planes: F32, shape: Sequence[int]) -> F32:
+    rows, columns = shape
+    kind = cv2.INTER_AREA if rows <= planes.shape[1] else cv2.INTER_LINEAR
+    return np.stack([np.asarray(cv2.resize(one, (columns, rows), interpolation=kind), np.float32) for one in planes])

@@ -1,0 +1,110 @@
+"""What a person states about frames of a film, looked at before the first frame is coloured: hints and references."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import ColorHint, ab_of_hex
+from pipeline.color.model_input import EXIF_TURNS, ModelInput
+from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_offsets, still_spec
+from pipeline.color.statements import Statement, hinted, statement
+from pipeline.errors import InputError, UsageError
+from pipeline.film.frames import FilmFrame, FilmSource
+from pipeline.film.reference_frames import reference_frames
+from pipeline.media.sampling import frame_at
+from pipeline.media.stills import read_still, space_for_colour
+from pipeline.options import Hint
+
+
+@dataclass(frozen=True, eq=False)
+class StatedFrames:
+    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown."""
+
+    numbered: Mapping[int, Statement]
+    timed: tuple[tuple[float, Statement], ...] = ()
+
+    def statements(self) -> tuple[Statement, ...]:
+        """All of them."""
+        return (*self.numbered.values(), *(made for _, made in self.timed))
+
+    def attached(self, records: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
+        """Set ``statements`` of the frames that they are about, reading one frame ahead."""
+        waiting: FilmFrame | None = None
+        for record in records:
+            if waiting is not None:
+                yield self._given(waiting, record.frame.timestamp.seconds)
+            waiting = record
+        if waiting is not None:
+            yield self._given(waiting, None)
+
+    def _given(self, record: FilmFrame, until: Fraction | None) -> FilmFrame:
+        """Give ``record``, which is shown up to ``until``, what is stated about it."""
+        begin = record.frame.timestamp.seconds if record.index else 0
+        shown = tuple(made for time, made in self.timed if begin <= time and (until is None or time < until))
+        numbered = self.numbered.get(record.index)
+        record.statements = shown if numbered is None else (numbered, *shown)
+        return record
+
+
+def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
+    """Return what the film's options and the references beside it state, each with what the network sees there.
+
+    Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
+    be used.
+    """
+    by_time = defaultdict[float, list[Hint]](list)
+    for hint in film.options.hints:
+        if hint.time is None:
+            raise UsageError(
+                f"{film.info.path}: a hint for a film needs the time of a frame",
+                advice="Write --hint 0.4,0.6=#3A5FCD@12.5, in seconds or as 0:12.5.",
+            )
+        by_time[hint.time].append(hint)
+    numbered = {
+        number: _reference(path, film, colorizer)
+        for number, path in reference_frames(film.info.path, film.options.reference).items()
+    }
+    return StatedFrames(
+        numbered, tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time))
+    )
+
+
+def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Colorizer) -> Statement:
+    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.spec.matrix.value)
+    if frame is None:
+        raise InputError(
+            f"{film.info.path}: no frame can be read at {time:g} s, where a hint is", advice="Check the hint's time."
+        )
+    seen = film.model_input(frame.luma, colorizer)
+    stated = [ColorHint(x=hint.x, y=hint.y, ab=ab_of_hex(hint.color), reach=hint.reach) for hint in hints]
+    return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
+
+
+def _reference(path: Path, film: FilmSource, colorizer: Colorizer) -> Statement:
+    still = read_still(path)
+    if still.chroma is None:
+        raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
+    turn = EXIF_TURNS[still.orientation]
+    wanted = film.model_shape(colorizer)
+    stored = wanted[::-1] if turn.quarters % 2 else wanted
+    spec = still_spec(8 * still.luma.dtype.itemsize)
+    space = space_for_colour(still.metadata.profile)
+    luma = turn.upright(spec.luma(_shrunk(still.luma, stored)))
+    small = turn.upright(np.stack([_shrunk(plane, stored) for plane in still.chroma]))
+    rgb = np.stack([luma + offset for offset in rgb_offsets(small[0], small[1], spec.matrix)], axis=-1)
+    described = None if space is None else RgbSpace.of_profile(space.primaries, space.curve)
+    ab = ab_of_rgb(np.clip(rgb, 0, 1), described)
+    seen = ModelInput(luma if described is None else described.seen(luma))
+    return statement(seen, colorizer.examine(seen), ab, np.ones(ab.shape[1:], np.float32), stride=colorizer.spec.stride)
+
+
+def _shrunk(plane: F32 | Codes, shape: tuple[int, int]) -> np.ndarray:
+    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), plane.dtype)

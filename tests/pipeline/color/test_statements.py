@@ -1,0 +1,60 @@
+"""A statement is exact in its frame, is carried along the motion, and is heard by what looks like it alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.network import Prediction
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.hints import ColorHint
+from pipeline.color.model_input import ModelInput
+from pipeline.color.statements import heard, hinted, statement
+from pipeline.color.temporal import smoothed
+from tests.pipeline.color.scenes import COLUMNS, HEIGHT, ROWS, STRIDE, WIDTH, flat, pan, texture, told
+
+GREEN, RED = flat(-30, 30), flat(50, 20)
+
+
+@pytest.mark.parametrize("has_evidence", [True, False])
+def test_a_hint_moves_with_what_it_is_on(has_evidence: bool) -> None:
+    """The camera pans by a chroma pixel a frame; the hint is on what passes from the right edge to the left."""
+    speed, count, at = STRIDE, 24, 2
+    lumas = pan(count, speed=speed)
+    answers = [told(luma, (GREEN, 1.0)) for luma in lumas]
+    if not has_evidence:
+        answers = [Prediction(one.ab) for one in answers]
+    hint = ColorHint(x=0.7, y=0.5, ab=(50.0, 20.0), reach=0.1)
+    made = hinted(ModelInput(lumas[at]), answers[at], [hint], stride=STRIDE)
+    frames = []
+    for number, luma in enumerate(lumas):
+        frame = FrameRecord(index=number, model_input=ModelInput(luma), weight=1)
+        frame.link, frame.statements = (Link.SAME if number else Link.CUT), ((made,) if number == at else ())
+        frames.append(frame)
+    known = {id(frame.model_input): answer for frame, answer in zip(frames, answers, strict=True)}
+    coloured = list(
+        smoothed(frames, lambda seen: [known[id(one)] for one in seen], stride=STRIDE, every=None, statements=[made])
+    )
+    for number in (at, at + 4, at + 12, at + 20):
+        ab = coloured[number].ab
+        assert ab is not None
+        column = round(0.7 * COLUMNS) - (number - at)
+        assert np.linalg.norm(ab[:, ROWS // 2, column] - (50, 20)) < 8, number
+    far = coloured[at].ab
+    assert far is not None
+    assert np.linalg.norm(far[:, 2, 2] - (-30, 30)) < 8
+
+
+def test_what_is_like_nothing_that_was_stated_hears_nothing() -> None:
+    luma, other = texture(1, width=WIDTH), np.full((HEIGHT, WIDTH), 0.97, np.float32)
+    seen, answer = ModelInput(luma), told(luma, (GREEN, 1.0))
+    made = statement(seen, answer, RED, np.ones((ROWS, COLUMNS), np.float32), stride=STRIDE)
+    assert made.places is not None
+    own, share = heard([made], made.places.keys)
+    assert share.min() > 0.7
+    assert np.abs(own - (50, 20)).max() < 1
+    elsewhere = statement(
+        ModelInput(other), told(other, (GREEN, 1.0)), RED, np.ones((ROWS, COLUMNS), np.float32), stride=4
+    )
+    assert elsewhere.places is not None
+    assert heard([made], elsewhere.places.keys)[1].mean() < 0.1

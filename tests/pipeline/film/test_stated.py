@@ -1,0 +1,121 @@
+"""What a person states about one frame of a film comes out there, and holds in its shot and scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.errors import InputError, UsageError
+from pipeline.film.job import colorize_video
+from pipeline.options import Hint, Options, Quality
+from tests.engines.two import write_two_model
+from tests.films import make_film
+
+SHOT, SHOTS = 12, 3
+BLUE = "#6080B0"
+
+
+def shots(number: int) -> np.ndarray:
+    """Luma of a film whose scenes are A, a bright B and A again: pictures of blocks that move a little."""
+    scene = number // SHOT % 2
+    rng = np.random.default_rng(scene)
+    blocks = np.kron(rng.integers(*((215, 250) if scene else (90, 150)), (6, 8)), np.ones((32, 32)))
+    return np.roll(blocks, number % SHOT // 3, axis=1).astype(np.uint8)[:160, :224]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colorizer]:
+    model = write_two_model(tmp_path_factory.mktemp("two"), temperature=0.5)
+    with open_colorizer(Options(engine="onnxruntime", model=str(model))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(SHOT * SHOTS), luma=shots)
+
+
+def pictures(film: Path) -> list[np.ndarray]:
+    with av.open(str(film)) as opened:
+        return [frame.to_ndarray(format="rgb24") for frame in opened.decode(video=0)]
+
+
+def seconds(film: Path, number: int) -> float:
+    with av.open(str(film)) as opened:
+        times = [float(frame.time) for frame in opened.decode(video=0) if frame.time is not None]
+    return times[number]
+
+
+def ab(rgb: np.ndarray, x: float, y: float) -> np.ndarray:
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    row, column = int(y * rgb.shape[0]), int(x * rgb.shape[1])
+    return np.asarray(lab[row - 2 : row + 3, column - 2 : column + 3, 1:].mean(axis=(0, 1)))
+
+
+def of_hex(color: str) -> np.ndarray:
+    rgb = np.array([[list(bytes.fromhex(color[1:]))]], np.float32) / 255
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0, 0, 1:])
+
+
+def coloured(film: Path, output: Path, colorizer: Colorizer, **more: object) -> list[np.ndarray]:
+    options = Options(quality=Quality.MASTER, threads=False, **more)  # type: ignore[arg-type]
+    return pictures(colorize_video(film, output, options, colorizer=colorizer).output)
+
+
+@pytest.mark.parametrize("saturation", [1.0, 0.5])
+def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
+    film: Path, tmp_path: Path, two: Colorizer, saturation: float
+) -> None:
+    x, y, number = 0.5, 0.5, 8
+    hint = Hint(x=x, y=y, color=BLUE, reach=0.05, time=seconds(film, number) + 0.001)
+    plain = coloured(film, tmp_path / "plain.mkv", two, saturation=saturation)
+    made = coloured(film, tmp_path / "made.mkv", two, hints=(hint,), saturation=saturation)
+    wanted = of_hex(BLUE)
+    assert np.linalg.norm(ab(plain[number], x, y) - wanted) > 15
+    assert np.linalg.norm(ab(made[number], x, y) - wanted) < 3
+    for other in (0, 4, SHOT - 1, 2 * SHOT + 2):
+        before, after = (np.linalg.norm(ab(one[other], x, y) - wanted) for one in (plain, made))
+        assert after < 0.4 * before, other
+    other_scene = np.abs(made[SHOT + 5].astype(int) - plain[SHOT + 5]).mean()
+    assert other_scene < 0.5
+
+
+def test_a_reference_beside_the_film_gives_its_colours_to_frame_and_scene(
+    film: Path, tmp_path: Path, two: Colorizer
+) -> None:
+    plain = coloured(film, tmp_path / "plain.mkv", two)
+    lab = cv2.cvtColor(np.repeat(shots(5)[..., None], 3, axis=2).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    lab[..., 1:] = (-25.0, 35.0)
+    picture = np.rint(cv2.cvtColor(lab, cv2.COLOR_Lab2BGR) * 255).astype(np.uint8)
+    folder = tmp_path / "film.refs"
+    folder.mkdir()
+    assert cv2.imwrite(str(folder / "ref_000005.png"), picture)
+    made = coloured(film, tmp_path / "made.mkv", two)
+    for number in (0, 5, 11, 2 * SHOT):
+        assert np.linalg.norm(ab(made[number], 0.4, 0.6) - (-25, 35)) < 6, number
+    assert np.abs(made[SHOT + 5].astype(int) - plain[SHOT + 5]).mean() < 0.5
+
+
+def test_what_cannot_be_followed_is_an_error_that_says_what_to_do(film: Path, tmp_path: Path, two: Colorizer) -> None:
+    with pytest.raises(UsageError, match="time") as refused:
+        coloured(film, tmp_path / "made.mkv", two, hints=(Hint(x=0.5, y=0.5, color=BLUE),))
+    assert "@" in refused.value.advice
+    with pytest.raises(InputError, match="no frame"):
+        coloured(film, tmp_path / "made.mkv", two, hints=(Hint(x=0.5, y=0.5, color=BLUE, time=1e4),))
+    folder = tmp_path / "lent"
+    folder.mkdir()
+    for name, why in (("coat.png", "which frame"), ("000001.png", "grey")):
+        path = folder / name
+        assert cv2.imwrite(str(path), shots(1))
+        with pytest.raises(InputError, match=why):
+            coloured(film, tmp_path / "made.mkv", two, reference=folder)
+        path.unlink()
+    with pytest.raises(InputError, match="no references"):
+        coloured(film, tmp_path / "made.mkv", two, reference=tmp_path / "nowhere")
+    assert not (tmp_path / "made.mkv").exists()
