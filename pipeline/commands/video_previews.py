@@ -34,6 +34,7 @@ def preview_films(
     from pipeline.commands.video import corrected
     from pipeline.film.contact_sheet import sheet_output
     from pipeline.film.job import default_output
+    from pipeline.film.reference_frames import SUFFIX as REFERENCES
     from pipeline.terminal import error_console, shown
 
     prepare_process()
@@ -49,6 +50,8 @@ def preview_films(
         for film, name in zip(films, names, strict=True):
             stop.check()
             asked = corrected(film, name, options, corrections)
+            if asked.reference is not None or film.with_suffix(REFERENCES).is_dir():
+                progress.say(f"{film}: references are not used in previews")
             if isinstance(wanted, Span):
                 document, line = _part(film, name, wanted, asked, compare, progress, stop)
             else:
@@ -92,9 +95,12 @@ def _part(
 
 
 def _moved(options: Options, start: Fraction) -> Options:
-    """Return ``options`` for the part of a film that begins at ``start``: hints of what is before it are left out."""
+    """Return ``options`` for the part of a film that begins at ``start``.
+
+    Hints of what is before it are left out, and references, which are known by the numbers of the whole film's frames.
+    """
     times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
-    return replace(options, hints=tuple(replace(hint, time=time) for hint, time in times if time >= 0))
+    return replace(options, reference=None, hints=tuple(replace(hint, time=time) for hint, time in times if time >= 0))
 
 
 def _clock(seconds: Fraction) -> str:
