@@ -140,9 +140,8 @@ def _read_torch(source: Path) -> dict[str, Tensor]:
             return load_file(source)
         state: Any = torch.load(source, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        first = str(error).splitlines()[0] if str(error) else repr(error)
         raise WeightsError(
-            f"{source}: no file of weights that can be read: {first}",
+            f"{source}: no file of weights that can be read ({type(error).__name__})",
             advice="Give a state dict (.pth, .safetensors) or Keras's weights (.h5, .keras).",
         ) from error
     for wrapper in ("state_dict", "model"):

@@ -20,20 +20,35 @@ from training.unfold import load_exported
 _PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
 
 
+def read_start(path: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of the checkpoint ``path``; nothing of an export's. Raises `WeightsError`."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file to start from", advice="Name a checkpoint.pt or an .onnx file.")
+    if path.suffix == ".onnx":
+        return {}
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path}: no checkpoint of a training run ({type(error).__name__})",
+            advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",
+        ) from error
+    return weights
+
+
 def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
     """Give ``model`` the weights of the checkpoint or export (``*.onnx``) ``start_from``.
 
     Only what a `Coherent` grows may be missing; it begins silent, and its coherence compares features as they are.
     ``photos`` tell what an export's normalisations see. Raises `WeightsError` for weights of another network.
     """
-    if not start_from.is_file():
-        raise WeightsError(f"{start_from}: no such file to start from", advice="Name a checkpoint.pt or an .onnx file.")
+    weights = read_start(start_from)
     if start_from.suffix == ".onnx":
         if not isinstance(model, BinClassifier):
             raise WeightsError(f"{start_from}: only a network with a linear head over bins starts from an export")
         missing = load_exported(model, start_from, _probes(photos))
     else:
-        missing = _load_checkpoint(model, start_from)
+        missing = _load(model, weights, start_from)
     grown = frozenset[str]()
     if isinstance(model, Coherent):
         # A part that is there at all must be whole.
@@ -47,15 +62,7 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
         model.coherence.compare_as_they_are(seen)
 
 
-def _load_checkpoint(model: nn.Module, path: Path) -> set[str]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
-        first = str(error).splitlines()[0] if str(error) else repr(error)
-        raise WeightsError(
-            f"{path}: no checkpoint of a training run: {first}",
-            advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",
-        ) from error
+def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> set[str]:
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (RuntimeError, AttributeError) as error:

@@ -1,8 +1,7 @@
 """Whether a source is monochrome, tinted or coloured already, told from its own chroma.
 
 `pipeline.color.tint_fit` measures how far a picture is from one tint, `pipeline.color.tone_odds` knows how likely that
-is of a coloured one. To colour over the colours of a photograph is worse than to leave a sepia print as it is, so what
-may be either is left alone, and the confidence says that it is in doubt.
+is of a coloured one. A scan is taken for what it more likely is, and the confidence says how much in doubt that is.
 """
 
 from __future__ import annotations

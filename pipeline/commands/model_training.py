@@ -110,10 +110,12 @@ def _train(
 
     def action() -> Answer:
         _require_torch()
+        from training.backbone import read_backbone
         from training.config import find_config, shortened
         from training.overfit import STEPS
         from training.photo_zips import open_photos
         from training.sitting import Sitting
+        from training.start import read_start
         from training.train import train
 
         chosen = find_config(config)
@@ -127,6 +129,11 @@ def _train(
             tensorboard=tensorboard,
             log_every=log_every,
         )
+        # Before photographs are decoded, which may take minutes.
+        if backbone is not None:
+            read_backbone(backbone)
+        if start_from is not None:
+            read_start(start_from)
         with training_shown() as (decoded, watch):
             cache = _photo_cache(photos or [], run, short_side or _short_side(chosen), decoded)
             if overfit is not None:
