@@ -30,11 +30,11 @@ from pipeline.commands.archive import commands as _archive  # noqa: E402 - only 
 from pipeline.commands.exits import Reporting, error_document, refuse  # noqa: E402
 from pipeline.commands.model_quiz import commands as _model  # noqa: E402
 from pipeline.commands.photo import commands as _photo  # noqa: E402
-from pipeline.commands.process import before_numpy  # noqa: E402
 from pipeline.commands.review import commands as _review  # noqa: E402
 from pipeline.commands.video import commands as _video  # noqa: E402
 from pipeline.documents import json_text  # noqa: E402
 from pipeline.errors import AutochromeError  # noqa: E402
+from pipeline.process import before_numpy  # noqa: E402
 
 
 def video() -> None:

@@ -28,8 +28,8 @@ from pipeline.archive.ledger import Ledger
 from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
-from pipeline.commands.process import prepare_process
 from pipeline.options import Options
+from pipeline.process import prepare_process
 from pipeline.progress import Silent
 from tests.engines.tiny import write_tiny_model
 

@@ -18,9 +18,9 @@ import av
 import numpy as np
 
 from pipeline.color.colorizer import open_colorizer
-from pipeline.commands.process import prepare_process
 from pipeline.film.job import colorize_video
 from pipeline.options import Codec, Options
+from pipeline.process import prepare_process
 
 _RATE = 24
 _GRAIN = 0.02

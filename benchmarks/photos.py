@@ -25,9 +25,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from benchmarks.speed import Timed
 from engines.machine import cpu_name, usable_cores
 from pipeline.color.colorizer import open_colorizer
-from pipeline.commands.process import prepare_process
 from pipeline.options import Options
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.process import prepare_process
 
 _WIDTH, _HEIGHT = 4000, 3000
 _GRAIN = 5.0

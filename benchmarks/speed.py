@@ -33,7 +33,6 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.upsampling import upsample
-from pipeline.commands.process import prepare_process
 from pipeline.film.frames import FilmFrame, FilmSource, film_source
 from pipeline.film.job import colorize_video, coloured_frames
 from pipeline.media.encoder import encode, new_encoder
@@ -42,6 +41,7 @@ from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import plan_video
 from pipeline.options import Codec, Options
+from pipeline.process import prepare_process
 from pipeline.results import Treatment
 from pipeline.stages import ahead
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import re
 import sys
 from pathlib import Path
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_limit: int | None = None
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -18,8 +21,36 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many CPU cores this process may use: its affinity, the quota of its container, and `limit_cores`."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(_CGROUPS)
+    return min(allowed, _limit or allowed, max(1, math.ceil(quota)) if quota else allowed)
+
+
+def limit_cores(count: int) -> None:
+    """Have this process take itself for one that may use ``count`` cores: one of several that share a machine."""
+    global _limit
+    _limit = count
+
+
+def _quota(root: Path) -> float | None:
+    """Return how many cores' time a control group below ``root`` grants; None without a limit.
+
+    Inside a container its own group is the root (cgroup v2: ``cpu.max``; v1: ``cpu.cfs_quota_us``).
+    """
+    try:
+        granted, period = (root / "cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        try:
+            folder = root / "cpu"
+            granted = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return None
+    try:
+        return int(granted) / int(period) if int(granted) > 0 else None
+    except ValueError:
+        return None
 
 
 def gpu_count() -> int:

@@ -7,8 +7,8 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pipeline.errors import AutochromeError, OutputError
@@ -22,6 +22,8 @@ LONGEST_NAME = 255
 PARTIAL_PREFIX = f"{HOME}-"
 
 logger = logging.getLogger(__name__)
+
+_guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
 @contextmanager
@@ -42,8 +44,9 @@ def publishing(
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
-        originals.check(final)
-        _name(temporary, final, overwrite=overwrite)
+        with _guard():
+            originals.check(final)
+            _name(temporary, final, overwrite=overwrite)
         _sync_folder(final.parent)
         logger.debug("%s: published, %d bytes", final, final.stat().st_size)
     except AutochromeError:
@@ -53,6 +56,12 @@ def publishing(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have every file of this process get its name within ``guard``, which may raise: for workers given up."""
+    global _guard
+    _guard = guard
 
 
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:

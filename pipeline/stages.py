@@ -69,6 +69,11 @@ def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -
         thread.join()
 
 
+def aside(work: Callable[[], None], *, name: str) -> None:
+    """Run ``work``, which raises nothing, in a thread that ends with its process at the latest."""
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 def abreast(
     items: Iterable[T], work: Callable[[T], R], *, workers: int, weight: Callable[[T], int], most: int, name: str
 ) -> Generator[R, None, None]:

@@ -129,8 +129,39 @@ def test_what_a_retry_cannot_mend_is_not_retried() -> None:
         r"^RestartPreventExitStatus=(.+)$", (NIGHTLY / "autochrome.service").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert set(codes.split()) == NO_RETRY
-    (failing,) = re.findall(r"values: \[(.+)\]", (NIGHTLY / "kubernetes-cronjob.yaml").read_text(encoding="utf-8"))
-    assert set(failing.split(", ")) == NO_RETRY
+    rules = yaml_of("kubernetes-cronjob.yaml")["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    by_codes = [(rule["action"], rule["onExitCodes"]["values"]) for rule in rules if "onExitCodes" in rule]
+    assert by_codes == [("FailIndex", sorted(map(int, NO_RETRY))), ("FailIndex", [3]), ("Ignore", [75])]
+
+
+def yaml_of(name: str) -> Any:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    return yaml.safe_load((NIGHTLY / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["kubernetes-cronjob.yaml", "kubernetes-report.yaml"])
+def test_the_jobs_fit_the_schema_of_kubernetes(name: str) -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    validator.validate(yaml_of(name), "1.33", strict=True)
+    broken = yaml_of(name)
+    broken["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] = ["three"]
+    with pytest.raises(validator.ValidationError):
+        validator.validate(broken, "1.33", strict=True)
+
+
+def test_the_report_of_kubernetes_is_about_all_parts_by_the_same_settings(tmp_path: Path) -> None:
+    parts, report = (
+        yaml_of(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        for name in ("kubernetes-cronjob.yaml", "kubernetes-report.yaml")
+    )
+    (container,) = report["containers"]
+    assert container["command"] == ["colorize-archive"]
+    assert understood(container["args"])["report_only"]
+    (other,) = parts["containers"]
+    assert report["volumes"] == [volume for volume in parts["volumes"] if volume["name"] != "cache"]
+    settings = {"name": "AUTOCHROME_CONFIG", "value": "/etc/autochrome/autochrome.toml"}
+    assert settings in container["env"]
+    assert settings in other["env"]
 
 
 def test_every_job_of_the_slurm_array_takes_its_part(recorder: Path, tmp_path: Path) -> None:
@@ -205,6 +236,9 @@ def wrapped(which: str, tmp_path: Path, program: str, **more: str) -> Iterator[s
 def test_some_bad_scans_fail_no_job_and_what_is_wrong_does(
     tmp_path: Path, which: str, code: int, expected: int
 ) -> None:
+    if (which, code) == ("kubernetes", 75):
+        # The pod failure policy has it begun anew.
+        expected = 75
     with wrapped(which, tmp_path, f"exit {code}") as job:
         assert job.wait(timeout=30) == expected
 
@@ -263,9 +297,9 @@ def test_a_slurm_job_colours_its_part_by_the_settings_of_the_archive(tmp_path: P
         AUTOCHROME_ENGINE="onnxruntime",
     )
     assert done.returncode == 0, done.stderr
-    assert "some files cannot be coloured: see report.html" in done.stdout
+    assert "some files cannot be coloured: the report names them" in done.stdout
     assert results_in(tmp_path) == ["a.png", "b.png", "c.png"]
-    assert (tmp_path / "scans-colorized" / "report.html").exists()
+    assert not (tmp_path / "scans-colorized" / "report.html").exists()
     assert (tmp_path / "logs" / "shard-1.jsonl").exists()
 
 
@@ -397,7 +431,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
 def states_of(job: str, variables: dict[str, str]) -> dict[str, str]:
     """Return the state and exit code of every task of an array."""
     done = run(tool("scontrol"), "-o", "show", "job", job, **variables)
-    tasks = re.findall(r"ArrayTaskId=(\d+).*? JobState=(\w+).*? ExitCode=(\d+:\d+)", done.stdout)
+    tasks = re.findall(r"(?:ArrayTaskId=(\d+).*?)? JobState=(\w+).*? ExitCode=(\d+:\d+)", done.stdout)
     return {task: f"{state} {code}" for task, state, code in tasks}
 
 
@@ -414,6 +448,8 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
             script.replace("parts=16", "parts=2").replace("--array=1-16", "--array=1-2").replace("--mem=4G", "--mem=1G")
         )
         (folder / "array.sh").write_text(script, encoding="utf-8")
+        script = (NIGHTLY / "slurm-report.sh").read_text(encoding="utf-8")
+        (folder / "report.sh").write_text(script.replace("--mem=2G", "--mem=1G"), encoding="utf-8")
         variables |= {
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "AUTOCHROME_ARCHIVE": str(folder),
@@ -421,7 +457,11 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
             "AUTOCHROME_ENGINE": "onnxruntime",
         }
         job = submitted(folder, variables)
+        last = submitted(folder, variables, "report.sh", f"--dependency=afterany:{job}")
         assert ended(job, variables) == {"1": "COMPLETED 0:0", "2": "COMPLETED 0:0"}
+        assert ended(last, variables) == {"": "COMPLETED 0:0"}
+        assert "Not all is done" in (folder / f"autochrome-report-{last}.out").read_text(encoding="utf-8")
+        assert "autochrome_parts" in (folder / "logs" / "autochrome.prom").read_text(encoding="utf-8")
         assert results_in(folder) == ["a.png", "b.png", "c.png"]
         report = (folder / "scans-colorized" / "report.html").read_text(encoding="utf-8")
         assert "Part 1 of 2" in report
@@ -447,8 +487,8 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         assert "submit the array again and it resumes" in outputs[1].read_text(encoding="utf-8")
 
 
-def submitted(folder: Path, variables: dict[str, str]) -> str:
-    done = run(tool("sbatch"), "--parsable", f"--chdir={folder}", folder / "array.sh", **variables)
+def submitted(folder: Path, variables: dict[str, str], script: str = "array.sh", *options: str) -> str:
+    done = run(tool("sbatch"), "--parsable", f"--chdir={folder}", *options, folder / script, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

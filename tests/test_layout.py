@@ -30,6 +30,7 @@ FOUNDATION = (
     "pipeline.options",
     "pipeline.originals",
     "pipeline.os_errors",
+    "pipeline.process",
     "pipeline.progress",
     "pipeline.publish",
     "pipeline.reference_files",
@@ -137,12 +138,18 @@ def _lines(paths: list[Path], forbidden: set[str]) -> list[str]:
     ]
 
 
-def test_only_stages_makes_threads() -> None:
-    makers = {".Thread", ".Timer", ".ThreadPoolExecutor", ".ProcessPoolExecutor", ".Process", ".start_new_thread"}
+@pytest.mark.parametrize(
+    ("maker", "makers"),
+    [
+        ("stages.py", {".Thread", ".Timer", ".ThreadPoolExecutor", ".start_new_thread"}),
+        ("archive/processes.py", {".Process", ".ProcessPoolExecutor"}),
+    ],
+)
+def test_one_module_makes_threads_and_one_processes(maker: str, makers: set[str]) -> None:
     pipeline = [path for path in MODULES if name_of(path).startswith("pipeline")]
-    stages = ROOT / "pipeline" / "stages.py"
-    assert _lines([stages], makers)
-    assert not _lines([path for path in pipeline if path != stages], makers)
+    only = ROOT / "pipeline" / maker
+    assert _lines([only], makers)
+    assert not _lines([path for path in pipeline if path != only], makers)
 
 
 def test_only_publish_makes_final_names() -> None:

@@ -8,8 +8,10 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=autochrome-%A-%a.out
-# Submit it from a folder that all nodes see: sbatch slurm-array.sh. Ten minutes before its time is over a job is asked to
-# stop; submit the array again and it resumes. A job that its node took down is queued again and adds to its output.
+# Submit it from a folder that all nodes see, and what reports on all parts when they have ended, however they did:
+#   job=$(sbatch --parsable slurm-array.sh) && sbatch --dependency=afterany:$job slurm-report.sh
+# Ten minutes before its time is over a job is asked to stop; submit the array again and it resumes. A job that its node
+# took down is queued again and adds to its output.
 
 set -euo pipefail
 
@@ -22,7 +24,7 @@ colorize-archive "$archive/scans" \
     --config "$archive/autochrome.toml" \
     --shard "$SLURM_ARRAY_TASK_ID/$parts" \
     --log "$archive/logs/shard-$SLURM_ARRAY_TASK_ID.jsonl" \
-    --quiet &
+    --no-report --quiet &
 program=$!
 trap 'kill -TERM "$program"' TERM
 
@@ -35,7 +37,7 @@ while kill -0 "$program" 2>/dev/null; do
 done
 
 case $code in
-    3) echo "Done, but some files cannot be coloured: see report.html beside the results." ;;
+    3) echo "Done, but some files cannot be coloured: the report names them." ;;
     75) echo "Another run is at work on this part." ;;
     143) echo "Stopped in order, before all was done: submit the array again and it resumes." ;;
     *) exit "$code" ;;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.archive.ledger import Ledger
 from pipeline.archive.run_log import Event, RunLog
@@ -58,6 +58,30 @@ class Reporter:
         with self._turn:
             self._progress.note(item, note)
             self.write(Event.NOTE, path=name, kind=note.kind, text=note.text)
+
+
+class Archive(Protocol):
+    """Where an archive is and how it is coloured: what a driver and its workers both know."""
+
+    @property
+    def source(self) -> Path:
+        """The folder of the sources."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The folder of the results."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """What results look like."""
+        ...
+
+    @property
+    def run_options(self) -> RunOptions:
+        """How the run proceeds."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pipeline.archive.context import RunContext
+from pipeline.archive.context import Archive, RunContext
 from pipeline.archive.plan import KINDS
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Selection, walk
@@ -41,7 +41,7 @@ def keep_decision(context: RunContext) -> None:
             tree.write(path, file.revised(replace(file.correction, treat_as=treat_as)))
 
 
-def with_commands(result: PhotoResult, context: RunContext, path: str) -> PhotoResult:
+def with_commands(result: PhotoResult, context: Archive, path: str) -> PhotoResult:
     """Return ``result`` with the command that decides its doubts otherwise, in this and every later run.
 
     ``path`` is that of the source below the archive's folder, with ``/``.

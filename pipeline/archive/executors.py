@@ -1,7 +1,7 @@
 """Where work items are coloured: an executor takes units, yields what became of each, and ends when the run does.
 
-An executor knows nothing of the ledger, the log or the report. `ThreadExecutor` is the one there is: it colours in this
-process, with one engine.
+An executor knows nothing of the ledger, the log or the report. `ThreadExecutor` colours in this process, with one
+engine; `pipeline.archive.pool_executor` hands units to processes, here or in a cluster.
 """
 
 from __future__ import annotations
@@ -13,18 +13,33 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
-from pipeline.archive.context import Reporter, RunContext
+from pipeline.archive.context import RunContext
+from pipeline.archive.describing import Described
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.corrections import correction_at
+from pipeline.errors import OutputError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled
 from pipeline.options import Options
 from pipeline.photo.job import PhotoJob, colorize_photos
+from pipeline.progress import Progress
 from pipeline.results import Failure, FilmResult, PhotoResult
 from pipeline.stages import several
 
-Outcome: TypeAlias = PhotoResult | FilmResult | Failure
+
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """What became of a unit is not known: its worker was lost, and there may be a result.
+
+    Where it ``is_safe`` the worker publishes nothing more, and the unit can be done again.
+    """
+
+    source: Path
+    is_safe: bool
+
+
+Outcome: TypeAlias = PhotoResult | FilmResult | Failure | Described | Lost
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,12 +75,12 @@ class Executor(Protocol):
         """Let go of the engine."""
         ...
 
-    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome, None, None]:
-        """Yield what became of every photograph; ``replaces`` holds for all of them."""
+    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome | None, None, None]:
+        """Yield what became of every photograph; ``replaces`` holds for all of them; None for one that was stopped."""
         ...
 
-    def films(self, units: Iterator[Unit], *, at_once: int) -> Generator[Outcome | None, None, None]:
-        """Yield what became of every film, ``at_once`` of them at a time; None for one that was stopped."""
+    def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
+        """Yield what became of every film, several at a time unless ``alone``; None for one that was stopped."""
         ...
 
 
@@ -89,16 +104,17 @@ class ThreadExecutor:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome, None, None]:
+    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome | None, None, None]:
         """Colour photographs; those of one shape share batches."""
         context = self._context
         jobs = (PhotoJob(unit.source, unit.output, context.originals, unit.correction, unit.item) for unit in units)
         options = self._options(replaces=replaces)
         yield from colorize_photos(jobs, colorizer=self._colorizer, options=options, progress=context.reporter)
 
-    def films(self, units: Iterator[Unit], *, at_once: int) -> Generator[Outcome | None, None, None]:
+    def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
         """Colour films, each in a thread."""
-        yield from several(units, self._film, workers=at_once, name="film", stop=self._context.stop)
+        workers = 1 if alone else self._context.run_options.jobs
+        yield from several(units, self._film, workers=workers, name="film", stop=self._context.stop)
 
     def _film(self, unit: Unit) -> FilmResult | Failure | None:
         """Return what became of the film; None if it was stopped: a long one resumes later."""
@@ -109,7 +125,7 @@ class ThreadExecutor:
                 unit.output,
                 correction_at(unit.correction).applied(self._options(replaces=unit.replaces, reference=None)),
                 colorizer=self._colorizer,
-                progress=_WatchesSpace(context.reporter, context.output, context.run_options.keep_free),
+                progress=WatchesSpace(context.reporter, context.output, context.run_options.keep_free),
                 originals=context.originals,
                 stop=context.stop,
             )
@@ -126,14 +142,22 @@ class ThreadExecutor:
         return dataclasses.replace(options, overwrite=options.overwrite or replaces, **other)
 
 
-class _WatchesSpace:
-    """Passes the progress of a film on; raises `OutputError`, which ends the run, when its disk is too full."""
+class WatchesSpace:
+    """Passes the progress of a film on; raises `OutputError`, which ends the run, when its disk is too full.
 
-    def __init__(self, reporter: Reporter, output: Path, keep_free: int) -> None:
+    ``error`` is what it raised.
+    """
+
+    def __init__(self, reporter: Progress, output: Path, keep_free: int) -> None:
         self._reporter, self._output, self._keep_free = reporter, output, keep_free
+        self.error: OutputError | None = None
         self.begin, self.end, self.say, self.note = reporter.begin, reporter.end, reporter.say, reporter.note
 
     def advance(self, item: str, count: int = 1) -> None:
         """Pass on, and look. Raises `OutputError`."""
         self._reporter.advance(item, count)
-        check_space(self._output, keep_free=self._keep_free)
+        try:
+            check_space(self._output, keep_free=self._keep_free)
+        except OutputError as error:
+            self.error = error
+            raise

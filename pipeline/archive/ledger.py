@@ -177,6 +177,11 @@ class Ledger(LedgerQueries):
         with self._writing() as connection:
             connection.execute("UPDATE items SET deaths = MAX(deaths - 1, 0) WHERE path = ?", (stored(path),))
 
+    def lost(self, path: str) -> None:
+        """Keep that what became of an item is not known: there may be a result, which can be replaced."""
+        with self._writing() as connection:
+            connection.execute("UPDATE items SET replaces = 1 WHERE path = ?", (stored(path),))
+
     def release(self, paths: Sequence[str]) -> None:
         """Mark the RUNNING items at ``paths`` WAITING again: no result was given their names."""
         query = "UPDATE items SET state = 'waiting' WHERE path = ? AND state = 'running'"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.executors import Executor, Outcome, Unit
+from pipeline.archive.executors import Executor, Lost, Outcome, Unit
 from pipeline.archive.ledger import Record
 from pipeline.archive.output_folder import as_size, check_space
 from pipeline.archive.records import Records
@@ -31,6 +32,9 @@ class Processing:
         self._claimed: dict[str, None] = {}
         # By path, and by what it needs: what is too large for the disk, while others are not.
         self._too_large: dict[str, int] = {}
+        # By path: how many workers were lost at work on it; and what may still be in the hands of one.
+        self._losses: Counter[str] = Counter()
+        self._held: set[str] = set()
 
     def work(self, executor: Executor) -> None:
         """Do all jobs; those that fail in a way that may pass are done again at the end of their kind.
@@ -54,6 +58,13 @@ class Processing:
             reporter.end(PHOTOS)
         reporter.end(WHOLE)
         self._check_all_fitted()
+        self._check_none_is_held()
+
+    @property
+    def lost_folders(self) -> set[Path]:
+        """Where workers that were lost can have left unfinished files."""
+        records = filter(None, map(self._context.ledger.get, self._losses))
+        return {(self._context.output / record.output).parent for record in records}
 
     def put_back(self) -> None:
         """Let go of what was claimed and not begun, or begun and stopped."""
@@ -71,17 +82,25 @@ class Processing:
     def _films(self, executor: Executor, attempt: int) -> int:
         """Do the films that have no outcome; return how many are to be tried once more."""
         films = self._claimed_one_by_one(self._context.ledger.heaviest(self._context.run, Kind.FILM), attempt)
-        return self._keep(executor.films(films, at_once=self._context.run_options.jobs), attempt)
+        return self._keep(executor.films(films, alone=False), attempt)
 
     def _suspects(self, executor: Executor) -> None:
         for path, replaces in self._context.ledger.suspects(self._context.run):
-            record = self._context.ledger.get(path)
-            for attempt in range(1, self._context.run_options.retry + 2):
-                units = self._claimed_one_by_one([(path, replaces)], attempt)
-                is_photo = record is not None and record.kind == Kind.PHOTO
-                outcomes = executor.photos(units, replaces=replaces) if is_photo else executor.films(units, at_once=1)
-                if not self._keep(outcomes, attempt):
+            attempt, put_off = 1, 1
+            while put_off and attempt <= self._context.run_options.retry + 1 and path not in self._held:
+                record, losses = self._context.ledger.get(path), self._losses[path]
+                if record is None:
                     break
+                if losses and record.deaths >= self._context.run_options.quarantine_after:
+                    self._records.give_up(record)
+                    break
+                replaces = replaces or losses > 0
+                units = self._claimed_one_by_one([(path, replaces)], attempt)
+                is_photo = record.kind == Kind.PHOTO
+                outcomes = executor.photos(units, replaces=replaces) if is_photo else executor.films(units, alone=True)
+                put_off = self._keep(outcomes, attempt)
+                # To lose a worker is no failure of the item.
+                attempt += self._losses[path] == losses
 
     def _keep(self, outcomes: Generator[Outcome | None, None, None], attempt: int) -> int:
         """Write outcomes down; return how many of the items are to be tried once more."""
@@ -90,6 +109,11 @@ class Processing:
             for outcome in outcomes:
                 if outcome is None:
                     continue
+                if isinstance(outcome, Lost):
+                    path = outcome.source.relative_to(self._context.source).as_posix()
+                    self._losses[path] += 1
+                    if not outcome.is_safe:
+                        self._held.add(path)
                 is_last = attempt > self._context.run_options.retry
                 kind = self._records.finish(outcome, may_retry=not is_last)
                 if kind is None:
@@ -149,6 +173,13 @@ class Processing:
             return False
         self._too_large.pop(record.path, None)
         return True
+
+    def _check_none_is_held(self) -> None:
+        if self._held:
+            raise OutputError(
+                f"{self._context.output}: {len(self._held):,} items are held by lost workers that may be alive",
+                advice="All else is done. Run again.",
+            )
 
     def _check_all_fitted(self) -> None:
         if not self._too_large:

@@ -8,21 +8,21 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import TypeAlias
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
-from pipeline.archive.decisions import with_commands
-from pipeline.archive.executors import Outcome
-from pipeline.archive.fingerprints import FileStat, fingerprint
+from pipeline.archive.describing import STILL_CHANGING, Described, completed, described
+from pipeline.archive.executors import Lost, Outcome
+from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Planned, Record, State
 from pipeline.archive.output_folder import home
 from pipeline.archive.plan import Job, Refused, Status
-from pipeline.archive.provenance import has_new_colour, write_sidecar
+from pipeline.archive.provenance import has_new_colour
 from pipeline.archive.report.previews import Packs
 from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Kind
-from pipeline.corrections import correction_at
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError, OutputError
 from pipeline.film.segment_folder import segment_folder
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
 _MAY_PASS = {5, 6, 75}
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
-_STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
 _LOOKED_AT = 1 << 20
+_Known: TypeAlias = PhotoResult | FilmResult | Failure | Described
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,9 @@ class Records:
     def finish(self, outcome: Outcome, *, may_retry: bool) -> str | None:
         """Write ``outcome`` down; return the kind of the item, or None if it is to be tried once more in this run."""
         begun = self._begun.pop(outcome.source)
+        if isinstance(outcome, Lost):
+            self._context.ledger.lost(begun.record.path)
+            return None
         record, now = begun.record, time.monotonic()
         # Photographs overlap: each is given the time since the one before it.
         seconds = now - (max(begun.at, self._free_since) if record.kind == Kind.PHOTO else begun.at)
@@ -121,6 +124,14 @@ class Records:
         self._context.ledger.publish_snapshot(if_due=True)
         return record.kind
 
+    def give_up(self, record: Record) -> None:
+        """Write down that workers were lost at work on an item until it is to blame."""
+        source = self._context.source / record.path
+        error = f"{source}: {record.deaths:,} workers were lost while they were at work on it"
+        advice = "Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after."
+        failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
+        self._fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
+
     def tidy(self) -> None:
         """Delete the small pictures that no item needs any more."""
         self._packs.discard(self._context.ledger.packs())
@@ -129,28 +140,33 @@ class Records:
         """Seal what an earlier run finished and, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
             source, output = self._context.source / record.path, self._context.output / record.output
-            if record.result and (_stat(source), _stat(output)) == (record.source_stat, record.result_stat):
-                self._seal(record.path, result_from_json(record.result), record.source_stat)
+            stat, found = _stat(source), _stat(output)
+            if record.result and stat and found and (stat, found) == (record.source_stat, record.result_stat):
+                result = result_from_json(record.result)
+                self._seal(record.path, described(result, self._context, path=record.path, source=stat, found=found))
 
-    def _checked(self, outcome: Outcome, before: FileStat | None) -> Outcome:
+    def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
         """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
         source, now = outcome.source, _stat(outcome.source)
         if now == before:
             return outcome
         if not isinstance(outcome, Failure):
             with suppress(OSError):
-                outcome.output.unlink()
+                (outcome.result if isinstance(outcome, Described) else outcome).output.unlink()
         what = "is gone" if now is None else "changed while it was read"
-        return Failure(source=source, error=f"{source}: {what}", advice=_STILL_CHANGING, exit_code=InputError.exit_code)
+        return Failure(source=source, error=f"{source}: {what}", advice=STILL_CHANGING, exit_code=InputError.exit_code)
 
-    def _keep(self, begun: _Begun, outcome: PhotoResult | FilmResult, seconds: float) -> None:
-        record, result, ledger = begun.record, _stat(outcome.output), self._context.ledger
+    def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Described, seconds: float) -> None:
+        record, ledger = begun.record, self._context.ledger
+        # Another machine may see a new file later than the one that made it.
+        outcome = found.result if isinstance(found, Described) else found
+        result = found.result_stat if isinstance(found, Described) else _stat(outcome.output)
         if result is None or begun.stat is None:
             error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
             self._fail(record.path, record.kind, record.attempts, Failure.of(outcome.source, error), seconds=seconds)
             return
-        if isinstance(outcome, PhotoResult):
-            outcome = with_commands(outcome, self._context, record.path)
+        if not isinstance(found, Described):
+            outcome = completed(outcome, self._context, record.path)
         packed = self._packs.keep(record.path, outcome.previews)
         started = time.time() - seconds
         ledger.done(
@@ -166,31 +182,20 @@ class Records:
             engine=outcome.engine,
             notes=outcome.notes,
         )
-        self._seal(record.path, outcome, begun.stat)
+        self._seal(
+            record.path,
+            found
+            if isinstance(found, Described)
+            else described(outcome, self._context, path=record.path, source=begun.stat, found=result),
+        )
 
-    def _seal(self, path: str, outcome: PhotoResult | FilmResult, stat: FileStat) -> None:
-        context = self._context
-        try:
-            source_sha256, result_sha256 = fingerprint(outcome.source), fingerprint(outcome.output)
-            if _stat(outcome.source) != stat:
-                raise InputError(f"{outcome.source}: changed after it was read", advice=_STILL_CHANGING)
-            if context.run_options.sidecars:
-                correction = correction_at(context.corrections.path_of(PurePosixPath(path)))
-                write_sidecar(
-                    outcome,
-                    source_sha256=source_sha256,
-                    result_sha256=result_sha256,
-                    options=correction.applied(context.options),
-                    root=context.source,
-                    originals=context.originals,
-                )
-        except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
+    def _seal(self, path: str, found: Described) -> None:
+        if found.failure is not None:
             # The result is there; the next run sees that this is missing.
-            failure = Failure.of(outcome.source, error)
-            self.counts.fail(failure)
-            context.reporter.say(f"done, but {failure.error}")
+            self.counts.fail(found.failure)
+            self._context.reporter.say(f"done, but {found.failure.error}")
             return
-        context.ledger.seal(path, source_sha256=source_sha256, result_sha256=result_sha256)
+        self._context.ledger.seal(path, source_sha256=found.source_sha256, result_sha256=found.result_sha256)
 
     def _fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
         reporter = self._context.reporter

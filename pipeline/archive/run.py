@@ -16,7 +16,7 @@ from pipeline.archive.context import Reporter, RunContext
 from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
-from pipeline.archive.executors import ThreadExecutor
+from pipeline.archive.executor_choice import executor_for, is_elsewhere
 from pipeline.archive.ledger import open_ledger
 from pipeline.archive.metrics import (
     Figures,
@@ -122,6 +122,8 @@ def colorize_archive(
     """
     source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
+    if is_elsewhere(run_options):
+        source, output = source.absolute(), output.absolute()
     stop = StopRequest() if stop is None else stop
     stop.until = stop.until or run_options.until
     originals = Originals((source,))
@@ -204,8 +206,12 @@ class _Run:
             self._queue(colorizer)
             if any(self._records.counts.jobs.values()) and not context.is_asked_to_stop:
                 context.ledger.publish_snapshot()
-                with ThreadExecutor(context, colorizer) as executor:
-                    self._processing.work(executor)
+                try:
+                    with executor_for(context, colorizer) as executor:
+                        self._processing.work(executor)
+                finally:
+                    if context.run_options.shard is None:
+                        delete_partial_files(self._processing.lost_folders)
             if context.stop.error is not None:
                 raise context.stop.error
             self._records.tidy()

@@ -25,7 +25,9 @@ class RunOptions:
     pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs, or was being worked on when so many
     runs died, is set aside until its source or recipe changes. ``include`` and ``exclude`` are patterns over the path
     below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one part of them.
-    ``jobs`` films are done at a time. ``verify_all`` compares finished work by fingerprint instead of size and time.
+    ``jobs`` films are done at a time. ``on`` says where: ``threads`` of this process, ``processes`` of this machine,
+    ``ray`` or ``ray://HOST`` for a Ray cluster; ``workers`` is how many processes there are, None for one to a core.
+    ``verify_all`` compares finished work by fingerprint instead of size and time.
     ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
     ``corrections`` is a tree of them to use instead of that in the output folder; ``decide`` says what the sources that
     are taken are, and is kept there as their correction, which AUTO takes back.
@@ -35,6 +37,8 @@ class RunOptions:
     retry: int = 1
     quarantine_after: int = 3
     jobs: int = 1
+    on: str = "threads"
+    workers: int | None = None
     shard: Shard | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -59,6 +59,8 @@ def _colorize_archive(
     verify_all: own.VerifyAll = False,
     until: own.Until = None,
     jobs: own.Jobs = RunOptions.jobs,
+    on: own.On = RunOptions.on,
+    workers: own.Workers = None,
     retry: own.Retry = RunOptions.retry,
     quarantine_after: own.QuarantineAfter = RunOptions.quarantine_after,
     keep_free: own.KeepFree = RunOptions.keep_free,
@@ -98,6 +100,8 @@ def _colorize_archive(
         retry=retry,
         quarantine_after=quarantine_after,
         jobs=jobs,
+        on=on,
+        workers=workers,
         shard=shard,
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
@@ -123,8 +127,8 @@ def _colour(
     folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
 ) -> Answer:
     from pipeline.archive.run import colorize_archive
-    from pipeline.commands.process import prepare_process
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
+    from pipeline.process import prepare_process
     from pipeline.terminal import count, duration, error_console, shown
 
     prepare_process()

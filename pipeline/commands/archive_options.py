@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pipeline.archive.run_options import Shard
 from pipeline.commands.common_options import RESULT, RUN, alternatives, option, switch
-from pipeline.commands.values import parse_shard, parse_since, parse_size, parse_until
+from pipeline.commands.values import parse_place, parse_shard, parse_since, parse_size, parse_until
 from pipeline.options import TreatAs
 
 TAKEN, LEFT = "Selection", "Records"
@@ -56,6 +56,20 @@ Until = Annotated[
     ),
 ]
 Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, says="Films in parallel.")]
+On = Annotated[
+    str,
+    option(
+        RUN,
+        "--on",
+        metavar="threads|processes|\nray|ray://HOST",
+        parser=parse_place,
+        says="Where to work: threads, processes of this machine, or a Ray cluster.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    option(RUN, "--workers", metavar="N", min=1, says="Processes, or workers of the cluster. Default: one a core."),
+]
 Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, says="Retries after a transient failure.")]
 QuarantineAfter = Annotated[
     int,

@@ -130,6 +130,14 @@ def parse_shard(text: object) -> Shard:
     return Shard(index=int(found[1]), count=int(found[2]))
 
 
+def parse_place(text: object) -> str:
+    """Return where to work, as `RunOptions.on` has it. Raises `typer.BadParameter` for anything else."""
+    place = str(text)
+    if place not in ("threads", "processes", "ray") and not re.fullmatch(r"ray://[^/\s]+", place):
+        raise typer.BadParameter(f"{place!r}: write threads, processes, ray, or ray://HOST or ray://HOST:PORT.")
+    return place
+
+
 def parse_size(text: object) -> int:
     """Return bytes: ``5GB`` is 5,000,000,000 and ``5GiB`` 5 x 1024^3; k, M, T, P as well; a number alone is bytes.
 

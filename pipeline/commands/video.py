@@ -148,8 +148,8 @@ def _colour(
     corrections: Path | None,
 ) -> Answer:
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.commands.process import prepare_process
     from pipeline.film.job import colorize_video
+    from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
     prepare_process()

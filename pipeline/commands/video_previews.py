@@ -30,10 +30,10 @@ def preview_films(
     corrections: Path | None,
 ) -> Answer:
     """Write a preview of each of ``films``; its name says that it is one."""
-    from pipeline.commands.process import prepare_process
     from pipeline.commands.video import corrected
     from pipeline.film.contact_sheet import sheet_output
     from pipeline.film.job import default_output
+    from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
     prepare_process()

@@ -61,7 +61,7 @@ def peak(film: Path, tiny: Path, options: str) -> float:
     script = f"""
         from pathlib import Path
         from pipeline.color.colorizer import open_colorizer
-        from pipeline.commands.process import prepare_process
+        from pipeline.process import prepare_process
         from pipeline.options import Codec, Options, Quality
         from pipeline.film.job import colorize_video
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.archive.parts import Part, Standing, as_ranges
 from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
-from pipeline.archive.report.previews import inside
+from pipeline.archive.report.previews import Packed, inside
+from pipeline.archive.report.rows import Rows
 from pipeline.archive.report.survey import Survey, records_at, survey
 from pipeline.corrections import CorrectionTree
 from pipeline.originals import Originals
@@ -20,7 +21,8 @@ __all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
 SHEETS = f"{HOME}/report"
-ROWS = 20_000  # items on one sheet: some 7 MB
+ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
+_PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
     Standing.MISSING: "no run yet: its items are missing from this page",
     Standing.RUNNING: "at work; its items are as of the last minute or so",
@@ -34,7 +36,7 @@ def write_report(
 ) -> Path:
     """Write the report of the archive ``source`` into ``output``, whole or not at all, and return its path.
 
-    It is about all ``parts``, and names those that are missing, at work or not finished. Items beyond the first 20,000
+    It is about all ``parts``, and names those that are missing, at work or not finished. Items beyond the first 10,000
     are on further sheets, in `SHEETS`. What was accepted in ``corrections`` asks for no look. Raises `OutputError` if a
     ledger cannot be read or the disk refuses.
     """
@@ -47,18 +49,20 @@ def write_report(
     sheets = _sheets(found)
     # The first one last: it is there only when all that it leads to is.
     for sheet in reversed(sheets):
-        rows = records_at(ledgers, found.order[sheet.first : sheet.first + ROWS])
-        shown = [(items.shown(record), homes[ledger]) for ledger, record in rows]
+        rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
+        for ledger, record in records_at(ledgers, found.order[sheet.first : sheet.first + ROWS]):
+            item = items.shown(record)
+            rows.add(item, homes[ledger].relative_to(output).as_posix())
+            if item.packed is not None and len(pictured) < _PICTURED:
+                pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(
             survey=found,
-            items=[(item, home.relative_to(output).as_posix()) for item, home in shown],
+            rows=rows,
             sheet=sheet,
             sheets=sheets,
             runs=runs,
             left_out=_left_out(parts),
-            pictures=inside(
-                (item.path, home, item.packed, len(item.labels)) for item, home in shown if item.packed is not None
-            ),
+            pictures=inside(pictured),
             parts=[_status(part) for part in parts] if len(parts) > 1 else [],
             again=as_ranges(part.index for part in parts if part.is_to_run_again) if len(parts) > 1 else "",
             source=source,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from base64 import b64encode
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,8 +20,9 @@ from pipeline.archive.decisions import archive_command
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
-from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT, Item
-from pipeline.archive.report.previews import FOLDER, Pictures, pack_name
+from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT
+from pipeline.archive.report.previews import FOLDER, Pictures
+from pipeline.archive.report.rows import FIELDS, MEASURES, Rows, as_json, link
 from pipeline.archive.report.survey import LISTED, STATES, Survey
 from pipeline.archive.run_options import RunOptions
 from pipeline.documents import from_json
@@ -32,11 +31,6 @@ from pipeline.version import program_version
 
 _OPEN = 3  # reasons that are unfolded
 _RUNS = 14
-_FIELDS = (
-    "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "doubts", "error", "advice",
-    "attempts", "started", "seconds", "result", "preview", "pack", "labels",
-)  # fmt: skip
-_MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
 _NOTES = {
     "assumed": "Assumed",
     "fallback": "Fall-back",
@@ -68,13 +62,13 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What one page is made from: ``items`` of its ``sheet``, each with the folder that its pictures are in.
+    """What one page is made from, with the ``rows`` of its ``sheet``.
 
     ``parts`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
     """
 
     survey: Survey
-    items: Sequence[tuple[Item, str]]
+    rows: Rows
     sheet: Sheet
     sheets: Sequence[Sheet]
     runs: Sequence[RunRecord]
@@ -270,26 +264,12 @@ def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     return shown
 
 
-class _Texts:
-    """Every text once; rows name it by number."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        return self._numbers.setdefault(text, len(self._numbers))
-
-    def all(self) -> list[str]:
-        return list(self._numbers)
-
-
 def _data(contents: Contents) -> str:
     """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
-    found, texts = contents.survey, _Texts()
+    found = contents.survey
     document = {
-        "fields": _FIELDS,
-        "measures": _MEASURES,
-        "rows": [_row(item, home, texts) for item, home in contents.items],
+        "fields": FIELDS,
+        "measures": MEASURES,
         "reasons": REASONS,
         "failures": _groups(found.failures),
         "notes": _groups(found.notes),
@@ -301,57 +281,20 @@ def _data(contents: Contents) -> str:
         "quote": '"' if sys.platform == "win32" else "'",
         "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
-        "texts": texts.all(),
+        "texts": contents.rows.texts(),
     }
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    text = f'{{"rows":[{",".join(contents.rows.all())}],{as_json(document)[1:]}'
     return text.replace("<", "\\u003c")
-
-
-def _row(item: Item, home: str, texts: _Texts) -> list[Any]:
-    values = {
-        "path": item.path,
-        "kind": texts.number(item.kind),
-        "state": texts.number(item.state.value),
-        "score": item.attention.score,
-        "reasons": [REASONS.index(reason) for reason in item.attention.reasons],
-        "measures": [item.measures[name] for name in _MEASURES] if item.measures else 0,
-        "facts": [texts.number(part) for fact in item.facts for part in fact],
-        "checks": [texts.number(check) for check in item.checks],
-        "notes": [part for group, text in item.notes for part in (group, texts.number(text))],
-        "doubts": [texts.number(part) for doubt in item.doubts for part in doubt],
-        "error": list(item.error) if item.error else 0,
-        "advice": texts.number(item.advice),
-        "attempts": item.attempts,
-        "started": round(item.started) if item.started is not None else 0,
-        "seconds": round(item.seconds, 2) if item.seconds is not None else 0,
-        "result": _result(item),
-        "preview": item.preview,
-        "pack": texts.number(f"{home}/{FOLDER}/{pack_name(item.packed.pack)}" if item.packed else ""),
-        "labels": item.labels,
-    }
-    return [values[name] for name in _FIELDS]
-
-
-def _result(item: Item) -> str | int:
-    """Return the address of the result: 1 where it is the path of the source, empty where there is none."""
-    if not item.output:
-        return ""
-    return 1 if item.output == item.path and item.path.isascii() else _link(item.output)
 
 
 def _groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
     return [{"kind": group.kind, "text": group.text, "count": group.count} for group in groups]
 
 
-def _link(path: str) -> str:
-    """Return ``path``, with ``/`` and relative, as the address of a file; names that are no text by their bytes."""
-    return quote(os.fsencode(path))
-
-
 def _address(source: Path, folder: Path) -> str:
     """Return where the sources are as seen from a page in ``folder``, ending in a slash; from the top if need be."""
     try:
-        return _link(Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()) + "/"
+        return link(Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()) + "/"
     except ValueError:
         return source.resolve().as_uri() + "/"
 

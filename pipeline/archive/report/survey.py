@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge, nsmallest
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ from pipeline.corrections import CorrectionTree
 MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 LISTED = 12  # names below a reason; the contact sheet has the others
 STATES = tuple(State)
+_PAGE = 250
 _BITS = 40  # of a number of a ledger's row; above them is the number of the ledger
 
 
@@ -71,15 +73,15 @@ def survey(
     return sums.survey(items), items
 
 
-def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> list[tuple[Ledger, Record]]:
-    """Return the ledgers and items of so many places of a `Survey.order`, in the same order."""
-    asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in map(int, places)]
-    found = {
-        number: ledger.at([row for of, row in asked if of == number])
-        for number, ledger in enumerate(ledgers)
-        if any(of == number for of, _ in asked)
-    }
-    return [(ledgers[number], found[number][row]) for number, row in asked]
+def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> Iterator[tuple[Ledger, Record]]:
+    """Yield the ledgers and items of these places of a `Survey.order`, in the same order, a few at a time."""
+    left = map(int, places)
+    while page := list(islice(left, _PAGE)):
+        asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
+        found = {
+            number: ledgers[number].at([row for of, row in asked if of == number]) for number in {of for of, _ in asked}
+        }
+        yield from ((ledgers[number], found[number][row]) for number, row in asked)
 
 
 def _once(ledgers: Sequence[Ledger]) -> Iterator[tuple[int, Record]]:

@@ -61,7 +61,7 @@ def test_parts_that_are_missing_died_or_at_work_are_named_with_what_to_run_again
 ) -> None:
     output = run_parts(archive, colorizer, 2)
     with locked(output, shard=shard(1)), open_ledger(output, shard=shard(1)) as ledger:
-        ledger.begin_run(version="0", options={})
+        ledger.begin_run(version="0", options={"run_options": {}})
         ledger.publish_snapshot()
         found = report_archive(archive, run_options=RunOptions(metrics=tmp_path / "all.prom"))
         assert (found.running, found.missing, found.unfinished, found.again) == ((1,), (3,), (), "3")

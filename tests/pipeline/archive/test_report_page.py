@@ -317,3 +317,66 @@ def test_without_scripts_everything_but_the_contact_sheet_is_there(browser: Page
     assert "scripts are switched off here" in text
     assert "Scan it again." in text
     assert "Is damaged" in text
+
+
+@pytest.fixture(scope="module")
+def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of 25 photographs and two failures on sheets of ten items."""
+    root = tmp_path_factory.mktemp("sheets")
+    with open_ledger(root / "out") as ledger, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.archive.report.ROWS", 10)
+        patch.setattr("pipeline.archive.report.previews._INSIDE", 0)
+        shelf = Shelf(root / "in", root / "out", ledger)
+        for number in range(25):
+            path = f"box/photo {number:03}.jpg"
+            strong = 0.08 if number < 12 else 0.0
+            done = photo(shelf.source / path, shelf.output / path, measures=with_(strong=strong), previews=(preview(),))
+            shelf.done(path, done)
+        for number in range(2):
+            shelf.failed(f"plate {number}.jpg", "is damaged")
+        shelf.end(done=25, failed=2)
+        return shelf.report()
+
+
+def test_what_is_beyond_the_first_sheet_is_on_further_ones(browser: Page, sheets: Path) -> None:
+    browser.open(sheets)
+    assert counted(browser) == "10 items on this sheet"
+    links = browser.run(
+        "[...document.querySelectorAll('nav[aria-label=Sheets] a')].map((one) => one.getAttribute('href'))"
+    )
+    assert links == ["report.html#sheet", *(f".autochrome/report/sheet-000{n}.html#sheet" for n in (2, 3))]
+    seen = names(browser)
+    for number in (2, 3):
+        browser.complaints.clear()
+        browser.open(sheets.parent / ".autochrome" / "report" / f"sheet-000{number}.html")
+        seen += names(browser)
+        browser.wait("document.images.length > 0 && [...document.images].every((one) => one.naturalWidth === 48)")
+        assert not browser.complaints
+    assert len(seen) == len(set(seen)) == 27
+    browser.press("j", "Enter")
+    browser.wait("document.getElementById('detail').open")
+    links = browser.run("[...document.querySelectorAll('#detail .actions a')].map((one) => one.getAttribute('href'))")
+    assert links[0].startswith("../../box/photo")
+    assert links[1].startswith("../../../in/box/photo")
+
+
+def test_a_number_of_the_head_leads_to_the_sheet_that_has_its_items(browser: Page, sheets: Path) -> None:
+    browser.open(sheets)
+    link = browser.run("document.querySelector('.figures .failed a').getAttribute('href')")
+    assert link == ".autochrome/report/sheet-0002.html#state=failed"
+    browser.run("document.querySelector('.figures .failed a').click()")
+    browser.wait("document.getElementById('count')?.textContent === '2 of 10 items on this sheet'")
+    assert names(browser) == ["plate 0.jpg", "plate 1.jpg"]
+
+
+def test_sheets_that_are_not_needed_any_more_are_deleted(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "out") as ledger, pytest.MonkeyPatch.context() as patch:
+        shelf = Shelf(tmp_path / "in", tmp_path / "out", ledger)
+        for number in range(5):
+            shelf.plan(f"{number}.jpg")
+        patch.setattr("pipeline.archive.report.ROWS", 2)
+        shelf.report()
+        assert len(list((tmp_path / "out" / ".autochrome" / "report").iterdir())) == 2
+        patch.setattr("pipeline.archive.report.ROWS", 5)
+        shelf.report()
+        assert not list((tmp_path / "out" / ".autochrome" / "report").iterdir())

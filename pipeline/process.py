@@ -1,4 +1,4 @@
-"""What the commands set for their whole process, and the library never does for its callers."""
+"""What the commands, and workers of an archive, set for their whole process; the library never does for its callers."""
 
 from __future__ import annotations
 

@@ -1,0 +1,79 @@
+"""A worker that is given up may still be alive; a fence keeps it from giving any file its name.
+
+A fence is a file that stands while its worker is trusted. The worker holds it shared while it gives a file its name;
+the driver takes it alone, and removes it, before the worker's items are handed to another. So one that was only stopped
+for a while either has published before that, or never does. It rests on file locks, which network disks have too.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline.errors import OutputError
+from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+
+FOLDER = "workers"
+_SUFFIX = ".fence"
+_PAUSE = 0.05
+
+
+class FencedError(OutputError):
+    """The worker was given up; what it made belongs to another one now."""
+
+    exit_code = 75
+
+
+def raise_fence(home: Path) -> Path:
+    """Make a fence for a new worker below ``home`` and return it. Raises `OutputError`."""
+    path = home / FOLDER / f"{secrets.token_hex(8)}{_SUFFIX}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
+        ) from error
+    return path
+
+
+def close_fence(path: Path, *, patience: float = 60.0) -> bool:
+    """Keep the worker behind ``path`` from publishing from now on; False if it is about to, for so many seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with path.open("rb+") as file:
+                lock_file(file, EXCLUSIVE | NO_WAIT)
+                path.unlink(missing_ok=True)
+                return True
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+
+
+def close_all_fences(home: Path, *, patience: float = 60.0) -> bool:
+    """Close the fences that the workers of dead runs below ``home`` may still stand behind."""
+    closed = [close_fence(path, patience=patience) for path in (home / FOLDER).glob(f"*{_SUFFIX}")]
+    return all(closed)
+
+
+@contextmanager
+def behind(path: Path) -> Iterator[None]:
+    """Hold the fence ``path`` while a file gets its name. Raises `FencedError` if it was closed."""
+    try:
+        with path.open("rb") as file:
+            lock_file(file, SHARED)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    yield
+                    return
+    except FileNotFoundError:
+        pass
+    raise FencedError(f"{path}: this worker was given up by its run, and publishes nothing more")

@@ -1,0 +1,117 @@
+"""Workers of a Ray cluster (https://docs.ray.io): actors, one to a CPU, on whatever machines there are.
+
+All machines see the same folders under the same names and have Autochrome installed. Ray notices machines and processes
+that are lost; the fence of `pipeline.archive.fence` is for those that it gave up and that live.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.archive.worker import Event, Settings, Task, Worker
+from pipeline.errors import EngineError, MissingDependencyError
+from pipeline.version import DISTRIBUTION
+
+_POLL = 1.0
+
+
+class Actor:
+    """A `Worker` in a process of Ray; its methods are called by several threads."""
+
+    def __init__(self, settings: Settings, fence: str) -> None:
+        from pipeline.process import prepare_process
+
+        prepare_process()
+        self._worker = Worker(settings, Path(fence))
+
+    def begin(self, task: Task) -> None:
+        """Begin a task."""
+        self._worker.begin(task)
+
+    def stop(self, at_once: bool) -> None:
+        """Stop, in order or at once."""
+        self._worker.stop(at_once=at_once)
+
+    def poll(self) -> list[Event]:
+        """Return what happened."""
+        return self._worker.poll(_POLL)
+
+
+class RayPool:
+    """The cluster at ``address``, or the one that this machine is part of; ``size`` workers, or one to a CPU."""
+
+    def __init__(self, address: str | None, size: int | None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingDependencyError(
+                "Ray is not installed", advice=f"Install it: pip install '{DISTRIBUTION}[ray]'"
+            ) from error
+        self._ray: Any = ray
+        try:
+            ray.init(address=address or "auto", log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise EngineError(
+                f"{address or 'ray'}: no Ray cluster answers: {str(error).splitlines()[0]}",
+                advice="Start one with: ray start --head. If it has a token, set RAY_AUTH_TOKEN.",
+            ) from error
+        self.size = size or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._polls: dict[Any, RayWorker] = {}
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return ``settings`` with the one core that an actor asks for."""
+        return replace(settings, cores=1)
+
+    def start(self, settings: Settings, fence: Path) -> RayWorker:
+        """Start an actor; where no CPU is free it waits for one."""
+        made = self._ray.remote(Actor).options(
+            num_cpus=1, max_concurrency=4, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
+        )
+        return RayWorker(self._ray, made.remote(settings, str(fence)), fence)
+
+    def wait(self, remotes: Collection[RayWorker], timeout: float) -> Iterator[tuple[RayWorker, list[Event] | None]]:
+        """Yield what actors have to say; None for one that died, or whose machine did."""
+        for remote in remotes:
+            if remote not in self._polls.values():
+                self._polls[remote.actor.poll.remote()] = remote
+        wanted = [poll for poll, remote in self._polls.items() if remote in remotes]
+        if not wanted:
+            time.sleep(timeout)
+            return
+        self._ray.wait(wanted, num_returns=1, timeout=timeout)
+        ready, _ = self._ray.wait(wanted, num_returns=len(wanted), timeout=0)
+        for poll in ready:
+            remote = self._polls.pop(poll)
+            try:
+                yield remote, self._ray.get(poll)
+            except self._ray.exceptions.RayError:
+                yield remote, None
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._ray.shutdown()
+
+
+class RayWorker:
+    """One actor."""
+
+    def __init__(self, ray: Any, actor: Any, fence: Path) -> None:
+        self._ray, self.actor, self.fence = ray, actor, fence
+
+    def begin(self, task: Task) -> None:
+        """Give it a task."""
+        self.actor.begin.remote(task)
+
+    def stop(self, *, at_once: bool) -> None:
+        """Tell it to stop."""
+        self.actor.stop.remote(at_once)
+
+    def kill(self) -> None:
+        """End it, if it can be reached."""
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self.actor, no_restart=True)

@@ -1,0 +1,215 @@
+"""Work handed to workers in other processes, here or on other machines, whichever `Pool` they are of.
+
+Workers are not trusted to live. One that dies takes its task with it: its items may have results already, so they are
+done again, in the place of those, last and one at a time. One that cannot be reached may be alive: its fence is closed
+before its items go to another. The driver opens no engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from pipeline.archive.context import RunContext
+from pipeline.archive.describing import Described
+from pipeline.archive.executors import Lost, Outcome, Unit
+from pipeline.archive.fence import close_all_fences, close_fence, raise_fence
+from pipeline.archive.output_folder import home
+from pipeline.archive.worker import Event, Logged, Over, Ready, Settings, Task, Told
+from pipeline.errors import EngineError, OutputError
+from pipeline.results import Failure
+
+_PHOTOS = 8  # photographs in a task
+_PAUSE = 0.2
+_PATIENCE = 20.0  # seconds that workers get to end at once
+_WAITING = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Remote(Protocol):
+    """A worker as its driver sees it; ``fence`` is the one that it publishes behind."""
+
+    fence: Path
+
+    def begin(self, task: Task) -> None:
+        """Give it a task."""
+
+    def stop(self, *, at_once: bool) -> None:
+        """Tell it to begin nothing more, or to end at once."""
+
+    def kill(self) -> None:
+        """End it, as far as it can be reached."""
+
+
+R = TypeVar("R", bound=Remote)
+
+
+class Pool(Protocol[R]):
+    """A place where up to ``size`` workers live."""
+
+    size: int
+
+    def start(self, settings: Settings, fence: Path) -> R:
+        """Start a worker; it says when it is `Ready`, if ever."""
+        ...
+
+    def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[Event] | None]]:
+        """Return what workers have to say, waiting up to ``timeout`` seconds for it; None for one that died."""
+        ...
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return ``settings`` as they suit workers of this kind."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class PoolExecutor(Generic[R]):
+    """Hands units to the workers of ``pool``."""
+
+    def __init__(self, context: RunContext, pool: Pool[R]) -> None:
+        self._context, self._pool = context, pool
+        self._home = home(context.output, context.run_options.shard)
+        until = context.stop.until
+        self._settings = pool.settings(
+            Settings(
+                source=context.source.absolute(),
+                output=context.output.absolute(),
+                options=context.options,
+                run_options=context.run_options,
+                until=until.astimezone() if until is not None else None,
+                level=logging.getLogger("pipeline").getEffectiveLevel(),
+                cores=None,
+            )
+        )
+        self._starting: set[R] = set()
+        self._idle: list[R] = []
+        self._busy: dict[R, dict[Path, Unit]] = {}
+        self._deaths = 0
+        self._told: set[tuple[R, bool]] = set()
+        self._deadline: float | None = None
+
+    def __enter__(self) -> Self:
+        if not close_all_fences(self._home):
+            raise OutputError(
+                f"{self._home}: a worker of an earlier run is about to publish, and does not get on",
+                advice="End it, on whatever machine it is, and run again.",
+            )
+        for _ in range(self._pool.size):
+            self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for remote in [*self._starting, *self._idle, *self._busy]:
+            remote.kill()
+            close_fence(remote.fence, patience=0.0)
+        self._pool.close()
+
+    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome | None, None, None]:
+        """Hand out photographs, some at a time, which share batches."""
+
+        def tasks() -> Iterator[Task]:
+            while page := tuple(islice(units, _PHOTOS)):
+                yield Task(page, is_film=False, replaces=replaces)
+
+        yield from self._hand_out(tasks(), most=self._pool.size)
+
+    def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
+        """Hand out films, one to a worker."""
+        tasks = (Task((unit,), is_film=True, replaces=unit.replaces) for unit in units)
+        yield from self._hand_out(tasks, most=1 if alone else self._pool.size)
+
+    def _hand_out(self, tasks: Iterator[Task], *, most: int) -> Generator[Outcome | None, None, None]:
+        is_all, waited = False, time.monotonic()
+        while True:
+            while not is_all and self._idle and len(self._busy) < most:
+                task = next(tasks, None)
+                if task is None:
+                    is_all = True
+                    break
+                remote = self._idle.pop()
+                self._busy[remote] = {unit.source: unit for unit in task.units}
+                remote.begin(task)
+            if not self._busy and (is_all or self._context.stop.is_made):
+                return
+            if not self._busy and time.monotonic() - waited > _WAITING:
+                self._context.reporter.say("no worker is there yet: waiting for free CPUs")
+                waited = time.monotonic()
+            self._pass_on_stop()
+            for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
+                yield from self._lost(remote) if events is None else self._heard(remote, events)
+
+    def _start(self) -> None:
+        self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
+
+    def _heard(self, remote: R, events: list[Event]) -> Iterator[Outcome | None]:
+        for event in events:
+            if isinstance(event, Ready):
+                self._starting.discard(remote)
+                self._idle.append(remote)
+            elif isinstance(event, Told):
+                self._pass_on(event)
+            elif isinstance(event, Logged):
+                logging.getLogger(event.name).log(event.level, "%s", event.text)
+            elif isinstance(event, Failure | Described):
+                self._deaths = 0
+                self._busy[remote].pop(event.source)
+                yield event
+            elif isinstance(event, Over):
+                left = self._busy.pop(remote)
+                self._idle.append(remote)
+                self._check(event)
+                # Those without an outcome were stopped.
+                yield from (None for _ in left)
+
+    def _pass_on(self, event: Told) -> None:
+        getattr(self._context.reporter, event.method)(*event.arguments)
+
+    def _check(self, over: Over) -> None:
+        """Let an error of the disk end the run in order; raise any other, which every worker would meet."""
+        if isinstance(over.error, OutputError):
+            self._context.stop.fail(over.error)
+        elif over.error is not None:
+            raise over.error
+
+    def _lost(self, remote: R) -> Iterator[Outcome]:
+        logger.warning("a worker was lost")
+        remote.kill()
+        self._starting.discard(remote)
+        units = self._busy.pop(remote, {})
+        is_safe = close_fence(remote.fence)
+        self._deaths += 1
+        if self._deaths > 3 * self._pool.size + 3:
+            raise EngineError(
+                f"workers die as soon as they begin: {self._deaths} in a row",
+                advice="See what --log-file says, and whether Autochrome is installed on all machines.",
+            )
+        if not self._context.stop.is_made:
+            self._start()
+        for unit in units.values():
+            self._context.reporter.say(f"{unit.source}: its worker was lost; it is done again")
+            yield Lost(unit.source, is_safe=is_safe)
+
+    def _pass_on_stop(self) -> None:
+        stop = self._context.stop
+        if not stop.is_made:
+            return
+        for remote in self._busy:
+            if (remote, stop.is_at_once) not in self._told:
+                self._told.add((remote, stop.is_at_once))
+                remote.stop(at_once=stop.is_at_once)
+        if stop.is_at_once:
+            self._deadline = self._deadline or time.monotonic() + _PATIENCE
+            if time.monotonic() > self._deadline:
+                for remote in self._busy:
+                    remote.kill()

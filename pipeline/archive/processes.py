@@ -1,0 +1,111 @@
+"""Workers in processes of this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from engines.machine import usable_cores
+from pipeline.archive.worker import Event, Settings, Task, Worker
+from pipeline.stages import aside
+
+_PAUSE = 0.5
+_GONE = (EOFError, OSError)
+
+
+class ProcessPool:
+    """``size`` processes, by default one for each core that may be used; the cores are shared out among them."""
+
+    def __init__(self, size: int | None) -> None:
+        self.size = size or usable_cores()
+        # A fresh interpreter: a copy of this one would have its locks and none of the threads that hold them.
+        self._context = get_context("spawn")
+
+    def settings(self, settings: Settings) -> Settings:
+        """Return ``settings`` with the share of the cores that each process has."""
+        return dataclasses.replace(settings, cores=max(1, usable_cores() // self.size))
+
+    def start(self, settings: Settings, fence: Path) -> LocalWorker:
+        """Start a process."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, settings, fence), daemon=True)
+        process.start()
+        theirs.close()
+        return LocalWorker(process, ours, fence)
+
+    def wait(
+        self, remotes: Collection[LocalWorker], timeout: float
+    ) -> Iterator[tuple[LocalWorker, list[Event] | None]]:
+        """Yield what processes have to say; None for one that died."""
+        by_line = {remote.line: remote for remote in remotes}
+        for line in wait(list(by_line), timeout):
+            remote = by_line[line]  # type: ignore[index]
+            try:
+                yield remote, remote.line.recv()
+            except _GONE:
+                yield remote, None
+
+    def close(self) -> None:
+        """Nothing is left: the processes were ended."""
+
+
+class LocalWorker:
+    """One process, and the line to it."""
+
+    def __init__(self, process: Any, line: Connection[Any, Any], fence: Path) -> None:
+        self.process, self.line, self.fence = process, line, fence
+
+    def begin(self, task: Task) -> None:
+        """Give it a task."""
+        with suppress(*_GONE):
+            self.line.send(task)
+
+    def stop(self, *, at_once: bool) -> None:
+        """Tell it to stop."""
+        with suppress(*_GONE):
+            self.line.send(at_once)
+
+    def kill(self) -> None:
+        """End it and see it dead."""
+        self.process.kill()
+        self.process.join()
+        self.line.close()
+
+
+def _serve(line: Connection[Any, Any], settings: Settings, fence: Path) -> None:
+    from pipeline.process import prepare_process
+
+    # The driver says when to stop; a terminal tells all processes at once.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    prepare_process()
+    worker = Worker(settings, fence)
+    aside(lambda: _listen(line, worker), name="listen")
+    while True:
+        events = worker.poll(_PAUSE)
+        if events:
+            try:
+                line.send(events)
+            except _GONE:
+                os._exit(1)
+
+
+def _listen(line: Connection[Any, Any], worker: Worker) -> None:
+    try:
+        while True:
+            said = line.recv()
+            if isinstance(said, Task):
+                worker.begin(said)
+            else:
+                worker.stop(at_once=bool(said))
+    except _GONE:
+        # The driver died: nobody would hear of what is done here.
+        os._exit(1)
