@@ -58,6 +58,10 @@ def preview_films(
     return Answer({"preview": True, "previews": documents}, lines)
 
 
+# Seconds at the end of a part that it may lack.
+_LACKING = 0.1
+
+
 def _sheet(film: Path, name: Path, options: Options, progress: Progress) -> tuple[object, str]:
     from pipeline.film.contact_sheet import write_contact_sheet
     from pipeline.terminal import count
@@ -80,21 +84,30 @@ def _part(
     from pipeline.commands.video import compared
     from pipeline.film.excerpt import excerpt
     from pipeline.film.job import colorize_video
+    from pipeline.film.reference_frames import reference_frames
 
     name.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
-        result = colorize_video(part.path, name, _moved(options, part.start), progress=progress, stop=stop)
+        if reference_frames(film, options.reference):
+            progress.say(f"{film}: the preview is made without references, which count the frames of the whole film")
+        wanted = moved(options, part.start, span.start + span.seconds)
+        result = colorize_video(part.path, name, wanted, progress=progress, stop=stop)
         both = compared([result], options, compare, progress)
     line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {_clock(part.start)} on"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 
 
-def _moved(options: Options, start: Fraction) -> Options:
-    """Return ``options`` for the part of a film that begins at ``start``: hints of what is before it are left out."""
+def moved(options: Options, start: Fraction, end: Fraction) -> Options:
+    """Return ``options`` for the part of a film between two times in seconds.
+
+    Hints of what lies outside are left out, and references, which are numbered as the frames of the whole film are.
+    """
     times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
-    return replace(options, hints=tuple(replace(hint, time=time) for hint, time in times if time >= 0))
+    inside = float(end - start) - _LACKING
+    hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
+    return replace(options, hints=hints, reference=None)
 
 
 def _clock(seconds: Fraction) -> str:
