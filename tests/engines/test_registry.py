@@ -15,9 +15,10 @@ from engines import registry
 from engines.base import EngineSpec, Model, Setup
 from engines.errors import EngineError, MissingDependencyError, WeightsError
 from engines.machine import gpu_count
+from engines.onnxruntime import open_reference
 from engines.registry import Entry, fastest_first
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
-from tests.engines.opening import ab_of, open_model
+from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.tiny import tiny_model, write_model
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +145,19 @@ def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str)
     ((name, reason),) = choice.rejected
     assert name == fault
     assert reason
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_what_ships_answers_after_the_trial_as_the_reference_does(name: str) -> None:
+    """A runtime may answer wrongly at every size, without a word, for the size that it saw first."""
+    rows, columns = np.mgrid[0:256, 0:352]
+    scene = np.asarray(50 + 25 * np.sin(rows / 40) + 20 * np.cos(columns / 25), np.float32)
+    engine, _ = open_model(name, "fast")
+    reference = open_reference(model_of("fast"))
+    for picture in (scene, scene[:160, :288], scene[:64, :64]):
+        seen = np.ascontiguousarray(picture[None, None])
+        differences = np.abs(ab_of(engine, seen) - ab_of(reference, seen))
+        assert differences.mean() < 1
 
 
 def test_auto_with_nothing_that_works_tells_every_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
