@@ -47,7 +47,7 @@ def _hints(truth: F32, places: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) 
     """Return hints (3, h, w): the true ab (h, w, 2) at ``places``, numbered along rows, and the mask."""
     mask = np.zeros(truth.shape[:2], np.float32)
     mask.flat[places] = 1
-    return np.concatenate([truth.transpose(2, 0, 1) * mask, mask[None]])
+    return np.ascontiguousarray(np.concatenate([truth.transpose(2, 0, 1) * mask, mask[None]]))
 
 
 def _error(ab: F32, lab: F64) -> float:
