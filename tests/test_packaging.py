@@ -82,7 +82,7 @@ def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:
     assert "av<19,>=18" in needs
     base = [need for need in needs if "extra ==" not in need]
     assert not [need for need in base if need.startswith(("torch", "tensorrt", "imageio-ffmpeg", "opencv-python>="))]
-    assert set(metadata.get_all("Provides-Extra") or []) == {"train", "tensorrt", "ffmpeg", "dev"}
+    assert set(metadata.get_all("Provides-Extra") or []) == {"train", "tensorrt", "ray", "ffmpeg", "dev"}
     assert read(wheel, "licenses/LICENSE").lstrip().startswith("Apache License")
 
 

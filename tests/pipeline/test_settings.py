@@ -103,6 +103,12 @@ FULL = {
     "metrics": ('"a.prom"', Path("a.prom")),
     "saturation": ("0.8", 0.8),
     "corrections": ('"set-right"', Path("set-right")),
+    "reference": ('"coloured"', Path("coloured")),
+    "decide": ('"colour"', "colour"),
+    "device": ('"cpu"', "cpu"),
+    "on": ('"processes"', "processes"),
+    "workers": ("3", 3),
+    "report-only": ("true", True),
     "dry-run": ("true", True),
     "json": ("true", True),
     "log-file": ('"all.log"', Path("all.log")),
@@ -240,9 +246,10 @@ def colorize(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_which_file_was_read_is_said_and_so_are_variables_of_no_option() -> None:
     settings("[archive]\ndry-run = true")
     Path("scans").mkdir()
+    Path("scans", "a.pgm").write_bytes(b"P5 64 64 255 " + bytes(range(64)) * 64)
     done = colorize("scans", AUTOCHROME_ENGIN="tensorrt", AUTOCHROME_FPS="24")
     assert done.returncode == 0, done.stderr
-    assert "0 photos and 0 films to colour" in done.stdout
+    assert "1 photo and 0 films to colour" in done.stdout
     assert done.stderr.splitlines() == [
         "settings: autochrome.toml",
         "ignored: the variable AUTOCHROME_ENGIN names no option",

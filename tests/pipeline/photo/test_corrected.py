@@ -84,10 +84,10 @@ def test_a_correction_stands_above_the_options_of_a_run(tmp_path: Path, colorize
     assert (left.treatment, corrected.treatment) == (Treatment.PASS_THROUGH, Treatment.COLOUR_IT)
 
 
-def test_hints_for_a_film_are_refused_and_not_ignored(tmp_path: Path, colorizer: Colorizer) -> None:
+def test_a_hint_without_a_time_is_refused_for_a_film_and_not_ignored(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(3))
     options = Options(hints=(Hint(x=0, y=0, color="neutral"),))
-    with pytest.raises(UsageError, match="are for photographs"):
+    with pytest.raises(UsageError, match="needs the time of a frame"):
         colorize_video(film, None, options, colorizer=colorizer)
 
 
