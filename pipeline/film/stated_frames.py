@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_offsets, 
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.reference_frames import reference_frames
 from pipeline.media.sampling import frame_at
 from pipeline.media.stills import read_still, space_for_colour
 from pipeline.options import Hint
@@ -26,14 +25,18 @@ from pipeline.options import Hint
 
 @dataclass(frozen=True, eq=False)
 class StatedFrames:
-    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown."""
+    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown.
+
+    Those ``anywhere`` are of no frame.
+    """
 
     numbered: Mapping[int, Statement]
     timed: tuple[tuple[float, Statement], ...] = ()
+    anywhere: tuple[Statement, ...] = ()
 
     def statements(self) -> tuple[Statement, ...]:
         """All of them."""
-        return (*self.numbered.values(), *(made for _, made in self.timed))
+        return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere)
 
     def attached(self, records: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
         """Set ``statements`` of the frames that they are about, reading one frame ahead."""
@@ -55,10 +58,10 @@ class StatedFrames:
 
 
 def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
-    """Return what the film's options and the references beside it state, each with what the network sees there.
+    """Return what the film's options and its references state, each with what the network sees there.
 
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
-    be used.
+    be used, `UsageError` for those of no frame if the network tells no features.
     """
     by_time = defaultdict[float, list[Hint]](list)
     for hint in film.options.hints:
@@ -68,12 +71,11 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
                 advice="Write --hint 0.4,0.6=#3A5FCD@12.5, in seconds or as 0:12.5.",
             )
         by_time[hint.time].append(hint)
-    numbered = {
-        number: _reference(path, film, colorizer)
-        for number, path in reference_frames(film.info.path, film.options.reference).items()
-    }
+    shape = film.model_shape(colorizer)
     return StatedFrames(
-        numbered, tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time))
+        {number: _reference(path, colorizer, shape) for number, path in film.references.numbered.items()},
+        tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time)),
+        tuple(_of_no_frame(path, colorizer) for path in film.references.anywhere),
     )
 
 
@@ -88,12 +90,25 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
     return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
 
 
-def _reference(path: Path, film: FilmSource, colorizer: Colorizer) -> Statement:
+def _of_no_frame(path: Path, colorizer: Colorizer) -> Statement:
+    made = _reference(path, colorizer, None)
+    if made.places is None:
+        raise UsageError(
+            f"{path}: {colorizer.spec.model} cannot use it: this network tells no features of a picture",
+            advice="Use --model fast, or name the reference after its frame: 000123.png.",
+        )
+    return replace(made, is_of_no_frame=True)
+
+
+def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None) -> Statement:
+    """Return what the picture at ``path`` states, seen in ``shape``, or in its own if None."""
     still = read_still(path)
     if still.chroma is None:
         raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
     turn = EXIF_TURNS[still.orientation]
-    wanted = film.model_shape(colorizer)
+    rows, columns = still.luma.shape[:: -1 if turn.quarters % 2 else 1]
+    size = colorizer.spec.size
+    wanted = shape or size.shape(size.film, width=columns, height=rows)
     stored = wanted[::-1] if turn.quarters % 2 else wanted
     spec = still_spec(8 * still.luma.dtype.itemsize)
     space = space_for_colour(still.metadata.profile)

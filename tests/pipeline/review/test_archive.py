@@ -308,6 +308,18 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     assert 0 <= hint.time < 60 / 25
 
 
+def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path, opened: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
+    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    plain = catalogue.render("film.mkv", opened).read_bytes()
+    content = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()
+    name = Studio(opened, catalogue).keep_reference(catalogue.find("film.mkv"), content)
+    catalogue.correct("film.mkv", CorrectionFile(correction=Correction(references=(name,))))
+    assert catalogue.render("film.mkv", opened).read_bytes() != plain
+    catalogue.correct("film.mkv", CorrectionFile())
+    assert catalogue.render("film.mkv", opened).read_bytes() == plain
+
+
 def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(30), codec="ffv1")
     with av.open(str(film)) as container:
