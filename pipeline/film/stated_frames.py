@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.evidence_pooling import can_pool
 from pipeline.color.hints import ColorHint, ab_of_hex
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_offsets, still_spec
@@ -61,7 +62,7 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
     """Return what the film's options and its references state, each with what the network sees there.
 
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
-    be used, `UsageError` for those of no frame if the network tells no features.
+    be used, `UsageError` for those of no frame if the network does not tell enough.
     """
     by_time = defaultdict[float, list[Hint]](list)
     for hint in film.options.hints:
@@ -75,7 +76,7 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
     return StatedFrames(
         {number: _reference(path, colorizer, shape) for number, path in film.references.numbered.items()},
         tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time)),
-        tuple(_of_no_frame(path, colorizer) for path in film.references.anywhere),
+        tuple(_reference(path, colorizer) for path in film.references.anywhere),
     )
 
 
@@ -90,18 +91,8 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
     return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
 
 
-def _of_no_frame(path: Path, colorizer: Colorizer) -> Statement:
-    made = _reference(path, colorizer, None)
-    if made.places is None:
-        raise UsageError(
-            f"{path}: {colorizer.spec.model} cannot use it: this network tells no features of a picture",
-            advice="Use --model fast, or name the reference after its frame: 000123.png.",
-        )
-    return replace(made, is_of_no_frame=True)
-
-
-def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None) -> Statement:
-    """Return what the picture at ``path`` states, seen in ``shape``, or in its own if None."""
+def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None = None) -> Statement:
+    """Return what the picture at ``path`` states of a frame, seen in ``shape``, or, in its own if None, of no frame."""
     still = read_still(path)
     if still.chroma is None:
         raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
@@ -118,7 +109,15 @@ def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None) 
     described = None if space is None else RgbSpace.of_profile(space.primaries, space.curve)
     ab = ab_of_rgb(np.clip(rgb, 0, 1), described)
     seen = ModelInput(luma if described is None else described.seen(luma))
-    return statement(seen, colorizer.examine(seen), ab, np.ones(ab.shape[1:], np.float32), stride=colorizer.spec.stride)
+    prediction = colorizer.examine(seen)
+    if shape is None and not can_pool(prediction):
+        raise UsageError(
+            f"{path}: {colorizer.spec.model} cannot use it: this network does not tell what in a film looks like it",
+            advice="Use --model fast, or name the reference after its frame: 000123.png.",
+        )
+    share = np.ones(ab.shape[1:], np.float32)
+    made = statement(seen, prediction, ab, share, stride=colorizer.spec.stride)
+    return replace(made, is_of_no_frame=shape is None)
 
 
 def _shrunk(plane: F32 | Codes, shape: tuple[int, int]) -> np.ndarray:

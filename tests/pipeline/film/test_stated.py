@@ -144,10 +144,12 @@ def test_references_of_the_correction_are_used(film: Path, tmp_path: Path, two: 
         colorize_video(film, tmp_path / "gone.mkv", options, correction=correction, colorizer=two)
 
 
-def test_networks_without_features_refuse_references_of_no_frame(film: Path, tmp_path: Path, tiny: Path) -> None:
+def test_networks_that_tell_too_little_refuse_references_of_no_frame(film: Path, tmp_path: Path, tiny: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "film.ref.png"), painted(shots(5)))
-    with pytest.raises(UsageError, match="no features"):
-        colorize_video(film, tmp_path / "made.mkv", Options(engine="onnxruntime", model=str(tiny)))
+    for model in (tiny, write_two_model(tmp_path)):
+        with pytest.raises(UsageError, match="cannot use it"):
+            colorize_video(film, tmp_path / "made.mkv", Options(engine="onnxruntime", model=str(model)))
+    assert not (tmp_path / "made.mkv").exists()
 
 
 def test_what_cannot_be_followed_is_an_error_that_says_what_to_do(film: Path, tmp_path: Path, two: Colorizer) -> None:
