@@ -30,8 +30,8 @@ class Correction:
     """What holds for one item; None, and no hints, leave the choice to the run.
 
     ``saturation`` multiplies the chroma. ``references`` are names of coloured pictures beside the correction's file,
-    which lend their colours instead of those that a run finds. ``accepted`` says that a person looked at the result and
-    is content.
+    which lend their colours instead of those that a run finds, to films beside them. ``accepted`` says that a person
+    looked at the result and is content.
     """
 
     hints: tuple[Hint, ...] = ()
@@ -55,6 +55,10 @@ class Correction:
         if shaping == to_json(Correction()):
             return ""
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def reference_files(self, kept: Path) -> tuple[Path, ...]:
+        """Return the files of its references; ``kept`` is its own."""
+        return tuple(kept.with_name(name) for name in self.references)
 
     def applied(self, options: Options) -> Options:
         """Return ``options`` with what this correction says in their place; its hints come after theirs."""

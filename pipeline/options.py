@@ -98,8 +98,8 @@ class Options:
     frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
     second, if None as their headers say. ``verify`` asks for the luma error of every frame of a film and for the
     opinion of the ffmpeg program. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
-    photographs. ``reference`` is a coloured picture that lends its colours to photographs, or a folder of them, see
-    `pipeline.reference_files`.
+    photographs and of frames. ``reference`` is a coloured picture that lends its colours, or a folder of them, see
+    `pipeline.reference_files` and, for films, `pipeline.film.reference_frames`.
     """
 
     engine: str = "auto"

@@ -1,7 +1,8 @@
-"""Which coloured pictures lend their colours to a photograph: those named after it, or the one that is given for all.
+"""Which coloured pictures lend their colours to an item: those named after it, or the one that is given for all.
 
 ``1931.jpg`` takes its colours from ``1931.ref.jpg``, or from any other ``1931.ref.*``, beside it. ``--reference`` names
-one picture for all photographs, or a folder in whose tree such pictures lie as the photographs do in theirs.
+one picture for all photographs, or a folder in whose tree such pictures lie as the photographs do in theirs. What films
+have beyond that is in `pipeline.film.reference_frames`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path, PurePath
 
 from pipeline.errors import InputError
 
-_MARK = ".ref."
+MARK = ".ref."
 _FOLDERS = 4
 
 
@@ -23,8 +24,8 @@ class ReferenceFiles:
         """Take what ``--reference`` names. Raises `InputError` if it is not there."""
         if given is not None and not given.exists():
             raise InputError(f"{given}: no such reference", advice="Check --reference: a coloured picture or a folder.")
-        self._given = given
-        self._is_tree = given is not None and given.is_dir()
+        self.given = given
+        self.is_tree = given is not None and given.is_dir()
         self._listed: dict[Path, list[str]] = {}
 
     def of(self, source: Path, item: PurePath) -> tuple[Path, ...]:
@@ -33,17 +34,18 @@ class ReferenceFiles:
         Those beside it come first, then those in the folder that is given, then the picture that is given. Raises
         `InputError` for folders that cannot be listed.
         """
-        found = self._named(source.parent, source)
-        if found or self._given is None:
+        found = self.named(source.parent, source.stem)
+        if found or self.given is None:
             return found
-        return self._named(self._given / item.parent, source) if self._is_tree else (self._given,)
+        return self.named(self.given / item.parent, source.stem) if self.is_tree else (self.given,)
 
     def may_lend(self, folder: Path) -> bool:
         """Whether any photograph of ``folder`` may have references: one look for all of them. Raises `InputError`."""
-        return self._given is not None or bool(self._names(folder))
+        return self.given is not None or bool(self._names(folder))
 
-    def _named(self, folder: Path, source: Path) -> tuple[Path, ...]:
-        prefix = f"{source.stem}{_MARK}"
+    def named(self, folder: Path, stem: str) -> tuple[Path, ...]:
+        """Return the references in ``folder`` of what is called ``stem``. Raises `InputError`."""
+        prefix = f"{stem}{MARK}"
         return tuple(folder / name for name in self._names(folder) if name.startswith(prefix))
 
     def _names(self, folder: Path) -> list[str]:
@@ -52,7 +54,7 @@ class ReferenceFiles:
                 self._listed.pop(next(iter(self._listed)))
             try:
                 with os.scandir(folder) as listing:
-                    self._listed[folder] = sorted(item.name for item in listing if _MARK in item.name)
+                    self._listed[folder] = sorted(item.name for item in listing if MARK in item.name)
             except (FileNotFoundError, NotADirectoryError):
                 self._listed[folder] = []
             except OSError as error:

@@ -24,8 +24,8 @@ class Counts:
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
     photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other parts,
     ``suffixes`` the files that are neither, by suffix;
-    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders and results of
-    earlier runs.
+    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
+    results of earlier runs.
     """
 
     def __init__(self) -> None:

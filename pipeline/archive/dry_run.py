@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -290,6 +290,8 @@ def film_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer
     """Colour each of ``sources`` to nowhere for so many seconds and return their pace; None if none can be coloured."""
     count = bytes_in = pixels = 0
     took = bytes_out = 0.0
+    # What --reference means in an archive a single film does not know, and the pace does not depend on it.
+    options = replace(options, reference=None)
     for source in sources:
         with TemporaryDirectory(prefix="autochrome-") as folder, suppress(AutochromeError):
             whole, weight = outline(source, options)

@@ -11,13 +11,12 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.describing import Described
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
-from pipeline.corrections import correction_at
 from pipeline.errors import OutputError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled
@@ -123,7 +122,9 @@ class ThreadExecutor:
             return colorize_video(
                 unit.source,
                 unit.output,
-                correction_at(unit.correction).applied(self._options(replaces=unit.replaces, reference=None)),
+                self._options(replaces=unit.replaces),
+                correction=unit.correction,
+                item=unit.item,
                 colorizer=self._colorizer,
                 progress=WatchesSpace(context.reporter, context.output, context.run_options.keep_free),
                 originals=context.originals,
@@ -137,9 +138,9 @@ class ThreadExecutor:
             # What ends the whole run is no failure of this film.
             return None if context.stop.error is error else Failure.of(unit.source, error)
 
-    def _options(self, *, replaces: bool, **other: Any) -> Options:
+    def _options(self, *, replaces: bool) -> Options:
         options = self._context.options
-        return dataclasses.replace(options, overwrite=options.overwrite or replaces, **other)
+        return dataclasses.replace(options, overwrite=options.overwrite or replaces)
 
 
 class WatchesSpace:

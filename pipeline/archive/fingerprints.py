@@ -66,12 +66,11 @@ def is_same(
 
 
 def for_item(recipe: str, correction: Correction, references: Sequence[Path] = ()) -> str:
-    """Return the recipe of an item, with what a person set right about it and the ``references`` that a run finds.
+    """Return the recipe of an item, with what a person set right about it and the ``references`` that lend to it.
 
     It is ``recipe`` where neither shapes anything. Raises `InputError` for references that cannot be reached.
     """
-    lent = "" if correction.references else reference_fingerprint(references)
-    found = " ".join(filter(None, (correction.fingerprint, lent)))
+    found = " ".join(filter(None, (correction.fingerprint, reference_fingerprint(references))))
     return hashlib.sha256(f"{recipe} {found}".encode(errors="surrogateescape")).hexdigest() if found else recipe
 
 

@@ -20,7 +20,7 @@ from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK, Entry, Kind, Sele
 from pipeline.corrections import NO_CORRECTION, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
-from pipeline.film.reference_frames import reference_frames
+from pipeline.film.reference_frames import film_references
 from pipeline.options import Options
 from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
@@ -192,8 +192,7 @@ class _Planner:
         # One look instead of one for each of very many items.
         self._is_corrected = terms.corrections.folder.is_dir()
         self._references = ReferenceFiles(terms.options.reference)
-        # The last folder, and whether pictures in it lend colours.
-        self._asked: tuple[str | None, bool] = (None, False)
+        self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether pictures in it lend colours
 
     def source_of(self, name: str) -> str:
         return self._below_source + name
@@ -242,11 +241,12 @@ class _Planner:
             lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
             if not lends and not self._is_corrected and entry.kind is not Kind.FILM:
                 return usual, None
-            item = PurePosixPath(entry.name)
+            item, source = PurePosixPath(entry.name), self._source / entry.path
             correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
-            references = self._references.of(self._source / entry.path, item) if lends else ()
+            references = () if correction.references or not lends else self._references.of(source, item)
             if entry.kind is Kind.FILM:
-                references = tuple(reference_frames(self._source / entry.path, None).values())
+                chosen = correction.reference_files(self._terms.corrections.path_of(item))
+                references = film_references(source, self._references, item=item, chosen=chosen).paths
             return for_item(usual, correction, references), None
         except InputError as error:
             return usual, error

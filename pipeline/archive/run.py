@@ -270,7 +270,9 @@ class _Run:
             skipped=counts.skipped,
         )
         for path in counts.links:
-            reporter.say(f"{self._context.source / path}: left out, a link or the result of an earlier run")
+            reporter.say(
+                f"{self._context.source / path}: left out, a link, a reference or the result of an earlier run"
+            )
         if counts.hidden_count:
             more = f" and {counts.hidden_count - _NAMED:,} more" if counts.hidden_count > _NAMED else ""
             names = ", ".join(map(str, counts.hidden[:_NAMED]))

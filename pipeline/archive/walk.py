@@ -20,6 +20,7 @@ from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from pipeline.media.stills.bmp import BMP
 from pipeline.media.stills.refused import FILM
 from pipeline.media.stills.registry import HEAD, REFUSED_SUFFIXES, SUFFIXES, format_of
+from pipeline.reference_files import MARK
 
 RESULT_MARK = "colorized"
 # Photographs that are refused too: by name and with advice, rather than passed over.
@@ -54,6 +55,7 @@ class Kind(StrEnum):
 
 _KINDS = {**dict.fromkeys(FILM_SUFFIXES, Kind.FILM), **dict.fromkeys(PHOTO_SUFFIXES, Kind.PHOTO)}
 _KINDS |= dict.fromkeys(_OTHER_SUFFIXES, Kind.OTHER)
+_MARKS = re.compile(f"(?={re.escape(MARK)})")
 
 
 class Entry(NamedTuple):
@@ -91,14 +93,14 @@ def walk(
     """Yield what lies under ``root``: a folder's files in order of name, then its folders, each in the same way.
 
     A file is a photograph or a film by its suffix; one of an unknown suffix by its first bytes. Hidden files and
-    folders and ``lost+found`` are named as HIDDEN and not entered; thumbnails, the bins and indexes of systems and
-    what is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run and
-    references (``film.refs``) beside their source as RESULT and not entered, folders that cannot be listed as BARRED;
-    so is, with ``folds``, a folder whose name differs from that of the one before it only in case. With
-    ``follow_links`` a link to a folder
-    outside of ``root`` is entered, unless it was entered already, or is ``output``. With ``takes`` an entry is only
-    named if it takes the entry's path below ``root``; other files are ELSEWHERE, if they can be photographs or films,
-    and not looked at. Only one path from the root down is kept in memory, and the folders behind links.
+    folders and ``lost+found`` are named as HIDDEN and not entered; thumbnails, the bins and indexes of systems and what
+    is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run and
+    references beside what they are for (``film.refs``, ``1931.ref.jpg``) as RESULT and not entered, folders that cannot
+    be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of the one before it only in case.
+    With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it was entered already, or is
+    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; other files are
+    ELSEWHERE, if they can be photographs or films, and not looked at. Only one path from the root down is kept in
+    memory, and the folders behind links.
     """
     waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -114,13 +116,19 @@ def walk(
             continue
         siblings = {item.name for item in items}
         stems: set[str] = set()
+        sources: set[str] | None = None
         inner: dict[str, tuple[str, bool]] = {}
+        kind: Kind | None
         for item in items:
             path = f"{folder}/{item.name}" if folder else item.name
             if not _is_folder(item) and not item.name.startswith("."):
                 if takes(path):
                     stems = stems or {_split(name)[0] for name in siblings}
-                    yield Entry(path, _kind_of_file(item, stems))
+                    kind = _kind_of_file(item, stems)
+                    if MARK in item.name and kind is Kind.PHOTO:
+                        sources = _sources(siblings) if sources is None else sources
+                        kind = Kind.RESULT if _is_reference(item.name, sources) else kind
+                    yield Entry(path, kind)
                 elif _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
                     yield Entry(path, Kind.ELSEWHERE)
                 continue
@@ -148,6 +156,16 @@ def _lends(folder: str, siblings: set[str]) -> bool:
     stem = folder.removesuffix(REFERENCES)
     films = (_split(name) for name in siblings if stem != folder)
     return any(stem == name and _KINDS.get(suffix) is Kind.FILM for name, suffix in films)
+
+
+def _sources(names: set[str]) -> set[str]:
+    """Return the names, without suffix, of photographs and films among ``names``."""
+    return {stem for stem, suffix in map(_split, names) if _KINDS.get(suffix) in (Kind.PHOTO, Kind.FILM)}
+
+
+def _is_reference(name: str, sources: set[str]) -> bool:
+    """Say whether the picture ``name`` lends its colours to one of ``sources``."""
+    return any(name[: found.start()] in sources for found in _MARKS.finditer(name))
 
 
 def _takes_all(_path: str) -> bool:

@@ -24,7 +24,6 @@ from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.output_folder import check_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer, open_colorizer
-from pipeline.corrections import correction_at
 from pipeline.errors import AutochromeError, OutputError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, StopRequest
@@ -178,13 +177,14 @@ class Worker:
         (unit,) = task.units
         before = _stat(unit.source)
         watch = WatchesSpace(self._progress, self._settings.output, self._settings.run_options.keep_free)
-        options = dataclasses.replace(self._options(task), reference=None)
         outcome: FilmResult | Failure
         try:
             outcome = colorize_video(
                 unit.source,
                 unit.output,
-                correction_at(unit.correction).applied(options),
+                self._options(task),
+                correction=unit.correction,
+                item=unit.item,
                 colorizer=colorizer,
                 progress=watch,
                 originals=self._originals,

@@ -33,15 +33,19 @@ class Statement:
 
     ``share`` (h, w) is 0, nothing is stated there, to 1. ``places`` are the keys of what the frame shows, with sums of
     a* and b* times share, and of share; None where the network tells no features. ``seen`` is what motion is found in.
+    One that ``is_of_no_frame`` is heard in every shot.
     """
 
     ab: F32
     share: F32
     seen: View
     places: Prototypes | None
+    is_of_no_frame: bool = False
 
     def is_of(self, first: View, places: F32, follower: Follower) -> bool:
         """Say whether a shot that begins with ``first``, which has keys ``places``, shows this statement's scene."""
+        if self.is_of_no_frame:
+            return True
         if self.seen.guide.shape != first.guide.shape:
             return False
         if is_going_on(follower.step(self.seen, first)):

@@ -163,8 +163,8 @@ ReferenceOption = Annotated[
         RESULT,
         "--reference",
         metavar="PICTURE|DIR",
-        says="A coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg; for films, "
-        "coloured frames: 000123.png.",
+        says="A coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg; for a film, "
+        "coloured frames: 000123.png, in archives film.refs/000123.png.",
     ),
 ]
 Corrections = Annotated[

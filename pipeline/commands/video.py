@@ -15,7 +15,7 @@ from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.commands.values import parse_preview, parse_rate
-from pipeline.corrections import check_corrections, correction_at, correction_of_file
+from pipeline.corrections import check_corrections, correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
@@ -131,12 +131,12 @@ def _colorize_video(
     carry_out(reporting, action)
 
 
-def corrected(film: Path, target: Path | None, options: Options, corrections: Path | None) -> Options:
-    """Return ``options`` with what a person set right about ``film``, beside its result or in ``corrections``."""
+def correction_of(film: Path, target: Path | None, corrections: Path | None) -> Path:
+    """Return the file of what a person set right about ``film``, beside its result or in ``corrections``."""
     # Without a target the result is named beside the film when that is opened.
     beside = film.with_name("result") if target is None else target
     tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
-    return correction_at(tree.path_of(item)).applied(options)
+    return tree.path_of(item)
 
 
 def _colour(
@@ -160,14 +160,16 @@ def _colour(
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
             # Without a colorizer, so that the film is looked at before an engine starts.
-            wanted = corrected(*jobs[0], options, corrections)
-            result = colorize_video(*jobs[0], wanted, progress=progress, stop=stop)
+            kept = correction_of(*jobs[0], corrections)
+            result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
             return _answer([result], options, count=1, compared=compared([result], options, compare, progress))
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
-            wanted = corrected(film, target, options, corrections)
-            return colorize_video(film, target, wanted, colorizer=colorizer, progress=progress, stop=stop)
+            kept = correction_of(film, target, corrections)
+            return colorize_video(
+                film, target, options, correction=kept, colorizer=colorizer, progress=progress, stop=stop
+            )
 
         with suppress(Cancelled):
             for film, target in jobs:

@@ -30,9 +30,9 @@ def preview_films(
     corrections: Path | None,
 ) -> Answer:
     """Write a preview of each of ``films``; its name says that it is one."""
-    from pipeline.commands.video import corrected
+    from pipeline.commands.video import correction_of
     from pipeline.film.contact_sheet import sheet_output
-    from pipeline.film.job import default_output
+    from pipeline.film.job import default_output, stated
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
@@ -48,7 +48,9 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
-            asked = corrected(film, name, options, corrections)
+            asked, references = stated(film, options, correction_of(film, name, corrections))
+            if references.paths:
+                progress.say(f"{film}: the preview is made without references, which are of the whole film")
             if isinstance(wanted, Span):
                 document, line = _part(film, name, wanted, asked, compare, progress, stop)
             else:
@@ -84,13 +86,10 @@ def _part(
     from pipeline.commands.video import compared
     from pipeline.film.excerpt import excerpt
     from pipeline.film.job import colorize_video
-    from pipeline.film.reference_frames import reference_frames
 
     name.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
-        if reference_frames(film, options.reference):
-            progress.say(f"{film}: the preview is made without references, which count the frames of the whole film")
         wanted = moved(options, part.start, span.start + span.seconds)
         result = colorize_video(part.path, name, wanted, progress=progress, stop=stop)
         both = compared([result], options, compare, progress)

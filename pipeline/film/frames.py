@@ -15,6 +15,7 @@ from pipeline.color.spaces import ColorSpec, resolve_film
 from pipeline.color.tone import ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
 from pipeline.color.upsampling import upsample
+from pipeline.film.reference_frames import NO_REFERENCES, FilmReferences
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, Plane
 from pipeline.media.probe import ColorTags, FilmInfo
@@ -49,6 +50,7 @@ class FilmSource:
     plan: VideoPlan
     spec: ColorSpec
     options: Options
+    references: FilmReferences = NO_REFERENCES
 
     @property
     def colors(self) -> ColorTags:
@@ -124,7 +126,9 @@ def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
         yield record
 
 
-def film_source(info: FilmInfo, plan: VideoPlan, options: Options) -> FilmSource:
+def film_source(
+    info: FilmInfo, plan: VideoPlan, options: Options, references: FilmReferences = NO_REFERENCES
+) -> FilmSource:
     """Return the film ``info`` with the colours that its tags, or else its size, say it has."""
     spec = resolve_film(
         matrix_tag=info.colors.matrix,
@@ -135,7 +139,7 @@ def film_source(info: FilmInfo, plan: VideoPlan, options: Options) -> FilmSource
         is_grey=info.pixel_format.is_grey,
         is_full_format=info.pixel_format.is_full_range,
     )
-    return FilmSource(info, plan, spec, options)
+    return FilmSource(info, plan, spec, options, references)
 
 
 def reduced(plane: Plane) -> Plane:

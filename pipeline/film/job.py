@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
@@ -15,7 +15,9 @@ from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
+from pipeline.corrections import correction_at
 from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
+from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.stated_frames import StatedFrames, stated_frames
@@ -30,6 +32,7 @@ from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent
 from pipeline.publish import check_target, publishing
+from pipeline.reference_files import ReferenceFiles
 from pipeline.results import FilmResult, Note, NoteKind
 from pipeline.stages import ahead
 
@@ -44,6 +47,8 @@ def colorize_video(
     output: Path | str | None = None,
     options: Options | None = None,
     *,
+    correction: Path | None = None,
+    item: PurePath | None = None,
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
     originals: Originals = NO_ORIGINALS,
@@ -55,13 +60,15 @@ def colorize_video(
     ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
     opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
     written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
-    resumes after the last complete segment. Where ``stop`` is made, the film ends after the segment under way, with
-    `Cancelled`. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`,
-    `LockedError` while another run colours the same film; then nothing stands under the final name that was not there
-    before.
+    resumes after the last complete segment. ``correction`` is the file of what a person set right about it, which need
+    not exist; ``item`` is the path by which a tree of references knows it, see `film_references`. Where ``stop`` is
+    made, the film ends after the segment under way, with `Cancelled`. Neither ``source`` nor any of ``originals`` is
+    ever replaced. Raises the errors of `pipeline.errors`, `LockedError` while another run colours the same film; then
+    nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
-    source, options, stop = Path(source), options or Options(), stop or StopRequest()
+    source, stop = Path(source), stop or StopRequest()
+    options, references = stated(source, options or Options(), correction, item)
     output = None if output is None else Path(output)
     originals = originals.and_of(source)
     if output is not None:
@@ -72,7 +79,7 @@ def colorize_video(
     final = output or _beside(source, plan)
     check_target(final, overwrite=options.overwrite, originals=originals)
     logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
-    film = film_source(info, plan, options)
+    film = film_source(info, plan, options, references)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
         guarded(progress or Silent(), stop) as progress,
@@ -99,8 +106,8 @@ def colorize_video(
             metadata=_provenance(info, colorizer),
             on_damage=options.on_damage,
         )
-        stated = stated_frames(film, colorizer)
-        with closing(coloured_frames(film, colorizer, read_log, skip=skip, memory=memory, stated=stated)) as frames:
+        looked_at = stated_frames(film, colorizer)
+        with closing(coloured_frames(film, colorizer, read_log, skip=skip, memory=memory, stated=looked_at)) as frames:
             if segments is None:
                 written, log = _write(frames, film, writer, progress)
             else:
@@ -128,6 +135,19 @@ def colorize_video(
         measures=log.measures,
         previews=log.previews,
     )
+
+
+def stated(
+    film: Path, options: Options, correction: Path | None, item: PurePath | None = None
+) -> tuple[Options, FilmReferences]:
+    """Return ``options`` with what a person set right about ``film``, and its references, see `colorize_video`.
+
+    Raises `InputError` for a correction that is broken and for references that cannot be used.
+    """
+    corrected = correction_at(correction)
+    chosen = () if correction is None else corrected.reference_files(correction)
+    references = film_references(film, ReferenceFiles(options.reference), item=item, chosen=chosen)
+    return corrected.applied(options), references
 
 
 def coloured_frames(

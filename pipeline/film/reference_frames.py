@@ -1,48 +1,98 @@
-"""Coloured frames of a film that lie beside it: ``film.refs/000123.png`` is frame 123 of ``film.mp4``, counted from 0.
+"""Coloured pictures that lend their colours to a film: some are frames of it, others lend wherever it looks like them.
 
-``ref_000123.png``, as HAVC and other programs write it, is the same frame.
+``film.refs/000123.png`` beside ``film.mp4`` is frame 123 of it, counted from 0; so is ``ref_000123.png``, as HAVC and
+other programs write it. ``film.ref.jpg``, or any other ``film.ref.*``, is of no frame.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 
 from pipeline.errors import InputError
+from pipeline.reference_files import ReferenceFiles
 
 SUFFIX = ".refs"
 _NUMBERED = re.compile(r"(?:ref_)?(\d{1,9})\.[A-Za-z0-9]+", re.ASCII)
 
 
-def reference_frames(film: Path, given: Path | None) -> dict[int, Path]:
-    """Return the pictures that state colours of frames of ``film``, by the frame's number.
+@dataclass(frozen=True)
+class FilmReferences:
+    """References by the number of their frame, and those of no frame, which lend wherever it looks like them."""
 
-    They lie in ``film.refs`` beside it, or in the folder ``given``, or ``given`` is the only one. Raises `InputError`
-    for a reference that is not there, for one that is not named after its frame and for two of one frame.
+    numbered: Mapping[int, Path] = field(default_factory=dict)
+    anywhere: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (*self.numbered.values(), *self.anywhere)
+
+    def and_of(self, other: FilmReferences) -> FilmReferences:
+        """Return both; where they are of one frame, that of ``other`` holds."""
+        return FilmReferences({**self.numbered, **other.numbered}, (*self.anywhere, *other.anywhere))
+
+
+NO_REFERENCES = FilmReferences()
+
+
+def film_references(
+    film: Path, files: ReferenceFiles, *, item: PurePath | None = None, chosen: Iterable[Path] = ()
+) -> FilmReferences:
+    """Return what lends its colours to ``film``: the pictures ``chosen`` for it, and those that a run finds.
+
+    Of a film of an archive, ``item`` is its path below the tree of sources: ``film.refs`` and ``film.ref.*`` lend that
+    lie beside it, or else in the folder that ``files`` are given, in the same tree, or else the picture that they are
+    given. Without ``item`` a folder that is given holds frames of this film, and what is given comes before what lies
+    beside it. Raises `InputError` for a reference that cannot be listed, for one in a folder of frames that is not
+    named after its frame and for two of one frame.
     """
-    beside = film.with_name(f"{film.name if film.is_dir() else film.stem}{SUFFIX}")
-    if given is None and not beside.is_dir():
-        return {}
-    place = given or beside
+    return _found(film, files, item).and_of(_sorted(chosen, film))
+
+
+def _found(film: Path, files: ReferenceFiles, item: PurePath | None) -> FilmReferences:
+    given = files.given
+    if item is None and given is not None:
+        return _frames_in(given, film) if given.is_dir() else _sorted([given], film)
+    beside = _named_after(film, film.parent, files)
+    if beside.paths or item is None or given is None:
+        return beside
+    return _named_after(film, given / item.parent, files) if files.is_tree else FilmReferences(anywhere=(given,))
+
+
+def _named_after(film: Path, folder: Path, files: ReferenceFiles) -> FilmReferences:
+    stem = film.name if film.is_dir() else film.stem
+    frames = folder / f"{stem}{SUFFIX}"
+    numbered = _frames_in(frames, film) if frames.is_dir() else NO_REFERENCES
+    return numbered.and_of(FilmReferences(anywhere=files.named(folder, stem)))
+
+
+def _frames_in(folder: Path, film: Path) -> FilmReferences:
     try:
-        names = [place.name] if place.is_file() else sorted(path.name for path in place.iterdir())
+        found = _sorted((path for path in sorted(folder.iterdir()) if not path.name.startswith(".")), film)
     except OSError as error:
         raise InputError(
-            f"{place}: no references can be read here: {error.strerror or error}", advice="Check --reference."
+            f"{folder}: no references can be read here: {error.strerror or error}", advice="Check its permissions."
         ) from error
-    folder = place.parent if place.is_file() else place
-    found: dict[int, Path] = {}
-    for name in names:
-        if name.startswith("."):
-            continue
-        number = _NUMBERED.fullmatch(name)
-        if number is None:
-            raise InputError(
-                f"{folder / name}: does not say which frame of {film.name} it is a reference for",
-                advice="Name it after its frame, counted from 0: 000123.png or ref_000123.png.",
-            )
-        frame = int(number[1])
-        if frame in found:
-            raise InputError(f"{folder}: two references for frame {frame}", advice="Leave one of them.")
-        found[frame] = folder / name
+    for path in found.anywhere:
+        raise InputError(
+            f"{path}: does not say which frame of {film.name} it is a reference for",
+            advice="Name it after its frame, counted from 0: 000123.png or ref_000123.png.",
+        )
     return found
+
+
+def _sorted(paths: Iterable[Path], film: Path) -> FilmReferences:
+    numbered: dict[int, Path] = {}
+    anywhere = []
+    for path in paths:
+        number = _NUMBERED.fullmatch(path.name)
+        if number is None:
+            anywhere.append(path)
+        elif (other := numbered.setdefault(int(number[1]), path)) != path:
+            raise InputError(
+                f"{path}: {other.name} is a reference for the same frame of {film.name}", advice="Leave one of them."
+            )
+    return FilmReferences(numbered, tuple(anywhere))

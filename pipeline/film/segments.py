@@ -18,7 +18,6 @@ from pipeline.color.scene_memory import SceneMemory
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, LockedError, OutputError
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.reference_frames import reference_frames
 from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import StopRequest
@@ -104,7 +103,7 @@ def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
     return {
         "source": fingerprint(film.info.path),
         "options": {name: value for name, value in to_json(film.options).items() if name not in without},
-        "references": reference_fingerprint(tuple(reference_frames(film.info.path, film.options.reference).values())),
+        "references": reference_fingerprint(film.references.paths),
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
         "weights": colorizer.spec.weights_sha256,
         "engine": str(colorizer.spec),

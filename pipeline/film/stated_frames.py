@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.evidence_pooling import can_pool
 from pipeline.color.hints import ColorHint, ab_of_hex
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_offsets, still_spec
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.reference_frames import reference_frames
 from pipeline.media.sampling import frame_at
 from pipeline.media.stills import read_still, space_for_colour
 from pipeline.options import Hint
@@ -26,14 +26,18 @@ from pipeline.options import Hint
 
 @dataclass(frozen=True, eq=False)
 class StatedFrames:
-    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown."""
+    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown.
+
+    Those ``anywhere`` are of no frame.
+    """
 
     numbered: Mapping[int, Statement]
     timed: tuple[tuple[float, Statement], ...] = ()
+    anywhere: tuple[Statement, ...] = ()
 
     def statements(self) -> tuple[Statement, ...]:
         """All of them."""
-        return (*self.numbered.values(), *(made for _, made in self.timed))
+        return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere)
 
     def attached(self, records: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
         """Set ``statements`` of the frames that they are about, reading one frame ahead."""
@@ -55,10 +59,10 @@ class StatedFrames:
 
 
 def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
-    """Return what the film's options and the references beside it state, each with what the network sees there.
+    """Return what the film's options and its references state, each with what the network sees there.
 
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
-    be used.
+    be used, `UsageError` for those of no frame if the network does not tell enough.
     """
     by_time = defaultdict[float, list[Hint]](list)
     for hint in film.options.hints:
@@ -68,12 +72,11 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
                 advice="Write --hint 0.4,0.6=#3A5FCD@12.5, in seconds or as 0:12.5.",
             )
         by_time[hint.time].append(hint)
-    numbered = {
-        number: _reference(path, film, colorizer)
-        for number, path in reference_frames(film.info.path, film.options.reference).items()
-    }
+    shape = film.model_shape(colorizer)
     return StatedFrames(
-        numbered, tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time))
+        {number: _reference(path, colorizer, shape) for number, path in film.references.numbered.items()},
+        tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time)),
+        tuple(_reference(path, colorizer) for path in film.references.anywhere),
     )
 
 
@@ -88,12 +91,15 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
     return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
 
 
-def _reference(path: Path, film: FilmSource, colorizer: Colorizer) -> Statement:
+def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None = None) -> Statement:
+    """Return what the picture at ``path`` states of a frame, seen in ``shape``, or, in its own if None, of no frame."""
     still = read_still(path)
     if still.chroma is None:
         raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
     turn = EXIF_TURNS[still.orientation]
-    wanted = film.model_shape(colorizer)
+    rows, columns = still.luma.shape[:: -1 if turn.quarters % 2 else 1]
+    size = colorizer.spec.size
+    wanted = shape or size.shape(size.film, width=columns, height=rows)
     stored = wanted[::-1] if turn.quarters % 2 else wanted
     spec = still_spec(8 * still.luma.dtype.itemsize)
     space = space_for_colour(still.metadata.profile)
@@ -103,7 +109,15 @@ def _reference(path: Path, film: FilmSource, colorizer: Colorizer) -> Statement:
     described = None if space is None else RgbSpace.of_profile(space.primaries, space.curve)
     ab = ab_of_rgb(np.clip(rgb, 0, 1), described)
     seen = ModelInput(luma if described is None else described.seen(luma))
-    return statement(seen, colorizer.examine(seen), ab, np.ones(ab.shape[1:], np.float32), stride=colorizer.spec.stride)
+    prediction = colorizer.examine(seen)
+    if shape is None and not can_pool(prediction):
+        raise UsageError(
+            f"{path}: {colorizer.spec.model} cannot use it: this network does not tell what in a film looks like it",
+            advice="Use --model fast, or name the reference after its frame: 000123.png.",
+        )
+    share = np.ones(ab.shape[1:], np.float32)
+    made = statement(seen, prediction, ab, share, stride=colorizer.spec.stride)
+    return replace(made, is_of_no_frame=shape is None)
 
 
 def _shrunk(plane: F32 | Codes, shape: tuple[int, int]) -> np.ndarray:

@@ -217,7 +217,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
 def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) -> tuple[Path, ...]:
     """Return the files of the references: a person's own choice for this photograph, or those that the run names."""
     if job.correction is not None and correction.references:
-        return tuple(job.correction.with_name(name) for name in correction.references)
+        return correction.reference_files(job.correction)
     return files.of(job.source, job.item or PurePath(job.source.name))
 
 

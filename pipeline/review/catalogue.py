@@ -190,11 +190,11 @@ class Files:
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
         """Colour an item in place of its result. Raises the errors of `colorize_photo` and `colorize_video`."""
-        item = self._items[name]
+        item, correction = self._items[name], self.correction_path(name)
         if item.kind == FILM:
-            wanted = self.correction(name).correction.applied(self._options)
-            return colorize_video(item.source, item.output, wanted, colorizer=colorizer).output
-        correction = self.correction_path(name)
+            return colorize_video(
+                item.source, item.output, self._options, correction=correction, colorizer=colorizer
+            ).output
         return colorize_photo(
             item.source, item.output, self._options, correction=correction, colorizer=colorizer
         ).output

@@ -107,7 +107,7 @@ class Studio:
     def _reference(self, item: Item, correction: Correction) -> Reference | None:
         if correction.references:
             kept = self._catalogue.correction_path(item.name)
-            return self._references.of([kept.with_name(name) for name in correction.references])
+            return self._references.of(correction.reference_files(kept))
         return self._references.of(self._catalogue.references(item.name) if item.kind == PHOTO else ())
 
     def _photo(self, item: Item, place: Place) -> ScreenPhoto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.corrections import Correction, CorrectionFile, CorrectionTree, corrections_beside
 from pipeline.options import Hint, Options
 from pipeline.originals import NO_ORIGINALS
+from pipeline.progress import Silent
 from tests.engines.two import write_two_model
 from tests.films import make_film
 from tests.photos import save, scene, sepia
@@ -36,6 +38,16 @@ def output(tmp_path: Path) -> Path:
 def night(scans: Path, output: Path, tiny: Path, **run_options: object) -> ArchiveResult:
     options = Options(engine="onnxruntime", model=str(tiny))
     return colorize_archive(scans, output, options, run_options=RunOptions(**run_options))  # type: ignore[arg-type]
+
+
+class Said(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def is_grey(path: Path) -> bool:
@@ -90,6 +102,60 @@ def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Pat
     again = night(films, output, model)
     assert (again.films, again.photos) == (1, 0)
     assert night(films, output, model).films == 0
+
+
+def test_references_that_are_named_reach_the_films_of_an_archive(tmp_path: Path, output: Path) -> None:
+    films, lent = tmp_path / "films", tmp_path / "lent"
+    (films / "reels").mkdir(parents=True)
+    make_film(films / "reels" / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
+    options = Options(engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.5)))
+
+    def made(reference: Path | None) -> bytes | None:
+        """Return the result if it was made anew."""
+        result = colorize_archive(films, output, replace(options, reference=reference))
+        assert result.failures == ()
+        return next((output / "reels").glob("film.m*")).read_bytes() if result.films else None
+
+    plain = made(None)
+    picture = save(tmp_path / "000003.png", sepia(scene()))
+    results = [plain, made(picture)]
+    assert made(picture) is None
+    (lent / "reels" / "film.refs").mkdir(parents=True)
+    save(lent / "reels" / "film.ref.png", sepia(scene()))
+    assert made(lent) == results[1]
+    save(lent / "reels" / "film.refs" / "000003.png", sepia(scene()))
+    results.append(made(lent))
+    assert made(lent) is None
+    assert None not in results
+    assert len(set(results)) == 3
+    assert made(None) == plain
+
+
+def test_a_changed_reference_makes_a_corrected_film_anew(tmp_path: Path, output: Path) -> None:
+    films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
+    (films / "film.refs").mkdir(parents=True)
+    make_film(films / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
+    assert night(films, output, model).films == 1
+    tree, item = corrections_beside(output, originals=NO_ORIGINALS), PurePosixPath("film.mkv")
+    picture = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()
+    tree.write(item, CorrectionFile(correction=Correction(references=(tree.keep_reference(item, picture),))))
+    assert night(films, output, model).films == 1
+    assert night(films, output, model).films == 0
+    save(films / "film.refs" / "000003.png", sepia(scene()))
+    assert night(films, output, model).films == 1
+    assert night(films, output, model).films == 0
+
+
+def test_references_beside_photographs_are_no_items(scans: Path, output: Path, tiny: Path) -> None:
+    save(scans / "three.ref.png", scene())
+    save(scans / "album" / "four.png", scene())
+    save(scans / "album" / "four.ref.png", sepia(scene()))
+    progress = Said()
+    result = colorize_archive(scans, output, Options(engine="onnxruntime", model=str(tiny)), progress=progress)
+    assert not (output / "album" / "four.ref.png").exists()
+    assert (output / "three.ref.png").exists()
+    assert any("four.ref.png: left out" in text and "reference" in text for text in progress.texts)
+    assert (result.photos, result.failed) == (3, 1)
 
 
 def test_undone_it_is_as_before(scans: Path, output: Path, tiny: Path) -> None:

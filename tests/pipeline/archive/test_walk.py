@@ -173,6 +173,43 @@ def test_results_of_earlier_runs_are_set_aside(tmp_path: Path) -> None:
     ]
 
 
+def test_references_are_set_aside_only_beside_what_they_are_for(tmp_path: Path) -> None:
+    grow(
+        tmp_path,
+        "1931.jpg",
+        "1931.ref.jpg",
+        "1931.ref.2.png",
+        "1931.ref.txt",
+        "1932.ref.jpg",
+        "notes.txt",
+        "notes.ref.jpg",
+    )
+    grow(
+        tmp_path,
+        "film.mp4",
+        "film.ref.jpg",
+        "film.refs/000001.png",
+        "lone.refs/000001.png",
+        "1933/a.jpg",
+        "1933.ref.jpg",
+    )
+    assert found(tmp_path) == [
+        ("1931.jpg", Kind.PHOTO),
+        ("1931.ref.2.png", Kind.RESULT),
+        ("1931.ref.jpg", Kind.RESULT),
+        ("1931.ref.txt", Kind.OTHER),
+        ("1932.ref.jpg", Kind.PHOTO),
+        ("1933.ref.jpg", Kind.PHOTO),
+        ("film.mp4", Kind.FILM),
+        ("film.ref.jpg", Kind.RESULT),
+        ("film.refs", Kind.RESULT),
+        ("notes.ref.jpg", Kind.PHOTO),
+        ("notes.txt", Kind.OTHER),
+        ("1933/a.jpg", Kind.PHOTO),
+        ("lone.refs/000001.png", Kind.PHOTO),
+    ]
+
+
 def test_a_folder_that_cannot_be_listed_is_named_and_the_walk_goes_on(tmp_path: Path) -> None:
     grow(tmp_path, "a/1.jpg", "b/2.jpg", "c.jpg")
     entries = walk(tmp_path)

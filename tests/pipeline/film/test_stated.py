@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import av
 import cv2
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.corrections import Correction, CorrectionFile, CorrectionTree
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.options import Hint, Options, Quality
+from pipeline.originals import NO_ORIGINALS
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
@@ -68,6 +70,13 @@ def coloured(film: Path, output: Path, colorizer: Colorizer, **more: object) -> 
     return pictures(colorize_video(film, output, options, colorizer=colorizer).output)
 
 
+def painted(luma: np.ndarray) -> np.ndarray:
+    """Return a picture, B, G and R, of ``luma`` all over of a* -25 and b* 35."""
+    lab = cv2.cvtColor(np.repeat(luma[..., None], 3, axis=2).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    lab[..., 1:] = (-25.0, 35.0)
+    return np.rint(cv2.cvtColor(lab, cv2.COLOR_Lab2BGR) * 255).astype(np.uint8)
+
+
 @pytest.mark.parametrize("saturation", [1.0, 0.5])
 def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     film: Path, tmp_path: Path, two: Colorizer, saturation: float
@@ -90,16 +99,57 @@ def test_a_reference_beside_the_film_gives_its_colours_to_frame_and_scene(
     film: Path, tmp_path: Path, two: Colorizer
 ) -> None:
     plain = coloured(film, tmp_path / "plain.mkv", two)
-    lab = cv2.cvtColor(np.repeat(shots(5)[..., None], 3, axis=2).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    lab[..., 1:] = (-25.0, 35.0)
-    picture = np.rint(cv2.cvtColor(lab, cv2.COLOR_Lab2BGR) * 255).astype(np.uint8)
     folder = tmp_path / "film.refs"
     folder.mkdir()
-    assert cv2.imwrite(str(folder / "ref_000005.png"), picture)
+    assert cv2.imwrite(str(folder / "ref_000005.png"), painted(shots(5)))
     made = coloured(film, tmp_path / "made.mkv", two)
     for number in (0, 5, 11, 2 * SHOT):
         assert np.linalg.norm(ab(made[number], 0.4, 0.6) - (-25, 35)) < 6, number
     assert np.abs(made[SHOT + 5].astype(int) - plain[SHOT + 5]).mean() < 0.5
+
+
+def test_a_reference_of_no_frame_lends_wherever_the_film_looks_like_it(
+    film: Path, tmp_path: Path, two: Colorizer
+) -> None:
+    plain = coloured(film, tmp_path / "plain.mkv", two)
+    green = painted(shots(5))
+    given, beside = tmp_path / "coat.png", tmp_path / "film.ref.png"
+    assert cv2.imwrite(str(given), green)
+    named = coloured(film, tmp_path / "named.mkv", two, reference=given)
+    assert cv2.imwrite(str(beside), green)
+    found = coloured(film, tmp_path / "found.mkv", two)
+    assert all(np.array_equal(one, other) for one, other in zip(named, found, strict=True))
+    for number in (0, 5, 11, 2 * SHOT):
+        before, after = (np.linalg.norm(ab(one[number], 0.4, 0.6) - (-25, 35)) for one in (plain, found))
+        assert after < 0.5 * before, number
+
+
+def test_references_of_the_correction_are_used(film: Path, tmp_path: Path, two: Colorizer) -> None:
+    tree = CorrectionTree(tmp_path / "corrections", originals=NO_ORIGINALS)
+    item, options = PurePath("film.mkv"), Options(quality=Quality.MASTER, threads=False)
+    correction = tree.path_of(item)
+    made, file = cv2.imencode(".png", painted(shots(5)))
+    assert made
+    kept = tree.keep_reference(item, file.tobytes())
+    numbered = correction.with_name("000005.png")
+    numbered.write_bytes(file.tobytes())
+    plain = coloured(film, tmp_path / "plain.mkv", two)
+    for name, share in ((kept, 0.5), (numbered.name, 0.2)):
+        tree.write(item, CorrectionFile(correction=Correction(references=(name,))))
+        result = colorize_video(film, tmp_path / f"{name}.mkv", options, correction=correction, colorizer=two)
+        before, after = (np.linalg.norm(ab(one[5], 0.4, 0.6) - (-25, 35)) for one in (plain, pictures(result.output)))
+        assert after < share * before, name
+    tree.write(item, CorrectionFile(correction=Correction(references=("gone.png",))))
+    with pytest.raises(InputError, match=r"gone\.png"):
+        colorize_video(film, tmp_path / "gone.mkv", options, correction=correction, colorizer=two)
+
+
+def test_networks_that_tell_too_little_refuse_references_of_no_frame(film: Path, tmp_path: Path, tiny: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "film.ref.png"), painted(shots(5)))
+    for model in (tiny, write_two_model(tmp_path)):
+        with pytest.raises(UsageError, match="cannot use it"):
+            colorize_video(film, tmp_path / "made.mkv", Options(engine="onnxruntime", model=str(model)))
+    assert not (tmp_path / "made.mkv").exists()
 
 
 def test_what_cannot_be_followed_is_an_error_that_says_what_to_do(film: Path, tmp_path: Path, two: Colorizer) -> None:
@@ -116,6 +166,6 @@ def test_what_cannot_be_followed_is_an_error_that_says_what_to_do(film: Path, tm
         with pytest.raises(InputError, match=why):
             coloured(film, tmp_path / "made.mkv", two, reference=folder)
         path.unlink()
-    with pytest.raises(InputError, match="no references"):
+    with pytest.raises(InputError, match="no such reference"):
         coloured(film, tmp_path / "made.mkv", two, reference=tmp_path / "nowhere")
     assert not (tmp_path / "made.mkv").exists()

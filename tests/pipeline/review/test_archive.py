@@ -26,10 +26,12 @@ from pipeline.errors import InputError
 from pipeline.film.frame_at import frame_at
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
+from pipeline.review.catalogue import FILM, Files
+from pipeline.review.studio import Studio
 from tests.browser import PROGRAM, Page, browsing
 from tests.engines.two import write_two_model
 from tests.films import make_film
-from tests.photos import rgb_of, save, scene, tinted
+from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
 from tests.pipeline.review.test_server import Client
@@ -306,6 +308,20 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     (hint,) = correction_of(archive, "film.mp4").hints
     assert hint.time is not None
     assert 0 <= hint.time < 60 / 25
+
+
+def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path) -> None:
+    model = write_two_model(tmp_path, temperature=0.5)
+    film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
+    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    with open_colorizer(Options(engine="onnxruntime", model=str(model))) as colorizer:
+        plain = catalogue.render("film.mkv", colorizer).read_bytes()
+        content = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()
+        name = Studio(colorizer, catalogue).keep_reference(catalogue.find("film.mkv"), content)
+        catalogue.correct("film.mkv", CorrectionFile(correction=Correction(references=(name,))))
+        assert catalogue.render("film.mkv", colorizer).read_bytes() != plain
+        catalogue.correct("film.mkv", CorrectionFile())
+        assert catalogue.render("film.mkv", colorizer).read_bytes() == plain
 
 
 def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None:
