@@ -8,7 +8,7 @@ import signal
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from pipeline.stages import aside
 
 _PAUSE = 0.5
 _GONE = (EOFError, OSError)
+_Line = Any
+"""A Connection of multiprocessing; on Windows a PipeConnection, which is no kind of it."""
 
 
 class ProcessPool:
@@ -46,7 +48,7 @@ class ProcessPool:
         """Yield what processes have to say; None for one that died."""
         by_line = {remote.line: remote for remote in remotes}
         for line in wait(list(by_line), timeout):
-            remote = by_line[line]  # type: ignore[index]
+            remote = by_line[line]
             try:
                 yield remote, remote.line.recv()
             except _GONE:
@@ -59,7 +61,7 @@ class ProcessPool:
 class LocalWorker:
     """One process, and the line to it."""
 
-    def __init__(self, process: Any, line: Connection[Any, Any], fence: Path) -> None:
+    def __init__(self, process: Any, line: _Line, fence: Path) -> None:
         self.process, self.line, self.fence = process, line, fence
 
     def begin(self, task: Task) -> None:
@@ -79,7 +81,7 @@ class LocalWorker:
         self.line.close()
 
 
-def _serve(line: Connection[Any, Any], settings: Settings, fence: Path) -> None:
+def _serve(line: _Line, settings: Settings, fence: Path) -> None:
     from pipeline.process import prepare_process
 
     # The driver says when to stop; a terminal tells all processes at once.
@@ -98,7 +100,7 @@ def _serve(line: Connection[Any, Any], settings: Settings, fence: Path) -> None:
                 os._exit(1)
 
 
-def _listen(line: Connection[Any, Any], worker: Worker) -> None:
+def _listen(line: _Line, worker: Worker) -> None:
     try:
         while True:
             said = line.recv()
