@@ -71,8 +71,9 @@ def _colorize_photo(
 
     def action() -> Answer:
         from pipeline.commands.targets import refuse_films_and_folders, targets
-        from pipeline.photo.job import PhotoJob, default_output
+        from pipeline.photo.job import PhotoJob, default_output, require_untimed
 
+        require_untimed(options)
         refuse_films_and_folders(photos)
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
         jobs = []

@@ -94,6 +94,8 @@ def _part(
         result = colorize_video(part.path, name, wanted, progress=progress, stop=stop)
         both = compared([result], options, compare, progress)
     line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {_clock(part.start)} on"
+    if part.start < span.start:
+        line += ", the key frame before the moment asked for"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 

@@ -60,8 +60,10 @@ def _copied(
     if span.start:
         container.seek(int((origin + span.start) / _base(video)), stream=video)
     first: Fraction | None = None
+    reached = False
     for packet in _until(demux(container, *(container.streams[index] for index in kept)), origin + _end(span), video):
         at = _place(packet)
+        reached = reached or (packet.stream is video and at + _length(packet) > origin + span.start)
         if packet.stream is video and first is None and packet.is_keyframe:
             first = at
         if first is None or at < first:
@@ -71,7 +73,8 @@ def _copied(
         packet.dts = None if packet.dts is None else packet.dts - moved
         packet.stream = kept[packet.stream.index]
         writing.mux(packet)
-    if first is None:
+    if first is None or not reached:
+        # A search beyond the end finds the last key frame, which may be the first.
         raise UsageError(
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
@@ -94,6 +97,11 @@ def _place(packet: AnyPacket) -> Fraction:
     at = packet.pts if packet.pts is not None else packet.dts
     assert at is not None, "packets without times are left out"
     return _seconds(at, packet.stream)
+
+
+def _length(packet: AnyPacket) -> Fraction:
+    """Return how long a frame is shown; a frame of unknown length counts as an instant."""
+    return _seconds(packet.duration or 1, packet.stream)
 
 
 def _seconds(at: int, stream: Any) -> Fraction:

@@ -17,7 +17,7 @@ from pipeline.color.measures import averaged
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32
 from pipeline.corrections import Correction, correction_at
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
@@ -131,10 +131,21 @@ def colorize_photo(
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
     # All that is cheap to know, before an engine starts.
+    require_untimed(options)
     check_target(job.output, overwrite=options.overwrite, originals=job.protected)
     _check_name(job, still_format(source))
     with guarded(progress or Silent(), StopRequest()) as progress:
         return _one(job, options, colorizer, progress)
+
+
+def require_untimed(options: Options) -> None:
+    """Raise `UsageError` if a hint of ``options`` has a time, which a photograph has not."""
+    for hint in options.hints:
+        if hint.time is not None:
+            raise UsageError(
+                f"a hint at {hint.time:g} s is for films: a photograph has no times",
+                advice="Leave the time out: --hint X,Y=#RRGGBB.",
+            )
 
 
 def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:

@@ -74,7 +74,7 @@ def still_format(path: Path) -> StillFormat:
     *names, last = (one.name for one in FORMATS)
     raise InputError(
         f"{path}: is not a picture in a format that is read",
-        advice=f"Leave it out with --exclude; {', '.join(names)} and {last} are read.",
+        advice=f"Leave it out; {', '.join(names)} and {last} are read.",
     )
 
 

@@ -73,6 +73,9 @@ def test_what_lies_behind_the_end_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"text\.mp4"):
         excerpt(text, Span(seconds=Fraction(1)), tmp_path)
     assert excerpt(film, Span(seconds=Fraction(9)), empty).start == 0
+    # A search beyond the end finds a key frame before it.
+    with pytest.raises(UsageError, match="no frames at 3600"):
+        excerpt(film, Span(seconds=Fraction(1), start=Fraction(3600)), empty)
 
 
 def test_a_sheet_shows_every_shot_and_takes_no_name_that_is_taken(tmp_path: Path, colorizer: Colorizer) -> None:

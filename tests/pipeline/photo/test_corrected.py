@@ -91,6 +91,13 @@ def test_a_hint_without_a_time_is_refused_for_a_film_and_not_ignored(tmp_path: P
         colorize_video(film, None, options, colorizer=colorizer)
 
 
+def test_a_hint_with_a_time_is_refused_for_a_photograph(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "a.png", scene())
+    options = Options(hints=(Hint(x=0, y=0, color="neutral", time=3.0),))
+    with pytest.raises(UsageError, match="a photograph has no times"):
+        colorize_photo(source, None, options, colorizer=colorizer)
+
+
 def test_a_film_s_saturation_is_turned_down(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(6))
     vivid = colorize_video(film, tmp_path / "a.mkv", Options(quality="master"), colorizer=colorizer)
