@@ -32,10 +32,10 @@ def parse_device(text: object) -> str:
     from engines.registry import require_device
 
     try:
-        require_device(str(text))
+        require_device(str(text).lower())
     except EngineError as error:
         raise typer.BadParameter(f"{error}. {error.advice}") from error
-    return str(text)
+    return str(text).lower()
 
 
 def parse_hint(text: object) -> Hint:

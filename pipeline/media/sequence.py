@@ -84,6 +84,12 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
         )
     ((prefix, suffix), texts) = groups.popitem()
     first, count, digits = _run(folder, prefix, suffix, texts)
+    if count == 1 and any(Path(name).suffix.lower() in _SUFFIXES for name in others):
+        # A folder of scans, one of which ends in a number.
+        raise InputError(
+            f"{folder}: of its pictures only {prefix}{first:0{digits}}{suffix} has a number",
+            advice="A film as a folder has names like frame_000001.dpx. For photographs use colorize-archive.",
+        )
     said = rate or _dpx_rate(folder / f"{prefix}{first:0{digits}}{suffix}")
     return Sequence(
         folder=folder,

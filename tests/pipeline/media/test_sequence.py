@@ -119,6 +119,7 @@ def test_many_gaps_are_counted(tmp_path: Path) -> None:
         (("a1.png", "a2.dpx"), "2 series"),
         (("a1.png", "a02.png"), r"a02\.png is not numbered like the others, with 1 digits"),
         (("a99999999999.png",), "too high"),
+        (("Dolores.jpg", "Flowers1910.jpg", "Sphinx.jpg"), "only Flowers1910.jpg has a number"),
     ],
 )
 def test_a_folder_that_is_not_one_film_is_refused_by_name(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
