@@ -20,12 +20,12 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
-from pipeline.film.frames import FilmFrame, FilmSource, film_source, reduced
+from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, reduced
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
 from pipeline.options import Options
 from pipeline.originals import Originals
-from pipeline.progress import Progress, Silent
+from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.results import Treatment
 
@@ -59,8 +59,7 @@ class ContactSheet:
 
 def sheet_output(source: Path) -> Path:
     """Return ``film.preview.jpg`` beside ``source``."""
-    whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}.preview.jpg")
+    return beside(source, ".preview.jpg")
 
 
 def write_contact_sheet(
@@ -80,13 +79,9 @@ def write_contact_sheet(
     planned = plan_film(source, options)
     check_target(output, overwrite=options.overwrite, originals=originals)
     film = film_source(planned.info, planned.video, options)
-    item = str(source)
     with lent(colorizer, options, progress=progress) as opened:
-        progress.begin(item, planned.info.frame_count, "frames")
-        try:
+        with announced(progress, str(source), planned.info.frame_count, "frames"):
             shown = list(_shown(film, opened, progress))
-        finally:
-            progress.end(item)
         some = shown[:: -(-len(shown) // _MOST) or 1]
         pictures = _coloured(some, film, opened, options)
         sheet = _sheet([(one.label, picture) for one, picture in zip(some, pictures, strict=True)])
