@@ -20,6 +20,7 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 # floor do not know each other, except the foundation's, which lean on each other in no circle.
 FOUNDATION = (
     "pipeline.callbacks",
+    "pipeline.clock",
     "pipeline.corrections",
     "pipeline.diagnostics",
     "pipeline.documents",

@@ -118,8 +118,7 @@ class ScreenPhoto:
 
     def _upright(self, stored: npt.NDArray[np.uint8 | np.uint16]) -> Rgb:
         turn = self.picture.model_input.turn
-        planes = [turn.upright(np.asarray(stored[..., channel], np.float32)) for channel in range(3)]
-        return np.asarray(np.stack(planes, axis=-1), np.uint8)
+        return np.asarray(turn.upright_rgb(np.asarray(stored, np.float32)), np.uint8)
 
 
 def _place(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:
