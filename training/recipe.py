@@ -21,7 +21,7 @@ import torch
 from engines.errors import AutochromeError
 from training.checkpoint import keep_weights
 from training.compare import Settings, SheetPlan, compare_command
-from training.config import ConfigError, TrainConfig, load_config
+from training.config import CONFIGS, ConfigError, TrainConfig, load_config
 from training.data import PIXELS, build_cache
 from training.export import RUNTIMES, add_scores, export_command
 from training.parts import PART_BYTES, split_file
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.recipe", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--config", type=Path, default=Path(__file__).parent / "configs" / "fine.toml")
+    add("--config", type=Path, default=CONFIGS / "fine.toml")
     add("--run", type=Path, required=True, help="folder of everything that is made")
     add("--stage", choices=STAGES, help="only this; finish: let the rate fall to zero within --minutes")
     add("--photos", type=Path, nargs="+", default=[], help="zip files or folders; decoded at the first call")
