@@ -5,7 +5,8 @@ machine, where the run's folder is lost, it begins with the weights of ``--start
 On CPUs several processes of one thread do more than one of several threads, above all beside other work:
 
     OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \
-        -m training.campaign --photos photos --output runs/coherent --start-from engines/models/fast.onnx
+        -m training.campaign --config training/configs/coherent-next.toml --photos photos --output runs/coherent-next \
+        --start-from engines/models/fast.onnx
 """
 
 from __future__ import annotations
