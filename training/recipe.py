@@ -22,7 +22,7 @@ from engines.errors import AutochromeError
 from training.checkpoint import keep_weights
 from training.compare import Settings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
-from training.data import PIXELS, build_cache
+from training.data import build_cache, is_cache
 from training.export import RUNTIMES, add_scores, export_command
 from training.parts import PART_BYTES, split_file
 from training.sitting import Sitting
@@ -122,7 +122,7 @@ def _say(text: str) -> None:
 
 def _train(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
-    if not (place.cache / PIXELS).exists():
+    if not is_cache(place.cache):
         if not asked.photos:
             raise ConfigError(f"{place.cache}: no decoded photographs there", advice="Give --photos.")
         report = build_cache(asked.photos, place.cache, short_side=asked.short_side, limit=asked.limit)
@@ -171,7 +171,7 @@ def _export(place: Workplace, asked: argparse.Namespace) -> None:
         temperature=asked.temperature,
         saturation=asked.saturation,
         photos=place.cache,
-        calibration_photos=min(asked.calibration_photos, place.config.holdout),
+        calibration_photos=asked.calibration_photos,
         calibration_size=asked.size,
         cf_share=asked.cf_share,
         runtimes=asked.runtimes,
