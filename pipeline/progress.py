@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from pipeline.results import Note
@@ -33,6 +34,16 @@ class Progress(Protocol):
     def note(self, item: str, note: Note) -> None:
         """Show an assumption, drop or fall-back concerning ``item``."""
         ...
+
+
+@contextmanager
+def announced(progress: Progress, item: str, total: int | None, unit: str) -> Iterator[None]:
+    """Begin ``item`` and end it with the block, with whatever outcome."""
+    progress.begin(item, total, unit)
+    try:
+        yield
+    finally:
+        progress.end(item)
 
 
 class Silent:

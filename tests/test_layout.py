@@ -20,6 +20,7 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 # floor do not know each other, except the foundation's, which lean on each other in no circle.
 FOUNDATION = (
     "pipeline.callbacks",
+    "pipeline.clock",
     "pipeline.corrections",
     "pipeline.diagnostics",
     "pipeline.documents",
@@ -49,7 +50,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Of the ground floor, engines know nothing of the pipeline; of the top one, commands are called by cli alone.
-ENGINES_ERRORS = "engines.errors"
 ON_ONE_FLOOR = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
 
 

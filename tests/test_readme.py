@@ -37,3 +37,8 @@ def test_the_keys_of_json_documents_are_those_that_are_listed(document: str, tmp
         "an error": lambda: ["error", *error_document("", "", "", 1)["error"]],
     }[document]()
     assert sorted(listed(document)) == sorted(printed)
+
+
+def test_no_two_decision_records_have_one_number() -> None:
+    numbers = [path.name[:4] for path in sorted((Path(__file__).parents[1] / "docs" / "adr").glob("*.md"))]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]

@@ -64,7 +64,9 @@ class Gathered:
 
     def carried(self, path: Path) -> Gathered:
         """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
-        return Gathered(_at(self.sums, path.places) * path.trust)
+        sums = _at(self.sums, path.places)
+        sums *= path.trust
+        return Gathered(sums)
 
     def __add__(self, other: Gathered) -> Gathered:
         return Gathered(self.sums + other.sums)
@@ -204,9 +206,17 @@ def _at(values: F32, places: F32) -> F32:
     across, down = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
     right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
     flat = values.reshape(-1, channels)
-    upper = flat[top * columns + left] * (1 - across) + flat[top * columns + right] * across
-    lower = flat[bottom * columns + left] * (1 - across) + flat[bottom * columns + right] * across
-    return np.asarray(upper * (1 - down) + lower * down, np.float32)
+    upper = _mixed(flat.take(top * columns + left, axis=0), flat.take(top * columns + right, axis=0), across)
+    lower = _mixed(flat.take(bottom * columns + left, axis=0), flat.take(bottom * columns + right, axis=0), across)
+    return _mixed(upper, lower, down)
+
+
+def _mixed(first: F32, second: F32, share: F32) -> F32:
+    """Return ``first`` with ``share`` of ``second``; neither is kept: they are large, and many in a second."""
+    first *= 1 - share
+    second *= share
+    first += second
+    return first
 
 
 def _resized(planes: F32, shape: tuple[int, ...]) -> F32:

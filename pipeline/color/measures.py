@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.color.spaces import F32, Matrix, ab_of_rgb, rgb_offsets
+from pipeline.color.spaces import F32, Matrix, ab_of_rgb, rgb_of
 from pipeline.color.tone import Verdict
 from pipeline.options import TreatAs
 from pipeline.results import Measures
@@ -70,8 +70,7 @@ def small_rgb(luma: F32, chroma: F32 | None, matrix: Matrix, *, side: int, aspec
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = _resized(luma, size)
     planes = np.zeros((2, *small.shape), np.float32) if chroma is None else [_resized(plane, size) for plane in chroma]
-    offsets = rgb_offsets(planes[0], planes[1], matrix)
-    return np.clip(np.stack([small + offset for offset in offsets], axis=-1), 0, 1)
+    return rgb_of(small, planes, matrix)
 
 
 def _resized(plane: F32, size: tuple[int, int]) -> F32:

@@ -23,6 +23,10 @@ class Turn:
         picture = stored[..., ::-1] if self.mirrored else stored
         return np.ascontiguousarray(np.rot90(picture, -self.quarters, axes=(-2, -1)))
 
+    def upright_rgb(self, stored: F32) -> F32:
+        """Turn a picture (h, w, 3)."""
+        return np.ascontiguousarray(np.moveaxis(self.upright(np.moveaxis(stored, -1, 0)), 0, -1))
+
     def stored(self, upright: F32) -> F32:
         """Undo `upright`."""
         picture = np.rot90(upright, self.quarters, axes=(-2, -1))

@@ -36,7 +36,7 @@ def preview(
 
 
 def _jpeg(rgb: F32, turn: Turn | None) -> bytes:
-    upright = np.moveaxis((turn or Turn()).upright(np.moveaxis(rgb, -1, 0)), 0, -1)
+    upright = (turn or Turn()).upright_rgb(rgb)
     codes: npt.NDArray[np.uint8] = np.rint(upright[..., ::-1] * np.float32(255)).astype(np.uint8)
     made, file = cv2.imencode(".jpg", np.ascontiguousarray(codes), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not made:

@@ -18,7 +18,7 @@ from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import ColorHint, spread_hints
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
-from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, lightness, rgb_offsets, still_spec
+from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, lightness, rgb_of, still_spec
 from pipeline.errors import UsageError
 
 # All below were chosen on five clips (DAVIS 2016), whose first frame lent its colours to later ones and to other clips.
@@ -70,8 +70,7 @@ def reference_of(
     seen = colorizer.model_input(codes, spec, size=size or colorizer.spec.size.photo, turn=turn)
     rows, columns = chroma.shape[1:]
     luma = spec.luma(np.asarray(cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA), codes.dtype))
-    rgb = np.stack([luma + offset for offset in rgb_offsets(chroma[0], chroma[1], spec.matrix)], axis=-1)
-    ab = ab_of_rgb(np.clip(rgb, 0, 1), space)
+    ab = ab_of_rgb(rgb_of(luma, chroma, spec.matrix), space)
     if float(np.hypot(*ab).mean()) < _NEUTRAL:
         raise ValueError("has no colour to lend")
     if space is not None:

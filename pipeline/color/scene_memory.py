@@ -120,9 +120,9 @@ class SceneMemory:
             trust = float(step.past.trust.mean())
             if is_going_on(step) and 1 + trust > best:
                 found, best = Recalled(number, scene, _sure(step), fading), 1 + trust
-            elif best < 1 and is_alike(scene.prototypes, places):
+            elif best < 1:
                 likeness = scene.prototypes.likeness(places)
-                if likeness > best:
+                if likeness >= _ALIKE and likeness > best:
                     found, best = Recalled(number, scene, None, fading), likeness
         return found
 

@@ -6,6 +6,7 @@ code values after ITU-T H.273. Chroma values are floats, Cb and Cr in -0.5..0.5;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -287,6 +288,12 @@ def _rgb_and_luma(lightness_: F32, ab: F32, matrix: Matrix, space: RgbSpace | No
     linear = np.tensordot(_XYZ_TO_LINEAR if space is None else space.from_xyz, xyz, axes=1)
     rgb = _encoded(linear) if space is None else space.encoded(linear)
     return rgb, matrix.kr * rgb[0] + (1 - matrix.kr - matrix.kb) * rgb[1] + matrix.kb * rgb[2]
+
+
+def rgb_of(luma: F32, chroma: Sequence[F32] | F32, matrix: Matrix) -> F32:
+    """Return R, G and B (H, W, 3), clipped to 0..1, for ``luma`` (H, W), 0..1, and Cb and Cr of its size."""
+    offsets = rgb_offsets(chroma[0], chroma[1], matrix)
+    return np.clip(np.stack([luma + offset for offset in offsets], axis=-1), 0, 1)
 
 
 def rgb_offsets(cb: F32, cr: F32, matrix: Matrix) -> tuple[F32, F32, F32]:

@@ -128,14 +128,12 @@ def _failed(error: AutochromeError) -> Answer:
 
 
 def _error(kind: str, message: str, advice: str, exit_code: int) -> Answer:
-    from rich.markup import escape
-
-    from pipeline.terminal import error_console, printable
+    from pipeline.terminal import error_console
 
     console = error_console()
-    console.print(f"[bold red]Error:[/bold red] {escape(printable(message))}")
+    console.print(f"[bold red]Error:[/bold red] {markup(message)}")
     if advice:
-        console.print(f"  {escape(printable(advice))}")
+        console.print(f"  {markup(advice)}")
     return Answer(error_document(kind, message, advice, exit_code), (), exit_code)
 
 
@@ -194,9 +192,8 @@ def _discard_stdout() -> None:
 
 def _print_lines(reporting: Reporting, answer: Answer) -> None:
     from rich.console import Console
-    from rich.markup import escape
 
-    from pipeline.terminal import error_console, printable
+    from pipeline.terminal import error_console
 
     console = error_console()
     if not reporting.quiet:
@@ -206,8 +203,8 @@ def _print_lines(reporting: Reporting, answer: Answer) -> None:
     if answer.failures:
         console.print(f"[bold red]{answer.failed:,} failed:[/bold red]")
     for failed in answer.failures:
-        console.print(f"  {escape(printable(failed.error))}")
+        console.print(f"  {markup(failed.error)}")
         if failed.advice:
-            console.print(f"    [dim]{escape(printable(failed.advice))}[/dim]")
+            console.print(f"    [dim]{markup(failed.advice)}[/dim]")
     if answer.failed > len(answer.failures):
         console.print(f"  ... and {answer.failed - len(answer.failures):,} more")

@@ -10,8 +10,8 @@ import typer
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.commands.model_training import commands
+from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.errors import UsageError
-from pipeline.interruption import Cancelled
 from pipeline.options import Options
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["commands"]
 
-_CTRL_C = 130
 # In pixels: what a screen shows of a photograph.
 _LARGEST = 1280
 
@@ -40,7 +39,7 @@ def _quiz(
     size: Annotated[int, typer.Option(min=32, help="Short side that the network sees.")] = 256,
     temperature: Annotated[float, typer.Option(help="Of checkpoints: sharpness of choice.")] = 0.4,
     saturation: Annotated[float, typer.Option(help="Of checkpoints: factor on the colours.")] = 1.0,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address instead of opening it.")] = False,
+    no_browser: NoBrowser = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
@@ -63,13 +62,11 @@ def _quiz(
             if rival not in published:
                 raise UsageError(f"{photos}: no results of {rival}", advice=f"There are {', '.join(published)}.")
             asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
-            count = _asked(asked, no_browser=no_browser, json=json)
-            return _counted(rival, count)
+            return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
         settings = Settings(engine=engine, device=device, size=size, temperature=temperature, saturation=saturation)
         with painter_of(model, settings) as (name, paint):
             asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
-            count = _asked(asked, no_browser=no_browser, json=json)
-        return _counted(name, count)
+            return _counted(name, _asked(asked, no_browser=no_browser, json=json))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -79,18 +76,8 @@ def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
     from pipeline.review.local import serve_locally
     from pipeline.review.quiz import quiz_app
 
-    def ready(address: str) -> None:
-        typer.echo(f"Quiz: {address}", err=json)
-        typer.echo("Ctrl-C ends it.", err=True)
-        if not no_browser:
-            typer.launch(address)
-
-    try:
-        serve_locally(quiz_app(quiz), ready=ready)
-    except Cancelled as ending:
-        # For a page that is served until somebody ends it, Ctrl-C is how it ends well.
-        if ending.exit_code != _CTRL_C:
-            raise
+    with until_ctrl_c():
+        serve_locally(quiz_app(quiz), ready=announcing("Quiz", no_browser=no_browser, err=json))
     return quiz.count
 
 

@@ -124,6 +124,8 @@ def _line(result: PhotoResult) -> str:
 
 
 def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
+    from pipeline.commands.targets import existing
+
     found, lines = [], []
     for job in jobs:
         source, target = job.source, job.output
@@ -131,7 +133,5 @@ def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
         found.append({"source": source, "output": target, "exists": exists})
         lines.append(markup(f"{source}: result: {target}"))
         if exists:
-            lines.append(
-                "  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error")
-            )
+            lines.append(existing(overwrite=options.overwrite))
     return Answer({"dry_run": True, "photos": to_json(found)}, lines)

@@ -13,8 +13,8 @@ from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.errors import InputError, UsageError
-from pipeline.interruption import Cancelled
 from pipeline.options import Options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _HELP = common_options.folded("""
 _WHAT = "The folder of the results of colorize-archive, or photographs and films."
 _SOURCE = "Where the originals of the archive are now, if they were moved."
 _MODEL = "Weights: a name, or an ONNX file. Default: those of the archive's last run, or fast."
-_CTRL_C = 130
 
 commands = typer.Typer(add_completion=False)
 
@@ -49,9 +48,7 @@ def _review(
         common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
     ] = None,
     reference: common_options.ReferenceOption = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address instead of opening it.", show_envvar=False)
-    ] = False,
+    no_browser: NoBrowser = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
     log_file: common_options.LogFile = None,
     verbose: common_options.Verbose = 0,
@@ -65,21 +62,10 @@ def _review(
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
         catalogue = _catalogue(items, source, asked)
-
-        def ready(address: str) -> None:
-            typer.echo(f"Review: {address}")
-            typer.echo("Ctrl-C ends it.", err=True)
-            if not no_browser:
-                typer.launch(address)
-
         opened = replace(asked, model=model or catalogue.options.model)
-        try:
-            with open_colorizer(opened) as colorizer:
-                serve_locally(review_app(catalogue, Studio(colorizer, catalogue)), ready=ready)
-        except Cancelled as ending:
-            # For a page that is served until somebody ends it, Ctrl-C is how it ends well.
-            if ending.exit_code != _CTRL_C:
-                raise
+        with until_ctrl_c(), open_colorizer(opened) as colorizer:
+            app = review_app(catalogue, Studio(colorizer, catalogue))
+            serve_locally(app, ready=announcing("Review", no_browser=no_browser))
         return Answer({}, ())
 
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)

@@ -44,6 +44,11 @@ def targets(
     return list(found)
 
 
+def existing(*, overwrite: bool) -> str:
+    """Return what a dry run says below the name of a result that exists."""
+    return "  which exists: " + ("it would be replaced" if overwrite else "this would be an error")
+
+
 def refuse_photos(sources: Sequence[Path]) -> None:
     """Raise `UsageError` for photographs among ``sources``, which are to be films."""
     for source in sources:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import typer
 
 from pipeline.archive.run_options import Shard
+from pipeline.clock import TIME, seconds_of
 from pipeline.errors import UsageError
 from pipeline.options import Hint, Span
 
@@ -47,21 +48,11 @@ def parse_hint(text: object) -> Hint:
     color, at, time = color.partition("@")
     try:
         x, y = map(float, place.split(","))
-        return Hint(x=x, y=y, color=color, time=_seconds(time) if at else None)
+        return Hint(x=x, y=y, color=color, time=float(seconds_of(time)) if at else None)
     except ValueError as error:
         raise typer.BadParameter(
             f"{text!r}: write X,Y=#RRGGBB or X,Y=neutral, for films with a time: X,Y=#RRGGBB@1:12.5; {error}"
         ) from error
-
-
-def _seconds(text: str) -> float:
-    """Return the seconds of ``12.5``, ``1:12.5`` or ``1:02:03``. Raises `ValueError`."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text, re.ASCII):
-        raise ValueError(f"{text!r} is no time")
-    seconds = 0.0
-    for part in text.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
 
 
 def parse_preview(text: object) -> Span | str:
@@ -71,14 +62,11 @@ def parse_preview(text: object) -> Span | str:
     """
     if text == SHOTS:
         return SHOTS
-    found = re.fullmatch(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:@((?:\d+:){0,2}\d+(?:\.\d+)?))?", str(text), re.ASCII)
+    found = re.fullmatch(rf"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:@({TIME}))?", str(text), re.ASCII)
     seconds = Fraction(0) if found is None else 60 * int(found[1] or 0) + Fraction(found[2] or 0)
     if found is None or seconds <= 0:
         raise typer.BadParameter(f"{text!r}: write shots, or a length and where it begins: 10s, 10s@0:05:00.")
-    start = Fraction(0)
-    for part in (found[3] or "0").split(":"):
-        start = 60 * start + Fraction(part)
-    return Span(seconds=seconds, start=start)
+    return Span(seconds=seconds, start=seconds_of(found[3] or "0"))
 
 
 def parse_rate(text: object) -> Fraction:

@@ -236,6 +236,7 @@ def _plan(films: Sequence[Path], names: Sequence[Path], options: Options) -> Ans
 
 
 def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
+    from pipeline.commands.targets import existing
     from pipeline.media.film_plan import plan_film
 
     plan = plan_film(film, options, suffix=target.suffix)
@@ -250,7 +251,7 @@ def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any]
         *(f"  {markup(f'{note.kind}: {note.text}')}" for note in notes),
     ]
     if exists:
-        lines.append("  which exists: " + ("it would be replaced" if options.overwrite else "this would be an error"))
+        lines.append(existing(overwrite=options.overwrite))
     document = {
         "dry_run": True,
         "source": film,

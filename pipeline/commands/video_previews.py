@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
+from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
 from pipeline.commands.targets import targets
 from pipeline.commands.values import SHOTS
@@ -93,7 +93,7 @@ def _part(
         wanted = moved(options, part.start, span.start + span.seconds)
         result = colorize_video(part.path, name, wanted, progress=progress, stop=stop)
         both = compared([result], options, compare, progress)
-    line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {_clock(part.start)} on"
+    line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {clock(part.start)} on"
     if part.start < span.start:
         line += ", the key frame before the moment asked for"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
@@ -109,8 +109,3 @@ def moved(options: Options, start: Fraction, end: Fraction) -> Options:
     inside = float(end - start) - _LACKING
     hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
     return replace(options, hints=hints, reference=None)
-
-
-def _clock(seconds: Fraction) -> str:
-    tenths = int(seconds * 10)
-    return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"

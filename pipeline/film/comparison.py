@@ -16,7 +16,7 @@ from pipeline.media.probe import open_film, probe
 from pipeline.media.source import bound_pixels, demux
 from pipeline.options import Layout
 from pipeline.originals import Originals
-from pipeline.progress import Progress
+from pipeline.progress import Progress, announced
 from pipeline.publish import publishing
 
 _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
@@ -55,12 +55,9 @@ def write_comparison(
         publishing(output, overwrite=overwrite, originals=originals) as temporary,
         open_film(films[0]) as before,
         open_film(films[1]) as after,
+        announced(progress, item, films[1].frame_count, "frames"),
     ):
-        progress.begin(item, films[1].frame_count, "frames")
-        try:
-            _write(before, after, temporary, layout, progress, item)
-        finally:
-            progress.end(item)
+        _write(before, after, temporary, layout, progress, item)
 
 
 def _write(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import ModelInput
@@ -20,12 +20,12 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
-from pipeline.film.frames import FilmFrame, FilmSource, film_source, reduced
+from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, reduced
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
 from pipeline.options import Options
 from pipeline.originals import Originals
-from pipeline.progress import Progress, Silent
+from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.results import Treatment
 
@@ -59,8 +59,7 @@ class ContactSheet:
 
 def sheet_output(source: Path) -> Path:
     """Return ``film.preview.jpg`` beside ``source``."""
-    whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}.preview.jpg")
+    return beside(source, ".preview.jpg")
 
 
 def write_contact_sheet(
@@ -80,13 +79,9 @@ def write_contact_sheet(
     planned = plan_film(source, options)
     check_target(output, overwrite=options.overwrite, originals=originals)
     film = film_source(planned.info, planned.video, options)
-    item = str(source)
     with lent(colorizer, options, progress=progress) as opened:
-        progress.begin(item, planned.info.frame_count, "frames")
-        try:
+        with announced(progress, str(source), planned.info.frame_count, "frames"):
             shown = list(_shown(film, opened, progress))
-        finally:
-            progress.end(item)
         some = shown[:: -(-len(shown) // _MOST) or 1]
         pictures = _coloured(some, film, opened, options)
         sheet = _sheet([(one.label, picture) for one, picture in zip(some, pictures, strict=True)])
@@ -118,7 +113,6 @@ def _shown(film: FilmSource, colorizer: Colorizer, progress: Progress) -> Iterat
 
 def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     frame, turn = record.frame, record.model_input.turn
-    tenths = int(frame.timestamp.seconds * 10)
     height, width = frame.luma.shape
     aspect = float(film.info.sample_aspect_ratio) * width / height
     size = (_SIDE, max(1, round(_SIDE / aspect))) if aspect >= 1 else (max(1, round(_SIDE * aspect)), _SIDE)
@@ -126,8 +120,7 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     own = None
     if record.treatment is not Treatment.COLOUR_IT:
         own = np.stack([film.spec.chroma(reduced(plane)) for plane in frame.chroma])
-    label = f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
-    return _Shown(label, ModelInput(record.model_input.luma, turn), luma, own)
+    return _Shown(clock(frame.timestamp.seconds), ModelInput(record.model_input.luma, turn), luma, own)
 
 
 def _coloured(
@@ -144,8 +137,7 @@ def _coloured(
                 ab = ab * (neutral_weight(one.seen.luma, ab.shape[1:]) * np.float32(options.saturation))
                 chroma = upsample(one.seen, ab, film.spec).small(one.luma, film.spec.matrix)
             rgb = small_rgb(one.luma, chroma, film.spec.matrix, side=_SIDE)
-            upright = np.moveaxis(one.seen.turn.upright(np.moveaxis(rgb, -1, 0)), 0, -1)
-            yield Image.fromarray(np.rint(upright * 255).astype(np.uint8))
+            yield Image.fromarray(np.rint(one.seen.turn.upright_rgb(rgb) * 255).astype(np.uint8))
 
 
 def _sheet(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -140,6 +141,12 @@ def film_source(
         is_full_format=info.pixel_format.is_full_range,
     )
     return FilmSource(info, plan, spec, options, references)
+
+
+def beside(source: Path, ending: str) -> Path:
+    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``ending``."""
+    whole = source if source.name not in ("", "..") else source.resolve()
+    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{ending}")
 
 
 def reduced(plane: Plane) -> Plane:

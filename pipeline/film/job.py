@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -16,7 +16,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
 from pipeline.corrections import correction_at
-from pipeline.film.frames import FilmFrame, FilmSource, film_source, paint
+from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, paint
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
 from pipeline.film.shot_records import ShotLog
@@ -30,7 +30,7 @@ from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.progress import Progress, Silent
+from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import FilmResult, Note, NoteKind
@@ -76,7 +76,7 @@ def colorize_video(
     suffix = None if output is None else output.suffix
     planned = plan_film(source, options, suffix=suffix)
     info, plan, streams = planned.info, planned.video, planned.streams
-    final = output or _beside(source, plan)
+    final = output or beside(source, _ending(plan))
     check_target(final, overwrite=options.overwrite, originals=originals)
     logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
     film = film_source(info, plan, options, references)
@@ -84,7 +84,7 @@ def colorize_video(
     with (
         guarded(progress or Silent(), stop) as progress,
         lent(colorizer, options, progress=progress) as colorizer,
-        _announced(progress, info),
+        announced(progress, str(info.path), info.frame_count, "frames"),
         kept_segments(
             film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
         ) as segments,
@@ -198,15 +198,6 @@ def _write(
         return writer.finish(), log
 
 
-@contextmanager
-def _announced(progress: Progress, info: FilmInfo) -> Iterator[None]:
-    progress.begin(str(info.path), info.frame_count, "frames")
-    try:
-        yield
-    finally:
-        progress.end(str(info.path))
-
-
 def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
     for note in notes:
         progress.note(str(source), note)
@@ -235,10 +226,8 @@ def outline(source: Path, options: Options) -> tuple[Path, int]:
     """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
     info = probe(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality)
-    return _beside(source, plan), (info.frame_count or 0) * info.width * info.height
+    return beside(source, _ending(plan)), (info.frame_count or 0) * info.width * info.height
 
 
-def _beside(source: Path, plan: VideoPlan) -> Path:
-    whole = source if source.name not in ("", "..") else source.resolve()
-    stem = whole.name if whole.is_dir() else whole.stem
-    return whole.with_name(f"{stem}.colorized{plan.suffix}")
+def _ending(plan: VideoPlan) -> str:
+    return f".colorized{plan.suffix}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
+from pipeline.clock import clock
 from pipeline.color.measures import averaged, doubt, measured
 from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
@@ -131,8 +131,7 @@ class ShotLog:
             before = np.full((2, 1, 1), 0, np.float32)
             if verdict.tone is SourceTone.TINTED:
                 before[:] = np.reshape([verdict.cb, verdict.cr], (2, 1, 1))
-        tenths = int(frame.timestamp.seconds * 10)
-        label = f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
+        label = clock(frame.timestamp.seconds)
         sure = doubt(verdict, self._film.options.treat_as)
         look = preview(label, luma, before=before, after=after, matrix=spec.matrix, turn=model_input.turn)
         return look, measured(luma, after, spec.matrix, clipped=clipped, doubt=sure)

@@ -15,7 +15,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.color.evidence_pooling import can_pool
 from pipeline.color.hints import ColorHint, ab_of_hex
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
-from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_offsets, still_spec
+from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still_spec
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
 from pipeline.film.frames import FilmFrame, FilmSource
@@ -105,9 +105,8 @@ def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None =
     space = space_for_colour(still.metadata.profile)
     luma = turn.upright(spec.luma(_shrunk(still.luma, stored)))
     small = turn.upright(np.stack([_shrunk(plane, stored) for plane in still.chroma]))
-    rgb = np.stack([luma + offset for offset in rgb_offsets(small[0], small[1], spec.matrix)], axis=-1)
     described = None if space is None else RgbSpace.of_profile(space.primaries, space.curve)
-    ab = ab_of_rgb(np.clip(rgb, 0, 1), described)
+    ab = ab_of_rgb(rgb_of(luma, small, spec.matrix), described)
     seen = ModelInput(luma if described is None else described.seen(luma))
     prediction = colorizer.examine(seen)
     if shape is None and not can_pool(prediction):

@@ -19,7 +19,7 @@ from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.read_log import ReadLog
-from pipeline.media.source import AnyPacket, bound_pixels, demux, without_discard
+from pipeline.media.source import AnyPacket, bound_pixels, demux_all, without_discard
 from pipeline.media.structure import find_break
 from pipeline.media.timeline import Retimer
 from pipeline.options import OnDamage
@@ -27,8 +27,6 @@ from pipeline.results import NoteKind
 
 # Without a picture count, a file that ends this much before its stated end was cut off.
 _MISSING_SECONDS = Fraction(1, 2)
-# A disk or a demuxer that fails this often in a row has nothing more to give.
-_FAILURES = 100
 # As many pictures of another format in a row are no accident: the film itself changes.
 _MISFITS = 25
 # Demuxers whose duration is the header's word, not an estimate.
@@ -195,22 +193,14 @@ class _Reader:
 
     def _demuxed(self) -> Iterator[AnyPacket]:
         """Yield the packets of all streams, because only together do they show where the file ends."""
-        failures, packets = 0, demux(self._container)
-        while failures < _FAILURES:
-            try:
-                packet = next(packets, None)
-            except (av.FFmpegError, OSError) as error:
-                self._damage.met(f"frame {self._number} cannot be read: {error}")
-                failures, packets = failures + 1, demux(self._container)
-                continue
-            if packet is None:
-                return
-            failures = 0
-            yield packet
-        # Nothing more comes; the decoder still holds pictures.
-        flush = av.Packet(0)
-        flush.stream = self._stream
-        yield flush
+        has_ended = yield from demux_all(
+            self._container, met=lambda error: self._damage.met(f"frame {self._number} cannot be read: {error}")
+        )
+        if not has_ended:
+            # Nothing more comes; the decoder still holds pictures.
+            flush = av.Packet(0)
+            flush.stream = self._stream
+            yield flush
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
         try:

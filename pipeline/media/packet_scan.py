@@ -15,21 +15,16 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
-import av.container
-
 from pipeline.errors import InputError
 from pipeline.media.bitstream import holds_captions, mpeg_shape
 from pipeline.media.clock import Clock
 from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
-from pipeline.media.source import AnyPacket, demux, describe_streams
+from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
 
-# A disk or a demuxer that fails this often in a row has nothing more to give.
-_FAILURES = 100
 # How far FFmpeg may look for streams: it keeps in memory what it reads meanwhile.
 _FIRST_LOOK, _FARTHEST_LOOK = 10 << 20, 320 << 20
 _CLOCK_RATE = 90_000
@@ -92,16 +87,7 @@ class _Scan:
     def read(self) -> None:
         """Read all packets. Raises `InputError` if the picture is encrypted, or the file cannot be opened."""
         with open_film(self._info) as container:
-            failures, packets = 0, demux(container)
-            while failures < _FAILURES:
-                try:
-                    packet = next(packets, None)
-                except (av.FFmpegError, OSError):
-                    failures, packets = failures + 1, demux(container)
-                    continue
-                if packet is None:
-                    break
-                failures = 0
+            for packet in demux_all(container):
                 if packet.size:
                     self._add(packet)
             self.known = describe_streams(container)

@@ -15,7 +15,7 @@ from pipeline.media.codecs import Container
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
-from pipeline.media.source import AnyPacket, demux
+from pipeline.media.source import AnyPacket, demux_all
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.timeline import Retimer
 from pipeline.results import NoteKind
@@ -25,8 +25,6 @@ _STALE = ("duration", "encoder", "vendor_id")
 _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
 _PAUSE = Fraction(1, 10)
-# A disk or a demuxer that fails this often in a row has nothing more to give.
-_FAILURES = 100
 
 
 class _Transfer(Protocol):
@@ -95,17 +93,11 @@ class Remuxer:
             return
         streams = [self._source.streams[index] for index in self._transfers]
         retimer = Retimer(self._info.timeline)
-        failures, packets = 0, demux(self._source, *streams)
-        while failures < _FAILURES:
-            try:
-                packet = next(packets, None)
-            except (av.FFmpegError, OSError) as error:
-                self._damage.met(f"a stream beside the picture cannot be read: {error}")
-                failures, packets = failures + 1, demux(self._source, *streams)
-                continue
-            if packet is None:
-                return
-            failures = 0
+        for packet in demux_all(
+            self._source,
+            *streams,
+            met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {error}"),
+        ):
             index = packet.stream.index
             retimer.apply(packet)
             if packet.is_discard and self._leaves_out_hidden(index):

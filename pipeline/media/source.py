@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +20,8 @@ from pipeline.media.sequence import Sequence
 
 MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
+# A disk or a demuxer that fails this often in a row has nothing more to give.
+_FAILURES = 100
 _log_level = threading.Lock()
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
@@ -69,6 +71,29 @@ def demux(container: av.container.InputContainer, *streams: av.stream.Stream) ->
     except IndexError:
         # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
         return
+
+
+def demux_all(
+    container: av.container.InputContainer, *streams: av.stream.Stream, met: Callable[[Exception], None] | None = None
+) -> Generator[AnyPacket, None, bool]:
+    """Yield what `demux` does, going on behind what cannot be read, up to 100 times in a row.
+
+    ``met`` is told of each. Returns whether the end was reached; if not, no stream was ended by an empty packet.
+    """
+    failures, packets = 0, demux(container, *streams)
+    while failures < _FAILURES:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError) as error:
+            if met is not None:
+                met(error)
+            failures, packets = failures + 1, demux(container, *streams)
+            continue
+        if packet is None:
+            return True
+        failures = 0
+        yield packet
+    return False
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:

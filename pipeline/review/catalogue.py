@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Protocol
 
 import cv2
 
+from pipeline.clock import clock, seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
@@ -184,7 +184,8 @@ class Files:
         item = self._items[name]
         if item.kind != FILM or not 0 <= number < len(item.labels):
             return None
-        frame = frame_at(item.source, seconds_of(item.labels[number]), rate=self._options.frame_rate, largest=_SMALL)
+        time = float(seconds_of(item.labels[number]))
+        frame = frame_at(item.source, time, rate=self._options.frame_rate, largest=_SMALL)
         made, file = cv2.imencode(".jpg", frame if frame.ndim == 2 else frame[..., ::-1])
         return file.tobytes() if made else None
 
@@ -204,19 +205,5 @@ def _moments(film: Path, options: Options) -> tuple[str, ...]:
     """Return the labels of moments of ``film``, spread evenly; its shots are not known before it is coloured."""
     duration = probe(film, rate=options.frame_rate).duration
     if not duration:
-        return (label_of(0),)
-    return tuple(label_of(float(duration) * (number + 0.5) / _MOMENTS) for number in range(_MOMENTS))
-
-
-def label_of(seconds: float) -> str:
-    """Return a time as small pictures of shots are labelled: ``0:01:23.4``."""
-    tenths = int(seconds * 10)
-    return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
-
-
-def seconds_of(label: str) -> float:
-    """Undo `label_of`."""
-    seconds = 0.0
-    for part in label.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
+        return (clock(0),)
+    return tuple(clock(float(duration) * (number + 0.5) / _MOMENTS) for number in range(_MOMENTS))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.clock import seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import EXIF_TURNS
@@ -25,7 +26,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
-from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item, seconds_of
+from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
 
 _KEPT = 4
 _REFERENCE_SIDE = 640
@@ -93,11 +94,9 @@ class Studio:
         if not re.fullmatch(re.escape(kept.name.removesuffix(SUFFIX)) + r"\.reference-[0-9a-f]+", name):
             raise KeyError(name)
         still = read_still(kept.with_name(name))
-        luma = still_spec(still.bits).luma(still.luma)
-        matrix, turn = still_spec(still.bits).matrix, EXIF_TURNS[still.orientation]
-        rgb = small_rgb(luma, still.chroma, matrix, side=_REFERENCE_SIDE)
-        upright = np.moveaxis(turn.upright(np.moveaxis(rgb, -1, 0)), 0, -1)
-        return jpeg(np.rint(upright * 255).astype(np.uint8))
+        spec = still_spec(still.bits)
+        rgb = small_rgb(spec.luma(still.luma), still.chroma, spec.matrix, side=_REFERENCE_SIDE)
+        return jpeg(np.rint(EXIF_TURNS[still.orientation].upright_rgb(rgb) * 255).astype(np.uint8))
 
     def render(self, item: Item) -> Path:
         """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""
@@ -127,7 +126,7 @@ class Studio:
 
 def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...]:
     """Return those of ``hints`` that were stated in the shot at ``place``."""
-    times = [seconds_of(label) for label in item.labels]
+    times = [float(seconds_of(label)) for label in item.labels]
 
     def shot(time: float) -> int:
         return bisect_right(times, time + _TENTH)

@@ -59,6 +59,32 @@ async function guarded(work) {
   try { tell(""); await work(); } catch (error) { tell(error.message); }
 }
 
+async function working(work) {
+  $("working").hidden = false;
+  try { return await work(); } finally { $("working").hidden = true; }
+}
+
+function buttonOf(...content) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...content);
+  return button;
+}
+
+function lineOf(...content) {
+  const line = document.createElement("li");
+  line.append(...content);
+  return line;
+}
+
+function thumbnail(url) {
+  const small = document.createElement("img");
+  small.loading = "lazy";
+  small.alt = "";
+  small.src = url;
+  return small;
+}
+
 let loading = null;
 
 // One request at a time: scrolling, the button and the keyboard may all ask for more.
@@ -78,14 +104,10 @@ async function loadPage() {
 
 function listed(number) {
   const item = items[number];
-  const button = document.createElement("button");
-  button.type = "button";
+  const button = buttonOf();
   if (item.pictures) {
-    const small = document.createElement("img");
-    small.loading = "lazy";
-    small.alt = "";
+    const small = thumbnail(`/api/thumbnail?name=${encodeURIComponent(item.name)}`);
     small.addEventListener("error", () => small.remove());
-    small.src = `/api/thumbnail?name=${encodeURIComponent(item.name)}`;
     button.append(small);
   }
   const words = document.createElement("span");
@@ -94,8 +116,7 @@ function listed(number) {
   words.append(state);
   button.append(words);
   button.addEventListener("click", () => guarded(() => open(number)));
-  const line = document.createElement("li");
-  line.append(button);
+  const line = lineOf(button);
   tellState(line, item);
   return line;
 }
@@ -167,18 +188,10 @@ async function show() {
 function drawShots() {
   $("shots").hidden = !shots.length;
   $("shots").replaceChildren(...shots.map(({ label }, number) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    const small = document.createElement("img");
-    small.loading = "lazy";
-    small.alt = "";
-    small.src = `${named("/api/thumbnail")}&number=${number}`;
-    button.append(small, label);
+    const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
     button.setAttribute("aria-pressed", String(number === shot));
     button.addEventListener("click", () => guarded(async () => { shot = number; drawShots(); await show(); }));
-    const line = document.createElement("li");
-    line.append(button);
-    return line;
+    return lineOf(button);
   }));
 }
 
@@ -261,26 +274,19 @@ function drawHints() {
     return mark;
   }));
   $("stated").replaceChildren(...correction.hints.map((hint, number) => {
-    const line = document.createElement("li");
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.textContent = "Remove";
-    remove.setAttribute("aria-label", `Remove colour ${number + 1}`);
-    remove.addEventListener("click", () => change({ ...correction, hints: correction.hints.filter((_, n) => n !== number) }));
     const where = hint.time !== null ? `at ${hint.time.toFixed(1)} s` : pages > 1 ? `page ${hint.page}` : "";
-    line.append(`${number + 1}`, sample(hint.color), `${label(hint.color)} ${where}`, remove);
-    return line;
+    return lineOf(`${number + 1}`, sample(hint.color), `${label(hint.color)} ${where}`, remover("colour", "hints", number));
   }));
-  $("lending").replaceChildren(...correction.references.map((name, number) => {
-    const line = document.createElement("li");
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.textContent = "Remove";
-    remove.setAttribute("aria-label", `Remove reference ${number + 1}`);
-    remove.addEventListener("click", () => change({ ...correction, references: correction.references.filter((_, n) => n !== number) }));
-    line.append(`Reference ${number + 1}`, remove);
-    return line;
-  }));
+  $("lending").replaceChildren(...correction.references.map((_, number) =>
+    lineOf(`Reference ${number + 1}`, remover("reference", "references", number))));
+}
+
+// What takes number `number` out of a list of the correction: `hints` or `references`.
+function remover(what, list, number) {
+  const button = buttonOf("Remove");
+  button.setAttribute("aria-label", `Remove ${what} ${number + 1}`);
+  button.addEventListener("click", () => change({ ...correction, [list]: correction[list].filter((_, n) => n !== number) }));
+  return button;
 }
 
 // Hints of what is shown, with their numbers among all.
@@ -294,11 +300,9 @@ const shotAt = (time) => Math.max(0, shots.findLastIndex(({ seconds }) => second
 
 async function lend(file) {
   if (!file) return;
-  $("working").hidden = false;
-  try {
-    const { name } = await (await call(named("/api/reference"), { method: "PUT", body: file })).json();
-    if (!correction.references.includes(name)) change({ ...correction, references: [...correction.references, name] });
-  } finally { $("working").hidden = true; }
+  const answer = await working(() => call(named("/api/reference"), { method: "PUT", body: file }));
+  const { name } = await answer.json();
+  if (!correction.references.includes(name)) change({ ...correction, references: [...correction.references, name] });
 }
 
 function turnPage(to) {
@@ -335,10 +339,8 @@ function colorAt({ x, y }, picture = $("picture")) {
 }
 
 function swatch(name, color) {
-  const button = document.createElement("button");
-  button.type = "button";
+  const button = buttonOf(sample(color), name);
   button.dataset.color = color;
-  button.append(sample(color), name);
   button.addEventListener("click", () => state(color));
   return button;
 }
@@ -357,10 +359,8 @@ function offerReferences() {
 }
 
 function waiting() {
-  const button = document.createElement("button");
-  button.type = "button";
+  const button = buttonOf(sample("transparent"), "…");
   button.disabled = true;
-  button.append(sample("transparent"), "…");
   return button;
 }
 
@@ -432,11 +432,9 @@ $("accept").addEventListener("click", () => { change({ ...correction, accepted: 
 $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
   await save();
-  $("working").hidden = false;
-  try {
-    const { output } = await (await call(named("/api/render"), { method: "POST" })).json();
-    tell(`Coloured: ${output}`);
-  } finally { $("working").hidden = true; }
+  const answer = await working(() => call(named("/api/render"), { method: "POST" }));
+  const { output } = await answer.json();
+  tell(`Coloured: ${output}`);
 }));
 
 async function save() {

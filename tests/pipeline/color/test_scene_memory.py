@@ -16,7 +16,6 @@ from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.temporal import Scenes, smoothed
 from tests.pipeline.color.scenes import STRIDE, WIDTH, box, box_chroma, flat, pan, texture, told
 
-Says = Callable[[int], Prediction]
 RED, GREEN, BROWN, BLUE = flat(50, 20), flat(-40, 30), flat(15, 25), flat(0, -50)
 
 

@@ -7,7 +7,6 @@ Scans that hold luma alone are copied whole. So what a decoder makes of the luma
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from pipeline.media.stills.jpeg.segments import (
     EXTENDED,
     LOSSLESS,
     PROGRESSIVE,
+    RESTART,
     DamagedJpegError,
     Frame,
     JpegFile,
@@ -39,8 +39,6 @@ _SPARE_BITS = 24
 
 # Bytes from which on walking in lockstep is faster.
 _LONG = 100_000
-
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 class NotSeparableError(ValueError):
@@ -179,7 +177,7 @@ def _interval(segment: Segment) -> int:
 
 
 def _coded(frame: Frame, scan: Scan, interval: int) -> _Coded:
-    *closed, rest = _RESTART.split(scan.data)
+    *closed, rest = RESTART.split(scan.data)
     if closed and not interval:
         raise DamagedJpegError("restart marker where none belongs")
     # Any number of 0xFF may stand before a marker.

@@ -1,0 +1,26 @@
+"""Times within films, as people write them and as they are shown."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from fractions import Fraction
+
+TIME = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
+"""What a time looks like, for `re.ASCII`: ``12.5``, ``1:12.5``, ``1:02:03``."""
+
+
+def clock(seconds: Fraction | float) -> str:
+    """Return a time, cut to tenths of a second: ``0:01:23.4``."""
+    tenths = int(seconds * 10)
+    return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
+
+
+def seconds_of(text: str) -> Fraction:
+    """Return the seconds of a `TIME`. Raises `ValueError` for anything else."""
+    if not re.fullmatch(TIME, text, re.ASCII):
+        raise ValueError(f"{text!r} is no time")
+    seconds = Fraction(0)
+    for part in text.split(":"):
+        seconds = 60 * seconds + Fraction(part)
+    return seconds
