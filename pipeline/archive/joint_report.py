@@ -86,6 +86,7 @@ class _Joint:
         for part in parts:
             if part.ledger is not None:
                 self._items.update({state.value: count for state, count in part.ledger.counts().items()})
+        self._again = as_ranges(part.index for part in parts if part.is_to_run_again)
         self._report = output
         self._is_bag_written = False
 
@@ -117,10 +118,6 @@ class _Joint:
 
     def _of(self, *standings: Standing) -> tuple[int, ...]:
         return tuple(part.index for part in self._parts if part.standing in standings)
-
-    @property
-    def _again(self) -> str:
-        return as_ranges(part.index for part in self._parts if part.is_to_run_again)
 
     @property
     def _seconds(self) -> float:
