@@ -37,6 +37,7 @@ FOUNDATION = (
     "pipeline.reference_files",
     "pipeline.results",
     "pipeline.settings",
+    "pipeline.sizes",
     "pipeline.stages",
     "pipeline.terminal",
     "pipeline.version",
