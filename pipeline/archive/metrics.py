@@ -54,7 +54,7 @@ _PREFIX = "autochrome_"
 _BEGINS = f"# HELP {_PREFIX}".encode()
 
 
-def check_metrics_file(path: Path, *, originals: Originals) -> None:
+def _check_metrics_file(path: Path, *, originals: Originals) -> None:
     """Raise `UsageError` if ``path`` is one of ``originals``, or a file that `write_metrics` did not write."""
     originals.check(path)
     if path.is_file() and path.stat().st_size:
@@ -79,8 +79,10 @@ def metrics_if_it_never_begins(
 ) -> Iterator[Callable[[], None]]:
     """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
 
-    The function that is given says that the run has begun.
+    The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.
     """
+    if run_options.metrics is not None:
+        _check_metrics_file(run_options.metrics, originals=originals)
     started, has_begun = time.time(), False
 
     def begin() -> None:
