@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,25 @@ GAINS = (0.7, 1.5)
 
 _MAX_BATCH = 16
 _LEAST = 1e-4
+_WARM_HUE = math.radians(45)
+_WARM_WIDTHS = math.radians(30), math.radians(45)
+_WARM_SLOPE = 0.4
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How colours are chosen of what a network knows."""
+
+    temperature: float | None = None
+    """Of the annealed mean (Zhang 2016, equation 5): below 1 it leans towards the likeliest colours. None: it answers
+    with colours, not with bins."""
+    saturation: float = 1.0
+    """Factor on a* and b*, because any mean of colours is paler than they are."""
+    adaptation: float = 0.0
+    """How far pale pictures, of which the network is not sure, get more of it, and vivid ones less, 0..1."""
+    warm_chroma: float | None = None
+    """Chroma in CIELAB units from which reds, oranges and yellows grow at 0.4 of their rate: faces in hard light, of
+    which the network is surest, would be orange otherwise. None: without bound."""
 
 
 @dataclass(frozen=True)
@@ -81,47 +101,42 @@ def keep_weights(checkpoint: Path, output: Path) -> Path:
 class Generator(nn.Module):
     """L* (N, 1, H, W), 0..100, to ab (N, 2, H / stride, W / stride), whatever the architecture answers with.
 
-    H and W are multiples of the architecture's ``multiple``. Bins are decoded to their annealed mean (Zhang 2016,
-    equation 5): a ``temperature`` below 1 leans towards the likeliest colours; for an architecture that answers with
-    ab or RGB it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they
-    are, and the more so the less sure the network is: with an ``adaptation`` above 0 a picture's colours are
-    multiplied by `adapted` as well.
+    H and W are multiples of the architecture's ``multiple``. Colours are chosen as ``decoding`` says.
     """
 
     colours: Tensor
     weight: Tensor
     bias: Tensor
 
-    def __init__(
-        self, trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
-    ) -> None:
+    def __init__(self, trained: Trained, decoding: Decoding) -> None:
         """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
-        self.model, self.saturation, self.adaptation = trained.model, saturation, adaptation
+        self.model, self.decoding = trained.model, decoding
         self._rgb = trained.architecture.rgb
         bins = trained.architecture.bins
         if bins is not None:
-            if temperature is None:
+            if decoding.temperature is None:
                 raise WeightsError(f"{trained.path}: {trained.config.architecture} needs a temperature")
             assert isinstance(trained.model, BinClassifier)
             head = trained.model.head
             assert head.bias is not None
-            self.register_buffer("weight", head.weight.flatten(1) / temperature)
-            self.register_buffer("bias", head.bias / temperature)
-            self.register_buffer("colours", ab_bins(bins).centres * saturation)
+            self.register_buffer("weight", head.weight.flatten(1) / decoding.temperature)
+            self.register_buffer("bias", head.bias / decoding.temperature)
+            self.register_buffer("colours", ab_bins(bins).centres * decoding.saturation)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
-            return self.adapted((rgb_to_lab(answer)[:, 1:] if self._rgb else answer) * self.saturation)
+            ab = rgb_to_lab(answer)[:, 1:] if self._rgb else answer
+            return self.bounded(self.adapted(ab * self.decoding.saturation))
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:
         """Return a* and b* for what the head makes the logits of."""
         # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
         shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
-        return self.adapted((shares @ self.colours).permute(0, 3, 1, 2))
+        return self.bounded(self.adapted((shares @ self.colours).permute(0, 3, 1, 2)))
 
     def adapted(self, ab: Tensor) -> Tensor:
         """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
@@ -129,11 +144,26 @@ class Generator(nn.Module):
         The factor is (r / m) to the power of ``adaptation``, m being the picture's mean chroma and r the reference,
         both with the saturation in them, and stays within `GAINS`.
         """
-        if not self.adaptation:
+        if not self.decoding.adaptation:
             return ab
-        mean = (ab.square().sum(dim=1, keepdim=True) + _LEAST).sqrt().mean(dim=(2, 3), keepdim=True)
-        gain = (REFERENCE_CHROMA * self.saturation / mean) ** self.adaptation
+        mean = _chroma(ab).mean(dim=(2, 3), keepdim=True)
+        gain = (REFERENCE_CHROMA * self.decoding.saturation / mean) ** self.decoding.adaptation
         return ab * gain.clamp(*GAINS)
+
+    def bounded(self, ab: Tensor) -> Tensor:
+        """Return ``ab`` (N, 2, h, w) with the chroma of warm hues compressed above the decoding's ``warm_chroma``.
+
+        Hues from 15 to 75 degrees are compressed whole, and less and less from there to 0 and 90.
+        """
+        if self.decoding.warm_chroma is None:
+            return ab
+        chroma = _chroma(ab)
+        direction = ab.new_tensor([math.cos(_WARM_HUE), math.sin(_WARM_HUE)]).view(1, 2, 1, 1)
+        likeness = (ab * direction).sum(dim=1, keepdim=True) / chroma
+        inner, outer = (math.cos(width) for width in _WARM_WIDTHS)
+        warmth = ((likeness - outer) / (inner - outer)).clamp(0, 1)
+        excess = (chroma - self.decoding.warm_chroma).clamp(min=0)
+        return ab * (1 - warmth * (1 - _WARM_SLOPE) * excess / chroma)
 
 
 class TellingGenerator(Generator):
@@ -152,12 +182,14 @@ class TellingGenerator(Generator):
         return self.decode(evidence + double(change)), model.head(places), likeness
 
 
-def generator_for(
-    trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
-) -> Generator:
+def _chroma(ab: Tensor) -> Tensor:
+    return (ab.square().sum(dim=1, keepdim=True) + _LEAST).sqrt()
+
+
+def generator_for(trained: Trained, decoding: Decoding) -> Generator:
     """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
     kind = TellingGenerator if isinstance(trained.model, Coherent) else Generator
-    return kind(trained, temperature=temperature, saturation=saturation, adaptation=adaptation)
+    return kind(trained, decoding)
 
 
 class CheckpointEngine:
@@ -167,7 +199,7 @@ class CheckpointEngine:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
         trained = load_trained(path)
         architecture = trained.architecture
-        generator = generator_for(trained, temperature=temperature, saturation=saturation)
+        generator = generator_for(trained, Decoding(temperature, saturation))
         self._device = torch.device(device)
         self._generator: nn.Module | None = generator.eval().to(self._device)
         decoding = f"T {temperature:g}, " if architecture.bins else ""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, LATENT  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
-from training.checkpoint import GAINS, CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
+from training.checkpoint import GAINS, CheckpointEngine, Decoding, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402
@@ -111,19 +112,19 @@ def test_the_file_says_nothing_about_the_machine_it_was_made_on(exported: Export
 
 
 def test_the_graph_of_one_checkpoint_is_the_same_every_time(exported: Exported, checkpoint: Path) -> None:
-    generator = Generator(load_trained(checkpoint), **_settings(exported)).eval()
+    generator = Generator(load_trained(checkpoint), Decoding(**_settings(exported))).eval()
     again = to_onnx(generator, graph_of(generator, multiple=32, stride=4))
     assert again == exported.path.read_bytes()
 
 
 def test_a_graph_that_answers_otherwise_is_not_let_through(exported: Exported, checkpoint: Path) -> None:
-    bolder = Generator(load_trained(checkpoint), temperature=1.0, saturation=9.0).eval()
+    bolder = Generator(load_trained(checkpoint), Decoding(1.0, saturation=9.0)).eval()
     with pytest.raises(ExportError, match="differs from torch"):
         check_parity(exported.path, bolder, None)
 
 
 def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(checkpoint: Path) -> None:
-    generator = Generator(load_trained(checkpoint), temperature=1.0, saturation=1.5, adaptation=0.5)
+    generator = Generator(load_trained(checkpoint), Decoding(1.0, saturation=1.5, adaptation=0.5))
     pale, middle, vivid, grey = (torch.full((1, 2, 4, 6), chroma / 2**0.5) for chroma in (7.5, 15.0, 24.0, 0.0))
     assert torch.allclose(generator.adapted(pale), pale * 2**0.5, rtol=1e-3)
     assert torch.allclose(generator.adapted(middle), middle, rtol=1e-3)
@@ -135,11 +136,30 @@ def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(che
     assert torch.allclose(generator.adapted(middle / 100), middle / 100 * GAINS[1])
 
 
+def test_warm_colours_are_compressed_above_a_chroma_and_others_are_not(checkpoint: Path) -> None:
+    generator = Generator(load_trained(checkpoint), Decoding(1.0, warm_chroma=28.0))
+
+    def chroma(hue: float, before: float) -> float:
+        angle = math.radians(hue)
+        ab = torch.tensor([math.cos(angle), math.sin(angle)]).view(1, 2, 1, 1) * before
+        after = generator.bounded(ab)
+        assert torch.allclose(after / after.norm(), ab / ab.norm())
+        return float(after.norm())
+
+    for hue in (20, 45, 70):
+        assert chroma(hue, 20) == pytest.approx(20)
+        assert chroma(hue, 48) == pytest.approx(28 + 0.4 * 20, rel=1e-4)
+    assert 36 < chroma(8, 48) < 48
+    for hue in (-1, 91, 135, 250):
+        assert chroma(hue, 48) == pytest.approx(48)
+    grey = torch.zeros(1, 2, 1, 1)
+    assert torch.equal(generator.bounded(grey), grey)
+
+
 def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, photo_cache: Path, tmp_path: Path) -> None:
-    done = export_command(
-        checkpoint, tmp_path / "x.onnx", temperature=1.0, saturation=1.5, adaptation=0.3, photos=photo_cache
-    )
-    assert done.card["adaptation"] == 0.3
+    settings = {"temperature": 1.0, "saturation": 1.5, "adaptation": 0.3, "warm_chroma": 5.0}
+    done = export_command(checkpoint, tmp_path / "x.onnx", **settings, photos=photo_cache)  # type: ignore[arg-type]  # all are float
+    assert done.card.items() >= settings.items()
     assert {one.runtime.split()[0] for one in done.parity} == {"ONNX", "OpenVINO"}
 
 
