@@ -26,9 +26,8 @@ from benchmarks.memory import peak_megabytes
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.joint_report import report_archive
-from pipeline.archive.ledger import Planned, open_ledger
+from pipeline.archive.ledger import Planned, all_parts, open_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.parts import all_parts
 from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
-from pipeline.archive.ledger_file import LEDGER
+from pipeline.archive.ledger.file import LEDGER
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import HOME, PARTIAL_PREFIX, publishing

@@ -14,7 +14,7 @@ from pipeline.archive.bag import results_folder
 from pipeline.archive.context import correction_tree
 from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipe
-from pipeline.archive.ledger import Ledger, Record, State, read_ledger
+from pipeline.archive.ledger import LedgerReader, Record, State, read_ledger
 from pipeline.archive.output_folder import check_parts
 from pipeline.archive.plan import KINDS, Terms, check_folders, default_output, plan
 from pipeline.archive.run_options import RunOptions
@@ -178,7 +178,7 @@ def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Fore
     )
 
 
-def measured(ledger: Ledger) -> tuple[Pace | None, Pace | None]:
+def measured(ledger: LedgerReader) -> tuple[Pace | None, Pace | None]:
     """Return the paces of earlier runs, of photographs and of films; None for a kind with too few of them."""
     gathered = {Kind.PHOTO: _Spans(), Kind.FILM: _Spans()}
     for record in ledger.records(State.DONE):

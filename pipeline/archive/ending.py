@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.archive.bag import write_bag
-from pipeline.archive.ledger import State
-from pipeline.archive.parts import Part
+from pipeline.archive.ledger import Part, State
 from pipeline.errors import AutochromeError
 from pipeline.originals import Originals
 

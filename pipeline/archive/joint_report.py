@@ -11,10 +11,9 @@ from pathlib import Path
 from pipeline.archive.bag import results_folder
 from pipeline.archive.context import correction_tree
 from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
-from pipeline.archive.ledger import State
+from pipeline.archive.ledger import Part, Standing, State, all_parts, as_ranges
 from pipeline.archive.metrics import Figures, metrics_if_it_never_begins, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
-from pipeline.archive.parts import Part, Standing, all_parts, as_ranges
 from pipeline.archive.plan import check_folders, default_output
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog

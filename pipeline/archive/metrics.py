@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from pipeline.archive.ledger import Ledger, RunRecord, read_ledger
+from pipeline.archive.ledger import LedgerReader, RunRecord, read_ledger
 from pipeline.archive.output_folder import free_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, UsageError
@@ -118,7 +118,7 @@ def _last_known(output: Path, run_options: RunOptions) -> dict[str, Any]:
     return found
 
 
-def known_figures(ledger: Ledger) -> dict[str, Any]:
+def known_figures(ledger: LedgerReader) -> dict[str, Any]:
     """Return the fields of `Figures` that are in the ledger."""
     good: list[RunRecord] = [run for run in ledger.runs() if run.exit_code == 0]
     items = {state.value: count for state, count in ledger.counts().items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.archive.context import correction_tree
 from pipeline.archive.decisions import pattern_of
-from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
+from pipeline.archive.ledger import LedgerReader, RunRecord, State, read_ledger
 from pipeline.archive.output_folder import home, parts_of, shards_of
 from pipeline.archive.report import previews
 from pipeline.archive.report.attention import attention_left
@@ -199,7 +199,7 @@ def _key(path: str) -> str:
     return path
 
 
-def _ledgers(output: Path) -> Iterator[tuple[Ledger, Shard | None]]:
+def _ledgers(output: Path) -> Iterator[tuple[LedgerReader, Shard | None]]:
     for shard in shards_of(output):
         if (ledger := read_ledger(output, shard=shard)) is not None:
             yield ledger, shard
@@ -220,7 +220,7 @@ def _source(output: Path, run: RunRecord) -> Path:
     return Path(found)
 
 
-def _entries(ledger: Ledger, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
+def _entries(ledger: LedgerReader, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
     # One look instead of one for each of very many items.
     kept = corrections if corrections.folder.is_dir() else None
     for record in ledger.records():

@@ -17,7 +17,7 @@ from pipeline.archive.decisions import keep_decision
 from pipeline.archive.dry_run import recipes
 from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
 from pipeline.archive.executor_choice import executor_for, is_elsewhere
-from pipeline.archive.ledger import open_ledger
+from pipeline.archive.ledger import Part, all_parts, open_ledger
 from pipeline.archive.metrics import (
     Figures,
     known_figures,
@@ -34,7 +34,6 @@ from pipeline.archive.output_folder import (
     home,
     locked,
 )
-from pipeline.archive.parts import Part, all_parts
 from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
 from pipeline.archive.records import Records

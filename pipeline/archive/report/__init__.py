@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.parts import Part, Standing, as_ranges
+from pipeline.archive.ledger import Part, Standing, as_ranges
 from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
 from pipeline.archive.report.rows import Rows

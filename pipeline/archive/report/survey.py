@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.archive.ledger import FOLDER_KIND, Ledger, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Record, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
 from pipeline.corrections import CorrectionTree
@@ -59,7 +59,7 @@ class Survey:
 
 
 def survey(
-    ledgers: Sequence[Ledger], source: Path, output: Path, *, corrections: CorrectionTree | None = None
+    ledgers: Sequence[LedgerReader], source: Path, output: Path, *, corrections: CorrectionTree | None = None
 ) -> tuple[Survey, Items]:
     """Return what ``ledgers`` say, and what makes rows of their items.
 
@@ -72,7 +72,7 @@ def survey(
     return sums.survey(items), items
 
 
-def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> Iterator[tuple[Ledger, Record]]:
+def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
     """Yield the ledgers and items of these places of a `Survey.order`, in the same order, a few at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
@@ -83,10 +83,10 @@ def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> Iterator[tup
         yield from ((ledgers[number], found[number][row]) for number, row in asked)
 
 
-def _once(ledgers: Sequence[Ledger]) -> Iterator[tuple[int, Record]]:
+def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Record]]:
     folders: set[str] = set()
 
-    def rows(number: int, ledger: Ledger) -> Iterator[tuple[int, Record]]:
+    def rows(number: int, ledger: LedgerReader) -> Iterator[tuple[int, Record]]:
         return ((number << _BITS | row, record) for row, record in ledger.numbered())
 
     streams = [rows(number, ledger) for number, ledger in enumerate(ledgers)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Ledger, Planned
-from pipeline.archive.parts import Part, Standing
+from pipeline.archive.ledger import Ledger, Part, Planned, Standing
 from pipeline.archive.report import write_report
 from pipeline.archive.report.previews import Packs
 from pipeline.results import Failure, FilmResult, PhotoResult

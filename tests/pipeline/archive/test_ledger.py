@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
-from pipeline.archive.ledger_file import VERSION
+from pipeline.archive.ledger.file import VERSION
 from pipeline.archive.run_options import Shard
 from pipeline.documents import to_json
 from pipeline.errors import OutputError

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.ledger import open_ledger
+from pipeline.archive.ledger import all_parts, open_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.parts import all_parts
 from pipeline.archive.report import write_report
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.run_options import Shard
