@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
+from pipeline.archive.ledger import Part, State
 from pipeline.archive.ledger.file import LEDGER
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
@@ -52,6 +53,21 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
     with publishing(output / _DECLARATION, overwrite=True, originals=originals) as temporary:
         (output / PAYLOAD).mkdir(exist_ok=True)
         temporary.write_bytes(_DECLARED)
+
+
+def complete_bag(output: Path, tree: Path, parts: Sequence[Part], *, originals: Originals) -> None:
+    """Write the manifests of the bag ``output``, of which ``tree`` holds the results of ``parts``.
+
+    Call this while no run adds to it. Raises `OutputError`.
+    """
+    ledgers = [part.ledger for part in parts if part.ledger is not None]
+    records = (record for ledger in ledgers for state in (State.DONE, State.GONE) for record in ledger.known_in(state))
+    known = {
+        record.output: record.result_sha256
+        for record in records
+        if record.result_sha256 and (output / record.output).is_relative_to(tree)
+    }
+    write_bag(output, known, originals=originals)
 
 
 def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -> None:

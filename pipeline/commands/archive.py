@@ -164,7 +164,7 @@ def _colour(
 
 
 def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answer:
-    from pipeline.archive.joint_report import report_archive
+    from pipeline.archive.closing import report_archive
     from pipeline.archive.ledger import as_ranges
     from pipeline.terminal import count
 

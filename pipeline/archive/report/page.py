@@ -7,7 +7,7 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.archive.decisions import archive_command
+from pipeline.archive.context import Archive
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
-from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT
+from pipeline.archive.report.items import FIELDS, MEASURES, REFUSED, WITHOUT_RESULT, Rows, as_json, link
 from pipeline.archive.report.previews import FOLDER, Pictures
-from pipeline.archive.report.rows import FIELDS, MEASURES, Rows, as_json, link
 from pipeline.archive.report.survey import LISTED, STATES, Survey
 from pipeline.archive.run_options import RunOptions
 from pipeline.documents import from_json
@@ -76,8 +75,7 @@ class Contents:
     pictures: Pictures
     parts: Sequence[PartStatus]
     again: str
-    source: Path
-    output: Path
+    archive: Archive
 
 
 def page(contents: Contents, *, now: float) -> str:
@@ -98,7 +96,7 @@ def page(contents: Contents, *, now: float) -> str:
     loader = environment.loader
     assert loader is not None
     style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
-    found, source = contents.survey, contents.source
+    found, source = contents.survey, contents.archive.source
     return environment.get_template("page.html").render(
         policy=_policy(style, script),
         style=Markup(style),
@@ -124,7 +122,7 @@ def page(contents: Contents, *, now: float) -> str:
         runs=_runs(contents.runs),
         version=program_version(),
         source=source.resolve(),
-        output=contents.output.resolve(),
+        output=contents.archive.output.resolve(),
         previews=FOLDER,
     )
 
@@ -255,7 +253,7 @@ def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 def _data(contents: Contents) -> str:
     """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
-    found = contents.survey
+    found, archive = contents.survey, contents.archive
     document = {
         "fields": FIELDS,
         "measures": MEASURES,
@@ -265,10 +263,10 @@ def _data(contents: Contents) -> str:
         "pictures": contents.pictures,
         "total": found.count,
         "root": _root(contents.sheet),
-        "archive": shell_line(archive_command(contents.source, contents.output, _asked(contents.runs))),
-        "review": shell_line(["colorize-review", str(contents.output.resolve())]),
+        "archive": shell_line(replace(archive, run_options=_asked(contents.runs)).command()),
+        "review": shell_line(["colorize-review", str(archive.output.resolve())]),
         "quote": '"' if sys.platform == "win32" else "'",
-        "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
+        "source": _address(archive.source, (archive.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
         "texts": contents.rows.texts(),
     }

@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge, nsmallest
 from itertools import islice
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.archive.context import Archive
 from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Record, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
-from pipeline.corrections import CorrectionTree
 
 MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 LISTED = 12  # names below a reason; the contact sheet has the others
@@ -58,15 +57,12 @@ class Survey:
         return int(found[0]) if len(found) else None
 
 
-def survey(
-    ledgers: Sequence[LedgerReader], source: Path, output: Path, *, corrections: CorrectionTree | None = None
-) -> tuple[Survey, Items]:
-    """Return what ``ledgers`` say, and what makes rows of their items.
+def survey(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Survey, Items]:
+    """Return what the ``ledgers`` of ``archive`` say, and what makes rows of their items.
 
-    ``source`` and ``output`` are the folders that their paths lie in. What a person accepted, by its file among
-    ``corrections``, asks for no look. What several ledgers name is counted once: folders that were not entered.
+    What a person accepted asks for no look. What several ledgers name is counted once: folders that were not entered.
     """
-    items, sums = Items(source, output, corrections), _Sums()
+    items, sums = Items(archive), _Sums()
     for place, record in _once(ledgers):
         sums.add(place, items.counted(record), record)
     return sums.survey(items), items

@@ -6,7 +6,7 @@ from pathlib import Path
 import bagit
 import pytest
 
-from pipeline.archive.joint_report import JointReport, report_archive
+from pipeline.archive.closing import JointReport, report_archive
 from pipeline.archive.ledger import as_ranges, open_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_options import RunOptions, Shard

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.context import correction_tree
+from pipeline.archive.context import archive_at, default_output
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.plan import Job, Refused, Status, Terms, check_folders, default_output, ignores_case, plan
+from pipeline.archive.plan import Job, Refused, Status, ignores_case, plan
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, UsageError
@@ -34,15 +34,12 @@ def items(
     run_options: RunOptions | None = None,
     **options: Any,
 ) -> list[Job | Refused | Entry]:
-    run_options = run_options or RunOptions()
-    terms = Terms(
-        options=Options(**options),
-        run_options=run_options,
-        recipes=RECIPES,
-        known=lambda paths: {path: record for path in paths if (record := known(path)) is not None},
-        corrections=correction_tree(source, output, run_options),
-    )
-    return list(plan(source, output, terms))
+    archive = archive_at(source, output, Options(**options), run_options)
+
+    def lookup(paths: Sequence[str]) -> dict[str, Any]:
+        return {path: record for path in paths if (record := known(path)) is not None}
+
+    return list(plan(archive, recipes=RECIPES, known=lookup))
 
 
 def jobs(source: Path, output: Path, **settings: Any) -> list[Job]:
@@ -251,17 +248,17 @@ def test_source_and_output_must_not_lie_in_each_other(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
     for output in ("in", "in/out", "in/deep/out", ".", "link", "link/out", "in/../in/out"):
         with pytest.raises(UsageError, match="in each other"):
-            check_folders(tmp_path / "in", tmp_path / output)
-    check_folders(tmp_path / "in", tmp_path / "in-colorized")
+            archive_at(tmp_path / "in", tmp_path / output).check_folders()
+    archive_at(tmp_path / "in", tmp_path / "in-colorized").check_folders()
 
 
 def test_the_source_must_be_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        check_folders(tmp_path / "none", tmp_path / "out")
+        archive_at(tmp_path / "none", tmp_path / "out").check_folders()
     with pytest.raises(UsageError, match="not a folder"):
-        check_folders(touch(tmp_path / "a.jpg"), tmp_path / "out")
+        archive_at(touch(tmp_path / "a.jpg"), tmp_path / "out").check_folders()
     with pytest.raises(UsageError, match="not a folder"):
-        check_folders(tmp_path, touch(tmp_path.parent / "a.jpg"))
+        archive_at(tmp_path, touch(tmp_path.parent / "a.jpg")).check_folders()
 
 
 def test_whether_a_disk_folds_case_is_seen_without_writing(tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.describing import Described
 from pipeline.archive.executors import Lost, Outcome, Unit
-from pipeline.archive.fence import close_all_fences, close_fence, raise_fence
-from pipeline.archive.output_folder import home
-from pipeline.archive.worker import Event, Logged, Over, Ready, Settings, Task, Told
+from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
+from pipeline.archive.executors.worker import Event, Logged, Over, Ready, Settings, Task, Told
+from pipeline.archive.provenance import Described
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
 
@@ -77,7 +76,7 @@ class PoolExecutor(Generic[R]):
 
     def __init__(self, context: RunContext, pool: Pool[R]) -> None:
         self._context, self._pool = context, pool
-        self._home = home(context.output, context.run_options.shard)
+        self._home = context.home
         until = context.stop.until
         self._settings = pool.settings(
             Settings(
