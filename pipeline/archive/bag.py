@@ -31,11 +31,8 @@ class _File:
     sha256: str
 
 
-def results_folder(output: Path, *, bag: bool) -> Path:
-    """Return the folder that holds the tree of results: ``output``, or ``output/data`` for a bag. Nothing is written.
-
-    Raises `UsageError` if the folder was begun the other way: finished work would be looked for in the wrong place.
-    """
+def check_bag(output: Path, *, bag: bool) -> None:
+    """Raise `UsageError` if ``output`` was begun the other way: finished work would be looked for elsewhere."""
     homes = output / HOME
     is_begun = any(homes.glob(LEDGER)) or any(homes.glob(f"shard-*/{LEDGER}"))
     is_bag = (output / _DECLARATION).exists()
@@ -45,7 +42,6 @@ def results_folder(output: Path, *, bag: bool) -> Path:
         )
     if is_bag and not bag:
         raise UsageError(f"{output}: is a bag", advice="Continue with --bag, or name a new folder with --output.")
-    return output / PAYLOAD if bag else output
 
 
 def begin_bag(output: Path, *, originals: Originals) -> None:
@@ -55,8 +51,8 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
         temporary.write_bytes(_DECLARED)
 
 
-def complete_bag(output: Path, tree: Path, parts: Sequence[Part], *, originals: Originals) -> None:
-    """Write the manifests of the bag ``output``, of which ``tree`` holds the results of ``parts``.
+def complete_bag(output: Path, parts: Sequence[Part], *, originals: Originals) -> None:
+    """Write the manifests of the bag ``output`` with the results of ``parts``.
 
     Call this while no run adds to it. Raises `OutputError`.
     """
@@ -65,7 +61,7 @@ def complete_bag(output: Path, tree: Path, parts: Sequence[Part], *, originals: 
     known = {
         record.output: record.result_sha256
         for record in records
-        if record.result_sha256 and (output / record.output).is_relative_to(tree)
+        if record.result_sha256 and (output / record.output).is_relative_to(output / PAYLOAD)
     }
     write_bag(output, known, originals=originals)
 

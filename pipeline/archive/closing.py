@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from pipeline.archive.bag import complete_bag, results_folder
+from pipeline.archive.bag import complete_bag
 from pipeline.archive.context import Archive, archive_at
 from pipeline.archive.ledger import Part, Standing, State, all_parts, as_ranges
-from pipeline.archive.metrics import Figures, metrics_if_it_never_begins, write_metrics
+from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog
@@ -99,9 +99,8 @@ def report_archive(
     archive = archive_at(source, output, run_options=run_options)
     if archive.run_options.shard is not None:
         raise UsageError("--report-only reports on all parts", advice="Leave out --shard.")
-    with metrics_if_it_never_begins(archive) as has_begun:
-        archive.check_folders()
-        results_folder(archive.output, bag=archive.run_options.bag)
+    with metrics_of_failed_start(archive) as begun:
+        archive.check()
         with (
             all_parts(archive.output) as parts,
             RunLog(archive.run_options.log, originals=archive.originals) as log,
@@ -110,7 +109,7 @@ def report_archive(
                 raise InputError(
                     f"{archive.output}: no run was made yet", advice="Check --output, or run without --report-only."
                 )
-            has_begun()
+            begun()
             return _Joint(archive, parts, log).write()
 
 
@@ -165,10 +164,9 @@ class _Joint:
     def _write_bag(self, _outcome: str, _exit_code: int) -> None:
         if not self._archive.run_options.bag:
             return
-        tree = results_folder(self._archive.output, bag=True)
         with filling_bag(self._archive.output) as is_last:
             if is_last():
-                complete_bag(self._archive.output, tree, self._parts, originals=self._archive.originals)
+                complete_bag(self._archive.output, self._parts, originals=self._archive.originals)
                 self._is_bag_written = True
 
     def _write_log(self, outcome: str, exit_code: int) -> None:

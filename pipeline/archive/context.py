@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.archive.bag import PAYLOAD
+from pipeline.archive.bag import PAYLOAD, check_bag
 from pipeline.archive.ledger import Ledger
 from pipeline.archive.output_folder import home
 from pipeline.archive.run_log import Reporter
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK
-from pipeline.corrections import CorrectionTree, corrections_beside
+from pipeline.corrections import CorrectionTree, check_corrections, corrections_beside
 from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
@@ -45,6 +45,11 @@ class Archive:
         """The folder for what a run keeps beside its results."""
         return home(self.output, self.run_options.shard)
 
+    @property
+    def tree(self) -> Path:
+        """The folder that holds the tree of results: the output folder, or ``data`` in it for a bag."""
+        return self.output / PAYLOAD if self.run_options.bag else self.output
+
     def command(self) -> list[str]:
         """Return the words of the command that goes on with this archive, as far as they say where it is."""
         words = ["colorize-archive", str(self.source.resolve()), "-o", str(self.output.resolve())]
@@ -56,8 +61,12 @@ class Archive:
             words += ["--corrections", str(self.run_options.corrections.resolve())]
         return words
 
-    def check_folders(self) -> None:
-        """Raise `InputError` unless the source is a folder, `UsageError` if one folder lies in the other."""
+    def check(self) -> None:
+        """Raise `InputError` unless the source and the corrections are folders.
+
+        Raises `UsageError` if one folder lies in the other, or the output is a bag where none is asked for, or the
+        other way round.
+        """
         source, output = self.source, self.output
         if not source.exists():
             raise InputError(f"{source}: no such folder", advice="Check the path.")
@@ -72,13 +81,14 @@ class Archive:
                     f"{place}: source and output lie in each other",
                     advice="Name a folder outside the source with --output.",
                 )
+        check_bag(output, bag=self.run_options.bag)
+        check_corrections(self.run_options.corrections)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext(Archive):
-    """One run, number ``run`` of the ledger; ``tree`` is the folder of the results, at or below ``output``."""
+    """One run, number ``run`` of the ledger."""
 
-    tree: Path
     ledger: Ledger
     reporter: Reporter
     stop: StopRequest
@@ -99,7 +109,7 @@ def archive_at(
     """Return the archive of these folders; what is not said is as usual. Nothing is looked at."""
     source, run_options = Path(source), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
-    if run_options.is_elsewhere:
+    if run_options.uses_other_processes:
         source, output = source.absolute(), output.absolute()
     return Archive(source=source, output=output, options=options or Options(), run_options=run_options)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.archive.bag import results_folder
 from pipeline.archive.context import Archive, archive_at
 from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipes
@@ -20,7 +19,6 @@ from pipeline.archive.plan import KINDS, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, weights_sha256
-from pipeline.corrections import check_corrections
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video, outline
 from pipeline.options import Options
@@ -77,8 +75,7 @@ def survey_archive(
     other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
     archive = archive_at(source, output, options, run_options)
-    archive.check_folders()
-    check_corrections(archive.run_options.corrections)
+    archive.check()
     check_parts(archive.output, archive.run_options.shard)
     counts = _counted(archive)
     counts.check_any(archive.source, known=0)
@@ -105,14 +102,13 @@ def survey_archive(
 
 def _counted(archive: Archive) -> Counts:
     counts = Counts()
-    tree = results_folder(archive.output, bag=archive.run_options.bag).relative_to(archive.output)
     ledger = read_ledger(archive.output, shard=archive.run_options.shard)
     with ledger or nullcontext():
         if ledger is None:
-            items = plan(archive, recipes=dict.fromkeys(KINDS, ""), known=lambda _paths: {}, tree=tree)
+            items = plan(archive, recipes=dict.fromkeys(KINDS, ""), known=lambda _paths: {})
         else:
             current = recipes(archive.options, weights_sha256(archive.options))
-            items = plan(archive, recipes=current, known=ledger.known, tree=tree)
+            items = plan(archive, recipes=current, known=ledger.known)
         for item in items:
             counts.add(item)
     return counts

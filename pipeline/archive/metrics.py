@@ -75,7 +75,7 @@ def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None
 
 
 @contextmanager
-def metrics_if_it_never_begins(archive: Archive) -> Iterator[Callable[[], None]]:
+def metrics_of_failed_start(archive: Archive) -> Iterator[Callable[[], None]]:
     """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
 
     The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.

@@ -18,9 +18,9 @@ from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.provenance import (
     STILL_CHANGING,
-    Described,
-    described,
+    Sealed,
     has_new_colour,
+    sealed,
     vanished,
     with_commands,
 )
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _LOOKED_AT = 1 << 20
-_Known: TypeAlias = PhotoResult | FilmResult | Failure | Described
+_Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Outcomes:
             stat, found = FileStat.found(source), FileStat.found(output)
             if record.result and stat and found and (stat, found) == (record.source_stat, record.result_stat):
                 result = result_from_json(record.result)
-                self._seal(record.path, described(result, self._context, path=record.path, source=stat, found=found))
+                self._seal(record.path, sealed(result, self._context, path=record.path, source=stat, found=found))
 
     def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
         """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
@@ -133,19 +133,19 @@ class Outcomes:
             return outcome
         if not isinstance(outcome, Failure):
             with suppress(OSError):
-                (outcome.result if isinstance(outcome, Described) else outcome).output.unlink()
+                (outcome.result if isinstance(outcome, Sealed) else outcome).output.unlink()
         what = "is gone" if now is None else "changed while it was read"
         return Failure(source=source, error=f"{source}: {what}", advice=STILL_CHANGING, exit_code=InputError.exit_code)
 
-    def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Described, seconds: float) -> None:
+    def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Sealed, seconds: float) -> None:
         record, ledger = begun.record, self._context.ledger
         # Another machine may see a new file later than the one that made it.
-        outcome = found.result if isinstance(found, Described) else found
-        result = found.result_stat if isinstance(found, Described) else FileStat.found(outcome.output)
+        outcome = found.result if isinstance(found, Sealed) else found
+        result = found.result_stat if isinstance(found, Sealed) else FileStat.found(outcome.output)
         if result is None or begun.stat is None:
             self.fail(record.path, record.kind, record.attempts, vanished(outcome), seconds=seconds)
             return
-        if not isinstance(found, Described):
+        if not isinstance(found, Sealed):
             outcome = with_commands(outcome, self._context, record.path)
         packed = self._packs.keep(record.path, outcome.previews)
         started = time.time() - seconds
@@ -165,11 +165,11 @@ class Outcomes:
         self._seal(
             record.path,
             found
-            if isinstance(found, Described)
-            else described(outcome, self._context, path=record.path, source=begun.stat, found=result),
+            if isinstance(found, Sealed)
+            else sealed(outcome, self._context, path=record.path, source=begun.stat, found=result),
         )
 
-    def _seal(self, path: str, found: Described) -> None:
+    def _seal(self, path: str, found: Sealed) -> None:
         if found.failure is not None:
             # The result is there; the next run sees that this is missing.
             self.counts.fail(found.failure)

@@ -84,7 +84,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class Rejected:
     """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job.
 
     ``name`` is that of the last result there is, or empty.
@@ -100,19 +100,17 @@ class Refused:
     failure: Failure
 
 
-def plan(
-    archive: Archive, *, recipes: Mapping[Kind, str], known: Lookup, tree: Path = Path()
-) -> Iterator[Job | Refused | Entry]:
-    """Yield a `Job` for every wanted source with a recipe, `Refused` where none can be made, else an `Entry`.
+def plan(archive: Archive, *, recipes: Mapping[Kind, str], known: Lookup) -> Iterator[Job | Rejected | Entry]:
+    """Yield a `Job` for every wanted source with a recipe, `Rejected` where none can be made, else an `Entry`.
 
-    There is one of ``recipes`` for each kind that is wanted; ``known`` looks up what earlier runs knew of some paths;
-    ``tree`` is the folder of the results, below the output folder. The tree of the sources is kept. A result keeps the
+    There is one of ``recipes`` for each kind that is wanted; ``known`` looks up what earlier runs knew of some paths.
+    The tree of the sources is kept. A result keeps the
     name of its source; where the container changes, the new suffix is added to the whole name (``film.avi`` gives
     ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would still share a name on the output's disk
     are refused, the later of them. Sources that the options leave out are an `Entry` as well. Raises `InputError` if
     the source folder cannot be listed.
     """
-    planner = _Planner(archive, recipes, tree)
+    planner = _Planner(archive, recipes)
     source, options = archive.source, archive.run_options
     wanted = Selection.of(options)
     entered = Selection.of(replace(options, include=()))
@@ -145,9 +143,10 @@ def plan(
 class _Planner:
     """Makes jobs; it remembers the names taken in one folder."""
 
-    def __init__(self, archive: Archive, recipes: Mapping[Kind, str], tree: Path) -> None:
+    def __init__(self, archive: Archive, recipes: Mapping[Kind, str]) -> None:
         self._source, self._options, self._run_options = archive.source, archive.options, archive.run_options
-        self._recipes, self._tree, self._corrections = recipes, tree, archive.corrections
+        self._recipes, self._corrections = recipes, archive.corrections
+        self._tree = archive.tree.relative_to(archive.output)
         # As text: objects for paths take longer than all else where there are very many.
         self._below_source, self._below_output = (str(folder / "-")[:-1] for folder in (archive.source, archive.output))
         self.folds = ignores_case(archive.output)
@@ -161,14 +160,14 @@ class _Planner:
     def source_of(self, name: str) -> str:
         return self._below_source + name
 
-    def barred(self, entry: Entry, record: Known | None) -> Refused:
+    def barred(self, entry: Entry, record: Known | None) -> Rejected:
         path = self._source / entry.path
         error = InputError(
             f"{path}: not entered: {entry.reason}", advice="Check the name and the permissions of this folder."
         )
-        return refused_folder(entry.name, path, error, attempts=record.attempts if record else 0)
+        return rejected_folder(entry.name, path, error, attempts=record.attempts if record else 0)
 
-    def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Refused:
+    def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Rejected:
         name = entry.name
         recipe, broken = self._recipe(entry)
         is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
@@ -187,7 +186,7 @@ class _Planner:
                 )
             return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
         except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
-            return Refused(
+            return Rejected(
                 path=name,
                 name=record.output if record else "",
                 kind=entry.kind,
@@ -312,9 +311,9 @@ class _Planner:
         return Status.DONE if fits and is_whole else Status.STALE, found
 
 
-def refused_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Refused:
+def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Rejected:
     """Return what a plan says of the folder called ``name``, at ``path``: why there is nothing of it."""
-    return Refused(
+    return Rejected(
         path=name,
         name="",
         kind=FOLDER_KIND,

@@ -46,7 +46,7 @@ _UNSEEN = {"overwrite", "reference", "threads", "verify"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Described:
+class Sealed:
     """A result with size and time of its two files and their SHA-256.
 
     ``failure`` says what of it is missing; the fingerprints are empty then, and the next run catches up.
@@ -65,9 +65,9 @@ class Described:
         return self.result.source
 
 
-def described(
+def sealed(
     result: PhotoResult | FilmResult, archive: Archive, *, path: str, source: FileStat, found: FileStat
-) -> Described:
+) -> Sealed:
     """Fingerprint the two files of ``result``, write its sidecar, and return what is known of them.
 
     ``path`` is that of the source below the tree; ``source`` is its size and time before it was read, ``found`` those
@@ -88,8 +88,8 @@ def described(
                 originals=archive.originals,
             )
     except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
-        return Described(result=result, source_stat=source, result_stat=found, failure=Failure.of(result.source, error))
-    return Described(
+        return Sealed(result=result, source_stat=source, result_stat=found, failure=Failure.of(result.source, error))
+    return Sealed(
         result=result, source_stat=source, result_stat=found, source_sha256=sha256[0], result_sha256=sha256[1]
     )
 

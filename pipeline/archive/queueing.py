@@ -15,7 +15,7 @@ from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipes
 from pipeline.archive.ledger import FOLDER_KIND, Planned, State
 from pipeline.archive.outcomes import Outcomes
-from pipeline.archive.plan import KINDS, Job, Refused, Status, plan, refused_folder
+from pipeline.archive.plan import KINDS, Job, Rejected, Status, plan, rejected_folder
 from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Selection, walk
 from pipeline.errors import InputError, UsageError
@@ -59,29 +59,24 @@ def queue_all(context: RunContext, outcomes: Outcomes, *, weights_sha256: str) -
 
     Raises `InputError` if there is nothing in the source folder.
     """
-    found = plan(
-        context,
-        recipes=recipes(context.options, weights_sha256),
-        known=context.ledger.known,
-        tree=context.tree.relative_to(context.output),
-    )
+    found = plan(context, recipes=recipes(context.options, weights_sha256), known=context.ledger.known)
     items = takewhile(lambda _: not context.is_asked_to_stop, found)
     while page := list(islice(items, _PAGE)):
         _queue(page, context, outcomes)
     return 0 if context.is_asked_to_stop else _check_missing(context, outcomes)
 
 
-def _queue(items: Sequence[Job | Refused | Entry], context: RunContext, outcomes: Outcomes) -> None:
+def _queue(items: Sequence[Job | Rejected | Entry], context: RunContext, outcomes: Outcomes) -> None:
     """Queue the jobs among ``items``, and write down and count the others."""
     ledger = context.ledger
     jobs = [item for item in items if isinstance(item, Job)]
-    refused = [item for item in items if isinstance(item, Refused)]
+    rejected = [item for item in items if isinstance(item, Rejected)]
     to_do = [_planned(job) for job in jobs if job.is_to_do]
-    ledger.plan(context.run, [*to_do, *map(_planned, refused)])
-    for item in refused:
+    ledger.plan(context.run, [*to_do, *map(_planned, rejected)])
+    for item in rejected:
         outcomes.fail(item.path, item.kind, item.attempts, item.failure, seconds=0.0)
     for one in items:
-        if isinstance(one, Refused):
+        if isinstance(one, Rejected):
             outcomes.counts.sources += 1
         else:
             outcomes.counts.add(one)
@@ -95,7 +90,7 @@ def _queue(items: Sequence[Job | Refused | Entry], context: RunContext, outcomes
             ledger.update_stats(job.path, source=job.stat, result=found)
 
 
-def _planned(item: Job | Refused) -> Planned:
+def _planned(item: Job | Rejected) -> Planned:
     return Planned(
         path=item.path,
         kind=item.kind,
@@ -137,7 +132,7 @@ def _check_missing(context: RunContext, outcomes: Outcomes) -> int:
     return len(gone)
 
 
-def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Refused]:
+def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Rejected]:
     """Yield the folders below ``source`` that are empty now and held some of the sources ``gone``.
 
     That is how a disk that is not mounted looks; whoever removed the sources on purpose can remove the folder too.
@@ -155,7 +150,7 @@ def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Refused]:
                 f"{source / folder}: is empty, but {count:,} sources were in it in earlier runs",
                 advice="Check that its disk is mounted. If they were removed on purpose, remove this folder too.",
             )
-            yield refused_folder(folder, source / folder, error)
+            yield rejected_folder(folder, source / folder, error)
 
 
 def _nearest(source: Path, folder: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.bag import begin_bag, complete_bag, results_folder
+from pipeline.archive.bag import begin_bag, complete_bag
 from pipeline.archive.closing import SOME_FAILED, Step, write_in_order
 from pipeline.archive.context import RunContext, archive_at
 from pipeline.archive.executors import executor_for
@@ -18,7 +18,7 @@ from pipeline.archive.ledger import Part, all_parts, open_ledger
 from pipeline.archive.metrics import (
     Figures,
     known_figures,
-    metrics_if_it_never_begins,
+    metrics_of_failed_start,
     shard_label,
     write_metrics,
 )
@@ -39,7 +39,6 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, weights_sha256
-from pipeline.corrections import check_corrections
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopReason, StopRequest
@@ -115,10 +114,8 @@ def colorize_archive(
     source, output, options, run_options = archive.source, archive.output, archive.options, archive.run_options
     stop = StopRequest() if stop is None else stop
     stop.until = stop.until or run_options.until
-    with metrics_if_it_never_begins(archive) as has_begun:
-        archive.check_folders()
-        check_corrections(run_options.corrections)
-        tree = results_folder(output, bag=run_options.bag)
+    with metrics_of_failed_start(archive) as begun:
+        archive.check()
         with (
             locked(output, shard=run_options.shard),
             open_ledger(output, shard=run_options.shard) as ledger,
@@ -127,11 +124,10 @@ def colorize_archive(
         ):
             said = {"source": str(source.absolute()), "options": to_json(options), "run_options": to_json(run_options)}
             run = ledger.begin_run(version=program_version(), options=said)
-            has_begun()
+            begun()
             context = RunContext(
                 source=source,
                 output=output,
-                tree=tree,
                 options=options,
                 run_options=run_options,
                 ledger=ledger,
@@ -205,7 +201,7 @@ class _Run:
             self._outcomes.tidy()
             if context.run_options.bag and is_last():
                 with self._parts() as parts:
-                    complete_bag(context.output, context.tree, parts, originals=context.originals)
+                    complete_bag(context.output, parts, originals=context.originals)
 
     def _left_folders(self) -> Iterable[Path]:
         """Return where runs that died can have left unfinished files."""

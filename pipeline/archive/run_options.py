@@ -64,6 +64,6 @@ class RunOptions:
             object.__setattr__(self, "shard", None)
 
     @property
-    def is_elsewhere(self) -> bool:
+    def uses_other_processes(self) -> bool:
         """Whether items are coloured in other processes than the one that was started."""
         return self.on != THREADS

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.provenance import Described
+from pipeline.archive.provenance import Sealed
 from pipeline.archive.run_options import THREADS
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UsageError
@@ -30,7 +30,7 @@ class Lost:
     is_safe: bool
 
 
-Outcome: TypeAlias = PhotoResult | FilmResult | Failure | Described | Lost
+Outcome: TypeAlias = PhotoResult | FilmResult | Failure | Sealed | Lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def executor_for(context: RunContext, colorizer: Colorizer | None) -> Executor:
         raise UsageError(
             f"{on}: no such place to work on", advice=f"Choose {', '.join(_EXECUTORS)} or {_RAY_ADDRESS}HOST."
         )
-    if colorizer is not None and context.run_options.is_elsewhere:
+    if colorizer is not None and context.run_options.uses_other_processes:
         raise UsageError("an engine that is open here cannot be lent to other processes", advice="Leave it out.")
     return _EXECUTORS[name](context, colorizer)
 

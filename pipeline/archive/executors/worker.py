@@ -23,7 +23,7 @@ from pipeline.archive.executors.fence import behind
 from pipeline.archive.executors.threads import ThreadExecutor
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.output_folder import check_space
-from pipeline.archive.provenance import Described, described, vanished, with_commands
+from pipeline.archive.provenance import Sealed, sealed, vanished, with_commands
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.progress import Silent
@@ -62,7 +62,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Told:
+class ProgressCall:
     """A call of a method of `Progress`, to be passed on."""
 
     method: str
@@ -70,7 +70,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Logged:
+class LogLine:
     """A record of a worker's log, as text."""
 
     name: str
@@ -79,17 +79,17 @@ class Logged:
 
 
 @dataclass(frozen=True)
-class Over:
+class TaskEnded:
     """The task is over; units without an outcome were stopped. ``error`` is what must end the run, if anything."""
 
     error: AutochromeError | None
 
 
-Event: TypeAlias = Ready | Told | Logged | Failure | Described | Over
+Event: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
 
 
 class Worker:
-    """One worker: give it a task with `begin`, and `poll` until it is `Over`. Threads may share it.
+    """One worker: give it a task with `begin`, and `poll` until it is `TaskEnded`. Threads may share it.
 
     It takes over its process: what gets a name there gets it behind ``fence``.
     """
@@ -99,11 +99,11 @@ class Worker:
         self._events: queue.Queue[Event] = queue.Queue()
         self._stop = StopRequest(until=settings.until)
         self._executor: ThreadExecutor | None = None
-        self._progress = _Teller(self._events.put)
+        self._progress = _ProgressRelay(self._events.put)
         if settings.cores is not None:
             limit_cores(settings.cores)
         guard_names(lambda: behind(fence))
-        handler = _Handler(self._events.put)
+        handler = _LogRelay(self._events.put)
         for name in ("pipeline", "engines"):
             logging.getLogger(name).addHandler(handler)
             logging.getLogger(name).setLevel(settings.level)
@@ -141,7 +141,7 @@ class Worker:
             logging.getLogger(__name__).exception("a worker fails")
             error = AutochromeError(f"a worker failed: unexpected {type(raised).__name__}: {raised}")
         self._progress.flush()
-        self._events.put(Over(error))
+        self._events.put(TaskEnded(error))
 
     def _colour(self, task: Task) -> None:
         before: dict[Path, FileStat | None] = {}
@@ -154,7 +154,7 @@ class Worker:
                 self._stop.check_at_once()
                 if outcome is not None:
                     source = outcome.source
-                    self._events.put(self._described(outcome, items[source], before[source]))
+                    self._events.put(self._sealed(outcome, items[source], before[source]))
 
     def _opened(self) -> ThreadExecutor:
         """Return the executor with its engine, which stays open as long as the process."""
@@ -171,19 +171,19 @@ class Worker:
             before[unit.source] = FileStat.found(unit.source)
             yield unit
 
-    def _described(
+    def _sealed(
         self, outcome: PhotoResult | FilmResult | Failure, path: str, before: FileStat | None
-    ) -> Failure | Described:
+    ) -> Failure | Sealed:
         if isinstance(outcome, Failure):
             return outcome
         found = FileStat.found(outcome.output)
         if before is None or found is None:
             return vanished(outcome)
         outcome = with_commands(outcome, self._settings, path)
-        return described(outcome, self._settings, path=path, source=before, found=found)
+        return sealed(outcome, self._settings, path=path, source=before, found=found)
 
 
-class _Teller(Silent):
+class _ProgressRelay(Silent):
     """Passes progress on; counts are gathered for a while, for a film has very many frames."""
 
     def __init__(self, put: Callable[[Event], None]) -> None:
@@ -192,7 +192,7 @@ class _Teller(Silent):
         self._next = 0.0
 
     def begin(self, item: str, total: int | None, unit: str) -> None:
-        self._put(Told("begin", (item, total, unit)))
+        self._put(ProgressCall("begin", (item, total, unit)))
 
     def advance(self, item: str, count: int = 1) -> None:
         self._counts[item] = self._counts.get(item, 0) + count
@@ -203,24 +203,24 @@ class _Teller(Silent):
         """Pass the counts on that were gathered."""
         counts, self._counts = self._counts, {}
         for item, count in counts.items():
-            self._put(Told("advance", (item, count)))
+            self._put(ProgressCall("advance", (item, count)))
         self._next = time.monotonic() + _PAUSE
 
     def end(self, item: str) -> None:
         self.flush()
-        self._put(Told("end", (item,)))
+        self._put(ProgressCall("end", (item,)))
 
     def say(self, text: str) -> None:
-        self._put(Told("say", (text,)))
+        self._put(ProgressCall("say", (text,)))
 
     def note(self, item: str, note: Note) -> None:
-        self._put(Told("note", (item, note)))
+        self._put(ProgressCall("note", (item, note)))
 
 
-class _Handler(logging.Handler):
+class _LogRelay(logging.Handler):
     def __init__(self, put: Callable[[Event], None]) -> None:
         super().__init__()
         self._put = put
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._put(Logged(record.name, record.levelno, self.format(record)))
+        self._put(LogLine(record.name, record.levelno, self.format(record)))

@@ -13,7 +13,7 @@ from pipeline.archive.ledger import Part, Standing, as_ranges
 from pipeline.archive.report.items import Rows
 from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
-from pipeline.archive.report.survey import Survey, records_at, survey
+from pipeline.archive.report.summary import Summary, records_at, summarise
 from pipeline.publish import HOME, publishing
 
 __all__ = ["REPORT", "write_report"]
@@ -40,7 +40,7 @@ def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
     output = archive.output
     homes = {part.ledger: part.home for part in parts if part.ledger is not None}
     ledgers = list(homes)
-    found, items = survey(ledgers, archive)
+    found, items = summarise(ledgers, archive)
     runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.started)
     sheets, left_out = _sheets(found), _left_out(parts)
     statuses = [_status(part) for part in parts] if len(parts) > 1 else []
@@ -54,7 +54,7 @@ def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(
-            survey=found,
+            summary=found,
             rows=rows,
             sheet=sheet,
             sheets=sheets,
@@ -75,7 +75,7 @@ def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
     return output / REPORT
 
 
-def _sheets(found: Survey) -> list[Sheet]:
+def _sheets(found: Summary) -> list[Sheet]:
     starts = range(0, max(1, found.count), ROWS)
     return [
         Sheet(

@@ -29,7 +29,7 @@ _BITS = 40  # of a number of a ledger's row; above them is the number of the led
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class Summary:
     """How many items there are of each state, what they say in groups, and their order.
 
     ``members`` are the first few items without result of each group, ``in_doubt`` the first of ``doubts`` items whose
@@ -57,7 +57,7 @@ class Survey:
         return int(found[0]) if len(found) else None
 
 
-def survey(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Survey, Items]:
+def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summary, Items]:
     """Return what the ``ledgers`` of ``archive`` say, and what makes rows of their items.
 
     What a person accepted asks for no look. What several ledgers name is counted once: folders that were not entered.
@@ -65,11 +65,11 @@ def survey(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Survey, I
     items, sums = Items(archive), _Sums()
     for place, record in _once(ledgers):
         sums.add(place, items.counted(record), record)
-    return sums.survey(items), items
+    return sums.summary(items), items
 
 
 def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
-    """Yield the ledgers and items of these places of a `Survey.order`, in the same order, a few at a time."""
+    """Yield the ledgers and items of these places of a `Summary.order`, in the same order, a few at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
         asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
@@ -125,13 +125,13 @@ class _Sums:
                 self._frames += record.result["frames"]
                 self._film_seconds += record.result["seconds"]
 
-    def survey(self, items: Items) -> Survey:
+    def summary(self, items: Items) -> Summary:
         ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
         # By rank, then by score, and as they came, by name.
         order = np.lexsort((scores, ranks))
         codes = np.frombuffer(self._codes, np.uint8)[order]
         counted = np.bincount(codes, minlength=len(STATES))
-        return Survey(
+        return Summary(
             count=len(order),
             states=Counter({state: int(counted[code]) for code, state in enumerate(STATES) if counted[code]}),
             failures=items.failures.all(),
