@@ -22,6 +22,8 @@ from pipeline.color.scene_memory import Recalled
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement, heard
 
+# Channels that OpenCV interpolates at once.
+_GROUP = 128
 # How much a key frame on a place's own track weighs beside a like place elsewhere.
 _OWN = np.float32(1)
 # Key frames that a track's evidence may outweigh a new one by.
@@ -35,9 +37,10 @@ _MIXED = 1.05
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 3).
+    """Weighted sums over frames for each place of a key frame: ``sums`` (groups, rows, columns, channels of a group).
 
-    They are those of log-probabilities, of features, of the network's a* and b*, and of the weights themselves.
+    The channels are the weights themselves, log-probabilities, features, and the network's a* and b*, `_GROUP` at most
+    together and as many in each group, so that the last ones may be empty.
     """
 
     sums: F32
@@ -48,25 +51,37 @@ class Gathered:
         evidence = prediction.evidence
         assert evidence is not None
         assert evidence.features is not None
-        logits, features = (np.moveaxis(planes[0], 0, -1) for planes in (evidence.logits, evidence.features))
-        logits = logits - logits.max(axis=-1, keepdims=True)
-        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape)
-        return Gathered(np.concatenate([logits, features, ab, np.ones_like(logits[..., :1])], axis=-1))
+        logits, features = evidence.logits[0], evidence.features[0]
+        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape[1:])
+        likely = np.moveaxis(logits - logits.max(axis=0), 0, -1)
+        return Gathered.mean_of(
+            np.concatenate([likely, np.moveaxis(features, 0, -1), ab], axis=-1), np.ones((*ab.shape[:2], 1), np.float32)
+        )
+
+    @staticmethod
+    def mean_of(mean: F32, weight: F32) -> Gathered:
+        """Return the sums of which ``mean`` (rows, columns, channels) and ``weight`` (rows, columns, 1) are known."""
+        rows, columns, channels = mean.shape
+        groups = -(-(channels + 1) // _GROUP)
+        width = -(-(channels + 1) // groups)
+        sums = np.zeros((rows, columns, groups * width), np.float32)
+        sums[..., :1] = weight
+        np.multiply(mean, weight, out=sums[..., 1 : channels + 1])
+        return Gathered(np.ascontiguousarray(np.moveaxis(sums.reshape(rows, columns, groups, width), 2, 0)))
 
     @property
     def weight(self) -> F32:
         """The sum of the weights (rows, columns, 1)."""
-        return self.sums[..., -1:]
+        return self.sums[0, ..., :1]
 
-    def mean(self) -> F32:
-        """Return the means of log-probabilities, features and ab (rows, columns, Q + C + 2)."""
-        return self.sums[..., :-1] / self.weight
+    def mean(self, channels: int) -> F32:
+        """Return the means of log-probabilities, features and ab (rows, columns, channels)."""
+        means = np.moveaxis(self.sums, 0, 2) * (1 / self.weight)[..., None]
+        return np.asarray(means.reshape(*self.weight.shape[:2], -1)[..., 1 : channels + 1], np.float32)
 
     def carried(self, path: Path) -> Gathered:
         """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
-        sums = _at(self.sums, path.places)
-        sums *= path.trust
-        return Gathered(sums)
+        return Gathered(np.stack([path.carried(group) for group in self.sums]))
 
     def __add__(self, other: Gathered) -> Gathered:
         return Gathered(self.sums + other.sums)
@@ -112,8 +127,7 @@ class EvidencePool:
             scene = recalled.scene
             self.prototypes, self.gain = scene.prototypes.faded(recalled.fading), scene.gain
             if recalled.step is not None:
-                weight = scene.weight * np.float32(recalled.fading)
-                self.so_far = Gathered(np.concatenate([scene.evidence * weight, weight], axis=-1))
+                self.so_far = Gathered.mean_of(scene.evidence, scene.weight * np.float32(recalled.fading))
 
     def follow(self, step: Step) -> None:
         """Go on along ``step`` to the next frame."""
@@ -135,7 +149,7 @@ class EvidencePool:
         step = None
         so_far = own
         if self._track is not None and self.so_far is not None:
-            rows, columns = own.sums.shape[:2]
+            rows, columns = own.weight.shape[:2]
             step = Step(self._track.past.on_grid(rows, columns), self._track.future.on_grid(rows, columns))
             so_far = own + self.so_far.carried(step.past)
         self._track, self.so_far = None, so_far.bounded()
@@ -155,9 +169,13 @@ class EvidencePool:
 
     def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
         """Return the log-probabilities (n, Q) of all places and their keys."""
-        mean = gathered.mean()
-        evidence = np.ascontiguousarray(mean[..., : self._colours].reshape(-1, self._colours))
-        return evidence, keys(mean[..., self._colours : self._colours + self._features], luma)
+        mean = gathered.mean(self._colours + self._features)
+        return mean[..., : self._colours].reshape(-1, self._colours), keys(mean[..., self._colours :], luma)
+
+    def left(self) -> F32:
+        """Return the means of all evidence on the last key frame (rows, columns, channels), for the scene's memory."""
+        assert self.so_far is not None
+        return self.so_far.mean(self._colours + self._features + 2)
 
     def _decoded(self, key: Key, behind: Gathered | None) -> F32:
         gathered = key.so_far if behind is None else key.so_far + behind
@@ -165,8 +183,8 @@ class EvidencePool:
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
-            evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
-        coarse = self._chosen(evidence).reshape(*key.own.sums.shape[:2], 2)
+            evidence = evidence * (own / (weight + own)) + sums * (1 / (weight + own))
+        coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)
         # What is finer than the evidence's grid stays the network's own.
@@ -187,7 +205,8 @@ class EvidencePool:
 
     def _gain(self, pooled: F32, gathered: Gathered) -> float:
         """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab."""
-        given = np.square(gathered.mean()[..., -2:]).mean()
+        channels = self._colours + self._features
+        given = np.square(gathered.mean(channels + 2)[..., channels:]).mean()
         kept = np.square(pooled).mean()
         return float(np.clip(_MIXED * np.sqrt(given / kept), *_GAINS)) if given > 0 and kept > 0 else 1.0
 
@@ -196,27 +215,6 @@ def can_pool(prediction: Prediction) -> bool:
     """Say whether a network tells enough: a distribution, how it becomes a colour, and features."""
     told = prediction.evidence
     return told is not None and told.features is not None and told.temperature is not None
-
-
-def _at(values: F32, places: F32) -> F32:
-    """Return ``values`` (rows, columns, channels) at x and y ``places`` (rows, columns, 2), interpolated linearly."""
-    rows, columns, channels = values.shape
-    x, y = np.clip(places[..., 0], 0, columns - 1), np.clip(places[..., 1], 0, rows - 1)
-    left, top = x.astype(np.intp), y.astype(np.intp)
-    across, down = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
-    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
-    flat = values.reshape(-1, channels)
-    upper = _mixed(flat.take(top * columns + left, axis=0), flat.take(top * columns + right, axis=0), across)
-    lower = _mixed(flat.take(bottom * columns + left, axis=0), flat.take(bottom * columns + right, axis=0), across)
-    return _mixed(upper, lower, down)
-
-
-def _mixed(first: F32, second: F32, share: F32) -> F32:
-    """Return ``first`` with ``share`` of ``second``; neither is kept: they are large, and many in a second."""
-    first *= 1 - share
-    second *= share
-    first += second
-    return first
 
 
 def _resized(planes: F32, shape: tuple[int, ...]) -> F32:

@@ -84,7 +84,9 @@ class Prototypes:
 
         They are those of the evidence (n, Q) and of the weights (n, 1): what is like none is told nothing.
         """
-        weights = np.exp(self._logarithms(places)) * self.weight
+        weights = self._logarithms(places)
+        np.exp(weights, out=weights)
+        weights *= self.weight
         return np.asarray(weights @ self.evidence, np.float32), weights.sum(axis=1, keepdims=True)
 
     def likeness(self, places: F32) -> float:
@@ -92,8 +94,11 @@ class Prototypes:
         return float(np.exp(self._logarithms(places).max(axis=1)).mean()) if len(self.weight) else 0.0
 
     def _logarithms(self, places: F32) -> F32:
-        apart = places @ self.keys.T - np.square(self.keys).sum(axis=1) / 2
-        return np.asarray(apart - (np.square(places).sum(axis=1) / 2)[:, None], np.float32)
+        # -|p - k|^2 / 2 is p k - |p|^2 / 2 - |k|^2 / 2: with two more columns one product is all of it.
+        half = np.float32(-0.5)
+        here = np.column_stack([places, np.square(places).sum(axis=1), np.ones(len(places), np.float32)])
+        there = np.column_stack([self.keys, np.full(len(self.keys), half), np.square(self.keys).sum(axis=1) * half])
+        return np.asarray(here @ there.T, np.float32)
 
     def _assigned(self, places: F32) -> tuple[np.ndarray, list[int]]:
         """Return each place's prototype, and which places found new ones, numbered after those there are."""

@@ -191,7 +191,7 @@ class _Pass(Generic[Record]):
             gain=pool.gain,
             picture=seen.picture,
             guide=seen.guide,
-            evidence=pool.so_far.mean(),
+            evidence=pool.left(),
             weight=pool.so_far.weight,
             chroma=self._before.chroma,
             chroma_weight=self._before.weight,
