@@ -93,16 +93,18 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A key frame: the network's ``ab`` (2, h, w), its own evidence and all up to it.
+    """A key frame: its own evidence and all up to it, and the same of what is finer than the evidence's grid.
 
-    ``luma`` is the model input; ``step`` leads here from the key frame before it.
+    ``luma`` is the model input; ``step`` leads here from the key frame before it, ``fine_step`` on the grid of chroma.
     """
 
-    ab: F32
     luma: F32
     own: Gathered
     so_far: Gathered
     step: Step | None
+    fine: Gathered
+    fine_so_far: Gathered
+    fine_step: Step | None
 
 
 class EvidencePool:
@@ -122,6 +124,7 @@ class EvidencePool:
         self._saturation = np.float32(saturation)
         self.gain: float | None = None
         self.so_far: Gathered | None = None
+        self._fine: Gathered | None = None
         self._track: Step | None = None
         if recalled is not None:
             scene = recalled.scene
@@ -146,26 +149,29 @@ class EvidencePool:
         """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
         assert prediction.evidence is not None
         own = Gathered.of(prediction)
-        step = None
-        so_far = own
-        if self._track is not None and self.so_far is not None:
+        fine = _detail(prediction.ab[0], own.weight.shape)
+        step, track = None, self._track
+        so_far, fine_so_far = own, fine
+        if track is not None and self.so_far is not None:
             rows, columns = own.weight.shape[:2]
-            step = Step(self._track.past.on_grid(rows, columns), self._track.future.on_grid(rows, columns))
+            step = Step(track.past.on_grid(rows, columns), track.future.on_grid(rows, columns))
             so_far = own + self.so_far.carried(step.past)
-        self._track, self.so_far = None, so_far.bounded()
+            if self._fine is not None:
+                fine_so_far = fine + self._fine.carried(track.past)
+        self._track, self.so_far, self._fine = None, so_far.bounded(), fine_so_far.bounded()
         if not is_blend:
             evidence, places = self._split(self.so_far, luma)
             self.prototypes = self.prototypes.added(places, evidence)
-        return Key(prediction.ab[0], luma, own, self.so_far, step)
+        return Key(luma, own, self.so_far, step, fine, self._fine, track)
 
     def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
         """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
-        later: list[Gathered | None] = [None]
-        for key in reversed(waiting[1:]):
-            behind = later[-1]
-            known = key.own if behind is None else key.own + behind
-            later.append(None if key.step is None else known.carried(key.step.future))
-        return [self._decoded(key, behind) for key, behind in zip(waiting[:count], reversed(later), strict=False)]
+        behind = _behind([key.own for key in waiting], [key.step for key in waiting], count)
+        fine = _behind([key.fine for key in waiting], [key.fine_step for key in waiting], count)
+        return [
+            self._decoded(key, _joined(key.so_far, later), _joined(key.fine_so_far, fine_later).mean(2))
+            for key, later, fine_later in zip(waiting, behind, fine, strict=False)
+        ]
 
     def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
         """Return the log-probabilities (n, Q) of all places and their keys."""
@@ -177,8 +183,8 @@ class EvidencePool:
         assert self.so_far is not None
         return self.so_far.mean(self._colours + self._features + 2)
 
-    def _decoded(self, key: Key, behind: Gathered | None) -> F32:
-        gathered = key.so_far if behind is None else key.so_far + behind
+    def _decoded(self, key: Key, gathered: Gathered, fine: F32) -> F32:
+        """Return ab (2, h, w): the colours of ``gathered``, and ``fine`` (h, w, 2), what is finer than they are."""
         evidence, places = self._split(gathered, key.luma)
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.heard(places)
@@ -187,15 +193,11 @@ class EvidencePool:
         coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)
-        # What is finer than the evidence's grid stays the network's own.
-        planes = np.moveaxis(key.ab, 0, -1)
-        own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
-        fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
-        fine = fine * self._saturation
+        ab = (_resized(coarse, fine.shape) * np.float32(self.gain) + fine) * self._saturation
         if self.statements:
             stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
-            fine = fine + (_resized(stated, fine.shape) - fine) * _resized(share, fine.shape)[..., None]
-        return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
+            ab = ab + (_resized(stated, ab.shape) - ab) * _resized(share, ab.shape)[..., None]
+        return np.ascontiguousarray(np.moveaxis(ab, -1, 0), np.float32)
 
     def _chosen(self, logits: F32) -> F32:
         """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor."""
@@ -215,6 +217,26 @@ def can_pool(prediction: Prediction) -> bool:
     """Say whether a network tells enough: a distribution, how it becomes a colour, and features."""
     told = prediction.evidence
     return told is not None and told.features is not None and told.temperature is not None
+
+
+def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
+    """Return what of ``ab`` (2, h, w) is finer than a grid of ``shape`` (rows, columns, ...)."""
+    planes = np.ascontiguousarray(np.moveaxis(ab, 0, -1))
+    own = _resized(_resized(planes, shape), planes.shape)
+    return Gathered.mean_of(planes - own, np.ones((*planes.shape[:2], 1), np.float32))
+
+
+def _behind(own: Sequence[Gathered], steps: Sequence[Step | None], count: int) -> list[Gathered | None]:
+    """Return what the later of some frames say of each of the first ``count``; ``steps`` lead to each from before."""
+    later: list[Gathered | None] = [None]
+    for said, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
+        known = _joined(said, later[-1])
+        later.append(None if step is None else known.carried(step.future))
+    return later[::-1][:count]
+
+
+def _joined(first: Gathered, second: Gathered | None) -> Gathered:
+    return first if second is None else first + second
 
 
 def _resized(planes: F32, shape: tuple[int, ...]) -> F32:

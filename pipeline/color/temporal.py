@@ -25,7 +25,7 @@ from pipeline.results import Treatment
 logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 8
-EVIDENCE_AHEAD = 24
+EVIDENCE_AHEAD = 48
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
 # What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
@@ -99,7 +99,7 @@ def smoothed(
     changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
     the chroma, but for what ``statements`` say, those of the whole film.
 
-    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 32 more where the network gives
+    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives
     evidence; fewer where frames weigh more than ``weight`` bytes together.
     """
     scenes = scenes or Scenes()
