@@ -124,13 +124,15 @@ class EvidencePool:
         self._saturation = np.float32(saturation)
         self.gain: float | None = None
         self.so_far: Gathered | None = None
-        self._fine: Gathered | None = None
+        self.fine_so_far: Gathered | None = None
         self._track: Step | None = None
         if recalled is not None:
             scene = recalled.scene
             self.prototypes, self.gain = scene.prototypes.faded(recalled.fading), scene.gain
             if recalled.step is not None:
-                self.so_far = Gathered.mean_of(scene.evidence, scene.weight * np.float32(recalled.fading))
+                fading = np.float32(recalled.fading)
+                self.so_far = Gathered.mean_of(scene.evidence, scene.weight * fading)
+                self.fine_so_far = Gathered.mean_of(scene.fine, scene.fine_weight * fading)
 
     def follow(self, step: Step) -> None:
         """Go on along ``step`` to the next frame."""
@@ -152,17 +154,16 @@ class EvidencePool:
         fine = _detail(prediction.ab[0], own.weight.shape)
         step, track = None, self._track
         so_far, fine_so_far = own, fine
-        if track is not None and self.so_far is not None:
+        if track is not None and self.so_far is not None and self.fine_so_far is not None:
             rows, columns = own.weight.shape[:2]
             step = Step(track.past.on_grid(rows, columns), track.future.on_grid(rows, columns))
             so_far = own + self.so_far.carried(step.past)
-            if self._fine is not None:
-                fine_so_far = fine + self._fine.carried(track.past)
-        self._track, self.so_far, self._fine = None, so_far.bounded(), fine_so_far.bounded()
+            fine_so_far = fine + self.fine_so_far.carried(track.past)
+        self._track, self.so_far, self.fine_so_far = None, so_far.bounded(), fine_so_far.bounded()
         if not is_blend:
             evidence, places = self._split(self.so_far, luma)
             self.prototypes = self.prototypes.added(places, evidence)
-        return Key(luma, own, self.so_far, step, fine, self._fine, track)
+        return Key(luma, own, self.so_far, step, fine, self.fine_so_far, track)
 
     def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
         """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
@@ -189,7 +190,7 @@ class EvidencePool:
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
-            evidence = evidence * (own / (weight + own)) + sums * (1 / (weight + own))
+            evidence = np.asarray(evidence * (own / (weight + own)) + sums * (1 / (weight + own)), np.float32)
         coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)

@@ -28,9 +28,9 @@ LOOK_AHEAD = 8
 EVIDENCE_AHEAD = 48
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
-# What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
+# What a scene that goes on was left with outweighs new answers by so much at first, and after two seconds hardly; only
 # where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
-_HELD, _HELD_POWER = 100.0, 3
+_HELD, _HELD_POWER = 1000.0, 3
 
 
 def predict_chroma(
@@ -181,7 +181,7 @@ class _Pass(Generic[Record]):
     def remembered(self, memory: SceneMemory) -> SceneMemory:
         """Return ``memory`` with the shot in it, once all of it has passed."""
         pool, seen = self._answers.pool, self._answers.seen
-        if pool is None or pool.so_far is None or pool.gain is None:
+        if pool is None or pool.so_far is None or pool.fine_so_far is None or pool.gain is None:
             return memory
         assert seen is not None
         assert self._before is not None
@@ -193,6 +193,8 @@ class _Pass(Generic[Record]):
             guide=seen.guide,
             evidence=pool.left(),
             weight=pool.so_far.weight,
+            fine=pool.fine_so_far.mean(2),
+            fine_weight=pool.fine_so_far.weight,
             chroma=self._before.chroma,
             chroma_weight=self._before.weight,
             anchor=self._anchor.sum,
