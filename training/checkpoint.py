@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
 from engines.adapters.base import HINT_DIVISOR
+from engines.decoding import KNEE_SLOPE
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
@@ -29,14 +29,11 @@ from training.quantization import ab_bins
 
 REFERENCE_CHROMA = 10.0
 """Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
-GAINS = (0.7, 1.5)
+GAINS = (0.7, 2.0)
 """The least and the greatest factor of adaptation."""
 
 _MAX_BATCH = 16
 _LEAST = 1e-4
-_WARM_HUE = math.radians(45)
-_WARM_WIDTHS = math.radians(30), math.radians(45)
-_WARM_SLOPE = 0.4
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,8 @@ class Decoding:
     """Factor on a* and b*, because any mean of colours is paler than they are."""
     adaptation: float = 0.0
     """How far pale pictures, of which the network is not sure, get more of it, and vivid ones less, 0..1."""
-    warm_chroma: float | None = None
-    """Chroma in CIELAB units from which reds, oranges and yellows grow at 0.4 of their rate: faces in hard light, of
-    which the network is surest, would be orange otherwise. None: without bound."""
+    knee: float | None = None
+    """Chroma in CIELAB units above which it is compressed, see `engines.decoding.compressed`. None: it is not."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +125,14 @@ class Generator(nn.Module):
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
             ab = rgb_to_lab(answer)[:, 1:] if self._rgb else answer
-            return self.bounded(self.adapted(ab * self.decoding.saturation))
+            return self.compressed(self.adapted(ab * self.decoding.saturation))
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:
         """Return a* and b* for what the head makes the logits of."""
         # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
         shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
-        return self.bounded(self.adapted((shares @ self.colours).permute(0, 3, 1, 2)))
+        return self.compressed(self.adapted((shares @ self.colours).permute(0, 3, 1, 2)))
 
     def adapted(self, ab: Tensor) -> Tensor:
         """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
@@ -150,20 +146,13 @@ class Generator(nn.Module):
         gain = (REFERENCE_CHROMA * self.decoding.saturation / mean) ** self.decoding.adaptation
         return ab * gain.clamp(*GAINS)
 
-    def bounded(self, ab: Tensor) -> Tensor:
-        """Return ``ab`` (N, 2, h, w) with the chroma of warm hues compressed above the decoding's ``warm_chroma``.
-
-        Hues from 15 to 75 degrees are compressed whole, and less and less from there to 0 and 90.
-        """
-        if self.decoding.warm_chroma is None:
+    def compressed(self, ab: Tensor) -> Tensor:
+        """Return ``ab`` (N, 2, h, w) with its chroma compressed above the decoding's knee."""
+        if self.decoding.knee is None:
             return ab
         chroma = _chroma(ab)
-        direction = ab.new_tensor([math.cos(_WARM_HUE), math.sin(_WARM_HUE)]).view(1, 2, 1, 1)
-        likeness = (ab * direction).sum(dim=1, keepdim=True) / chroma
-        inner, outer = (math.cos(width) for width in _WARM_WIDTHS)
-        warmth = ((likeness - outer) / (inner - outer)).clamp(0, 1)
-        excess = (chroma - self.decoding.warm_chroma).clamp(min=0)
-        return ab * (1 - warmth * (1 - _WARM_SLOPE) * excess / chroma)
+        excess = (chroma - self.decoding.knee).clamp(min=0)
+        return ab * (1 - (1 - KNEE_SLOPE) * excess / chroma)
 
 
 class TellingGenerator(Generator):

@@ -85,7 +85,7 @@ def export_command(
     temperature: float | None = None,
     saturation: float | None = None,
     adaptation: float = 0.0,
-    warm_chroma: float | None = None,
+    knee: float | None = None,
     photos: Path | None = None,
     calibration_photos: int = 200,
     calibration_size: int = 256,
@@ -97,7 +97,7 @@ def export_command(
 
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
     cache ``photos``, the run's own if None and still there; for an architecture that answers with ab or RGB there is
-    no temperature. These, ``adaptation`` and ``warm_chroma`` are those of `training.checkpoint.Decoding`. ``name``
+    no temperature. These, ``adaptation`` and ``knee`` are those of `training.checkpoint.Decoding`. ``name``
     defaults to the file's. The card says what the checkpoint knows of its making; the ``licence`` only as it is given.
     The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
     once the new ones have been checked.
@@ -125,7 +125,7 @@ def export_command(
         calibration = calibrate(trained, cache, count=count, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
-    decoding = Decoding(temperature, saturation, adaptation, warm_chroma)
+    decoding = Decoding(temperature, saturation, adaptation, knee)
     generator = generator_for(trained, decoding).eval()
     graph = graph_of(generator, multiple=architecture.multiple, stride=architecture.stride)
     content = to_onnx(generator, graph)
@@ -143,7 +143,7 @@ def export_command(
         "temperature": temperature,
         "saturation": saturation,
         **({"adaptation": adaptation} if adaptation else {}),
-        **({} if warm_chroma is None else {"warm_chroma": warm_chroma}),
+        **({} if knee is None else {"knee": knee}),
         "training": _training(trained, cache),
         **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),

@@ -178,9 +178,7 @@ def _export(
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
     adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
-    warm_chroma: Annotated[
-        float | None, typer.Option(min=0, help="Chroma from which warm colours are compressed.")
-    ] = None,
+    knee: Annotated[float | None, typer.Option(min=0, help="Chroma above which it is compressed.")] = None,
     cf_share: Annotated[
         float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
     ] = 0.95,
@@ -204,7 +202,7 @@ def _export(
             temperature=temperature,
             saturation=saturation,
             adaptation=adaptation,
-            warm_chroma=warm_chroma,
+            knee=knee,
             cf_share=cf_share,
             photos=photos,
             evaluation=evaluation,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +22,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.base import Engine  # noqa: E402
+from engines.decoding import compressed  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from engines.onnxruntime import open_reference  # noqa: E402
@@ -136,28 +136,19 @@ def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(che
     assert torch.allclose(generator.adapted(middle / 100), middle / 100 * GAINS[1])
 
 
-def test_warm_colours_are_compressed_above_a_chroma_and_others_are_not(checkpoint: Path) -> None:
-    generator = Generator(load_trained(checkpoint), Decoding(1.0, warm_chroma=28.0))
-
-    def chroma(hue: float, before: float) -> float:
-        angle = math.radians(hue)
-        ab = torch.tensor([math.cos(angle), math.sin(angle)]).view(1, 2, 1, 1) * before
-        after = generator.bounded(ab)
-        assert torch.allclose(after / after.norm(), ab / ab.norm())
-        return float(after.norm())
-
-    for hue in (20, 45, 70):
-        assert chroma(hue, 20) == pytest.approx(20)
-        assert chroma(hue, 48) == pytest.approx(28 + 0.4 * 20, rel=1e-4)
-    assert 36 < chroma(8, 48) < 48
-    for hue in (-1, 91, 135, 250):
-        assert chroma(hue, 48) == pytest.approx(48)
-    grey = torch.zeros(1, 2, 1, 1)
-    assert torch.equal(generator.bounded(grey), grey)
+def test_chroma_above_the_knee_is_compressed_in_the_graph_as_beside_it(checkpoint: Path) -> None:
+    generator = Generator(load_trained(checkpoint), Decoding(1.0, knee=28.0))
+    angles = np.radians(np.arange(0, 360, 15))
+    hues = np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
+    for before, after in ((0, 0), (20, 20), (28, 28), (48, 36)):
+        inside = generator.compressed(torch.from_numpy(hues.T[None, :, None] * before))
+        assert np.allclose(inside.numpy()[0, :, 0].T, hues * after, atol=1e-3)
+        assert np.allclose(compressed(hues * before, 28.0), hues * after, atol=1e-4)
+    assert np.array_equal(compressed(hues * 48, None), hues * 48)
 
 
 def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, photo_cache: Path, tmp_path: Path) -> None:
-    settings = {"temperature": 1.0, "saturation": 1.5, "adaptation": 0.3, "warm_chroma": 5.0}
+    settings = {"temperature": 1.0, "saturation": 1.5, "adaptation": 0.3, "knee": 5.0}
     done = export_command(checkpoint, tmp_path / "x.onnx", **settings, photos=photo_cache)  # type: ignore[arg-type]  # all are float
     assert done.card.items() >= settings.items()
     assert {one.runtime.split()[0] for one in done.parity} == {"ONNX", "OpenVINO"}
