@@ -25,7 +25,7 @@ from pipeline.archive.output_folder import check_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import AutochromeError
-from pipeline.film.job import colorize_video
+from pipeline.film.job import colorize_video, help_with_video
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -36,6 +36,8 @@ from pipeline.results import Failure, FilmResult, Note, PhotoResult
 from pipeline.stages import aside
 
 _PAUSE = 0.5  # seconds between two reports of progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,11 +59,15 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Units for one worker: photographs that share batches, or one film; ``replaces`` holds for all of them."""
+    """Units for one worker: photographs that share batches, or one film; ``replaces`` holds for all of them.
+
+    One who ``helps`` with a film writes segments of it, and has no outcome: another worker has that.
+    """
 
     units: tuple[Unit, ...]
     is_film: bool
     replaces: bool
+    helps: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Worker:
             if self._colorizer is None:
                 opening = open_colorizer(self._settings.options, progress=self._progress)
                 self._colorizer = self._stack.enter_context(opening)
-            do = self._film if task.is_film else self._photos
+            do = self._help if task.helps else self._film if task.is_film else self._photos
             for outcome in do(task, self._colorizer):
                 self._events.put(outcome)
         except Cancelled:
@@ -195,6 +201,28 @@ class Worker:
                 raise
             outcome = Failure.of(unit.source, error)
         yield self._described(outcome, unit.item.as_posix(), before)
+
+    def _help(self, task: Task, colorizer: Colorizer) -> Iterator[Failure | Described]:
+        (unit,) = task.units
+        watch = WatchesSpace(Silent(), self._settings.output, self._settings.run_options.keep_free)
+        try:
+            help_with_video(
+                unit.source,
+                unit.output,
+                self._options(task),
+                correction=unit.correction,
+                item=unit.item,
+                colorizer=colorizer,
+                progress=watch,
+                originals=self._originals,
+                stop=self._stop,
+            )
+        except Exception as error:
+            if watch.error is error:
+                raise
+            # The worker whose film it is meets the same, or does without.
+            logger.warning("%s: a helper ends", unit.source, exc_info=True)
+        yield from ()
 
     def _described(
         self, outcome: PhotoResult | FilmResult | Failure, path: str, before: FileStat | None

@@ -15,7 +15,7 @@ from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
-from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, is_short, kept_segments, shared_segments
+from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
@@ -134,14 +134,12 @@ def help_with_video(
     """Write segments of the film that a `colorize_video` in another process makes of the same ``source``.
 
     All arguments are as there. The result is the same with any number of helpers, or none. Returns when there is
-    nothing more to do: at once for a short film, and when the other, waited for at first, is done. ``progress`` hears
-    of the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
+    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` hears of
+    the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
     """
     film, _, final, originals = _planned(source, output, options, correction, item, originals)
-    if is_short(film, segment_frames):
-        return
     segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
-    if segments.is_awaited(stop):
+    if segments.is_open():
         SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
 
 

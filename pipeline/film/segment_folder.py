@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import struct
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from av import Packet
 
 from pipeline.errors import OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT
-from pipeline.interruption import StopRequest
 from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.originals import Originals
@@ -35,8 +33,6 @@ _PACKET = struct.Struct("<qq?Q")
 _END = struct.Struct("<Q16s8s")
 _MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
-# Seconds in which a process that is to help waits for the owner to begin: to look at the film and open an engine.
-_PATIENCE, _PAUSE = 120.0, 0.2
 _LONGEST_NAME = 200  # bytes: most file systems hold 255
 
 
@@ -96,14 +92,6 @@ class SegmentFolder:
             return (self._folder / _RECIPE).read_text(encoding="utf-8") == self._recipe
         except FileNotFoundError:
             return False
-
-    def is_awaited(self, stop: StopRequest) -> bool:
-        """Wait until there are to be segments; say whether that was soon enough. Raises `OSError`, `Cancelled`."""
-        deadline = time.monotonic() + _PATIENCE
-        while not (is_open := self.is_open()) and time.monotonic() < deadline:
-            stop.check()
-            time.sleep(_PAUSE)
-        return is_open
 
     @property
     def frames(self) -> int:

@@ -38,6 +38,8 @@ SEGMENT_FRAMES = 1500
 _FEW = 2
 _ENDS = 1 << 20
 _PAUSE = 0.2
+# Frames passed over before one who helps looks whether the film is done.
+_GLANCE = 100
 
 
 @contextmanager
@@ -57,7 +59,8 @@ def kept_segments(
     `LockedError` while another run is at work on ``final``, `OutputError`.
     """
     with _alone(final, progress):
-        if is_short(film, segment_frames):
+        count = film.info.frame_count
+        if count is not None and count <= _FEW * segment_frames:
             yield None
             return
         segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
@@ -71,12 +74,6 @@ def kept_segments(
         finally:
             if is_over or not segments.segments:
                 segments.remove()
-
-
-def is_short(film: FilmSource, segment_frames: int) -> bool:
-    """Say whether the film is not worth segments of ``segment_frames`` frames."""
-    count = film.info.frame_count
-    return count is not None and count <= _FEW * segment_frames
 
 
 def shared_segments(
@@ -176,7 +173,7 @@ class SegmentMaker:
             self._progress.advance(name, segments.frames)
         extents = self._read(read_log, is_owner=True)
         while missing := _missing(segments, extents):
-            if all(segments.is_claimed(number) for number in missing):
+            if self._goes_on(is_owner=True) and all(segments.is_claimed(number) for number in missing):
                 self._stop.check()
                 time.sleep(_PAUSE)
             elif not self._look():
@@ -193,17 +190,25 @@ class SegmentMaker:
         with closing(self._colouring.parts(read_log, at_least=self._segment_frames)) as parts:
             for part in parts:
                 self._stop.check()
-                if not (is_owner or self._segments.is_open()):
-                    break
                 with self._segments.claimed(part.number, first=part.first, is_owner=is_owner) as writer:
                     if writer is not None:
                         self._write(part, writer)
                 if is_owner:
                     self._look()
-                for _ in part.frames:
-                    self._stop.check_at_once()
+                for number, _ in enumerate(part.frames):
+                    if number % _GLANCE == 0 and not self._goes_on(is_owner=is_owner):
+                        return extents
                 extents.append((part.first, part.count))
         return extents
+
+    def _goes_on(self, *, is_owner: bool) -> bool:
+        """Say whether there are still to be segments; their owner raises `OutputError` if there are not."""
+        self._stop.check_at_once()
+        if self._segments.is_open():
+            return True
+        if is_owner:
+            raise OutputError(f"{self._segments.final}: its segments were deleted meanwhile", advice="Run again.")
+        return False
 
     def _look(self) -> bool:
         """Count what other processes have done; say whether there was anything."""
