@@ -93,8 +93,8 @@ class PoolExecutor(Generic[R]):
         self._starting: set[R] = set()
         self._idle: list[R] = []
         self._busy: dict[R, dict[Path, Unit]] = {}
-        # Films of which frames are done, and who was sent to help with which.
-        self._under_way: set[str] = set()
+        # Films of which frames are done, where others may help with them; and who was sent to help with which.
+        self._under_way: set[str] | None = None
         self._helped: set[tuple[R, Path]] = set()
         self._deaths = 0
         self._told: set[tuple[R, bool]] = set()
@@ -130,13 +130,12 @@ class PoolExecutor(Generic[R]):
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
         """Hand out films, one to a worker; those who find none left help with those of others."""
         tasks = (Task((unit,), is_film=True, replaces=unit.replaces) for unit in units)
-        self._under_way.clear()
+        self._under_way = None if alone else set()
         self._helped.clear()
-        yield from self._hand_out(tasks, most=1 if alone else self._pool.size, is_shared=not alone)
+        yield from self._hand_out(tasks, most=1 if alone else self._pool.size)
+        self._under_way = None
 
-    def _hand_out(
-        self, tasks: Iterator[Task], *, most: int, is_shared: bool = False
-    ) -> Generator[Outcome | None, None, None]:
+    def _hand_out(self, tasks: Iterator[Task], *, most: int) -> Generator[Outcome | None, None, None]:
         is_all, waited = False, time.monotonic()
         while True:
             while not is_all and self._idle and len(self._busy) < most:
@@ -147,8 +146,8 @@ class PoolExecutor(Generic[R]):
                 remote = self._idle.pop()
                 self._busy[remote] = {unit.source: unit for unit in task.units}
                 remote.begin(task)
-            if is_all and is_shared and not self._context.stop.is_made:
-                self._help()
+            if is_all and self._under_way and not self._context.stop.is_made:
+                self._help(self._under_way)
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
@@ -158,10 +157,10 @@ class PoolExecutor(Generic[R]):
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
                 yield from self._lost(remote) if events is None else self._heard(remote, events)
 
-    def _help(self) -> None:
+    def _help(self, under_way: Collection[str]) -> None:
         """Have idle workers help with films under way, each once with each film, those first that have fewest."""
         units = [unit for units in self._busy.values() for unit in units.values()]
-        films = [unit for unit in units if str(unit.source) in self._under_way]
+        films = [unit for unit in units if str(unit.source) in under_way]
         for remote in list(self._idle):
             offered = [unit for unit in films if (remote, unit.source) not in self._helped]
             if offered:
@@ -196,7 +195,7 @@ class PoolExecutor(Generic[R]):
                 yield from (None for _ in left)
 
     def _pass_on(self, event: Told) -> None:
-        if event.method == "advance":
+        if event.method == "advance" and self._under_way is not None:
             self._under_way.add(str(event.arguments[0]))
         getattr(self._context.reporter, event.method)(*event.arguments)
 

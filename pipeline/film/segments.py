@@ -186,7 +186,7 @@ class SegmentMaker:
 
     def _read(self, read_log: ReadLog, *, is_owner: bool) -> list[tuple[int, int]]:
         """Read the film, write the segments that nobody has claimed, and return first frame and length of all."""
-        extents = []
+        extents: list[tuple[int, int]] = []
         with closing(self._colouring.parts(read_log, at_least=self._segment_frames)) as parts:
             for part in parts:
                 self._stop.check()
