@@ -140,7 +140,8 @@ def help_with_video(
     film, _, final, originals = _planned(source, output, options, correction, item, originals)
     segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
     if segments.is_open():
-        SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
+        with guarded(progress, stop) as progress:
+            SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
 
 
 def _planned(
