@@ -115,7 +115,7 @@ class SegmentFolder:
         Where a disk has no locks, only the owner gets any. Raises `OSError`.
         """
         with ExitStack() as stack:
-            if not self._is_mine(number, stack, is_owner=is_owner) or self._is_done(number):
+            if number in self.segments or not self._is_mine(number, stack, is_owner=is_owner) or self._is_done(number):
                 yield None
             elif not self.is_open():
                 # In this order: the owner may have been removing all that there was.
@@ -143,8 +143,9 @@ class SegmentFolder:
         return True
 
     def _is_done(self, number: int) -> bool:
+        # Whether its packets are whole is for the owner to see, once.
         path = self._path(number, _SUFFIX)
-        return number in self.segments or (path.exists() and _read(path, self._mark) is not None)
+        return path.exists() and _read(path, self._mark, whole=False) is not None
 
     def _path(self, number: int, suffix: str) -> Path:
         return self._folder / f"{number:06}{suffix}"
@@ -237,24 +238,35 @@ class SegmentWriter:
         self._segment = Segment(self._path, self._first, frames, summary)
 
 
-def _read(path: Path, mark: str) -> Segment | None:
-    """Return the segment at ``path``, or None if it is not whole or of another recipe than that with ``mark``."""
+def _read(path: Path, mark: str, *, whole: bool = True) -> Segment | None:
+    """Return the segment at ``path``, or None if it is damaged or of another recipe than that with ``mark``.
+
+    Without ``whole`` only its end is looked at.
+    """
     with path.open("rb") as file:
         end = _find_end(file)
         if end is None:
             return None
         start, size, digest = end
         summary = _at(file, start, size)
-        hasher = hashlib.blake2b(digest_size=16)
-        file.seek(0)
-        for place in range(0, start + size, _BLOCK):
-            hasher.update(file.read(min(_BLOCK, start + size - place)))
-    if hasher.digest() != digest:
+        if whole and _fingerprint(file, start + size) != digest:
+            return None
+    try:
+        values = json.loads(summary)
+    except ValueError:
         return None
-    values = json.loads(summary)
     if values["recipe"] != mark:
         return None
     return Segment(path, int(values["first"]), int(values["frames"]), values["summary"])
+
+
+def _fingerprint(file: BinaryIO, size: int) -> bytes:
+    """Return that of the first ``size`` bytes."""
+    hasher = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    for place in range(0, size, _BLOCK):
+        hasher.update(file.read(min(_BLOCK, size - place)))
+    return hasher.digest()
 
 
 def _digest(data: bytes) -> str:

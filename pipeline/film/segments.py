@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 SEGMENT_FRAMES = 1500
 _FEW = 2
 _ENDS = 1 << 20
-_PAUSE = 0.2
+_PAUSE, _LONG = 0.2, 60.0
 # Frames passed over before one who helps looks whether the film is done.
 _GLANCE = 100
 
@@ -172,9 +172,13 @@ class SegmentMaker:
             self._progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
             self._progress.advance(name, segments.frames)
         extents = self._read(read_log, is_owner=True)
+        waits_since = time.monotonic()
         while missing := _missing(segments, extents):
             if self._goes_on(is_owner=True) and all(segments.is_claimed(number) for number in missing):
                 self._stop.check()
+                if time.monotonic() - waits_since > _LONG:
+                    self._progress.say(f"{name}: waits for {len(missing):,} segments that other workers are at")
+                    waits_since = time.monotonic()
                 time.sleep(_PAUSE)
             elif not self._look():
                 self._read(ReadLog(luma=False), is_owner=True)
@@ -238,9 +242,8 @@ class SegmentMaker:
 
 def _missing(segments: SegmentFolder, extents: Sequence[tuple[int, int]]) -> list[int]:
     """Return which segments are not there, after those were deleted that do not hold the frames they should."""
-    for number, extent in enumerate(extents):
-        segment = segments.segments.get(number)
-        if segment is not None and (segment.first, segment.frames) != extent:
-            logger.warning("%s: found other cuts elsewhere; it is done again", segment.path)
+    for number, segment in list(segments.segments.items()):
+        if number >= len(extents) or (segment.first, segment.frames) != extents[number]:
+            logger.warning("%s: by one who found other cuts; deleted", segment.path)
             segments.discard(number)
     return [number for number in range(len(extents)) if number not in segments.segments]

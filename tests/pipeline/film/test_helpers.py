@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.film.segment_folder import SegmentFolder, segment_folder
+from pipeline.originals import Originals
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
@@ -149,6 +152,20 @@ def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made
             assert written(second) == 2 * SHOT
     assert output.read_bytes() == case.alone
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+
+
+def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_path: Path) -> None:
+    output = tmp_path / "film.mkv"
+    with case.process(OWNER, output, pause=10) as owner:
+        recipe = json.loads((segment_folder(output) / "recipe.json").read_text())
+        folder = SegmentFolder(segment_folder(output), output, recipe, originals=Originals())
+        for number, first in ((1, 2 * SHOT + 1), (9, SHOT * SHOTS)):
+            with folder.claimed(number, first=first, is_owner=False) as segment:
+                assert segment is not None
+                segment.finish(frames=2 * SHOT, summary={})
+        go_on(owner)
+        assert written(owner) == SHOT * SHOTS
+    assert output.read_bytes() == case.alone
 
 
 def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path) -> None:
