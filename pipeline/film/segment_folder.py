@@ -111,11 +111,13 @@ class SegmentFolder:
     def claimed(self, number: int, *, first: int, is_owner: bool) -> Iterator[SegmentWriter | None]:
         """Claim segment ``number``, from frame ``first`` on, for the block, and give its writer.
 
-        When the block ends well, the segment counts. None if it is there, or if another process has claimed it.
-        Where a disk has no locks, only the owner gets any. Raises `OSError`.
+        When the block ends well, the segment counts. None if it is there, which the owner alone makes sure of to the
+        last byte, or if another process has claimed it. Where a disk has no locks, only the owner gets any. Raises
+        `OSError`.
         """
         with ExitStack() as stack:
-            if number in self.segments or not self._is_mine(number, stack, is_owner=is_owner) or self._is_done(number):
+            is_free = number not in self.segments and self._is_mine(number, stack, is_owner=is_owner)
+            if not is_free or self._is_done(number, whole=is_owner):
                 yield None
             elif not self.is_open():
                 # In this order: the owner may have been removing all that there was.
@@ -142,10 +144,9 @@ class SegmentFolder:
             return is_owner
         return True
 
-    def _is_done(self, number: int) -> bool:
-        # Whether its packets are whole is for the owner to see, once.
+    def _is_done(self, number: int, *, whole: bool) -> bool:
         path = self._path(number, _SUFFIX)
-        return path.exists() and _read(path, self._mark, whole=False) is not None
+        return path.exists() and _read(path, self._mark, whole=whole) is not None
 
     def _path(self, number: int, suffix: str) -> Path:
         return self._folder / f"{number:06}{suffix}"

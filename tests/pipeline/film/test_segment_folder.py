@@ -167,3 +167,15 @@ def test_nothing_can_be_claimed_once_the_segments_were_removed(tmp_path: Path) -
         assert segment is None
     assert not other.is_open()
     assert not list(segment_folder(tmp_path / "film.mkv").iterdir())
+
+
+def test_a_segment_that_is_damaged_while_the_owner_is_at_work_is_made_again(tmp_path: Path) -> None:
+    owner, other = (open_segments(tmp_path / "film.mkv", RECIPE) for _ in range(2))
+    make(other, FIRST)
+    path = other.segments[0].path
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    assert owner.look() == 0
+    with other.claimed(0, first=0, is_owner=False) as segment:
+        assert segment is None
+    make(owner, FIRST)
+    assert owner.frames == len(FIRST)
