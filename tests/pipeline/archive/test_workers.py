@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,8 @@ from tests.pipeline.archive.kills import check_finished, make_archive
 from tests.pipeline.archive.runs import Listener, last_run, states
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
 
 
 class World:
@@ -170,6 +175,75 @@ def test_the_workers_of_a_dead_run_are_given_up_by_the_next(tmp_path: Path) -> N
     for fence in fences:
         with pytest.raises(FencedError), behind(fence):
             pytest.fail("it was let in")
+
+
+PAUSED = """
+import sys
+from pathlib import Path
+from pipeline.archive.executors.fence import behind
+from pipeline.originals import Originals
+from pipeline.publish import guard_names, publishing
+
+fence, final, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+
+def wait():
+    print("there", flush=True)
+    sys.stdin.readline()
+
+guard_names(lambda: behind(fence))
+if where == "before":
+    with publishing(final, overwrite=False, originals=Originals()) as temporary:
+        temporary.write_text("late")
+        wait()
+else:
+    with behind(fence):
+        wait()
+        final.write_text("in time")
+"""
+
+
+@contextmanager
+def paused(fence: Path, final: Path, where: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a worker that is stopped before, or while, it gives ``final`` its name."""
+    command = [sys.executable, "-c", PAUSED, str(fence), str(final), where]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "there\n"
+            worker.send_signal(signal.SIGSTOP)
+            yield worker
+        finally:
+            worker.send_signal(signal.SIGCONT)
+            worker.kill()
+
+
+def woken(worker: subprocess.Popen[str]) -> tuple[int, str]:
+    """Let a worker go on; return its exit code and what it said."""
+    worker.send_signal(signal.SIGCONT)
+    _, said = worker.communicate("\n", timeout=60)
+    return worker.returncode, said
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop processes")
+def test_a_worker_that_was_stopped_for_a_while_and_given_up_publishes_nothing(tmp_path: Path) -> None:
+    fence, final = raise_fence(tmp_path), tmp_path / "results" / "a.txt"
+    with paused(fence, final, "before") as worker:
+        assert close_fence(fence, patience=0.0)
+        code, said = woken(worker)
+    assert code != 0
+    assert "FencedError" in said
+    assert not list(final.parent.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop processes")
+def test_a_worker_that_was_stopped_amid_publishing_is_not_taken_for_one_that_is_safe(tmp_path: Path) -> None:
+    fence, final = raise_fence(tmp_path), tmp_path / "a.txt"
+    with paused(fence, final, "while") as worker:
+        assert not close_fence(fence, patience=0.5)
+        assert woken(worker)[0] == 0
+    assert final.read_text() == "in time"
+    assert close_fence(fence, patience=0.0)
 
 
 SHOT = 250
