@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -22,6 +23,7 @@ from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
 from pipeline.media.source import (
     MAX_PIXELS,
+    AnyPacket,
     bound_pixels,
     demux,
     describe_streams,
@@ -41,6 +43,8 @@ _ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thu
 _ENCODER_DELAY = 3
 # Enough to tell a cover of one picture from a film where the header does not count frames.
 _COUNTED_PACKETS = 2000
+# What is read for the first picture is kept for the scan of all packets, unless that comes very late.
+_KEPT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,24 +171,42 @@ def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
     ``path`` is a file, or a folder of numbered pictures, for which ``rate`` sets the frames a second. Raises
     `InputError` if there is nothing in it that this program can colour, `UsageError` for the ``rate`` of a file.
     """
+    with opened(path, rate=rate) as film:
+        return film.info
+
+
+@dataclass(frozen=True)
+class OpenFilm:
+    """A film that is open; ``info`` is what `probe` returns.
+
+    ``packets`` of all streams were read from ``container`` to learn it; None where they are too many to keep.
+    """
+
+    info: FilmInfo
+    container: av.container.InputContainer
+    packets: list[AnyPacket] | None
+
+
+@contextmanager
+def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> Iterator[OpenFilm]:
+    """Open the film at ``path`` and describe it; errors as `probe`.
+
+    FFmpeg looks at ``probe_size`` bytes of a file first, see `open_source`.
+    """
     sequence = find_sequence(path, rate) if path.is_dir() else None
     if rate is not None and sequence is None:
         raise UsageError(f"{path}: has a frame rate of its own", advice="--fps is for folders of numbered pictures.")
-    if sequence is None:
-        return read_header(path)
-    with open_sequence(sequence) as container:
-        info, picture = _described(path, container)
-    return _of_sequence(info, sequence, picture)
-
-
-def read_header(path: Path, *, probe_size: int = 0) -> FilmInfo:
-    """Describe the film file ``path`` after a look at ``probe_size`` bytes, see `open_source`; errors as `probe`."""
+    if sequence is not None:
+        with open_sequence(sequence) as container:
+            info, picture, packets = _described(path, container)
+            yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
+        return
     with open_source(path, probe_size=probe_size) as container:
         with reporting(path):
             if is_scrambled(path, container.format.name):
                 raise encrypted(path)
-        info, _ = _described(path, container)
-    return replace(info, probe_size=probe_size)
+        info, _, packets = _described(path, container)
+        yield OpenFilm(replace(info, probe_size=probe_size), container, packets)
 
 
 def encrypted(path: Path) -> InputError:
@@ -194,16 +216,18 @@ def encrypted(path: Path) -> InputError:
     )
 
 
-def _described(path: Path, container: av.container.InputContainer) -> tuple[FilmInfo, av.VideoFrame]:
+def _described(
+    path: Path, container: av.container.InputContainer
+) -> tuple[FilmInfo, av.VideoFrame, list[AnyPacket] | None]:
     stream = _picture_stream(path, container)
     descriptions = describe_streams(container)
     try:
-        picture = _first_picture(path, container, stream)
+        picture, packets = _first_picture(path, container, stream)
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
         ) from error
-    return _describe(path, container, stream, known_side_data(picture), descriptions), picture
+    return _describe(path, container, stream, known_side_data(picture), descriptions), picture, packets
 
 
 def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> FilmInfo:
@@ -248,15 +272,27 @@ def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream
     return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]
 
 
-def _first_picture(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
+def _first_picture(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[av.VideoFrame, list[AnyPacket] | None]:
+    """Return the first picture and the packets that were read up to it."""
     bound_pixels(stream)
     first_error: av.FFmpegError | None = None
-    for packet in demux(container, stream):
+    packets: list[AnyPacket] | None = []
+    size = 0
+    for packet in demux(container):
+        size += packet.size
+        if packets is not None and size <= _KEPT_BYTES:
+            packets.append(packet)
+        else:
+            packets = None
+        if packet.stream_index != stream.index:
+            continue
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
             raise encrypted(path)
         try:
             for picture in packet.decode():
-                return picture
+                return picture, packets
         except av.FFmpegError as error:
             # Whether damage at the start ends the film is for the reader of all frames to say.
             first_error = first_error or error
