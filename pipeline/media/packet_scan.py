@@ -51,12 +51,6 @@ _MOST_HEADERS = 32
 _FARTHEST_CROSSING = 16
 
 
-def survey(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
-    """Describe the film at ``path``, see `surveyed`."""
-    with surveyed(path, rate=rate) as (info, _):
-        return info
-
-
 @contextmanager
 def surveyed(path: Path, *, rate: Fraction | None = None) -> Iterator[tuple[FilmInfo, av.container.InputContainer]]:
     """Describe the film at ``path`` after reading all its packets once; also give it open, read to the end.

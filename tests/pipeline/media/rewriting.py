@@ -25,6 +25,12 @@ from pipeline.results import Note, Verification
 BT709 = (0.2126, 0.0722)
 
 
+def survey(path: Path) -> FilmInfo:
+    """Describe the film at ``path`` after reading all its packets."""
+    with surveyed(path) as (info, _):
+        return info
+
+
 @dataclass(frozen=True)
 class Rewritten:
     output: Path

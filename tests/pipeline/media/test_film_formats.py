@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
-from pipeline.media.packet_scan import survey
 from tests.films import Sound, make_film
 
 TINY = {"width": 64, "height": 48, "times": range(5)}
@@ -22,6 +21,7 @@ ALIASES = {
     **{"mpe": "mpg", "m1v": "mpg", "vro": "vob"},
 }
 SIZES = {"gxf": {"width": 720, "height": 576}, "rm": {"width": 176, "height": 144}}
+from tests.pipeline.media.rewriting import survey
 
 
 def film_of(folder: Path, suffix: str) -> Path:
