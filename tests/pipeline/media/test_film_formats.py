@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from tests.films import Sound, make_film
+from tests.pipeline.media.rewriting import survey
 
 TINY = {"width": 64, "height": 48, "times": range(5)}
 CODECS = {
@@ -21,7 +22,6 @@ ALIASES = {
     **{"mpe": "mpg", "m1v": "mpg", "vro": "vob"},
 }
 SIZES = {"gxf": {"width": 720, "height": 576}, "rm": {"width": 176, "height": 144}}
-from tests.pipeline.media.rewriting import survey
 
 
 def film_of(folder: Path, suffix: str) -> Path:
