@@ -22,7 +22,8 @@ import av.container
 from pipeline.errors import InputError
 from pipeline.media.bitstream import headers, holds_captions, shape
 from pipeline.media.clock import Clock
-from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, encrypted, open_film, opened
+from pipeline.media.first_picture import encrypted
+from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
 from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
