@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -33,7 +34,7 @@ from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
-from pipeline.results import FilmResult, Note, NoteKind
+from pipeline.results import Doubt, FilmResult, Note, NoteKind, shell_line
 from pipeline.stages import ahead
 
 logger = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ def colorize_video(
         shots=log.shots,
         measures=log.measures,
         previews=log.previews,
+        doubts=tuple(_with_command(doubt, source, final) for doubt in log.doubts),
     )
 
 
@@ -196,6 +198,11 @@ def _write(
             log.add(record)
             progress.advance(str(film.info.path))
         return writer.finish(), log
+
+
+def _with_command(doubt: Doubt, source: Path, output: Path) -> Doubt:
+    paths = shell_line([str(source), "-o", str(output)])
+    return replace(doubt, command=f"colorize-video {paths} --overwrite {doubt.reverse}")
 
 
 def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
