@@ -29,13 +29,13 @@ from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
 ROOT = Path(__file__).parents[3]
-SHOT, SHOTS = 8, 5
+SHOT, SHOTS = 8, 4
 SEGMENT = 6
-MIDDLE = 3 * SHOT + 2
+MIDDLE = 2 * SHOT + 4
 
 
 def shots(number: int) -> np.ndarray:
-    """Luma of a film of five unlike shots, each of which moves a little."""
+    """Luma of a film of unlike shots, each of which moves a little."""
     rng = np.random.default_rng(number // SHOT)
     blocks = np.kron(rng.integers(20, 235, (9, 12)), np.ones((10, 10)))
     return np.roll(blocks, number % SHOT // 2, axis=1).astype(np.uint8)[:72, :96]
@@ -173,13 +173,13 @@ def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
         tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
     )
     finished, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
-    for output, runs in ((finished, ("-1",)), (died, ("20", "20", "-1"))):
+    for output, runs in ((finished, ("-1",)), (died, ("12", "12", "-1"))):
         for frames in runs:
             command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(output), str(model), frames]
             run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
             assert output is finished or frames == "-1" or run.returncode == -signal.SIGKILL
         assert run.returncode == 0, run.stderr
-    assert str(4 * SHOT) in run.stdout.split(), "the last run was to go on after the fourth shot"
+    assert str(2 * SHOT) in run.stdout.split(), "the last run was to go on after the second shot"
     assert died.read_bytes() == finished.read_bytes()
 
 
@@ -221,7 +221,9 @@ def test_the_shots_of_a_film_are_told(film: Path, tmp_path: Path, colorizer: Col
 def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / "result.mkv"
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
+        colour(
+            film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM))
+        )
     assert segments(tmp_path)
     progress = Stopping(10_000, KeyboardInterrupt())
     colour(film, output, colorizer, options(Quality.MASTER, treat_as=TreatAs.MONOCHROME), progress=progress)
@@ -279,11 +281,11 @@ def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
 def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(tmp_path / "result.mkv"), str(tiny)]
     resumed = []
-    for frames in ("20", "20", "-1"):
+    for frames in ("12", "12", "-1"):
         run = subprocess.run([*command, frames], cwd=ROOT, capture_output=True, text=True, timeout=120)
         resumed += [int(count) for count in run.stdout.split() if int(count) > 1]
     assert run.returncode == 0, run.stderr
-    assert resumed == [2 * SHOT, 4 * SHOT]
+    assert resumed == [SHOT, 2 * SHOT]
     assert len(luma_planes(tmp_path / "result.mkv")) == SHOT * SHOTS
     assert not segments(tmp_path)
 
@@ -338,7 +340,9 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
 def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / f"{'n' * 251}.mkv"
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
+        colour(
+            film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM))
+        )
     assert len(segments(tmp_path)) == 1
     colour(film, output, colorizer, options(Quality.MASTER))
     assert output.exists()
