@@ -12,6 +12,8 @@ from pipeline.process import before_numpy, prepare_process
 # As in the commands, libraries compute in the thread that asks; several workers of pytest share the machine besides.
 before_numpy()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nobody is told of tests, and without telemetry's thread a process with ONNX Runtime can fork.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _SLOW_AS_A_WHOLE = re.compile(r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 
 
