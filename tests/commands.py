@@ -1,7 +1,7 @@
-"""The commands, each run in a process of its own.
+"""Commands and other code, each run in a process of its own.
 
-`command` starts a new interpreter. `colorize` forks, on Linux, from one that has imported all that commands need, which
-takes a fifth of the time; arguments, environment, folder, output and end of the process are its own as ever.
+`command` is for a new interpreter. `colorize` and `python` fork, on Linux, from one that has imported all that commands
+need, which saves most of their time; arguments, environment, folder, output and end of the process are its own as ever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 # Optional, and slow to import.
 _LEFT_OUT = frozenset({"pipeline.archive.on_ray"})
 
@@ -34,16 +34,20 @@ def environment(**variables: str) -> dict[str, str]:
 
 def command(name: str, *arguments: object) -> list[str]:
     """Return the words that start ``colorize-name``."""
-    program = f"import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
-    return [sys.executable, "-c", program, *map(str, arguments)]
+    return [sys.executable, "-c", _program(name), *map(str, arguments)]
 
 
 def colorize(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``colorize-name`` to its end and return its exit code and what it wrote."""
+    return python(_program(name), *arguments, **variables)
+
+
+def python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -c code`` to its end and return its exit code and what it wrote."""
     words = [str(word) for word in arguments]
     if sys.platform != "linux":
         return subprocess.run(
-            command(name, *words),
+            [sys.executable, "-c", code, *words],
             env=environment(**variables),
             capture_output=True,
             text=True,
@@ -51,13 +55,17 @@ def colorize(name: str, *arguments: object, **variables: str) -> subprocess.Comp
             check=False,
         )
     with TemporaryFile("w+") as request, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
-        asked = {"words": [name, *words], "folder": str(Path.cwd()), "environment": environment(**variables)}
+        asked = {"code": code, "words": words, "folder": str(Path.cwd()), "environment": environment(**variables)}
         json.dump(asked, request)
         request.flush()
-        code = _starter().run(request.fileno(), stdout.fileno(), stderr.fileno())
+        ended = _starter().run(request.fileno(), stdout.fileno(), stderr.fileno())
         for file in (stdout, stderr):
             file.seek(0)
-        return subprocess.CompletedProcess([name, *words], code, stdout.read(), stderr.read())
+        return subprocess.CompletedProcess(words, ended, stdout.read(), stderr.read())
+
+
+def _program(name: str) -> str:
+    return f"import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
 
 
 class _Starter:
@@ -129,19 +137,18 @@ def _import_all() -> None:
 
 
 def _become(request: int, stdout: int, stderr: int) -> None:
-    """Turn this process into the command that is asked for."""
+    """Turn this process into the one that is asked for."""
     with os.fdopen(os.dup(request)) as file:
         file.seek(0)
         asked: dict[str, Any] = json.load(file)
     for source, target in ((stdout, 1), (stderr, 2)):
         os.dup2(source, target)
     os.closerange(3, max(request, stdout, stderr) + 1)
-    name, *words = asked["words"]
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
-    sys.argv = [f"colorize-{name}", *words]
-    getattr(sys.modules["cli"], name)()
+    sys.argv = ["-c", *asked["words"]]
+    exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

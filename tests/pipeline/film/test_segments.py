@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
@@ -25,10 +24,10 @@ from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
+from tests.commands import ROOT, python
 from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
-ROOT = Path(__file__).parents[3]
 SHOT, SHOTS = 8, 4
 SEGMENT = 6
 MIDDLE = 2 * SHOT + 4
@@ -89,27 +88,27 @@ class Stopping(Silent):
 
 
 DYING = f"""
-    import os, signal, sys
-    from pathlib import Path
-    from pipeline.color.colorizer import open_colorizer
-    from pipeline.options import Options, Quality
-    from pipeline.progress import Silent
-    from pipeline.film.job import colorize_video
+import os, signal, sys
+from pathlib import Path
+from pipeline.color.colorizer import open_colorizer
+from pipeline.options import Options, Quality
+from pipeline.progress import Silent
+from pipeline.film.job import colorize_video
 
-    class Dying(Silent):
-        left = int(sys.argv[4])
+class Dying(Silent):
+    left = int(sys.argv[4])
 
-        def advance(self, item, count=1):
-            print(count, flush=True)
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def advance(self, item, count=1):
+        print(count, flush=True)
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
-    with open_colorizer(options) as colorizer:
-        colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
-                       colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
-    """
+options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+with open_colorizer(options) as colorizer:
+    colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
+                   colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
+"""
 
 
 def options(quality: Quality, codec: Codec = Codec.AUTO, **more: Any) -> Options:
@@ -175,8 +174,7 @@ def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
     finished, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
     for output, runs in ((finished, ("-1",)), (died, ("12", "12", "-1"))):
         for frames in runs:
-            command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(output), str(model), frames]
-            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            run = python(DYING, film, output, model, frames)
             assert output is finished or frames == "-1" or run.returncode == -signal.SIGKILL
         assert run.returncode == 0, run.stderr
     assert str(2 * SHOT) in run.stdout.split(), "the last run was to go on after the second shot"
@@ -279,10 +277,9 @@ def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
 
 
 def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(tmp_path / "result.mkv"), str(tiny)]
     resumed = []
     for frames in ("12", "12", "-1"):
-        run = subprocess.run([*command, frames], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        run = python(DYING, film, tmp_path / "result.mkv", tiny, frames)
         resumed += [int(count) for count in run.stdout.split() if int(count) > 1]
     assert run.returncode == 0, run.stderr
     assert resumed == [SHOT, 2 * SHOT]
