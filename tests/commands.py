@@ -22,7 +22,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 # Optional, and slow to import.
 _LEFT_OUT = frozenset({"pipeline.archive.on_ray"})
 
