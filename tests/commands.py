@@ -22,7 +22,8 @@ from tempfile import TemporaryFile
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_PATIENCE = 300.0
+# In seconds. Only a hang is longer, on the busiest machine too.
+PATIENCE = 600.0
 # Optional, and slow to import.
 _LEFT_OUT = frozenset({"pipeline.archive.on_ray"})
 
@@ -51,7 +52,7 @@ def python(code: str, *arguments: object, **variables: str) -> subprocess.Comple
             env=environment(**variables),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             check=False,
         )
     with TemporaryFile("w+") as request, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
@@ -73,7 +74,7 @@ class _Starter:
 
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair()
-        self._channel.settimeout(_PATIENCE)
+        self._channel.settimeout(PATIENCE)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],

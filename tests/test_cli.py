@@ -18,7 +18,7 @@ from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
-from tests.commands import ROOT, colorize, command, environment
+from tests.commands import PATIENCE, ROOT, colorize, command, environment
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
@@ -112,7 +112,7 @@ def test_help_imports_nothing_heavy() -> None:
         f"sys.stderr.write(' '.join(name for name in {HEAVY!r} if name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert "Usage" in done.stdout
     assert done.stderr == ""
@@ -335,7 +335,7 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
             running.send_signal(number)
             assert any("finishing what is under way" in line for line in running.stderr)
         running.send_signal(numbers[-1])
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
     assert json.loads(stdout)["error"]["exit_code"] == code
     assert listing(tmp_path) == []
@@ -351,7 +351,7 @@ def test_the_first_signal_lets_a_film_without_segments_be_finished(
     out.mkdir()
     with at_work(film, out, model) as running:
         running.send_signal(number)
-        stdout, stderr = running.communicate(timeout=120)
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, stderr
     assert json.loads(stdout)["frames"] == 200
     assert listing(out) == ["result.mp4"]
@@ -408,7 +408,7 @@ def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 8, done.stderr
@@ -425,7 +425,7 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 8
@@ -436,7 +436,11 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
 def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command("archive", scans, "--dry-run", "--json"), env=environment(), stdout=full, timeout=60, check=False
+            command("archive", scans, "--dry-run", "--json"),
+            env=environment(),
+            stdout=full,
+            timeout=PATIENCE,
+            check=False,
         )
 
     assert done.returncode == 5
@@ -452,7 +456,7 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 5, done.stderr
@@ -465,7 +469,7 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
 def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) -> None:
     with Path("/dev/full").open("w") as full:
         subprocess.run(
-            command("archive", scans, "--model", model), env=environment(), stderr=full, timeout=60, check=False
+            command("archive", scans, "--model", model), env=environment(), stderr=full, timeout=PATIENCE, check=False
         )
     assert (scans.with_name("scans-colorized") / "deep" / "b.png").exists()
 

@@ -19,6 +19,7 @@ import pytest
 from pipeline.archive.ledger import State
 from pipeline.media.ffmpeg import see_streams
 from pipeline.publish import PARTIAL_PREFIX
+from tests.commands import PATIENCE
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import last_run, shots_of, states
@@ -37,8 +38,6 @@ from pipeline.film.job import colorize_video
 executors.colorize_video = partial(colorize_video, segment_frames={SHOT - 5})
 cli.archive()
 """
-# Only a hang is longer, on the busiest machine too.
-PATIENCE = 600
 STOPS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 

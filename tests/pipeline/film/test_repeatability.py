@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE
 from tests.films import make_film
 
 ROOT = Path(__file__).parents[3]
@@ -38,6 +39,6 @@ def test_a_film_coloured_twice_gives_the_same_bytes(tmp_path: Path, tiny: Path, 
             cwd=ROOT,
             env={**os.environ, "GLIBC_TUNABLES": f"glibc.malloc.perturb={result.stem}"},
             check=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
     assert results[0].read_bytes() == results[1].read_bytes()

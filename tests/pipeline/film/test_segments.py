@@ -24,7 +24,7 @@ from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
-from tests.commands import ROOT, python
+from tests.commands import PATIENCE, ROOT, python
 from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
@@ -329,7 +329,7 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
         colour(film, tmp_path / "other.mkv", colorizer, chosen)
         first.stdin.write("\n")
         first.stdin.close()
-        assert first.wait(timeout=120) == 0
+        assert first.wait(timeout=PATIENCE) == 0
     assert output.read_bytes() == (tmp_path / "other.mkv").read_bytes()
     assert not segments(tmp_path)
 

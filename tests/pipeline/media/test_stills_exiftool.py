@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests import photos
+from tests.commands import PATIENCE
 from tests.pipeline.media.test_stills import coloured
 from tests.pipeline.media.test_stills_metadata import SOURCE_TYPE
 
@@ -59,7 +60,9 @@ STORAGE = (
 
 
 def exiftool(*arguments: object) -> str:
-    done = subprocess.run(["exiftool", *map(str, arguments)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        ["exiftool", *map(str, arguments)], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
     return done.stdout
 
 
