@@ -65,7 +65,7 @@ def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
 
 
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
-    """Raise `UsageError` if ``final`` would replace one of ``originals``, `OutputError` if it exists.
+    """Raise `UsageError` if ``final`` would replace one of ``originals``, `OutputError` if it exists or leads nowhere.
 
     With ``overwrite`` a file that exists may be replaced.
     """
@@ -74,6 +74,8 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
         exists = final.exists()
     except OSError as error:
         raise unwritable(final, error) from error
+    if not exists and final.is_symlink():
+        raise OutputError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.archive.ledger import State
-from pipeline.archive.plan import KINDS, Job, Refused, Status
+from pipeline.archive.plan import KINDS, Job, Rejected, Status
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError
 from pipeline.results import Failure
@@ -22,7 +22,7 @@ class Counts:
 
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other parts,
+    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other shards,
     ``suffixes`` the files that are neither, by suffix;
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
     results of earlier runs.
@@ -42,10 +42,10 @@ class Counts:
         """How many files are neither photograph nor film."""
         return self.suffixes.total()
 
-    def add(self, item: Job | Refused | Entry) -> None:
+    def add(self, item: Job | Rejected | Entry) -> None:
         """Count ``item``."""
-        self.sources += isinstance(item, Job | Refused) or item.kind in KINDS
-        if isinstance(item, Refused):
+        self.sources += isinstance(item, Job | Rejected) or item.kind in KINDS
+        if isinstance(item, Rejected):
             self.fail(item.failure)
         elif isinstance(item, Job):
             self._add_job(item)

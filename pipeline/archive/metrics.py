@@ -11,7 +11,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from pipeline.archive.ledger import Ledger, RunRecord, read_ledger
+from pipeline.archive.context import Archive
+from pipeline.archive.ledger import LedgerReader, RunRecord, read_ledger
 from pipeline.archive.output_folder import free_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, UsageError
@@ -25,9 +26,9 @@ from pipeline.version import program_version
 class Figures:
     """Where an archive and its last run stand.
 
-    ``items`` counts the work items by state; empty where the ledger cannot be read. ``parts`` counts the parts by how
+    ``items`` counts the work items by state; empty where the ledger cannot be read. ``shards`` counts the shards by how
     they stand, where these figures are of all of them; the figures of the last run are then those of the last run of
-    each part together, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and
+    each shard together, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and
     ``skipped`` are those of the run, ``kept`` of those done were copied; ``seconds`` is its duration, ``exit_code``
     what it ended with. ``started`` and ``last_success`` (the end of the last run that ended with exit code 0; None
     before the first) are in seconds since 1970, ``free_bytes`` is the room on the output's disk, None if that does not
@@ -38,7 +39,7 @@ class Figures:
     shard: str = ""
     version: str
     items: Mapping[str, int] = field(default_factory=dict)
-    parts: Mapping[str, int] = field(default_factory=dict)
+    shards: Mapping[str, int] = field(default_factory=dict)
     done: int = 0
     kept: int = 0
     failed: int = 0
@@ -74,15 +75,14 @@ def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None
 
 
 @contextmanager
-def metrics_if_it_never_begins(
-    output: Path, run_options: RunOptions, originals: Originals
-) -> Iterator[Callable[[], None]]:
+def metrics_of_failed_start(archive: Archive) -> Iterator[Callable[[], None]]:
     """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
 
     The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.
     """
-    if run_options.metrics is not None:
-        _check_metrics_file(run_options.metrics, originals=originals)
+    metrics = archive.run_options.metrics
+    if metrics is not None:
+        _check_metrics_file(metrics, originals=archive.originals)
     started, has_begun = time.time(), False
 
     def begin() -> None:
@@ -92,33 +92,33 @@ def metrics_if_it_never_begins(
     try:
         yield begin
     except (Exception, Cancelled) as error:
-        if not has_begun and run_options.metrics is not None:
+        if not has_begun and metrics is not None:
             figures = Figures(
-                archive=str(output),
-                shard=shard_label(run_options),
+                archive=str(archive.output),
+                shard=shard_label(archive.run_options),
                 version=program_version(),
                 started=started,
                 seconds=round(time.time() - started, 3),
                 exit_code=getattr(error, "exit_code", 1),
-                **_last_known(output, run_options),
+                **_last_known(archive),
             )
             with suppress(AutochromeError):
-                write_metrics(run_options.metrics, figures, originals=originals)
+                write_metrics(metrics, figures, originals=archive.originals)
         raise
 
 
-def _last_known(output: Path, run_options: RunOptions) -> dict[str, Any]:
+def _last_known(archive: Archive) -> dict[str, Any]:
     found: dict[str, Any] = {"items": {}, "last_success": None, "free_bytes": None}
     with suppress(AutochromeError):
-        found["free_bytes"] = free_space(output)
-        ledger = read_ledger(output, shard=run_options.shard)
+        found["free_bytes"] = free_space(archive.output)
+        ledger = read_ledger(archive.output, shard=archive.run_options.shard)
         if ledger is not None:
             with ledger:
                 found |= known_figures(ledger)
     return found
 
 
-def known_figures(ledger: Ledger) -> dict[str, Any]:
+def known_figures(ledger: LedgerReader) -> dict[str, Any]:
     """Return the fields of `Figures` that are in the ledger."""
     good: list[RunRecord] = [run for run in ledger.runs() if run.exit_code == 0]
     items = {state.value: count for state, count in ledger.counts().items()}
@@ -126,7 +126,7 @@ def known_figures(ledger: Ledger) -> dict[str, Any]:
 
 
 def shard_label(run_options: RunOptions) -> str:
-    """Return the label of a part: ``3/16``; empty for the whole."""
+    """Return the label of a shard: ``3/16``; empty for the whole."""
     shard = run_options.shard
     return f"{shard.index}/{shard.count}" if shard else ""
 
@@ -146,10 +146,10 @@ def as_text(figures: Figures) -> str:
         items = gauge("items", "Work items by state.", "state")
         for state, count in figures.items.items():
             items.labels(**common, state=state).set(count)
-    if figures.parts:
-        parts = gauge("parts", "Parts of the archive by how their last runs ended.", "standing")
-        for standing, count in figures.parts.items():
-            parts.labels(**common, standing=standing).set(count)
+    if figures.shards:
+        shards = gauge("shards", "Shards of the archive by how their last runs ended.", "status")
+        for status, count in figures.shards.items():
+            shards.labels(**common, status=status).set(count)
     for name, help_, value in _samples(figures):
         if value is not None:
             gauge(name, help_).labels(**common).set(value)

@@ -268,8 +268,8 @@ class Selection:
             shard=options.shard,
         )
 
-    def takes_part(self, path: str) -> bool:
-        """Say whether ``path`` (below the source folder) belongs to the part of the archive that is wanted."""
+    def takes_shard(self, path: str) -> bool:
+        """Say whether ``path`` (below the source folder) belongs to the shard of the archive that is wanted."""
         return self.shard is None or shard_of(path, self.shard.count) == self.shard.index
 
     def takes_path(self, path: str) -> bool:
@@ -318,6 +318,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
     *folders, last = parts
     body = "".join("(?:[^/]+/)*" if part == "**" else f"{_name(part)}/" for part in folders)
     return re.compile(body + (".+" if last == "**" else f"{_name(last)}(?:/.*)?"), re.DOTALL)
+
+
+def pattern_of(path: str) -> str:
+    """Return the pattern that matches ``path`` alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", path)
 
 
 def _name(pattern: str) -> str:

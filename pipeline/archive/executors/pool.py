@@ -16,11 +16,10 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.describing import Described
 from pipeline.archive.executors import Lost, Outcome, Unit
-from pipeline.archive.fence import close_all_fences, close_fence, raise_fence
-from pipeline.archive.output_folder import home
-from pipeline.archive.worker import Event, Logged, Over, Ready, Settings, Task, Told
+from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
+from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Ready, Settings, Task, TaskEnded
+from pipeline.archive.provenance import Sealed
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
 
@@ -77,7 +76,7 @@ class PoolExecutor(Generic[R]):
 
     def __init__(self, context: RunContext, pool: Pool[R]) -> None:
         self._context, self._pool = context, pool
-        self._home = home(context.output, context.run_options.shard)
+        self._home = context.home
         until = context.stop.until
         self._settings = pool.settings(
             Settings(
@@ -93,6 +92,9 @@ class PoolExecutor(Generic[R]):
         self._starting: set[R] = set()
         self._idle: list[R] = []
         self._busy: dict[R, dict[Path, Unit]] = {}
+        # Films of which frames are done, where others may help with them; and who was sent to help with which.
+        self._under_way: set[str] | None = None
+        self._helped: set[tuple[R, Path]] = set()
         self._deaths = 0
         self._told: set[tuple[R, bool]] = set()
         self._deadline: float | None = None
@@ -125,9 +127,12 @@ class PoolExecutor(Generic[R]):
         yield from self._hand_out(tasks(), most=self._pool.size)
 
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
-        """Hand out films, one to a worker."""
+        """Hand out films, one to a worker; those who find none left help with those of others."""
         tasks = (Task((unit,), is_film=True, replaces=unit.replaces) for unit in units)
+        self._under_way = None if alone else set()
+        self._helped.clear()
         yield from self._hand_out(tasks, most=1 if alone else self._pool.size)
+        self._under_way = None
 
     def _hand_out(self, tasks: Iterator[Task], *, most: int) -> Generator[Outcome | None, None, None]:
         is_all, waited = False, time.monotonic()
@@ -140,6 +145,8 @@ class PoolExecutor(Generic[R]):
                 remote = self._idle.pop()
                 self._busy[remote] = {unit.source: unit for unit in task.units}
                 remote.begin(task)
+            if is_all and self._under_way and not self._context.stop.is_made:
+                self._help(self._under_way)
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
@@ -149,6 +156,20 @@ class PoolExecutor(Generic[R]):
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
                 yield from self._lost(remote) if events is None else self._heard(remote, events)
 
+    def _help(self, under_way: Collection[str]) -> None:
+        """Have idle workers help with films under way, each once with each film, those first that have fewest."""
+        units = [unit for units in self._busy.values() for unit in units.values()]
+        films = [unit for unit in units if str(unit.source) in under_way]
+        for remote in list(self._idle):
+            offered = [unit for unit in films if (remote, unit.source) not in self._helped]
+            if offered:
+                unit = min(offered, key=lambda unit: sum(source == unit.source for _, source in self._helped))
+                self._helped.add((remote, unit.source))
+                self._idle.remove(remote)
+                # What it loses when it dies is its owner's to do.
+                self._busy[remote] = {}
+                remote.begin(Task((unit,), is_film=True, replaces=unit.replaces, helps=True))
+
     def _start(self) -> None:
         self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
 
@@ -157,25 +178,27 @@ class PoolExecutor(Generic[R]):
             if isinstance(event, Ready):
                 self._starting.discard(remote)
                 self._idle.append(remote)
-            elif isinstance(event, Told):
+            elif isinstance(event, ProgressCall):
                 self._pass_on(event)
-            elif isinstance(event, Logged):
+            elif isinstance(event, LogLine):
                 logging.getLogger(event.name).log(event.level, "%s", event.text)
-            elif isinstance(event, Failure | Described):
+            elif isinstance(event, Failure | Sealed):
                 self._deaths = 0
                 self._busy[remote].pop(event.source)
                 yield event
-            elif isinstance(event, Over):
+            elif isinstance(event, TaskEnded):
                 left = self._busy.pop(remote)
                 self._idle.append(remote)
                 self._check(event)
                 # Those without an outcome were stopped.
                 yield from (None for _ in left)
 
-    def _pass_on(self, event: Told) -> None:
+    def _pass_on(self, event: ProgressCall) -> None:
+        if event.method == "advance" and self._under_way is not None:
+            self._under_way.add(str(event.arguments[0]))
         getattr(self._context.reporter, event.method)(*event.arguments)
 
-    def _check(self, over: Over) -> None:
+    def _check(self, over: TaskEnded) -> None:
         """Let an error of the disk end the run in order; raise any other, which every worker would meet."""
         if isinstance(over.error, OutputError):
             self._context.stop.fail(over.error)

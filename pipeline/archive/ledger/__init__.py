@@ -1,0 +1,139 @@
+"""The memory of an archive: one row for every work item, in an SQLite file beside the results (docs/ledger.md).
+
+An archive that is divided into shards has a ledger for each of them; one that is not counts as its only shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.archive.ledger.file import LEDGER, connect, connect_snapshot
+from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Planned, Record, RunRecord, State
+from pipeline.archive.ledger.writer import Ledger
+from pipeline.archive.output_folder import home, is_at_rest, shards_of
+from pipeline.archive.run_options import MAY_PASS, Shard
+
+__all__ = [
+    "FOLDER_KIND",
+    "LEDGER",
+    "Known",
+    "Ledger",
+    "LedgerReader",
+    "Planned",
+    "Record",
+    "RunRecord",
+    "ShardRecord",
+    "ShardStatus",
+    "State",
+    "all_shards",
+    "as_ranges",
+    "open_ledger",
+    "read_ledger",
+]
+
+
+def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:
+    """Open the ledger of the output folder ``output``, or of one shard of it; it is made if there is none.
+
+    Raises `OutputError` if it is damaged, of another version, or cannot be written. For the run that holds the lock of
+    `pipeline.archive.output_folder` alone.
+    """
+    path = home(output, shard) / LEDGER
+    return Ledger(path, connect(path))
+
+
+def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | None:
+    """Open the ledger of ``output`` for reading only, or return None if there is none. Raises `OutputError`.
+
+    While a run is at work, on whatever machine, this is the snapshot that it published last, at most minutes old.
+    """
+    found = connect_snapshot(output, shard)
+    return None if found is None else LedgerReader(home(output, shard) / LEDGER, *found)
+
+
+class ShardStatus(StrEnum):
+    """How the last run of a shard ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
+
+    DIED and RUNNING ones have not ended; MISSING is a shard that no run was made of.
+    """
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DIED = "died"
+    RUNNING = "running"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRecord:
+    """What is known of one shard: its ``ledger`` as its run published it last, and its runs.
+
+    ``key`` is None for an archive that is not divided.
+    """
+
+    key: Shard | None
+    home: Path
+    ledger: LedgerReader | None
+    runs: Sequence[RunRecord]
+    status: ShardStatus
+
+    @property
+    def index(self) -> int:
+        """Its number, from 1 on."""
+        return self.key.index if self.key else 1
+
+    @property
+    def is_to_run_again(self) -> bool:
+        """Whether another run of it has work: it did not finish, or a failure may pass."""
+        if self.status is ShardStatus.RUNNING:
+            return False
+        if self.status is not ShardStatus.FINISHED or self.ledger is None:
+            return True
+        counts = self.ledger.counts()
+        return bool(counts[State.WAITING] or counts[State.RUNNING] or self.ledger.has_failed(MAY_PASS))
+
+
+@contextmanager
+def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[ShardRecord]]:
+    """Give all shards of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
+
+    Nothing is written. Raises `OutputError` if a ledger cannot be read.
+    """
+    with ExitStack() as stack:
+        shards = []
+        for one in shards_of(output):
+            is_own = own is not None and one == shard
+            ledger = own if is_own else read_ledger(output, shard=one)
+            if ledger is not None and not is_own:
+                stack.enter_context(ledger)
+            runs = ledger.runs() if ledger is not None else []
+            status = _status(runs, is_running=not is_own and not is_at_rest(output, shard=one))
+            shards.append(ShardRecord(key=one, home=home(output, one), ledger=ledger, runs=runs, status=status))
+        yield shards
+
+
+def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:
+    if is_running:
+        return ShardStatus.RUNNING
+    if not runs:
+        return ShardStatus.MISSING
+    if runs[-1].ended is None:
+        return ShardStatus.DIED
+    ends = {"finished": ShardStatus.FINISHED, "until": ShardStatus.STOPPED, "interrupted": ShardStatus.STOPPED}
+    return ends.get(runs[-1].outcome, ShardStatus.FAILED)
+
+
+def as_ranges(numbers: Iterable[int]) -> str:
+    """Return ``numbers``, which rise, as Slurm's ``--array`` takes them: ``1,3-5,9``."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
