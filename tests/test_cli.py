@@ -303,20 +303,27 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
-def test_names_beyond_the_encoding_of_the_output_are_escaped(
-    film: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "latin-1")
-    done = colorize("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model)
+def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: Path) -> None:
+    done = subprocess.run(
+        command("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model),
+        env=environment(PYTHONIOENCODING="latin-1"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert (done.returncode, film.with_name("Фильм.mkv").exists()) == (0, True), done.stderr
     assert "\\u0424" in done.stdout
 
 
-def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
+def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path) -> None:
     controller, terminal = os.openpty()
     done = subprocess.run(
-        command("video", film, "--model", model), env=ENVIRONMENT, stderr=terminal, timeout=60, check=False
+        command("video", film, "--model", model),
+        env=environment(TERM="dumb"),
+        stderr=terminal,
+        timeout=PATIENCE,
+        check=False,
     )
     os.close(terminal)
     with os.fdopen(controller, "rb") as shown:
