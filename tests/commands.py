@@ -24,8 +24,6 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 # In seconds. Only a hang is longer, on the busiest machine too.
 PATIENCE = 600.0
-# Optional, and slow to import.
-_LEFT_OUT = frozenset({"pipeline.archive.on_ray"})
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -128,8 +126,7 @@ def _import_all() -> None:
     before_numpy()
     for package in ("pipeline", "engines"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if module.name not in _LEFT_OUT:
-                importlib.import_module(module.name)
+            importlib.import_module(module.name)
     for name in ("cli", "av", "cv2", "onnxruntime"):
         importlib.import_module(name)
     with _without_telemetry():
