@@ -201,7 +201,7 @@ def test_a_file_that_is_named_must_be_there() -> None:
 
 def test_a_variable_that_cannot_be_followed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOCHROME_SHARD", "17/16")
-    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is no part") as caught:
+    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is no shard") as caught:
         parsed("archive")
     assert caught.value.exit_code == 9
     assert parsed("video")["engine"] == "auto"
