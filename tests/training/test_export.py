@@ -30,6 +30,7 @@ from engines.openvino import open_openvino  # noqa: E402
 from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, LATENT  # noqa: E402
+from training.average import average  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
 from training.checkpoint import GAINS, CheckpointEngine, Decoding, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
@@ -152,6 +153,17 @@ def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, pho
     done = export_command(checkpoint, tmp_path / "x.onnx", **settings, photos=photo_cache)  # type: ignore[arg-type]  # all are float
     assert done.card.items() >= settings.items()
     assert {one.runtime.split()[0] for one in done.parity} == {"ONNX", "OpenVINO"}
+
+
+def test_the_mean_of_two_networks_lies_between_them(checkpoint: Path, regressor: Path, tmp_path: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    before = state["ema"]["head.weight"].clone()
+    state["ema"]["head.weight"] += 1
+    torch.save(state, tmp_path / "other.pt")
+    average(checkpoint, tmp_path / "other.pt", tmp_path / "mean.pt", share=0.25)
+    assert torch.allclose(load_trained(tmp_path / "mean.pt").model.get_parameter("head.weight"), before + 0.25)
+    with pytest.raises(WeightsError, match=r"but .* is"):
+        average(checkpoint, regressor, tmp_path / "mean.pt", share=0.5)
 
 
 def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:
