@@ -37,7 +37,7 @@ def _colorize_archive(
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: common_options.ModelOption = Options.model,
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
     every: common_options.Every = None,

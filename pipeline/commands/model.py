@@ -29,7 +29,7 @@ def _weights(version: Version = False) -> None:
 
 @commands.command("info")
 def _info(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A name or an ONNX file.")] = "fast",
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A name or an ONNX file.")] = Options.model,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,

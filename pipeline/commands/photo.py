@@ -40,7 +40,7 @@ def _colorize_photo(
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: common_options.ModelOption = Options.model,
     tone: common_options.ToneOption = Tone.NEUTRALISE,
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
     saturation: common_options.Saturation = Options.saturation,

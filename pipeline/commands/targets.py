@@ -25,14 +25,13 @@ def targets(
     for source in sources:
         if not source.exists():
             raise InputError(f"{source}: no such file", advice="Check the path.")
-    is_folder = output is not None and (len(sources) > 1 or output.is_dir())
-    if is_folder and output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"{output}: is a file, and there are several sources", advice="Name a folder with --output.")
+    folder = output if output is not None and (len(sources) > 1 or output.is_dir()) else None
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file, and there are several sources", advice="Name a folder with --output.")
     found: dict[Path, Path] = {}
     originals = Originals(tuple(sources))
     for source in sources:
-        name = output if output is not None and not is_folder else default(source)
-        target = output / name.name if is_folder and output is not None else name
+        target = folder / default(source).name if folder is not None else output or default(source)
         if target in found:
             raise UsageError(
                 f"{source} and {found[target]}: both results would be {target}",

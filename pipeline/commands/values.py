@@ -32,11 +32,12 @@ def parse_device(text: object) -> str:
     from engines.errors import EngineError
     from engines.registry import require_device
 
+    device = str(text).lower()
     try:
-        require_device(str(text).lower())
+        require_device(device)
     except EngineError as error:
         raise typer.BadParameter(f"{error}. {error.advice}") from error
-    return str(text).lower()
+    return device
 
 
 def parse_hint(text: object) -> Hint:

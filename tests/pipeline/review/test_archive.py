@@ -34,7 +34,7 @@ from tests.films import make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
-from tests.pipeline.review.test_server import Client
+from tests.pipeline.review.test_server import entered
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
@@ -335,8 +335,7 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None
 
 def test_while_a_run_is_at_work_the_page_says_so(archive: Path, two: Path) -> None:
     with locked(archive), served(str(two), archive) as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         assert client.ask("/api/correction?name=album/one.png", {"saturation": 0.5}, method="PUT")[0] == 200
         status, told = client.ask("/api/render?name=album/one.png", method="POST")
         assert status == 409

@@ -55,6 +55,11 @@ def address(photos: tuple[Path, Path], tiny: Path) -> Iterator[str]:
 
 @pytest.fixture
 def client(address: str) -> Client:
+    return entered(address)
+
+
+def entered(address: str) -> Client:
+    """Return a client that has opened the whole address, token included."""
     client = Client(address)
     assert client.ask(urlsplit(address).path + "?" + urlsplit(address).query)[0] == 200
     return client
@@ -150,9 +155,7 @@ def test_a_view_is_made_as_the_result_would_be(tmp_path: Path, tiny: Path) -> No
     grey = scene()
     coloured = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
     with served(str(tiny), coloured) as address:
-        parts = urlsplit(address)
-        client = Client(address)
-        client.ask(f"/?{parts.query}")
+        client = entered(address)
         before = picture(client.ask("/api/before?name=coloured.png")[1])
         assert np.abs(before - np.asarray(Image.open(coloured), int)).mean() < 4
         kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
@@ -165,8 +168,7 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
     pages = [Image.fromarray(page) for page in (scene(), scene(width=90))]
     pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
     with served(str(tiny), tmp_path / "two.tif") as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         first, second = (picture(client.ask(f"/api/view?name=two.tif&page={number}", {})[1]) for number in (1, 2))
         assert (first.shape[1], second.shape[1]) == (173, 90)
         hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "page": 2}]}
@@ -179,8 +181,7 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
 def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, tiny: Path) -> None:
     make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
     with served(str(tiny), tmp_path / "film.mp4") as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         found = json.loads(client.ask("/api/item?name=film.mp4")[1])
         assert (found["kind"], len(found["labels"])) == ("film", 24)
         assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
