@@ -18,6 +18,7 @@ let items = [];
 let current = -1;
 let correction = blank();
 let saved = "";
+let isLoaded = false;
 let past = [];
 let future = [];
 let showsBefore = false;
@@ -154,11 +155,14 @@ async function open(number) {
   $("attention").hidden = !items[number].attention;
   correction = blank();
   saved = JSON.stringify(correction);
+  isLoaded = false;
+  // What was asked for the one before is no longer wanted.
+  asked += 1;
   past = []; future = [];
   setPicture("before", "");
   setPicture("after", "");
   draw();
-  const found = await (await call(named("/api/item"))).json();
+  const found = await working(async () => (await call(named("/api/item"))).json());
   if (current !== number) return;
   take(found);
   if (found.kind === "film") shots = found.labels.map((label) => ({ label, seconds: secondsOf(label) }));
@@ -167,6 +171,7 @@ async function open(number) {
 }
 
 function take(found) {
+  isLoaded = true;
   correction = { ...blank(), ...found.correction };
   saved = JSON.stringify(correction);
   earlier = found.earlier;
@@ -220,7 +225,9 @@ async function preview() {
   }
 }
 
+// Nothing is changed before it is known what there is to change.
 function change(next) {
+  if (!isLoaded) return;
   past.push(correction);
   future = [];
   correction = next;
@@ -439,13 +446,17 @@ $("render").addEventListener("click", () => guarded(async () => {
 
 async function save() {
   if (!isChanged()) return;
-  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", correction))).json();
-  saved = JSON.stringify(correction);
-  earlier = found.earlier;
-  const { accepted, ...shaping } = correction;
+  const number = current;
+  const sent = correction;
+  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", sent))).json();
+  if (current === number) {
+    saved = JSON.stringify(sent);
+    earlier = found.earlier;
+  }
+  const { accepted, ...shaping } = sent;
   const { accepted: _, ...nothing } = blank();
-  Object.assign(items[current], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
-  tellState($("list").children[current], items[current]);
+  Object.assign(items[number], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
+  tellState($("list").children[number], items[number]);
   drawProgress();
   draw();
 }
