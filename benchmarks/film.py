@@ -172,14 +172,14 @@ def _scores(
     has_truth = float(np.mean(tallies[TRUTH].colours)) > _COLOURLESS
     return {
         name: Score(
-            cdc(read_log.histograms),
+            cdc(tally.histograms),
             warp.value(name),
-            float(np.mean(read_log.errors)) if has_truth else None,
-            float(np.mean(read_log.colours)),
+            float(np.mean(tally.errors)) if has_truth else None,
+            float(np.mean(tally.colours)),
             asked.get(name),
             cpu.get(name),
         )
-        for name, read_log in tallies.items()
+        for name, tally in tallies.items()
         if has_truth or name != TRUTH
     }
 

@@ -31,6 +31,7 @@ from pipeline.color.tone import inside
 from pipeline.color.tone_odds import LIMIT, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
+from pipeline.sizes import size_within
 
 Figures = npt.NDArray[np.float64]
 
@@ -115,8 +116,7 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
 def planes(picture: F32) -> tuple[F32, F32]:
     """Return luma (h, w) and chroma (2, h, w) of R, G and B, as photographs are judged by."""
     height, width = picture.shape[:2]
-    scale = min(1.0, JUDGED_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(JUDGED_SIDE, width, height)
     red, green, blue = np.moveaxis(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), -1, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return luma.astype(np.float32), np.stack([(blue - luma) / 1.772, (red - luma) / 1.402]).astype(np.float32)
@@ -126,8 +126,7 @@ def figures(picture: F32) -> Figures | None:
     """Return what the judgement is made from; None where a picture shows nothing."""
     luma, chroma = planes(picture)
     height, width = luma.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(_SIDE, width, height)
     luma, cb, cr = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (luma, *chroma))
     shown = inside(luma, cb, cr)
     return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= 100 else None

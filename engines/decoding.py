@@ -10,11 +10,6 @@ _REACH = 20.0
 """Colours nearer than this, in CIELAB units of a* and b*, are one choice to a person."""
 _SIGMA = 10.0
 
-REFERENCE_CHROMA = 10.0
-"""Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
-GAINS = (0.7, 1.5)
-"""The least and the greatest factor of adaptation."""
-
 
 def confidence(logits: F32) -> F32:
     """Return how sure a network is of its colour (N, 1, h, w), 0..1: one less the entropy over its maximum.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
@@ -84,7 +84,7 @@ class CorrectionFile:
     """The content of a correction's file: what holds now, and what held before, the latest last."""
 
     correction: Correction = NO_CORRECTION
-    history: tuple[Revision, ...] = field(default=())
+    history: tuple[Revision, ...] = ()
     format: str = FORMAT
 
     def revised(self, correction: Correction) -> CorrectionFile:

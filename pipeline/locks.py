@@ -17,6 +17,7 @@ from typing import IO
 
 from pipeline.errors import LockedError, OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+from pipeline.os_errors import unwritable
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +86,7 @@ def opened(path: Path, subject: Path) -> IO[str]:
                 return path.open("a+", encoding="utf-8")
         return path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise OutputError(
-            f"{subject}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
-        ) from error
+        raise unwritable(subject, error) from error
 
 
 def lock(file: IO[str], path: Path, how: int) -> None:

@@ -15,10 +15,10 @@ from pipeline.errors import AutochromeError, OutputError
 from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
+# The folder, among results, of what is kept beside them.
 HOME = ".autochrome"
 # Bytes of a name that file systems hold, all but a few.
 LONGEST_NAME = 255
-"""The folder, among results, of what is kept beside them."""
 PARTIAL_PREFIX = f"{HOME}-"
 
 logger = logging.getLogger(__name__)

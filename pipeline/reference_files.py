@@ -69,11 +69,17 @@ def reference_fingerprint(references: Sequence[Path]) -> str:
     """Return what ``references`` are known by: names, sizes and times; empty without any. Raises `InputError`."""
     parts = []
     for path in references:
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise InputError(
-                f"{path}: the reference cannot be reached: {error.strerror or error}", advice="Check --reference."
-            ) from error
-        parts.append(f"{path.name}:{found.st_size}:{found.st_mtime_ns}")
+        size, time = size_and_time(path)
+        parts.append(f"{path.name}:{size}:{time}")
     return " ".join(parts)
+
+
+def size_and_time(reference: Path) -> tuple[int, int]:
+    """Return how many bytes a ``reference`` has, and when it was changed, in ns. Raises `InputError`."""
+    try:
+        found = reference.stat()
+    except OSError as error:
+        raise InputError(
+            f"{reference}: the reference cannot be reached: {error.strerror or error}", advice="Check --reference."
+        ) from error
+    return found.st_size, found.st_mtime_ns

@@ -121,8 +121,11 @@ class _Notices:
         """Show a note, once for all items that share it."""
         self._seen[note] += 1
         if self._seen[note] == 1:
-            label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-            self._write(f"{label} {escape(printable(note.text))} [dim]({escape(self._name(item))})[/dim]")
+            self._show(note, self._name(item))
+
+    def _show(self, note: Note, remark: str) -> None:
+        label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
+        self._write(f"{label} {escape(printable(note.text))} [dim]({escape(remark)})[/dim]")
 
     def _write(self, markup: str) -> None:
         self._console.print(markup)
@@ -130,8 +133,7 @@ class _Notices:
     def _repeats(self) -> None:
         for note, count in self._seen.items():
             if count > 1:
-                label = f"[yellow]{_LABELS[note.kind]}:[/yellow]"
-                self._write(f"{label} {escape(printable(note.text))} [dim](as well for {count - 1:,} more)[/dim]")
+                self._show(note, f"as well for {count - 1:,} more")
 
     def _name(self, item: str) -> str:
         path = Path(item)

@@ -30,7 +30,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
 PROGRAM = "/opt/autochrome/bin/colorize-archive"
-SETTINGS = ["--config", "/etc/autochrome.toml"]
 NO_RETRY = {"2", "4", "7", "8", "9"}
 
 
@@ -208,19 +207,25 @@ def test_every_index_of_the_kubernetes_job_takes_its_part(recorder: Path, tmp_pa
         assert values["folder"] == tmp_path / "scans"
 
 
+def path_with(folder: Path, program: str) -> str:
+    """Return a PATH on which ``colorize-archive`` is the shell script ``program``, written to ``folder``."""
+    place = folder / "bin" / "colorize-archive"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    place.chmod(0o755)
+    return f"{place.parent}{os.pathsep}{os.environ['PATH']}"
+
+
 @contextmanager
 def wrapped(which: str, tmp_path: Path, program: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     """Start the script of Slurm or Kubernetes with the shell script ``program`` for ``colorize-archive``."""
-    (tmp_path / "bin").mkdir(exist_ok=True)
-    (tmp_path / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
-    (tmp_path / "bin" / "colorize-archive").chmod(0o755)
+    path = path_with(tmp_path, program)
     if which == "slurm":
         words = [tool("bash"), str(NIGHTLY / "slurm-array.sh")]
         variables = {"SLURM_ARRAY_TASK_ID": "1", "AUTOCHROME_ARCHIVE": str(tmp_path)}
     else:
         words, variables, _ = kubernetes_pod(tmp_path)
         variables |= {"JOB_COMPLETION_INDEX": "0"}
-    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen(
         words,
         env={**os.environ, **variables, "PATH": path, **more},
@@ -285,12 +290,9 @@ def test_a_slurm_job_colours_its_part_by_the_settings_of_the_archive(tmp_path: P
     script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8").replace("parts=16", "parts=1")
     (tmp_path / "array.sh").write_text(script, encoding="utf-8")
     model = write_tiny_model(tmp_path)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{PROGRAM_HERE}\n", encoding="utf-8")
-    (tmp_path / "bin" / "colorize-archive").chmod(0o755)
     done = run(
         *(tool("bash"), tmp_path / "array.sh"),
-        PATH=f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        PATH=path_with(tmp_path, PROGRAM_HERE),
         SLURM_ARRAY_TASK_ID="1",
         AUTOCHROME_ARCHIVE=str(tmp_path),
         AUTOCHROME_MODEL=str(model),
@@ -440,9 +442,6 @@ def states_of(job: str, variables: dict[str, str]) -> dict[str, str]:
 def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
     with open_folder() as folder, slurm(folder) as variables:
         archive_in(folder)
-        (folder / "bin").mkdir()
-        (folder / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{PROGRAM_HERE}\n", encoding="utf-8")
-        (folder / "bin" / "colorize-archive").chmod(0o755)
         script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8")
         script = (
             script.replace("parts=16", "parts=2").replace("--array=1-16", "--array=1-2").replace("--mem=4G", "--mem=1G")
@@ -451,7 +450,7 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         script = (NIGHTLY / "slurm-report.sh").read_text(encoding="utf-8")
         (folder / "report.sh").write_text(script.replace("--mem=2G", "--mem=1G"), encoding="utf-8")
         variables |= {
-            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": path_with(folder, PROGRAM_HERE),
             "AUTOCHROME_ARCHIVE": str(folder),
             "AUTOCHROME_MODEL": str(write_tiny_model(folder)),
             "AUTOCHROME_ENGINE": "onnxruntime",
@@ -468,7 +467,7 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         assert "missing from this page" not in report
 
         stub = f"trap 'echo stopping; exit 143' TERM; echo begun; touch {folder}/begun-$4\n"
-        (folder / "bin" / "colorize-archive").write_text(f"#!/bin/sh\n{stub}while true; do sleep 0.2; done\n")
+        path_with(folder, f"{stub}while true; do sleep 0.2; done")
         job = submitted(folder, variables)
         outputs = [folder / f"autochrome-{job}-{task}.out" for task in (1, 2)]
         for output in outputs:

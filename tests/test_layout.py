@@ -37,6 +37,7 @@ FOUNDATION = (
     "pipeline.reference_files",
     "pipeline.results",
     "pipeline.settings",
+    "pipeline.sizes",
     "pipeline.stages",
     "pipeline.terminal",
     "pipeline.version",
@@ -50,7 +51,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Of the ground floor, engines know nothing of the pipeline; of the top one, commands are called by cli alone.
-ENGINES_ERRORS = "engines.errors"
 ON_ONE_FLOOR = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import zipfile
@@ -19,14 +18,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engines.errors import MissingDependencyError, WeightsError
+from training.architectures.encoders import GREY_MEAN, VGG16Encoder
+from training.files import replacing
 
 _RESNET18 = re.compile(r"(conv1|bn1|layer[1-4]\.[01]\.(conv[12]|bn[12]|downsample\.[01]))\.\w+")
 _VGG16_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-_VGG16_BLOCKS = ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
-_KERAS_VGG16 = tuple(f"block{block}_conv{number}" for block, count in _VGG16_BLOCKS for number in range(1, count + 1))
+_VGG16_OUTPUTS = tuple(outputs for outputs, count in VGG16Encoder.BLOCKS for _ in range(count))
+_KERAS_VGG16 = tuple(
+    f"block{block}_conv{number}"
+    for block, (_, count) in enumerate(VGG16Encoder.BLOCKS, 1)
+    for number in range(1, count + 1)
+)
 _FEWEST = 7
-# What the encoder subtracts from grey 0..255, and what torchvision's weights expect of 0..1.
-_GREY_MEAN = 114.8
+# What torchvision's weights expect of 0..1.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -73,12 +77,8 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     if output.exists() and output.samefile(source):
         raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
+    with replacing(output) as partial:
         save_file({name: value.half().contiguous() for name, value in kept.items()}, partial)
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
     return Backbone(output, encoder, "keras" if keras else "torchvision", lacking, ignored)
 
 
@@ -105,15 +105,14 @@ def _vgg16(source: Path, tensors: Mapping[str, Tensor], *, keras: bool) -> tuple
     named = tensors if keras else {name.removeprefix("features."): one for name, one in tensors.items()}
     kept: dict[str, Tensor] = {}
     inputs, found = 3, 0
-    for number, place in enumerate(_VGG16_PLACES):
+    for place, outputs in zip(_VGG16_PLACES, _VGG16_OUTPUTS, strict=True):
         weight, bias = named.get(f"{place}.weight"), named.get(f"{place}.bias")
-        outputs = (64, 64, 128, 128, *[256] * 3, *[512] * 6)[number]
         if weight is None or bias is None:
             break
         if weight.shape != (outputs, inputs, 3, 3) or bias.shape != (outputs,):
             break
         kept[f"{place}.weight"], kept[f"{place}.bias"] = weight.float(), bias.float()
-        inputs, found = outputs, number + 1
+        inputs, found = outputs, found + 1
     strange = any(f"{place}.weight" in named for place in _VGG16_PLACES[found:])
     if found < _FEWEST or strange:
         raise WeightsError(
@@ -131,7 +130,7 @@ def _for_grey(kept: dict[str, Tensor]) -> None:
     deviation, mean = torch.tensor(_DEVIATION), torch.tensor(_MEAN)
     weight = kept["0.weight"]
     kept["0.weight"] = weight / (255 * deviation).view(1, 3, 1, 1)
-    kept["0.bias"] = kept["0.bias"] + weight.sum(dim=(2, 3)) @ ((_GREY_MEAN / 255 - mean) / deviation)
+    kept["0.bias"] = kept["0.bias"] + weight.sum(dim=(2, 3)) @ ((GREY_MEAN / 255 - mean) / deviation)
 
 
 def _read_torch(source: Path) -> dict[str, Tensor]:
@@ -179,7 +178,7 @@ def _read_keras(source: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"{source}: a damaged Keras file: {error}") from error
     found: dict[str, Tensor] = {}
-    for place, name, order in zip(_VGG16_PLACES, _KERAS_VGG16, range(len(_VGG16_PLACES)), strict=True):
+    for order, (place, name) in enumerate(zip(_VGG16_PLACES, _KERAS_VGG16, strict=True)):
         # Keras 3 forgets names: the layers are conv2d, conv2d_1, ... in their order.
         anonymous = f"layers/conv2d{f'_{order}' if order else ''}/"
         for path, array in arrays.items():

@@ -1,8 +1,9 @@
 """Undoing the rebalancing: ``python -m training.balance CHECKPOINT PHOTOS OUTPUT --uniform 0.1 --power 0.35``.
 
 A network whose loss weighs a colour w times learns that it is w times as likely as it is. The output is the checkpoint
-with a head whose logits are lowered by a share of log w. Which weights those were, the configuration of its training
-says (``rebalance_uniform``, ``rebalance_power``).
+with a head whose logits are lowered by a share of log w, or raised by a negative one. Which weights those were, the
+configuration of the training says that raised colours (``rebalance_uniform``, ``rebalance_power``). CHECKPOINT is one
+that a run left; what `training.checkpoint.keep_weights` keeps of it is not enough.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ machine, where the run's folder is lost, it begins with the weights of ``--start
 On CPUs several processes of one thread do more than one of several threads, above all beside other work:
 
     OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \
-        -m training.campaign --photos photos --output runs/coherent --start-from engines/models/fast.onnx
+        -m training.campaign --config training/configs/coherent-next.toml --photos photos --output runs/coherent-next \
+        --start-from engines/models/fast.onnx
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import AutochromeError
-from training.config import load_config
+from training.config import CONFIGS, load_config
 from training.photo_zips import INDEX, index_zips
 from training.sitting import Sitting
 from training.train import CHECKPOINT, train
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.campaign", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--config", type=Path, default=Path(__file__).parent / "configs" / "coherent.toml")
+    add("--config", type=Path, default=CONFIGS / "coherent.toml")
     add("--photos", type=Path, required=True, help="folder of zip files of JPEG; an index is made at the first call")
     add("--output", type=Path, required=True, help="folder of everything that is made")
     add("--start-from", type=Path, help="checkpoint or exported network (*.onnx) that a new run begins with")

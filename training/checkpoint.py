@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
 from engines.adapters.base import HINT_DIVISOR
-from engines.decoding import GAINS, REFERENCE_CHROMA
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
@@ -26,6 +25,11 @@ from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
 from training.lab import rgb_to_lab
 from training.quantization import ab_bins
+
+REFERENCE_CHROMA = 10.0
+"""Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
+GAINS = (0.7, 1.5)
+"""The least and the greatest factor of adaptation."""
 
 _MAX_BATCH = 16
 _LEAST = 1e-4
@@ -123,7 +127,7 @@ class Generator(nn.Module):
         """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
 
         The factor is (r / m) to the power of ``adaptation``, m being the picture's mean chroma and r the reference,
-        both with the saturation in them, and stays within `engines.decoding.GAINS`.
+        both with the saturation in them, and stays within `GAINS`.
         """
         if not self.adaptation:
             return ab

@@ -11,6 +11,7 @@ from pathlib import Path
 from engines.errors import MissingDependencyError
 from engines.network import Network
 from engines.tensors import F32
+from training import DISTRIBUTION
 from training.cielab import U8
 from training.cost import measure_cost
 from training.evaluate import (
@@ -127,13 +128,7 @@ def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
         engines: list[Network] = []
         notes: list[str] = []
         for model in models:
-            engine, passed_over = open_model(
-                model,
-                engine=settings.engine,
-                device=settings.device,
-                temperature=settings.temperature,
-                saturation=settings.saturation,
-            )
+            engine, passed_over = _open(model, settings)
             stack.callback(engine.close)
             engines.append(engine)
             notes += passed_over
@@ -162,17 +157,21 @@ def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
 @contextmanager
 def painter_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
     """Give the name of one model and what paints with it; it is closed in the end. Raises what `open_model` does."""
-    network, _ = open_model(
+    network, _ = _open(model, settings)
+    try:
+        yield network.spec.model, _painter(network, settings)
+    finally:
+        network.close()
+
+
+def _open(model: str, settings: Settings) -> tuple[Network, tuple[str, ...]]:
+    return open_model(
         model,
         engine=settings.engine,
         device=settings.device,
         temperature=settings.temperature,
         saturation=settings.saturation,
     )
-    try:
-        yield network.spec.model, _painter(network, settings)
-    finally:
-        network.close()
 
 
 def _painter(engine: Network, settings: Settings) -> Paint:
@@ -222,6 +221,6 @@ def _lpips(weights: Path | None) -> tuple[Distance | None, tuple[str, ...]]:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"LPIPS needs the Python package {error.name}",
-            advice="Install autochrome-archive[train], or leave LPIPS out.",
+            advice=f"Install {DISTRIBUTION}[train], or leave LPIPS out.",
         ) from error
     return Lpips(weights), ()

@@ -150,18 +150,19 @@ def load_config(path: Path) -> TrainConfig:
 def find_config(asked: str) -> TrainConfig:
     """Return the config of the TOML file ``asked``, or the project's of this name. Raises `ConfigError`."""
     path = Path(asked)
-    if path.suffix != ".toml" and not path.exists():
-        config_text(asked)
-        path = CONFIGS / f"{asked}.toml"
-    return load_config(path)
+    return load_config(path if path.suffix == ".toml" or path.exists() else _named(asked))
 
 
 def config_text(name: str) -> str:
     """Return the TOML text of the project's config ``name``. Raises `ConfigError`."""
-    path = CONFIGS / f"{name}.toml"
-    if name not in list_configs():
-        raise ConfigError(f"{name}: no such configuration", advice=f"There are {', '.join(list_configs())}.")
-    return path.read_text(encoding="utf-8")
+    return _named(name).read_text(encoding="utf-8")
+
+
+def _named(name: str) -> Path:
+    names = list_configs()
+    if name not in names:
+        raise ConfigError(f"{name}: no such configuration", advice=f"There are {', '.join(names)}.")
+    return CONFIGS / f"{name}.toml"
 
 
 def list_configs() -> dict[str, str]:

@@ -20,6 +20,7 @@ from engines.errors import AutochromeError, MissingDependencyError
 from engines.network import Network
 from engines.networks import open_network
 from engines.tensors import F32
+from training import DISTRIBUTION
 from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
 from training.data import PICTURE_SUFFIXES
@@ -345,6 +346,6 @@ def open_model(
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"{model}: a checkpoint needs the Python package {error.name}",
-            advice="Install autochrome-archive[train], or evaluate an exported model.",
+            advice=f"Install {DISTRIBUTION}[train], or evaluate an exported model.",
         ) from error
     return CheckpointEngine(Path(model), temperature=temperature, saturation=saturation), ()

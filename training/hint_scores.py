@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.adapters.base import HINT_DIVISOR
 from engines.errors import EngineError
 from engines.network import Network
 from engines.tensors import F32
@@ -22,7 +23,6 @@ from training.evaluate import EvaluationSet, find_set, network_input, open_model
 from training.metrics import ciede2000
 
 POINTS = (0, 1, 5, 10, 50)
-_DIVISOR = 4
 
 
 def hint_scores(network: Network, pictures: EvaluationSet, *, size: int, points: Sequence[int]) -> dict[int, float]:
@@ -33,7 +33,7 @@ def hint_scores(network: Network, pictures: EvaluationSet, *, size: int, points:
     for number in range(len(pictures.truths)):
         lab = rgb_to_lab(pictures.truth(number))
         lightness = network_input(np.asarray(lab[..., 0], np.float32), size=size, multiple=network.spec.size.multiple)
-        rows, columns = (side // _DIVISOR for side in lightness.shape)
+        rows, columns = (side // HINT_DIVISOR for side in lightness.shape)
         truth = cv2.resize(np.asarray(lab[..., 1:], np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
         places = np.random.default_rng(number).permutation(rows * columns)
         for count in points:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from training.data import REPORT, Photos
+from training.data import REPORT, Photos, read_report
 from training.photo_zips import is_ready
 
 
@@ -56,8 +55,7 @@ def photos_of(checkpoint: Path, made_from: dict[str, Any] | None) -> Path | None
 def _left_out(folder: Path | None) -> dict[str, int] | None:
     if folder is None or not (folder / REPORT).exists():
         return None
-    counts: dict[str, int] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    return {said: count for said, count in counts.items() if said != "kept" and count}
+    return {said: count for said, count in read_report(folder).items() if said != "kept" and count}
 
 
 def _file(path: Path) -> dict[str, Any]:

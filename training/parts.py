@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from engines.errors import WeightsError
+from training.files import replacing
 
 PART_BYTES = 15 * 2**20
 LIST_SUFFIX = ".sha256"
@@ -45,9 +45,8 @@ def join_parts(listing: Path, output: Path) -> Path:
         *parts, whole = (line.split("  ", 1) for line in listing.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
         raise WeightsError(f"{listing}: no list of parts: {error}") from error
-    partial = output.with_name(f".{output.name}.partial")
     digest = hashlib.sha256()
-    try:
+    with replacing(output) as partial:
         with partial.open("wb") as joined:
             for expected, name in parts:
                 content = _part(listing.with_name(name), expected)
@@ -55,9 +54,6 @@ def join_parts(listing: Path, output: Path) -> Path:
                 joined.write(content)
         if digest.hexdigest() != whole[0]:
             raise WeightsError(f"{listing}: the parts do not make up {whole[1]}")
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
     return output
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engines.errors import WeightsError
 from engines.machine import usable_cores
 from training.data import U8, PhotoCache, Photos, PhotosError, is_cache, verdict
+from training.files import replacing
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -47,10 +48,8 @@ def index_zips(folder: Path, *, workers: int | None = None) -> dict[str, int]:
                     found.append((digest, number, first, length, height, width))
     found.sort()
     table = np.array([row[1:] for row in found], np.int64).reshape(-1, 5)
-    partial = folder / f".{INDEX}.partial"
-    with partial.open("wb") as output:
+    with replacing(folder / INDEX) as partial, partial.open("wb") as output:
         np.savez(output, table=table, zips=np.array([path.name for path in zips]))
-    partial.rename(folder / INDEX)
     return counts
 
 

@@ -21,8 +21,8 @@ import torch
 from engines.errors import AutochromeError
 from training.checkpoint import keep_weights
 from training.compare import Settings, SheetPlan, compare_command
-from training.config import ConfigError, TrainConfig, load_config
-from training.data import PIXELS, build_cache
+from training.config import CONFIGS, ConfigError, TrainConfig, load_config
+from training.data import build_cache, is_cache
 from training.export import RUNTIMES, add_scores, export_command
 from training.parts import PART_BYTES, split_file
 from training.sitting import Sitting
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.recipe", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--config", type=Path, default=Path(__file__).parent / "configs" / "fine.toml")
+    add("--config", type=Path, default=CONFIGS / "fine.toml")
     add("--run", type=Path, required=True, help="folder of everything that is made")
     add("--stage", choices=STAGES, help="only this; finish: let the rate fall to zero within --minutes")
     add("--photos", type=Path, nargs="+", default=[], help="zip files or folders; decoded at the first call")
@@ -122,7 +122,7 @@ def _say(text: str) -> None:
 
 def _train(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
-    if not (place.cache / PIXELS).exists():
+    if not is_cache(place.cache):
         if not asked.photos:
             raise ConfigError(f"{place.cache}: no decoded photographs there", advice="Give --photos.")
         report = build_cache(asked.photos, place.cache, short_side=asked.short_side, limit=asked.limit)
@@ -171,7 +171,7 @@ def _export(place: Workplace, asked: argparse.Namespace) -> None:
         temperature=asked.temperature,
         saturation=asked.saturation,
         photos=place.cache,
-        calibration_photos=min(asked.calibration_photos, place.config.holdout),
+        calibration_photos=asked.calibration_photos,
         calibration_size=asked.size,
         cf_share=asked.cf_share,
         runtimes=asked.runtimes,

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import AutochromeError, MissingDependencyError
+from training import DISTRIBUTION
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +90,7 @@ def _open_writer(folder: Path, first: int) -> SummaryWriter:
     except ImportError as error:
         raise MissingDependencyError(
             f"TensorBoard cannot be imported: {error}",
-            advice="Install autochrome-archive[train], or train with --no-tensorboard.",
+            advice=f"Install {DISTRIBUTION}[train], or train with --no-tensorboard.",
         ) from error
     return SummaryWriter(str(folder), purge_step=first + 1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from training.architectures import ARCHITECTURES
 from training.cielab import U8, lab_to_rgb, rgb_to_lab
@@ -16,7 +16,7 @@ from training.config import TrainConfig
 from training.data import Photos, middle_crop
 from training.degrade.lines import line_art
 from training.device import Machine
-from training.lab import lab_to_rgb as batch_to_rgb
+from training.evaluate import grey
 from training.lab import rgb_to_lab as batch_to_lab
 from training.losses import ColourLoss
 from training.metrics import ciede2000, colourfulness
@@ -61,23 +61,23 @@ class HeldOut:
         coloured: list[U8] = []
         for first in range(0, len(self._truths), _BATCH):
             truths = np.stack(self._truths[first : first + _BATCH]).transpose(0, 3, 1, 2)
-            lab = batch_to_lab(torch.from_numpy(truths).to(self._machine.device).float() / 255)
+            rgb = torch.from_numpy(truths).to(self._machine.device).float() / 255
+            lab = batch_to_lab(rgb)
             seen = line_art(lab[:, :1]) if self._drawn else lab[:, :1]
             with self._machine.autocast():
                 answer = model(seen).float()
-            picture = torch.from_numpy(truths).to(answer.device).float() / 255 if self._rgb else None
-            terms, ab = loss(answer, F.avg_pool2d(lab[:, 1:], self._stride), picture)
+            terms, ab = loss(answer, F.avg_pool2d(lab[:, 1:], self._stride), rgb if self._rgb else None)
             losses.append(math.fsum(float(term) for term in terms.values()) * len(truths))
             if self._bins is not None:
                 ab = self._bins.decode(answer, TEMPERATURE)
             ab = F.interpolate(ab, size=lab.shape[2:], mode="bilinear", align_corners=False)
-            greys += list(np.asarray(_grey_of(seen).cpu().numpy(), np.uint8))
+            greys += [grey(one) for one in seen[: _DRAWN - len(greys), 0].cpu().numpy()]
             if self._drawn:
                 coloured += list(np.asarray((255 * answer).round().permute(0, 2, 3, 1).cpu().numpy(), np.uint8))
             else:
                 painted = torch.cat([lab[:, :1], ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
                 coloured += [lab_to_rgb(one) for one in painted]
-        _draw(greys[:_DRAWN], coloured[:_DRAWN], self._truths[:_DRAWN], sheet)
+        _draw(greys, coloured[:_DRAWN], self._truths[:_DRAWN], sheet)
         scores = np.mean([_score(*pair) for pair in zip(coloured, self._truths, strict=True)], axis=0)
         names = ("held_out/ciede2000", "held_out/cf", "held_out/cf_truth")
         return {
@@ -92,14 +92,8 @@ def _score(picture: U8, truth: U8) -> tuple[float, float, float]:
     return float(error.mean()), colourfulness(picture), colourfulness(truth)
 
 
-def _grey_of(lightness: Tensor) -> Tensor:
-    """Return sRGB (N, H, W, 3), 0..255, for L* (N, 1, H, W)."""
-    lab = torch.cat([lightness, torch.zeros_like(lightness).repeat(1, 2, 1, 1)], dim=1)
-    return (255 * batch_to_rgb(lab)).round().permute(0, 2, 3, 1)
-
-
 def _draw(greys: list[U8], coloured: list[U8], truths: list[U8], sheet: Path) -> None:
     strips = []
-    for number, (grey, picture, truth) in enumerate(zip(greys, coloured, truths, strict=True)):
-        strips.append(Strip((grey, picture, truth), (f"{number}", "coloured", "truth")))
+    for number, (plain, picture, truth) in enumerate(zip(greys, coloured, truths, strict=True)):
+        strips.append(Strip((plain, picture, truth), (f"{number}", "coloured", "truth")))
     save_sheet(strips, sheet, across=_ACROSS)

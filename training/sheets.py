@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from training.cielab import U8
 from training.evaluate import EvaluationSet, Paint, grey, lightness_of
+from training.files import replacing
 from training.scores import SetScore
 
 _GAP = 6
@@ -106,9 +106,8 @@ def worst(scores: Iterable[SetScore], count: int) -> list[tuple[str, int]]:
 def save_sheet(strips: Sequence[Strip], output: Path, *, across: int = 2) -> Path:
     """Write ``strips`` as the PNG file ``output``, which appears when it is complete, and return its path."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    draw_sheet(strips, across=across).save(partial, format="PNG")
-    os.replace(partial, output)
+    with replacing(output) as partial:
+        draw_sheet(strips, across=across).save(partial, format="PNG")
     return output
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
 import time
 from collections.abc import Callable, Generator
@@ -21,6 +20,7 @@ from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.degrade import SHARES
 from training.device import Machine, fits, open_machine
+from training.files import replacing
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
@@ -212,9 +212,5 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    try:
+    with replacing(path) as partial:
         torch.save(state, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
 
 
 def _parameter(weight: onnx.TensorProto) -> tuple[str, Tensor]:
-    """Return the trained network's name of an exported tensor, and its values; see `training.export.to_onnx`."""
+    """Return the trained network's name of an exported tensor, and its values; see `training.onnx_graph.to_onnx`."""
     name = weight.name.removesuffix(".half").removeprefix(_PREFIX)
     value = torch.from_numpy(numpy_helper.to_array(weight).copy())
     return (name.removesuffix(".T"), value.T) if name.endswith(".T") else (name, value)

@@ -46,6 +46,8 @@ def with_commands(result: PhotoResult, context: Archive, path: str) -> PhotoResu
 
     ``path`` is that of the source below the archive's folder, with ``/``.
     """
+    if not result.doubts:
+        return result
     command = archive_command(context.source, context.output, context.run_options)
     command += ["--include", f"/{pattern_of(path)}", "--decide"]
 

@@ -10,7 +10,7 @@ from pipeline.archive.decisions import with_commands
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.provenance import write_sidecar
 from pipeline.corrections import correction_at
-from pipeline.errors import InputError
+from pipeline.errors import InputError, OutputError
 from pipeline.originals import Originals
 from pipeline.results import Failure, FilmResult, PhotoResult
 
@@ -65,6 +65,12 @@ def described(
     return Described(
         result=result, source_stat=source, result_stat=found, source_sha256=sha256[0], result_sha256=sha256[1]
     )
+
+
+def vanished(result: PhotoResult | FilmResult) -> Failure:
+    """Return what is said of ``result`` where its file is not there."""
+    error = OutputError(f"{result.output}: is gone, right after it was made", advice="Check its disk.")
+    return Failure.of(result.source, error)
 
 
 def completed(result: PhotoResult | FilmResult, archive: Archive, path: str) -> PhotoResult | FilmResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -117,24 +117,12 @@ def _terms(source: Path, output: Path, options: Options, run_options: RunOptions
     corrections = correction_tree(source, output, run_options)
     tree = results_folder(output, bag=run_options.bag).relative_to(output)
     ledger = read_ledger(output, shard=run_options.shard)
-    if ledger is None:
-        no_recipe = dict.fromkeys(KINDS, "")
+    with ledger or nullcontext():
         yield Terms(
             options=options,
             run_options=run_options,
-            recipes=no_recipe,
-            known=lambda _paths: {},
-            corrections=corrections,
-            tree=tree,
-        )
-        return
-    with ledger:
-        found = recipes(options, weights_sha256(options))
-        yield Terms(
-            options=options,
-            run_options=run_options,
-            recipes=found,
-            known=ledger.known,
+            recipes=dict.fromkeys(KINDS, "") if ledger is None else recipes(options, weights_sha256(options)),
+            known=(lambda _paths: {}) if ledger is None else ledger.known,
             corrections=corrections,
             tree=tree,
         )

@@ -61,10 +61,11 @@ def complete_bag(output: Path, tree: Path, parts: Sequence[Part], *, originals: 
 
     Call this while no run adds to it. Raises `OutputError`.
     """
-    known: dict[str, str] = {}
-    for part in parts:
-        for state in (State.DONE, State.GONE) if part.ledger is not None else ():
-            for record in part.ledger.known_in(state) if part.ledger is not None else ():
-                if record.result_sha256 and (output / record.output).is_relative_to(tree):
-                    known[record.output] = record.result_sha256
+    ledgers = [part.ledger for part in parts if part.ledger is not None]
+    records = (record for ledger in ledgers for state in (State.DONE, State.GONE) for record in ledger.known_in(state))
+    known = {
+        record.output: record.result_sha256
+        for record in records
+        if record.result_sha256 and (output / record.output).is_relative_to(tree)
+    }
     write_bag(output, known, originals=originals)

@@ -38,6 +38,14 @@ class FileStat(NamedTuple):
         found = os.stat(path)
         return cls(found.st_size, max(-_LATEST, min(found.st_mtime_ns, _LATEST)))
 
+    @classmethod
+    def found(cls, path: Path | str) -> Self | None:
+        """Return those of the file at ``path``, None where it cannot be reached."""
+        try:
+            return cls.of(path)
+        except OSError:
+            return None
+
 
 def fingerprint(path: Path | str) -> str:
     """Return the SHA-256 of the file at ``path`` as 64 hexadecimal digits. Raises `InputError`."""

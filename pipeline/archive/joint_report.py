@@ -12,7 +12,7 @@ from pipeline.archive.bag import results_folder
 from pipeline.archive.context import correction_tree
 from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
 from pipeline.archive.ledger import State
-from pipeline.archive.metrics import Figures, check_metrics_file, metrics_if_it_never_begins, write_metrics
+from pipeline.archive.metrics import Figures, metrics_if_it_never_begins, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.parts import Part, Standing, all_parts, as_ranges
 from pipeline.archive.plan import check_folders, default_output
@@ -62,8 +62,6 @@ def report_archive(
     originals = Originals((source,))
     if run_options.shard is not None:
         raise UsageError("--report-only reports on all parts", advice="Leave out --shard.")
-    if run_options.metrics is not None:
-        check_metrics_file(run_options.metrics, originals=originals)
     with metrics_if_it_never_begins(output, run_options, originals) as has_begun:
         check_folders(source, output)
         results_folder(output, bag=run_options.bag)
@@ -86,6 +84,7 @@ class _Joint:
         for part in parts:
             if part.ledger is not None:
                 self._items.update({state.value: count for state, count in part.ledger.counts().items()})
+        self._again = as_ranges(part.index for part in parts if part.is_to_run_again)
         self._report = output
         self._is_bag_written = False
 
@@ -117,10 +116,6 @@ class _Joint:
 
     def _of(self, *standings: Standing) -> tuple[int, ...]:
         return tuple(part.index for part in self._parts if part.standing in standings)
-
-    @property
-    def _again(self) -> str:
-        return as_ranges(part.index for part in self._parts if part.is_to_run_again)
 
     @property
     def _seconds(self) -> float:

@@ -30,6 +30,10 @@ class State(StrEnum):
     GONE = "gone"
 
 
+def _stat(size: int | None, mtime_ns: int | None) -> FileStat | None:
+    return None if size is None or mtime_ns is None else FileStat(size, mtime_ns)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One work item.
@@ -78,9 +82,7 @@ class Record:
     @property
     def result_stat(self) -> FileStat | None:
         """Size and time of the last result there is."""
-        if self.result_size is None or self.result_mtime_ns is None:
-            return None
-        return FileStat(self.result_size, self.result_mtime_ns)
+        return _stat(self.result_size, self.result_mtime_ns)
 
 
 class Known(NamedTuple):
@@ -107,9 +109,7 @@ class Known(NamedTuple):
     @property
     def result_stat(self) -> FileStat | None:
         """Size and time of the last result there is."""
-        if self.result_size is None or self.result_mtime_ns is None:
-            return None
-        return FileStat(self.result_size, self.result_mtime_ns)
+        return _stat(self.result_size, self.result_mtime_ns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +176,7 @@ def to_record(row: Sequence[Any]) -> Record:
     """Return the item of a row of `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
     for name in ("path", "output", "error", "advice"):
-        if isinstance(values[name], bytes):
-            values[name] = text(values[name])
+        values[name] = text(values[name])
     result, labels = values["result"], values["previews"]
     values["state"] = _STATES[values["state"]]
     values["result"] = None if result is None else json.loads(result)

@@ -52,21 +52,9 @@ class Figures:
 
 _PREFIX = "autochrome_"
 _BEGINS = f"# HELP {_PREFIX}".encode()
-# The metrics with one sample each: their names without the prefix, and what is said of them, in order.
-_HELP = {
-    "run_done": "Items done by the last run.",
-    "run_kept": "Items of these that were copied: coloured already, or their tint is wanted.",
-    "run_failed": "Items that failed in the last run.",
-    "run_skipped": "Items that were done before the last run.",
-    "run_start_timestamp_seconds": "Start of the last run.",
-    "run_duration_seconds": "Duration of the last run.",
-    "run_exit_code": "Exit code of the last run.",
-    "last_success_timestamp_seconds": "End of the last run whose exit code was 0.",
-    "disk_free_bytes": "Room on the disk of the results.",
-}
 
 
-def check_metrics_file(path: Path, *, originals: Originals) -> None:
+def _check_metrics_file(path: Path, *, originals: Originals) -> None:
     """Raise `UsageError` if ``path`` is one of ``originals``, or a file that `write_metrics` did not write."""
     originals.check(path)
     if path.is_file() and path.stat().st_size:
@@ -91,8 +79,10 @@ def metrics_if_it_never_begins(
 ) -> Iterator[Callable[[], None]]:
     """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
 
-    The function that is given says that the run has begun.
+    The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.
     """
+    if run_options.metrics is not None:
+        _check_metrics_file(run_options.metrics, originals=originals)
     started, has_begun = time.time(), False
 
     def begin() -> None:
@@ -160,25 +150,25 @@ def as_text(figures: Figures) -> str:
         parts = gauge("parts", "Parts of the archive by how their last runs ended.", "standing")
         for standing, count in figures.parts.items():
             parts.labels(**common, standing=standing).set(count)
-    for name, help_ in _HELP.items():
-        value = _value(name, figures)
+    for name, help_, value in _samples(figures):
         if value is not None:
             gauge(name, help_).labels(**common).set(value)
     return generate_latest(registry).decode("utf-8")
 
 
-def _value(name: str, figures: Figures) -> float | None:
-    return {
-        "run_done": figures.done,
-        "run_kept": figures.kept,
-        "run_failed": figures.failed,
-        "run_skipped": figures.skipped,
-        "run_start_timestamp_seconds": figures.started,
-        "run_duration_seconds": figures.seconds,
-        "run_exit_code": figures.exit_code,
-        "last_success_timestamp_seconds": figures.last_success,
-        "disk_free_bytes": figures.free_bytes,
-    }[name]
+def _samples(figures: Figures) -> list[tuple[str, str, float | None]]:
+    """Return the metrics with one sample each: their names without the prefix, what is said of them, their values."""
+    return [
+        ("run_done", "Items done by the last run.", figures.done),
+        ("run_kept", "Items of these that were copied: coloured already, or their tint is wanted.", figures.kept),
+        ("run_failed", "Items that failed in the last run.", figures.failed),
+        ("run_skipped", "Items that were done before the last run.", figures.skipped),
+        ("run_start_timestamp_seconds", "Start of the last run.", figures.started),
+        ("run_duration_seconds", "Duration of the last run.", figures.seconds),
+        ("run_exit_code", "Exit code of the last run.", figures.exit_code),
+        ("last_success_timestamp_seconds", "End of the last run whose exit code was 0.", figures.last_success),
+        ("disk_free_bytes", "Room on the disk of the results.", figures.free_bytes),
+    ]
 
 
 def _encodable(text: str) -> str:

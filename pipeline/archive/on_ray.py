@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.archive.worker import Event, Settings, Task, Worker
 from pipeline.errors import EngineError, MissingDependencyError
+from pipeline.process import prepare_process
 from pipeline.version import DISTRIBUTION
 
 _POLL = 1.0
@@ -24,8 +25,6 @@ class Actor:
     """A `Worker` in a process of Ray; its methods are called by several threads."""
 
     def __init__(self, settings: Settings, fence: str) -> None:
-        from pipeline.process import prepare_process
-
         prepare_process()
         self._worker = Worker(settings, Path(fence))
 

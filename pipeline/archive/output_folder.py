@@ -75,6 +75,12 @@ def parts_of(output: Path) -> int | None:
         raise OutputError(f"{path}: cannot be read: {error}", advice="Restore it from a backup.") from error
 
 
+def shards_of(output: Path) -> list[Shard | None]:
+    """Return the parts that the results in ``output`` are made in, None for the whole. Raises `OutputError`."""
+    count = parts_of(output) or 1
+    return [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]
+
+
 def check_parts(output: Path, shard: Shard | None) -> None:
     """Raise `UsageError` if the results in ``output`` are made in another number of parts than ``shard`` is of.
 

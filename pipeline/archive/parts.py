@@ -9,10 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
-from pipeline.archive.output_folder import home, is_at_rest, parts_of
-from pipeline.archive.run_options import Shard
-
-_MAY_PASS = (5, 6, 75)
+from pipeline.archive.output_folder import home, is_at_rest, shards_of
+from pipeline.archive.run_options import MAY_PASS, Shard
 
 
 class Standing(StrEnum):
@@ -52,7 +50,7 @@ class Part:
         if self.standing is not Standing.FINISHED or self.ledger is None:
             return True
         counts = self.ledger.counts()
-        return bool(counts[State.WAITING] or counts[State.RUNNING] or self.ledger.has_failed(_MAY_PASS))
+        return bool(counts[State.WAITING] or counts[State.RUNNING] or self.ledger.has_failed(MAY_PASS))
 
 
 @contextmanager
@@ -61,11 +59,9 @@ def all_parts(output: Path, *, shard: Shard | None = None, own: Ledger | None = 
 
     Nothing is written. Raises `OutputError` if a ledger cannot be read.
     """
-    count = parts_of(output) or 1
-    shards = [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]
     with ExitStack() as stack:
         parts = []
-        for one in shards:
+        for one in shards_of(output):
             is_own = own is not None and one == shard
             ledger = own if is_own else read_ledger(output, shard=one)
             if ledger is not None and not is_own:

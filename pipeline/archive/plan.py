@@ -288,7 +288,7 @@ class _Planner:
                 name, weight = self._named(entry)
             self._take(name, entry.name)
             status, found = self._status(name, record, fits=fits)
-            if fits and status in _TO_DO:
+            if fits and status in _TO_DO and not self._terms.options.overwrite:
                 name, weight = self._named(entry)
         return Job(
             path=entry.name,

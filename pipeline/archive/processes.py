@@ -14,6 +14,7 @@ from typing import Any
 
 from engines.machine import usable_cores
 from pipeline.archive.worker import Event, Settings, Task, Worker
+from pipeline.process import prepare_process
 from pipeline.stages import aside
 
 _PAUSE = 0.5
@@ -82,8 +83,6 @@ class LocalWorker:
 
 
 def _serve(line: _Line, settings: Settings, fence: Path) -> None:
-    from pipeline.process import prepare_process
-
     # The driver says when to stop; a terminal tells all processes at once.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -13,18 +13,19 @@ from typing import TypeAlias
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
-from pipeline.archive.describing import STILL_CHANGING, Described, completed, described
+from pipeline.archive.describing import STILL_CHANGING, Described, completed, described, vanished
 from pipeline.archive.executors import Lost, Outcome
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Planned, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, Planned, Record, State
 from pipeline.archive.output_folder import home
 from pipeline.archive.plan import Job, Refused, Status
 from pipeline.archive.provenance import has_new_colour
 from pipeline.archive.report.previews import Packs
 from pipeline.archive.run_log import Event
+from pipeline.archive.run_options import MAY_PASS
 from pipeline.archive.walk import Entry, Kind
 from pipeline.documents import result_from_json
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError
 from pipeline.film.segment_folder import segment_folder
 from pipeline.results import Failure, FilmResult, PhotoResult
 
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
-_MAY_PASS = {5, 6, 75}
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _LOOKED_AT = 1 << 20
 _Known: TypeAlias = PhotoResult | FilmResult | Failure | Described
@@ -88,7 +88,7 @@ class Records:
         source = self._context.source / record.path
         progress = _bytes_done(self._context.output / record.output) if record.kind == Kind.FILM else 0
         self._context.ledger.begin(record.path, progress=progress)
-        self._begun[source] = _Begun(record, _stat(source), time.monotonic())
+        self._begun[source] = _Begun(record, FileStat.found(source), time.monotonic())
         self._context.reporter.write(Event.ITEM_STARTED, path=record.path, kind=record.kind, attempt=attempt)
 
     def stopped(self) -> list[str]:
@@ -112,7 +112,7 @@ class Records:
         logger.debug("%s: %s in %.2f s", record.path, "failed" if isinstance(outcome, Failure) else "done", seconds)
         if not isinstance(outcome, Failure):
             self._keep(begun, outcome, seconds)
-        elif outcome.exit_code in _MAY_PASS and may_retry:
+        elif outcome.exit_code in MAY_PASS and may_retry:
             logger.warning("%s: to be tried again, exit code %d: %s", record.path, outcome.exit_code, outcome.error)
             self._context.reporter.say(f"to be tried again: {outcome.error}")
             why = {"error": outcome.error, "exit_code": outcome.exit_code}
@@ -140,14 +140,14 @@ class Records:
         """Seal what an earlier run finished and, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
             source, output = self._context.source / record.path, self._context.output / record.output
-            stat, found = _stat(source), _stat(output)
+            stat, found = FileStat.found(source), FileStat.found(output)
             if record.result and stat and found and (stat, found) == (record.source_stat, record.result_stat):
                 result = result_from_json(record.result)
                 self._seal(record.path, described(result, self._context, path=record.path, source=stat, found=found))
 
     def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
         """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
-        source, now = outcome.source, _stat(outcome.source)
+        source, now = outcome.source, FileStat.found(outcome.source)
         if now == before:
             return outcome
         if not isinstance(outcome, Failure):
@@ -160,10 +160,9 @@ class Records:
         record, ledger = begun.record, self._context.ledger
         # Another machine may see a new file later than the one that made it.
         outcome = found.result if isinstance(found, Described) else found
-        result = found.result_stat if isinstance(found, Described) else _stat(outcome.output)
+        result = found.result_stat if isinstance(found, Described) else FileStat.found(outcome.output)
         if result is None or begun.stat is None:
-            error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
-            self._fail(record.path, record.kind, record.attempts, Failure.of(outcome.source, error), seconds=seconds)
+            self._fail(record.path, record.kind, record.attempts, vanished(outcome), seconds=seconds)
             return
         if not isinstance(found, Described):
             outcome = completed(outcome, self._context, record.path)
@@ -199,7 +198,7 @@ class Records:
 
     def _fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
         reporter = self._context.reporter
-        own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind in set(Kind)
+        own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind != FOLDER_KIND
         if own and _is_out_of_reach(self._context.source / path):
             # It says nothing of what is in the file: it is tried again whenever it opens.
             own, failure = False, replace(failure, advice="Check its permissions and its disk.")
@@ -231,13 +230,6 @@ def _planned(item: Job | Refused) -> Planned:
         weight=item.weight if isinstance(item, Job) else 0,
         replaces=isinstance(item, Job) and item.status is Status.STALE,
     )
-
-
-def _stat(path: Path) -> FileStat | None:
-    try:
-        return FileStat.of(path)
-    except OSError:
-        return None
 
 
 def _is_out_of_reach(path: Path) -> bool:

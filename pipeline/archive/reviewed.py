@@ -10,10 +10,10 @@ from typing import Any
 
 from pipeline.archive.context import correction_tree
 from pipeline.archive.decisions import pattern_of
-from pipeline.archive.ledger import Ledger, Record, RunRecord, State, read_ledger
-from pipeline.archive.output_folder import home, parts_of
+from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
+from pipeline.archive.output_folder import home, parts_of, shards_of
 from pipeline.archive.report import previews
-from pipeline.archive.report.attention import attention_of
+from pipeline.archive.report.attention import attention_left
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
@@ -200,8 +200,7 @@ def _key(path: str) -> str:
 
 
 def _ledgers(output: Path) -> Iterator[tuple[Ledger, Shard | None]]:
-    count = parts_of(output) or 1
-    for shard in [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]:
+    for shard in shards_of(output):
         if (ledger := read_ledger(output, shard=shard)) is not None:
             yield ledger, shard
 
@@ -222,21 +221,11 @@ def _source(output: Path, run: RunRecord) -> Path:
 
 
 def _entries(ledger: Ledger, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
-    is_corrected = corrections.folder.is_dir()
+    # One look instead of one for each of very many items.
+    kept = corrections if corrections.folder.is_dir() else None
     for record in ledger.records():
         if record.result is None or record.state not in _SHOWN:
             continue
-        found = attention_of(record.result)
-        words, score = ", ".join(found.reasons), found.score
-        if words and is_corrected and _is_accepted(corrections, record):
-            words, score = "", 0.0
-        packed = None if record.pack is None else previews.Packed(record.pack, record.pack_offset or 0)
-        yield _Entry(record.path, record.output, record.kind, words, score, part, record.previews, packed)
-
-
-def _is_accepted(corrections: CorrectionTree, record: Record) -> bool:
-    try:
-        return corrections.read(PurePosixPath(record.path)).correction.accepted
-    except InputError:
-        # It is shown when the item is opened.
-        return False
+        found, packed = attention_left(record, kept), previews.packed_of(record)
+        words = ", ".join(found.reasons)
+        yield _Entry(record.path, record.output, record.kind, words, found.score, part, record.previews, packed)

@@ -20,7 +20,6 @@ from pipeline.archive.executor_choice import executor_for, is_elsewhere
 from pipeline.archive.ledger import open_ledger
 from pipeline.archive.metrics import (
     Figures,
-    check_metrics_file,
     known_figures,
     metrics_if_it_never_begins,
     shard_label,
@@ -127,8 +126,6 @@ def colorize_archive(
     stop = StopRequest() if stop is None else stop
     stop.until = stop.until or run_options.until
     originals = Originals((source,))
-    if run_options.metrics is not None:
-        check_metrics_file(run_options.metrics, originals=originals)
     with metrics_if_it_never_begins(output, run_options, originals) as has_begun:
         check_folders(source, output)
         check_corrections(run_options.corrections)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pipeline.options import TreatAs
 
+# Exit codes of failures that may pass.
+MAY_PASS = (5, 6, 75)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:

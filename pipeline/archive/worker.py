@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from engines.machine import limit_cores
-from pipeline.archive.describing import Described, completed, described
+from pipeline.archive.describing import Described, completed, described, vanished
 from pipeline.archive.executors import Unit, WatchesSpace
 from pipeline.archive.fence import behind
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.output_folder import check_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer, open_colorizer
-from pipeline.errors import AutochromeError, OutputError
+from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Options
@@ -163,7 +163,7 @@ class Worker:
                 if self._stop.is_made:
                     return
                 check_space(self._settings.output, keep_free=self._settings.run_options.keep_free)
-                before[unit.source] = _stat(unit.source)
+                before[unit.source] = FileStat.found(unit.source)
                 yield PhotoJob(unit.source, unit.output, self._originals, unit.correction, unit.item)
 
         options, items = self._options(task), {unit.source: unit.item.as_posix() for unit in task.units}
@@ -175,7 +175,7 @@ class Worker:
 
     def _film(self, task: Task, colorizer: Colorizer) -> Iterator[Failure | Described]:
         (unit,) = task.units
-        before = _stat(unit.source)
+        before = FileStat.found(unit.source)
         watch = WatchesSpace(self._progress, self._settings.output, self._settings.run_options.keep_free)
         outcome: FilmResult | Failure
         try:
@@ -201,10 +201,9 @@ class Worker:
     ) -> Failure | Described:
         if isinstance(outcome, Failure):
             return outcome
-        found = _stat(outcome.output)
+        found = FileStat.found(outcome.output)
         if before is None or found is None:
-            error = OutputError(f"{outcome.output}: is gone, right after it was made", advice="Check its disk.")
-            return Failure.of(outcome.source, error)
+            return vanished(outcome)
         outcome = completed(outcome, self._settings, path)
         return described(outcome, self._settings, path=path, source=before, found=found)
 
@@ -258,10 +257,3 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._put(Logged(record.name, record.levelno, self.format(record)))
-
-
-def _stat(path: Path) -> FileStat | None:
-    try:
-        return FileStat.of(path)
-    except OSError:
-        return None

@@ -11,6 +11,7 @@ from pipeline.color.spaces import F32, Matrix, ab_of_rgb, rgb_of
 from pipeline.color.tone import Verdict
 from pipeline.options import TreatAs
 from pipeline.results import Measures
+from pipeline.sizes import size_within
 
 _SIDE = 96  # longer side of the picture that is measured
 # Chroma (CIELAB) that few things have; reds and purples, which the network puts where they do not belong, sooner.
@@ -66,8 +67,7 @@ def small_rgb(luma: F32, chroma: F32 | None, matrix: Matrix, *, side: int, aspec
     height, width = luma.shape
     if aspect is not None:
         height, width = (round(width / aspect), width) if aspect > width / height else (height, round(height * aspect))
-    scale = min(1.0, side / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(side, width, height)
     small = _resized(luma, size)
     planes = np.zeros((2, *small.shape), np.float32) if chroma is None else [_resized(plane, size) for plane in chroma]
     return rgb_of(small, planes, matrix)

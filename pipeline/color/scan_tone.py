@@ -17,6 +17,7 @@ from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import fitted, tint_of
 from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
+from pipeline.sizes import size_within
 
 Bools = npt.NDArray[np.bool_]
 
@@ -100,8 +101,7 @@ def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Ver
 
 def _reduced(plane: F32) -> F32:
     height, width = plane.shape
-    scale = min(1.0, _COARSE_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(_COARSE_SIDE, width, height)
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 

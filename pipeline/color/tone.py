@@ -19,6 +19,7 @@ from pipeline.color.tint_fit import fitted
 from pipeline.color.tone_odds import log_odds_of_colour
 from pipeline.options import Tone, TreatAs
 from pipeline.results import SourceTone, Treatment
+from pipeline.sizes import size_within
 
 Bools = npt.NDArray[np.bool_]
 
@@ -88,8 +89,7 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
     if cb is None or cr is None:
         return _GREY
     height, width = luma.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(_SIDE, width, height)
     luma, cb, cr = (_resized(plane, size) for plane in (luma, cb, cr))
     shown = inside(luma, cb, cr)
     chroma = np.stack([cb, cr], axis=-1)

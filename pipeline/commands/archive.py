@@ -119,8 +119,10 @@ def _colorize_archive(
     )
     if report_only:
         carry_out(reporting, lambda: _report(folder, output, run_options))
-    act = _plan if dry_run else _colour
-    carry_out(reporting, lambda: act(folder, output, options, run_options, reporting))
+    elif dry_run:
+        carry_out(reporting, lambda: _plan(folder, output, options, run_options, reporting))
+    else:
+        carry_out(reporting, lambda: _colour(folder, output, options, run_options, reporting))
 
 
 def _colour(

@@ -20,7 +20,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
-from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, reduced
+from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
 from pipeline.options import Options
@@ -112,15 +112,15 @@ def _shown(film: FilmSource, colorizer: Colorizer, progress: Progress) -> Iterat
 
 
 def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
-    frame, turn = record.frame, record.model_input.turn
+    frame = record.frame
     height, width = frame.luma.shape
     aspect = float(film.info.sample_aspect_ratio) * width / height
     size = (_SIDE, max(1, round(_SIDE / aspect))) if aspect >= 1 else (max(1, round(_SIDE * aspect)), _SIDE)
     luma = film.spec.luma(np.asarray(cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.luma.dtype))
     own = None
     if record.treatment is not Treatment.COLOUR_IT:
-        own = np.stack([film.spec.chroma(reduced(plane)) for plane in frame.chroma])
-    return _Shown(clock(frame.timestamp.seconds), ModelInput(record.model_input.luma, turn), luma, own)
+        own = np.stack(film.small_chroma(frame))
+    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own)
 
 
 def _coloured(

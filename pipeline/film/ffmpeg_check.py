@@ -17,7 +17,7 @@ _NAME = "ffmpeg program"
 
 
 @dataclass
-class Estimate:
+class Findings:
     """What was checked and found, what could not be and why, and what is wrong, if anything.
 
     ``times`` are those of all frames of the result in seconds, empty if it was not decoded.
@@ -29,46 +29,46 @@ class Estimate:
     objection: str = ""
 
 
-def ffmpeg_check(source: FilmInfo, found: FilmInfo, written: Written, *, frames: int) -> Estimate:
+def ffmpeg_check(source: FilmInfo, found: FilmInfo, written: Written, *, frames: int) -> Findings:
     """Let the ffmpeg program decode the result ``found`` of ``frames`` frames, and compare streams with ``source``.
 
     For a lossless result it decodes ``source`` as well, and luma must be the same, frame by frame.
     """
-    estimate = Estimate()
+    findings = Findings()
     try:
         program = find_program()
     except NotCheckedError as error:
-        estimate.not_checked[_NAME] = str(error)
-        return estimate
-    _frames(estimate, program, source, found, written, frames)
-    if not estimate.objection:
-        _streams(estimate, program, found, written, frames)
-    return estimate
+        findings.not_checked[_NAME] = str(error)
+        return findings
+    _frames(findings, program, source, found, written, frames)
+    if not findings.objection:
+        _streams(findings, program, found, written, frames)
+    return findings
 
 
-def _frames(estimate: Estimate, program: str, source: FilmInfo, found: FilmInfo, written: Written, frames: int) -> None:
+def _frames(findings: Findings, program: str, source: FilmInfo, found: FilmInfo, written: Written, frames: int) -> None:
     name = f"{_NAME}: picture"
-    seen = _asked(estimate, name, lambda: see_frames(program, found.path, found.stream_index, frames=frames))
+    seen = _asked(findings, name, lambda: see_frames(program, found.path, found.stream_index, frames=frames))
     if seen is None:
         return
-    estimate.times = seen.times
-    estimate.checks[name] = f"decodes {len(seen.times):,} frames without an error, at the same times"
+    findings.times = seen.times
+    findings.checks[name] = f"decodes {len(seen.times):,} frames without an error, at the same times"
     if len(seen.times) != frames:
-        estimate.objection = f"it decodes {len(seen.times)} frames, must be {frames}"
-    if not written.video.encoder.is_lossless or estimate.objection:
+        findings.objection = f"it decodes {len(seen.times)} frames, must be {frames}"
+    if not written.video.encoder.is_lossless or findings.objection:
         return
     name = f"{_NAME}: luma"
     if reason := _incomparable(source, written):
-        estimate.not_checked[name] = reason
+        findings.not_checked[name] = reason
         return
     original = _asked(
-        estimate, name, lambda: see_frames(program, source.path, source.stream_index, frames=frames), is_source=True
+        findings, name, lambda: see_frames(program, source.path, source.stream_index, frames=frames), is_source=True
     )
     if original is None:
         return
     if original.luma != seen.luma:
-        estimate.objection = "luma is not that of the source, bit for bit"
-    estimate.checks[name] = f"bit for bit that of the source, {len(seen.luma):,} frames"
+        findings.objection = "luma is not that of the source, bit for bit"
+    findings.checks[name] = f"bit for bit that of the source, {len(seen.luma):,} frames"
 
 
 def _incomparable(source: FilmInfo, written: Written) -> str:
@@ -84,9 +84,9 @@ def _incomparable(source: FilmInfo, written: Written) -> str:
     return ""
 
 
-def _streams(estimate: Estimate, program: str, found: FilmInfo, written: Written, frames: int) -> None:
+def _streams(findings: Findings, program: str, found: FilmInfo, written: Written, frames: int) -> None:
     name = f"{_NAME}: streams"
-    seen = _asked(estimate, name, lambda: see_streams(program, found.path, frames=frames))
+    seen = _asked(findings, name, lambda: see_streams(program, found.path, frames=frames))
     if seen is None:
         return
     kinds = [kind for kind, _ in seen]
@@ -94,18 +94,18 @@ def _streams(estimate: Estimate, program: str, found: FilmInfo, written: Written
     wanted = ["video", *(stream.type for stream in carried)]
     for kind in ("video", "audio", "subtitle"):
         if kinds.count(kind) != wanted.count(kind):
-            estimate.objection = f"it finds {kinds.count(kind)} {kind} streams, must be {wanted.count(kind)}"
-    estimate.checks[name] = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            findings.objection = f"it finds {kinds.count(kind)} {kind} streams, must be {wanted.count(kind)}"
+    findings.checks[name] = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
 
 
-def _asked(estimate: Estimate, name: str, question: Callable[[], T], *, is_source: bool = False) -> T | None:
+def _asked(findings: Findings, name: str, question: Callable[[], T], *, is_source: bool = False) -> T | None:
     try:
         return question()
     except NotCheckedError as error:
-        estimate.not_checked[name] = str(error)
+        findings.not_checked[name] = str(error)
     except RefusedError as error:
         if is_source:
-            estimate.not_checked[name] = f"the source: {error}"
+            findings.not_checked[name] = f"the source: {error}"
         else:
-            estimate.objection = str(error)
+            findings.objection = str(error)
     return None

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pipeline.errors import InputError
 from pipeline.media.probe import FilmInfo, open_film, probe
 from pipeline.media.source import bound_pixels, reporting
+from pipeline.sizes import size_within
 
 _LARGEST = 1280
 
@@ -47,8 +48,7 @@ def frame_at(
 
 def _upright(frame: av.VideoFrame, info: FilmInfo, largest: int) -> npt.NDArray[np.uint8]:
     width, height = float(frame.width * info.sample_aspect_ratio), float(frame.height)
-    scale = min(1.0, largest / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(largest, width, height)
     pixels = np.asarray(frame.to_ndarray(format="gray" if info.pixel_format.is_grey else "rgb24"), np.uint8)
     resized = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     return np.ascontiguousarray(np.rot90(resized, info.rotation // 90))

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, Turn
-from pipeline.color.spaces import ColorSpec, resolve_film
+from pipeline.color.spaces import F32, ColorSpec, resolve_film
 from pipeline.color.tone import ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
 from pipeline.color.upsampling import upsample
@@ -25,6 +25,7 @@ from pipeline.media.sampling import sampled
 from pipeline.media.video_plan import VideoPlan
 from pipeline.options import Options, TreatAs
 from pipeline.results import SourceTone
+from pipeline.sizes import size_within
 
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 _EVIDENCE_SIDE = 64
@@ -110,8 +111,11 @@ class FilmSource:
     def _evidence(self, frame: Frame) -> ToneEvidence:
         if self.info.pixel_format.is_grey:
             return evidence(np.zeros((1, 1), np.float32), None, None)
-        luma, cb, cr = (reduced(plane) for plane in (frame.luma, *frame.chroma))
-        return evidence(self.spec.luma(luma), self.spec.chroma(cb), self.spec.chroma(cr))
+        return evidence(self.spec.luma(reduced(frame.luma)), *self.small_chroma(frame))
+
+    def small_chroma(self, frame: Frame) -> list[F32]:
+        """Return the frame's own Cb and Cr, each (h, w), -0.5..0.5, at no more than 64 pixels a side."""
+        return [self.spec.chroma(reduced(plane)) for plane in frame.chroma]
 
 
 def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
@@ -151,6 +155,5 @@ def beside(source: Path, ending: str) -> Path:
 
 def reduced(plane: Plane) -> Plane:
     """Return a plane of codes (H, W) at no more than 64 pixels a side, by area."""
-    scale = min(1.0, _EVIDENCE_SIDE / max(plane.shape))
-    size = max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale))
+    size = size_within(_EVIDENCE_SIDE, plane.shape[1], plane.shape[0])
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -14,7 +14,7 @@ from pipeline.color.measures import averaged, doubt, measured
 from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
-from pipeline.film.frames import FilmFrame, FilmSource, reduced
+from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
@@ -124,7 +124,7 @@ class ShotLog:
         model_input, verdict = record.model_input, record.verdict
         luma = model_input.turn.stored(model_input.luma)
         if record.upsampled is None:
-            after = np.stack([spec.chroma(reduced(plane)) for plane in frame.chroma])
+            after = np.stack(self._film.small_chroma(frame))
             before, clipped = after, 0.0
         else:
             after, clipped = record.upsampled.small(luma, spec.matrix), record.upsampled.clipped

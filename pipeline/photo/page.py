@@ -20,6 +20,7 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.media.stills import ColourModel, Still, Strip, is_taken_by_camera, space_for_colour
+from pipeline.media.stills.samples import small_size
 from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 
@@ -201,8 +202,7 @@ def _judged(still: Still, spec: ColorSpec) -> ScanTone:
     if still.chroma is None:
         return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
-    scale = min(1.0, JUDGED_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = small_size(width, height, side=JUDGED_SIDE)
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
     return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif))

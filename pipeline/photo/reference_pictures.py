@@ -14,6 +14,7 @@ from pipeline.color.spaces import F32
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
 from pipeline.photo.page import Picture, space_of
+from pipeline.reference_files import size_and_time
 
 _KEPT = 8
 
@@ -36,13 +37,7 @@ class ReferencePictures:
         return reduce(Reference.and_of, found) if found else None
 
     def _one(self, path: Path) -> Reference:
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise InputError(
-                f"{path}: the reference cannot be read: {error.strerror or error}", advice="Check --reference."
-            ) from error
-        key = path, stat.st_size, stat.st_mtime_ns
+        key = path, *size_and_time(path)
         reference = self._kept.pop(key, None) or self._read(path)
         self._kept[key] = reference
         while len(self._kept) > _KEPT:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.options import Options
 from tests.engines.tiny import write_tiny_model
+from tests.engines.two import write_two_model
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def colorizer(tiny: Path) -> Iterator[Colorizer]:
     with open_colorizer(Options(engine="onnxruntime", model=str(tiny))) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that gives features, which references need."""
+    return write_two_model(tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="session")
+def opened(two: Path) -> Iterator[Colorizer]:
+    """The colorizer of `two`."""
+    with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
+        yield colorizer

@@ -15,9 +15,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from engines.errors import EngineError  # noqa: E402
-from engines.network import Network, NetworkSpec, Prediction  # noqa: E402
 from engines.networks import open_network  # noqa: E402
-from engines.tensors import F32  # noqa: E402
 from pipeline.color.colorizer import Colorizer, open_colorizer  # noqa: E402
 from pipeline.color.model_input import ModelInput  # noqa: E402
 from pipeline.film.job import colorize_video  # noqa: E402
@@ -29,6 +27,7 @@ from tests.engines.networks.exporting import export, randomised  # noqa: E402
 from tests.engines.networks.zhang import Siggraph17  # noqa: E402
 from tests.films import luma_planes, make_film  # noqa: E402
 from tests.photos import save, scene  # noqa: E402
+from tests.pipeline.photo.test_job import Counting  # noqa: E402
 
 
 class Said(Silent):
@@ -37,25 +36,6 @@ class Said(Silent):
 
     def say(self, text: str) -> None:
         self.lines.append(text)
-
-
-class Counting:
-    """A network that counts the pictures it is asked about, in the sizes that they have."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self.asked: list[tuple[int, ...]] = []
-
-    @property
-    def spec(self) -> NetworkSpec:
-        return self._network.spec
-
-    def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
-        self.asked += [one.shape for one in lightness]
-        return self._network.predict(lightness, hints)
-
-    def close(self) -> None:
-        self._network.close()
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +87,8 @@ def test_a_film_asks_for_as_many_key_frames_as_its_motion_needs(
     result = colorize_video(film, tmp_path / "b.mkv", options, colorizer=colorizer)
     assert all(map(np.array_equal, luma_planes(film), luma_planes(result.output)))
     assert (result.origin.network, result.frames) == ("DDColor", 24)
-    assert least <= len(network.asked) <= most
-    assert set(network.asked) == {(1, 256, 256)}
+    assert least <= sum(count for count, *_ in network.batches) <= most
+    assert {tuple(shape) for _, *shape in network.batches} == {(1, 256, 256)}
     network.close()
 
 

@@ -22,7 +22,6 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.base import Engine  # noqa: E402
-from engines.decoding import GAINS  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from engines.onnxruntime import open_reference  # noqa: E402
@@ -31,7 +30,7 @@ from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, LATENT  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
-from training.checkpoint import CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
+from training.checkpoint import GAINS, CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402

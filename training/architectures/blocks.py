@@ -22,6 +22,13 @@ def conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 
     )
 
 
+def conv_relu(inputs: int, outputs: int) -> tuple[nn.Conv2d, nn.ReLU]:
+    """Return a 3 x 3 convolution, drawn by `start_for_relu`, and ReLU: what networks without normalisation repeat."""
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    start_for_relu(convolution)
+    return convolution, nn.ReLU(inplace=True)
+
+
 def two_convs(inputs: int, outputs: int) -> nn.Sequential:
     """Return the step of a U-Net (Ronneberger et al. 2015), padded and batch-normalised: 3 x 3 convolution, twice."""
     return nn.Sequential(conv_norm_relu(inputs, outputs), conv_norm_relu(outputs, outputs))
@@ -48,9 +55,9 @@ def at_fixed_size(network: Callable[[Tensor], Tensor], x: Tensor, side: int) -> 
     return F.interpolate(network(seen), size=x.shape[2:], mode="bilinear", align_corners=False)
 
 
-def grey_head(inputs: int, *, kernel: int = 1) -> nn.Conv2d:
+def grey_head(inputs: int) -> nn.Conv2d:
     """Return the last convolution, to two channels, at zero: the answer starts grey, far from where tanh is flat."""
-    head = nn.Conv2d(inputs, 2, kernel, padding=kernel // 2)
+    head = nn.Conv2d(inputs, 2, 1)
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
     return head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from engines.errors import WeightsError
 from training.architectures.blocks import BasicBlock, start_for_relu
 
+GREY_MEAN = 114.8
+"""What VGG-16 sees subtracted from grey 0..255: the mean of ImageNet's channel means, the same in RGB and in BGR."""
 # What VGG-16's first convolution sees, and what its features run to.
 _INPUT_SIZE, _FEATURE_SIZE = 60.0, 300.0
 
@@ -44,11 +46,8 @@ class ResNet18Encoder(nn.Module):
         Return the stages that ``weights`` end before, which stay random. What this encoder does not have is ignored
         if it is a later stage or the classifier. Raises `WeightsError` for weights of another network.
         """
-        state = {
-            name: value.float()
-            for name, value in weights.items()
-            if name.partition(".")[0] in dict(self.named_children()) or name.partition(".")[0] not in ("layer4", "fc")
-        }
+        beyond = {"layer4", "fc"} - dict(self.named_children()).keys()
+        state = {name: value.float() for name, value in weights.items() if name.partition(".")[0] not in beyond}
         if "conv1.weight" in state and state["conv1.weight"].ndim == 4:
             state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
         own = self.state_dict()
@@ -92,8 +91,7 @@ class VGG16Encoder(nn.Sequential):
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return features (N, 512, H / 32, W / 32) for L* (N, 1, H, W), 0..100, repeated as R, G and B."""
-        # 114.8 is the mean of ImageNet's three channel means: the same for grey in RGB and in BGR.
-        grey = 2.55 * lightness - 114.8
+        grey = 2.55 * lightness - GREY_MEAN
         x = torch.cat([grey, grey, grey], dim=1)
         for layer in self:
             x = layer(x)
@@ -122,8 +120,7 @@ class VGG16Encoder(nn.Sequential):
 def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Collection[str]) -> tuple[str, ...]:
     """Give ``encoder`` its weights; return which of the parts ``may_lack`` are missing as a whole, in order."""
     own = encoder.state_dict()
-    lacking = tuple(part for part in may_lack if not any(name.startswith(f"{part}.") for name in _learned(state)))
-    lacking = tuple(part for part in lacking if any(name.startswith(f"{part}.") for name in own))
+    lacking = tuple(part for part in may_lack if _has(own, part) and not _has(_learned(state), part))
     wanted = {name for name in own if name.partition(".")[0] not in lacking}
     missing = sorted(wanted - state.keys())
     unknown = sorted(state.keys() - own.keys())
@@ -136,6 +133,10 @@ def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Collecti
             )
     encoder.load_state_dict({**own, **{name: value for name, value in state.items() if name in wanted}})
     return lacking
+
+
+def _has(names: Iterable[str], part: str) -> bool:
+    return any(name.startswith(f"{part}.") for name in names)
 
 
 def _learned(state: Mapping[str, Tensor]) -> set[str]:

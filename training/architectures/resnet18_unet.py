@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.architectures.blocks import AB_REACH, centred
+from training.architectures.blocks import AB_REACH, centred, conv_relu, grey_head
 from training.architectures.encoders import WholeResNet18Encoder
 
 
@@ -25,17 +25,14 @@ class ResNet18UNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = WholeResNet18Encoder()
-        self.bottom = nn.Sequential(nn.BatchNorm2d(512), nn.ReLU(), *_conv(512, 1024), *_conv(1024, 512))
+        self.bottom = nn.Sequential(nn.BatchNorm2d(512), nn.ReLU(), *conv_relu(512, 1024), *conv_relu(1024, 512))
         self.up16 = UpBlock(512, 256)
         self.up8 = UpBlock(512, 128)
         self.up4 = UpBlock(384, 64)
         self.up2 = UpBlock(256, 64, last=True)
         self.up1 = shuffled_up(96, 96)
-        self.refine = nn.Sequential(*_conv(97, 97), nn.Conv2d(97, 97, 3, padding=1))
-        self.head = nn.Conv2d(97, 2, 1)
-        nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        self.refine = nn.Sequential(*conv_relu(97, 97), nn.Conv2d(97, 97, 3, padding=1))
+        self.head = grey_head(97)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
@@ -59,7 +56,7 @@ class UpBlock(nn.Module):
         self.norm = nn.BatchNorm2d(skip)
         together = inputs // 2 + skip
         outputs = together // 2 if last else together
-        self.convs = nn.Sequential(*_conv(together, outputs), *_conv(outputs, outputs))
+        self.convs = nn.Sequential(*conv_relu(together, outputs), *conv_relu(outputs, outputs))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return (N, outputs, 2 H, 2 W) for ``x`` (N, inputs, H, W) and ``skip`` (N, skip, 2 H, 2 W)."""
@@ -80,11 +77,3 @@ def shuffled_up(inputs: int, outputs: int) -> nn.Sequential:
         convolution.weight.copy_(one.repeat_interleave(4, dim=0))
         convolution.bias.zero_()
     return nn.Sequential(convolution, nn.ReLU(), nn.PixelShuffle(2))
-
-
-def _conv(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(convolution.weight)
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
-    return convolution, nn.ReLU()

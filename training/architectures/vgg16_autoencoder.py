@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.architectures.blocks import conv_relu
 from training.architectures.encoders import VGG16Encoder
 
 AB_UNIT = 128.0
 """What 1 stands for in the decoder's answer."""
+_SMALL = 0.01
 
 
 class VGG16Autoencoder(nn.Module):
@@ -28,10 +30,10 @@ class VGG16Autoencoder(nn.Module):
         self.encoder = VGG16Encoder()
         up = nn.Upsample(scale_factor=2.0)
         self.decoder = nn.Sequential(
-            *_conv(512, 256), *_conv(256, 128), up,
-            *_conv(128, 64), up,
-            *_conv(64, 32), up,
-            *_conv(32, 16), up,
+            *conv_relu(512, 256), *conv_relu(256, 128), up,
+            *conv_relu(128, 64), up,
+            *conv_relu(64, 32), up,
+            *conv_relu(32, 16), up,
             nn.Conv2d(16, 2, 3, padding=1), nn.Tanh(), up,
         )  # fmt: skip
         last = self.decoder[-3]
@@ -47,14 +49,3 @@ class VGG16Autoencoder(nn.Module):
         """Return a* and b* for the encoder's features (N, 512, H / 32, W / 32)."""
         answer: Tensor = AB_UNIT * self.decoder(features)
         return answer
-
-
-_SMALL = 0.01
-
-
-def _conv(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
-    return convolution, nn.ReLU(inplace=True)

@@ -41,12 +41,13 @@ def write_report(
     ledger cannot be read or the disk refuses.
     """
     originals = Originals((source,))
-    known = [part for part in parts if part.ledger is not None]
-    ledgers = [part.ledger for part in known if part.ledger is not None]
-    homes = {ledger: part.home for ledger, part in zip(ledgers, known, strict=True)}
+    homes = {part.ledger: part.home for part in parts if part.ledger is not None}
+    ledgers = list(homes)
     found, items = survey(ledgers, source, output, corrections=corrections)
     runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.started)
-    sheets = _sheets(found)
+    sheets, left_out = _sheets(found), _left_out(parts)
+    statuses = [_status(part) for part in parts] if len(parts) > 1 else []
+    again = as_ranges(part.index for part in parts if part.is_to_run_again) if len(parts) > 1 else ""
     # The first one last: it is there only when all that it leads to is.
     for sheet in reversed(sheets):
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
@@ -61,18 +62,19 @@ def write_report(
             sheet=sheet,
             sheets=sheets,
             runs=runs,
-            left_out=_left_out(parts),
+            left_out=left_out,
             pictures=inside(pictured),
-            parts=[_status(part) for part in parts] if len(parts) > 1 else [],
-            again=as_ranges(part.index for part in parts if part.is_to_run_again) if len(parts) > 1 else "",
+            parts=statuses,
+            again=again,
             source=source,
             output=output,
         )
         with publishing(output / sheet.address, overwrite=True, originals=originals) as temporary:
             # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
             temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
+    addresses = {sheet.address for sheet in sheets}
     for path in (output / SHEETS).glob("*.html"):
-        if path.relative_to(output).as_posix() not in {sheet.address for sheet in sheets}:
+        if path.relative_to(output).as_posix() not in addresses:
             path.unlink()
     return output / REPORT
 

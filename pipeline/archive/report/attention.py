@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.archive.ledger import Record
+from pipeline.corrections import CorrectionTree
+from pipeline.errors import InputError
 from pipeline.results import NoteKind, Treatment
 
 _OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
@@ -82,6 +86,22 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
         is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
         is_in_doubt=bool(result.get("doubts")),
     )
+
+
+def attention_left(record: Record, corrections: CorrectionTree | None) -> Attention:
+    """Return how much the result of ``record`` asks for a look: not at all if ``corrections`` say it was accepted."""
+    found = attention_of(record.result or {})
+    if found.reasons and corrections is not None and _is_accepted(record.path, corrections):
+        return Attention(0.0, ())
+    return found
+
+
+def _is_accepted(path: str, corrections: CorrectionTree) -> bool:
+    try:
+        return corrections.read(PurePosixPath(path)).correction.accepted
+    except InputError:
+        # The next run names it as an error of this item, and so does the review when it is opened.
+        return False
 
 
 def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.report.attention import Attention, attention_of
+from pipeline.archive.output_folder import as_size
+from pipeline.archive.report.attention import Attention, attention_left
 from pipeline.archive.report.groups import Groups
-from pipeline.archive.report.previews import Packed, stem
+from pipeline.archive.report.previews import Packed, packed_of, stem
 from pipeline.corrections import CorrectionTree
 from pipeline.documents import from_json
-from pipeline.errors import InputError
 from pipeline.results import LumaCheck
 
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
@@ -94,10 +94,9 @@ class Items:
             (self.notes.take(note["kind"], note["text"], names=names, is_counted=is_first).number, note)
             for note in result.get("notes", ())
         ]
-        found = attention_of(result)
-        doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())]
-        if found.reasons and self._is_accepted(record.path):
-            found, doubts = Attention(0.0, ()), []
+        found = attention_left(record, self._corrections)
+        # What is in doubt asks for a look, unless it was accepted.
+        doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ()) if found.reasons]
         return Item(
             path=record.path,
             kind=record.kind,
@@ -115,18 +114,9 @@ class Items:
             started=record.started,
             seconds=record.seconds,
             preview=stem(record.path) if record.previews else "",
-            packed=None if record.pack is None else Packed(record.pack, record.pack_offset or 0),
+            packed=packed_of(record),
             labels=record.previews,
         )
-
-    def _is_accepted(self, path: str) -> bool:
-        if self._corrections is None:
-            return False
-        try:
-            return self._corrections.read(PurePosixPath(path)).correction.accepted
-        except InputError:
-            # The next run names it as an error of this item.
-            return False
 
 
 def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
@@ -149,7 +139,7 @@ def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if result:
         facts.append(("Made by", f"{result['model']} on {result['engine']}"))
     if record.result_size is not None:
-        facts.append(("Size", f"{_size(record.source_size)}, result {_size(record.result_size)}"))
+        facts.append(("Size", f"{as_size(record.source_size)}, result {as_size(record.result_size)}"))
     return facts
 
 
@@ -166,10 +156,3 @@ def _checks(verification: Mapping[str, Any] | None) -> list[str]:
 @lru_cache(1024)
 def _luma(found: tuple[tuple[str, Any], ...]) -> str:
     return str(from_json(LumaCheck, dict(found)))
-
-
-def _size(size: int) -> str:
-    for unit, whole in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= whole:
-            return f"{size / whole:.1f} {unit}"
-    return f"{size} bytes"

@@ -142,34 +142,23 @@ def _hash(text: str) -> str:
 
 def _tiles(contents: Contents) -> list[dict[str, Any]]:
     """Return the numbers of the head, each of which leads to its items, on the first sheet that has some."""
-    found, states = contents.survey, contents.survey.states
-    shown = [
-        ("done", states[State.DONE], "done", "state", "done"),
-        ("failed", states[State.FAILED], "failed", "state", "failed"),
-        ("quarantined", states[State.QUARANTINED], "quarantined", "state", "quarantined"),
-        ("waiting", states[State.WAITING] + states[State.RUNNING], "waiting", "state", "waiting"),
-        ("look", found.doubtful, "deserve a look", "reason", "look:"),
-        ("refused", states[State.REFUSED], "refused", "state", "refused"),
-        ("gone", states[State.GONE], "without source", "state", "gone"),
+    doubtful = contents.survey.doubtful
+    tiles = [
+        _tile_of(contents, "done", "done", State.DONE),
+        _tile_of(contents, "failed", "failed", State.FAILED),
+        _tile_of(contents, "quarantined", "quarantined", State.QUARANTINED),
+        _tile_of(contents, "waiting", "waiting", State.WAITING, State.RUNNING),
+        {"name": "look", "count": doubtful, "words": "deserve a look", "by": "reason", "value": "look:", "address": ""},
+        _tile_of(contents, "refused", "refused", State.REFUSED),
+        _tile_of(contents, "gone", "without source", State.GONE),
     ]
-    leads = {
-        name: _sheet_with(contents, found.first(*wanted))
-        for name, wanted in {
-            "done": (State.DONE,),
-            "failed": (State.FAILED,),
-            "quarantined": (State.QUARANTINED,),
-            "waiting": (State.WAITING, State.RUNNING),
-            "refused": (State.REFUSED,),
-            "gone": (State.GONE,),
-        }.items()
-    }
-    is_shown = [name not in ("refused", "gone") or count for name, count, *_ in shown]
-    keys = ("name", "count", "words", "by", "value")
-    return [
-        {**dict(zip(keys, tile, strict=True)), "address": leads.get(str(tile[0]), "")}
-        for tile, wanted in zip(shown, is_shown, strict=True)
-        if wanted
-    ]
+    return [tile for tile in tiles if tile["count"] or tile["name"] not in ("refused", "gone")]
+
+
+def _tile_of(contents: Contents, name: str, words: str, *states: State) -> dict[str, Any]:
+    found = contents.survey
+    count, address = sum(found.states[state] for state in states), _sheet_with(contents, found.first(*states))
+    return {"name": name, "count": count, "words": words, "by": "state", "value": name, "address": address}
 
 
 def _sheet_with(contents: Contents, place: int | None) -> str:

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from pipeline.archive.ledger import Record
 from pipeline.errors import OutputError
 from pipeline.results import Preview
 
@@ -35,6 +36,11 @@ class Packed(NamedTuple):
 
     pack: int
     offset: int
+
+
+def packed_of(record: Record) -> Packed | None:
+    """Return where the pictures of ``record`` are; None if it has none."""
+    return None if record.pack is None else Packed(record.pack, record.pack_offset or 0)
 
 
 def stem(path: str) -> str:

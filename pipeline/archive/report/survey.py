@@ -31,7 +31,7 @@ _BITS = 40  # of a number of a ledger's row; above them is the number of the led
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """How many items there are of each state and kind, what they say in groups, and their order.
+    """How many items there are of each state, what they say in groups, and their order.
 
     ``members`` are the first few items without result of each group, ``in_doubt`` the first of ``doubts`` items whose
     tone is in doubt. ``photo_seconds`` is the median time for a photograph, ``frames`` and ``film_seconds`` are sums
@@ -40,7 +40,6 @@ class Survey:
 
     count: int
     states: Counter[State]
-    kinds: Counter[str]
     failures: list[Group]
     members: dict[int, list[Item]]
     notes: list[Group]
@@ -103,7 +102,6 @@ class _Sums:
     def __init__(self) -> None:
         self._places, self._codes = array("q"), array("B")
         self._ranks, self._scores, self._photo_seconds = array("B"), array("f"), array("f")
-        self._kinds: Counter[str] = Counter()
         self._members: dict[int, list[Item]] = {}
         self._in_doubt: list[Item] = []
         self._doubtful = self._doubts = self._frames = 0
@@ -114,7 +112,6 @@ class _Sums:
         self._codes.append(STATES.index(item.state))
         self._ranks.append(item.rank)
         self._scores.append(-item.attention.score)
-        self._kinds[item.kind] += 1
         self._doubtful += bool(item.attention.reasons)
         if item.doubts:
             self._doubts += 1
@@ -141,7 +138,6 @@ class _Sums:
         return Survey(
             count=len(order),
             states=Counter({state: int(counted[code]) for code, state in enumerate(STATES) if counted[code]}),
-            kinds=self._kinds,
             failures=items.failures.all(),
             members=self._members,
             notes=items.notes.all(),

@@ -17,6 +17,7 @@ from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import PageCheck
 from pipeline.media.stills.xmp import AiColour
+from pipeline.os_errors import reading
 from pipeline.results import Note
 
 __all__ = [
@@ -47,12 +48,8 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
     Raises `InputError` for what cannot be read, is larger than ``pixel_limit``, or is a kind that is not coloured.
     """
     found = still_format(path)
-    try:
+    with reading(path):
         return found.read(path, pixel_limit=pixel_limit)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk that it lies on."
-        ) from error
 
 
 def still_format(path: Path) -> StillFormat:

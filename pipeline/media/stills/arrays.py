@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UsageError
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import PNG, CarriedPng
-from pipeline.media.stills.samples import luma_of_rgb, small_chroma
+from pipeline.media.stills.samples import planes
 from pipeline.media.stills.still import ColourModel, Still
 
 _NAME = Path("picture in memory")
@@ -31,17 +31,16 @@ def still_of(pixels: NDArray[Any], *, profile: bytes | None = None) -> Still:
         raise UsageError(
             f"{_NAME}: is an array of {pixels.dtype}", advice="Give codes of uint8 or uint16 from black to white."
         )
-    channels = pixels.shape[2]
-    is_colour = channels >= 3
+    luma, alpha, chroma = planes(pixels)
     return Still(
         path=_NAME,
         format=PNG,
-        luma=luma_of_rgb(pixels) if is_colour else np.ascontiguousarray(pixels[..., 0]),
+        luma=luma,
         orientation=1,
         colour_model=ColourModel.RGB,
-        alpha=np.ascontiguousarray(pixels[..., -1]) if channels in (2, 4) else None,
+        alpha=alpha,
         notes=(),
         metadata=Metadata(profile=profile),
         carried=CarriedPng(),
-        chroma=small_chroma(pixels) if is_colour else None,
+        chroma=chroma,
     )

@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pipeline.media.stills.ifd import (
+    EXIF_IFD,
     ORIENTATION,
     DamagedIfdError,
     Entry,
@@ -21,7 +22,6 @@ from pipeline.results import Note, NoteKind
 
 PREFIX = b"Exif\0\0"
 _UPRIGHT = 1
-_EXIF_IFD = 34665
 _EXPOSURE = (33434, 33437)  # exposure time and f-number
 _FILE_SOURCE, _SCANNERS = 41728, (b"\x01", b"\x02")  # of film, of prints
 
@@ -58,7 +58,7 @@ def is_taken_by_camera(exif: bytes | None) -> bool:
     try:
         header = read_header(file)
         items = read_items(file, header, header.first)
-        pointer = next((item for item in items if item[0] == _EXIF_IFD), None)
+        pointer = next((item for item in items if item[0] == EXIF_IFD), None)
         where = None if pointer is None else integer(Entry(*pointer), header.order)
         found = {} if where is None else {item[0]: item for item in read_items(file, header, where)}
         # Rationals: exposures of 0/0 are those of programs that fill in what they do not know.

@@ -123,6 +123,7 @@ def _blocks(data: bytes) -> _Blocks:
     comments: list[bytes] = []
     applications: list[tuple[bytes, bytes]] = []
     pictures, position = 0, 13 + _table(data[10:11])
+    breaks_off, extra = False, 0
     try:
         while (kind := data[position]) != _END:
             if kind == _PICTURE:
@@ -141,20 +142,15 @@ def _blocks(data: bytes) -> _Blocks:
                     comments.append(content)
             else:
                 position += 1
+        extra = len(data[position + 1 :].rstrip(b"\0"))
     except IndexError:
-        return _Blocks(
-            pictures=pictures,
-            breaks_off=True,
-            comments=tuple(comments),
-            applications=tuple(applications),
-            extra=0,
-        )
+        breaks_off = True
     return _Blocks(
         pictures=pictures,
-        breaks_off=False,
+        breaks_off=breaks_off,
         comments=tuple(comments),
         applications=tuple(applications),
-        extra=len(data[position + 1 :].rstrip(b"\0")),
+        extra=extra,
     )
 
 

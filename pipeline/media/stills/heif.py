@@ -22,7 +22,7 @@ from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_boxes
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
@@ -56,7 +56,7 @@ class _HeifFormat(WrittenAsPng):
         Raises `InputError`.
         """
         found = self._decoded(path, pixel_limit)
-        grey, rgb, alpha = _planes(found.pixels)
+        luma, alpha, chroma = planes(found.pixels)
         exif = (found.info.get("exif") or b"").removeprefix(PREFIX) or None
         metadata = Metadata(profile=found.info.get("icc_profile") or None, exif=exif, xmp=found.info.get("xmp") or None)
         orientation, notes = orientation_of(exif)
@@ -64,20 +64,21 @@ class _HeifFormat(WrittenAsPng):
         return Still(
             path=path,
             format=self,
-            luma=luma_of_rgb(rgb) if grey is None else grey,
+            luma=luma,
             orientation=orientation,
             colour_model=ColourModel.RGB,
             alpha=alpha,
             notes=(Note(NoteKind.CONVERTED, text), *found.notes, *notes, *_left_behind(self.name, path)),
             metadata=metadata,
             carried=CarriedPng(before=png_chunks_of(metadata)),
-            chroma=small_chroma(rgb) if grey is None else None,
-            own_rgb=partial(self._rgb, path, found.pixels.shape[0] * found.pixels.shape[1]),
+            chroma=chroma,
+            own_rgb=partial(self._rgb, path, luma.size),
         )
 
     def _rgb(self, path: Path, pixel_limit: int) -> Strip:
-        rgb: Strip = _planes(self._decoded(path, pixel_limit).pixels)[1]
-        return rgb
+        pixels = np.atleast_3d(self._decoded(path, pixel_limit).pixels)
+        is_colour = pixels.shape[2] >= 3
+        return np.ascontiguousarray(pixels[..., :3]) if is_colour else np.repeat(pixels[..., :1], 3, axis=2)
 
 
 class HeicFormat(_HeifFormat):
@@ -203,14 +204,3 @@ def _full_range(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
     codes = np.arange(top + 1, dtype=np.float64)
     table = np.rint(codes * (65535 / top)).astype(np.uint16)
     return np.asarray(table[np.minimum(pixels, top)])
-
-
-def _planes(pixels: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any] | None]:
-    """Grey, if that is all there is, R, G and B, and alpha."""
-    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
-    channels = pixels.shape[2]
-    alpha = np.ascontiguousarray(pixels[..., -1]) if channels in (2, 4) else None
-    if channels >= 3:
-        return None, np.ascontiguousarray(pixels[..., :3]), alpha
-    grey = np.ascontiguousarray(pixels[..., 0])
-    return grey, np.repeat(grey[..., None], 3, axis=2), alpha

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.media.stills.exif import orientation_of
@@ -26,7 +25,7 @@ from pipeline.media.stills.jp2_boxes import (
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing
 from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
@@ -80,24 +79,23 @@ class Jp2Format(StillFormat):
         carried, coded, extra = _taken_apart(path, data)
         check_size(path, coded.width, coded.height, pixel_limit=min(pixel_limit, _PIXEL_LIMIT))
         _check_kind(path, coded, carried.header)
-        pixels = _decoded(path, data, coded)
+        luma, alpha, chroma = planes(_decoded(path, data, coded))
         del data
         orientation, notes = orientation_of(carried.metadata.exif)
         if not coded.is_reversible:
             text = "lossy JPEG 2000 is written without loss, so that its luma stays: the file grows"
             notes = (*notes, Note(NoteKind.CONVERTED, text))
-        is_colour = pixels.ndim == 3
         return Still(
             path=path,
             format=self,
-            luma=luma_of_rgb(pixels) if is_colour else np.ascontiguousarray(pixels),
+            luma=luma,
             orientation=orientation,
             colour_model=ColourModel.RGB,
-            alpha=None,
+            alpha=alpha,
             notes=(*notes, *trailing("JPEG 2000", extra)),
             metadata=carried.metadata,
             carried=carried,
-            chroma=small_chroma(pixels) if is_colour else None,
+            chroma=chroma,
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:

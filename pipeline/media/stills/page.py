@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Page:
         self._points: list[Strip] = []
         self.strips = iter(()) if strips is None else self._checked(strips)
 
-    @property
+    @cached_property
     def metadata(self) -> tuple[Metadata, tuple[Note, ...]]:
         """What the written page must carry, and what there is to say about it."""
         return for_result(self.still.metadata, self.declared, xmp_room=self.still.format.result.xmp_room)

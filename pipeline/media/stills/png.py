@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.media.stills.exif import orientation_of
@@ -23,6 +22,7 @@ from pipeline.media.stills.png_chunks import (
     PALETTE,
     RGB,
     RGB_ALPHA,
+    SAMPLES,
     SIGNATURE,
     Chunk,
     Chunks,
@@ -34,8 +34,8 @@ from pipeline.media.stills.png_chunks import (
     read_header,
     transparency_fits,
 )
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
-from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing
+from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
 from pipeline.results import Note, NoteKind
 
@@ -93,9 +93,9 @@ class PngFormat(StillFormat):
             raise refuse(path, "is an animated PNG")
         if len(data) - chunks.extra - sum(len(placed.chunk.data) for placed in chunks.found) > _most_packed(header):
             raise damaged(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
-        pixels = _decoded(path, data, header)
+        # libpng has made alpha of a transparent colour.
+        luma, alpha, chroma = planes(_decoded(path, data, header))
         del data
-        luma, alpha = _planes(pixels)
         orientation, notes = orientation_of(kinds.get(b"eXIf"))
         result = Header(header.width, header.height, 8 * luma.dtype.itemsize, RGB if alpha is None else RGB_ALPHA)
         before, more = _for_colour([placed.chunk for placed in found if not placed.after], header, result)
@@ -111,7 +111,7 @@ class PngFormat(StillFormat):
             notes=(*notes, *_notes(header, kinds, chunks), *more, *still_more, *trailing("PNG", chunks.extra)),
             metadata=carried.metadata,
             carried=carried,
-            chroma=small_chroma(pixels) if pixels.ndim == 3 and pixels.shape[2] >= 3 else None,
+            chroma=chroma,
             is_bilevel=header.colour == GREY and header.depth == 1 and alpha is None,
         )
 
@@ -205,16 +205,8 @@ def png_chunks_of(metadata: Metadata) -> tuple[Chunk, ...]:
 
 def _most_packed(header: Header) -> int:
     """Bytes that honest packed pixels stay below, so that no time is spent on inflating what is thrown away."""
-    samples = {GREY: 1, PALETTE: 1, GREY_ALPHA: 2, RGB: 3, RGB_ALPHA: 4}.get(header.colour, 4)
+    samples = SAMPLES.get(header.colour, 4)
     return 2 * header.height * (1 + header.width * samples * max(1, header.depth // 8)) + _PACKED_FLOOR
-
-
-def _planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
-    """Luma and alpha of decoded pixels; libpng has made alpha of a transparent colour."""
-    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
-    channels = pixels.shape[2]
-    alpha = pixels[..., -1].copy() if channels in (2, 4) else None
-    return luma_of_rgb(pixels) if channels >= 3 else np.ascontiguousarray(pixels[..., 0]), alpha
 
 
 def _notes(header: Header, kinds: dict[bytes, bytes], chunks: Chunks) -> Iterator[Note]:

@@ -5,7 +5,6 @@ libpng's simple interface, which imagecodecs calls, decodes such files too, but 
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -13,21 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.stills.png_chunks import (
-    GREY,
-    GREY_ALPHA,
-    PALETTE,
-    RGB,
-    RGB_ALPHA,
-    SIGNATURE,
-    Chunk,
-    DamagedPngError,
-    Header,
-)
+from pipeline.media.stills.png_chunks import SAMPLES, SIGNATURE, Chunk, DamagedPngError, Header, chunk_places
 
 # First row, first column, rows and columns from one to the next (third edition, section 8.2).
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
-_SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 
 
 def decode_interlaced(data: bytes, header: Header, decode: Callable[[bytes], NDArray[Any]]) -> NDArray[Any]:
@@ -64,26 +52,22 @@ class _Pass:
         self.row, self.column, self.down, self.right = row, column, down, right
         self._header = header
         self._height, self._width = -(-(header.height - row) // down), -(-(header.width - column) // right)
-        stride = 1 + -(-self._width * _SAMPLES.get(header.colour, 1) * header.depth // 8)
+        stride = 1 + -(-self._width * SAMPLES.get(header.colour, 1) * header.depth // 8)
         self.size = self._height * stride if self._height > 0 and self._width > 0 else 0
 
     def file(self, rows: bytes, others: bytes) -> bytes:
         """Make a PNG of this pass alone."""
-        kind = self._header.depth, self._header.colour
-        header = Chunk(b"IHDR", struct.pack(">IIBBBBB", self._width, self._height, *kind, 0, 0, 0))
+        header = Header(self._width, self._height, self._header.depth, self._header.colour).chunk()
         pixels = Chunk(b"IDAT", zlib.compress(rows, 1))
         return SIGNATURE + header.tobytes() + others + pixels.tobytes() + Chunk(b"IEND", b"").tobytes()
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
     """Packed pixels, and palette and transparency as they stand in the file."""
-    packed, others, position = [], [], len(SIGNATURE)
-    while position + 12 <= len(data):
-        end = position + 12 + struct.unpack_from(">I", data, position)[0]
-        kind = data[position + 4 : position + 8]
+    packed, others = [], []
+    for kind, position, end in chunk_places(data):
         if kind == b"IDAT":
             packed.append(data[position + 8 : end - 4])
         elif kind in (b"PLTE", b"tRNS"):
             others.append(data[position:end])
-        position = end
     return b"".join(packed), b"".join(others)

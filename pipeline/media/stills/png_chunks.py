@@ -14,6 +14,8 @@ from pipeline.media.stills.still import Strip
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+# Samples of a pixel as it is stored.
+SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 # Five times as fast as 6 on 16-bit samples, for files some 5 % larger.
 _LEVEL = 4
 _CHUNK = 1 << 17
@@ -82,14 +84,20 @@ def read_header(data: bytes) -> Header:
     return Header(width, height, depth, colour, is_interlaced=data[28] == 1)
 
 
+def chunk_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Type of each chunk of a file, where it begins, and where its length says that it ends, which may be too far."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 12 + struct.unpack_from(">I", data, position)[0]
+        yield data[position + 4 : position + 8], position, end
+        position = end
+
+
 def read_chunks(data: bytes) -> Chunks:
     """Every chunk but the header, pixels and end. Raises `DamagedPngError` where the chunks break off."""
     found: list[Placed] = []
-    position, after = len(SIGNATURE), False
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        kind = data[position + 4 : position + 8]
-        end = position + 12 + length
+    after = False
+    for kind, position, end in chunk_places(data):
         if end > len(data):
             raise DamagedPngError(f"chunk {kind!r} does not end in the file")
         if kind == b"IDAT":
@@ -99,7 +107,6 @@ def read_chunks(data: bytes) -> Chunks:
         elif kind != b"IHDR":
             chunk = Chunk(kind, data[position + 8 : end - 4])
             found.append(Placed(chunk, after=after, sound=chunk.tobytes()[-4:] == data[end - 4 : end]))
-        position = end
     if not after:
         raise DamagedPngError("it has no pixels")
     return Chunks(tuple(found), is_closed=False, extra=0)
@@ -114,15 +121,14 @@ def transparency_fits(data: bytes, colour: int) -> bool:
 
 def essential(data: bytes, header: Header) -> bytes:
     """Keep of a file that `read_chunks` accepts the chunks that its pixels need: libpng speaks of others on stderr."""
-    parts, position = [SIGNATURE], len(SIGNATURE)
-    while position + 12 <= len(data):
-        end = position + 12 + struct.unpack_from(">I", data, position)[0]
-        kind = data[position + 4 : position + 8]
+    parts = [SIGNATURE]
+    for kind, position, end in chunk_places(data):
+        if kind == b"IEND":
+            break
         if kind in (b"IHDR", b"PLTE", b"IDAT") or (
             kind == b"tRNS" and transparency_fits(data[position + 8 : end - 4], header.colour)
         ):
             parts.append(data[position:end])
-        position = end if kind != b"IEND" else len(data)
     return b"".join((*parts, Chunk(b"IEND", b"").tobytes()))
 
 

@@ -51,10 +51,23 @@ def small_chroma(rgb: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([cb, cr]).astype(np.float32)
 
 
-def small_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a small picture of the same shape: at most 256 pixels a side."""
-    scale = min(1.0, _SMALL_SIDE / max(width, height))
+def small_size(width: int, height: int, *, side: int = _SMALL_SIDE) -> tuple[int, int]:
+    """Width and height of a small picture of the same shape: at most ``side`` pixels a side."""
+    scale = min(1.0, side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None, NDArray[np.float32] | None]:
+    """Luma, alpha and `small_chroma` of full-range grey or RGB, alpha last: (H, W) or (H, W, 1 to 4), uint8 or uint16.
+
+    Alpha is None where there is none, chroma of grey too.
+    """
+    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+    channels = pixels.shape[2]
+    alpha = np.ascontiguousarray(pixels[..., -1]) if channels in (2, 4) else None
+    if channels < 3:
+        return np.ascontiguousarray(pixels[..., 0]), alpha, None
+    return luma_of_rgb(pixels), alpha, small_chroma(pixels)
 
 
 def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.media.stills.verification import PageCheck
 
 Plane = NDArray[np.uint8 | np.uint16]
-Strip = NDArray[np.uint8 | np.uint16] | NDArray[np.uint8 | np.uint16]
+Strip = NDArray[np.uint8 | np.uint16]
 Carried = TypeVar("Carried")
 
 

@@ -21,7 +21,7 @@ from pipeline.media.stills.exif import PREFIX, orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing
 from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
@@ -59,7 +59,7 @@ class WebpFormat(StillFormat):
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode to luma and alpha. Raises `InputError`."""
-        pixels = _decoded(path, pixel_limit)
+        luma, alpha, chroma = planes(_decoded(path, pixel_limit))
         container = _container(path.read_bytes())
         orientation, notes = orientation_of(container.metadata.exif)
         if b"VP8L" not in container.chunks:
@@ -70,13 +70,13 @@ class WebpFormat(StillFormat):
         return Still(
             path=path,
             format=self,
-            luma=luma_of_rgb(pixels),
+            luma=luma,
             orientation=orientation,
             colour_model=ColourModel.RGB,
-            alpha=np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None,
+            alpha=alpha,
             notes=(*notes, *trailing("WebP", container.extra)),
             metadata=container.metadata,
-            chroma=small_chroma(pixels),
+            chroma=chroma,
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:

@@ -14,10 +14,10 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.corrections import Correction, CorrectionFile, CorrectionTree, corrections_beside
 from pipeline.options import Hint, Options
 from pipeline.originals import NO_ORIGINALS
-from pipeline.progress import Silent
 from tests.engines.two import write_two_model
 from tests.films import make_film
 from tests.photos import save, scene, sepia
+from tests.pipeline.archive.runs import Listener
 
 NAMES = ("album/one.png", "two.png")
 
@@ -38,16 +38,6 @@ def output(tmp_path: Path) -> Path:
 def night(scans: Path, output: Path, tiny: Path, **run_options: object) -> ArchiveResult:
     options = Options(engine="onnxruntime", model=str(tiny))
     return colorize_archive(scans, output, options, run_options=RunOptions(**run_options))  # type: ignore[arg-type]
-
-
-class Said(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.texts.append(text)
 
 
 def is_grey(path: Path) -> bool:
@@ -150,11 +140,11 @@ def test_references_beside_photographs_are_no_items(scans: Path, output: Path, t
     save(scans / "three.ref.png", scene())
     save(scans / "album" / "four.png", scene())
     save(scans / "album" / "four.ref.png", sepia(scene()))
-    progress = Said()
+    progress = Listener()
     result = colorize_archive(scans, output, Options(engine="onnxruntime", model=str(tiny)), progress=progress)
     assert not (output / "album" / "four.ref.png").exists()
     assert (output / "three.ref.png").exists()
-    assert any("four.ref.png: left out" in text and "reference" in text for text in progress.texts)
+    assert any("four.ref.png: left out" in text and "reference" in text for text in progress.said)
     assert (result.photos, result.failed) == (3, 1)
 
 

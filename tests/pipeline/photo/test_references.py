@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.archive.run import colorize_archive
-from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
@@ -18,19 +17,7 @@ from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
 from pipeline.photo.memory import colorize_picture
 from pipeline.results import Failure, PhotoResult
-from tests.engines.two import write_two_model
 from tests.photos import rgb_of, save, scene, tinted
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_two_model(tmp_path_factory.mktemp("two"))
-
-
-@pytest.fixture(scope="module")
-def opened(two: Path) -> Iterator[Colorizer]:
-    with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
-        yield colorizer
 
 
 def coloured() -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def recoded_png(change: Callable[[np.ndarray], np.ndarray]) -> Fault:
     def fault(data: bytes) -> bytes:
         width, height = struct.unpack_from(">II", data, 16)
         first, last = data.index(b"IDAT") - 4, data.rindex(b"IEND") - 4
-        with Image.open(_kept(data)) as image:
+        with Image.open(BytesIO(data)) as image:
             pixels = change(np.asarray(image).copy())
         rows = b"".join(b"\0" + row.tobytes() for row in pixels)
         packed = zlib.compress(rows)
@@ -93,12 +94,6 @@ def recoded_png(change: Callable[[np.ndarray], np.ndarray]) -> Fault:
         return data[:first] + chunk + struct.pack(">I", zlib.crc32(b"IDAT" + packed)) + data[last:]
 
     return fault
-
-
-def _kept(data: bytes) -> object:
-    from io import BytesIO
-
-    return BytesIO(data)
 
 
 def one_code(pixels: np.ndarray) -> np.ndarray:
@@ -140,7 +135,7 @@ def cut(data: bytes) -> bytes:
 
 
 def without_last_page(data: bytes) -> bytes:
-    with tifffile.TiffFile(_kept(data)) as tiff:
+    with tifffile.TiffFile(BytesIO(data)) as tiff:
         at = tiff.pages[0].offset
     (number,) = struct.unpack_from("<H", data, at)
     return data[: at + 2 + 12 * number] + bytes(4) + data[at + 6 + 12 * number :]

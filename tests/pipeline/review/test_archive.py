@@ -40,17 +40,6 @@ needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_two_model(tmp_path_factory.mktemp("two"))
-
-
-@pytest.fixture(scope="module")
-def opened(two: Path) -> Iterator[Colorizer]:
-    with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
-        yield colorizer
-
-
 @pytest.fixture
 def archive(tmp_path: Path, two: Path, opened: Colorizer) -> Path:
     """Three results; the one that deserves a look, for it has hardly any colour, is the last by name."""

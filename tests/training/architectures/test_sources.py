@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,10 +24,8 @@ from training.architectures.unet_vae import UNetVAE  # noqa: E402
 from training.architectures.vgg16_autoencoder import VGG16Autoencoder  # noqa: E402
 from training.architectures.zhang2016 import Zhang2016  # noqa: E402
 from training.cielab import lab_to_rgb, rgb_to_lab  # noqa: E402
-from training.config import load_config  # noqa: E402
+from training.config import CONFIGS, load_config  # noqa: E402
 from training.detectors import corner_excess  # noqa: E402
-
-CONFIGS = Path(__file__).parents[3] / "training" / "configs"
 
 
 def _maps(model: nn.Module, shape: tuple[int, ...], kinds: tuple[type[nn.Module], ...]) -> list[tuple[int, ...]]:

@@ -8,17 +8,15 @@ what breaks off does, and becomes another picture.
 from __future__ import annotations
 
 import random
-import re
 import zlib
 from dataclasses import replace
 
 import imagecodecs
 
-from pipeline.media.stills.jpeg.segments import ARITHMETIC, ARITHMETIC_PROGRESSIVE, JpegFile
+from pipeline.media.stills.jpeg.segments import ARITHMETIC, ARITHMETIC_PROGRESSIVE, RESTART, JpegFile
 
 # In an encoder's output arithmetic codes end before the zeros that decoders think of after them (T.81, D.1.8).
 _THOUGHT_OF = b"\0" * 4
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 # Without 0xFF, which would begin a marker.
 _RANDOM = bytes(random.Random(0).choices(range(0xFF), k=64))
 
@@ -38,8 +36,7 @@ def breaks_off(jpeg: JpegFile) -> bool:
 def _decoded(jpeg: JpegFile, ending: bytes) -> int:
     """Return a checksum of the picture with ``ending`` wherever coded data ends."""
     scans = (
-        replace(scan, data=_RESTART.sub(lambda found: ending + found.group(), scan.data) + ending)
-        for scan in jpeg.scans
+        replace(scan, data=RESTART.sub(lambda found: ending + found.group(), scan.data) + ending) for scan in jpeg.scans
     )
     data = b"".join((b"\xff\xd8", jpeg.frame.tobytes(), *(scan.tobytes() for scan in scans), b"\xff\xd9"))
     return zlib.crc32(imagecodecs.jpeg8_decode(data).tobytes())

@@ -7,8 +7,8 @@ Scans that hold luma alone are copied whole. So what a decoder makes of the luma
 
 from __future__ import annotations
 
-import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from pipeline.media.stills.jpeg.segments import (
     EXTENDED,
     LOSSLESS,
     PROGRESSIVE,
+    RESTART,
     DamagedJpegError,
     Frame,
     JpegFile,
@@ -39,8 +40,6 @@ _SPARE_BITS = 24
 
 # Bytes from which on walking in lockstep is faster.
 _LONG = 100_000
-
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 class NotSeparableError(ValueError):
@@ -84,14 +83,10 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
     if any(part.across > luma.across or part.down > luma.down for part in jpeg.frame.components):
         raise NotSeparableError("luma has fewer samples than chroma")
     kept: list[Scan] = []
-    known: dict[tuple[int, int], HuffmanTable] = {}
     pending: list[Segment] = []
-    interval = written_interval = 0
-    sound = True
-    for scan in jpeg.scans:
-        known |= read_tables(scan.tables)
+    written_interval, sound = 0, True
+    for scan, known, interval in _in_order(jpeg):
         pending += [table for table in scan.tables if table.marker == DHT]
-        interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
         if luma.name not in {name for name, _, _ in scan.selectors}:
             continue
         alone = len(scan.selectors) == 1
@@ -120,12 +115,8 @@ def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
     """
     if jpeg.frame.marker not in DECODED or jpeg.frame.marker == LOSSLESS:
         return False
-    known: dict[tuple[int, int], HuffmanTable] = {}
-    interval = 0
     try:
-        for scan in jpeg.scans:
-            known |= read_tables(scan.tables)
-            interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
+        for scan, known, interval in _in_order(jpeg):
             is_luma = [name for name, _, _ in scan.selectors] == [jpeg.frame.components[0].name]
             if jpeg.frame.marker in (BASELINE, EXTENDED) and (luma or not is_luma):
                 _walk(jpeg.frame, scan, known, _coded(jpeg.frame, scan, interval))
@@ -135,6 +126,16 @@ def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
     except DamagedJpegError:
         return False
     return True
+
+
+def _in_order(jpeg: JpegFile) -> Iterator[tuple[Scan, dict[tuple[int, int], HuffmanTable], int]]:
+    """Give the scans, each with the Huffman tables and the restart interval that hold. Raises `DamagedJpegError`."""
+    known: dict[tuple[int, int], HuffmanTable] = {}
+    interval = 0
+    for scan in jpeg.scans:
+        known |= read_tables(scan.tables)
+        interval = next((_interval(table) for table in reversed(scan.tables) if table.marker == DRI), interval)
+        yield scan, known, interval
 
 
 def _separated(
@@ -179,7 +180,7 @@ def _interval(segment: Segment) -> int:
 
 
 def _coded(frame: Frame, scan: Scan, interval: int) -> _Coded:
-    *closed, rest = _RESTART.split(scan.data)
+    *closed, rest = RESTART.split(scan.data)
     if closed and not interval:
         raise DamagedJpegError("restart marker where none belongs")
     # Any number of 0xFF may stand before a marker.

@@ -21,6 +21,9 @@ _ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
 # What begins a segment between scans: restarts and the like that stand there have no length, and are passed over.
 _NEXT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
+# Restart markers, inside of entropy-coded data.
+RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+
 LARGEST_PAYLOAD = 65533
 # Each scan costs a pass over the picture; progressive files have some ten.
 _MOST_SCANS = 100

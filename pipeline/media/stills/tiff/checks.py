@@ -34,7 +34,7 @@ def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
     photometric = int(page.photometric if page.photometric is not None else -1)
     if photometric in _KINDS or 50706 in page.tags:
         raise refuse(path, f"is a TIFF of {_KINDS.get(photometric, 'camera raw')} samples")
-    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR):
+    if photometric not in COLOURS:
         raise refuse(path, f"is a TIFF of an unknown kind of samples ({photometric})")
     if int(page.compression) not in _PACKINGS:
         raise refuse(path, f"is a TIFF packed with {packing_name(page)}")

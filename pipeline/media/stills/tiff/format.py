@@ -20,7 +20,7 @@ from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
 from pipeline.media.stills.tiff.checks import COLOURS, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
 from pipeline.media.stills.tiff.pages import DEFLATE, LOSSLESS, TiffPages
-from pipeline.media.stills.tiff.sequence import StoredPage, opened, pages_of, stored_pieces
+from pipeline.media.stills.tiff.sequence import StoredPage, opened, pages_of, parsed, stored_pieces
 from pipeline.media.stills.tiff.tags import PageTags, all_entries, entries_for, read_tags
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
 from pipeline.results import LumaCheck, Note, NoteKind, Proof
@@ -102,8 +102,7 @@ class TiffFormat(StillFormat):
         with opened(path) as tiff, path.open("rb") as file, pages[0].still.path.open("rb") as original:
             if len(tiff.pages) != len(wanted):
                 raise failed(path, f"it has {len(tiff.pages)} pages, not {len(wanted)}")
-            for found, (made, stored) in zip(tiff.pages, wanted, strict=True):
-                found = found if isinstance(found, tifffile.TiffPage) else found.aspage()
+            for found, (made, stored) in zip(parsed(path, tiff), wanted, strict=True):
                 if made is not None:
                     tags = read_tags(path, found)
                     pixels = _pixels(path, found)

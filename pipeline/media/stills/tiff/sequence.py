@@ -65,7 +65,7 @@ def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
     notes: list[Note] = []
     is_reduced = False
     seen: set[int] = set()
-    for number, page in enumerate(_parsed(path, tiff)):
+    for number, page in enumerate(parsed(path, tiff)):
         if page.offset in seen:
             notes.append(Note(NoteKind.CONCEALED, "the pages of the TIFF run in a circle: each was read once"))
             break
@@ -123,8 +123,11 @@ def _end_of_chain(path: Path, tiff: tifffile.TiffFile, *, last: int, number: int
     return ()
 
 
-def _parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    """Parse one page after the other; tifffile hands out pages like the first one in a shorter form."""
+def parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    """Parse one page after the other; tifffile hands out pages like the first one in a shorter form.
+
+    Raises `InputError`.
+    """
     pages = iter(tiff.pages)
     while True:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,7 +79,7 @@ def read_tags(path: Path, page: tifffile.TiffPage) -> PageTags:
     entries: list[Entry] = []
     found: dict[int, bytes] = {}
     with path.open("rb") as file:
-        header = directory(file, page.offset)
+        header = replace(read_header(file), first=page.offset)
         orientation, notes = read_orientation(file, header)
         for item in read_items(file, header, page.offset):
             tag = item[0]
@@ -100,12 +100,6 @@ def read_tags(path: Path, page: tifffile.TiffPage) -> PageTags:
         xmp=found.get(_XMP),
         notes=notes,
     )
-
-
-def directory(file: BinaryIO, offset: int) -> TiffHeader:
-    """Give the header of the file, with the directory at ``offset`` in place of the first."""
-    header = read_header(file)
-    return TiffHeader(header.order, header.big, offset)
 
 
 def entries_for(tags: tuple[Entry, ...], metadata: Metadata, extra_samples: tuple[int, ...], order: str) -> list[Entry]:
