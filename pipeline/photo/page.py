@@ -20,9 +20,9 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.media.stills import ColourModel, Still, Strip, is_taken_by_camera, space_for_colour
-from pipeline.media.stills.samples import small_size
 from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
+from pipeline.sizes import size_within
 
 _UNSURE = 0.5  # confidence up to which a judgement is in doubt
 
@@ -202,7 +202,7 @@ def _judged(still: Still, spec: ColorSpec) -> ScanTone:
     if still.chroma is None:
         return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
-    size = small_size(width, height, side=JUDGED_SIDE)
+    size = size_within(JUDGED_SIDE, width, height)
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
     return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif))

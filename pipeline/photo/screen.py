@@ -22,10 +22,10 @@ from pipeline.color.tone import treatment
 from pipeline.color.upsampling import upsample
 from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
-from pipeline.media.stills.samples import small_size
 from pipeline.options import Options
 from pipeline.photo.page import CalmParts, Picture, adjusted_answer, calm_parts, look_at
 from pipeline.results import Treatment
+from pipeline.sizes import size_within
 
 SIDE = 1280
 _QUALITY = 90
@@ -150,7 +150,7 @@ def screen_photo(
 ) -> ScreenPhoto:
     """Return ``still`` at the size of a screen; the network is asked about it, at ``size`` as `look_at` takes it."""
     picture = look_at(still, colorizer, Options(), number=number, size=size)
-    shown = small_size(still.width, still.height, side=SIDE)
+    shown = size_within(SIDE, still.width, still.height)
     codes = cv2.resize(still.luma, shown, interpolation=cv2.INTER_AREA)
     luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills.still import Plane
 from pipeline.results import Note, NoteKind
+from pipeline.sizes import size_within
 
 # ITU-R BT.601: the luma of JPEG and of nearly every picture file that does not say otherwise.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
@@ -51,10 +52,9 @@ def small_chroma(rgb: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([cb, cr]).astype(np.float32)
 
 
-def small_size(width: int, height: int, *, side: int = _SMALL_SIDE) -> tuple[int, int]:
-    """Width and height of a small picture of the same shape: at most ``side`` pixels a side."""
-    scale = min(1.0, side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def small_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a small picture of the same shape: at most 256 pixels a side."""
+    return size_within(_SMALL_SIDE, width, height)
 
 
 def planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None, NDArray[np.float32] | None]:
