@@ -49,7 +49,7 @@ def predict_chroma(
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
-        if treatment is not Treatment.COLOUR_IT:
+        if not treatment.is_new:
             for frame in run:
                 frame.memory = scenes.memory
                 yield frame

@@ -70,11 +70,12 @@ def _colorize_photo(
     )
 
     def action() -> Answer:
-        from pipeline.commands.targets import refuse_films_and_folders, targets
+        from pipeline.commands.targets import check_request, refuse_films_and_folders, targets
         from pipeline.photo.job import PhotoJob, default_output, require_untimed
 
-        require_untimed(options)
         refuse_films_and_folders(photos)
+        require_untimed(options)
+        check_request(options, corrections)
         names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
         jobs = []
         for source, target in zip(photos, names, strict=True):
@@ -120,7 +121,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
 
 
 def _line(result: PhotoResult) -> str:
-    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
+    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}; {result.treatment}"
 
 
 def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:

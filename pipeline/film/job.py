@@ -16,7 +16,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
 from pipeline.corrections import correction_at
-from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, paint
+from pipeline.film.frames import DECLARATION, FilmFrame, FilmSource, beside, film_source, paint
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
 from pipeline.film.shot_records import ShotLog
@@ -28,7 +28,7 @@ from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
-from pipeline.options import Options
+from pipeline.options import Options, TreatAs
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
@@ -103,7 +103,7 @@ def colorize_video(
             temporary,
             final=final,
             colors=film.colors,
-            metadata=_provenance(info, colorizer),
+            metadata=_provenance(film, colorizer),
             on_damage=options.on_damage,
         )
         looked_at = stated_frames(film, colorizer)
@@ -172,7 +172,8 @@ def coloured_frames(
             frames = film.records(decoded, colorizer, skip=skip)
             frames = frames if stated is None else stated.attached(frames)
             frames = find_shots(frames)
-            frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
+            is_lent = bool(film.references.paths)
+            frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone(), is_lent=is_lent)
             frames = predict_chroma(
                 frames,
                 colorizer.examine_all,
@@ -204,13 +205,20 @@ def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
 
 
 def _assumptions(film: FilmSource) -> tuple[Note, ...]:
-    return tuple(Note(NoteKind.ASSUMED, text) for text in film.spec.assumed)
+    own = ("a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew",) if film.is_own else ()
+    return tuple(Note(NoteKind.ASSUMED, text) for text in (*own, *film.spec.assumed))
 
 
-def _provenance(info: FilmInfo, colorizer: Colorizer) -> dict[str, str]:
-    """Declare the colour where players show it, or under a key of its own if that place is taken."""
-    key = "AI_COLOUR" if any(name.lower() == "comment" for name in info.metadata) else "comment"
-    return {key: f"Colour made by artificial intelligence: Autochrome, model {colorizer.weights}"}
+def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:
+    """Declare the colour where players show it, or under a key of its own if that place is taken.
+
+    Where no colour is made, whatever the shots are taken for, there is nothing to declare.
+    """
+    options = film.options
+    if options.treat_as is TreatAs.COLOUR or not (options.makes_colour or film.references.paths):
+        return {}
+    key = "AI_COLOUR" if any(name.lower() == "comment" for name in film.info.metadata) else "comment"
+    return {key: f"{DECLARATION}, model {colorizer.weights}"}
 
 
 def default_output(source: Path, options: Options) -> Path:

@@ -22,10 +22,10 @@ _LOOKED_AT = {0, 12, 48, 192, 768}
 # More previews than this would be no overview.
 _PREVIEWS = 60
 _DESCRIPTIONS = {
-    Treatment.PASS_THROUGH: "are taken for coloured already: their colours are the source's own",
-    Treatment.KEEP_TINT: "are taken for tinted: the tint was kept",
+    Treatment.KEPT: "are taken for coloured already: their colours are the source's own",
+    Treatment.TINT_KEPT: "are taken for tinted: the tint was kept",
 }
-_TINT_REPLACED = "are taken for tinted: colour replaced the tint"
+_REPLACED = {Treatment.COLOURED: "colour", Treatment.GREY: "grey"}
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ class ShotLog:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
         notes = []
         for (treatment, tone), count in sorted(frames.items()):
-            text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
-            if text is not None:
+            text = _DESCRIPTIONS.get(treatment, "")
+            if treatment in _REPLACED and tone is SourceTone.TINTED:
+                text = f"are taken for tinted: {_REPLACED[treatment]} replaced the tint"
+            if text:
                 notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
         return tuple(notes)
 

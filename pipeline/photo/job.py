@@ -31,7 +31,7 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import Picture, PictureResult, look_at, paint
+from pipeline.photo.page import OWN_SYSTEM, Picture, PictureResult, look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_with
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
@@ -329,7 +329,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         notes=(*_tone_notes(photo), *notes),
         verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
-        treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
+        treatment=next((picture.treatment for picture in photo.pictures if picture.is_coloured), first.treatment),
         measures=averaged([picture.measures for picture in results]),
         doubts=tuple(_doubts(photo)),
         references=photo.references,
@@ -344,7 +344,8 @@ def _written(
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:
-        declared = AiColour(system="Autochrome", version=colorizer.weights)
+        has_colour = any(picture.treatment is Treatment.COLOURED for picture in photo.pictures)
+        declared = AiColour(system=OWN_SYSTEM, version=colorizer.weights) if has_colour else None
         stills = (picture.still for picture in photo.pictures)
         pages = [Page(still, made.strips, declared) for still, made in zip(stills, results, strict=True)]
         notes = (*colorizer.notes(), *read, *write_still(temporary, pages))

@@ -129,11 +129,11 @@ def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if result.get("kind") == "photo":
         facts.append(("Picture", f"{result['width']:,} x {result['height']:,}, {result['bits']} bits"))
-        facts.append(("Taken for", f"{', '.join(result['tones'])}: {result['treatment']}"))
+        facts.append(("Taken for", f"{', '.join(result['tones'])}; {result['treatment']}"))
     elif result.get("kind") == "film":
         facts.append(("Film", f"{result['frames']:,} frames, {result['codec']}"))
         shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
-        said = (f"{count:,} x {tone}: {treatment}" for (tone, treatment), count in sorted(shots.items()))
+        said = (f"{count:,} x {tone}, {treatment}" for (tone, treatment), count in sorted(shots.items()))
         if shots:
             facts.append(("Shots", "; ".join(said)))
     if result:

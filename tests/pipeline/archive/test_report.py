@@ -210,7 +210,7 @@ def test_a_film_has_a_strip_of_its_shots_and_what_was_verified(shelf: Shelf) -> 
     assert row["labels"] == ["0:00", "0:04"]
     assert "audio 1: the same packets" in [texts[number] for number in row["checks"]]
     facts = [texts[number] for number in row["facts"]]
-    assert "1 x colour: pass through; 1 x monochrome: colour it" in facts
+    assert "1 x colour, kept as it is; 1 x monochrome, coloured" in facts
 
 
 def test_an_older_result_of_an_item_that_failed_is_still_there_to_see(shelf: Shelf) -> None:
