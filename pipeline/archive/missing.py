@@ -12,6 +12,7 @@ from pipeline.archive.ledger import FOLDER_KIND, State
 from pipeline.archive.plan import Refused, refused_folder
 from pipeline.archive.records import Records
 from pipeline.errors import InputError
+from pipeline.wording import count
 
 _NAMED = 20
 
@@ -32,7 +33,8 @@ def check_missing(context: RunContext, records: Records) -> int:
     if gone:
         more = f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else ""
         context.reporter.say(
-            f"{len(gone):,} sources are no longer there; their results are kept: {', '.join(gone[:_NAMED])}{more}"
+            f"{count(len(gone), 'source')} no longer there; what was made of them is kept: "
+            f"{', '.join(gone[:_NAMED])}{more}"
         )
     records.plan(list(emptied_folders(source, ledger.paths(State.GONE))))
     forgotten = [
@@ -56,10 +58,10 @@ def emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Refused]:
         if folder not in nearest:
             nearest[folder] = _nearest(source, folder)
         counts[nearest[folder]] += 1
-    for folder, count in sorted(counts.items()):
+    for folder, number in sorted(counts.items()):
         if folder and _is_empty(source / folder):
             error = InputError(
-                f"{source / folder}: is empty, but {count:,} sources were in it in earlier runs",
+                f"{source / folder}: is empty, but held {count(number, 'source')} in earlier runs",
                 advice="Check that its disk is mounted. If they were removed on purpose, remove this folder too.",
             )
             yield refused_folder(folder, source / folder, error)

@@ -53,6 +53,7 @@ from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.version import program_version
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +69,13 @@ class ArchiveResult:
 
     ``photos`` and ``films`` were coloured, ``kept`` were copied because they are coloured already or their tint is
     wanted. ``skipped`` results were there before; of these, ``unknown`` are files that are not known to be ours.
-    ``quarantined`` sources failed in too many runs, ``refused`` ones are of a kind that is not coloured, by design;
-    neither count as failed. ``gone`` sources were there in an earlier run. ``waiting`` items are left for the next run,
-    because time was up or it was asked to stop. ``ignored`` files are neither photograph nor film,
-    ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out. ``failed`` counts the
-    failures, of which ``failures`` holds the first thousand. ``report`` is the page about it all, None if none was
-    asked for. ``outcome`` is ``finished``, ``until`` or ``interrupted``; ``exit_code`` is what the command ends with.
+    ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` names the first thousand of them;
+    ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
+    in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
+    ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
+    folders were left out. ``failed`` counts the failures, of which ``failures`` holds the first thousand. ``report`` is
+    the page about it all, None if none was asked for. ``outcome`` is ``finished``, ``until`` or ``interrupted``;
+    ``exit_code`` is what the command ends with.
     """
 
     source: Path
@@ -86,6 +88,7 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
+    set_aside: tuple[Path, ...]
     refused: int
     gone: int
     waiting: int
@@ -177,7 +180,8 @@ class _Run:
             raise
         if stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, stop.exit_code)
-        code = SOME_FAILED if self._records.counts.failed else 0
+        counts = self._records.counts
+        code = SOME_FAILED if counts.failed or counts.quarantined else 0
         return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
 
     def _end(self, error: BaseException) -> None:
@@ -250,7 +254,7 @@ class _Run:
             "%s into %s: %s to do, %d done before, %d ignored, %d quarantined, %d gone",
             self._context.source,
             self._context.output,
-            ", ".join(f"{count} {kind}" for kind, count in counts.jobs.items()) or "nothing",
+            ", ".join(f"{number} {kind}" for kind, number in counts.jobs.items()) or "nothing",
             counts.skipped,
             counts.ignored,
             counts.quarantined,
@@ -273,21 +277,21 @@ class _Run:
         if counts.hidden_count:
             more = f" and {counts.hidden_count - _NAMED:,} more" if counts.hidden_count > _NAMED else ""
             names = ", ".join(map(str, counts.hidden[:_NAMED]))
-            reporter.say(f"{counts.hidden_count:,} hidden files and folders left out: {names}{more}")
+            reporter.say(f"{counts.hidden_count:,} hidden, files and folders, left out: {names}{more}")
         if counts.ignored:
             kinds = ", ".join(
-                f"{count:,} {suffix or 'without suffix'}" for suffix, count in counts.suffixes.most_common()
+                f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()
             )
-            reporter.say(f"{counts.ignored:,} files left out, neither photograph nor film: {kinds}")
+            reporter.say(f"{count(counts.ignored, 'file')} left out, neither photograph nor film: {kinds}")
         if counts.unknown:
             reporter.say(
-                f"{counts.unknown:,} sources skipped: under the names of their results are files that are not known to "
-                "be ours"
+                f"{count(counts.unknown, 'source')} skipped: under the name of the result is a file that is not known "
+                "to be ours"
             )
         if counts.quarantined:
-            reporter.say(f"{counts.quarantined:,} sources skipped: they failed in too many runs")
+            reporter.say(f"{count(counts.quarantined, 'source')} skipped, which failed in too many runs")
         if counts.refused:
-            reporter.say(f"{counts.refused:,} sources skipped: they are of a kind that is not coloured")
+            reporter.say(f"{count(counts.refused, 'source')} skipped, of a kind that is not coloured")
 
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
@@ -369,6 +373,7 @@ class _Run:
             skipped=counts.skipped,
             unknown=counts.unknown,
             quarantined=counts.quarantined,
+            set_aside=tuple(counts.set_aside),
             refused=counts.refused,
             gone=self._gone,
             waiting=self._context.ledger.left(self._context.run),

@@ -37,7 +37,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
-    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM...", help=_WHAT, show_default=False)],
+    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, show_default=False)],
     source: Annotated[
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
     ] = None,

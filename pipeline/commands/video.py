@@ -21,6 +21,7 @@ from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
 from pipeline.originals import Originals
 from pipeline.results import Failure, FilmResult
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
@@ -242,9 +243,7 @@ def _plan(films: Sequence[Path], names: Sequence[Path], options: Options, compar
     return Answer({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
 
 
-def _planned(
-    film: Path, target: Path, options: Options, compare: Layout | None
-) -> tuple[dict[str, Any], list[str]]:
+def _planned(film: Path, target: Path, options: Options, compare: Layout | None) -> tuple[dict[str, Any], list[str]]:
     from pipeline.commands.targets import existing
     from pipeline.film.comparison import comparison_output
     from pipeline.media.film_plan import plan_film

@@ -19,6 +19,7 @@ from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
+from pipeline.wording import count
 
 
 def preview_targets(
@@ -110,7 +111,6 @@ _LACKING = 0.1
 
 def _sheet(film: Path, name: Path, options: Options, progress: Progress) -> tuple[object, str]:
     from pipeline.film.contact_sheet import write_contact_sheet
-    from pipeline.terminal import count
 
     sheet = write_contact_sheet(film, name, options, progress=progress)
     some = "" if sheet.shots == sheet.shown else f"{sheet.shown:,} of "
@@ -139,7 +139,8 @@ def _part(
             heard = _Heard(progress, part.path, film)
             result = colorize_video(part.path, name, wanted, progress=heard, stop=stop)
             both = compared([result], options, compare, heard)
-    line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {clock(part.start)} on"
+    frames = count(result.frames, "frame")
+    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
     if part.start < span.start:
         line += ", the key frame before the moment asked for"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
@@ -150,9 +151,12 @@ class _Heard:
     """Passes progress on, about ``film`` where the part of it is meant that was cut out: nobody knows its name."""
 
     def __init__(self, progress: Progress, part: Path, film: Path) -> None:
-        self._progress, self._part, self._film = progress, str(part), str(film)
-        self.begin, self.advance, self.end = map(self._renamed, (progress.begin, progress.advance, progress.end))
-        self.say, self.note = map(self._renamed, (progress.say, progress.note))
+        self._part, self._film = str(part), str(film)
+        self.begin = self._renamed(progress.begin)
+        self.advance = self._renamed(progress.advance)
+        self.end = self._renamed(progress.end)
+        self.say = self._renamed(progress.say)
+        self.note = self._renamed(progress.note)
 
     def _renamed(self, tell: Callable[..., None]) -> Callable[..., None]:
         return lambda text, *more: tell(text.replace(self._part, self._film), *more)

@@ -27,7 +27,6 @@ from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
-from pipeline.results import Treatment
 
 SUFFIXES = (".jpg", ".jpeg")
 # The frame of a shot that is shown: the last of these that it has.

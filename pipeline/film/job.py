@@ -24,7 +24,7 @@ from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
 from pipeline.media.film_plan import plan_film
-from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
@@ -205,8 +205,8 @@ def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
 
 
 def _assumptions(film: FilmSource) -> tuple[Note, ...]:
-    own = ("a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew",) if film.is_own else ()
-    return tuple(Note(NoteKind.ASSUMED, text) for text in (*own, *film.spec.assumed))
+    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew"
+    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.spec.assumed))
 
 
 def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:

@@ -28,6 +28,7 @@ from pipeline.progress import Progress
 from pipeline.reference_files import reference_fingerprint
 from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def write_segments(
     name = str(film.info.path)
     if segments.frames:
         logger.info("%s: resumes after frame %d, in %s", name, segments.frames, segment_folder(segments.final))
-        progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
+        progress.say(f"{name}: {count(segments.frames, 'frame')} done in an earlier run")
         progress.advance(name, segments.frames)
     following = next(frames, None)
     while following is not None:

@@ -16,6 +16,7 @@ from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
+from pipeline.wording import count
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
 _LOOKED_AT = {0, 12, 48, 192, 768}
@@ -113,12 +114,12 @@ class ShotLog:
         for shot in self._shots:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
         notes = []
-        for (treatment, tone), count in sorted(frames.items()):
+        for (treatment, tone), number in sorted(frames.items()):
             text = _DESCRIPTIONS.get(treatment, "")
             if treatment in _REPLACED and tone is SourceTone.TINTED:
                 text = f"are taken for tinted: {_REPLACED[treatment]} replaced the tint"
             if text:
-                notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
+                notes.append(Note(NoteKind.ASSUMED, f"{number:,} of {count(self._next, 'frame')} {text}"))
         return tuple(notes)
 
     def _look(self, record: FilmFrame) -> tuple[Preview, Measures]:

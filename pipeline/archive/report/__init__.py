@@ -98,7 +98,7 @@ def _status(part: Part) -> PartStatus:
     else:
         last = part.runs[-1]
         end = _ENDS.get(part.standing, f"ended by an error ({last.outcome})")
-        words = f"{end}, {last.done:,} done, {last.failed:,} failed"
+        words = f"{end}, {last.done:,} newly done, {last.failed:,} failed"
     name = f"{part.index} of {part.shard.count}" if part.shard else "whole"
     return PartStatus(name=name, needs_look=part.standing is not Standing.FINISHED, words=words)
 

@@ -80,9 +80,9 @@ def test_totals_and_the_last_run_are_told_in_the_first_lines(shelf: Shelf) -> No
     shelf.end(done=2, failed=2, skipped=40)
     page = read(shelf)
     head = " ".join(page.text.split("Without result")[0].split())
-    assert "2 done, 2 failed and 40 skipped" in head
+    assert "2 newly done, 2 failed, and 40 done in earlier runs" in head
     assert "1 result deserves a look" in head
-    for figure in ("2done", "1failed", "1quarantined", "1waiting", "1deserve a look"):
+    for figure in ("2done in all", "1failed", "1quarantined", "1waiting", "1deserve a look"):
         assert figure in head
 
 

@@ -407,7 +407,7 @@ def test_what_is_left_out_is_said_and_counted(archive: Path, colorizer: Colorize
     result = colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert (result.hidden, result.ignored, result.ignored_suffixes) == (3, 2, {".txt": 1, ".xyz": 1})
     said = "\n".join(listener.said)
-    assert "3 hidden files and folders left out: .private, .scan.jpg, lost+found" in said
+    assert "3 hidden, files and folders, left out: .private, .scan.jpg, lost+found" in said
     assert "2 files left out, neither photograph nor film: 1 .txt, 1 .xyz" in said or "1 .xyz, 1 .txt" in said
     page = (result.output / "report.html").read_text(encoding="utf-8")
     assert "lost+found" in page.partition('<script type="application/json"')[0]

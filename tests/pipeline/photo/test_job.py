@@ -15,7 +15,7 @@ from engines.networks import open_network
 from engines.tensors import F32
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, result_name
@@ -144,7 +144,7 @@ def test_an_existing_result_is_kept(tmp_path: Path, colorizer: Colorizer) -> Non
     source = save(tmp_path / "a.png", scene())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         colorize_photo(source, tmp_path / "out" / "a.png", colorizer=colorizer, options=OPTIONS)
     assert (tmp_path / "out" / "a.png").read_text() == "mine"
 
