@@ -175,7 +175,7 @@ class ModelOrigin:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A coloured film under its final name."""
+    """A coloured film under its final name; ``references`` are the pictures that lent it their colours."""
 
     source: Path
     output: Path
@@ -192,6 +192,7 @@ class FilmResult:
     measures: Measures | None = None
     previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
+    references: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,7 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
         "kind": "film",
         "film": {"frames": result.frames, "codec": result.codec, "streams": list(result.streams)},
         "shots": to_json(result.shots),
+        "references": [path.name for path in result.references],
         "verification": _timeless(result.verification),
     }
 

@@ -134,6 +134,7 @@ def colorize_video(
         shots=log.shots,
         measures=log.measures,
         previews=log.previews,
+        references=references.paths,
     )
 
 

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const PAGE = 60;
 const LIKELY = 6;
+const SECOND = 1000;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -253,7 +254,7 @@ function draw() {
   $("amount").textContent = `${Math.round(saturation * 100)} %`;
   $("treatAs").value = correction.treat_as ?? "";
   $("tone").value = correction.tone ?? "";
-  $("lend").hidden = $("render").hidden = isFilm();
+  $("lend").hidden = isFilm();
   $("pages").hidden = pages < 2;
   $("page").textContent = `Page ${page} of ${pages}`;
   $("pageBack").disabled = page <= 1;
@@ -440,9 +441,38 @@ $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
   await save();
   const answer = await working(() => call(named("/api/render"), { method: "POST" }));
+  if (answer.status === 202) return follow();
   const { output } = await answer.json();
   tell(`Coloured: ${output}`);
 }));
+$("stop").addEventListener("click", () => guarded(() => call("/api/rendering", { method: "DELETE" })));
+
+let following = false;
+
+// A film takes its time: how far it is is told below the picture, whatever is looked at meanwhile.
+async function follow() {
+  if (following) return;
+  following = true;
+  try {
+    for (;;) {
+      const state = await (await call("/api/rendering")).json();
+      if (!state) return;
+      drawRendering(state);
+      if (state.is_over) return;
+      await new Promise((wake) => { setTimeout(wake, SECOND); });
+    }
+  } finally { following = false; }
+}
+
+function drawRendering({ title, done, total, is_over, output, error, advice }) {
+  const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
+  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? `Coloured: ${output}` : `${title}: stopped; coloured again, it resumes.`;
+  $("rendering").hidden = false;
+  $("rendering").querySelector("span").textContent = is_over ? end : `Colouring ${title}: ${done.toLocaleString("en")}${of} frames. You can go on meanwhile.`;
+  const bar = $("rendering").querySelector("progress");
+  bar.hidden = $("stop").hidden = is_over;
+  if (total) bar.value = done / total; else bar.removeAttribute("value");
+}
 
 async function save() {
   if (!isChanged()) return;
@@ -484,5 +514,6 @@ unfold(matchMedia("(min-width: 46rem)").matches);
 
 guarded(async () => {
   await loadItems();
+  guarded(follow);
   if (total) await open(0); else tell("There is nothing to review.");
 });

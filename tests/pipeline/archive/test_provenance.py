@@ -117,7 +117,7 @@ def test_a_film_says_what_was_verified_and_what_became_of_each_shot(tmp_path: Pa
     assert not {"overwrite", "threads", "verify"} & found["options"].keys()
 
 
-@pytest.mark.parametrize("treatment", [Treatment.KEPT, Treatment.TINT_KEPT])
+@pytest.mark.parametrize("treatment", [Treatment.KEPT, Treatment.TINT_KEPT, Treatment.GREY])
 def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Path, treatment: Treatment) -> None:
     result = photo(tmp_path / "in.png", tmp_path / "out.png", treatment=treatment)
     assert sidecar(result)["digital_source_type"] is None
