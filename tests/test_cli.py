@@ -508,6 +508,20 @@ def test_photographs_get_names_beside_them_and_several_make_one_document(scans: 
     assert [failure["source"] for failure in document["failures"]] == [str(scans / "c.jpg")]
 
 
+def test_a_list_stands_for_the_files_in_it(scans: Path, film: Path, model: Path) -> None:
+    many, out = scans / "many.txt", scans / "out"
+    many.write_text(f"\ufeff{scans / 'a.jpg'}\n\n  {scans / 'deep' / 'b.png'}\r\n", encoding="utf-8")
+    done = colorize("photo", f"@{many}", "-o", out, "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    assert listing(out) == ["a.colorized.jpg", "b.colorized.png"]
+    many.write_text(f"{film}\n", encoding="utf-8")
+    assert colorize("video", f"@{many}", "--dry-run").returncode == 0
+    many.write_text("\n", encoding="utf-8")
+    for name, words in ((many, "names no file"), (scans / "none.txt", "cannot be read")):
+        done = colorize("photo", f"@{name}", "--json")
+        assert (done.returncode, words in answer(done)["error"]["message"]) == (4, True)
+
+
 def test_several_films_are_coloured_and_a_bad_one_stops_no_other(film: Path, model: Path) -> None:
     bad, other = film.with_name("bad.mp4"), film.with_name("other.mp4")
     bad.write_text("no film", encoding="utf-8")

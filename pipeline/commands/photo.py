@@ -28,7 +28,7 @@ _HELP = common_options.folded("""
     Each result is written beside its photograph: PHOTO.colorized.jpg, in the same format where that can hold colour.
     Metadata and colour profile are kept. The photograph itself is never touched.
 """)
-_PHOTO = "Black-and-white photographs. For folders: colorize-archive."
+_PHOTO = "Black-and-white photographs; @FILE: those in FILE, one a line. For folders: colorize-archive."
 _PHOTOS = "photos"
 
 commands = typer.Typer(add_completion=False)
@@ -70,15 +70,16 @@ def _colorize_photo(
     )
 
     def action() -> Answer:
-        from pipeline.commands.targets import check_request, refuse_films_and_folders, targets
+        from pipeline.commands.targets import check_request, listed, refuse_films_and_folders, targets
         from pipeline.photo.job import PhotoJob, default_output, require_untimed
 
-        refuse_films_and_folders(photos)
+        sources = listed(photos)
+        refuse_films_and_folders(sources)
         require_untimed(options)
         check_request(options, corrections)
-        names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
+        names = targets(sources, output, default_output, overwrite=overwrite or dry_run)
         jobs = []
-        for source, target in zip(photos, names, strict=True):
+        for source, target in zip(sources, names, strict=True):
             tree, item = correction_of_file(source, target, originals=Originals((source,)), tree=corrections)
             jobs.append(PhotoJob(source, target, correction=tree.path_of(item)))
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)

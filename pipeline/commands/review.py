@@ -56,12 +56,13 @@ def _review(
 ) -> None:
     def action() -> Answer:
         from pipeline.color.colorizer import open_colorizer
+        from pipeline.commands.targets import listed
         from pipeline.review.local import serve_locally
         from pipeline.review.server import review_app
         from pipeline.review.studio import Studio
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
-        catalogue = _catalogue(items, source, asked)
+        catalogue = _catalogue(listed(items), source, asked)
         opened = replace(asked, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))

@@ -17,6 +17,31 @@ from pipeline.originals import Originals
 from pipeline.publish import check_target
 
 
+def listed(given: Sequence[Path]) -> list[Path]:
+    """Return the sources that are ``given``: ``@list.txt`` stands for those in that file, one a line, in UTF-8.
+
+    Relative ones are below the current folder. Raises `InputError` for a list that cannot be read or is empty.
+    """
+    found: list[Path] = []
+    for path in given:
+        if not str(path).startswith("@") or path.exists():
+            found.append(path)
+            continue
+        file = Path(str(path)[1:])
+        try:
+            lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        except OSError as error:
+            raise InputError(
+                f"{file}: cannot be read: {error.strerror or error}",
+                advice=f"{path} is a list of files: check its path.",
+            ) from error
+        sources = [Path(line.strip()) for line in lines if line.strip()]
+        if not sources:
+            raise InputError(f"{file}: names no file", advice="Write one path a line.")
+        found += sources
+    return found
+
+
 def check_request(options: Options, corrections: Path | None = None) -> None:
     """Raise the error of what ``options`` and ``corrections`` name and is not there: weights, references, a folder."""
     from pipeline.color.colorizer import weights_sha256

@@ -34,7 +34,7 @@ _HELP = common_options.folded("""
 
     The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
 """)
-_FILM = "Black-and-white films, or folders of numbered pictures."
+_FILM = "Black-and-white films, or folders of numbered pictures; @FILE: those in FILE, one a line."
 _PREVIEW = "Colour only some seconds, or one frame of every shot as a contact sheet, to FILM.preview."
 _COMPARE = "Also write a film for showing, before and after: side by side, or split in the middle."
 _FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
@@ -107,19 +107,20 @@ def _colorize_video(
     )
 
     def action() -> Answer:
-        from pipeline.commands.targets import check_request, refuse_photos, targets
+        from pipeline.commands.targets import check_request, listed, refuse_photos, targets
         from pipeline.film.comparison import comparison_output
         from pipeline.film.job import default_output
 
-        refuse_photos(films)
+        sources = listed(films)
+        refuse_photos(sources)
         check_request(options, corrections)
         if preview is not None:
             from pipeline.commands.video_previews import plan_previews, preview_films, preview_targets
 
-            named = preview_targets(films, output, preview, options, compare=compare, dry_run=dry_run)
+            named = preview_targets(sources, output, preview, options, compare=compare, dry_run=dry_run)
             if dry_run:
-                return plan_previews(films, named, preview, options)
-            return preview_films(films, named, preview, options, reporting, compare=compare, corrections=corrections)
+                return plan_previews(sources, named, preview, options)
+            return preview_films(sources, named, preview, options, reporting, compare=compare, corrections=corrections)
 
         def default(film: Path) -> Path:
             return default_output(film, options)
@@ -128,12 +129,12 @@ def _colorize_video(
             return [] if compare is None else [comparison_output(target)]
 
         if dry_run:
-            return _plan(films, targets(films, output, default, overwrite=True, beside=beside), options, compare)
-        if len(films) == 1 and output is None and compare is None:
+            return _plan(sources, targets(sources, output, default, overwrite=True, beside=beside), options, compare)
+        if len(sources) == 1 and output is None and compare is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(films[0], None)], options, reporting, compare=None, corrections=corrections)
-        names = targets(films, output, default, overwrite=overwrite, beside=beside)
-        jobs = list(zip(films, names, strict=True))
+            return _colour([(sources[0], None)], options, reporting, compare=None, corrections=corrections)
+        names = targets(sources, output, default, overwrite=overwrite, beside=beside)
+        jobs = list(zip(sources, names, strict=True))
         return _colour(jobs, options, reporting, compare=compare, corrections=corrections)
 
     carry_out(reporting, action)

@@ -279,7 +279,6 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     shots = len(ReviewedArchive(archive).find("film.mp4").labels)
     with looked_at(two, archive) as (page, _):
         assert page.run("document.querySelectorAll('#shots li').length") == shots
-        assert page.run("document.querySelector('#render').hidden")
         page.run("document.querySelector('#shots li:last-child button').click()")
         page.wait(
             f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
@@ -293,6 +292,12 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
         )
         click(page, "#save")
         page.wait("document.querySelector('#save').disabled")
+        (made,) = archive.glob("film.*p4")
+        before = made.read_bytes()
+        click(page, "#render")
+        page.wait("document.querySelector('#rendering span').textContent.startsWith('Coloured: ')")
+        assert page.run("document.querySelector('#stop').hidden")
+        assert made.read_bytes() != before
         assert not page.complaints
     (hint,) = correction_of(archive, "film.mp4").hints
     assert hint.time is not None
