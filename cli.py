@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import typer
@@ -64,6 +65,9 @@ def model() -> None:
 
 def _run(commands: typer.Typer) -> None:
     before_numpy()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names hold characters that the encoding of the output may not have; standard error escapes them by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     json = "--json" in sys.argv or os.environ.get("AUTOCHROME_JSON", "").lower() in ("1", "true", "yes", "on")
     try:
         raise SystemExit(commands(standalone_mode=not json))

@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_megabytes
-from pipeline.archive.dry_run import recipes
-from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.joint_report import report_archive
-from pipeline.archive.ledger import Planned, open_ledger
+from pipeline.archive.closing import report_archive
+from pipeline.archive.context import archive_at
+from pipeline.archive.fingerprints import FileStat, recipe
+from pipeline.archive.ledger import Planned, all_parts, open_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.parts import all_parts
 from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
@@ -113,7 +112,7 @@ def _result_text(source: Path, output: Path, number: int) -> str:
 def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shard | None) -> None:
     """Write the ledger of a run that did ``count`` scans, or those of them that belong to ``shard``."""
     options = Options(engine="onnxruntime", model=str(model))
-    recipe = recipes(options, weights_sha256(options))[Kind.PHOTO]
+    photo_recipe = recipe(Kind.PHOTO, options, weights_sha256=weights_sha256(options))
     wanted = (
         (number, name)
         for number, name in enumerate(names(count))
@@ -131,7 +130,7 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
                         kind="photo",
                         output=name,
                         source=stats[name][0],
-                        recipe=recipe,
+                        recipe=photo_recipe,
                         attempts=0,
                         deaths=0,
                         weight=0,
@@ -180,7 +179,7 @@ def _run(folder: Path, output: Path, shard: Shard | None) -> dict[str, int]:
 
 def _report(source: Path, output: Path) -> Path:
     with all_parts(output) as parts:
-        return write_report(source, output, parts)
+        return write_report(archive_at(source, output), parts)
 
 
 def main() -> None:

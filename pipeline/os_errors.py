@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ _ADVICE = {
     errno.EFBIG: "Its disk, or a limit of this account, does not take a file that large; choose another place.",
     errno.EACCES: "Check its permissions and those of its folder.",
     errno.EPERM: "Check its permissions and those of its folder.",
-    errno.EROFS: "Its disk is read-only; choose another place.",
+    errno.EROFS: "Its disk is read-only; choose another place (for results: --output).",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ENOENT: "Check the path: a folder of it may be gone, or its disk not be mounted.",
     errno.ENOTDIR: "Check the path: a part of it is a file.",
@@ -43,6 +44,13 @@ def unreadable(path: Path | str, error: OSError) -> InputError:
 def unwritable(path: Path | str, error: OSError) -> OutputError:
     """Return the error for a result, log or folder at ``path`` that cannot be written."""
     return OutputError(f"{path}: cannot be written: {error.strerror or error}", advice=advice_for(error))
+
+
+def check_is_no_stream(path: Path) -> None:
+    """Raise `InputError` if ``path`` is a pipe, a device or a socket: sources are read more than once."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save what it gives as a file first.")
 
 
 @contextmanager

@@ -67,13 +67,15 @@ def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    `OutputError` is raised where the disk does not say.
+    So it is for a link that leads nowhere. Raises `OutputError` where the disk does not say.
     """
     originals.check(final)
     try:
         exists = final.exists()
     except OSError as error:
         raise unwritable(final, error) from error
+    if not exists and final.is_symlink():
+        raise UsageError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
 

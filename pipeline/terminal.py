@@ -67,12 +67,15 @@ class _BestEffort:
 def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterator[Receiver]:
     """Give a receiver that draws on ``console``: bars on a terminal, lines elsewhere, nothing if ``quiet``.
 
+    A terminal that cannot move its cursor (``TERM=dumb``) gets lines too.
+
     Items that are paths are shown relative to ``root``, or by their name.
     """
     if quiet:
         yield Silent()
         return
-    drawing = Bars(console, root) if console.is_terminal else Lines(console, root)
+    can_draw = console.is_terminal and not console.is_dumb_terminal
+    drawing = Bars(console, root) if can_draw else Lines(console, root)
     with drawing:
         yield drawing
 

@@ -283,6 +283,11 @@ ERRORS = {
     "no TensorRT": (8, "video {film} --engine tensorrt --model {model}"),
     "unknown weights": (9, "video {film} --model no-such-weights"),
     "no weights file": (9, "model info {folder}/none.onnx"),
+    "a link that leads nowhere": (2, "video {film} -o {folder}/nowhere.mp4 --model {model} --engine tensorrt"),
+    "the same for a photograph": (2, "photo {scans}/a.jpg -o {folder}/nowhere.jpg --model {model} --engine tensorrt"),
+    "a pipe": (4, "video {folder}/pipe.mp4 --model {model} --engine tensorrt"),
+    "a pipe for a photograph": (4, "photo {folder}/pipe.mp4 --model {model} --engine tensorrt"),
+    "the folder of a DVD": (4, "video {folder}/VIDEO_TS --model {model} --engine tensorrt"),
 }
 
 
@@ -291,6 +296,11 @@ def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path,
     code, line = ERRORS[case]
     film.with_name("taken.mp4").write_bytes(b"something else")
     film.with_name("text.mp4").write_text("ffconcat version 1.0\nfile reel.mp4\n", encoding="utf-8")
+    film.with_name("nowhere.mp4").symlink_to("gone")
+    film.with_name("nowhere.jpg").symlink_to("gone")
+    os.mkfifo(film.with_name("pipe.mp4"))
+    film.with_name("VIDEO_TS").mkdir()
+    film.with_name("VIDEO_TS").joinpath("VTS_01_1.VOB").touch()
     before = listing(film.parent)
     words = [word.format(film=film, scans=scans, folder=film.parent, model=model) for word in line.split()]
     done = colorize(*words, "--json")
@@ -302,6 +312,37 @@ def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path,
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
     assert listing(film.parent) == before
+
+
+@pytest.mark.parametrize(("case", "words"), [("a pipe", "is a pipe"), ("the folder of a DVD", "VTS_01_1.VOB")])
+def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "VIDEO_TS").mkdir()
+    (tmp_path / "VIDEO_TS" / "VTS_01_1.VOB").touch()
+    line = ERRORS[case][1].format(folder=tmp_path)
+    assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
+
+
+def test_names_beyond_the_encoding_of_the_output_are_escaped(
+    film: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "latin-1")
+    done = colorize("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model)
+    assert (done.returncode, film.with_name("Фильм.mkv").exists()) == (0, True), done.stderr
+    assert "\\u0424" in done.stdout
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
+    controller, terminal = os.openpty()
+    done = subprocess.run(
+        command("video", film, "--model", model), env=ENVIRONMENT, stderr=terminal, timeout=60, check=False
+    )
+    os.close(terminal)
+    with os.fdopen(controller, "rb") as shown:
+        said = os.read(shown.fileno(), 65536).decode()
+    assert done.returncode == 0
+    assert "reel.mp4: 12 frames in" in said
 
 
 def test_the_device_can_be_set_in_the_environment_and_is_said(

@@ -143,7 +143,7 @@ def _lines(paths: list[Path], forbidden: set[str]) -> list[str]:
     ("maker", "makers"),
     [
         ("stages.py", {".Thread", ".Timer", ".ThreadPoolExecutor", ".start_new_thread"}),
-        ("archive/processes.py", {".Process", ".ProcessPoolExecutor"}),
+        ("archive/executors/processes.py", {".Process", ".ProcessPoolExecutor"}),
     ],
 )
 def test_one_module_makes_threads_and_one_processes(maker: str, makers: set[str]) -> None:

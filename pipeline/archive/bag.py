@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
-from pipeline.archive.ledger_file import LEDGER
+from pipeline.archive.ledger import Part, State
+from pipeline.archive.ledger.file import LEDGER
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
@@ -30,11 +31,8 @@ class _File:
     sha256: str
 
 
-def results_folder(output: Path, *, bag: bool) -> Path:
-    """Return the folder that holds the tree of results: ``output``, or ``output/data`` for a bag. Nothing is written.
-
-    Raises `UsageError` if the folder was begun the other way: finished work would be looked for in the wrong place.
-    """
+def check_bag(output: Path, *, bag: bool) -> None:
+    """Raise `UsageError` if ``output`` was begun the other way: finished work would be looked for elsewhere."""
     homes = output / HOME
     is_begun = any(homes.glob(LEDGER)) or any(homes.glob(f"shard-*/{LEDGER}"))
     is_bag = (output / _DECLARATION).exists()
@@ -44,7 +42,6 @@ def results_folder(output: Path, *, bag: bool) -> Path:
         )
     if is_bag and not bag:
         raise UsageError(f"{output}: is a bag", advice="Continue with --bag, or name a new folder with --output.")
-    return output / PAYLOAD if bag else output
 
 
 def begin_bag(output: Path, *, originals: Originals) -> None:
@@ -52,6 +49,21 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
     with publishing(output / _DECLARATION, overwrite=True, originals=originals) as temporary:
         (output / PAYLOAD).mkdir(exist_ok=True)
         temporary.write_bytes(_DECLARED)
+
+
+def complete_bag(output: Path, parts: Sequence[Part], *, originals: Originals) -> None:
+    """Write the manifests of the bag ``output`` with the results of ``parts``.
+
+    Call this while no run adds to it. Raises `OutputError`.
+    """
+    ledgers = [part.ledger for part in parts if part.ledger is not None]
+    records = (record for ledger in ledgers for state in (State.DONE, State.GONE) for record in ledger.known_in(state))
+    known = {
+        record.output: record.result_sha256
+        for record in records
+        if record.result_sha256 and (output / record.output).is_relative_to(output / PAYLOAD)
+    }
+    write_bag(output, known, originals=originals)
 
 
 def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -> None:

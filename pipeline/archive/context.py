@@ -2,101 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
+from pipeline.archive.bag import PAYLOAD, check_bag
 from pipeline.archive.ledger import Ledger
-from pipeline.archive.run_log import Event, RunLog
+from pipeline.archive.output_folder import home
+from pipeline.archive.run_log import Reporter
 from pipeline.archive.run_options import RunOptions
-from pipeline.corrections import CorrectionTree, corrections_beside
+from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK
+from pipeline.corrections import CorrectionTree, check_corrections, corrections_beside
+from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
-from pipeline.originals import Originals
-from pipeline.progress import Progress
-from pipeline.results import Note
-
-
-class Reporter:
-    """Passes the events of a run on, one call at a time, and writes what is said into its log. Threads may share it."""
-
-    def __init__(self, progress: Progress, log: RunLog, source: Path, run: int) -> None:
-        self._progress, self._log, self._source, self._run = progress, log, source, run
-        self._turn = threading.RLock()
-
-    def write(self, event: Event, **fields: Any) -> None:
-        """Write ``event`` of this run into the log."""
-        with self._turn:
-            self._log.write(event, run=self._run, **fields)
-
-    def begin(self, item: str, total: int | None, unit: str) -> None:
-        """Pass on."""
-        with self._turn:
-            self._progress.begin(item, total, unit)
-
-    def advance(self, item: str, count: int = 1) -> None:
-        """Pass on."""
-        with self._turn:
-            self._progress.advance(item, count)
-
-    def end(self, item: str) -> None:
-        """Pass on."""
-        with self._turn:
-            self._progress.end(item)
-
-    def say(self, text: str) -> None:
-        """Pass on and write down."""
-        with self._turn:
-            self._progress.say(text)
-            self.write(Event.MESSAGE, text=text)
-
-    def note(self, item: str, note: Note) -> None:
-        """Pass on and write down."""
-        path = Path(item)
-        name = path.relative_to(self._source).as_posix() if path.is_relative_to(self._source) else item
-        with self._turn:
-            self._progress.note(item, note)
-            self.write(Event.NOTE, path=name, kind=note.kind, text=note.text)
-
-
-class Archive(Protocol):
-    """Where an archive is and how it is coloured: what a driver and its workers both know."""
-
-    @property
-    def source(self) -> Path:
-        """The folder of the sources."""
-        ...
-
-    @property
-    def output(self) -> Path:
-        """The folder of the results."""
-        ...
-
-    @property
-    def options(self) -> Options:
-        """What results look like."""
-        ...
-
-    @property
-    def run_options(self) -> RunOptions:
-        """How the run proceeds."""
-        ...
+from pipeline.originals import Originals, lies_in
+from pipeline.publish import HOME
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """One run, number ``run`` of the ledger; ``tree`` is the folder of the results, at or below ``output``."""
+class Archive:
+    """The folder of the sources, that of the results, and how the first becomes the second."""
 
     source: Path
     output: Path
-    tree: Path
     options: Options
     run_options: RunOptions
-    ledger: Ledger
-    reporter: Reporter
-    stop: StopRequest
-    run: int
 
     @property
     def originals(self) -> Originals:
@@ -105,8 +35,64 @@ class RunContext:
 
     @property
     def corrections(self) -> CorrectionTree:
-        """What people set right about the items."""
-        return correction_tree(self.source, self.output, self.run_options)
+        """What people set right about the items: in the output folder, or in another tree."""
+        if self.run_options.corrections is not None:
+            return CorrectionTree(self.run_options.corrections, originals=self.originals)
+        return corrections_beside(self.output, originals=self.originals)
+
+    @property
+    def home(self) -> Path:
+        """The folder for what a run keeps beside its results."""
+        return home(self.output, self.run_options.shard)
+
+    @property
+    def tree(self) -> Path:
+        """The folder that holds the tree of results: the output folder, or ``data`` in it for a bag."""
+        return self.output / PAYLOAD if self.run_options.bag else self.output
+
+    def command(self) -> list[str]:
+        """Return the words of the command that goes on with this archive, as far as they say where it is."""
+        words = ["colorize-archive", str(self.source.resolve()), "-o", str(self.output.resolve())]
+        if (shard := self.run_options.shard) is not None:
+            words += ["--shard", f"{shard.index}/{shard.count}"]
+        if self.run_options.bag:
+            words.append("--bag")
+        if self.run_options.corrections is not None:
+            words += ["--corrections", str(self.run_options.corrections.resolve())]
+        return words
+
+    def check(self) -> None:
+        """Raise `InputError` unless the source and the corrections are folders.
+
+        Raises `UsageError` if one folder lies in the other, or the output is a bag where none is asked for, or the
+        other way round.
+        """
+        source, output = self.source, self.output
+        if not source.exists():
+            raise InputError(f"{source}: no such folder", advice="Check the path.")
+        if not source.is_dir():
+            one = "colorize-photo" if source.suffix.lower() in PHOTO_SUFFIXES else "colorize-video"
+            raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
+        for place in (output, output / HOME, output / PAYLOAD):
+            if lies_in(place, source) or lies_in(source, place):
+                raise UsageError(
+                    f"{place}: source and output lie in each other",
+                    advice="Name a folder outside the source with --output.",
+                )
+        check_bag(output, bag=self.run_options.bag)
+        check_corrections(self.run_options.corrections)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext(Archive):
+    """One run, number ``run`` of the ledger."""
+
+    ledger: Ledger
+    reporter: Reporter
+    stop: StopRequest
+    run: int
 
     @property
     def is_asked_to_stop(self) -> bool:
@@ -114,9 +100,21 @@ class RunContext:
         return self.stop.reason not in (None, StopReason.TIME)
 
 
-def correction_tree(source: Path, output: Path, run_options: RunOptions) -> CorrectionTree:
-    """Return the corrections that a run respects: those of the output folder, or of another tree."""
-    originals = Originals((source,))
-    if run_options.corrections is not None:
-        return CorrectionTree(run_options.corrections, originals=originals)
-    return corrections_beside(output, originals=originals)
+def archive_at(
+    source: Path | str,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    run_options: RunOptions | None = None,
+) -> Archive:
+    """Return the archive of these folders; what is not said is as usual. Nothing is looked at."""
+    source, run_options = Path(source), run_options or RunOptions()
+    output = default_output(source) if output is None else Path(output)
+    if run_options.uses_other_processes:
+        source, output = source.absolute(), output.absolute()
+    return Archive(source=source, output=output, options=options or Options(), run_options=run_options)
+
+
+def default_output(source: Path) -> Path:
+    """Return the folder beside ``source`` that takes the results when none is named."""
+    whole = source if source.name not in ("", "..") else source.resolve()
+    return whole.parent / f"{whole.name}-{RESULT_MARK}"

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.archive.ledger import State
-from pipeline.archive.plan import KINDS, Job, Refused, Status
+from pipeline.archive.plan import KINDS, Job, Rejected, Status
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError
 from pipeline.results import Failure
@@ -43,10 +43,10 @@ class Counts:
         """How many files are neither photograph nor film."""
         return self.suffixes.total()
 
-    def add(self, item: Job | Refused | Entry) -> None:
+    def add(self, item: Job | Rejected | Entry) -> None:
         """Count ``item``."""
-        self.sources += isinstance(item, Job | Refused) or item.kind in KINDS
-        if isinstance(item, Refused):
+        self.sources += isinstance(item, Job | Rejected) or item.kind in KINDS
+        if isinstance(item, Rejected):
             self.fail(item.failure)
         elif isinstance(item, Job):
             self._add_job(item)

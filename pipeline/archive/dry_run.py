@@ -5,22 +5,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.archive.bag import results_folder
-from pipeline.archive.context import correction_tree
+from pipeline.archive.context import Archive, archive_at
 from pipeline.archive.counts import Counts
-from pipeline.archive.fingerprints import recipe
-from pipeline.archive.ledger import Ledger, Record, State, read_ledger
+from pipeline.archive.fingerprints import recipes
+from pipeline.archive.ledger import LedgerReader, Record, State, read_ledger
 from pipeline.archive.output_folder import check_parts
-from pipeline.archive.plan import KINDS, Terms, check_folders, default_output, plan
+from pipeline.archive.plan import KINDS, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, weights_sha256
-from pipeline.corrections import check_corrections
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video, outline
 from pipeline.options import Options
@@ -66,11 +64,6 @@ class Survey:
     failures: tuple[Failure, ...]
 
 
-def recipes(options: Options, weights: str) -> Mapping[Kind, str]:
-    """Return the recipe of each kind for weights of that SHA-256."""
-    return {kind: recipe(kind, options, weights_sha256=weights) for kind in KINDS}
-
-
 def survey_archive(
     source: Path | str,
     output: Path | str | None = None,
@@ -83,19 +76,14 @@ def survey_archive(
     Raises `InputError` if ``source`` is no folder or nothing is in it, `UsageError` if source and output lie in each
     other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
-    source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
-    output = default_output(source) if output is None else Path(output)
-    check_folders(source, output)
-    check_corrections(run_options.corrections)
-    check_parts(output, run_options.shard)
-    counts = Counts()
-    with _terms(source, output, options, run_options) as terms:
-        for item in plan(source, output, terms):
-            counts.add(item)
-    counts.check_any(source, known=0)
+    archive = archive_at(source, output, options, run_options)
+    archive.check()
+    check_parts(archive.output, archive.run_options.shard)
+    counts = _counted(archive)
+    counts.check_any(archive.source, known=0)
     return Survey(
-        source=source,
-        output=output,
+        source=archive.source,
+        output=archive.output,
         photos=counts.jobs[Kind.PHOTO],
         films=counts.jobs[Kind.FILM],
         skipped=counts.skipped,
@@ -109,26 +97,24 @@ def survey_archive(
         film_pixels=counts.pixels,
         ignored_suffixes=dict(counts.suffixes),
         hidden=counts.hidden_count,
-        links=tuple(source / path for path in counts.links),
+        links=tuple(archive.source / path for path in counts.links),
         failed=counts.failed,
         failures=tuple(counts.failures),
     )
 
 
-@contextmanager
-def _terms(source: Path, output: Path, options: Options, run_options: RunOptions) -> Iterator[Terms]:
-    corrections = correction_tree(source, output, run_options)
-    tree = results_folder(output, bag=run_options.bag).relative_to(output)
-    ledger = read_ledger(output, shard=run_options.shard)
+def _counted(archive: Archive) -> Counts:
+    counts = Counts()
+    ledger = read_ledger(archive.output, shard=archive.run_options.shard)
     with ledger or nullcontext():
-        yield Terms(
-            options=options,
-            run_options=run_options,
-            recipes=dict.fromkeys(KINDS, "") if ledger is None else recipes(options, weights_sha256(options)),
-            known=(lambda _paths: {}) if ledger is None else ledger.known,
-            corrections=corrections,
-            tree=tree,
-        )
+        if ledger is None:
+            items = plan(archive, recipes=dict.fromkeys(KINDS, ""), known=lambda _paths: {})
+        else:
+            current = recipes(archive.options, weights_sha256(archive.options))
+            items = plan(archive, recipes=current, known=ledger.known)
+        for item in items:
+            counts.add(item)
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +167,7 @@ def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Fore
     )
 
 
-def measured(ledger: Ledger) -> tuple[Pace | None, Pace | None]:
+def measured(ledger: LedgerReader) -> tuple[Pace | None, Pace | None]:
     """Return the paces of earlier runs, of photographs and of films; None for a kind with too few of them."""
     gathered = {Kind.PHOTO: _Spans(), Kind.FILM: _Spans()}
     for record in ledger.records(State.DONE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -92,3 +92,8 @@ def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:
     chosen = {name: value for name, value in to_json(options).items() if name not in without}
     parts = {"kind": kind.value, "options": chosen, "weights": weights_sha256, "version": program_version()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def recipes(options: Options, weights_sha256: str) -> Mapping[Kind, str]:
+    """Return the `recipe` of photographs and that of films."""
+    return {kind: recipe(kind, options, weights_sha256=weights_sha256) for kind in (Kind.PHOTO, Kind.FILM)}

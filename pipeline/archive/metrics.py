@@ -11,7 +11,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from pipeline.archive.ledger import Ledger, RunRecord, read_ledger
+from pipeline.archive.context import Archive
+from pipeline.archive.ledger import LedgerReader, RunRecord, read_ledger
 from pipeline.archive.output_folder import free_space
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, UsageError
@@ -74,15 +75,14 @@ def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None
 
 
 @contextmanager
-def metrics_if_it_never_begins(
-    output: Path, run_options: RunOptions, originals: Originals
-) -> Iterator[Callable[[], None]]:
+def metrics_of_failed_start(archive: Archive) -> Iterator[Callable[[], None]]:
     """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
 
     The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.
     """
-    if run_options.metrics is not None:
-        _check_metrics_file(run_options.metrics, originals=originals)
+    metrics = archive.run_options.metrics
+    if metrics is not None:
+        _check_metrics_file(metrics, originals=archive.originals)
     started, has_begun = time.time(), False
 
     def begin() -> None:
@@ -92,33 +92,33 @@ def metrics_if_it_never_begins(
     try:
         yield begin
     except (Exception, Cancelled) as error:
-        if not has_begun and run_options.metrics is not None:
+        if not has_begun and metrics is not None:
             figures = Figures(
-                archive=str(output),
-                shard=shard_label(run_options),
+                archive=str(archive.output),
+                shard=shard_label(archive.run_options),
                 version=program_version(),
                 started=started,
                 seconds=round(time.time() - started, 3),
                 exit_code=getattr(error, "exit_code", 1),
-                **_last_known(output, run_options),
+                **_last_known(archive),
             )
             with suppress(AutochromeError):
-                write_metrics(run_options.metrics, figures, originals=originals)
+                write_metrics(metrics, figures, originals=archive.originals)
         raise
 
 
-def _last_known(output: Path, run_options: RunOptions) -> dict[str, Any]:
+def _last_known(archive: Archive) -> dict[str, Any]:
     found: dict[str, Any] = {"items": {}, "last_success": None, "free_bytes": None}
     with suppress(AutochromeError):
-        found["free_bytes"] = free_space(output)
-        ledger = read_ledger(output, shard=run_options.shard)
+        found["free_bytes"] = free_space(archive.output)
+        ledger = read_ledger(archive.output, shard=archive.run_options.shard)
         if ledger is not None:
             with ledger:
                 found |= known_figures(ledger)
     return found
 
 
-def known_figures(ledger: Ledger) -> dict[str, Any]:
+def known_figures(ledger: LedgerReader) -> dict[str, Any]:
     """Return the fields of `Figures` that are in the ledger."""
     good: list[RunRecord] = [run for run in ledger.runs() if run.exit_code == 0]
     items = {state.value: count for state, count in ledger.counts().items()}

@@ -12,19 +12,17 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from pipeline.archive.bag import PAYLOAD
+from pipeline.archive.context import Archive
 from pipeline.archive.fingerprints import FileStat, for_item, is_same
 from pipeline.archive.ledger import FOLDER_KIND, Known, State
-from pipeline.archive.run_options import RunOptions
-from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK, Entry, Kind, Selection, walk
-from pipeline.corrections import NO_CORRECTION, CorrectionTree
+from pipeline.archive.walk import Entry, Kind, Selection, walk
+from pipeline.corrections import NO_CORRECTION
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.film.reference_frames import film_references
 from pipeline.options import Options
-from pipeline.originals import lies_in
 from pipeline.photo.job import result_name as photo_name
-from pipeline.publish import HOME, LONGEST_NAME
+from pipeline.publish import LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
 from pipeline.wording import count
@@ -87,7 +85,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class Rejected:
     """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job.
 
     ``name`` is that of the last result there is, or empty.
@@ -103,67 +101,30 @@ class Refused:
     failure: Failure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What a plan rests on: a recipe for each kind, and what is ``known`` of paths from earlier runs.
+def plan(archive: Archive, *, recipes: Mapping[Kind, str], known: Lookup) -> Iterator[Job | Rejected | Entry]:
+    """Yield a `Job` for every wanted source with a recipe, `Rejected` where none can be made, else an `Entry`.
 
-    ``corrections`` are what people set right, part of an item's recipe; ``tree`` is the folder of the results, below
-    the output folder.
+    There is one of ``recipes`` for each kind that is wanted; ``known`` looks up what earlier runs knew of some paths.
+    The tree of the sources is kept. A result keeps the
+    name of its source; where the container changes, the new suffix is added to the whole name (``film.avi`` gives
+    ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would still share a name on the output's disk
+    are refused, the later of them. Sources that the options leave out are an `Entry` as well. Raises `InputError` if
+    the source folder cannot be listed.
     """
-
-    options: Options
-    run_options: RunOptions
-    recipes: Mapping[Kind, str]
-    known: Lookup
-    corrections: CorrectionTree
-    tree: Path = Path()
-
-
-def default_output(source: Path) -> Path:
-    """Return the folder beside ``source`` that takes the results when none is named."""
-    whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.parent / f"{whole.name}-{RESULT_MARK}"
-
-
-def check_folders(source: Path, output: Path) -> None:
-    """Raise `InputError` unless ``source`` is a folder, `UsageError` if one folder lies in the other."""
-    if not source.exists():
-        raise InputError(f"{source}: no such folder", advice="Check the path.")
-    if not source.is_dir():
-        one = "colorize-photo" if source.suffix.lower() in PHOTO_SUFFIXES else "colorize-video"
-        raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
-    for place in (output, output / HOME, output / PAYLOAD):
-        if lies_in(place, source) or lies_in(source, place):
-            raise UsageError(
-                f"{place}: source and output lie in each other",
-                advice="Name a folder outside the source with --output.",
-            )
-
-
-def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | Entry]:
-    """Yield a `Job` for every wanted source with a recipe, `Refused` where none can be made, else an `Entry`.
-
-    The tree is kept. A result keeps the name of its source; where the container changes, the new suffix is added to
-    the whole name (``film.avi`` gives ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would
-    still share a name on the output's disk are refused, the later of them. Sources that the options leave out are an
-    `Entry` as well. Raises `InputError` if ``source`` itself cannot be listed.
-    """
-    planner = _Planner(source, output, terms)
-    options = terms.run_options
+    planner = _Planner(archive, recipes)
+    source, options = archive.source, archive.run_options
     wanted = Selection.of(options)
     entered = Selection.of(replace(options, include=()))
     entries = walk(
         source,
         folds=planner.folds,
         follow_links=options.follow_links,
-        output=output,
+        output=archive.output,
         takes=None if options.shard is None else wanted.takes_part,
     )
     while page := list(islice(entries, _PAGE)):
-        names = [entry.name for entry in page if entry.kind in terms.recipes or entry.kind is Kind.BARRED]
-        known = terms.known(names) if names else {}
+        names = [entry.name for entry in page if entry.kind in recipes or entry.kind is Kind.BARRED]
+        records = known(names) if names else {}
         for entry in page:
             if entry.kind is Kind.BARRED:
                 if entry.name == ".":
@@ -171,41 +132,43 @@ def plan(source: Path, output: Path, terms: Terms) -> Iterator[Job | Refused | E
                         f"{source}: cannot be listed: {entry.reason}", advice="Check its permissions and its disk."
                     )
                 if entered.takes_path(entry.name):
-                    yield planner.barred(entry, known.get(entry.name))
-            elif entry.kind not in terms.recipes or not wanted.takes_path(entry.name):
+                    yield planner.barred(entry, records.get(entry.name))
+            elif entry.kind not in recipes or not wanted.takes_path(entry.name):
                 yield entry
             else:
                 stat, error = _reach(planner.source_of(entry.name))
                 is_wanted = wanted.takes_time(math.inf if stat is None else stat.mtime_ns / 1e9)
-                yield planner.item(entry, known.get(entry.name), stat, error) if is_wanted else entry
+                yield planner.item(entry, records.get(entry.name), stat, error) if is_wanted else entry
 
 
 class _Planner:
     """Makes jobs; it remembers the names taken in one folder."""
 
-    def __init__(self, source: Path, output: Path, terms: Terms) -> None:
-        self._source, self._output, self._terms = source, output, terms
+    def __init__(self, archive: Archive, recipes: Mapping[Kind, str]) -> None:
+        self._source, self._options, self._run_options = archive.source, archive.options, archive.run_options
+        self._recipes, self._corrections = recipes, archive.corrections
+        self._tree = archive.tree.relative_to(archive.output)
         # As text: objects for paths take longer than all else where there are very many.
-        self._below_source, self._below_output = (str(folder / "-")[:-1] for folder in (source, output))
-        self.folds = ignores_case(output)
+        self._below_source, self._below_output = (str(folder / "-")[:-1] for folder in (archive.source, archive.output))
+        self.folds = ignores_case(archive.output)
         self._folder = ""
         self._taken: dict[str, str] = {}
         # One look instead of one for each of very many items.
-        self._is_corrected = terms.corrections.folder.is_dir()
-        self._references = ReferenceFiles(terms.options.reference)
+        self._is_corrected = self._corrections.folder.is_dir()
+        self._references = ReferenceFiles(self._options.reference)
         self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether pictures in it lend colours
 
     def source_of(self, name: str) -> str:
         return self._below_source + name
 
-    def barred(self, entry: Entry, record: Known | None) -> Refused:
+    def barred(self, entry: Entry, record: Known | None) -> Rejected:
         path = self._source / entry.path
         error = InputError(
             f"{path}: not entered: {entry.reason}", advice="Check the name and the permissions of this folder."
         )
-        return refused_folder(entry.name, path, error, attempts=record.attempts if record else 0)
+        return rejected_folder(entry.name, path, error, attempts=record.attempts if record else 0)
 
-    def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Refused:
+    def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Rejected:
         name = entry.name
         recipe, broken = self._recipe(entry)
         is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
@@ -216,7 +179,7 @@ class _Planner:
                 raise _unreachable(self._source / name, error)
             if broken is not None:
                 raise broken
-            if deaths >= self._terms.run_options.quarantine_after and self._needs_work(record):
+            if deaths >= self._run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
                     f"{self._source / name}: the program died in {count(deaths, 'run')} while it was at work on it",
@@ -224,7 +187,7 @@ class _Planner:
                 )
             return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
         except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
-            return Refused(
+            return Rejected(
                 path=name,
                 name=record.output if record else "",
                 kind=entry.kind,
@@ -237,16 +200,16 @@ class _Planner:
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
         """Return its recipe, with correction and references in it, or that of the run and what is wrong with these."""
-        usual = self._terms.recipes[entry.kind]
+        usual = self._recipes[entry.kind]
         try:
             lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
             if not lends and not self._is_corrected and entry.kind is not Kind.FILM:
                 return usual, None
             item, source = PurePosixPath(entry.name), self._source / entry.path
-            correction = self._terms.corrections.read(item).correction if self._is_corrected else NO_CORRECTION
+            correction = self._corrections.read(item).correction if self._is_corrected else NO_CORRECTION
             references = () if correction.references or not lends else self._references.of(source, item)
             if entry.kind is Kind.FILM:
-                chosen = correction.reference_files(self._terms.corrections.path_of(item))
+                chosen = correction.reference_files(self._corrections.path_of(item))
                 references = film_references(source, self._references, item=item, chosen=chosen).paths
             return for_item(usual, correction, references), None
         except InputError as error:
@@ -272,7 +235,7 @@ class _Planner:
         is_known: bool,
     ) -> Job:
         path = self.source_of(entry.name)
-        thorough = self._terms.run_options.verify_all
+        thorough = self._run_options.verify_all
         is_finished = record is not None and record.state in _FINISHED and record.recipe == recipe
         fits = (
             record is not None
@@ -285,11 +248,11 @@ class _Planner:
             status = Status(record.state)
         else:
             # A film is opened, for the name of its result and its length, only where there may be work to do.
-            if not name or self._terms.options.overwrite:
+            if not name or self._options.overwrite:
                 name, weight = self._named(entry)
             self._take(name, entry.name)
             status, found = self._status(name, record, fits=fits)
-            if fits and status in _TO_DO and not self._terms.options.overwrite:
+            if fits and status in _TO_DO and not self._options.overwrite:
                 name, weight = self._named(entry)
         return Job(
             path=entry.name,
@@ -306,13 +269,13 @@ class _Planner:
         )
 
     def _is_set_aside(self, record: Known) -> bool:
-        is_hopeless = record.attempts >= self._terms.run_options.quarantine_after
+        is_hopeless = record.attempts >= self._run_options.quarantine_after
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
     def _named(self, entry: Entry) -> tuple[str, int]:
         """Return the name of the result below the output folder, and how much work a film is."""
-        name, weight = result_name(entry, self._source, self._terms.options)
-        return (self._terms.tree / name).as_posix(), min(weight, _HEAVIEST)
+        name, weight = result_name(entry, self._source, self._options)
+        return (self._tree / name).as_posix(), min(weight, _HEAVIEST)
 
     def _take(self, target: str, name: str) -> None:
         """Keep the name ``target`` of a result for the source called ``name``."""
@@ -334,7 +297,7 @@ class _Planner:
         found = _reach(target)[0]
         if found is None:
             return Status.DUE, None
-        if self._terms.options.overwrite:
+        if self._options.overwrite:
             return Status.STALE, found
         if record is None or record.output != name:
             return Status.FOREIGN, found
@@ -344,14 +307,14 @@ class _Planner:
             return Status.STALE, found
         if not is_same(target, found, known, sha256):
             return Status.FOREIGN, found
-        thorough = self._terms.run_options.verify_all and found == known
+        thorough = self._run_options.verify_all and found == known
         is_whole = not thorough or is_same(target, found, known, sha256, thorough=True)
         return Status.DONE if fits and is_whole else Status.STALE, found
 
 
-def refused_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Refused:
+def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Rejected:
     """Return what a plan says of the folder called ``name``, at ``path``: why there is nothing of it."""
-    return Refused(
+    return Rejected(
         path=name,
         name="",
         kind=FOLDER_KIND,

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from pipeline.archive.context import RunContext
 from pipeline.archive.executors import Executor, Lost, Outcome, Unit
 from pipeline.archive.ledger import Record
+from pipeline.archive.outcomes import Outcomes
 from pipeline.archive.output_folder import as_size, check_space
-from pipeline.archive.records import Records
 from pipeline.archive.walk import Kind
 from pipeline.errors import OutputError
 from pipeline.wording import count
@@ -23,13 +23,13 @@ _CLAIMS = 64
 
 
 class Processing:
-    """Hands what the run queued in the ledger to an executor, and its outcomes to ``records``, until all is done.
+    """Hands what the run queued in the ledger to an executor, and its outcomes to ``outcomes``, until all is done.
 
     It ends early when the run's `StopRequest` is made, by others, or here when the disk is too full.
     """
 
-    def __init__(self, context: RunContext, records: Records) -> None:
-        self._context, self._records = context, records
+    def __init__(self, context: RunContext, outcomes: Outcomes) -> None:
+        self._context, self._outcomes = context, outcomes
         self._claimed: dict[str, None] = {}
         # By path, and by what it needs: what is too large for the disk, while others are not.
         self._too_large: dict[str, int] = {}
@@ -43,7 +43,7 @@ class Processing:
         What a run died with comes last, one at a time: if it kills this one too, the rest is done, and it is known
         which one it was. Raises `OutputError` at the end if some items were left for want of space.
         """
-        jobs, reporter = self._records.counts.jobs, self._context.reporter
+        jobs, reporter = self._outcomes.counts.jobs, self._context.reporter
         attempts = range(1, self._context.run_options.retry + 2)
         reporter.begin(WHOLE, sum(jobs.values()), "items")
         if jobs[Kind.PHOTO]:
@@ -69,7 +69,7 @@ class Processing:
 
     def put_back(self) -> None:
         """Let go of what was claimed and not begun, or begun and stopped."""
-        self._context.ledger.release([*self._claimed, *self._records.stopped()])
+        self._context.ledger.release([*self._claimed, *self._outcomes.stopped()])
 
     def _photos(self, executor: Executor, attempt: int) -> int:
         """Do the photographs that have no outcome; return how many are to be tried once more."""
@@ -93,7 +93,7 @@ class Processing:
                 if record is None:
                     break
                 if losses and record.deaths >= self._context.run_options.quarantine_after:
-                    self._records.give_up(record)
+                    self._outcomes.give_up(record)
                     break
                 replaces = replaces or losses > 0
                 units = self._claimed_one_by_one([(path, replaces)], attempt)
@@ -116,7 +116,7 @@ class Processing:
                     if not outcome.is_safe:
                         self._held.add(path)
                 is_last = attempt > self._context.run_options.retry
-                kind = self._records.finish(outcome, may_retry=not is_last)
+                kind = self._outcomes.finish(outcome, may_retry=not is_last)
                 if kind is None:
                     put_off += 1
                     continue
@@ -148,7 +148,7 @@ class Processing:
                 yield self._begun(record, attempt, replaces=replaces)
 
     def _begun(self, record: Record, attempt: int, *, replaces: bool) -> Unit:
-        self._records.begin(record, attempt=attempt)
+        self._outcomes.begin(record, attempt=attempt)
         del self._claimed[record.path]
         source, output = self._context.source / record.path, self._context.output / record.output
         item = PurePosixPath(record.path)

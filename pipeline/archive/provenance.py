@@ -1,4 +1,7 @@
-"""Where a result comes from: a JSON file beside it, for those who keep it (docs/provenance.md)."""
+"""What belongs to a result: fingerprints of it and its source, and where it comes from, as a JSON file beside it.
+
+docs/provenance.md describes that file.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,109 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.archive.fingerprints import FILMS_ONLY
+from pipeline.archive.context import Archive
+from pipeline.archive.fingerprints import FILMS_ONLY, FileStat, fingerprint
+from pipeline.archive.walk import pattern_of
+from pipeline.corrections import correction_at
 from pipeline.documents import json_text, to_json
-from pipeline.errors import InputError
+from pipeline.errors import InputError, OutputError
 from pipeline.media.stills.xmp import SOURCE_TYPE
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.publish import LONGEST_NAME, publishing
-from pipeline.results import FilmResult, ModelOrigin, Note, NoteKind, PhotoResult, Treatment, Verification
+from pipeline.results import (
+    Doubt,
+    Failure,
+    FilmResult,
+    ModelOrigin,
+    Note,
+    NoteKind,
+    PhotoResult,
+    Treatment,
+    Verification,
+    shell_line,
+)
 from pipeline.version import PRODUCT, program_version
 
+STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 # How the work was done, which no result shows.
 # The references that were used are said by name.
 _UNSEEN = {"overwrite", "reference", "threads", "verify"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """A result with size and time of its two files and their SHA-256.
+
+    ``failure`` says what of it is missing; the fingerprints are empty then, and the next run catches up.
+    """
+
+    result: PhotoResult | FilmResult
+    source_stat: FileStat
+    result_stat: FileStat
+    source_sha256: str = ""
+    result_sha256: str = ""
+    failure: Failure | None = None
+
+    @property
+    def source(self) -> Path:
+        """Where the source is."""
+        return self.result.source
+
+
+def sealed(
+    result: PhotoResult | FilmResult, archive: Archive, *, path: str, source: FileStat, found: FileStat
+) -> Sealed:
+    """Fingerprint the two files of ``result``, write its sidecar, and return what is known of them.
+
+    ``path`` is that of the source below the tree; ``source`` is its size and time before it was read, ``found`` those
+    of the result. What is wrong with one item must not stop the rest: it is said in the answer.
+    """
+    try:
+        sha256 = fingerprint(result.source), fingerprint(result.output)
+        if FileStat.of(result.source) != source:
+            raise InputError(f"{result.source}: changed after it was read", advice=STILL_CHANGING)
+        if archive.run_options.sidecars:
+            correction = correction_at(archive.corrections.path_of(PurePosixPath(path)))
+            write_sidecar(
+                result,
+                source_sha256=sha256[0],
+                result_sha256=sha256[1],
+                options=correction.applied(archive.options),
+                root=archive.source,
+                originals=archive.originals,
+            )
+    except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
+        return Sealed(result=result, source_stat=source, result_stat=found, failure=Failure.of(result.source, error))
+    return Sealed(
+        result=result, source_stat=source, result_stat=found, source_sha256=sha256[0], result_sha256=sha256[1]
+    )
+
+
+def vanished(result: PhotoResult | FilmResult) -> Failure:
+    """Return what is said of ``result`` where its file is not there."""
+    error = OutputError(f"{result.output}: is gone, right after it was made", advice="Check its disk.")
+    return Failure.of(result.source, error)
+
+
+def with_commands(result: PhotoResult | FilmResult, archive: Archive, path: str) -> PhotoResult | FilmResult:
+    """Return ``result`` with the command that decides its doubts otherwise, in this and every later run.
+
+    ``path`` is that of the source below the archive's folder, with ``/``.
+    """
+    if not isinstance(result, PhotoResult) or not result.doubts:
+        return result
+    command = [*archive.command(), "--include", f"/{pattern_of(path)}", "--decide"]
+
+    def named(doubt: Doubt) -> Doubt:
+        return dataclasses.replace(doubt, command=shell_line([*command, doubt.instead.value]))
+
+    return dataclasses.replace(result, doubts=tuple(map(named, result.doubts)))
 
 
 def sidecar_path(result: Path) -> Path:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.archive.context import correction_tree
-from pipeline.archive.decisions import pattern_of
-from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
-from pipeline.archive.output_folder import home, parts_of, shards_of
+from pipeline.archive.context import Archive
+from pipeline.archive.ledger import LedgerReader, RunRecord, State, read_ledger
+from pipeline.archive.output_folder import parts_of, shards_of
 from pipeline.archive.report import previews
 from pipeline.archive.report.attention import attention_left
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.archive.walk import pattern_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree
 from pipeline.documents import from_json
@@ -55,15 +55,6 @@ class _Entry:
     packed: previews.Packed | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """A ledger of the archive and what its last run was asked for."""
-
-    shard: Shard | None
-    options: Options
-    run_options: RunOptions
-
-
 class ReviewedArchive:
     """The results of `colorize_archive` in one output folder. Calls may come from several threads."""
 
@@ -74,7 +65,8 @@ class ReviewedArchive:
         cannot be read.
         """
         self._output = output
-        self._parts: list[_Part] = []
+        # One for each ledger, with what its last run was asked for.
+        self._parts: list[Archive] = []
         entries: list[_Entry] = []
         for ledger, shard in _ledgers(output):
             with ledger:
@@ -82,10 +74,8 @@ class ReviewedArchive:
                 if not runs:
                     continue
                 source = source or _source(output, runs[-1])
-                part = _part(runs[-1], shard)
-                self._parts.append(part)
-                corrections = correction_tree(source, output, part.run_options)
-                entries += _entries(ledger, len(self._parts) - 1, corrections)
+                self._parts.append(_part(source, output, runs[-1], shard))
+                entries += _entries(ledger, len(self._parts) - 1, self._parts[-1].corrections)
         if source is None or not self._parts:
             raise InputError(f"{output}: holds no archive", advice="Name the folder that colorize-archive wrote to.")
         if not source.is_dir():
@@ -142,7 +132,7 @@ class ReviewedArchive:
         entry = self._entry(name)
         if entry.packed is None or not 0 <= number < len(entry.labels):
             return None
-        pairs = previews.read(home(self._output, self._parts[entry.part].shard), entry.packed, number + 1)
+        pairs = previews.read(self._parts[entry.part].home, entry.packed, number + 1)
         return b64decode(pairs[number][1]) if number < len(pairs) else None
 
     def render(
@@ -194,7 +184,7 @@ class ReviewedArchive:
         )
 
     def _corrections(self, entry: _Entry) -> CorrectionTree:
-        return correction_tree(self._source, self._output, self._parts[entry.part].run_options)
+        return self._parts[entry.part].corrections
 
 
 def is_archive(output: Path) -> bool:
@@ -211,18 +201,16 @@ def _key(path: str) -> str:
     return path
 
 
-def _ledgers(output: Path) -> Iterator[tuple[Ledger, Shard | None]]:
+def _ledgers(output: Path) -> Iterator[tuple[LedgerReader, Shard | None]]:
     for shard in shards_of(output):
         if (ledger := read_ledger(output, shard=shard)) is not None:
             yield ledger, shard
 
 
-def _part(run: RunRecord, shard: Shard | None) -> _Part:
+def _part(source: Path, output: Path, run: RunRecord, shard: Shard | None) -> Archive:
     asked: Any = run.options
-    options = from_json(Options, asked["options"])
-    return _Part(
-        shard=shard, options=options, run_options=replace(from_json(RunOptions, asked["run_options"]), shard=shard)
-    )
+    run_options = replace(from_json(RunOptions, asked["run_options"]), shard=shard)
+    return Archive(source=source, output=output, options=from_json(Options, asked["options"]), run_options=run_options)
 
 
 def _source(output: Path, run: RunRecord) -> Path:
@@ -232,7 +220,7 @@ def _source(output: Path, run: RunRecord) -> Path:
     return Path(found)
 
 
-def _entries(ledger: Ledger, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
+def _entries(ledger: LedgerReader, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
     # One look instead of one for each of very many items.
     kept = corrections if corrections.folder.is_dir() else None
     for record in ledger.records():

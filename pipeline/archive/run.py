@@ -7,25 +7,22 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
-from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.bag import begin_bag, results_folder
-from pipeline.archive.context import Reporter, RunContext
-from pipeline.archive.decisions import keep_decision
-from pipeline.archive.dry_run import recipes
-from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
-from pipeline.archive.executor_choice import executor_for, is_elsewhere
-from pipeline.archive.ledger import open_ledger
+from pipeline.archive.bag import begin_bag, complete_bag
+from pipeline.archive.closing import SOME_FAILED, Step, write_in_order
+from pipeline.archive.context import RunContext, archive_at
+from pipeline.archive.executors import executor_for
+from pipeline.archive.ledger import Part, all_parts, open_ledger
 from pipeline.archive.metrics import (
     Figures,
     known_figures,
-    metrics_if_it_never_begins,
+    metrics_of_failed_start,
     shard_label,
     write_metrics,
 )
-from pipeline.archive.missing import check_missing
+from pipeline.archive.outcomes import Outcomes
 from pipeline.archive.output_folder import (
     delete_partial_files,
     filling_bag,
@@ -34,33 +31,26 @@ from pipeline.archive.output_folder import (
     home,
     locked,
 )
-from pipeline.archive.parts import Part, all_parts
-from pipeline.archive.plan import Terms, check_folders, default_output, plan
 from pipeline.archive.processing import Processing
-from pipeline.archive.records import Records
+from pipeline.archive.queueing import NAMED, keep_decision, queue_all, report_plan
 from pipeline.archive.report import write_report
-from pipeline.archive.run_log import Event, RunLog
+from pipeline.archive.run_log import Event, Reporter, RunLog
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, weights_sha256
-from pipeline.corrections import check_corrections
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
 from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
-from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.version import program_version
-from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
 _FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
-_PAGE = 500
 _LONG_AGO = 24 * 3600.0
-_NAMED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,30 +112,24 @@ def colorize_archive(
     and the rest waits for the next run. The run may be killed at any moment, or be cancelled by ``progress``: the next
     one resumes. The engine is opened only when there is work for it, or ``colorizer`` is used and left open.
     """
-    source, options, run_options = Path(source), options or Options(), run_options or RunOptions()
-    output = default_output(source) if output is None else Path(output)
-    if is_elsewhere(run_options):
-        source, output = source.absolute(), output.absolute()
+    archive = archive_at(source, output, options, run_options)
+    source, output, options, run_options = archive.source, archive.output, archive.options, archive.run_options
     stop = StopRequest() if stop is None else stop
     stop.until = stop.until or run_options.until
-    originals = Originals((source,))
-    with metrics_if_it_never_begins(output, run_options, originals) as has_begun:
-        check_folders(source, output)
-        check_corrections(run_options.corrections)
-        tree = results_folder(output, bag=run_options.bag)
+    with metrics_of_failed_start(archive) as begun:
+        archive.check()
         with (
             locked(output, shard=run_options.shard),
             open_ledger(output, shard=run_options.shard) as ledger,
-            RunLog(run_options.log, originals=originals) as log,
+            RunLog(run_options.log, originals=archive.originals) as log,
             guarded(progress or Silent(), stop) as events,
         ):
             said = {"source": str(source.absolute()), "options": to_json(options), "run_options": to_json(run_options)}
             run = ledger.begin_run(version=program_version(), options=said)
-            has_begun()
+            begun()
             context = RunContext(
                 source=source,
                 output=output,
-                tree=tree,
                 options=options,
                 run_options=run_options,
                 ledger=ledger,
@@ -163,8 +147,8 @@ class _Run:
         self._context = context
         self._started = time.time()
         self._clock = time.monotonic()
-        self._records = Records(context)
-        self._processing = Processing(context, self._records)
+        self._outcomes = Outcomes(context)
+        self._processing = Processing(context, self._outcomes)
         self._gone = 0
         self._report: Path | None = None
 
@@ -180,7 +164,7 @@ class _Run:
             raise
         if stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, stop.exit_code)
-        counts = self._records.counts
+        counts = self._outcomes.counts
         code = SOME_FAILED if counts.failed or counts.quarantined else 0
         return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
 
@@ -202,10 +186,12 @@ class _Run:
             if context.run_options.bag:
                 is_last = stack.enter_context(filling_bag(context.output))
                 begin_bag(context.output, originals=context.originals)
-            self._records.catch_up()
+            self._outcomes.catch_up()
             keep_decision(context)
-            self._queue(colorizer)
-            if any(self._records.counts.jobs.values()) and not context.is_asked_to_stop:
+            weights = weights_sha256(context.options) if colorizer is None else colorizer.spec.weights_sha256
+            self._gone = queue_all(context, self._outcomes, weights_sha256=weights)
+            report_plan(context, self._outcomes.counts, gone=self._gone)
+            if any(self._outcomes.counts.jobs.values()) and not context.is_asked_to_stop:
                 context.ledger.publish_snapshot()
                 try:
                     with executor_for(context, colorizer) as executor:
@@ -215,10 +201,10 @@ class _Run:
                         delete_partial_files(self._processing.lost_folders)
             if context.stop.error is not None:
                 raise context.stop.error
-            self._records.tidy()
+            self._outcomes.tidy()
             if context.run_options.bag and is_last():
                 with self._parts() as parts:
-                    complete_bag(context.output, context.tree, parts, originals=context.originals)
+                    complete_bag(context.output, parts, originals=context.originals)
 
     def _left_folders(self) -> Iterable[Path]:
         """Return where runs that died can have left unfinished files."""
@@ -226,72 +212,8 @@ class _Run:
         if context.run_options.verify_all:
             return folders_below(context.output)
         names = {record.output.rpartition("/")[0] for record in context.ledger.unfinished()}
-        own = (context.output, home(context.output, None), home(context.output, context.run_options.shard))
+        own = (context.output, home(context.output, None), context.home)
         return {*own, *(context.output / name for name in names)}
-
-    def _queue(self, colorizer: Colorizer | None) -> None:
-        """Walk the tree and queue what is to be done."""
-        context = self._context
-        weights = weights_sha256(context.options) if colorizer is None else colorizer.spec.weights_sha256
-        terms = Terms(
-            options=context.options,
-            run_options=context.run_options,
-            recipes=recipes(context.options, weights),
-            known=context.ledger.known,
-            corrections=context.corrections,
-            tree=context.tree.relative_to(context.output),
-        )
-        items = takewhile(lambda _: not context.is_asked_to_stop, plan(context.source, context.output, terms))
-        while page := list(islice(items, _PAGE)):
-            self._records.plan(page)
-        if not context.is_asked_to_stop:
-            self._gone = check_missing(context, self._records)
-        self._report_plan()
-
-    def _report_plan(self) -> None:
-        counts, reporter = self._records.counts, self._context.reporter
-        logger.info(
-            "%s into %s: %s to do, %d done before, %d ignored, %d quarantined, %d gone",
-            self._context.source,
-            self._context.output,
-            ", ".join(f"{number} {kind}" for kind, number in counts.jobs.items()) or "nothing",
-            counts.skipped,
-            counts.ignored,
-            counts.quarantined,
-            self._gone,
-        )
-        reporter.write(
-            Event.RUN_STARTED,
-            version=program_version(),
-            source=self._context.source,
-            output=self._context.output,
-            options=self._context.options,
-            run_options=self._context.run_options,
-            waiting=sum(counts.jobs.values()),
-            skipped=counts.skipped,
-        )
-        for path in counts.links:
-            reporter.say(
-                f"{self._context.source / path}: left out, a link, a reference or the result of an earlier run"
-            )
-        if counts.hidden_count:
-            more = f" and {counts.hidden_count - _NAMED:,} more" if counts.hidden_count > _NAMED else ""
-            names = ", ".join(map(str, counts.hidden[:_NAMED]))
-            reporter.say(f"{counts.hidden_count:,} hidden, files and folders, left out: {names}{more}")
-        if counts.ignored:
-            kinds = ", ".join(
-                f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()
-            )
-            reporter.say(f"{count(counts.ignored, 'file')} left out, neither photograph nor film: {kinds}")
-        if counts.unknown:
-            reporter.say(
-                f"{count(counts.unknown, 'source')} skipped: under the name of the result is a file that is not known "
-                "to be ours"
-            )
-        if counts.quarantined:
-            reporter.say(f"{count(counts.quarantined, 'source')} skipped, which failed in too many runs")
-        if counts.refused:
-            reporter.say(f"{count(counts.refused, 'source')} skipped, of a kind that is not coloured")
 
     def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
@@ -313,11 +235,11 @@ class _Run:
         return all_parts(context.output, shard=context.run_options.shard, own=context.ledger)
 
     def _end_ledger(self, outcome: str, exit_code: int) -> None:
-        counts = self._records.counts
+        counts = self._outcomes.counts
         left_out = {
             "ignored": dict(counts.suffixes.most_common()),
             "hidden": counts.hidden_count,
-            "hidden_names": [str(path) for path in counts.hidden[:_NAMED]],
+            "hidden_names": [str(path) for path in counts.hidden[:NAMED]],
         }
         ledger = self._context.ledger
         logger.info("%s: run %s, exit code %d, %s", self._context.output, outcome, exit_code, self._counts())
@@ -328,7 +250,7 @@ class _Run:
         context = self._context
         if context.run_options.report:
             with self._parts() as parts:
-                self._report = write_report(context.source, context.output, parts, corrections=context.corrections)
+                self._report = write_report(context, parts)
 
     def _end_log(self, outcome: str, exit_code: int) -> None:
         ended = {"outcome": outcome, "exit_code": exit_code, "gone": self._gone, "seconds": self._seconds}
@@ -356,18 +278,18 @@ class _Run:
         return round(time.monotonic() - self._clock, 3)
 
     def _counts(self) -> dict[str, Any]:
-        counts, kept = self._records.counts, sum(self._records.kept.values())
-        done = sum(self._records.done.values()) + kept
+        counts, kept = self._outcomes.counts, sum(self._outcomes.kept.values())
+        done = sum(self._outcomes.done.values()) + kept
         return {"done": done, "kept": kept, "failed": counts.failed, "skipped": counts.skipped}
 
     def _result(self, outcome: str, exit_code: int) -> ArchiveResult:
-        counts, records = self._records.counts, self._records
+        counts, outcomes = self._outcomes.counts, self._outcomes
         return ArchiveResult(
             source=self._context.source,
             output=self._context.output,
-            photos=records.done[Kind.PHOTO],
-            films=records.done[Kind.FILM],
-            kept=sum(records.kept.values()),
+            photos=outcomes.done[Kind.PHOTO],
+            films=outcomes.done[Kind.FILM],
+            kept=sum(outcomes.kept.values()),
             failed=counts.failed,
             failures=tuple(counts.failures),
             skipped=counts.skipped,

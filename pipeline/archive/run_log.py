@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +18,8 @@ from typing import Any, Self
 from pipeline.documents import to_json
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
+from pipeline.progress import Progress
+from pipeline.results import Note
 
 
 class Event(StrEnum):
@@ -118,3 +121,45 @@ class RunLog:
             f"{self._path}: the log cannot be written: {error.strerror or error}",
             advice="Check free space and permissions, or name another file with --log.",
         )
+
+
+class Reporter:
+    """Passes the events of a run on, one call at a time, and writes what is said into its log. Threads may share it."""
+
+    def __init__(self, progress: Progress, log: RunLog, source: Path, run: int) -> None:
+        self._progress, self._log, self._source, self._run = progress, log, source, run
+        self._turn = threading.RLock()
+
+    def write(self, event: Event, **fields: Any) -> None:
+        """Write ``event`` of this run into the log."""
+        with self._turn:
+            self._log.write(event, run=self._run, **fields)
+
+    def begin(self, item: str, total: int | None, unit: str) -> None:
+        """Pass on."""
+        with self._turn:
+            self._progress.begin(item, total, unit)
+
+    def advance(self, item: str, count: int = 1) -> None:
+        """Pass on."""
+        with self._turn:
+            self._progress.advance(item, count)
+
+    def end(self, item: str) -> None:
+        """Pass on."""
+        with self._turn:
+            self._progress.end(item)
+
+    def say(self, text: str) -> None:
+        """Pass on and write down."""
+        with self._turn:
+            self._progress.say(text)
+            self.write(Event.MESSAGE, text=text)
+
+    def note(self, item: str, note: Note) -> None:
+        """Pass on and write down."""
+        path = Path(item)
+        name = path.relative_to(self._source).as_posix() if path.is_relative_to(self._source) else item
+        with self._turn:
+            self._progress.note(item, note)
+            self.write(Event.NOTE, path=name, kind=note.kind, text=note.text)

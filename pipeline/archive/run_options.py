@@ -10,6 +10,7 @@ from pipeline.options import TreatAs
 
 # Exit codes of failures that may pass.
 MAY_PASS = (5, 6, 75)
+THREADS = "threads"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class RunOptions:
     retry: int = 1
     quarantine_after: int = 3
     jobs: int = 1
-    on: str = "threads"
+    on: str = THREADS
     workers: int | None = None
     shard: Shard | None = None
     include: tuple[str, ...] = ()
@@ -61,3 +62,8 @@ class RunOptions:
         """Take the only part of one for the whole, as it is."""
         if self.shard is not None and self.shard.count == 1:
             object.__setattr__(self, "shard", None)
+
+    @property
+    def uses_other_processes(self) -> bool:
+        """Whether items are coloured in other processes than the one that was started."""
+        return self.on != THREADS

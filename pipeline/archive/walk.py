@@ -320,6 +320,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(body + (".+" if last == "**" else f"{_name(last)}(?:/.*)?"), re.DOTALL)
 
 
+def pattern_of(path: str) -> str:
+    """Return the pattern that matches ``path`` alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", path)
+
+
 def _name(pattern: str) -> str:
     """Return the regular expression of one name."""
     text, position = "", 0

@@ -169,8 +169,8 @@ def _colour(
 
 
 def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answer:
-    from pipeline.archive.joint_report import report_archive
-    from pipeline.archive.parts import as_ranges
+    from pipeline.archive.closing import report_archive
+    from pipeline.archive.ledger import as_ranges
 
     found = report_archive(folder, output, run_options=run_options)
     states = [f"{number:,} {state}" for state, number in found.items.items() if number]

@@ -73,7 +73,7 @@ def _review(
 
 
 def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> Catalogue:
-    from pipeline.archive.plan import default_output as results_of
+    from pipeline.archive.context import default_output as results_of
     from pipeline.archive.reviewed import ReviewedArchive, is_archive
     from pipeline.commands.targets import is_film
     from pipeline.film.job import default_output as film_output

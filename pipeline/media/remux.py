@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -58,20 +59,20 @@ class Remuxer:
         self._latest: dict[int, int] = {}
         self._with_headers: set[int] = set()
         self._trimmed: set[int] = set()
-        self._source = open_film(info)
         self._transfers: dict[int, _Transfer] = {}
-        try:
-            for plan in plans:
-                if plan.action in (Action.COPY, Action.CONVERT):
-                    self._add(plan, result, container)
-        except BaseException:
-            self._source.close()
-            raise
-        for stream in self._source.streams:
-            if stream.index not in self._transfers:
-                stream.discard = av.stream.Discard.all
-        self._packets = self._read()
+        self._cleanup = ExitStack()
+        self._packets: Iterator[AnyPacket] = iter(())
         self._waiting: AnyPacket | None = None
+        kept = [plan for plan in plans if plan.action in (Action.COPY, Action.CONVERT)]
+        if kept:
+            source = self._cleanup.enter_context(open_film(info))
+            try:
+                for plan in kept:
+                    self._add(plan, source, result)
+            except BaseException:
+                self.close()
+                raise
+            self._packets = self._cleanup.enter_context(closing(self._read(source)))
 
     def until(self, seconds: Fraction | None) -> Iterator[AnyPacket]:
         """Yield all packets due at or before ``seconds``, for None all that are left. Raises `InputError`."""
@@ -84,18 +85,19 @@ class Remuxer:
 
     def close(self) -> None:
         """Close the source."""
-        self._packets.close()
         self._transfers.clear()
-        self._source.close()
+        self._cleanup.close()
 
-    def _read(self) -> Generator[AnyPacket, None, None]:
+    def _read(self, source: av.container.InputContainer) -> Generator[AnyPacket, None, None]:
+        for stream in source.streams:
+            if stream.index not in self._transfers:
+                stream.discard = av.stream.Discard.all
         if not self._transfers:
             return
-        streams = [self._source.streams[index] for index in self._transfers]
         retimer = Retimer(self._info.timeline)
         for packet in demux_all(
-            self._source,
-            *streams,
+            source,
+            *(source.streams[index] for index in self._transfers),
             met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {error}"),
         ):
             index = packet.stream.index
@@ -150,9 +152,9 @@ class Remuxer:
                 NoteKind.CONVERTED, f"{name}: packets behind its end, which no player shows, are left out"
             )
 
-    def _add(self, plan: StreamPlan, result: av.container.OutputContainer, container: Container) -> None:
-        original = self._source.streams[plan.stream.index]
-        if plan.stream.is_cover and container is Container.MATROSKA:
+    def _add(self, plan: StreamPlan, source: av.container.InputContainer, result: av.container.OutputContainer) -> None:
+        original = source.streams[plan.stream.index]
+        if plan.stream.is_cover and self._container is Container.MATROSKA:
             self._attach_cover(plan.stream, result)
             return
         made, transfer = _transfer(original, plan, result)

@@ -6,12 +6,14 @@ import os
 import re
 import struct
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import InputError, UsageError
+from pipeline.media.film_formats import FILM_SUFFIXES
 from pipeline.results import Note, NoteKind
 
 DEFAULT_RATE = Fraction(24)
@@ -59,7 +61,7 @@ class Sequence:
         if self.rate_is_assumed:
             notes.append(Note(NoteKind.ASSUMED, f"{self.rate} frames a second: nothing says how many; --fps sets it"))
         if self.others:
-            named = ", ".join(self.others[:_NAMED]) + (", ..." if len(self.others) > _NAMED else "")
+            named = _listed(self.others)
             notes.append(Note(NoteKind.DROPPED, f"files of the folder that are no part of the film: {named}"))
         return tuple(notes)
 
@@ -71,6 +73,11 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
     no sequence or more than one, or if numbers are missing; they are named.
     """
     groups, others = _groups(folder)
+    if not groups and (films := sorted(name for name in others if Path(name).suffix.lower() in FILM_SUFFIXES)):
+        raise InputError(
+            f"{folder}: holds no numbered pictures but films: {_listed(films)}",
+            advice="Name the films themselves (of a DVD VTS_01_1.VOB and so on), or use colorize-archive.",
+        )
     if not groups:
         raise InputError(
             f"{folder}: holds no numbered pictures (DPX, TIFF, PNG, JPEG)",
@@ -113,6 +120,10 @@ def parse_rate(text: str) -> Fraction:
     if not 0 < rate <= _HIGHEST_RATE:
         raise UsageError(f"{text!r} is not a frame rate", advice="Write 24, 23.976 or 24000/1001.")
     return rate
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(list(names)[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _groups(folder: Path) -> tuple[dict[tuple[str, str], list[str]], list[str]]:

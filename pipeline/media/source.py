@@ -17,6 +17,7 @@ import av.logging
 from pipeline.errors import InputError
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
+from pipeline.os_errors import check_is_no_stream
 
 MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
@@ -33,6 +34,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContain
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
     """
     with reporting(path):
+        check_is_no_stream(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
         options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}

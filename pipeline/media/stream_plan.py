@@ -55,8 +55,10 @@ _SOUND_TARGET = {Container.MP4: "flac", Container.MOV: "pcm_s32le", Container.MA
 def plan_streams(info: FilmInfo, video: VideoPlan) -> tuple[StreamPlan, ...]:
     """Decide for every stream of ``info`` but the picture; the container is asked, by writing a header to memory.
 
-    Raises `InputError` if the source cannot be opened.
+    Raises `InputError` if the source cannot be opened. One without other streams is not.
     """
+    if not info.streams:
+        return ()
     with open_film(info) as source:
         return tuple(_plan(info, video.container, stream, source.streams[stream.index]) for stream in info.streams)
 

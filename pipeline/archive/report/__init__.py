@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.parts import Part, Standing, as_ranges
+from pipeline.archive.context import Archive
+from pipeline.archive.ledger import Part, Standing, as_ranges
+from pipeline.archive.report.items import Rows
 from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
-from pipeline.archive.report.rows import Rows
-from pipeline.archive.report.survey import Survey, records_at, survey
-from pipeline.corrections import CorrectionTree
-from pipeline.originals import Originals
+from pipeline.archive.report.summary import Summary, records_at, summarise
 from pipeline.publish import HOME, publishing
 
 __all__ = ["REPORT", "write_report"]
@@ -31,19 +30,17 @@ _WORDS = {
 _ENDS = {Standing.FINISHED: "finished", Standing.STOPPED: "stopped in order, before all was done"}
 
 
-def write_report(
-    source: Path, output: Path, parts: Sequence[Part], *, corrections: CorrectionTree | None = None
-) -> Path:
-    """Write the report of the archive ``source`` into ``output``, whole or not at all, and return its path.
+def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
+    """Write the report of ``archive`` into its output folder, whole or not at all, and return its path.
 
     It is about all ``parts``, and names those that are missing, at work or not finished. Items beyond the first 10,000
-    are on further sheets, in `SHEETS`. What was accepted in ``corrections`` asks for no look. Raises `OutputError` if a
-    ledger cannot be read or the disk refuses.
+    are on further sheets, in `SHEETS`. What a person accepted asks for no look. Raises `OutputError` if a ledger cannot
+    be read or the disk refuses.
     """
-    originals = Originals((source,))
+    output = archive.output
     homes = {part.ledger: part.home for part in parts if part.ledger is not None}
     ledgers = list(homes)
-    found, items = survey(ledgers, source, output, corrections=corrections)
+    found, items = summarise(ledgers, archive)
     runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.started)
     sheets, left_out = _sheets(found), _left_out(parts)
     statuses = [_status(part) for part in parts] if len(parts) > 1 else []
@@ -57,7 +54,7 @@ def write_report(
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(
-            survey=found,
+            summary=found,
             rows=rows,
             sheet=sheet,
             sheets=sheets,
@@ -66,10 +63,9 @@ def write_report(
             pictures=inside(pictured),
             parts=statuses,
             again=again,
-            source=source,
-            output=output,
+            archive=archive,
         )
-        with publishing(output / sheet.address, overwrite=True, originals=originals) as temporary:
+        with publishing(output / sheet.address, overwrite=True, originals=archive.originals) as temporary:
             # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
             temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
     addresses = {sheet.address for sheet in sheets}
@@ -79,7 +75,7 @@ def write_report(
     return output / REPORT
 
 
-def _sheets(found: Survey) -> list[Sheet]:
+def _sheets(found: Summary) -> list[Sheet]:
     starts = range(0, max(1, found.count), ROWS)
     return [
         Sheet(

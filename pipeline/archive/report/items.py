@@ -1,7 +1,8 @@
-"""What the page shows of an item of the ledgers."""
+"""What the page shows of an item of the ledgers, and the items of a sheet as JSON, for the script of the page."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -9,17 +10,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from pipeline.archive.context import Archive
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.output_folder import as_size
-from pipeline.archive.report.attention import Attention, attention_left
+from pipeline.archive.report.attention import REASONS, Attention, attention_left
 from pipeline.archive.report.groups import Groups
-from pipeline.archive.report.previews import Packed, packed_of, stem
-from pipeline.corrections import CorrectionTree
+from pipeline.archive.report.previews import FOLDER, Packed, pack_name, packed_of, stem
 from pipeline.documents import from_json
 from pipeline.results import LumaCheck
 from pipeline.wording import count
 
+FIELDS = (
+    "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "doubts", "error", "advice",
+    "attempts", "started", "seconds", "result", "preview", "pack", "labels",
+)  # fmt: skip
+MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
 
@@ -63,16 +70,15 @@ class Item:
 
 
 class Items:
-    """Makes items of records, and gathers what they say in groups.
+    """Makes items of the records of ``archive``, and gathers what they say in groups.
 
-    ``source`` and ``output`` are the folders that their paths lie in. What a person accepted, by its file among
-    ``corrections``, asks for no look.
+    What a person accepted asks for no look.
     """
 
-    def __init__(self, source: Path, output: Path, corrections: CorrectionTree | None) -> None:
-        self._source, self._output = source, output
+    def __init__(self, archive: Archive) -> None:
+        self._source, self._output = archive.source, archive.output
         # One look instead of one for each of very many items.
-        self._corrections = corrections if corrections is not None and corrections.folder.is_dir() else None
+        self._corrections = archive.corrections if archive.corrections.folder.is_dir() else None
         self.failures, self.notes = Groups(), Groups()
 
     def counted(self, record: Record) -> Item:
@@ -157,3 +163,77 @@ def _checks(verification: Mapping[str, Any] | None) -> list[str]:
 @lru_cache(1024)
 def _luma(found: tuple[tuple[str, Any], ...]) -> str:
     return str(from_json(LumaCheck, dict(found)))
+
+
+class _Texts:
+    """Every text once; rows name it by number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def all(self) -> list[str]:
+        return list(self._numbers)
+
+
+def as_json(value: Any) -> str:
+    """Return ``value`` as JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+class Rows:
+    """The items of a sheet as JSON: as text at once, which takes a tenth of the memory."""
+
+    def __init__(self) -> None:
+        self._texts, self._rows = _Texts(), list[str]()
+
+    def add(self, item: Item, home: str) -> None:
+        """Add ``item``; ``home`` is the folder, below the output folder, that its packs of pictures are in."""
+        self._rows.append(as_json(_row(item, home, self._texts)))
+
+    def all(self) -> list[str]:
+        """Return the rows."""
+        return self._rows
+
+    def texts(self) -> list[str]:
+        """Return what the rows name by number."""
+        return self._texts.all()
+
+
+def _row(item: Item, home: str, texts: _Texts) -> list[Any]:
+    values = {
+        "path": item.path,
+        "kind": texts.number(item.kind),
+        "state": texts.number(item.state.value),
+        "score": item.attention.score,
+        "reasons": [REASONS.index(reason) for reason in item.attention.reasons],
+        "measures": [item.measures[name] for name in MEASURES] if item.measures else 0,
+        "facts": [texts.number(part) for fact in item.facts for part in fact],
+        "checks": [texts.number(check) for check in item.checks],
+        "notes": [part for group, text in item.notes for part in (group, texts.number(text))],
+        "doubts": [texts.number(part) for doubt in item.doubts for part in doubt],
+        "error": list(item.error) if item.error else 0,
+        "advice": texts.number(item.advice),
+        "attempts": item.attempts,
+        "started": round(item.started) if item.started is not None else 0,
+        "seconds": round(item.seconds, 2) if item.seconds is not None else 0,
+        "result": _result(item),
+        "preview": item.preview,
+        "pack": texts.number(f"{home}/{FOLDER}/{pack_name(item.packed.pack)}" if item.packed else ""),
+        "labels": item.labels,
+    }
+    return [values[name] for name in FIELDS]
+
+
+def _result(item: Item) -> str | int:
+    """Return the address of the result: 1 where it is the path of the source, empty where there is none."""
+    if not item.output:
+        return ""
+    return 1 if item.output == item.path and item.path.isascii() else link(item.output)
+
+
+def link(path: str) -> str:
+    """Return ``path``, with ``/`` and relative, as the address of a file; names that are no text by their bytes."""
+    return quote(os.fsencode(path))

@@ -7,7 +7,7 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.archive.decisions import archive_command
+from pipeline.archive.context import Archive
 from pipeline.archive.ledger import RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
-from pipeline.archive.report.items import REFUSED, WITHOUT_RESULT
+from pipeline.archive.report.items import FIELDS, MEASURES, REFUSED, WITHOUT_RESULT, Rows, as_json, link
 from pipeline.archive.report.previews import FOLDER, Pictures
-from pipeline.archive.report.rows import FIELDS, MEASURES, Rows, as_json, link
-from pipeline.archive.report.survey import LISTED, STATES, Survey
+from pipeline.archive.report.summary import LISTED, STATES, Summary
 from pipeline.archive.run_options import RunOptions
 from pipeline.documents import from_json
 from pipeline.results import shell_line
@@ -67,7 +66,7 @@ class Contents:
     ``parts`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
     """
 
-    survey: Survey
+    summary: Summary
     rows: Rows
     sheet: Sheet
     sheets: Sequence[Sheet]
@@ -76,8 +75,7 @@ class Contents:
     pictures: Pictures
     parts: Sequence[PartStatus]
     again: str
-    source: Path
-    output: Path
+    archive: Archive
 
 
 def page(contents: Contents, *, now: float) -> str:
@@ -98,7 +96,7 @@ def page(contents: Contents, *, now: float) -> str:
     loader = environment.loader
     assert loader is not None
     style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
-    found, source = contents.survey, contents.source
+    found, source = contents.summary, contents.archive.source
     return environment.get_template("page.html").render(
         policy=_policy(style, script),
         style=Markup(style),
@@ -124,7 +122,7 @@ def page(contents: Contents, *, now: float) -> str:
         runs=_runs(contents.runs),
         version=program_version(),
         source=source.resolve(),
-        output=contents.output.resolve(),
+        output=contents.archive.output.resolve(),
         previews=FOLDER,
     )
 
@@ -142,7 +140,7 @@ def _hash(text: str) -> str:
 
 def _tiles(contents: Contents) -> list[dict[str, Any]]:
     """Return the numbers of the head, each of which leads to its items, on the first sheet that has some."""
-    doubtful = contents.survey.doubtful
+    doubtful = contents.summary.doubtful
     tiles = [
         _tile_of(contents, "done", "done in all", State.DONE),
         _tile_of(contents, "failed", "failed", State.FAILED),
@@ -156,7 +154,7 @@ def _tiles(contents: Contents) -> list[dict[str, Any]]:
 
 
 def _tile_of(contents: Contents, name: str, words: str, *states: State) -> dict[str, Any]:
-    found = contents.survey
+    found = contents.summary
     count, address = sum(found.states[state] for state in states), _sheet_with(contents, found.first(*states))
     return {"name": name, "count": count, "words": words, "by": "state", "value": name, "address": address}
 
@@ -176,12 +174,12 @@ def _root(sheet: Sheet) -> str:
     return "../" * sheet.address.count("/")
 
 
-def _sheet_words(found: Survey, sheet: Sheet) -> str:
+def _sheet_words(found: Summary, sheet: Sheet) -> str:
     codes = np.unique(found.codes[sheet.first : sheet.last])
     return ", ".join(STATES[code].value for code in codes)
 
 
-def _shares(found: Survey) -> list[tuple[str, int]]:
+def _shares(found: Summary) -> list[tuple[str, int]]:
     states = found.states
     done = states[State.DONE] + states[State.GONE]
     broken = states[State.FAILED] + states[State.QUARANTINED]
@@ -200,7 +198,7 @@ def _segments(shares: Iterable[tuple[str, int]], total: float) -> list[dict[str,
     return segments
 
 
-def _failures(found: Survey) -> list[dict[str, Any]]:
+def _failures(found: Summary) -> list[dict[str, Any]]:
     """Return what has no result, by reason, the most frequent first and what is refused by design last."""
     groups = [group for group in found.failures if group.number in found.members]
     groups.sort(key=lambda group: (group.kind == REFUSED, -group.count))
@@ -216,13 +214,13 @@ def _failures(found: Survey) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(found: Survey) -> list[dict[str, Any]]:
+def _notes(found: Summary) -> list[dict[str, Any]]:
     order = list(_NOTES)
     groups = sorted(found.notes, key=lambda group: (order.index(group.kind), -group.count))
     return [{"group": group, "kind": _NOTES[group.kind]} for group in groups]
 
 
-def _pace(found: Survey, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
+def _pace(found: Summary, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
     pace = []
     last = next((run for run in reversed(runs) if run.ended is not None and run.done), None)
     if last is not None and last.ended is not None and last.ended > last.started:
@@ -255,7 +253,7 @@ def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 def _data(contents: Contents) -> str:
     """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
-    found = contents.survey
+    found, archive = contents.summary, contents.archive
     document = {
         "fields": FIELDS,
         "measures": MEASURES,
@@ -265,10 +263,10 @@ def _data(contents: Contents) -> str:
         "pictures": contents.pictures,
         "total": found.count,
         "root": _root(contents.sheet),
-        "archive": shell_line(archive_command(contents.source, contents.output, _asked(contents.runs))),
-        "review": shell_line(["colorize-review", str(contents.output.resolve())]),
+        "archive": shell_line(replace(archive, run_options=_asked(contents.runs)).command()),
+        "review": shell_line(["colorize-review", str(archive.output.resolve())]),
         "quote": '"' if sys.platform == "win32" else "'",
-        "source": _address(contents.source, (contents.output / contents.sheet.address).parent),
+        "source": _address(archive.source, (archive.output / contents.sheet.address).parent),
         "sidecars": _has_sidecars(contents.runs),
         "texts": contents.rows.texts(),
     }

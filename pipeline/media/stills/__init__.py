@@ -17,7 +17,7 @@ from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import PageCheck
 from pipeline.media.stills.xmp import AiColour, declares_ai_colour
-from pipeline.os_errors import reading
+from pipeline.os_errors import check_is_no_stream, reading
 from pipeline.results import Note
 
 __all__ = [
@@ -56,6 +56,7 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
 def still_format(path: Path) -> StillFormat:
     """Tell the format of a photograph by its first bytes. Raises `InputError` for what is not read or not coloured."""
     try:
+        check_is_no_stream(path)
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:

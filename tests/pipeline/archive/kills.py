@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive import executors
+from pipeline.archive.executors import threads
 from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.report.previews import Packed, read
 from pipeline.archive.run import ArchiveResult, colorize_archive
@@ -75,7 +75,7 @@ def make_archive(folder: Path) -> Path:
 
 def colour(source: Path, output: Path, model: Path, **run_options: Any) -> ArchiveResult:
     """Run over ``source`` as ``colorize-archive`` would, with films in short reels."""
-    executors.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
+    threads.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
     # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
     options = Options(engine="onnxruntime", model=str(model), quality=Quality.MASTER)
     return colorize_archive(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Ledger, Planned
-from pipeline.archive.parts import Part, Standing
+from pipeline.archive.ledger import Ledger, Part, Planned, Standing
 from pipeline.archive.report import write_report
 from pipeline.archive.report.previews import Packs
 from pipeline.results import Failure, FilmResult, PhotoResult
@@ -65,7 +65,7 @@ class Shelf:
             runs=self.ledger.runs(),
             standing=Standing.FINISHED,
         )
-        return write_report(self.source, self.output, [part])
+        return write_report(archive_at(self.source, self.output), [part])
 
     def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""

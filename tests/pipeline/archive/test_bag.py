@@ -8,9 +8,10 @@ from pathlib import Path
 import bagit
 import pytest
 
-from pipeline.archive.bag import begin_bag, results_folder, write_bag
+from pipeline.archive.bag import begin_bag, check_bag, write_bag
+from pipeline.archive.context import archive_at
 from pipeline.archive.ledger import open_ledger
-from pipeline.archive.run_options import Shard
+from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from tests.pipeline.archive.outcomes import sha256
@@ -123,16 +124,17 @@ def test_what_a_dead_run_left_half_written_is_not_vouched_for(tmp_path: Path) ->
 
 
 def test_results_of_a_bag_lie_in_data_and_others_on_top(tmp_path: Path) -> None:
-    assert results_folder(tmp_path, bag=False) == tmp_path
-    assert results_folder(tmp_path, bag=True) == tmp_path / "data"
+    for bag, tree in ((False, tmp_path), (True, tmp_path / "data")):
+        check_bag(tmp_path, bag=bag)
+        assert archive_at("in", tmp_path, run_options=RunOptions(bag=bag)).tree == tree
     begin_bag(tmp_path, originals=Originals())
-    assert results_folder(tmp_path, bag=True) == tmp_path / "data"
+    check_bag(tmp_path, bag=True)
 
 
 def test_a_bag_is_not_gone_on_with_as_a_plain_folder(tmp_path: Path) -> None:
     begin_bag(tmp_path, originals=Originals())
     with pytest.raises(UsageError, match="is a bag"):
-        results_folder(tmp_path, bag=False)
+        check_bag(tmp_path, bag=False)
 
 
 @pytest.mark.parametrize("shard", [None, Shard(index=2, count=3)])
@@ -140,4 +142,4 @@ def test_a_plain_folder_does_not_become_a_bag(tmp_path: Path, shard: Shard | Non
     with open_ledger(tmp_path, shard=shard):
         pass
     with pytest.raises(UsageError, match="begun without --bag"):
-        results_folder(tmp_path, bag=True)
+        check_bag(tmp_path, bag=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 import bagit
 import pytest
 
-from pipeline.archive.joint_report import JointReport, report_archive
-from pipeline.archive.ledger import open_ledger
+from pipeline.archive.closing import JointReport, report_archive
+from pipeline.archive.ledger import as_ranges, open_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.parts import as_ranges
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, OutputError, UsageError

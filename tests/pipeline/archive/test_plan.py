@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.context import correction_tree
+from pipeline.archive.context import archive_at, default_output
 from pipeline.archive.fingerprints import FileStat, fingerprint
 from pipeline.archive.ledger import Record, State
-from pipeline.archive.plan import Job, Refused, Status, Terms, check_folders, default_output, ignores_case, plan
+from pipeline.archive.plan import Job, Rejected, Status, ignores_case, plan
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError, UsageError
@@ -33,16 +33,13 @@ def items(
     known: Callable[[str], Record | None] = nothing,
     run_options: RunOptions | None = None,
     **options: Any,
-) -> list[Job | Refused | Entry]:
-    run_options = run_options or RunOptions()
-    terms = Terms(
-        options=Options(**options),
-        run_options=run_options,
-        recipes=RECIPES,
-        known=lambda paths: {path: record for path in paths if (record := known(path)) is not None},
-        corrections=correction_tree(source, output, run_options),
-    )
-    return list(plan(source, output, terms))
+) -> list[Job | Rejected | Entry]:
+    archive = archive_at(source, output, Options(**options), run_options)
+
+    def lookup(paths: Sequence[str]) -> dict[str, Any]:
+        return {path: record for path in paths if (record := known(path)) is not None}
+
+    return list(plan(archive, recipes=RECIPES, known=lookup))
 
 
 def jobs(source: Path, output: Path, **settings: Any) -> list[Job]:
@@ -85,7 +82,7 @@ def test_a_source_whose_result_would_take_another_ones_name_is_refused(tmp_path:
         make_film(source / name, codec="libx264", times=range(2))
     first, second = items(source, tmp_path / "out", quality=Quality.MASTER)
     assert isinstance(first, Job)
-    assert isinstance(second, Refused)
+    assert isinstance(second, Rejected)
     assert "reel.mp4.mkv" in second.failure.error
     assert "name of that of reel.mp4" in second.failure.error
 
@@ -94,7 +91,7 @@ def test_a_film_that_cannot_be_planned_is_a_failure_and_the_plan_goes_on(tmp_pat
     source = tmp_path / "in"
     touch(source / "broken.mp4")
     touch(source / "c.png")
-    assert [type(item) for item in items(source, tmp_path / "out")] == [Refused, Job]
+    assert [type(item) for item in items(source, tmp_path / "out")] == [Rejected, Job]
 
 
 @pytest.fixture
@@ -235,7 +232,7 @@ def test_a_link_that_leads_nowhere_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (item,) = items(tmp_path / "in", tmp_path / "out")
-    assert isinstance(item, Refused)
+    assert isinstance(item, Rejected)
     assert (item.failure.exit_code, item.stat) == (4, FileStat(0, 0))
     assert "gone.png" in item.failure.error
 
@@ -251,17 +248,17 @@ def test_source_and_output_must_not_lie_in_each_other(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
     for output in ("in", "in/out", "in/deep/out", ".", "link", "link/out", "in/../in/out"):
         with pytest.raises(UsageError, match="in each other"):
-            check_folders(tmp_path / "in", tmp_path / output)
-    check_folders(tmp_path / "in", tmp_path / "in-colorized")
+            archive_at(tmp_path / "in", tmp_path / output).check()
+    archive_at(tmp_path / "in", tmp_path / "in-colorized").check()
 
 
 def test_the_source_must_be_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        check_folders(tmp_path / "none", tmp_path / "out")
+        archive_at(tmp_path / "none", tmp_path / "out").check()
     with pytest.raises(UsageError, match="not a folder"):
-        check_folders(touch(tmp_path / "a.jpg"), tmp_path / "out")
+        archive_at(touch(tmp_path / "a.jpg"), tmp_path / "out").check()
     with pytest.raises(UsageError, match="not a folder"):
-        check_folders(tmp_path, touch(tmp_path.parent / "a.jpg"))
+        archive_at(tmp_path, touch(tmp_path.parent / "a.jpg")).check()
 
 
 def test_whether_a_disk_folds_case_is_seen_without_writing(tmp_path: Path) -> None:
@@ -279,6 +276,6 @@ def test_a_source_whose_result_would_have_too_long_a_name_is_told_so_before_any_
     touch(source / f"{'n' * 248}.bmp")
     fits, refused = items(source, output)
     assert isinstance(fits, Job)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert refused.failure.exit_code == UsageError.exit_code
     assert "Shorten the name" in refused.failure.advice

@@ -8,7 +8,7 @@ from typing import Any
 import bagit
 import pytest
 
-from pipeline.archive import executors
+from pipeline.archive.executors import threads
 from pipeline.archive.ledger import State
 from pipeline.archive.output_folder import filling_bag
 from pipeline.archive.run_options import RunOptions, Shard
@@ -89,7 +89,7 @@ def test_an_interruption_is_written_down_and_goes_on_being_one(
     def interrupted(*_arguments: Any, **_options: Any) -> FilmResult:
         raise Interruption(15)
 
-    monkeypatch.setattr(executors, "colorize_video", interrupted)
+    monkeypatch.setattr(threads, "colorize_video", interrupted)
     log = tmp_path / "log.jsonl"
     with pytest.raises(Interruption):
         run(archive, colorizer, run_options=RunOptions(log=log, metrics=tmp_path / "autochrome.prom"))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import executors
-from pipeline.archive import records as bookkeeping
+from pipeline.archive import outcomes
 from pipeline.archive.dry_run import survey_archive
+from pipeline.archive.executors import threads
 from pipeline.archive.ledger import Record, State
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "colorize_video", failing(1, Interruption(2)))
+    monkeypatch.setattr(threads, "colorize_video", failing(1, Interruption(2)))
     with pytest.raises(Interruption):
         run(archive, colorizer)
     page = archive.with_name("scans-colorized") / "report.html"
@@ -82,7 +82,7 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     source, options = tmp_path / "in", Options(quality=Quality.MASTER)
     source.mkdir()
     film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
-    monkeypatch.setattr(executors, "colorize_video", partial(colorize_video, segment_frames=5))
+    monkeypatch.setattr(threads, "colorize_video", partial(colorize_video, segment_frames=5))
     whole = colorize_archive(source, tmp_path / "whole", options, colorizer=colorizer)
     midnight, hours = datetime(2024, 1, 1, tzinfo=UTC), [0]
     stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=hours[0]))
@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up_stops_a_film_on_its_way(
         if (listener.counts.get(str(archive / "segments" / "d.mp4"), [0])[0] or 0) >= 5:
             raise OutputError(f"{folder}: too little is free")
 
-    monkeypatch.setattr(executors, "check_space", filling)
+    monkeypatch.setattr(threads, "check_space", filling)
     with pytest.raises(OutputError, match="too little"):
         colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 5
@@ -146,7 +146,7 @@ def test_the_longest_film_comes_first(archive: Path, colorizer: Colorizer, monke
         order.append(source.name)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(executors, "colorize_video", noted)
+    monkeypatch.setattr(threads, "colorize_video", noted)
     run(archive, colorizer)
     assert order == ["z.mp4", "d.mp4", "a.mp4"]
 
@@ -184,7 +184,7 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
             raise Interruption(2)
         return colorize_video(source, *arguments, **options)
 
-    monkeypatch.setattr(executors, "colorize_video", interrupted)
+    monkeypatch.setattr(threads, "colorize_video", interrupted)
     listener = Watching()
     with pytest.raises(Interruption):
         colorize_archive(
@@ -199,7 +199,7 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
 def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "colorize_video", failing(1, EngineError("the engine hiccuped")))
+    monkeypatch.setattr(threads, "colorize_video", failing(1, EngineError("the engine hiccuped")))
     listener = Listener()
     result = colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert (result.films, result.failed) == (1, 0)
@@ -210,7 +210,7 @@ def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
 def test_a_failure_that_stays_is_one_failure(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "colorize_video", failing(3, EngineError("the engine hiccuped")))
+    monkeypatch.setattr(threads, "colorize_video", failing(3, EngineError("the engine hiccuped")))
     result = run(archive, colorizer, run_options=RunOptions(retry=2))
     assert (result.films, result.failed) == (0, 1)
     record = records(result.output)["segments/d.mp4"]
@@ -271,7 +271,7 @@ def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
 ) -> None:
     source = archive / "segments" / "d.mp4"
     with source.open("ab") as file:
-        monkeypatch.setattr(executors, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
+        monkeypatch.setattr(threads, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
         result = run(archive, colorizer)
     (failed,) = result.failures
     assert (failed.source, failed.exit_code) == (source, 4)
@@ -284,7 +284,7 @@ def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
 def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
+    monkeypatch.setattr(threads, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
     result = run(archive, colorizer)
     (failed,) = result.failures
     assert "is gone" in failed.error
@@ -296,13 +296,13 @@ def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(
 def test_a_photograph_that_vanishes_before_its_turn_is_a_failure(
     archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = bookkeeping.Records.begin
+    begin = outcomes.Outcomes.begin
 
-    def vanishing(self: bookkeeping.Records, record: Record, *, attempt: int) -> None:
+    def vanishing(self: outcomes.Outcomes, record: Record, *, attempt: int) -> None:
         (archive / "people" / "b.png").unlink(missing_ok=True)
         begin(self, record, attempt=attempt)
 
-    monkeypatch.setattr(bookkeeping.Records, "begin", vanishing)
+    monkeypatch.setattr(outcomes.Outcomes, "begin", vanishing)
     result = run(archive, colorizer)
     assert (result.photos, result.films) == (2, 1)
     assert [failed.source.name for failed in result.failures] == ["b.png"]

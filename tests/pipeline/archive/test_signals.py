@@ -32,9 +32,9 @@ SHOT, FRAMES = 25, 300
 PROGRAM = f"""
 from functools import partial
 import cli
-from pipeline.archive import executors
+from pipeline.archive.executors import threads
 from pipeline.film.job import colorize_video
-executors.colorize_video = partial(colorize_video, segment_frames={SHOT - 5})
+threads.colorize_video = partial(colorize_video, segment_frames={SHOT - 5})
 cli.archive()
 """
 STOPS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]

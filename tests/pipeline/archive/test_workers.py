@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.fence import FencedError, behind, close_all_fences, close_fence, raise_fence
+from pipeline.archive.executors.fence import FencedError, behind, close_all_fences, close_fence, raise_fence
 from pipeline.archive.ledger import State
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.machine import usable_cores
-from pipeline.archive.worker import Event, Settings, Task, Worker
+from pipeline.archive.executors.worker import Event, Settings, Task, Worker
 from pipeline.process import prepare_process
 from pipeline.stages import aside
 

@@ -1,7 +1,7 @@
 """Workers of a Ray cluster (https://docs.ray.io): actors, one to a CPU, on whatever machines there are.
 
 All machines see the same folders under the same names and have Autochrome installed. Ray notices machines and processes
-that are lost; the fence of `pipeline.archive.fence` is for those that it gave up and that live.
+that are lost; the fence of `pipeline.archive.executors.fence` is for those that it gave up and that live.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.worker import Event, Settings, Task, Worker
+from pipeline.archive.executors.worker import Event, Settings, Task, Worker
 from pipeline.errors import EngineError, MissingDependencyError
 from pipeline.process import prepare_process
 from pipeline.version import DISTRIBUTION

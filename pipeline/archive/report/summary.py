@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge, nsmallest
 from itertools import islice
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.archive.ledger import FOLDER_KIND, Ledger, Record, State
+from pipeline.archive.context import Archive
+from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Record, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
-from pipeline.corrections import CorrectionTree
 
 MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 LISTED = 12  # names below a reason; the contact sheet has the others
@@ -30,7 +29,7 @@ _BITS = 40  # of a number of a ledger's row; above them is the number of the led
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class Summary:
     """How many items there are of each state, what they say in groups, and their order.
 
     ``members`` are the first few items without result of each group, ``in_doubt`` the first of ``doubts`` items whose
@@ -58,22 +57,19 @@ class Survey:
         return int(found[0]) if len(found) else None
 
 
-def survey(
-    ledgers: Sequence[Ledger], source: Path, output: Path, *, corrections: CorrectionTree | None = None
-) -> tuple[Survey, Items]:
-    """Return what ``ledgers`` say, and what makes rows of their items.
+def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summary, Items]:
+    """Return what the ``ledgers`` of ``archive`` say, and what makes rows of their items.
 
-    ``source`` and ``output`` are the folders that their paths lie in. What a person accepted, by its file among
-    ``corrections``, asks for no look. What several ledgers name is counted once: folders that were not entered.
+    What a person accepted asks for no look. What several ledgers name is counted once: folders that were not entered.
     """
-    items, sums = Items(source, output, corrections), _Sums()
+    items, sums = Items(archive), _Sums()
     for place, record in _once(ledgers):
         sums.add(place, items.counted(record), record)
-    return sums.survey(items), items
+    return sums.summary(items), items
 
 
-def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> Iterator[tuple[Ledger, Record]]:
-    """Yield the ledgers and items of these places of a `Survey.order`, in the same order, a few at a time."""
+def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
+    """Yield the ledgers and items of these places of a `Summary.order`, in the same order, a few at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
         asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
@@ -83,10 +79,10 @@ def records_at(ledgers: Sequence[Ledger], places: Iterable[int]) -> Iterator[tup
         yield from ((ledgers[number], found[number][row]) for number, row in asked)
 
 
-def _once(ledgers: Sequence[Ledger]) -> Iterator[tuple[int, Record]]:
+def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Record]]:
     folders: set[str] = set()
 
-    def rows(number: int, ledger: Ledger) -> Iterator[tuple[int, Record]]:
+    def rows(number: int, ledger: LedgerReader) -> Iterator[tuple[int, Record]]:
         return ((number << _BITS | row, record) for row, record in ledger.numbered())
 
     streams = [rows(number, ledger) for number, ledger in enumerate(ledgers)]
@@ -129,13 +125,13 @@ class _Sums:
                 self._frames += record.result["frames"]
                 self._film_seconds += record.result["seconds"]
 
-    def survey(self, items: Items) -> Survey:
+    def summary(self, items: Items) -> Summary:
         ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
         # By rank, then by score, and as they came, by name.
         order = np.lexsort((scores, ranks))
         codes = np.frombuffer(self._codes, np.uint8)[order]
         counted = np.bincount(codes, minlength=len(STATES))
-        return Survey(
+        return Summary(
             count=len(order),
             states=Counter({state: int(counted[code]) for code, state in enumerate(STATES) if counted[code]}),
             failures=items.failures.all(),

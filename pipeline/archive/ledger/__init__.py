@@ -1,4 +1,7 @@
-"""The parts of an archive and how each stands, as their snapshots and locks tell; the whole is one of one."""
+"""The memory of an archive: one row for every work item, in an SQLite file beside the results (docs/ledger.md).
+
+An archive that is worked on in parts has a ledger for each of them; the whole is one of one.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,47 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.archive.ledger import Ledger, RunRecord, State, read_ledger
+from pipeline.archive.ledger.file import LEDGER, connect, connect_snapshot
+from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Planned, Record, RunRecord, State
+from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
+
+__all__ = [
+    "FOLDER_KIND",
+    "Known",
+    "Ledger",
+    "LedgerReader",
+    "Part",
+    "Planned",
+    "Record",
+    "RunRecord",
+    "Standing",
+    "State",
+    "all_parts",
+    "as_ranges",
+    "open_ledger",
+    "read_ledger",
+]
+
+
+def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:
+    """Open the ledger of the output folder ``output``, or of one part of it; it is made if there is none.
+
+    Raises `OutputError` if it is damaged, of another version, or cannot be written. For the run that holds the lock of
+    `pipeline.archive.output_folder` alone.
+    """
+    path = home(output, shard) / LEDGER
+    return Ledger(path, connect(path))
+
+
+def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | None:
+    """Open the ledger of ``output`` for reading only, or return None if there is none. Raises `OutputError`.
+
+    While a run is at work, on whatever machine, this is the snapshot that it published last, at most minutes old.
+    """
+    found = connect_snapshot(output, shard)
+    return None if found is None else LedgerReader(home(output, shard) / LEDGER, *found)
 
 
 class Standing(StrEnum):
@@ -33,7 +74,7 @@ class Part:
 
     shard: Shard | None
     home: Path
-    ledger: Ledger | None
+    ledger: LedgerReader | None
     runs: Sequence[RunRecord]
     standing: Standing
 

@@ -16,11 +16,10 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.describing import Described
 from pipeline.archive.executors import Lost, Outcome, Unit
-from pipeline.archive.fence import close_all_fences, close_fence, raise_fence
-from pipeline.archive.output_folder import home
-from pipeline.archive.worker import Event, Logged, Over, Ready, Settings, Task, Told
+from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
+from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Ready, Settings, Task, TaskEnded
+from pipeline.archive.provenance import Sealed
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
 
@@ -77,7 +76,7 @@ class PoolExecutor(Generic[R]):
 
     def __init__(self, context: RunContext, pool: Pool[R]) -> None:
         self._context, self._pool = context, pool
-        self._home = home(context.output, context.run_options.shard)
+        self._home = context.home
         until = context.stop.until
         self._settings = pool.settings(
             Settings(
@@ -157,25 +156,25 @@ class PoolExecutor(Generic[R]):
             if isinstance(event, Ready):
                 self._starting.discard(remote)
                 self._idle.append(remote)
-            elif isinstance(event, Told):
+            elif isinstance(event, ProgressCall):
                 self._pass_on(event)
-            elif isinstance(event, Logged):
+            elif isinstance(event, LogLine):
                 logging.getLogger(event.name).log(event.level, "%s", event.text)
-            elif isinstance(event, Failure | Described):
+            elif isinstance(event, Failure | Sealed):
                 self._deaths = 0
                 self._busy[remote].pop(event.source)
                 yield event
-            elif isinstance(event, Over):
+            elif isinstance(event, TaskEnded):
                 left = self._busy.pop(remote)
                 self._idle.append(remote)
                 self._check(event)
                 # Those without an outcome were stopped.
                 yield from (None for _ in left)
 
-    def _pass_on(self, event: Told) -> None:
+    def _pass_on(self, event: ProgressCall) -> None:
         getattr(self._context.reporter, event.method)(*event.arguments)
 
-    def _check(self, over: Over) -> None:
+    def _check(self, over: TaskEnded) -> None:
         """Let an error of the disk end the run in order; raise any other, which every worker would meet."""
         if isinstance(over.error, OutputError):
             self._context.stop.fail(over.error)

@@ -1,4 +1,4 @@
-"""The memory of an archive: one row for every work item, in an SQLite file beside the results (docs/ledger.md)."""
+"""What a run writes into its ledger."""
 
 from __future__ import annotations
 
@@ -8,36 +8,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger_file import (
-    LEDGER,
-    SNAPSHOT,
-    connect,
-    connect_snapshot,
-    has_news,
-    publish_snapshot,
-    reporting,
-)
-from pipeline.archive.ledger_queries import LedgerQueries
-from pipeline.archive.ledger_rows import (
-    FOLDER_KIND,
-    Known,
-    Planned,
-    Record,
-    RunRecord,
-    State,
-    stored,
-)
-from pipeline.archive.output_folder import home
-from pipeline.archive.run_options import Shard
+from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, reporting
+from pipeline.archive.ledger.reader import LedgerReader, Planned, State, stored
 from pipeline.documents import to_json
 from pipeline.results import Failure, FilmResult, PhotoResult
-
-__all__ = ["FOLDER_KIND", "Known", "Ledger", "Planned", "Record", "RunRecord", "State", "open_ledger", "read_ledger"]
 
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 60.0, 50
@@ -73,37 +50,19 @@ WHERE path = ?6
 """
 
 
-class Ledger(LedgerQueries):
-    """An open ledger; get one from `open_ledger` or `read_ledger` and use it in a ``with`` block.
+class Ledger(LedgerReader):
+    """The ledger of a run; get one from `open_ledger` and use it in a ``with`` block.
 
     Threads may share it. What `claim` and `begin_run` write is on the disk when they return; what `done` writes
     survives the death of the process at once, and that of the machine with the next claim. All methods raise
     `OutputError`, which names the file, when it is damaged or the disk refuses.
     """
 
-    def __init__(
-        self, path: Path, connection: sqlite3.Connection, scratch: TemporaryDirectory[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
-        self._scratch = scratch
         self._next_snapshot = 0.0
         self.has_news = has_news(path, path.with_name(SNAPSHOT))
         """Whether the last run left what its snapshot does not hold: it died."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._turn, reporting(self.path):
-            self._connection.close()
-            if self._scratch is not None:
-                self._scratch.cleanup()
 
     def publish_snapshot(self, *, if_due: bool = False) -> None:
         """Show readers how things are now; with ``if_due`` only if the last time is a while ago."""
@@ -267,22 +226,3 @@ class Ledger(LedgerQueries):
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-
-
-def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:
-    """Open the ledger of the output folder ``output``, or of one part of it; it is made if there is none.
-
-    Raises `OutputError` if it is damaged, of another version, or cannot be written. For the run that holds the lock of
-    `pipeline.archive.output_folder` alone.
-    """
-    path = home(output, shard) / LEDGER
-    return Ledger(path, connect(path))
-
-
-def read_ledger(output: Path, *, shard: Shard | None = None) -> Ledger | None:
-    """Open the ledger of ``output`` for reading only, or return None if there is none. Raises `OutputError`.
-
-    While a run is at work, on whatever machine, this is the snapshot that it published last, at most minutes old.
-    """
-    found = connect_snapshot(output, shard)
-    return None if found is None else Ledger(home(output, shard) / LEDGER, *found)

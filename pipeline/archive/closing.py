@@ -1,27 +1,66 @@
-"""``--report-only``: one report, bag and metrics file over all parts of an archive, from what their runs published."""
+"""What is written when a run is over, in order; and `report_archive`, which writes it alone, over all parts."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from pipeline.archive.bag import results_folder
-from pipeline.archive.context import correction_tree
-from pipeline.archive.ending import SOME_FAILED, Step, complete_bag, write_in_order
-from pipeline.archive.ledger import State
-from pipeline.archive.metrics import Figures, metrics_if_it_never_begins, write_metrics
+from pipeline.archive.bag import complete_bag
+from pipeline.archive.context import Archive, archive_at
+from pipeline.archive.ledger import Part, Standing, State, all_parts, as_ranges
+from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
-from pipeline.archive.parts import Part, Standing, all_parts, as_ranges
-from pipeline.archive.plan import check_folders, default_output
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog
 from pipeline.archive.run_options import RunOptions
-from pipeline.errors import InputError, UsageError
-from pipeline.originals import Originals
+from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.version import program_version
+
+Write: TypeAlias = Callable[[str, int], None]
+
+SOME_FAILED = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that is written at the end: ``write`` takes the outcome in one word and the exit code.
+
+    One that ``says`` them is written again when a later one makes them others.
+    """
+
+    write: Write
+    says: bool = True
+
+
+def write_in_order(steps: Sequence[Step], outcome: str, exit_code: int) -> tuple[str, int]:
+    """Do ``steps``, and return the outcome and the exit code in the end.
+
+    What cannot be written makes a run that did all its work one that failed: the later steps say so, and the earlier
+    ones are done again. All are tried, then the first error is raised.
+    """
+    problem: AutochromeError | None = None
+    written: list[Write] = []
+    for step in steps:
+        try:
+            step.write(outcome, exit_code)
+        except AutochromeError as error:
+            problem = problem or error
+            if exit_code in (0, SOME_FAILED):
+                outcome, exit_code = type(error).__name__, error.exit_code
+                for earlier in written:
+                    with suppress(AutochromeError):
+                        earlier(outcome, exit_code)
+        else:
+            if step.says:
+                written.append(step.write)
+    if problem is not None:
+        raise problem
+    return outcome, exit_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,35 +96,33 @@ def report_archive(
     and what cannot be written is said by all that comes after. The bag is left as it is while a run adds to it. Raises
     `InputError` if no run was ever made, `UsageError`, `OutputError`.
     """
-    source, run_options = Path(source), run_options or RunOptions()
-    output = default_output(source) if output is None else Path(output)
-    originals = Originals((source,))
-    if run_options.shard is not None:
+    archive = archive_at(source, output, run_options=run_options)
+    if archive.run_options.shard is not None:
         raise UsageError("--report-only reports on all parts", advice="Leave out --shard.")
-    with metrics_if_it_never_begins(output, run_options, originals) as has_begun:
-        check_folders(source, output)
-        results_folder(output, bag=run_options.bag)
-        with all_parts(output) as parts, RunLog(run_options.log, originals=originals) as log:
+    with metrics_of_failed_start(archive) as begun:
+        archive.check()
+        with (
+            all_parts(archive.output) as parts,
+            RunLog(archive.run_options.log, originals=archive.originals) as log,
+        ):
             if all(part.ledger is None for part in parts):
                 raise InputError(
-                    f"{output}: no run was made yet", advice="Check --output, or run without --report-only."
+                    f"{archive.output}: no run was made yet", advice="Check --output, or run without --report-only."
                 )
-            has_begun()
-            return _Joint(source, output, run_options, parts, log).write()
+            begun()
+            return _Joint(archive, parts, log).write()
 
 
 class _Joint:
-    def __init__(self, source: Path, output: Path, run_options: RunOptions, parts: Sequence[Part], log: RunLog) -> None:
-        self._source, self._output, self._run_options = source, output, run_options
-        self._parts, self._log = parts, log
+    def __init__(self, archive: Archive, parts: Sequence[Part], log: RunLog) -> None:
+        self._archive, self._parts, self._log = archive, parts, log
         self._started, self._clock = time.time(), time.monotonic()
-        self._originals = Originals((source,))
         self._items: Counter[str] = Counter(dict.fromkeys(map(str, State), 0))
         for part in parts:
             if part.ledger is not None:
                 self._items.update({state.value: count for state, count in part.ledger.counts().items()})
         self._again = as_ranges(part.index for part in parts if part.is_to_run_again)
-        self._report = output
+        self._report = archive.output
         self._is_bag_written = False
 
     def write(self) -> JointReport:
@@ -100,8 +137,8 @@ class _Joint:
         ]
         _, exit_code = write_in_order(steps, "finished", 0 if is_good else SOME_FAILED)
         return JointReport(
-            source=self._source,
-            output=self._output,
+            source=self._archive.source,
+            output=self._archive.output,
             report=self._report,
             parts=len(self._parts),
             items=dict(self._items),
@@ -122,23 +159,21 @@ class _Joint:
         return round(time.monotonic() - self._clock, 3)
 
     def _write_report(self, _outcome: str, _exit_code: int) -> None:
-        corrections = correction_tree(self._source, self._output, self._run_options)
-        self._report = write_report(self._source, self._output, self._parts, corrections=corrections)
+        self._report = write_report(self._archive, self._parts)
 
     def _write_bag(self, _outcome: str, _exit_code: int) -> None:
-        if not self._run_options.bag:
+        if not self._archive.run_options.bag:
             return
-        tree = results_folder(self._output, bag=True)
-        with filling_bag(self._output) as is_last:
+        with filling_bag(self._archive.output) as is_last:
             if is_last():
-                complete_bag(self._output, tree, self._parts, originals=self._originals)
+                complete_bag(self._archive.output, self._parts, originals=self._archive.originals)
                 self._is_bag_written = True
 
     def _write_log(self, outcome: str, exit_code: int) -> None:
         self._log.write(
             Event.REPORTED,
-            source=self._source,
-            output=self._output,
+            source=self._archive.source,
+            output=self._archive.output,
             outcome=outcome,
             exit_code=exit_code,
             items=self._items,
@@ -148,12 +183,12 @@ class _Joint:
         )
 
     def _write_metrics(self, _outcome: str, exit_code: int) -> None:
-        if self._run_options.metrics is None:
+        if self._archive.run_options.metrics is None:
             return
         last = [part.runs[-1] for part in self._parts if part.runs]
         good = [[run.ended for run in part.runs if run.exit_code == 0 and run.ended] for part in self._parts]
         figures = Figures(
-            archive=str(self._output),
+            archive=str(self._archive.output),
             version=program_version(),
             items=self._items,
             parts=Counter(part.standing.value for part in self._parts),
@@ -170,6 +205,6 @@ class _Joint:
             exit_code=exit_code,
             # All parts were good at the latest when the last of them was.
             last_success=min(ends[-1] for ends in good) if all(good) else None,
-            free_bytes=free_space(self._output),
+            free_bytes=free_space(self._archive.output),
         )
-        write_metrics(self._run_options.metrics, figures, originals=self._originals)
+        write_metrics(self._archive.run_options.metrics, figures, originals=self._archive.originals)

@@ -13,17 +13,21 @@ from typing import TypeAlias
 
 from pipeline.archive.context import RunContext
 from pipeline.archive.counts import Counts
-from pipeline.archive.describing import STILL_CHANGING, Described, completed, described, vanished
 from pipeline.archive.executors import Lost, Outcome
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import FOLDER_KIND, Planned, Record, State
-from pipeline.archive.output_folder import home
-from pipeline.archive.plan import Job, Refused, Status
-from pipeline.archive.provenance import has_new_colour
+from pipeline.archive.ledger import FOLDER_KIND, Record, State
+from pipeline.archive.provenance import (
+    STILL_CHANGING,
+    Sealed,
+    has_new_colour,
+    sealed,
+    vanished,
+    with_commands,
+)
 from pipeline.archive.report.previews import Packs
 from pipeline.archive.run_log import Event
 from pipeline.archive.run_options import MAY_PASS
-from pipeline.archive.walk import Entry, Kind
+from pipeline.archive.walk import Kind
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError
 from pipeline.film.segment_folder import segment_folder
@@ -36,7 +40,7 @@ logger = logging.getLogger(__name__)
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _LOOKED_AT = 1 << 20
-_Known: TypeAlias = PhotoResult | FilmResult | Failure | Described
+_Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class _Begun:
     at: float
 
 
-class Records:
+class Outcomes:
     """The outcomes of one run. ``counts`` counts its plan, ``done`` what was coloured, ``kept`` what was copied.
 
     Copied are photographs and films that are coloured already, or whose tint is wanted.
@@ -55,34 +59,11 @@ class Records:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._begun: dict[Path, _Begun] = {}
-        self._packs = Packs(home(context.output, context.run_options.shard))
+        self._packs = Packs(context.home)
         self._free_since = time.monotonic()
         self.counts = Counts()
         self.done = {Kind.PHOTO: 0, Kind.FILM: 0}
         self.kept = {Kind.PHOTO: 0, Kind.FILM: 0}
-
-    def plan(self, items: list[Job | Refused | Entry]) -> None:
-        """Queue the jobs among ``items``, and write down and count the others."""
-        ledger = self._context.ledger
-        jobs = [item for item in items if isinstance(item, Job)]
-        refused = [item for item in items if isinstance(item, Refused)]
-        to_do = [_planned(job) for job in jobs if job.is_to_do]
-        ledger.plan(self._context.run, [*to_do, *map(_planned, refused)])
-        for item in refused:
-            self._fail(item.path, item.kind, item.attempts, item.failure, seconds=0.0)
-        for one in items:
-            if isinstance(one, Refused):
-                self.counts.sources += 1
-            else:
-                self.counts.add(one)
-        for job in jobs:
-            record, found = job.record, job.found
-            if record is None or found is None or job.is_to_do:
-                continue
-            if record.state is State.GONE:
-                ledger.found_again(job.path)
-            if job.status is Status.DONE and (record.source_stat, record.result_stat) != (job.stat, found):
-                ledger.update_stats(job.path, source=job.stat, result=found)
 
     def begin(self, record: Record, *, attempt: int) -> None:
         """Write down that work on an item begins, and how its source looks now."""
@@ -121,7 +102,7 @@ class Records:
             self._context.ledger.put_off(record.path)
             return None
         else:
-            self._fail(record.path, record.kind, record.attempts, outcome, seconds=seconds)
+            self.fail(record.path, record.kind, record.attempts, outcome, seconds=seconds)
         self._context.ledger.publish_snapshot(if_due=True)
         return record.kind
 
@@ -131,7 +112,7 @@ class Records:
         error = f"{source}: {count(record.deaths, 'worker')} lost at work on it"
         advice = "Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after."
         failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
-        self._fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
+        self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
 
     def tidy(self) -> None:
         """Delete the small pictures that no item needs any more."""
@@ -144,7 +125,7 @@ class Records:
             stat, found = FileStat.found(source), FileStat.found(output)
             if record.result and stat and found and (stat, found) == (record.source_stat, record.result_stat):
                 result = result_from_json(record.result)
-                self._seal(record.path, described(result, self._context, path=record.path, source=stat, found=found))
+                self._seal(record.path, sealed(result, self._context, path=record.path, source=stat, found=found))
 
     def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
         """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
@@ -153,20 +134,20 @@ class Records:
             return outcome
         if not isinstance(outcome, Failure):
             with suppress(OSError):
-                (outcome.result if isinstance(outcome, Described) else outcome).output.unlink()
+                (outcome.result if isinstance(outcome, Sealed) else outcome).output.unlink()
         what = "is gone" if now is None else "changed while it was read"
         return Failure(source=source, error=f"{source}: {what}", advice=STILL_CHANGING, exit_code=InputError.exit_code)
 
-    def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Described, seconds: float) -> None:
+    def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Sealed, seconds: float) -> None:
         record, ledger = begun.record, self._context.ledger
         # Another machine may see a new file later than the one that made it.
-        outcome = found.result if isinstance(found, Described) else found
-        result = found.result_stat if isinstance(found, Described) else FileStat.found(outcome.output)
+        outcome = found.result if isinstance(found, Sealed) else found
+        result = found.result_stat if isinstance(found, Sealed) else FileStat.found(outcome.output)
         if result is None or begun.stat is None:
-            self._fail(record.path, record.kind, record.attempts, vanished(outcome), seconds=seconds)
+            self.fail(record.path, record.kind, record.attempts, vanished(outcome), seconds=seconds)
             return
-        if not isinstance(found, Described):
-            outcome = completed(outcome, self._context, record.path)
+        if not isinstance(found, Sealed):
+            outcome = with_commands(outcome, self._context, record.path)
         packed = self._packs.keep(record.path, outcome.previews)
         started = time.time() - seconds
         ledger.done(
@@ -185,11 +166,11 @@ class Records:
         self._seal(
             record.path,
             found
-            if isinstance(found, Described)
-            else described(outcome, self._context, path=record.path, source=begun.stat, found=result),
+            if isinstance(found, Sealed)
+            else sealed(outcome, self._context, path=record.path, source=begun.stat, found=result),
         )
 
-    def _seal(self, path: str, found: Described) -> None:
+    def _seal(self, path: str, found: Sealed) -> None:
         if found.failure is not None:
             # The result is there; the next run sees that this is missing.
             self.counts.fail(found.failure)
@@ -197,7 +178,8 @@ class Records:
             return
         self._context.ledger.seal(path, source_sha256=found.source_sha256, result_sha256=found.result_sha256)
 
-    def _fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
+    def fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
+        """Write down that an item failed, ``attempts`` times before, or was refused."""
         reporter = self._context.reporter
         own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind != FOLDER_KIND
         if own and _is_out_of_reach(self._context.source / path):
@@ -217,20 +199,6 @@ class Records:
         reporter.write(Event.ITEM_FAILED, **what, advice=failure.advice, exit_code=failure.exit_code)
         if state is State.QUARANTINED:
             reporter.write(Event.ITEM_QUARANTINED, **what)
-
-
-def _planned(item: Job | Refused) -> Planned:
-    return Planned(
-        path=item.path,
-        kind=item.kind,
-        output=item.name,
-        source=item.stat,
-        recipe=item.recipe,
-        attempts=item.attempts,
-        deaths=item.deaths,
-        weight=item.weight if isinstance(item, Job) else 0,
-        replaces=isinstance(item, Job) and item.status is Status.STALE,
-    )
 
 
 def _is_out_of_reach(path: Path) -> bool:

@@ -1,0 +1,93 @@
+"""Units coloured in threads of this process, with one engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from pipeline.archive.context import Archive
+from pipeline.archive.executors import Unit
+from pipeline.archive.output_folder import check_space
+from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.film.job import colorize_video
+from pipeline.interruption import Cancelled, StopRequest
+from pipeline.options import Options
+from pipeline.photo.job import PhotoJob, colorize_photos
+from pipeline.progress import Progress
+from pipeline.results import Failure, FilmResult, PhotoResult
+from pipeline.stages import several
+
+
+class ThreadExecutor:
+    """Colours in threads of this process, with ``colorizer``, or with one that is opened for the run."""
+
+    def __init__(self, archive: Archive, colorizer: Colorizer | None, *, progress: Progress, stop: StopRequest) -> None:
+        self._archive, self._progress, self._stop = archive, progress, stop
+        self._given = colorizer
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._colorizer = self._given or self._stack.enter_context(
+            open_colorizer(self._archive.options, progress=self._progress)
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[PhotoResult | Failure, None, None]:
+        """Colour photographs; those of one shape share batches."""
+        originals = self._archive.originals
+        jobs = (PhotoJob(unit.source, unit.output, originals, unit.correction, unit.item) for unit in units)
+        options = self._options(replaces=replaces)
+        yield from colorize_photos(jobs, colorizer=self._colorizer, options=options, progress=self._progress)
+
+    def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[FilmResult | Failure | None, None, None]:
+        """Colour films, each in a thread."""
+        workers = 1 if alone else self._archive.run_options.jobs
+        yield from several(units, self._film, workers=workers, name="film", stop=self._stop)
+
+    def _film(self, unit: Unit) -> FilmResult | Failure | None:
+        """Return what became of the film; None if it was stopped: a long one resumes later."""
+        archive, stop = self._archive, self._stop
+        try:
+            return colorize_video(
+                unit.source,
+                unit.output,
+                self._options(replaces=unit.replaces),
+                correction=unit.correction,
+                item=unit.item,
+                colorizer=self._colorizer,
+                progress=_WatchesSpace(self._progress, archive),
+                originals=archive.originals,
+                stop=stop,
+            )
+        except Cancelled:
+            if stop.reason is None:
+                raise
+            return None
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
+            # What ends the whole run is no failure of this film.
+            return None if stop.error is error else Failure.of(unit.source, error)
+
+    def _options(self, *, replaces: bool) -> Options:
+        options = self._archive.options
+        return dataclasses.replace(options, overwrite=options.overwrite or replaces)
+
+
+class _WatchesSpace:
+    """Passes the progress of a film on; raises `OutputError`, which ends the run, when its disk is too full."""
+
+    def __init__(self, progress: Progress, archive: Archive) -> None:
+        self._progress, self._archive = progress, archive
+        self.begin, self.end, self.say, self.note = progress.begin, progress.end, progress.say, progress.note
+
+    def advance(self, item: str, count: int = 1) -> None:
+        """Pass on, and look. Raises `OutputError`."""
+        self._progress.advance(item, count)
+        check_space(self._archive.output, keep_free=self._archive.run_options.keep_free)
