@@ -1,14 +1,32 @@
-"""What coded pictures say that no decoder needs to be asked for: captions, and the shape of the pixels."""
+"""What single coded pictures say before a film is decoded: captions, size, and the shape of the pixels."""
 
 from __future__ import annotations
 
-# ATSC A/53 Part 4, 6.2.3: user data that hold captions begin like this in every codec; in MPEG-2 also those of DVDs.
+import re
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from pipeline.media.source import MAX_PIXELS
+
+# ATSC A/53 Part 4, 6.2.3: user data that hold captions begin like this in every codec; in MPEG-2 also those of DVDs
+# and of American cable (ANSI/SCTE 20).
 _CAPTIONS = b"GA94\x03"
-_DVD_CAPTIONS = b"\x00\x00\x01\xb2CC\x01\xf8"
-_CAPTIONED = ("mpeg2video", "mpeg1video", "h264", "hevc", "vvc", "av1")
-# ITU-T H.262, 6.2.2.1: the header of a sequence; behind 12 bits each for width and height, 4 bits for the aspect ratio.
-_SEQUENCE_HEADER = b"\x00\x00\x01\xb3"
-_SEQUENCE_LENGTH = 8
+_OTHER_CAPTIONS = re.compile(rb"\x00\x00\x01\xb2(?:CC\x01\xf8|\x03[\x01\x81])")
+_CAPTIONED = ("mpeg2video", "mpeg1video", "h264", "hevc", "vvc", "av1", "vc1")
+_START_CODES = (b"\0\0\1", b"\0\0\0\1")
+_UNIT = rb"(?:(?!\x00\x00[\x00\x01]).)*"
+# Of MPEG-2 (ITU-T H.262, 6.2.2.1) width, height and aspect ratio alone, which three bytes and a half hold.
+_HEADERS = {
+    codec: re.compile(rb"\x00\x00\x01" + pattern, re.DOTALL)
+    for codec, pattern in {
+        "mpeg2video": rb"\xb3.{4}",
+        "mpeg4": rb"[\x20-\x2f]" + _UNIT,
+        "h264": rb"[\x27\x47\x67]" + _UNIT,
+        "hevc": rb"\x42." + _UNIT,
+    }.items()
+}
 
 
 def holds_captions(data: bytes, codec: str) -> bool:
@@ -17,7 +35,7 @@ def holds_captions(data: bytes, codec: str) -> bool:
         return False
     place = data.find(_CAPTIONS)
     return (place >= 0 and _says_something(data[place + len(_CAPTIONS) :])) or (
-        codec == "mpeg2video" and _DVD_CAPTIONS in data
+        codec == "mpeg2video" and _OTHER_CAPTIONS.search(data) is not None
     )
 
 
@@ -28,11 +46,26 @@ def _says_something(captions: bytes) -> bool:
     return any(len(t) == 3 and t[0] & 4 and (t[1] & 0x7F or t[2] & 0x7F) for t in triplets)
 
 
-def mpeg_shape(data: bytes, codec: str) -> tuple[int, int, int] | None:
-    """Return width, height and aspect ratio code of an MPEG-2 picture with a sequence header, otherwise None."""
-    place = data.find(_SEQUENCE_HEADER) if codec == "mpeg2video" else -1
-    header = data[place : place + _SEQUENCE_LENGTH]
-    if place < 0 or len(header) < _SEQUENCE_LENGTH:
+def headers(data: bytes, codec: str) -> bytes:
+    """Return what a coded picture says of the size and shape of those that follow: empty where it says nothing.
+
+    These are the sequence header of MPEG-2, the video object layer of MPEG-4, and the sequence parameter sets of H.264
+    and HEVC between start codes (ISO/IEC 14496-10 and 23008-2, annex B). Where containers keep them apart from the
+    pictures, nothing is found.
+    """
+    kind = _HEADERS.get(codec)
+    if kind is None or not data.startswith(_START_CODES):
+        return b""
+    return b"".join(kind.findall(data))
+
+
+def shape(data: bytes, codec: str) -> tuple[int, int, Fraction] | None:
+    """Return width, height and pixel aspect of a coded picture that brings its own headers; None if it is damaged."""
+    context: Any = av.CodecContext.create(codec, "r")
+    context.thread_count = 1
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    try:
+        context.decode(av.Packet(data))
+    except (av.FFmpegError, OSError):
         return None
-    sizes = int.from_bytes(header[4:7])
-    return sizes >> 12, sizes & 0xFFF, header[7] >> 4
+    return (context.width, context.height, context.sample_aspect_ratio or Fraction(1)) if context.width else None

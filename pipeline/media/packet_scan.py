@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.media.bitstream import holds_captions, mpeg_shape
+from pipeline.media.bitstream import headers, holds_captions, shape
 from pipeline.media.clock import Clock
 from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
 from pipeline.media.source import AnyPacket, demux_all, describe_streams
@@ -42,6 +42,8 @@ _RATES = (
 _RATE_TOLERANCE = Fraction(1, 100)
 _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
+# Different headers that are asked for the size of their pictures; a film has one or two, a hostile file any number.
+_MOST_HEADERS = 32
 # Frames that wait for one which is stored after them and shown before; more than any encoder reorders.
 _FARTHEST_CROSSING = 16
 
@@ -82,7 +84,8 @@ class _Scan:
         self._has_captions = False
         self._is_intra = True
         self._untimed = 0
-        self._aspects: dict[int, int] = {}
+        self._shapes: dict[bytes, tuple[int, int, Fraction] | None] = {}
+        self._aspects: dict[Fraction, int] = {}
         self._sizes = Counter[tuple[int, int]]()
 
     def read(self) -> None:
@@ -122,10 +125,17 @@ class _Scan:
         self._is_intra = self._is_intra and packet.is_keyframe
         data = bytes(packet)
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
-        shape = mpeg_shape(data, self._info.codec)
-        if shape is not None:
-            self._sizes[shape[:2]] += 1
-            self._aspects.setdefault(shape[2], len(self._pts) - 1)
+        said = headers(data, self._info.codec)
+        if said:
+            self._add_shape(said, data)
+
+    def _add_shape(self, said: bytes, data: bytes) -> None:
+        if said not in self._shapes and len(self._shapes) < _MOST_HEADERS:
+            self._shapes[said] = shape(data, self._info.codec)
+        found = self._shapes.get(said)
+        if found is not None:
+            self._sizes[found[:2]] += 1
+            self._aspects.setdefault(found[2], len(self._pts) - 1)
 
     # What follows from it ------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from tests.films import Sound, frame_times, luma_planes, make_film, packets
 from tests.pipeline.media.rewriting import Rewritten, rewrite
 
 TINY = {"width": 64, "height": 48}
+KEY = {"g": "12"}
 PQ = {"matrix": 9, "primaries": 9, "transfer": 16, "color_range": 1, "pixel_format": "yuv420p10le"}
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 
@@ -36,10 +37,15 @@ def dropped(result: Rewritten, what: str) -> bool:
 # Captions -------------------------------------------------------------------------------------------------------------
 
 
-def captioned(path: Path, text: bytes = b"HE") -> Path:
-    """Write an MPEG-2 film whose pictures carry ``text`` as captions (ATSC A/53 Part 4, 6.2.3)."""
+def atsc(text: bytes) -> bytes:
+    """Return ``text`` as ATSC A/53 Part 4, 6.2.3, stores it with a picture."""
     odd = bytes(byte | (0x80 if byte.bit_count() % 2 == 0 else 0) for byte in text)
-    user_data = b"\0\0\1\xb2GA94\3" + bytes((0x41, 0xFF, 0xFC)) + odd + b"\xff"
+    return b"GA94\3" + bytes((0x41, 0xFF, 0xFC)) + odd + b"\xff"
+
+
+def captioned(path: Path, captions: bytes) -> Path:
+    """Write an MPEG-2 film whose pictures carry ``captions`` as user data."""
+    user_data = b"\0\0\1\xb2" + captions
     plain = make_film(path.with_name("plain.ts"), codec="mpeg2video", times=range(15), **TINY)
     with av.open(str(plain)) as source, av.open(str(path), "w") as film:
         stream: Any = film.add_stream_from_template(source.streams.video[0], opaque=True)
@@ -55,18 +61,23 @@ def captioned(path: Path, text: bytes = b"HE") -> Path:
 
 @pytest.mark.parametrize(("codec", "are_kept"), [(Codec.H264, True), (Codec.HEVC, True), (Codec.AV1, False)])
 def test_closed_captions_are_kept_or_named(tmp_path: Path, codec: Codec, are_kept: bool) -> None:
-    result = rewrite(captioned(tmp_path / "a.ts"), codec=codec)
+    result = rewrite(captioned(tmp_path / "a.ts", atsc(b"HE")), codec=codec)
     assert survey(result.output).has_captions is are_kept
     assert dropped(result, "closed captions") is not are_kept
 
 
 def test_a_master_without_captions_says_so_before_any_work(tmp_path: Path) -> None:
-    plan = plan_film(captioned(tmp_path / "a.ts"), Options(quality=Quality.MASTER))
+    plan = plan_film(captioned(tmp_path / "a.ts", atsc(b"HE")), Options(quality=Quality.MASTER))
     assert any("closed captions" in note.text for note in plan.notes)
 
 
+@pytest.mark.parametrize("captions", [b"CC\1\xf8\x9e\xff\x14\x2c", b"\3\x81\x0c\x80\x98\x3f\xff"], ids=["DVD", "cable"])
+def test_captions_of_discs_and_cable_are_found(tmp_path: Path, captions: bytes) -> None:
+    assert survey(captioned(tmp_path / "a.ts", captions)).has_captions
+
+
 def test_captions_that_are_all_padding_are_none(tmp_path: Path) -> None:
-    assert not survey(captioned(tmp_path / "a.ts", b"\0\0")).has_captions
+    assert not survey(captioned(tmp_path / "a.ts", atsc(b"\0\0"))).has_captions
 
 
 # HDR ------------------------------------------------------------------------------------------------------------------
@@ -186,23 +197,33 @@ def test_protected_windows_media_is_called_encrypted(tmp_path: Path) -> None:
     assert is_scrambled(film, "asf")
 
 
-def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path) -> None:
+CODERS = pytest.mark.parametrize(
+    ("coder", "suffix"),
+    [("mpeg2video", ".ts"), ("mpeg2video", ".vob"), ("libx264", ".ts"), ("libx265", ".ts"), ("mpeg4", ".ts")],
+)
+
+
+@CODERS
+def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [
-        make_film(tmp_path / f"{width}.ts", codec="mpeg2video", times=range(50), width=width, height=48)
+        make_film(tmp_path / f"{width}{suffix}", codec=coder, times=range(50), options=KEY, width=width, height=48)
         for width in (64, 96)
     ]
-    film = tmp_path / "a.ts"
+    film = tmp_path / f"a{suffix}"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(InputError, match="changes its picture size"):
         survey(film)
 
 
-def test_another_pixel_aspect_midway_is_named(tmp_path: Path) -> None:
+@CODERS
+def test_another_pixel_aspect_midway_is_named(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [
-        make_film(tmp_path / f"{number}.ts", codec="mpeg2video", times=range(50), sar=sar, width=96, height=64)
+        make_film(
+            tmp_path / f"{number}{suffix}", codec=coder, times=range(50), options=KEY, sar=sar, width=96, height=64
+        )
         for number, sar in enumerate((Fraction(8, 9), Fraction(32, 27)))
     ]
-    film = tmp_path / "a.ts"
+    film = tmp_path / f"a{suffix}"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert any("pixel aspect changes at frame 50" in note.text for note in survey(film).notes)
 
