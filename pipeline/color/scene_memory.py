@@ -55,8 +55,9 @@ class Scene:
     """A shot as it was left: everything that the next frame's colours would have rested on.
 
     ``frame`` is the number of its last frame and ``picture`` and ``guide`` the `View` of it; ``evidence`` (rows,
-    columns, channels) and ``weight`` what was carried along the flow (see `evidence_pooling`), ``chroma`` with
-    ``chroma_weight`` the estimate and ``anchor`` the anchor of `temporal_filter`; ``gain`` the shot's factor on chroma.
+    columns, channels) and ``weight`` what was carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` what is
+    finer (see `evidence_pooling`), ``chroma`` with ``chroma_weight`` the estimate and ``anchor`` the anchor of
+    `temporal_filter`; ``gain`` the shot's factor on chroma.
     """
 
     frame: int
@@ -65,6 +66,8 @@ class Scene:
     guide: F32
     evidence: F32
     weight: F32
+    fine: F32
+    fine_weight: F32
     chroma: F32
     chroma_weight: F32
     anchor: F32

@@ -24,12 +24,12 @@ from pipeline.options import Options
 logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 8
-EVIDENCE_AHEAD = 24
+EVIDENCE_AHEAD = 48
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
-# What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
+# What a scene that goes on was left with outweighs new answers by so much at first, and after two seconds hardly; only
 # where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
-_HELD, _HELD_POWER = 100.0, 3
+_HELD, _HELD_POWER = 1000.0, 3
 
 
 def predict_chroma(
@@ -98,7 +98,7 @@ def smoothed(
     changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
     the chroma, but for what ``statements`` say, those of the whole film.
 
-    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 32 more where the network gives
+    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives
     evidence; fewer where frames weigh more than ``weight`` bytes together.
     """
     scenes = scenes or Scenes()
@@ -180,7 +180,7 @@ class _Pass(Generic[Record]):
     def remembered(self, memory: SceneMemory) -> SceneMemory:
         """Return ``memory`` with the shot in it, once all of it has passed."""
         pool, seen = self._answers.pool, self._answers.seen
-        if pool is None or pool.so_far is None or pool.gain is None:
+        if pool is None or pool.so_far is None or pool.fine_so_far is None or pool.gain is None:
             return memory
         assert seen is not None
         assert self._before is not None
@@ -190,8 +190,10 @@ class _Pass(Generic[Record]):
             gain=pool.gain,
             picture=seen.picture,
             guide=seen.guide,
-            evidence=pool.so_far.mean(),
+            evidence=pool.left(),
             weight=pool.so_far.weight,
+            fine=pool.fine_so_far.mean(2),
+            fine_weight=pool.fine_so_far.weight,
             chroma=self._before.chroma,
             chroma_weight=self._before.weight,
             anchor=self._anchor.sum,
