@@ -188,7 +188,6 @@ def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
     assert "the program died in 3 runs while it was at work on it" in record.error
     # It is left alone, and still has no result.
     assert night(source, output, tiny) == 3
-    assert records(output)[deadly.name].deaths == 3
 
 
 def test_a_long_film_that_gets_on_is_not_to_blame_for_the_deaths_of_its_runs(
