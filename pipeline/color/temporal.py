@@ -43,15 +43,13 @@ def predict_chroma(
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
 
-    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``; the first
-    frame of every shot gets the memory of those before it. ``statements`` are those of the whole film.
+    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``;
+    ``statements`` are those of the whole film.
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
         if not treatment.is_new:
-            for frame in run:
-                frame.memory = scenes.memory
-                yield frame
+            yield from run
             continue
         coloured = smoothed(
             run,
@@ -106,7 +104,6 @@ def smoothed(
     first = next(frames, None)
     while first is not None:
         shot = _Shot(first, frames)
-        first.memory = scenes.memory
         room = weight // max(first.weight, 1) - BATCH
         ahead = max(1, min(max(look_ahead, every or 0), room))
         answers = KeyFrameAnswers[Record](
