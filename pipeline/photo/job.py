@@ -31,8 +31,8 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import OWN_SYSTEM, Picture, PictureResult, look_at, paint
-from pipeline.photo.reference_pictures import ReferencePictures, answer_with
+from pipeline.photo.page import OWN_SYSTEM, Answer, Picture, PictureResult, look_at, paint
+from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import check_target, publishing
@@ -88,7 +88,7 @@ class _Photo:
     pictures: tuple[Picture, ...]
     reference: Reference | None = None
     references: tuple[Path, ...] = ()
-    answers: tuple[F32 | None, ...] = ()
+    answers: tuple[Answer | None, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -263,7 +263,7 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
     for window in _windows(photos):
         alike = (photo for photo in window if isinstance(photo, _Photo) and photo.reference is None)
         pictures = (picture for photo in alike for picture in photo.pictures)
-        asked = [picture.model_input for picture in pictures if picture.is_coloured]
+        asked = [picture.model_input for picture in pictures if picture.is_coloured and not picture.adjustments.hints]
         answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
@@ -272,14 +272,16 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
                 yield replace(photo, answers=tuple(_answers(photo, answers, colorizer)))
 
 
-def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[F32 | None]:
+def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[Answer | None]:
     for picture in photo.pictures:
         if not picture.is_coloured:
             yield None
-        elif photo.reference is None:
-            yield next(batched)
+        elif photo.reference is None and not picture.adjustments.hints:
+            yield Answer(next(batched))
         else:
-            yield answer_with(photo.reference, picture, colorizer)
+            # All that the network says of it is wanted, which batches do not keep.
+            prediction = colorizer.examine(picture.model_input)
+            yield answer_of(prediction, picture, colorizer, photo.reference)
 
 
 def _weight(photo: _Photo | _Fault) -> int:

@@ -108,6 +108,14 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network says of a picture: ``ab`` (2, h, w), and ``features`` (C, h', w'), if hints want them."""
+
+    ab: F32
+    features: F32 | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PictureResult:
     """What becomes of a picture: full-size ``strips`` for `write_still`, None where it stays as it is."""
 
@@ -151,8 +159,8 @@ def _is_own(still: Still, options: Options) -> bool:
     return options.treat_as is TreatAs.AUTO and declares_ai_colour(still.metadata.xmp, OWN_SYSTEM)
 
 
-def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
-    """Spread the network's ``answer``, ab (2, h, w), over the picture; None leaves it as it is.
+def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResult:
+    """Spread the network's ``answer`` over the picture; None leaves it as it is.
 
     ``label`` is that of the preview.
     """
@@ -160,7 +168,7 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     if answer is not None:
-        calm = calm_parts(picture.model_input, answer)
+        calm = calm_parts(picture.model_input, answer.ab)
         ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
@@ -204,14 +212,15 @@ def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
     )
 
 
-def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
-    """Return the network's ``answer``, ab (2, h, w), without what stays neutral and with what a person asks for.
+def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
+    """Return the network's ``answer`` as ab (2, h, w), without what stays neutral and with what a person asks for.
 
     The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
     colour over the edges of prints, on to the page, where only a hint may put it.
     """
     stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
-    return wanted.applied(answer * calm.weight, picture.luma), np.maximum(calm.beside, stated)
+    ab = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
+    return ab, np.maximum(calm.beside, stated)
 
 
 def space_of(still: Still) -> RgbSpace | None:
