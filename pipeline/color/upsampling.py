@@ -161,14 +161,18 @@ def upsampled_at(luma: F32, planes: F32, places: Sequence[tuple[float, float]]) 
     Places are shares of width and height, from the top left. It is so for any plane that goes with luma as chroma does.
     """
     fitted = np.stack(_fitted(luma, planes))
-    there, seen = _cells(places, fitted.shape[1:]), _cells(places, luma.shape)
-    return np.asarray((fitted[0::2, *there] * luma[seen] + fitted[1::2, *there]).T, np.float32)
+    (row, column), (high, wide) = _cells(places, fitted.shape[1:]), _cells(places, luma.shape)
+    slopes, offsets = fitted[0::2, row, column], fitted[1::2, row, column]
+    return np.asarray((slopes * luma[high, wide] + offsets).T, np.float32)
 
 
-def _cells(places: Sequence[tuple[float, float]], shape: Sequence[int]) -> tuple[npt.NDArray[np.int64], ...]:
+def _cells(
+    places: Sequence[tuple[float, float]], shape: Sequence[int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the rows and the columns of ``places`` in a picture of ``shape``."""
     across, down = np.array(places).T
-    return tuple(np.minimum((at * size).astype(int), size - 1) for at, size in zip((down, across), shape, strict=True))
+    rows, columns = shape
+    return np.minimum((down * rows).astype(int), rows - 1), np.minimum((across * columns).astype(int), columns - 1)
 
 
 def _fitted(luma: F32, planes: F32) -> list[F32]:
