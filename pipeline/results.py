@@ -174,8 +174,28 @@ class ModelOrigin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
+
+    ``command`` makes the result anew, by the other judgement.
+    """
+
+    reason: str
+    instead: SourceTone
+    command: str = ""
+
+    @property
+    def reverse(self) -> str:
+        """Return the option, of every command, that decides otherwise."""
+        return f"--treat-as {self.instead}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A coloured film under its final name; ``references`` are the pictures that lent it their colours."""
+    """A coloured film under its final name; ``references`` are the pictures that lent it their colours.
+
+    ``doubts`` are the judgements of its shots, at most one of a kind, that a person should look at.
+    """
 
     source: Path
     output: Path
@@ -192,24 +212,8 @@ class FilmResult:
     measures: Measures | None = None
     previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
+    doubts: tuple[Doubt, ...] = ()
     references: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doubt:
-    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
-
-    ``command`` makes the result anew, by the other judgement.
-    """
-
-    reason: str
-    instead: SourceTone
-    command: str = ""
-
-    @property
-    def reverse(self) -> str:
-        """Return the option, of every command, that decides otherwise."""
-        return f"--treat-as {self.instead}"
 
 
 def shell_line(command: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -29,7 +30,7 @@ from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
-from pipeline.results import FilmResult, Note, NoteKind
+from pipeline.results import Doubt, FilmResult, Note, NoteKind, shell_line
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def colorize_video(
         measures=log.measures,
         previews=log.previews,
         references=film.references.paths,
+        doubts=tuple(_with_command(doubt, source, final) for doubt in log.doubts),
     )
 
 
@@ -187,6 +189,11 @@ def _write(
             log.add(record)
             progress.advance(str(film.info.path))
         return writer.finish(), log
+
+
+def _with_command(doubt: Doubt, source: Path, output: Path) -> Doubt:
+    paths = shell_line([str(source), "-o", str(output)])
+    return replace(doubt, command=f"colorize-video {paths} --overwrite {doubt.reverse}")
 
 
 def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
