@@ -462,7 +462,7 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         assert ended(job, variables) == {"1": "COMPLETED 0:0", "2": "COMPLETED 0:0"}
         assert ended(last, variables) == {"": "COMPLETED 0:0"}
         assert "Not all is done" in (folder / f"autochrome-report-{last}.out").read_text(encoding="utf-8")
-        assert "autochrome_parts" in (folder / "logs" / "autochrome.prom").read_text(encoding="utf-8")
+        assert "autochrome_shards" in (folder / "logs" / "autochrome.prom").read_text(encoding="utf-8")
         assert results_in(folder) == ["a.png", "b.png", "c.png"]
         report = (folder / "scans-colorized" / "report.html").read_text(encoding="utf-8")
         assert "Shard 1 of 2" in report
