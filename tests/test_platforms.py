@@ -13,6 +13,7 @@ from engines.errors import WeightsError
 from engines.library import add_model, load_weights
 from pipeline.archive.walk import compiled
 from pipeline.results import shell_line
+from tests.commands import PATIENCE
 from tests.engines.tiny import write_tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def test_every_module_can_be_imported_where_posix_is_not() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
