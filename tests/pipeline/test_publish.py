@@ -77,7 +77,7 @@ def test_a_name_that_no_disk_holds_is_an_error_before_anything_is_written(tmp_pa
 def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> None:
     final, elsewhere = tmp_path / "a.jpg", tmp_path / "elsewhere.jpg"
     final.symlink_to(elsewhere)
-    with pytest.raises(OutputError, match="leads nowhere"), publishing(final, overwrite=True, originals=Originals()):
+    with pytest.raises(UsageError, match="leads nowhere"), publishing(final, overwrite=True, originals=Originals()):
         pytest.fail("it was begun")
     assert (final.is_symlink(), elsewhere.exists()) == (True, False)
 
