@@ -69,7 +69,7 @@ def test_a_networks_knee_holds_in_films_as_in_photographs() -> None:
     assert said.evidence is not None
     answer = compressed(said.ab[0].transpose(1, 2, 0), 28.0).transpose(2, 0, 1)
     bent = Prediction(np.ascontiguousarray(answer[None]), replace(said.evidence, knee=28.0))
-    made, _, _ = coloured([[luma] * 12], lambda *_: bent, every=4)
+    made, _ = coloured([[luma] * 12], lambda *_: bent, every=4)
     for ab in made:
         for side in (slice(2, half - 2), slice(half + 2, None)):
             assert np.linalg.norm(mean(ab[..., side]) - mean(answer[..., side])) < 0.08 * np.linalg.norm(
