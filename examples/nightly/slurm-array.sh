@@ -20,13 +20,14 @@ shards=16
 archive=${AUTOCHROME_ARCHIVE:-/srv/archive}
 
 mkdir -p "$archive/logs"
+# Before the program starts: a signal may come as soon as it runs.
+trap 'kill -TERM $!' TERM
 colorize-archive "$archive/scans" \
     --config "$archive/autochrome.toml" \
     --shard "$SLURM_ARRAY_TASK_ID/$shards" \
     --log "$archive/logs/shard-$SLURM_ARRAY_TASK_ID.jsonl" \
     --no-report --quiet &
 program=$!
-trap 'kill -TERM "$program"' TERM
 
 # A signal ends the wait, not the program.
 code=0

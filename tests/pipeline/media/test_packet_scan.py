@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.packet_scan import survey
 from pipeline.media.probe import probe
 from pipeline.media.stream_plan import Action
 from pipeline.options import Quality
 from pipeline.results import NoteKind
 from tests.films import Sound, frame_times, luma_planes, make_film, moving_luma, packets
-from tests.pipeline.media.rewriting import rewrite
+from tests.pipeline.media.rewriting import rewrite, survey
 
 PERIOD = Fraction(1, 25)
 TINY = {"width": 64, "height": 48}
@@ -168,13 +167,13 @@ def test_a_broadcast_clock_is_not_that_of_the_film(tmp_path: Path, hours: float)
 
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
-    sounds = [Sound(codec="mp2", seconds=16.0), Sound(codec="ac3", start=13.0, seconds=3.0)]
+    sounds = [Sound(codec="mp2", seconds=5.0), Sound(codec="ac3", start=4.0, seconds=1.0)]
     film = make_film(
         tmp_path / f"a{suffix}",
         codec="mpeg2video",
-        times=range(400),
+        times=range(125),
         sounds=sounds,
-        options={"b": "8000000", "minrate": "8000000", "maxrate": "8000000", "bufsize": "2000000"},
+        options={"b": "24000000", "minrate": "24000000", "maxrate": "24000000", "bufsize": "6000000", "qmin": "1"},
         grain=0.2,
         width=352,
         height=288,
