@@ -8,7 +8,7 @@ from pipeline.color.spaces import F32
 # By itself (automatic): ask again when less than this part of the last answer can still be followed, or after
 # so many frames.
 _FOLLOWED = 0.75
-_LONGEST = 10
+_LONGEST = 8
 # With a fixed distance: ask in between only when next to nothing is left to carry.
 _LOST = 0.2
 
