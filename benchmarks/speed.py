@@ -152,7 +152,7 @@ class Ways:
 
 def _all_coloured(frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
     for record in frames:
-        record.treatment = Treatment.COLOUR_IT
+        record.treatment = Treatment.COLOURED
         yield record
 
 
