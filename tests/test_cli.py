@@ -307,7 +307,7 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "VIDEO_TS").mkdir()
     (tmp_path / "VIDEO_TS" / "VTS_01_1.VOB").touch()
-    line = ERRORS[case][1].format(folder=tmp_path)
+    line = ERRORS[case][1].format(folder=tmp_path, model="fast")
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 

@@ -57,8 +57,9 @@ _LONG_AGO = 24 * 3600.0
 class ArchiveResult:
     """What a run did; what became of each item is in the ledger (`pipeline.archive.ledger.read_ledger`).
 
-    ``photos`` and ``films`` were coloured, ``kept`` were copied because they are coloured already or their tint is
-    wanted. ``skipped`` results were there before; of these, ``unknown`` are files that are not known to be ours.
+    ``photos`` and ``films`` were coloured, ``kept`` got no new colour: they are coloured already, their tint is wanted,
+    or a saturation of 0 was asked for. ``skipped`` results were there before; of these, ``unknown`` are files that are
+    not known to be ours.
     ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` names the first thousand of them;
     ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
     in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.

@@ -55,7 +55,7 @@ def test_a_correction_colours_its_item_again_and_no_other(scans: Path, output: P
     tree = corrections_beside(output, originals=NO_ORIGINALS)
     grey(tree, NAMES[0])
     corrected = night(scans, output, tiny)
-    assert (corrected.photos, corrected.skipped) == (1, 1)
+    assert (corrected.photos, corrected.kept, corrected.skipped) == (0, 1, 1)
     assert [is_grey(output / name) for name in NAMES] == [True, False]
     for _ in range(2):
         assert night(scans, output, tiny).skipped == 2
@@ -184,5 +184,6 @@ def test_a_broken_correction_fails_its_item_alone_and_mended_it_goes_on(scans: P
 def test_another_tree_of_corrections_can_be_named(scans: Path, output: Path, tiny: Path, tmp_path: Path) -> None:
     tree = CorrectionTree(tmp_path / "restorer", originals=NO_ORIGINALS)
     grey(tree, NAMES[1])
-    assert night(scans, output, tiny, corrections=tree.folder).photos == 2
+    done = night(scans, output, tiny, corrections=tree.folder)
+    assert (done.photos, done.kept) == (1, 1)
     assert [is_grey(output / name) for name in NAMES] == [False, True]
