@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import fitted, tint_of
+from pipeline.color.tint_fit import LEAST_PIXELS, fitted, tint_of
 from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
@@ -107,7 +107,7 @@ def _reduced(plane: F32) -> F32:
 
 def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
     part = np.zeros(luma.shape, np.uint8)
-    if shown.any():
+    if shown.sum() >= LEAST_PIXELS:
         planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
         fit = fitted(luma, planes, shown)
         beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)
