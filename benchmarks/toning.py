@@ -126,7 +126,8 @@ def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
     grey = (darkest + (lightest - darkest) * grey ** draw.uniform(0.7, 1.4)).astype(np.float32)
     middle = np.sin(np.pi * np.clip(grey, 0, 1) ** draw.uniform(0.6, 1.6)).astype(np.float32)
     ab = _aged(TONINGS[name][0](_Grey(grey, middle, draw)), draw)
-    scan = np.clip(cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+    rgb = cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB)
+    scan: F32 = np.clip(np.asarray(rgb, np.float32), 0, 1)
     if draw.random() < 0.35:
         scan = _levels_set(scan, draw)
     scan = _enlarged(scan, draw.choice(_SCAN_SIDES))
