@@ -1,8 +1,8 @@
 """An archive of very many scans, all of them done: ``python -m benchmarks.scale --items 1000000``.
 
 Made are a tree of empty files, the same tree as results, and ledgers as finished runs leave them, of the whole and of
-each of sixteen parts. Measured, each in a process of its own, are the CPU seconds and the peak memory of a run that
-finds everything done, without a report; of a run of one part; of the report of the whole; and of all parts together.
+each of sixteen shards. Measured, each in a process of its own, are the CPU seconds and the peak memory of a run that
+finds everything done, without a report; of a run of one shard; of the report of the whole; and of all shards together.
 Nothing is coloured: what is measured here is what grows with the number of items.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.memory import peak_megabytes
 from pipeline.archive.closing import report_archive
 from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat, recipe
-from pipeline.archive.ledger import Planned, all_parts, open_ledger
+from pipeline.archive.ledger import Planned, all_shards, open_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
@@ -48,7 +48,7 @@ from pipeline.results import (
 )
 from tests.engines.tiny import write_tiny_model
 
-PARTS = 16
+SHARDS = 16
 _IN_A_FOLDER = 500
 _PAGE = 5000
 _SEED_SHA = "ab" * 32
@@ -178,8 +178,8 @@ def _run(folder: Path, output: Path, shard: Shard | None) -> dict[str, int]:
 
 
 def _report(source: Path, output: Path) -> Path:
-    with all_parts(output) as parts:
-        return write_report(archive_at(source, output), parts)
+    with all_shards(output) as shards:
+        return write_report(archive_at(source, output), shards)
 
 
 def main() -> None:
@@ -194,7 +194,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as whole:
         folder = asked.folder or Path(whole)
-        if not (folder / "parts").exists():
+        if not (folder / "shards").exists():
             _make(folder, asked.items)
         size = (folder / "out" / ".autochrome" / "ledger.sqlite3").stat().st_size
         sys.stdout.write(f"{asked.items:,} items; the ledger has {size / 1e6:,.0f} MB\n")
@@ -210,19 +210,19 @@ def main() -> None:
 
 def _make(folder: Path, items: int) -> None:
     write_tiny_model(folder)
-    for name in ("scans", "out", "parts"):
+    for name in ("scans", "out", "shards"):
         make_tree(folder / name, items)
     model = folder / "tiny.onnx"
     make_ledger(folder / "scans", folder / "out", items, model, None)
-    for index in range(1, PARTS + 1):
-        make_ledger(folder / "scans", folder / "parts", items, model, Shard(index=index, count=PARTS))
+    for index in range(1, SHARDS + 1):
+        make_ledger(folder / "scans", folder / "shards", items, model, Shard(index=index, count=SHARDS))
 
 
 _MEASURED: dict[str, Callable[[Path], Any]] = {
     "start": lambda folder: _run(folder, folder / "out", None),
     "report": lambda folder: str(_report(folder / "scans", folder / "out")),
-    "part": lambda folder: _run(folder, folder / "parts", Shard(index=3, count=PARTS)),
-    "report of all parts": lambda folder: report_archive(folder / "scans", folder / "parts").items,
+    "shard": lambda folder: _run(folder, folder / "shards", Shard(index=3, count=SHARDS)),
+    "report of all shards": lambda folder: report_archive(folder / "scans", folder / "shards").items,
 }
 
 

@@ -33,8 +33,9 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
 from pipeline.color.upsampling import upsample
+from pipeline.film.colouring import Colouring
 from pipeline.film.frames import FilmFrame, FilmSource, film_source
-from pipeline.film.job import colorize_video, coloured_frames
+from pipeline.film.job import colorize_video
 from pipeline.media.encoder import encode, new_encoder
 from pipeline.media.frames import Frame
 from pipeline.media.probe import probe
@@ -139,7 +140,7 @@ class Ways:
 
     def _colour(self, options: Options) -> None:
         film = replace(self._source, options=options)
-        with closing(coloured_frames(film, self._colorizer, ReadLog(luma=False))) as ready:
+        with closing(Colouring(film, self._colorizer).all_frames(ReadLog(luma=False))) as ready:
             self._encode(record.frame for record in islice(ready, self.count))
 
 

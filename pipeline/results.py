@@ -165,8 +165,28 @@ class ModelOrigin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
+
+    ``command`` makes the result anew, by the other judgement.
+    """
+
+    reason: str
+    instead: SourceTone
+    command: str = ""
+
+    @property
+    def reverse(self) -> str:
+        """Return the option, of every command, that decides otherwise."""
+        return f"--treat-as {self.instead}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A coloured film under its final name."""
+    """A coloured film under its final name.
+
+    ``doubts`` are the judgements of its shots, at most one of a kind, that a person should look at.
+    """
 
     source: Path
     output: Path
@@ -183,23 +203,7 @@ class FilmResult:
     measures: Measures | None = None
     previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doubt:
-    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
-
-    ``command`` makes the result anew, by the other judgement.
-    """
-
-    reason: str
-    instead: SourceTone
-    command: str = ""
-
-    @property
-    def reverse(self) -> str:
-        """Return the option, of every command, that decides otherwise."""
-        return f"--treat-as {self.instead}"
+    doubts: tuple[Doubt, ...] = ()
 
 
 def shell_line(command: Sequence[str]) -> str:

@@ -149,15 +149,15 @@ def test_the_jobs_fit_the_schema_of_kubernetes(name: str) -> None:
 
 
 def test_the_report_of_kubernetes_is_about_all_parts_by_the_same_settings(tmp_path: Path) -> None:
-    parts, report = (
+    shards, report = (
         yaml_of(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         for name in ("kubernetes-cronjob.yaml", "kubernetes-report.yaml")
     )
     (container,) = report["containers"]
     assert container["command"] == ["colorize-archive"]
     assert understood(container["args"])["report_only"]
-    (other,) = parts["containers"]
-    assert report["volumes"] == [volume for volume in parts["volumes"] if volume["name"] != "cache"]
+    (other,) = shards["containers"]
+    assert report["volumes"] == [volume for volume in shards["volumes"] if volume["name"] != "cache"]
     settings = {"name": "AUTOCHROME_CONFIG", "value": "/etc/autochrome/autochrome.toml"}
     assert settings in container["env"]
     assert settings in other["env"]
@@ -190,7 +190,7 @@ def kubernetes_job() -> dict[str, Any]:
 
 
 def kubernetes_pod(folder: Path) -> tuple[list[str], dict[str, str], int]:
-    """Return the words that a pod runs, its variables with the archive in ``folder``, and the number of parts."""
+    """Return the words that a pod runs, its variables with the archive in ``folder``, and the number of shards."""
     spec = kubernetes_job()["spec"]["jobTemplate"]["spec"]
     assert spec["completionMode"] == "Indexed"
     (container,) = spec["template"]["spec"]["containers"]
@@ -287,7 +287,7 @@ PROGRAM_HERE = f'PYTHONPATH={ROOT} exec {sys.executable} -c "import cli; cli.arc
 
 def test_a_slurm_job_colours_its_part_by_the_settings_of_the_archive(tmp_path: Path) -> None:
     archive_in(tmp_path)
-    script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8").replace("parts=16", "parts=1")
+    script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8").replace("shards=16", "shards=1")
     (tmp_path / "array.sh").write_text(script, encoding="utf-8")
     model = write_tiny_model(tmp_path)
     done = run(
@@ -444,7 +444,9 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         archive_in(folder)
         script = (NIGHTLY / "slurm-array.sh").read_text(encoding="utf-8")
         script = (
-            script.replace("parts=16", "parts=2").replace("--array=1-16", "--array=1-2").replace("--mem=4G", "--mem=1G")
+            script.replace("shards=16", "shards=2")
+            .replace("--array=1-16", "--array=1-2")
+            .replace("--mem=4G", "--mem=1G")
         )
         (folder / "array.sh").write_text(script, encoding="utf-8")
         script = (NIGHTLY / "slurm-report.sh").read_text(encoding="utf-8")
@@ -460,10 +462,10 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
         assert ended(job, variables) == {"1": "COMPLETED 0:0", "2": "COMPLETED 0:0"}
         assert ended(last, variables) == {"": "COMPLETED 0:0"}
         assert "Not all is done" in (folder / f"autochrome-report-{last}.out").read_text(encoding="utf-8")
-        assert "autochrome_parts" in (folder / "logs" / "autochrome.prom").read_text(encoding="utf-8")
+        assert "autochrome_shards" in (folder / "logs" / "autochrome.prom").read_text(encoding="utf-8")
         assert results_in(folder) == ["a.png", "b.png", "c.png"]
         report = (folder / "scans-colorized" / "report.html").read_text(encoding="utf-8")
-        assert "Part 1 of 2" in report
+        assert "Shard 1 of 2" in report
         assert "missing from this page" not in report
 
         stub = f"trap 'echo stopping; exit 143' TERM; echo begun; touch {folder}/begun-$4\n"

@@ -119,6 +119,18 @@ def test_a_module_leans_only_on_what_stands_below_it(path: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("door", ["pipeline.archive.ledger", "pipeline.archive.executors"])
+def test_a_subsystem_of_the_archive_is_entered_by_its_door(door: str) -> None:
+    outside = [path for path in MODULES if not f"{name_of(path)}.".startswith(f"{door}.")]
+    assert any(name == door for path in outside for _, name in imports(path))
+    assert not [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in outside
+        for line, name in imports(path)
+        if name.startswith(f"{door}.")
+    ]
+
+
 def test_modules_import_each_other_in_no_circle() -> None:
     names = {name_of(path) for path in MODULES}
     TopologicalSorter({name_of(path): set(loaded_with(path)) & names for path in MODULES}).prepare()

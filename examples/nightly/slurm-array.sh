@@ -8,25 +8,26 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=autochrome-%A-%a.out
-# Submit it from a folder that all nodes see, and what reports on all parts when they have ended, however they did:
+# Submit it from a folder that all nodes see, and what reports on all shards when they have ended, however they did:
 #   job=$(sbatch --parsable slurm-array.sh) && sbatch --dependency=afterany:$job slurm-report.sh
 # Ten minutes before its time is over a job is asked to stop; submit the array again and it resumes. A job that its node
 # took down is queued again and adds to its output.
 
 set -euo pipefail
 
-# As many as the array has. Not SLURM_ARRAY_TASK_COUNT: it is smaller when only some parts are submitted again.
-parts=16
+# As many as the array has. Not SLURM_ARRAY_TASK_COUNT: it is smaller when only some shards are submitted again.
+shards=16
 archive=${AUTOCHROME_ARCHIVE:-/srv/archive}
 
 mkdir -p "$archive/logs"
+# Before the program starts: a signal may come as soon as it runs.
+trap 'kill -TERM $!' TERM
 colorize-archive "$archive/scans" \
     --config "$archive/autochrome.toml" \
-    --shard "$SLURM_ARRAY_TASK_ID/$parts" \
+    --shard "$SLURM_ARRAY_TASK_ID/$shards" \
     --log "$archive/logs/shard-$SLURM_ARRAY_TASK_ID.jsonl" \
     --no-report --quiet &
 program=$!
-trap 'kill -TERM "$program"' TERM
 
 # A signal ends the wait, not the program.
 code=0
@@ -38,7 +39,7 @@ done
 
 case $code in
     3) echo "Done, but some files cannot be coloured: the report names them." ;;
-    75) echo "Another run is at work on this part." ;;
+    75) echo "Another run is at work on this shard." ;;
     143) echo "Stopped in order, before all was done: submit the array again and it resumes." ;;
     *) exit "$code" ;;
 esac

@@ -5,7 +5,7 @@
 #SBATCH --time=00:30:00
 #SBATCH --open-mode=append
 #SBATCH --output=autochrome-report-%j.out
-# Reports on all parts of slurm-array.sh, which see. It says which of them are to be submitted again, and how.
+# Reports on all shards of slurm-array.sh, which see. It says which of them are to be submitted again, and how.
 
 set -euo pipefail
 
@@ -19,6 +19,6 @@ colorize-archive "$archive/scans" \
     --metrics "$archive/logs/autochrome.prom" || code=$?
 
 case $code in
-    3) echo "Not all is done: see report.html beside the results, and above which parts to submit again (sbatch --array=...)." ;;
+    3) echo "Not all is done: see report.html beside the results, and above which shards to submit again (sbatch --array=...)." ;;
     *) exit "$code" ;;
 esac

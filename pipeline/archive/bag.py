@@ -11,8 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeline.archive.fingerprints import fingerprint
-from pipeline.archive.ledger import Part, State
-from pipeline.archive.ledger.file import LEDGER
+from pipeline.archive.ledger import LEDGER, ShardRecord, State
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
@@ -51,12 +50,12 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
         temporary.write_bytes(_DECLARED)
 
 
-def complete_bag(output: Path, parts: Sequence[Part], *, originals: Originals) -> None:
-    """Write the manifests of the bag ``output`` with the results of ``parts``.
+def complete_bag(output: Path, shards: Sequence[ShardRecord], *, originals: Originals) -> None:
+    """Write the manifests of the bag ``output`` with the results of ``shards``.
 
     Call this while no run adds to it. Raises `OutputError`.
     """
-    ledgers = [part.ledger for part in parts if part.ledger is not None]
+    ledgers = [shard.ledger for shard in shards if shard.ledger is not None]
     records = (record for ledger in ledgers for state in (State.DONE, State.GONE) for record in ledger.known_in(state))
     known = {
         record.output: record.result_sha256

@@ -1,4 +1,4 @@
-"""What is written when a run is over, in order; and `report_archive`, which writes it alone, over all parts."""
+"""What is written when a run is over, in order; and `report_archive`, which writes it alone, over all shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from pipeline.archive.bag import complete_bag
 from pipeline.archive.context import Archive, archive_at
-from pipeline.archive.ledger import Part, Standing, State, all_parts, as_ranges
+from pipeline.archive.ledger import ShardRecord, ShardStatus, State, all_shards, as_ranges
 from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.report import write_report
@@ -65,18 +65,18 @@ def write_in_order(steps: Sequence[Step], outcome: str, exit_code: int) -> tuple
 
 @dataclass(frozen=True, kw_only=True)
 class JointReport:
-    """Where an archive stands: how many ``items`` there are in each state, and how each of its ``parts``.
+    """Where an archive stands: how many ``items`` there are in each state, and how each of its ``shards``.
 
-    ``missing``, ``running`` and ``unfinished`` are numbers of parts, from 1 on: no run was made of them, one is at
-    work now, or the last one did not end well. ``again`` names the parts that another run has work in, as Slurm's
-    ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all parts finished and nothing failed,
+    ``missing``, ``running`` and ``unfinished`` are numbers of shards, from 1 on: no run was made of them, one is at
+    work now, or the last one did not end well. ``again`` names the shards that another run has work in, as Slurm's
+    ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all shards finished and nothing failed,
     otherwise 3.
     """
 
     source: Path
     output: Path
     report: Path
-    parts: int
+    shards: int
     items: Mapping[str, int]
     missing: tuple[int, ...]
     running: tuple[int, ...]
@@ -90,7 +90,7 @@ class JointReport:
 def report_archive(
     source: Path | str, output: Path | str | None = None, *, run_options: RunOptions | None = None
 ) -> JointReport:
-    """Write the report of all parts of ``output``, the manifests of its bag, a line of the log, and the metrics.
+    """Write the report of all shards of ``output``, the manifests of its bag, a line of the log, and the metrics.
 
     Nothing is coloured and no ledger is written; runs may be at work. The report is written first and the metrics last,
     and what cannot be written is said by all that comes after. The bag is left as it is while a run adds to it. Raises
@@ -98,35 +98,35 @@ def report_archive(
     """
     archive = archive_at(source, output, run_options=run_options)
     if archive.run_options.shard is not None:
-        raise UsageError("--report-only reports on all parts", advice="Leave out --shard.")
+        raise UsageError("--report-only reports on all shards", advice="Leave out --shard.")
     with metrics_of_failed_start(archive) as begun:
         archive.check()
         with (
-            all_parts(archive.output) as parts,
+            all_shards(archive.output) as shards,
             RunLog(archive.run_options.log, originals=archive.originals) as log,
         ):
-            if all(part.ledger is None for part in parts):
+            if all(shard.ledger is None for shard in shards):
                 raise InputError(
                     f"{archive.output}: no run was made yet", advice="Check --output, or run without --report-only."
                 )
             begun()
-            return _Joint(archive, parts, log).write()
+            return _Joint(archive, shards, log).write()
 
 
 class _Joint:
-    def __init__(self, archive: Archive, parts: Sequence[Part], log: RunLog) -> None:
-        self._archive, self._parts, self._log = archive, parts, log
+    def __init__(self, archive: Archive, shards: Sequence[ShardRecord], log: RunLog) -> None:
+        self._archive, self._shards, self._log = archive, shards, log
         self._started, self._clock = time.time(), time.monotonic()
         self._items: Counter[str] = Counter(dict.fromkeys(map(str, State), 0))
-        for part in parts:
-            if part.ledger is not None:
-                self._items.update({state.value: count for state, count in part.ledger.counts().items()})
-        self._again = as_ranges(part.index for part in parts if part.is_to_run_again)
+        for shard in shards:
+            if shard.ledger is not None:
+                self._items.update({state.value: count for state, count in shard.ledger.counts().items()})
+        self._again = as_ranges(shard.index for shard in shards if shard.is_to_run_again)
         self._report = archive.output
         self._is_bag_written = False
 
     def write(self) -> JointReport:
-        is_whole = all(part.standing is Standing.FINISHED for part in self._parts)
+        is_whole = all(shard.status is ShardStatus.FINISHED for shard in self._shards)
         broken = self._items[State.FAILED] + self._items[State.QUARANTINED]
         is_good = is_whole and not broken and not self._again
         steps = [
@@ -140,33 +140,33 @@ class _Joint:
             source=self._archive.source,
             output=self._archive.output,
             report=self._report,
-            parts=len(self._parts),
+            shards=len(self._shards),
             items=dict(self._items),
-            missing=self._of(Standing.MISSING),
-            running=self._of(Standing.RUNNING),
-            unfinished=self._of(Standing.STOPPED, Standing.FAILED, Standing.DIED),
+            missing=self._of(ShardStatus.MISSING),
+            running=self._of(ShardStatus.RUNNING),
+            unfinished=self._of(ShardStatus.STOPPED, ShardStatus.FAILED, ShardStatus.DIED),
             again=self._again,
             bag=self._is_bag_written,
             seconds=self._seconds,
             exit_code=exit_code,
         )
 
-    def _of(self, *standings: Standing) -> tuple[int, ...]:
-        return tuple(part.index for part in self._parts if part.standing in standings)
+    def _of(self, *statuses: ShardStatus) -> tuple[int, ...]:
+        return tuple(shard.index for shard in self._shards if shard.status in statuses)
 
     @property
     def _seconds(self) -> float:
         return round(time.monotonic() - self._clock, 3)
 
     def _write_report(self, _outcome: str, _exit_code: int) -> None:
-        self._report = write_report(self._archive, self._parts)
+        self._report = write_report(self._archive, self._shards)
 
     def _write_bag(self, _outcome: str, _exit_code: int) -> None:
         if not self._archive.run_options.bag:
             return
         with filling_bag(self._archive.output) as is_last:
             if is_last():
-                complete_bag(self._archive.output, self._parts, originals=self._archive.originals)
+                complete_bag(self._archive.output, self._shards, originals=self._archive.originals)
                 self._is_bag_written = True
 
     def _write_log(self, outcome: str, exit_code: int) -> None:
@@ -177,7 +177,7 @@ class _Joint:
             outcome=outcome,
             exit_code=exit_code,
             items=self._items,
-            parts={str(part.index): part.standing for part in self._parts},
+            shards={str(shard.index): shard.status for shard in self._shards},
             again=self._again,
             seconds=self._seconds,
         )
@@ -185,13 +185,13 @@ class _Joint:
     def _write_metrics(self, _outcome: str, exit_code: int) -> None:
         if self._archive.run_options.metrics is None:
             return
-        last = [part.runs[-1] for part in self._parts if part.runs]
-        good = [[run.ended for run in part.runs if run.exit_code == 0 and run.ended] for part in self._parts]
+        last = [shard.runs[-1] for shard in self._shards if shard.runs]
+        good = [[run.ended for run in shard.runs if run.exit_code == 0 and run.ended] for shard in self._shards]
         figures = Figures(
             archive=str(self._archive.output),
             version=program_version(),
             items=self._items,
-            parts=Counter(part.standing.value for part in self._parts),
+            shards=Counter(shard.status.value for shard in self._shards),
             done=sum(run.done for run in last),
             kept=sum(run.kept for run in last),
             failed=sum(run.failed for run in last),
@@ -203,7 +203,7 @@ class _Joint:
                 3,
             ),
             exit_code=exit_code,
-            # All parts were good at the latest when the last of them was.
+            # All shards were good at the latest when the last of them was.
             last_success=min(ends[-1] for ends in good) if all(good) else None,
             free_bytes=free_space(self._archive.output),
         )

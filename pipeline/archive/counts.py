@@ -22,7 +22,7 @@ class Counts:
 
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other parts,
+    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other shards,
     ``suffixes`` the files that are neither, by suffix;
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
     results of earlier runs.

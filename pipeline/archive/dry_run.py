@@ -14,7 +14,7 @@ from pipeline.archive.context import Archive, archive_at
 from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipes
 from pipeline.archive.ledger import LedgerReader, Record, State, read_ledger
-from pipeline.archive.output_folder import check_parts
+from pipeline.archive.output_folder import check_shards
 from pipeline.archive.plan import KINDS, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
@@ -76,7 +76,7 @@ def survey_archive(
     """
     archive = archive_at(source, output, options, run_options)
     archive.check()
-    check_parts(archive.output, archive.run_options.shard)
+    check_shards(archive.output, archive.run_options.shard)
     counts = _counted(archive)
     counts.check_any(archive.source, known=0)
     return Survey(
@@ -228,7 +228,7 @@ def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Pat
 
 def _is_wanted(wanted: Selection, name: str, found: Path) -> bool:
     try:
-        return wanted.takes_part(name) and wanted.takes_path(name) and wanted.takes_time(found.stat().st_mtime)
+        return wanted.takes_shard(name) and wanted.takes_path(name) and wanted.takes_time(found.stat().st_mtime)
     except OSError:
         return False
 

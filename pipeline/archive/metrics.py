@@ -26,9 +26,9 @@ from pipeline.version import program_version
 class Figures:
     """Where an archive and its last run stand.
 
-    ``items`` counts the work items by state; empty where the ledger cannot be read. ``parts`` counts the parts by how
+    ``items`` counts the work items by state; empty where the ledger cannot be read. ``shards`` counts the shards by how
     they stand, where these figures are of all of them; the figures of the last run are then those of the last run of
-    each part together, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and
+    each shard together, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and
     ``skipped`` are those of the run, ``kept`` of those done were copied; ``seconds`` is its duration, ``exit_code``
     what it ended with. ``started`` and ``last_success`` (the end of the last run that ended with exit code 0; None
     before the first) are in seconds since 1970, ``free_bytes`` is the room on the output's disk, None if that does not
@@ -39,7 +39,7 @@ class Figures:
     shard: str = ""
     version: str
     items: Mapping[str, int] = field(default_factory=dict)
-    parts: Mapping[str, int] = field(default_factory=dict)
+    shards: Mapping[str, int] = field(default_factory=dict)
     done: int = 0
     kept: int = 0
     failed: int = 0
@@ -126,7 +126,7 @@ def known_figures(ledger: LedgerReader) -> dict[str, Any]:
 
 
 def shard_label(run_options: RunOptions) -> str:
-    """Return the label of a part: ``3/16``; empty for the whole."""
+    """Return the label of a shard: ``3/16``; empty for the whole."""
     shard = run_options.shard
     return f"{shard.index}/{shard.count}" if shard else ""
 
@@ -146,10 +146,10 @@ def as_text(figures: Figures) -> str:
         items = gauge("items", "Work items by state.", "state")
         for state, count in figures.items.items():
             items.labels(**common, state=state).set(count)
-    if figures.parts:
-        parts = gauge("parts", "Parts of the archive by how their last runs ended.", "standing")
-        for standing, count in figures.parts.items():
-            parts.labels(**common, standing=standing).set(count)
+    if figures.shards:
+        shards = gauge("shards", "Shards of the archive by how their last runs ended.", "status")
+        for status, count in figures.shards.items():
+            shards.labels(**common, status=status).set(count)
     for name, help_, value in _samples(figures):
         if value is not None:
             gauge(name, help_).labels(**common).set(value)

@@ -1,4 +1,4 @@
-"""The output folder: who may work on it, in how many parts, what dead runs left in it, and how much room it has."""
+"""The output folder: who may work on it, in how many shards, what dead runs left in it, and how much room it has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.locks import held, lock, opened
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
 
-LOCK, BAG_LOCK, PARTS = "lock", "bag-lock", "parts.json"
+LOCK, BAG_LOCK, SHARDS = "lock", "bag-lock", "shards.json"
 # Readers that look whether a run is at work hold the lock for a moment.
 _PATIENCE = 1.0
 _PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
@@ -26,7 +26,7 @@ _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def home(output: Path, shard: Shard | None) -> Path:
-    """Return the folder for what a run keeps beside its results; every part of an archive has one of its own."""
+    """Return the folder for what a run keeps beside its results; every shard of an archive has one of its own."""
     folder = output / HOME
     return folder if shard is None else folder / f"shard-{shard.index}-of-{shard.count}"
 
@@ -35,22 +35,22 @@ def home(output: Path, shard: Shard | None) -> Path:
 def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
     """Hold the lock of ``output`` for the block; folders that are missing are made.
 
-    A run over the whole excludes all others. Runs over parts exclude runs over the whole, and each itself: they work
+    A run over the whole excludes all others. Runs over shards exclude runs over the whole, and each itself: they work
     side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. Raises
-    `LockedError` if another run holds the lock, `UsageError` if the folder was begun in another number of parts,
+    `LockedError` if another run holds the lock, `UsageError` if the folder was begun in another number of shards,
     `OutputError` if it cannot be written or its disk has no locks.
     """
-    check_parts(output, shard)
+    check_shards(output, shard)
     with ExitStack() as stack:
         stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
         if shard is not None:
             stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
-        _pin_parts(output, shard)
+        _pin_shards(output, shard)
         yield
 
 
 def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
-    """Say whether no run is at work on this part of ``output``, on any machine. Writes nothing."""
+    """Say whether no run is at work on this shard of ``output``, on any machine. Writes nothing."""
     try:
         with (home(output, shard) / LOCK).open("rb") as file:
             lock_file(file, SHARED | NO_WAIT)
@@ -61,14 +61,14 @@ def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
     return True
 
 
-def parts_of(output: Path) -> int | None:
-    """Return in how many parts the results in ``output`` are made, 1 for the whole; None if no run began yet.
+def shard_count(output: Path) -> int | None:
+    """Return in how many shards the results in ``output`` are made, 1 for the whole; None if no run began yet.
 
     Raises `OutputError` if that cannot be read.
     """
-    path = home(output, None) / PARTS
+    path = home(output, None) / SHARDS
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["parts"])
+        return int(json.loads(path.read_text(encoding="utf-8"))["shards"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -76,21 +76,21 @@ def parts_of(output: Path) -> int | None:
 
 
 def shards_of(output: Path) -> list[Shard | None]:
-    """Return the parts that the results in ``output`` are made in, None for the whole. Raises `OutputError`."""
-    count = parts_of(output) or 1
+    """Return the shards that the results in ``output`` are made in, None for the whole. Raises `OutputError`."""
+    count = shard_count(output) or 1
     return [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]
 
 
-def check_parts(output: Path, shard: Shard | None) -> None:
-    """Raise `UsageError` if the results in ``output`` are made in another number of parts than ``shard`` is of.
+def check_shards(output: Path, shard: Shard | None) -> None:
+    """Raise `UsageError` if the results in ``output`` are made in another number of shards than ``shard`` is of.
 
-    Which part a source belongs to depends on their number: with another one, results would be made twice, and those
+    Which shard a source belongs to depends on their number: with another one, results would be made twice, and those
     of changed sources would stay as they are.
     """
-    known, asked = parts_of(output), shard.count if shard else 1
+    known, asked = shard_count(output), shard.count if shard else 1
     if known is None or known == asked:
         return
-    before = "without --shard" if known == 1 else f"in {known:,} parts (--shard I/{known})"
+    before = "without --shard" if known == 1 else f"in {known:,} shards (--shard I/{known})"
     now = "without --shard" if shard is None else f"in {asked:,}"
     raise UsageError(
         f"{output}: was begun {before}, and cannot be continued {now}",
@@ -98,25 +98,25 @@ def check_parts(output: Path, shard: Shard | None) -> None:
     )
 
 
-def _pin_parts(output: Path, shard: Shard | None) -> None:
-    check_parts(output, shard)
-    path = home(output, None) / PARTS
+def _pin_shards(output: Path, shard: Shard | None) -> None:
+    check_shards(output, shard)
+    path = home(output, None) / SHARDS
     if not path.exists():
         try:
             with publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary:
-                temporary.write_text(json.dumps({"parts": shard.count if shard else 1}), encoding="utf-8")
+                temporary.write_text(json.dumps({"shards": shard.count if shard else 1}), encoding="utf-8")
         except OutputError:
             # Of several runs that begin at the same moment, one decides.
             if not path.exists():
                 raise
-            check_parts(output, shard)
+            check_shards(output, shard)
 
 
 @contextmanager
 def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
     """Take part in filling the bag ``output``; the function that is given says once whether no other run still does.
 
-    To call it is to say that one's own part is over. Of the parts that end at the same time one gets True, and others
+    To call it is to say that one's own run is over. Of the runs that end at the same time one gets True, and others
     that begin wait until the block ends: what lies in the bag does not change. Raises `OutputError`.
     """
     path = home(output, None) / BAG_LOCK

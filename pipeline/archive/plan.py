@@ -119,7 +119,7 @@ def plan(archive: Archive, *, recipes: Mapping[Kind, str], known: Lookup) -> Ite
         folds=planner.folds,
         follow_links=options.follow_links,
         output=archive.output,
-        takes=None if options.shard is None else wanted.takes_part,
+        takes=None if options.shard is None else wanted.takes_shard,
     )
     while page := list(islice(entries, _PAGE)):
         names = [entry.name for entry in page if entry.kind in recipes or entry.kind is Kind.BARRED]

@@ -105,7 +105,7 @@ def with_commands(result: PhotoResult | FilmResult, archive: Archive, path: str)
 
     ``path`` is that of the source below the archive's folder, with ``/``.
     """
-    if not isinstance(result, PhotoResult) or not result.doubts:
+    if not result.doubts:
         return result
     command = [*archive.command(), "--include", f"/{pattern_of(path)}", "--decide"]
 
@@ -184,6 +184,9 @@ def describe(
         "device": result.origin.device,
         "options": _shaping(options, result),
         **(_of_photo(result) if isinstance(result, PhotoResult) else _of_film(result)),
+        "doubts": [
+            {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
+        ],
         "notes": _by_kind(result.notes),
         "measures": to_json(result.measures),
     }
@@ -200,9 +203,6 @@ def _of_photo(result: PhotoResult) -> dict[str, Any]:
         "tones": to_json(result.tones),
         "treatment": result.treatment.value,
         "references": [path.name for path in result.references],
-        "doubts": [
-            {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
-        ],
         "verification": _timeless(result.verification),
     }
 

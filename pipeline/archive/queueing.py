@@ -40,7 +40,7 @@ def keep_decision(context: RunContext) -> None:
         raise UsageError("--decide: for all files of the archive?", advice="Say of which with --include.")
     wanted = Selection.of(context.run_options)
     follow = context.run_options.follow_links
-    for entry in walk(context.source, follow_links=follow, output=context.output, takes=wanted.takes_part):
+    for entry in walk(context.source, follow_links=follow, output=context.output, takes=wanted.takes_shard):
         path = PurePosixPath(entry.name)
         if entry.kind not in KINDS or not wanted.takes_path(entry.name):
             continue

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.archive.context import Archive
 from pipeline.archive.ledger import LedgerReader, RunRecord, State, read_ledger
-from pipeline.archive.output_folder import parts_of, shards_of
+from pipeline.archive.output_folder import shard_count, shards_of
 from pipeline.archive.report import previews
 from pipeline.archive.report.attention import attention_left
 from pipeline.archive.run import colorize_archive
@@ -41,14 +41,14 @@ class ReviewedItem:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is kept of each of very many items. Paths have ``/``; ``part`` is the number of its ledger."""
+    """What is kept of each of very many items. Paths have ``/``; ``ledger`` is the number of its ledger."""
 
     path: str
     output: str
     kind: str
     attention: str
     score: float
-    part: int
+    ledger: int
     labels: tuple[str, ...]
     packed: previews.Packed | None
 
@@ -64,7 +64,7 @@ class ReviewedArchive:
         """
         self._output = output
         # One for each ledger, with what its last run was asked for.
-        self._parts: list[Archive] = []
+        self._archives: list[Archive] = []
         entries: list[_Entry] = []
         for ledger, shard in _ledgers(output):
             with ledger:
@@ -72,9 +72,9 @@ class ReviewedArchive:
                 if not runs:
                     continue
                 source = source or _source(output, runs[-1])
-                self._parts.append(_part(source, output, runs[-1], shard))
-                entries += _entries(ledger, len(self._parts) - 1, self._parts[-1].corrections)
-        if source is None or not self._parts:
+                self._archives.append(_archive(source, output, runs[-1], shard))
+                entries += _entries(ledger, len(self._archives) - 1, self._archives[-1].corrections)
+        if source is None or not self._archives:
             raise InputError(f"{output}: holds no archive", advice="Name the folder that colorize-archive wrote to.")
         if not source.is_dir():
             raise InputError(f"{source}: the originals are not there", advice="Mount them, or say where: --source DIR.")
@@ -85,7 +85,7 @@ class ReviewedArchive:
     @property
     def options(self) -> Options:
         """What the last run was asked for."""
-        return self._parts[-1].options
+        return self._archives[-1].options
 
     def count(self) -> int:
         """Return how many items there are."""
@@ -122,7 +122,7 @@ class ReviewedArchive:
     def references(self, name: str) -> tuple[Path, ...]:
         """Return the references that a run finds for an item. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
-        files = ReferenceFiles(self._parts[entry.part].options.reference)
+        files = ReferenceFiles(self._archives[entry.ledger].options.reference)
         return files.of(self._source / entry.path, PurePosixPath(entry.path))
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
@@ -130,7 +130,7 @@ class ReviewedArchive:
         entry = self._entry(name)
         if entry.packed is None or not 0 <= number < len(entry.labels):
             return None
-        pairs = previews.read(self._parts[entry.part].home, entry.packed, number + 1)
+        pairs = previews.read(self._archives[entry.ledger].home, entry.packed, number + 1)
         return b64decode(pairs[number][1]) if number < len(pairs) else None
 
     def render(self, name: str, colorizer: Colorizer) -> Path:
@@ -140,9 +140,9 @@ class ReviewedArchive:
         Raises `KeyError`, `LockedError` while a run is at work, and what is wrong with the item.
         """
         entry = self._entry(name)
-        part = self._parts[entry.part]
+        archive = self._archives[entry.ledger]
         only = replace(
-            part.run_options,
+            archive.run_options,
             include=(f"/{pattern_of(entry.path)}",),
             exclude=(),
             since=None,
@@ -152,7 +152,7 @@ class ReviewedArchive:
             metrics=None,
             decide=None,
         )
-        result = colorize_archive(self._source, self._output, part.options, run_options=only, colorizer=colorizer)
+        result = colorize_archive(self._source, self._output, archive.options, run_options=only, colorizer=colorizer)
         for failure in result.failures:
             raise InputError(failure.error, advice=failure.advice)
         return self._output / entry.output
@@ -172,12 +172,12 @@ class ReviewedArchive:
         )
 
     def _corrections(self, entry: _Entry) -> CorrectionTree:
-        return self._parts[entry.part].corrections
+        return self._archives[entry.ledger].corrections
 
 
 def is_archive(output: Path) -> bool:
     """Say whether `colorize_archive` has been at work in ``output``. Raises `OutputError` if that cannot be read."""
-    return parts_of(output) is not None
+    return shard_count(output) is not None
 
 
 def _key(path: str) -> str:
@@ -195,7 +195,7 @@ def _ledgers(output: Path) -> Iterator[tuple[LedgerReader, Shard | None]]:
             yield ledger, shard
 
 
-def _part(source: Path, output: Path, run: RunRecord, shard: Shard | None) -> Archive:
+def _archive(source: Path, output: Path, run: RunRecord, shard: Shard | None) -> Archive:
     asked: Any = run.options
     run_options = replace(from_json(RunOptions, asked["run_options"]), shard=shard)
     return Archive(source=source, output=output, options=from_json(Options, asked["options"]), run_options=run_options)
@@ -208,7 +208,7 @@ def _source(output: Path, run: RunRecord) -> Path:
     return Path(found)
 
 
-def _entries(ledger: LedgerReader, part: int, corrections: CorrectionTree) -> Iterator[_Entry]:
+def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> Iterator[_Entry]:
     # One look instead of one for each of very many items.
     kept = corrections if corrections.folder.is_dir() else None
     for record in ledger.records():
@@ -216,4 +216,4 @@ def _entries(ledger: LedgerReader, part: int, corrections: CorrectionTree) -> It
             continue
         found, packed = attention_left(record, kept), previews.packed_of(record)
         words = ", ".join(found.reasons)
-        yield _Entry(record.path, record.output, record.kind, words, found.score, part, record.previews, packed)
+        yield _Entry(record.path, record.output, record.kind, words, found.score, number, record.previews, packed)

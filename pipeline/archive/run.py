@@ -14,7 +14,7 @@ from pipeline.archive.bag import begin_bag, complete_bag
 from pipeline.archive.closing import SOME_FAILED, Step, write_in_order
 from pipeline.archive.context import RunContext, archive_at
 from pipeline.archive.executors import executor_for
-from pipeline.archive.ledger import Part, all_parts, open_ledger
+from pipeline.archive.ledger import ShardRecord, all_shards, open_ledger
 from pipeline.archive.metrics import (
     Figures,
     known_figures,
@@ -177,7 +177,7 @@ class _Run:
             context.ledger.publish_snapshot()
         if context.run_options.verify_all:
             context.ledger.check()
-        # Other parts may be at work on theirs.
+        # Other shards may be at work on theirs.
         delete_partial_files(self._left_folders(), older_than=_LONG_AGO if context.run_options.shard else 0.0)
         with ExitStack() as stack:
             if context.run_options.bag:
@@ -200,8 +200,8 @@ class _Run:
                 raise context.stop.error
             self._outcomes.tidy()
             if context.run_options.bag and is_last():
-                with self._parts() as parts:
-                    complete_bag(context.output, parts, originals=context.originals)
+                with self._shards() as shards:
+                    complete_bag(context.output, shards, originals=context.originals)
 
     def _left_folders(self) -> Iterable[Path]:
         """Return where runs that died can have left unfinished files."""
@@ -227,9 +227,9 @@ class _Run:
         ]
         return self._result(*write_in_order(steps, outcome, exit_code))
 
-    def _parts(self) -> AbstractContextManager[list[Part]]:
+    def _shards(self) -> AbstractContextManager[list[ShardRecord]]:
         context = self._context
-        return all_parts(context.output, shard=context.run_options.shard, own=context.ledger)
+        return all_shards(context.output, shard=context.run_options.shard, own=context.ledger)
 
     def _end_ledger(self, outcome: str, exit_code: int) -> None:
         counts = self._outcomes.counts
@@ -246,8 +246,8 @@ class _Run:
     def _write_report(self, _outcome: str, _exit_code: int) -> None:
         context = self._context
         if context.run_options.report:
-            with self._parts() as parts:
-                self._report = write_report(context, parts)
+            with self._shards() as shards:
+                self._report = write_report(context, shards)
 
     def _end_log(self, outcome: str, exit_code: int) -> None:
         ended = {"outcome": outcome, "exit_code": exit_code, "gone": self._gone, "seconds": self._seconds}

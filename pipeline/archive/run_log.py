@@ -54,7 +54,7 @@ FIELDS: Mapping[Event, frozenset[str]] = {
     Event.RUN_ENDED: frozenset(
         {"run", "outcome", "exit_code", "done", "kept", "failed", "skipped", "gone", "waiting", "seconds"}
     ),
-    Event.REPORTED: frozenset({"source", "output", "outcome", "exit_code", "items", "parts", "again", "seconds"}),
+    Event.REPORTED: frozenset({"source", "output", "outcome", "exit_code", "items", "shards", "again", "seconds"}),
 }
 
 

@@ -15,7 +15,7 @@ THREADS = "threads"
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Part ``index`` of ``count``, from 1 on."""
+    """Shard ``index`` of ``count``, from 1 on."""
 
     index: int
     count: int
@@ -28,7 +28,7 @@ class RunOptions:
     ``until`` ends the run at a safe boundary. ``retry`` is the number of further attempts at an item whose failure may
     pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs, or was being worked on when so many
     runs died, is set aside until its source or recipe changes. ``include`` and ``exclude`` are patterns over the path
-    below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one part of them.
+    below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one shard of them.
     ``jobs`` films are done at a time. ``on`` says where: ``threads`` of this process, ``processes`` of this machine,
     ``ray`` or ``ray://HOST`` for a Ray cluster; ``workers`` is how many processes there are, None for one to a core.
     ``verify_all`` compares finished work by fingerprint instead of size and time.
@@ -59,7 +59,7 @@ class RunOptions:
     decide: TreatAs | None = None
 
     def __post_init__(self) -> None:
-        """Take the only part of one for the whole, as it is."""
+        """Take the only shard of one for the whole, as it is."""
         if self.shard is not None and self.shard.count == 1:
             object.__setattr__(self, "shard", None)
 

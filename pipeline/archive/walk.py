@@ -268,8 +268,8 @@ class Selection:
             shard=options.shard,
         )
 
-    def takes_part(self, path: str) -> bool:
-        """Say whether ``path`` (below the source folder) belongs to the part of the archive that is wanted."""
+    def takes_shard(self, path: str) -> bool:
+        """Say whether ``path`` (below the source folder) belongs to the shard of the archive that is wanted."""
         return self.shard is None or shard_of(path, self.shard.count) == self.shard.index
 
     def takes_path(self, path: str) -> bool:

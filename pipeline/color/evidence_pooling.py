@@ -22,6 +22,8 @@ from pipeline.color.scene_memory import Recalled
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement, heard
 
+# Channels that OpenCV interpolates at once.
+_GROUP = 128
 # How much a key frame on a place's own track weighs beside a like place elsewhere.
 _OWN = np.float32(1)
 # Key frames that a track's evidence may outweigh a new one by.
@@ -35,9 +37,10 @@ _MIXED = 1.05
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Weighted sums over frames for each place of a key frame, (rows, columns, Q + C + 3).
+    """Weighted sums over frames for each place of a key frame: ``sums`` (groups, rows, columns, channels of a group).
 
-    They are those of log-probabilities, of features, of the network's a* and b*, and of the weights themselves.
+    The channels are the weights themselves, log-probabilities, features, and the network's a* and b*, `_GROUP` at most
+    together and as many in each group, so that the last ones may be empty.
     """
 
     sums: F32
@@ -48,25 +51,37 @@ class Gathered:
         evidence = prediction.evidence
         assert evidence is not None
         assert evidence.features is not None
-        logits, features = (np.moveaxis(planes[0], 0, -1) for planes in (evidence.logits, evidence.features))
-        logits = logits - logits.max(axis=-1, keepdims=True)
-        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape)
-        return Gathered(np.concatenate([logits, features, ab, np.ones_like(logits[..., :1])], axis=-1))
+        logits, features = evidence.logits[0], evidence.features[0]
+        ab = _resized(np.moveaxis(prediction.ab[0], 0, -1), logits.shape[1:])
+        likely = np.moveaxis(logits - logits.max(axis=0), 0, -1)
+        return Gathered.mean_of(
+            np.concatenate([likely, np.moveaxis(features, 0, -1), ab], axis=-1), np.ones((*ab.shape[:2], 1), np.float32)
+        )
+
+    @staticmethod
+    def mean_of(mean: F32, weight: F32) -> Gathered:
+        """Return the sums of which ``mean`` (rows, columns, channels) and ``weight`` (rows, columns, 1) are known."""
+        rows, columns, channels = mean.shape
+        groups = -(-(channels + 1) // _GROUP)
+        width = -(-(channels + 1) // groups)
+        sums = np.zeros((rows, columns, groups * width), np.float32)
+        sums[..., :1] = weight
+        np.multiply(mean, weight, out=sums[..., 1 : channels + 1])
+        return Gathered(np.ascontiguousarray(np.moveaxis(sums.reshape(rows, columns, groups, width), 2, 0)))
 
     @property
     def weight(self) -> F32:
         """The sum of the weights (rows, columns, 1)."""
-        return self.sums[..., -1:]
+        return self.sums[0, ..., :1]
 
-    def mean(self) -> F32:
-        """Return the means of log-probabilities, features and ab (rows, columns, Q + C + 2)."""
-        return self.sums[..., :-1] / self.weight
+    def mean(self, channels: int) -> F32:
+        """Return the means of log-probabilities, features and ab (rows, columns, channels)."""
+        means = np.moveaxis(self.sums, 0, 2) * (1 / self.weight)[..., None]
+        return np.asarray(means.reshape(*self.weight.shape[:2], -1)[..., 1 : channels + 1], np.float32)
 
     def carried(self, path: Path) -> Gathered:
         """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
-        sums = _at(self.sums, path.places)
-        sums *= path.trust
-        return Gathered(sums)
+        return Gathered(np.stack([path.carried(group) for group in self.sums]))
 
     def __add__(self, other: Gathered) -> Gathered:
         return Gathered(self.sums + other.sums)
@@ -78,16 +93,18 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A key frame: the network's ``ab`` (2, h, w), its own evidence and all up to it.
+    """A key frame: its own evidence and all up to it, and the same of what is finer than the evidence's grid.
 
-    ``luma`` is the model input; ``step`` leads here from the key frame before it.
+    ``luma`` is the model input; ``step`` leads here from the key frame before it, ``fine_step`` on the grid of chroma.
     """
 
-    ab: F32
     luma: F32
     own: Gathered
     so_far: Gathered
     step: Step | None
+    fine: Gathered
+    fine_so_far: Gathered
+    fine_step: Step | None
 
 
 class EvidencePool:
@@ -107,13 +124,15 @@ class EvidencePool:
         self._saturation = np.float32(saturation)
         self.gain: float | None = None
         self.so_far: Gathered | None = None
+        self.fine_so_far: Gathered | None = None
         self._track: Step | None = None
         if recalled is not None:
             scene = recalled.scene
             self.prototypes, self.gain = scene.prototypes.faded(recalled.fading), scene.gain
             if recalled.step is not None:
-                weight = scene.weight * np.float32(recalled.fading)
-                self.so_far = Gathered(np.concatenate([scene.evidence * weight, weight], axis=-1))
+                fading = np.float32(recalled.fading)
+                self.so_far = Gathered.mean_of(scene.evidence, scene.weight * fading)
+                self.fine_so_far = Gathered.mean_of(scene.fine, scene.fine_weight * fading)
 
     def follow(self, step: Step) -> None:
         """Go on along ``step`` to the next frame."""
@@ -132,52 +151,54 @@ class EvidencePool:
         """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
         assert prediction.evidence is not None
         own = Gathered.of(prediction)
-        step = None
-        so_far = own
-        if self._track is not None and self.so_far is not None:
-            rows, columns = own.sums.shape[:2]
-            step = Step(self._track.past.on_grid(rows, columns), self._track.future.on_grid(rows, columns))
+        fine = _detail(prediction.ab[0], own.weight.shape)
+        step, track = None, self._track
+        so_far, fine_so_far = own, fine
+        if track is not None and self.so_far is not None and self.fine_so_far is not None:
+            rows, columns = own.weight.shape[:2]
+            step = Step(track.past.on_grid(rows, columns), track.future.on_grid(rows, columns))
             so_far = own + self.so_far.carried(step.past)
-        self._track, self.so_far = None, so_far.bounded()
+            fine_so_far = fine + self.fine_so_far.carried(track.past)
+        self._track, self.so_far, self.fine_so_far = None, so_far.bounded(), fine_so_far.bounded()
         if not is_blend:
             evidence, places = self._split(self.so_far, luma)
             self.prototypes = self.prototypes.added(places, evidence)
-        return Key(prediction.ab[0], luma, own, self.so_far, step)
+        return Key(luma, own, self.so_far, step, fine, self.fine_so_far, track)
 
     def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
         """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
-        later: list[Gathered | None] = [None]
-        for key in reversed(waiting[1:]):
-            behind = later[-1]
-            known = key.own if behind is None else key.own + behind
-            later.append(None if key.step is None else known.carried(key.step.future))
-        return [self._decoded(key, behind) for key, behind in zip(waiting[:count], reversed(later), strict=False)]
+        behind = _behind([key.own for key in waiting], [key.step for key in waiting], count)
+        fine = _behind([key.fine for key in waiting], [key.fine_step for key in waiting], count)
+        return [
+            self._decoded(key, _joined(key.so_far, later), _joined(key.fine_so_far, fine_later).mean(2))
+            for key, later, fine_later in zip(waiting, behind, fine, strict=False)
+        ]
 
     def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
         """Return the log-probabilities (n, Q) of all places and their keys."""
-        mean = gathered.mean()
-        evidence = np.ascontiguousarray(mean[..., : self._colours].reshape(-1, self._colours))
-        return evidence, keys(mean[..., self._colours : self._colours + self._features], luma)
+        mean = gathered.mean(self._colours + self._features)
+        return mean[..., : self._colours].reshape(-1, self._colours), keys(mean[..., self._colours :], luma)
 
-    def _decoded(self, key: Key, behind: Gathered | None) -> F32:
-        gathered = key.so_far if behind is None else key.so_far + behind
+    def left(self) -> F32:
+        """Return the means of all evidence on the last key frame (rows, columns, channels), for the scene's memory."""
+        assert self.so_far is not None
+        return self.so_far.mean(self._colours + self._features + 2)
+
+    def _decoded(self, key: Key, gathered: Gathered, fine: F32) -> F32:
+        """Return ab (2, h, w): the colours of ``gathered``, and ``fine`` (h, w, 2), what is finer than they are."""
         evidence, places = self._split(gathered, key.luma)
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.heard(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
-            evidence = np.asarray((sums + evidence * own) / (weight + own), np.float32)
-        coarse = self._chosen(evidence).reshape(*key.own.sums.shape[:2], 2)
+            evidence = np.asarray(evidence * (own / (weight + own)) + sums * (1 / (weight + own)), np.float32)
+        coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)
-        # What is finer than the evidence's grid stays the network's own.
-        planes = np.moveaxis(key.ab, 0, -1)
-        own = _resized(_resized(planes, coarse.shape[:2]), planes.shape[:2])
-        fine = _resized(coarse, planes.shape[:2]) * np.float32(self.gain) + planes - own
-        fine = fine * self._saturation
+        ab = (_resized(coarse, fine.shape) * np.float32(self.gain) + fine) * self._saturation
         if self.statements:
             stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
-            fine = fine + (_resized(stated, fine.shape) - fine) * _resized(share, fine.shape)[..., None]
-        return np.ascontiguousarray(np.moveaxis(fine, -1, 0), np.float32)
+            ab = ab + (_resized(stated, ab.shape) - ab) * _resized(share, ab.shape)[..., None]
+        return np.ascontiguousarray(np.moveaxis(ab, -1, 0), np.float32)
 
     def _chosen(self, logits: F32) -> F32:
         """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor."""
@@ -187,7 +208,8 @@ class EvidencePool:
 
     def _gain(self, pooled: F32, gathered: Gathered) -> float:
         """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab."""
-        given = np.square(gathered.mean()[..., -2:]).mean()
+        channels = self._colours + self._features
+        given = np.square(gathered.mean(channels + 2)[..., channels:]).mean()
         kept = np.square(pooled).mean()
         return float(np.clip(_MIXED * np.sqrt(given / kept), *_GAINS)) if given > 0 and kept > 0 else 1.0
 
@@ -198,25 +220,24 @@ def can_pool(prediction: Prediction) -> bool:
     return told is not None and told.features is not None and told.temperature is not None
 
 
-def _at(values: F32, places: F32) -> F32:
-    """Return ``values`` (rows, columns, channels) at x and y ``places`` (rows, columns, 2), interpolated linearly."""
-    rows, columns, channels = values.shape
-    x, y = np.clip(places[..., 0], 0, columns - 1), np.clip(places[..., 1], 0, rows - 1)
-    left, top = x.astype(np.intp), y.astype(np.intp)
-    across, down = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
-    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
-    flat = values.reshape(-1, channels)
-    upper = _mixed(flat.take(top * columns + left, axis=0), flat.take(top * columns + right, axis=0), across)
-    lower = _mixed(flat.take(bottom * columns + left, axis=0), flat.take(bottom * columns + right, axis=0), across)
-    return _mixed(upper, lower, down)
+def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
+    """Return what of ``ab`` (2, h, w) is finer than a grid of ``shape`` (rows, columns, ...)."""
+    planes = np.ascontiguousarray(np.moveaxis(ab, 0, -1))
+    own = _resized(_resized(planes, shape), planes.shape)
+    return Gathered.mean_of(planes - own, np.ones((*planes.shape[:2], 1), np.float32))
 
 
-def _mixed(first: F32, second: F32, share: F32) -> F32:
-    """Return ``first`` with ``share`` of ``second``; neither is kept: they are large, and many in a second."""
-    first *= 1 - share
-    second *= share
-    first += second
-    return first
+def _behind(own: Sequence[Gathered], steps: Sequence[Step | None], count: int) -> list[Gathered | None]:
+    """Return what the later of some frames say of each of the first ``count``; ``steps`` lead to each from before."""
+    later: list[Gathered | None] = [None]
+    for said, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
+        known = _joined(said, later[-1])
+        later.append(None if step is None else known.carried(step.future))
+    return later[::-1][:count]
+
+
+def _joined(first: Gathered, second: Gathered | None) -> Gathered:
+    return first if second is None else first + second
 
 
 def _resized(planes: F32, shape: tuple[int, ...]) -> F32:

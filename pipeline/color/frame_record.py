@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Step
-from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.similarity import Glance
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
@@ -62,8 +61,6 @@ class FrameRecord:
     """What a person states about this frame."""
 
     # Set by `pipeline.color.temporal.predict_chroma`, of frames that are coloured.
-    memory: SceneMemory = field(init=False)
-    """The scenes before it; set on the first frame of a shot."""
     step: Step | None = field(init=False, default=None)
     """The optical flow from the frame before it; None for the first of a shot."""
     prediction: Estimate | None = field(init=False, default=None)

@@ -18,6 +18,11 @@ _SHARPNESS, _TONE, _REACH = 15.0, 25.0, 0.5
 _MOST, _MOST_NEW = 256, 96
 _ALIKE = -1.0
 """Logarithm of the weight from which a place is one more of a prototype."""
+_KNOWN, _NEWS = np.float32(60), np.float32(0.3)
+"""Places after which a prototype's evidence is known, and what more of it counts from then on.
+
+Colours would drift through a shot otherwise, as the mean of ever more frames does.
+"""
 
 
 def keys(features: F32, luma: F32) -> F32:
@@ -59,8 +64,9 @@ class Prototypes:
     def added(self, places: F32, evidence: F32) -> Prototypes:
         """Return them with places (n, K) and their evidence (n, Q) added, each with weight 1.
 
-        A place that is like a prototype is averaged into it; others found new ones, farthest first, up to 96 at once.
-        At most 256 are kept, new ones and the heaviest.
+        A place that is like a prototype is averaged into it, its evidence with less weight once the prototype is of
+        more than 60; others found new ones, farthest first, up to 96 at once. At most 256 are kept, new ones and the
+        heaviest.
         """
         nearest, new = self._assigned(places)
         weight = np.concatenate([self.weight, np.zeros(len(new), np.float32)])
@@ -71,7 +77,8 @@ class Prototypes:
         share = (counts / (weight[hit] + counts)).astype(np.float32)[:, None]
         count = counts.astype(np.float32)[:, None]
         held_keys[hit] += (np.add.reduceat(places[order], starts) / count - held_keys[hit]) * share
-        held_evidence[hit] += (np.add.reduceat(evidence[order], starts) / count - held_evidence[hit]) * share
+        news = np.where(weight[hit] > _KNOWN, _NEWS, np.float32(1))[:, None] * share
+        held_evidence[hit] += (np.add.reduceat(evidence[order], starts) / count - held_evidence[hit]) * news
         weight[hit] += count[:, 0]
         if len(weight) > _MOST:
             old = np.argsort(-weight[: len(self.weight)], kind="stable")[: _MOST - len(new)]
@@ -84,7 +91,9 @@ class Prototypes:
 
         They are those of the evidence (n, Q) and of the weights (n, 1): what is like none is told nothing.
         """
-        weights = np.exp(self._logarithms(places)) * self.weight
+        weights = self._logarithms(places)
+        np.exp(weights, out=weights)
+        weights *= self.weight
         return np.asarray(weights @ self.evidence, np.float32), weights.sum(axis=1, keepdims=True)
 
     def likeness(self, places: F32) -> float:
@@ -92,8 +101,11 @@ class Prototypes:
         return float(np.exp(self._logarithms(places).max(axis=1)).mean()) if len(self.weight) else 0.0
 
     def _logarithms(self, places: F32) -> F32:
-        apart = places @ self.keys.T - np.square(self.keys).sum(axis=1) / 2
-        return np.asarray(apart - (np.square(places).sum(axis=1) / 2)[:, None], np.float32)
+        # -|p - k|^2 / 2 is p k - |p|^2 / 2 - |k|^2 / 2: with two more columns one product is all of it.
+        half = np.float32(-0.5)
+        here = np.column_stack([places, np.square(places).sum(axis=1), np.ones(len(places), np.float32)])
+        there = np.column_stack([self.keys, np.full(len(self.keys), half), np.square(self.keys).sum(axis=1) * half])
+        return np.asarray(here @ there.T, np.float32)
 
     def _assigned(self, places: F32) -> tuple[np.ndarray, list[int]]:
         """Return each place's prototype, and which places found new ones, numbered after those there are."""

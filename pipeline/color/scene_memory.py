@@ -7,10 +7,7 @@ like it, the scene's prototypes are offered. The memory holds eight scenes, the 
 
 from __future__ import annotations
 
-import io
-import zipfile
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,8 +16,6 @@ from pipeline.color.prototypes import Prototypes
 from pipeline.color.spaces import F32
 
 _MOST = 8
-# Weights of long shots and of what a person states go beyond what half precision holds.
-_LARGEST = float(np.finfo(np.float16).max)
 # What is left of a scene's weight, per frame in which it was not seen: half of it after some 1,400 frames.
 _FADING = 0.9995
 _GOES_ON = 0.5
@@ -55,8 +50,9 @@ class Scene:
     """A shot as it was left: everything that the next frame's colours would have rested on.
 
     ``frame`` is the number of its last frame and ``picture`` and ``guide`` the `View` of it; ``evidence`` (rows,
-    columns, channels) and ``weight`` what was carried along the flow (see `evidence_pooling`), ``chroma`` with
-    ``chroma_weight`` the estimate and ``anchor`` the anchor of `temporal_filter`; ``gain`` the shot's factor on chroma.
+    columns, channels) and ``weight`` what was carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` what is
+    finer (see `evidence_pooling`), ``chroma`` with ``chroma_weight`` the estimate and ``anchor`` the anchor of
+    `temporal_filter`; ``gain`` the shot's factor on chroma.
     """
 
     frame: int
@@ -65,6 +61,8 @@ class Scene:
     guide: F32
     evidence: F32
     weight: F32
+    fine: F32
+    fine_weight: F32
     chroma: F32
     chroma_weight: F32
     anchor: F32
@@ -81,15 +79,6 @@ class Scene:
     def prototypes(self) -> Prototypes:
         """What its places looked like."""
         return Prototypes(self.keys, self.colours, self.counts)
-
-    def rounded(self) -> Scene:
-        """Return it in half precision, which it is kept in: a run that resumes has no other."""
-        halves: dict[str, Any] = {
-            field.name: np.clip(value, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), np.ndarray) and value.dtype == np.float32
-        }
-        return replace(self, **halves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,40 +118,4 @@ class SceneMemory:
     def filed(self, scene: Scene, *, replacing: Recalled | None) -> SceneMemory:
         """Return the memory with ``scene`` in it, in place of the scene that the shot went on with, if any."""
         kept = [old for number, old in enumerate(self.scenes) if replacing is None or number != replacing.number]
-        return SceneMemory((*kept, scene.rounded())[-_MOST:])
-
-    def to_bytes(self) -> bytes:
-        """Return everything, to the bit, for `from_bytes`."""
-        arrays: dict[str, Any] = {
-            f"{number}.{field.name}": _stored(getattr(scene, field.name))
-            for number, scene in enumerate(self.scenes)
-            for field in fields(Scene)
-        }
-        file = io.BytesIO()
-        np.savez(file, **arrays)
-        return file.getvalue()
-
-    @staticmethod
-    def from_bytes(data: bytes) -> SceneMemory:
-        """Return what `to_bytes` made. Raises `ValueError` for anything else."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                count = len(arrays.files) // len(fields(Scene))
-                scenes = [
-                    Scene(**{field.name: _restored(arrays[f"{number}.{field.name}"]) for field in fields(Scene)})
-                    for number in range(count)
-                ]
-        except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"not a memory of scenes: {error}") from error
-        return SceneMemory(tuple(scenes))
-
-
-def _stored(value: np.ndarray | float) -> np.ndarray:
-    array = np.asarray(value)
-    return array.astype(np.float16) if array.dtype == np.float32 else array
-
-
-def _restored(array: np.ndarray) -> Any:
-    if array.ndim == 0:
-        return array.item()
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+        return SceneMemory((*kept, scene)[-_MOST:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import cv2
@@ -30,7 +30,7 @@ _SHARP = 0.12
 _DRIFT = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Glance:
     """A picture at a glance: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
 
@@ -43,6 +43,16 @@ class Glance:
     contrast: float
     edges: float
     box: Box
+    _inside: dict[Box, Glance] = field(default_factory=dict, repr=False)
+
+    def inside(self, box: Box) -> Glance:
+        """Return what lies within ``box``, stretched to the whole size; it is asked for with many other frames."""
+        if box not in self._inside:
+            top, bottom, left, right = box
+            size = self.plain.shape[::-1]
+            stretched = cv2.resize(self.plain[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
+            self._inside[box] = _glance(np.asarray(stretched, np.float32))
+        return self._inside[box]
 
     @property
     def is_empty(self) -> bool:
@@ -79,15 +89,10 @@ def _ends(lit: Lit) -> tuple[int, int]:
 
 def _unbarred(*glances: Glance) -> tuple[Glance, ...]:
     """Cut away the bars that all ``glances`` have, and stretch what is left to their size."""
-    boxes = [glance.box for glance in glances]
-    tops, bottoms, lefts, rights = zip(*boxes, strict=True)
-    top, bottom, left, right = min(tops), max(bottoms), min(lefts), max(rights)
+    tops, bottoms, lefts, rights = zip(*(glance.box for glance in glances), strict=True)
+    box = min(tops), max(bottoms), min(lefts), max(rights)
     rows, columns = glances[0].plain.shape
-    if (bottom - top, right - left) == (rows, columns):
-        return glances
-    inside = (glance.plain[top:bottom, left:right] for glance in glances)
-    stretched = (cv2.resize(plain, (columns, rows), interpolation=cv2.INTER_LINEAR) for plain in inside)
-    return tuple(_glance(np.asarray(plain, np.float32)) for plain in stretched)
+    return glances if box == (0, rows, 0, columns) else tuple(glance.inside(box) for glance in glances)
 
 
 def unlike(before: Glance, after: Glance, *, reach: int = 3) -> float:

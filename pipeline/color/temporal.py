@@ -25,12 +25,12 @@ from pipeline.results import Treatment
 logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 8
-EVIDENCE_AHEAD = 24
+EVIDENCE_AHEAD = 48
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
-# What a scene that goes on was left with outweighs new answers by so much at first, and after a second hardly; only
+# What a scene that goes on was left with outweighs new answers by so much at first, and after two seconds hardly; only
 # where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
-_HELD, _HELD_POWER = 100.0, 3
+_HELD, _HELD_POWER = 1000.0, 3
 
 
 def predict_chroma(
@@ -44,15 +44,13 @@ def predict_chroma(
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
 
-    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``; the first
-    frame of every shot gets the memory of those before it. ``statements`` are those of the whole film.
+    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``;
+    ``statements`` are those of the whole film.
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
         if treatment is not Treatment.COLOUR_IT:
-            for frame in run:
-                frame.memory = scenes.memory
-                yield frame
+            yield from run
             continue
         coloured = smoothed(
             run,
@@ -99,7 +97,7 @@ def smoothed(
     changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
     the chroma, but for what ``statements`` say, those of the whole film.
 
-    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 32 more where the network gives
+    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives
     evidence; fewer where frames weigh more than ``weight`` bytes together.
     """
     scenes = scenes or Scenes()
@@ -107,7 +105,6 @@ def smoothed(
     first = next(frames, None)
     while first is not None:
         shot = _Shot(first, frames)
-        first.memory = scenes.memory
         room = weight // max(first.weight, 1) - BATCH
         ahead = max(1, min(max(look_ahead, every or 0), room))
         answers = KeyFrameAnswers[Record](
@@ -181,7 +178,7 @@ class _Pass(Generic[Record]):
     def remembered(self, memory: SceneMemory) -> SceneMemory:
         """Return ``memory`` with the shot in it, once all of it has passed."""
         pool, seen = self._answers.pool, self._answers.seen
-        if pool is None or pool.so_far is None or pool.gain is None:
+        if pool is None or pool.so_far is None or pool.fine_so_far is None or pool.gain is None:
             return memory
         assert seen is not None
         assert self._before is not None
@@ -191,8 +188,10 @@ class _Pass(Generic[Record]):
             gain=pool.gain,
             picture=seen.picture,
             guide=seen.guide,
-            evidence=pool.so_far.mean(),
+            evidence=pool.left(),
             weight=pool.so_far.weight,
+            fine=pool.fine_so_far.mean(2),
+            fine_weight=pool.fine_so_far.weight,
             chroma=self._before.chroma,
             chroma_weight=self._before.weight,
             anchor=self._anchor.sum,

@@ -96,6 +96,9 @@ class _Shot(Generic[Record]):
 
     def _judged(self) -> Verdict:
         verdict = judge(self._seen)
-        if self._usual is None or verdict.confidence >= _SURE or verdict.tone is self._usual:
+        if self._usual is None or verdict.confidence >= _SURE:
             return verdict
+        if verdict.tone is self._usual:
+            # The rest of the film says the same. Where the shot shows nothing, more of it must be seen still.
+            return replace(verdict, confidence=_SURE if verdict.confidence else 0.0)
         return replace(verdict, tone=self._usual, reason="in doubt, so what most of the film is")

@@ -172,12 +172,12 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
     states = [f"{number:,} {state}" for state, number in found.items.items() if number]
     lines = [
         f"[bold green]{markup(found.report)}[/bold green]",
-        f"  {count(found.parts, 'part')}: {', '.join(states) or 'no items'}",
+        f"  {count(found.shards, 'shard')}: {', '.join(states) or 'no items'}",
     ]
-    standings = {"no run yet": found.missing, "at work": found.running, "not finished": found.unfinished}
-    lines += [f"  {words}: {as_ranges(numbers)}" for words, numbers in standings.items() if numbers]
+    statuses = {"no run yet": found.missing, "at work": found.running, "not finished": found.unfinished}
+    lines += [f"  {words}: {as_ranges(numbers)}" for words, numbers in statuses.items() if numbers]
     if found.again:
-        lines.append(f"  to be run again: --array={found.again}" if found.parts > 1 else "  to be run again")
+        lines.append(f"  to be run again: --array={found.again}" if found.shards > 1 else "  to be run again")
     if run_options.bag and not found.bag:
         lines.append("  the bag is incomplete: runs are adding to it")
     return Answer(to_json(found), lines, exit_code=found.exit_code)

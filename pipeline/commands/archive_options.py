@@ -42,7 +42,7 @@ Since = Annotated[
 ]
 ShardOption = Annotated[
     Shard | None,
-    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, says="Process part I of N, for N machines or jobs."),
+    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, says="Process shard I of N, for N machines or jobs."),
 ]
 FollowLinks = Annotated[bool, switch(TAKEN, "--follow-links", says="Follow links to folders.")]
 VerifyAll = Annotated[
@@ -90,7 +90,7 @@ KeepFree = Annotated[
 NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="Write no JSON sidecars beside the results.")]
 Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the output a bag with manifests (BagIt, RFC 8493).")]
 ReportOnly = Annotated[
-    bool, switch(RUN, "--report-only", says="Colour nothing; report on all parts, with bag and metrics.")
+    bool, switch(RUN, "--report-only", says="Colour nothing; report on all shards, with bag and metrics.")
 ]
 NoReport = Annotated[bool, switch(LEFT, "--no-report", says="Write no report.html.")]
 Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run, as JSON Lines.")]

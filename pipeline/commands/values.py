@@ -111,10 +111,10 @@ def parse_since(text: object, *, now: datetime | None = None) -> datetime:
 
 
 def parse_shard(text: object) -> Shard:
-    """Return part I of N for ``I/N``, with I from 1 to N. Raises `typer.BadParameter` for anything else."""
+    """Return shard I of N for ``I/N``, with I from 1 to N. Raises `typer.BadParameter` for anything else."""
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text), re.ASCII)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise typer.BadParameter(f"{text!r} is no part of a whole: write 3/16 for the third of sixteen.")
+        raise typer.BadParameter(f"{text!r} is no shard: write 3/16 for the third of sixteen.")
     return Shard(index=int(found[1]), count=int(found[2]))
 
 

@@ -71,14 +71,11 @@ class FilmSource:
             deinterlace=self.plan.deinterlaces,
         )
 
-    def records(self, decoded: Iterable[Frame], colorizer: Colorizer, *, skip: int = 0) -> Iterator[FilmFrame]:
-        """Yield the record of every decoded frame with its model input; the first ``skip`` are passed over."""
+    def records(self, decoded: Iterable[Frame], colorizer: Colorizer) -> Iterator[FilmFrame]:
+        """Yield the record of every decoded frame with its model input."""
         for index, frame in enumerate(decoded):
-            if index >= skip:
-                luma = frame.luma
-                yield FilmFrame(
-                    index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame
-                )
+            luma = frame.luma
+            yield FilmFrame(index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame)
 
     def model_input(self, luma: Plane, colorizer: Colorizer) -> ModelInput:
         """Return what the network sees of a frame's ``luma`` (H, W)."""

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
-from pipeline.color.scene_memory import SceneMemory
-from pipeline.color.shots import find_shots
-from pipeline.color.temporal import predict_chroma
-from pipeline.color.triage import judge_shots
 from pipeline.corrections import correction_at
-from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source, paint
+from pipeline.film.colouring import Colouring
+from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
-from pipeline.film.segments import SEGMENT_FRAMES, kept_segments, remembered, write_segments
+from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
-from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
-from pipeline.media.film_plan import plan_film
+from pipeline.media.film_plan import FilmPlan, plan_film
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import VideoPlan, plan_video
@@ -33,13 +30,9 @@ from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
-from pipeline.results import FilmResult, Note, NoteKind
-from pipeline.stages import ahead
+from pipeline.results import Doubt, FilmResult, Note, NoteKind, shell_line
 
 logger = logging.getLogger(__name__)
-
-# Frames that wait between two threads.
-_DEPTH = 4
 
 
 def colorize_video(
@@ -58,44 +51,33 @@ def colorize_video(
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
     ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
-    opened for it, or ``colorizer`` is used and left open. A film of more than four times ``segment_frames`` frames is
+    opened for it, or ``colorizer`` is used and left open. A film of more than twice ``segment_frames`` frames is
     written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
-    resumes after the last complete segment. ``correction`` is the file of what a person set right about it, which need
-    not exist; ``item`` is the path by which a tree of references knows it, see `film_references`. Where ``stop`` is
-    made, the film ends after the segment under way, with `Cancelled`. Neither ``source`` nor any of ``originals`` is
-    ever replaced. Raises the errors of `pipeline.errors`, `LockedError` while another run colours the same film; then
-    nothing stands under the final name that was not there before.
+    resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
+    what a person set right about it, which need not exist; ``item`` is the path by which a tree of references knows it,
+    see `film_references`. Where ``stop`` is made, the film ends after the segment under way, with `Cancelled`. Neither
+    ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`, `LockedError` while
+    another run colours the same film; then nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
-    options, references = stated(source, options or Options(), correction, item)
-    output = None if output is None else Path(output)
-    originals = originals.and_of(source)
-    if output is not None:
-        originals.check(output)
-    suffix = None if output is None else output.suffix
-    planned = plan_film(source, options, suffix=suffix)
+    film, planned, final, originals = _planned(source, output, options, correction, item, originals)
     info, plan, streams = planned.info, planned.video, planned.streams
-    final = output or beside(source, _ending(plan))
-    check_target(final, overwrite=options.overwrite, originals=originals)
+    check_target(final, overwrite=film.options.overwrite, originals=originals)
     logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
-    film = film_source(info, plan, options, references)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
         guarded(progress or Silent(), stop) as progress,
-        lent(colorizer, options, progress=progress) as colorizer,
+        lent(colorizer, film.options, progress=progress) as colorizer,
         announced(progress, str(info.path), info.frame_count, "frames"),
         kept_segments(
             film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
         ) as segments,
-        publishing(final, overwrite=options.overwrite, originals=originals) as temporary,
+        publishing(final, overwrite=film.options.overwrite, originals=originals) as temporary,
     ):
         stop.check()
         notes = [*colorizer.notes(), *_assumptions(film), *planned.notes]
         _tell(progress, source, notes)
-        skip, memory = 0, None
-        if segments is not None and segments.frames:
-            skip, memory = segments.frames, remembered(segments)
         writer = FilmWriter(
             info,
             plan,
@@ -104,16 +86,16 @@ def colorize_video(
             final=final,
             colors=film.colors,
             metadata=_provenance(info, colorizer),
-            on_damage=options.on_damage,
+            on_damage=film.options.on_damage,
         )
-        looked_at = stated_frames(film, colorizer)
-        with closing(coloured_frames(film, colorizer, read_log, skip=skip, memory=memory, stated=looked_at)) as frames:
-            if segments is None:
+        colouring = Colouring(film, colorizer)
+        if segments is None:
+            with closing(colouring.all_frames(read_log)) as frames:
                 written, log = _write(frames, film, writer, progress)
-            else:
-                log = write_segments(frames, segments, film, progress, segment_frames=segment_frames, stop=stop)
-                written = segments.join(writer)
-        again = partial(film.decode, ReadLog(luma=False)) if options.verify else None
+        else:
+            log = SegmentMaker(colouring, segments, film, progress, segment_frames, stop).complete(read_log)
+            written = segments.join(writer)
+        again = partial(film.decode, ReadLog(luma=False)) if film.options.verify else None
         verification, found = verify(info, written, temporary, read_log=read_log, final=final, again=again)
         late = (*log.notes(), *read_log.notes, *written.notes, *found)
         _tell(progress, source, late)
@@ -134,7 +116,53 @@ def colorize_video(
         shots=log.shots,
         measures=log.measures,
         previews=log.previews,
+        doubts=tuple(_with_command(doubt, source, final) for doubt in log.doubts),
     )
+
+
+def help_with_video(
+    source: Path,
+    output: Path,
+    options: Options,
+    *,
+    correction: Path | None = None,
+    item: PurePath | None = None,
+    colorizer: Colorizer,
+    progress: Progress,
+    originals: Originals = NO_ORIGINALS,
+    segment_frames: int = SEGMENT_FRAMES,
+    stop: StopRequest,
+) -> None:
+    """Write segments of the film that a `colorize_video` in another process makes of the same ``source``.
+
+    All arguments are as there. The result is the same with any number of helpers, or none. Returns when there is
+    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` hears of
+    the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
+    """
+    film, _, final, originals = _planned(source, output, options, correction, item, originals)
+    segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+    if segments.is_open():
+        with guarded(progress, stop) as progress:
+            SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
+
+
+def _planned(
+    source: Path,
+    output: Path | str | None,
+    options: Options | None,
+    correction: Path | None,
+    item: PurePath | None,
+    originals: Originals,
+) -> tuple[FilmSource, FilmPlan, Path, Originals]:
+    """Return the film to colour with its plan, the result's name, and what must not be replaced."""
+    options, references = stated(source, options or Options(), correction, item)
+    originals = originals.and_of(source)
+    if output is not None:
+        originals.check(Path(output))
+    planned = plan_film(source, options, suffix=None if output is None else Path(output).suffix)
+    film = film_source(planned.info, planned.video, options, references)
+    final = beside(source, _ending(planned.video)) if output is None else Path(output)
+    return film, planned, final, originals
 
 
 def stated(
@@ -150,42 +178,6 @@ def stated(
     return corrected.applied(options), references
 
 
-def coloured_frames(
-    film: FilmSource,
-    colorizer: Colorizer,
-    read_log: ReadLog,
-    *,
-    skip: int = 0,
-    memory: SceneMemory | None = None,
-    stated: StatedFrames | None = None,
-) -> Generator[FilmFrame, None, None]:
-    """Yield every frame of the film with its final chroma; decoding and colouring run ahead in a thread each.
-
-    The first ``skip`` frames are read and counted, but not coloured and not yielded. If the one after them begins a
-    shot, those that are yielded are what they would be otherwise; ``memory`` is that frame's, from the earlier run.
-    ``stated`` is what a person states about frames of the film.
-    """
-    options, statements = film.options, () if stated is None else stated.statements()
-
-    def colour() -> Generator[FilmFrame, None, None]:
-        with closing(ahead(film.decode(read_log), depth=_DEPTH, name="decode", threads=options.threads)) as decoded:
-            frames = film.records(decoded, colorizer, skip=skip)
-            frames = frames if stated is None else stated.attached(frames)
-            frames = find_shots(frames)
-            frames = judge_shots(frames, film.tone_evidence, options, usual=film.usual_tone())
-            frames = predict_chroma(
-                frames,
-                colorizer.examine_all,
-                options,
-                stride=colorizer.spec.stride,
-                memory=memory,
-                statements=statements,
-            )
-            yield from paint(frames, film.spec)
-
-    return ahead(colour(), depth=_DEPTH, name="colour", threads=options.threads)
-
-
 def _write(
     frames: Iterable[FilmFrame], film: FilmSource, writer: FilmWriter, progress: Progress
 ) -> tuple[Written, ShotLog]:
@@ -196,6 +188,11 @@ def _write(
             log.add(record)
             progress.advance(str(film.info.path))
         return writer.finish(), log
+
+
+def _with_command(doubt: Doubt, source: Path, output: Path) -> Doubt:
+    paths = shell_line([str(source), "-o", str(output)])
+    return replace(doubt, command=f"colorize-video {paths} --overwrite {doubt.reverse}")
 
 
 def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:

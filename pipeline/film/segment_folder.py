@@ -1,4 +1,4 @@
-"""A film in segments: encoded packets of whole shots, kept on disk so that a run that died resumes after the last."""
+"""A film in segments: encoded packets of whole shots, kept on disk; many processes may write them, each its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +18,15 @@ import numpy.typing as npt
 from av import Packet
 
 from pipeline.errors import OutputError
+from pipeline.file_locks import EXCLUSIVE, NO_WAIT
+from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
 LOCK = "lock"
 _RECIPE = "recipe.json"
-_SUFFIX = ".segment"
-# What is remembered after a segment. Of the last three it is kept, since the last ones may be damaged.
-_MEMORY = ".memory"
+_SUFFIX, _CLAIM = ".segment", ".claim"
 # Each packet: pts, duration, key frame or not, size of the data that follow.
 _PACKET = struct.Struct("<qq?Q")
 # The last bytes of a segment: size of the summary before them, fingerprint of everything before this, and a mark.
@@ -46,76 +46,121 @@ def segment_folder(final: Path) -> Path:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment of ``frames`` frames; ``summary`` (JSON values) is what its maker needs on a resume.
-
-    ``memory_digest`` is the fingerprint of the bytes that the frames after it rest on, kept in a file beside it.
-    """
+    """A finished segment of ``frames`` frames from number ``first`` on; ``summary`` (JSON values) is its maker's."""
 
     path: Path
+    first: int
     frames: int
     summary: Mapping[str, Any]
-    memory_digest: str
-
-    @property
-    def memory_path(self) -> Path:
-        """Where those bytes are."""
-        return self.path.with_suffix(_MEMORY)
-
-    def memory(self) -> bytes | None:
-        """Return those bytes, None if they are not there or damaged. Raises `OSError`."""
-        if not self.memory_path.exists():
-            return None
-        data = self.memory_path.read_bytes()
-        return data if _digest(data) == self.memory_digest else None
 
 
 class SegmentFolder:
-    """The finished segments of one result, in order; use `new` to add one, `remove` when the film is complete."""
+    """The segments of one result, which several processes may write; each of them claims those that it writes.
+
+    ``segments`` are the finished ones that were found, by number. One process is the owner: it holds the lock of the
+    result, calls `prepare` first, joins the segments, and calls `remove`.
+    """
 
     def __init__(self, folder: Path, final: Path, recipe: Mapping[str, Any], *, originals: Originals) -> None:
-        """Open the segments of the result ``final`` in ``folder``; the caller holds its lock, if it has one.
-
-        Segments of another ``recipe`` (JSON values) are deleted, and those that are damaged, with all behind them.
-        Raises `OutputError`.
-        """
+        """Open the segments of the result ``final`` in ``folder``, made by ``recipe`` (JSON values). Writes nothing."""
         self._folder = folder
         self._recipe = json.dumps(recipe, sort_keys=True)
+        self._mark = _digest(self._recipe.encode())
         self.final = final
         self.originals = originals
-        self.segments: list[Segment] = []
+        self.segments: dict[int, Segment] = {}
+
+    def prepare(self) -> None:
+        """Delete segments of other recipes and damaged ones, and find the others. Raises `OutputError`."""
         try:
-            if self._is_mine():
-                self._find()
-            else:
+            if not self.is_open():
                 self.remove()
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with publishing(self._folder / _RECIPE, overwrite=True, originals=originals) as temporary:
+                with publishing(self._folder / _RECIPE, overwrite=True, originals=self.originals) as temporary:
                     temporary.write_text(self._recipe, encoding="utf-8")
+            self.look()
+            self._clean_up()
         except OSError as error:
             raise OutputError(
                 f"{self._folder}: cannot be used: {error.strerror or error}",
                 advice="Check free space and permissions.",
             ) from error
 
+    def is_open(self) -> bool:
+        """Say whether there are to be segments by this recipe: from `prepare` to `remove`. Raises `OSError`."""
+        try:
+            return (self._folder / _RECIPE).read_text(encoding="utf-8") == self._recipe
+        except FileNotFoundError:
+            return False
+
     @property
     def frames(self) -> int:
-        """How many frames all finished segments hold."""
-        return sum(segment.frames for segment in self.segments)
+        """How many frames the segments hold that were found."""
+        return sum(segment.frames for segment in self.segments.values())
 
-    @property
-    def memory(self) -> bytes | None:
-        """What the frames after the last finished segment rest on; None if there is no segment. Raises `OSError`."""
-        return self.segments[-1].memory() if self.segments else None
+    def look(self) -> int:
+        """Find the segments that are new; return how many frames they hold. Raises `OSError`."""
+        before = self.frames
+        for path in sorted(self._folder.glob(f"[0-9]*{_SUFFIX}")):
+            number = int(path.stem)
+            if number not in self.segments and (segment := _read(path, self._mark)) is not None:
+                self.segments[number] = segment
+        return self.frames - before
 
-    def new(self) -> SegmentWriter:
-        """Return a writer for the next segment; when its block ends well, the segment counts."""
-        return SegmentWriter(self, self._folder / f"{len(self.segments):06}{_SUFFIX}")
+    @contextmanager
+    def claimed(self, number: int, *, first: int, is_owner: bool) -> Iterator[SegmentWriter | None]:
+        """Claim segment ``number``, from frame ``first`` on, for the block, and give its writer.
+
+        When the block ends well, the segment counts. None if it is there, which the owner alone makes sure of to the
+        last byte, or if another process has claimed it. Where a disk has no locks, only the owner gets any. Raises
+        `OSError`.
+        """
+        with ExitStack() as stack:
+            is_free = number not in self.segments and self._is_mine(number, stack, is_owner=is_owner)
+            if not is_free or self._is_done(number, whole=is_owner):
+                yield None
+            elif not self.is_open():
+                # In this order: the owner may have been removing all that there was.
+                self._path(number, _CLAIM).unlink(missing_ok=True)
+                yield None
+            else:
+                path = self._path(number, _SUFFIX)
+                yield stack.enter_context(SegmentWriter(self, number, path, first=first, mark=self._mark))
+
+    def is_claimed(self, number: int) -> bool:
+        """Say whether a process has claimed segment ``number``. Raises `OSError`."""
+        with ExitStack() as stack:
+            return not self._is_mine(number, stack, is_owner=True)
+
+    def _is_mine(self, number: int, stack: ExitStack, *, is_owner: bool) -> bool:
+        """Claim segment ``number`` until ``stack`` is left; False if another process has."""
+        path = self._path(number, _CLAIM)
+        try:
+            file = stack.enter_context(path.open("a+", encoding="utf-8"))
+            lock(file, path, EXCLUSIVE | NO_WAIT)
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        except NoLocksError:
+            return is_owner
+        return True
+
+    def _is_done(self, number: int, *, whole: bool) -> bool:
+        path = self._path(number, _SUFFIX)
+        return path.exists() and _read(path, self._mark, whole=whole) is not None
+
+    def _path(self, number: int, suffix: str) -> Path:
+        return self._folder / f"{number:06}{suffix}"
+
+    def discard(self, number: int) -> None:
+        """Delete a segment."""
+        self.segments.pop(number).path.unlink()
 
     def packets(self) -> Iterator[Packet[Any]]:
         """Yield the packets of all segments in coding order, with decoding times that rise through the whole film."""
-        coded = [pts for segment in self.segments for pts, *_ in _walk(segment.path, data=False)]
+        segments = [self.segments[number] for number in sorted(self.segments)]
+        coded = [pts for segment in segments for pts, *_ in _walk(segment.path, data=False)]
         clock = iter(_decoding_times(np.array(coded, np.int64)).tolist())
-        for segment in self.segments:
+        for segment in segments:
             for pts, duration, is_key, data in _walk(segment.path, data=True):
                 packet: Packet[Any] = Packet(data)
                 packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, next(clock), duration, is_key
@@ -128,42 +173,30 @@ class SegmentFolder:
             return writer.finish()
 
     def remove(self) -> None:
-        """Delete all segments."""
+        """Delete all segments; first of all what tells other processes that there are to be any."""
+        (self._folder / _RECIPE).unlink(missing_ok=True)
+        self.segments.clear()
         for path in self._folder.iterdir() if self._folder.exists() else ():
             if path.name != LOCK:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
-    def _is_mine(self) -> bool:
-        recipe = self._folder / _RECIPE
-        return recipe.exists() and recipe.read_text(encoding="utf-8") == self._recipe
-
-    def _find(self) -> None:
-        # A run that was killed may have left its last segment half-made, under a temporary name.
-        found = sorted(self._folder.glob(f"[0-9]*{_SUFFIX}"))
-        for number, path in enumerate(found):
-            segment = _read(path) if path.stem == f"{number:06}" else None
-            if segment is None:
-                break
-            self.segments.append(segment)
-        while self.segments and self.memory is None:
-            self.segments.pop()
-        kept = {path for segment in self.segments for path in (segment.path, segment.memory_path)}
+    def _clean_up(self) -> None:
+        """Delete what does not count: what is damaged or half-made, unless a process is at work here."""
+        claims = [int(path.stem) for path in self._folder.glob(f"[0-9]*{_CLAIM}")]
+        if any(self.is_claimed(number) for number in claims):
+            return
+        kept = {segment.path for segment in self.segments.values()}
         for path in self._folder.iterdir():
             if path.name not in (LOCK, _RECIPE) and path not in kept:
-                path.unlink()
-
-    def append(self, segment: Segment) -> None:
-        """Count a segment that is on disk, and delete what was remembered three segments ago."""
-        self.segments.append(segment)
-        for old in self.segments[-4:-3]:
-            old.memory_path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
 class SegmentWriter:
     """Writes one segment; use it in a ``with`` block, `add` every packet, then `finish`."""
 
-    def __init__(self, owner: SegmentFolder, path: Path) -> None:
-        self._owner, self._path = owner, path
+    def __init__(self, owner: SegmentFolder, number: int, path: Path, *, first: int, mark: str) -> None:
+        self._owner, self._number, self._path = owner, number, path
+        self._first, self._mark = first, mark
         self._cleanup = ExitStack()
         self._hash = hashlib.blake2b(digest_size=16)
         self._segment: Segment | None = None
@@ -180,7 +213,7 @@ class SegmentWriter:
             raise ValueError("a segment was left without finish()")
         self._cleanup.__exit__(kind, error, trace)
         if self._segment is not None and kind is None:
-            self._owner.append(self._segment)
+            self._owner.segments[self._number] = self._segment
 
     def add(self, packets: Iterable[Packet[Any]]) -> None:
         """Append encoded packets. Raises `OSError` if the disk refuses."""
@@ -193,37 +226,48 @@ class SegmentWriter:
                 self._hash.update(part)
                 self._file.write(part)
 
-    def finish(self, *, frames: int, summary: Mapping[str, Any], memory: bytes = b"") -> None:
+    def finish(self, *, frames: int, summary: Mapping[str, Any]) -> None:
         """Close the segment, which holds the packets of ``frames`` frames; ``summary`` is kept with them.
 
-        ``memory`` is what the frames after it rest on. Raises `OSError` if the disk refuses.
+        Raises `OSError` if the disk refuses.
         """
-        digest = _digest(memory)
-        with publishing(self._path.with_suffix(_MEMORY), overwrite=True, originals=self._owner.originals) as temporary:
-            temporary.write_bytes(memory)
-        values = json.dumps({"frames": frames, "summary": summary, "memory": digest}).encode()
-        self._hash.update(values)
-        self._file.write(values + _END.pack(len(values), self._hash.digest(), _MARK))
+        values = {"recipe": self._mark, "first": self._first, "frames": frames, "summary": summary}
+        text = json.dumps(values).encode()
+        self._hash.update(text)
+        self._file.write(text + _END.pack(len(text), self._hash.digest(), _MARK))
         self._file.close()
-        self._segment = Segment(self._path, frames, summary, digest)
+        self._segment = Segment(self._path, self._first, frames, summary)
 
 
-def _read(path: Path) -> Segment | None:
-    """Return the segment at ``path``, or None if it is not whole."""
+def _read(path: Path, mark: str, *, whole: bool = True) -> Segment | None:
+    """Return the segment at ``path``, or None if it is damaged or of another recipe than that with ``mark``.
+
+    Without ``whole`` only its end is looked at.
+    """
     with path.open("rb") as file:
         end = _find_end(file)
         if end is None:
             return None
         start, size, digest = end
         summary = _at(file, start, size)
-        hasher = hashlib.blake2b(digest_size=16)
-        file.seek(0)
-        for place in range(0, start + size, _BLOCK):
-            hasher.update(file.read(min(_BLOCK, start + size - place)))
-    if hasher.digest() != digest:
+        if whole and _fingerprint(file, start + size) != digest:
+            return None
+    try:
+        values = json.loads(summary)
+    except ValueError:
         return None
-    values = json.loads(summary)
-    return Segment(path, int(values["frames"]), values["summary"], values["memory"])
+    if values["recipe"] != mark:
+        return None
+    return Segment(path, int(values["first"]), int(values["frames"]), values["summary"])
+
+
+def _fingerprint(file: BinaryIO, size: int) -> bytes:
+    """Return that of the first ``size`` bytes."""
+    hasher = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    for place in range(0, size, _BLOCK):
+        hasher.update(file.read(min(_BLOCK, size - place)))
+    return hasher.digest()
 
 
 def _digest(data: bytes) -> str:

@@ -1,28 +1,30 @@
-"""A long film on its way to disk in parts, so that a run that died goes on after the last of them."""
+"""A long film on its way to disk in segments: a run that died resumes with them, and many processes can share them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import av
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.scene_memory import SceneMemory
 from pipeline.documents import to_json
 from pipeline.errors import EngineError, InputError, LockedError, OutputError
-from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.film.segment_folder import LOCK, SegmentFolder, segment_folder
+from pipeline.film.colouring import Colouring
+from pipeline.film.frames import FilmSource
+from pipeline.film.parts import Part
+from pipeline.film.segment_folder import LOCK, SegmentFolder, SegmentWriter, segment_folder
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import StopRequest
 from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
+from pipeline.media.read_log import ReadLog
 from pipeline.originals import Originals
 from pipeline.progress import Progress
 from pipeline.reference_files import reference_fingerprint
@@ -31,10 +33,13 @@ from pipeline.version import program_version
 
 logger = logging.getLogger(__name__)
 
-# Twenty seconds at 25 frames a second. What is shorter than four segments is not worth it.
-SEGMENT_FRAMES = 500
-_FEW = 4
+# A minute at 25 frames a second. What is no longer than two segments is not worth it.
+SEGMENT_FRAMES = 1500
+_FEW = 2
 _ENDS = 1 << 20
+_PAUSE, _LONG = 0.2, 60.0
+# Frames passed over before one who helps looks whether the film is done.
+_GLANCE = 100
 
 
 @contextmanager
@@ -53,12 +58,13 @@ def kept_segments(
     removed, except after an interruption or an error that may pass: then they stay for the next run. Raises
     `LockedError` while another run is at work on ``final``, `OutputError`.
     """
-    with _alone(final, progress) as folder:
+    with _alone(final, progress):
         count = film.info.frame_count
         if count is not None and count <= _FEW * segment_frames:
             yield None
             return
-        segments = SegmentFolder(folder, final, _recipe(film, colorizer), originals=originals)
+        segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+        segments.prepare()
         is_over = True
         try:
             yield segments
@@ -70,8 +76,16 @@ def kept_segments(
                 segments.remove()
 
 
+def shared_segments(
+    film: FilmSource, final: Path, colorizer: Colorizer, *, segment_frames: int, originals: Originals
+) -> SegmentFolder:
+    """Return the segments of the result ``final`` as those find them who make them of the same film in the same way."""
+    recipe = {**_recipe(film, colorizer), "segment_frames": segment_frames}
+    return SegmentFolder(segment_folder(final), final, recipe, originals=originals)
+
+
 @contextmanager
-def _alone(final: Path, progress: Progress) -> Iterator[Path]:
+def _alone(final: Path, progress: Progress) -> Iterator[None]:
     """Lock the folder of the segments of ``final`` for the block; where nothing is left in it, it is removed."""
     folder = segment_folder(final)
     try:
@@ -81,7 +95,7 @@ def _alone(final: Path, progress: Progress) -> Iterator[Path]:
             except NoLocksError as error:
                 text = f"{error}: nothing keeps another run from colouring the same film at the same time"
                 progress.note(str(final), Note(NoteKind.FALLBACK, text))
-            yield folder
+            yield
     finally:
         with suppress(OSError, LockedError):
             _remove_if_empty(folder, final)
@@ -128,65 +142,108 @@ def fingerprint(source: Path) -> list[str]:
     return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
 
 
-def remembered(segments: SegmentFolder) -> SceneMemory | None:
-    """Return the memory that the frames after the finished ``segments`` rest on, None if all of the film is there."""
-    data = segments.memory
-    return SceneMemory.from_bytes(data) if data else None
+class SegmentMaker:
+    """What one process does for the ``segments`` of ``film``; each holds ``segment_frames`` frames or more.
 
-
-def write_segments(
-    frames: Iterator[FilmFrame],
-    segments: SegmentFolder,
-    film: FilmSource,
-    progress: Progress,
-    *,
-    segment_frames: int,
-    stop: StopRequest,
-) -> ShotLog:
-    """Encode ``frames``, which follow those that ``segments`` hold, into new ones; return the shots of the whole film.
-
-    Each segment ends at the first cut after ``segment_frames`` frames. Raises `Cancelled` between two segments where
-    ``stop`` is made; `OutputError`, `InputError`.
+    `complete` is for their owner, `help` for others. Both raise `Cancelled` between two segments where ``stop`` is
+    made; `OutputError`, `InputError`.
     """
-    name = str(film.info.path)
-    if segments.frames:
-        logger.info("%s: resumes after frame %d, in %s", name, segments.frames, segment_folder(segments.final))
-        progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
-        progress.advance(name, segments.frames)
-    following = next(frames, None)
-    while following is not None:
-        following = _write_segment(following, frames, segments, film, progress, segment_frames)
-        if following is not None:
-            stop.check()
-    return ShotLog.joined(film, (segment.summary for segment in segments.segments))
 
+    def __init__(
+        self,
+        colouring: Colouring,
+        segments: SegmentFolder,
+        film: FilmSource,
+        progress: Progress,
+        segment_frames: int,
+        stop: StopRequest,
+    ) -> None:
+        self._colouring, self._segments, self._film = colouring, segments, film
+        self._progress, self._segment_frames, self._stop = progress, segment_frames, stop
 
-def _write_segment(
-    first: FilmFrame,
-    frames: Iterator[FilmFrame],
-    segments: SegmentFolder,
-    film: FilmSource,
-    progress: Progress,
-    segment_frames: int,
-) -> FilmFrame | None:
-    """Write one segment and return the frame that begins the next, None at the end of the film."""
-    following, log = None, ShotLog(film, segments.frames)
-    with segments.new() as segment:
-        with refusals(segments.final, film.plan):
+    def complete(self, read_log: ReadLog) -> ShotLog:
+        """Write what nobody else has claimed, and wait for the others; return the shots of the film.
+
+        ``read_log`` counts its frames. What was claimed by a process that died is done in another reading.
+        """
+        segments, name = self._segments, str(self._film.info.path)
+        if segments.frames:
+            logger.info("%s: resumes with %d frames, in %s", name, segments.frames, segment_folder(segments.final))
+            self._progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
+            self._progress.advance(name, segments.frames)
+        extents = self._read(read_log, is_owner=True)
+        waits_since = time.monotonic()
+        while missing := _missing(segments, extents):
+            if self._goes_on(is_owner=True) and all(segments.is_claimed(number) for number in missing):
+                self._stop.check()
+                if time.monotonic() - waits_since > _LONG:
+                    self._progress.say(f"{name}: waits for {len(missing):,} segments that other workers are at")
+                    waits_since = time.monotonic()
+                time.sleep(_PAUSE)
+            elif not self._look():
+                self._read(ReadLog(luma=False), is_owner=True)
+        return ShotLog.joined(self._film, (segments.segments[number].summary for number in range(len(extents))))
+
+    def help(self) -> None:
+        """Write what nobody else has claimed, until the film has been read or its owner is done."""
+        self._read(ReadLog(luma=False), is_owner=False)
+
+    def _read(self, read_log: ReadLog, *, is_owner: bool) -> list[tuple[int, int]]:
+        """Read the film, write the segments that nobody has claimed, and return first frame and length of all."""
+        extents: list[tuple[int, int]] = []
+        with closing(self._colouring.parts(read_log, at_least=self._segment_frames)) as parts:
+            for part in parts:
+                self._stop.check()
+                with self._segments.claimed(part.number, first=part.first, is_owner=is_owner) as writer:
+                    if writer is not None:
+                        self._write(part, writer)
+                if is_owner:
+                    self._look()
+                for number, _ in enumerate(part.frames):
+                    if number % _GLANCE == 0 and not self._goes_on(is_owner=is_owner):
+                        return extents
+                extents.append((part.first, part.count))
+        return extents
+
+    def _goes_on(self, *, is_owner: bool) -> bool:
+        """Say whether there are still to be segments; their owner raises `OutputError` if there are not."""
+        self._stop.check_at_once()
+        if self._segments.is_open():
+            return True
+        if is_owner:
+            raise OutputError(f"{self._segments.final}: its segments were deleted meanwhile", advice="Run again.")
+        return False
+
+    def _look(self) -> bool:
+        """Count what other processes have done; say whether there was anything."""
+        found = self._segments.look()
+        if found:
+            self._progress.advance(str(self._film.info.path), found)
+        return found > 0
+
+    def _write(self, part: Part, writer: SegmentWriter) -> None:
+        film, final = self._film, self._segments.final
+        log = ShotLog(film, part.first)
+        with refusals(final, film.plan):
             encoder = new_encoder(film.info, film.plan, film.colors)
-        for count, record in enumerate(chain([first], frames)):
-            if count >= segment_frames and record.begins_shot:
-                following = record
-                break
-            if record.frame.timestamp.pts < 0:
-                raise InputError(f"{film.info.path}: starts before time zero", advice="Remux it to Matroska first.")
-            with refusals(segments.final, film.plan):
-                segment.add(encode(encoder, record.frame, film.colors))
-            log.add(record)
-            progress.advance(str(film.info.path))
-        with refusals(segments.final, film.plan):
-            segment.add(encoder.encode(None))
-        memory = b"" if following is None else following.memory.to_bytes()
-        segment.finish(frames=log.frames, summary=log.summary(), memory=memory)
-        logger.debug("%s: segment of %d frames is complete", film.info.path, log.frames)
-    return following
+        with closing(self._colouring.frames(part)) as frames:
+            for record in frames:
+                if record.frame.timestamp.pts < 0:
+                    raise InputError(f"{film.info.path}: starts before time zero", advice="Remux it to Matroska first.")
+                with refusals(final, film.plan):
+                    writer.add(encode(encoder, record.frame, film.colors))
+                log.add(record)
+                self._progress.advance(str(film.info.path))
+        with refusals(final, film.plan):
+            writer.add(encoder.encode(None))
+        writer.finish(frames=log.frames, summary=log.summary())
+        logger.debug("%s: segment %d of %d frames is complete", film.info.path, part.number, log.frames)
+
+
+def _missing(segments: SegmentFolder, extents: Sequence[tuple[int, int]]) -> list[int]:
+    """Return which segments are not there, after those were deleted that do not hold the frames they should."""
+    for number, segment in list(segments.segments.items()):
+        if number >= len(extents) or (segment.first, segment.frames) != extents[number]:
+            logger.warning("%s: by one who found other cuts; deleted", segment.path)
+            segments.discard(number)
+    return [number for number in range(len(extents)) if number not in segments.segments]

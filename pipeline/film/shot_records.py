@@ -15,7 +15,7 @@ from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.results import Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
+from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
 _LOOKED_AT = {0, 12, 48, 192, 768}
@@ -26,6 +26,13 @@ _DESCRIPTIONS = {
     Treatment.KEEP_TINT: "are taken for tinted: the tint was kept",
 }
 _TINT_REPLACED = "are taken for tinted: colour replaced the tint"
+# Doubt from which a shot's tone is named as doubtful; that of shots which are black, white or flat is 1, and means
+# nothing.
+_UNSURE = 0.5
+_IN_DOUBT = {
+    Treatment.COLOUR_IT: ("may have had colours of their own, which were replaced", SourceTone.COLOUR),
+    Treatment.PASS_THROUGH: ("may be toned, not coloured yet", SourceTone.TINTED),
+}
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,20 @@ class ShotLog:
         flicker = round(sum(shot.change for shot in self._shots) / changes, 4) if changes else None
         return averaged([shot.measures for shot in self._shots], flicker=flicker)
 
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """The judgements that are in doubt, with how much of the film they are of and where they begin."""
+        found = []
+        for treatment, (text, instead) in _IN_DOUBT.items():
+            shots = [shot for shot in self._shots if shot.record.treatment is treatment]
+            unsure = [shot.record for shot in shots if _UNSURE < shot.measures.doubt < 1]
+            if unsure:
+                count, first = sum(record.frames for record in unsure), clock(unsure[0].start_seconds)
+                found.append(Doubt(reason=f"{count:,} of {self._next:,} frames, from {first}, {text}", instead=instead))
+        return tuple(found)
+
     def notes(self) -> tuple[Note, ...]:
-        """Return a note for each judgement that is not simply black and white."""
+        """Return a note for each judgement that is not simply black and white, and for each that is in doubt."""
         frames = Counter[tuple[Treatment, SourceTone]]()
         for shot in self._shots:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
@@ -117,6 +136,10 @@ class ShotLog:
             text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
             if text is not None:
                 notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
+        notes += (
+            Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} decides otherwise, for all of the film")
+            for doubt in self.doubts
+        )
         return tuple(notes)
 
     def _look(self, record: FilmFrame) -> tuple[Preview, Measures]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.media.damage import Damage
-from pipeline.media.packet_scan import survey
+from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import FilmInfo
 from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
 from pipeline.media.video_plan import VideoPlan, plan_video
@@ -37,12 +37,12 @@ def plan_film(path: Path, options: Options, *, suffix: str | None = None) -> Fil
     Reads the file once. Raises `InputError` for what makes the film unusable (under `OnDamage.FAIL` also a broken
     structure) and `UsageError` for ``options`` that it cannot be written with.
     """
-    info = survey(path, rate=options.frame_rate)
-    damage = Damage(path, options.on_damage)
-    if info.broken is not None:
-        damage.met(info.broken)
-    video = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
-    streams = plan_streams(info, video)
+    with surveyed(path, rate=options.frame_rate) as (info, source):
+        damage = Damage(path, options.on_damage)
+        if info.broken is not None:
+            damage.met(info.broken)
+        video = plan_video(info, options.codec, options.quality, suffix=suffix, deinterlace=options.deinterlace)
+        streams = plan_streams(info, video, source)
     logger.info("%s: to %s, %s, in %s", path, video.encoder.name, video.pixel_format.name, video.suffix)
     for stream in streams:
         logger.debug("%s: %s", path, stream)

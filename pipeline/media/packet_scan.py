@@ -9,16 +9,21 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+
+import av
+import av.container
 
 from pipeline.errors import InputError
 from pipeline.media.bitstream import headers, holds_captions, shape
 from pipeline.media.clock import Clock
-from pipeline.media.probe import FilmInfo, StreamInfo, encrypted, open_film, probe, read_header
+from pipeline.media.first_picture import encrypted
+from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
 from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
@@ -47,22 +52,25 @@ _MOST_HEADERS = 32
 _FARTHEST_CROSSING = 16
 
 
-def survey(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
-    """Describe the film at ``path`` after reading all its packets once: `probe`, then `scan`; errors as theirs."""
-    return scan(probe(path, rate=rate))
+@contextmanager
+def surveyed(path: Path, *, rate: Fraction | None = None) -> Iterator[tuple[FilmInfo, av.container.InputContainer]]:
+    """Describe the film at ``path`` after reading all its packets once; also give it open, read to the end.
 
-
-def scan(info: FilmInfo) -> FilmInfo:
-    """Return ``info`` completed by what the packets of the film say. Raises `InputError` if it is encrypted.
-
-    A damaged file is read as far as it goes: what becomes of damage is for the reader of the frames to decide.
+    Adds to what `probe` returns what the packets say. A damaged file is read as far as it goes: what becomes of damage
+    is for the reader of the frames to decide. Raises `InputError` as `probe` does, and if the film is encrypted.
     """
-    if info.sequence is not None:
-        return replace(info, is_scanned=True)
-    found = _Scan(info)
-    found.read()
-    info = _with_late_streams(info, found)
-    return found.completed(info)
+    with opened(path, rate=rate) as film:
+        if film.info.sequence is not None:
+            yield replace(film.info, is_scanned=True), film.container
+            return
+        found = _Scan(film.info)
+        found.read(film)
+        info = found.completed(_with_late_streams(film.info, found))
+        if info.probe_size == film.info.probe_size:
+            yield info, film.container
+            return
+    with open_film(info) as container:
+        yield info, container
 
 
 class _Scan:
@@ -87,16 +95,22 @@ class _Scan:
         self._aspects: dict[Fraction, int] = {}
         self._sizes = Counter[tuple[int, int]]()
 
-    def read(self) -> None:
+    def read(self, film: OpenFilm) -> None:
         """Read all packets. Raises `InputError` if the picture is encrypted, or the file cannot be opened."""
-        with open_film(self._info) as container:
-            for packet in demux_all(container):
-                if packet.size:
-                    self._add(packet)
-            self.known = describe_streams(container)
-            stream = container.streams[self._info.stream_index]
-            if self._info.container == "avi":
-                self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
+        if film.packets is not None:
+            self._read(film.container, film.packets)
+        else:
+            with open_film(film.info) as container:
+                self._read(container, ())
+
+    def _read(self, container: av.container.InputContainer, first: Iterable[AnyPacket]) -> None:
+        for packet in chain(first, demux_all(container)):
+            if packet.size:
+                self._add(packet)
+        self.known = describe_streams(container)
+        stream = container.streams[self._info.stream_index]
+        if self._info.container == "avi":
+            self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
 
     def _add(self, packet: AnyPacket) -> None:
         index = packet.stream_index
@@ -345,7 +359,8 @@ def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
     missing = _missing(info, found)
     size, look, latest = info.path.stat().st_size, _FIRST_LOOK, info
     while missing and look <= _FARTHEST_LOOK:
-        latest = read_header(info.path, probe_size=look)
+        with opened(info.path, probe_size=look) as film:
+            latest = film.info
         missing = _missing(latest, found)
         if look >= size:
             break

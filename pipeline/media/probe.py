@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import av
 import av.container
 import av.container.core
 
-from pipeline.errors import InputError, UnsupportedError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.media.encryption import is_scrambled
+from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
 from pipeline.media.source import (
-    MAX_PIXELS,
-    bound_pixels,
-    demux,
+    AnyPacket,
     describe_streams,
     open_sequence,
     open_source,
@@ -36,11 +34,8 @@ UNSPECIFIED = 2
 FULL_RANGE = 2
 PROGRESSIVE = 1
 CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
-_ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 # In packets of 1,024 samples; AAC needs one to three.
 _ENCODER_DELAY = 3
-# Enough to tell a cover of one picture from a film where the header does not count frames.
-_COUNTED_PACKETS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,43 +162,56 @@ def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
     ``path`` is a file, or a folder of numbered pictures, for which ``rate`` sets the frames a second. Raises
     `InputError` if there is nothing in it that this program can colour, `UsageError` for the ``rate`` of a file.
     """
+    with opened(path, rate=rate) as film:
+        return film.info
+
+
+@dataclass(frozen=True)
+class OpenFilm:
+    """A film that is open; ``info`` is what `probe` returns.
+
+    ``packets`` of all streams were read from ``container`` to learn it; None where they are too many to keep.
+    """
+
+    info: FilmInfo
+    container: av.container.InputContainer
+    packets: list[AnyPacket] | None
+
+
+@contextmanager
+def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> Iterator[OpenFilm]:
+    """Open the film at ``path`` and describe it; errors as `probe`.
+
+    FFmpeg looks at ``probe_size`` bytes of a file first, see `open_source`.
+    """
     sequence = find_sequence(path, rate) if path.is_dir() else None
     if rate is not None and sequence is None:
         raise UsageError(f"{path}: has a frame rate of its own", advice="--fps is for folders of numbered pictures.")
-    if sequence is None:
-        return read_header(path)
-    with open_sequence(sequence) as container:
-        info, picture = _described(path, container)
-    return _of_sequence(info, sequence, picture)
-
-
-def read_header(path: Path, *, probe_size: int = 0) -> FilmInfo:
-    """Describe the film file ``path`` after a look at ``probe_size`` bytes, see `open_source`; errors as `probe`."""
+    if sequence is not None:
+        with open_sequence(sequence) as container:
+            info, picture, packets = _described(path, container)
+            yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
+        return
     with open_source(path, probe_size=probe_size) as container:
         with reporting(path):
             if is_scrambled(path, container.format.name):
                 raise encrypted(path)
-        info, _ = _described(path, container)
-    return replace(info, probe_size=probe_size)
+        info, _, packets = _described(path, container)
+        yield OpenFilm(replace(info, probe_size=probe_size), container, packets)
 
 
-def encrypted(path: Path) -> InputError:
-    """Return the error about a film that is encrypted."""
-    return InputError(
-        f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
-    )
-
-
-def _described(path: Path, container: av.container.InputContainer) -> tuple[FilmInfo, av.VideoFrame]:
-    stream = _picture_stream(path, container)
+def _described(
+    path: Path, container: av.container.InputContainer
+) -> tuple[FilmInfo, av.VideoFrame, list[AnyPacket] | None]:
+    stream = picture_stream(path, container)
     descriptions = describe_streams(container)
     try:
-        picture = _first_picture(path, container, stream)
+        picture, packets = first_picture(path, container, stream)
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
         ) from error
-    return _describe(path, container, stream, known_side_data(picture), descriptions), picture
+    return _describe(path, container, stream, known_side_data(picture), descriptions), picture, packets
 
 
 def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> FilmInfo:
@@ -217,52 +225,6 @@ def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> 
         stream_metadata={"timecode": timecode} if timecode else {},
         sequence=sequence,
     )
-
-
-def _picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    candidates = [s for s in container.streams.video if not s.disposition & _ATTACHED]
-    if not candidates:
-        raise UnsupportedError(
-            f"{path}: holds no moving picture", advice="Sound files and single pictures are not films."
-        )
-    candidates = _moving(path, candidates)
-    stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
-    if stream.codec_context is None:
-        raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
-    if stream.width * stream.height > MAX_PIXELS:
-        raise InputError(
-            f"{path}: claims pictures of {stream.width} x {stream.height} pixels",
-            advice=f"At most {MAX_PIXELS} pixels are accepted. If it has fewer, its header is damaged: copy it again.",
-        )
-    return stream
-
-
-def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream]:
-    """Return those of ``candidates`` with the most frames: others may be covers that nobody marked."""
-    counts = {stream.index: stream.frames for stream in candidates}
-    if len(candidates) > 1 and not all(counts.values()):
-        with open_source(path) as container:
-            packets = islice(demux(container), _COUNTED_PACKETS)
-            counts = dict(Counter(packet.stream_index for packet in packets if packet.size))
-    most = max(counts.get(stream.index, 0) for stream in candidates)
-    return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]
-
-
-def _first_picture(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
-    bound_pixels(stream)
-    first_error: av.FFmpegError | None = None
-    for packet in demux(container, stream):
-        if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
-            raise encrypted(path)
-        try:
-            for picture in packet.decode():
-                return picture
-        except av.FFmpegError as error:
-            # Whether damage at the start ends the film is for the reader of all frames to say.
-            first_error = first_error or error
-    if first_error is not None:
-        raise first_error
-    raise InputError(f"{path}: holds a video stream without a single picture", advice="Copy the file again.")
 
 
 def _describe(
@@ -346,7 +308,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         language=_language(stream.metadata),
         title=_title(stream.metadata),
         disposition=int(stream.disposition),
-        is_cover=stream.type == "video" and bool(stream.disposition & _ATTACHED),
+        is_cover=stream.type == "video" and bool(stream.disposition & ATTACHED),
         metadata=dict(stream.metadata),
     )
 

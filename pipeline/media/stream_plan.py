@@ -13,7 +13,7 @@ import av
 import av.container
 
 from pipeline.media.codecs import Container
-from pipeline.media.probe import FilmInfo, StreamInfo, open_film
+from pipeline.media.probe import FilmInfo, StreamInfo
 from pipeline.media.video_plan import VideoPlan
 from pipeline.results import Note, NoteKind
 
@@ -52,15 +52,12 @@ _FLAC_CHANNELS = 8
 _SOUND_TARGET = {Container.MP4: "flac", Container.MOV: "pcm_s32le", Container.MATROSKA: "flac"}
 
 
-def plan_streams(info: FilmInfo, video: VideoPlan) -> tuple[StreamPlan, ...]:
-    """Decide for every stream of ``info`` but the picture; the container is asked, by writing a header to memory.
+def plan_streams(info: FilmInfo, video: VideoPlan, source: av.container.InputContainer) -> tuple[StreamPlan, ...]:
+    """Decide for every stream of ``source``, which ``info`` describes, but the picture.
 
-    Raises `InputError` if the source cannot be opened. One without other streams is not.
+    The container is asked whether it takes a stream, by writing a header to memory.
     """
-    if not info.streams:
-        return ()
-    with open_film(info) as source:
-        return tuple(_plan(info, video.container, stream, source.streams[stream.index]) for stream in info.streams)
+    return tuple(_plan(info, video.container, stream, source.streams[stream.index]) for stream in info.streams)
 
 
 def stream_notes(plans: Iterable[StreamPlan]) -> tuple[Note, ...]:

@@ -92,6 +92,9 @@ class PoolExecutor(Generic[R]):
         self._starting: set[R] = set()
         self._idle: list[R] = []
         self._busy: dict[R, dict[Path, Unit]] = {}
+        # Films of which frames are done, where others may help with them; and who was sent to help with which.
+        self._under_way: set[str] | None = None
+        self._helped: set[tuple[R, Path]] = set()
         self._deaths = 0
         self._told: set[tuple[R, bool]] = set()
         self._deadline: float | None = None
@@ -124,9 +127,12 @@ class PoolExecutor(Generic[R]):
         yield from self._hand_out(tasks(), most=self._pool.size)
 
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
-        """Hand out films, one to a worker."""
+        """Hand out films, one to a worker; those who find none left help with those of others."""
         tasks = (Task((unit,), is_film=True, replaces=unit.replaces) for unit in units)
+        self._under_way = None if alone else set()
+        self._helped.clear()
         yield from self._hand_out(tasks, most=1 if alone else self._pool.size)
+        self._under_way = None
 
     def _hand_out(self, tasks: Iterator[Task], *, most: int) -> Generator[Outcome | None, None, None]:
         is_all, waited = False, time.monotonic()
@@ -139,6 +145,8 @@ class PoolExecutor(Generic[R]):
                 remote = self._idle.pop()
                 self._busy[remote] = {unit.source: unit for unit in task.units}
                 remote.begin(task)
+            if is_all and self._under_way and not self._context.stop.is_made:
+                self._help(self._under_way)
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
@@ -147,6 +155,20 @@ class PoolExecutor(Generic[R]):
             self._pass_on_stop()
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
                 yield from self._lost(remote) if events is None else self._heard(remote, events)
+
+    def _help(self, under_way: Collection[str]) -> None:
+        """Have idle workers help with films under way, each once with each film, those first that have fewest."""
+        units = [unit for units in self._busy.values() for unit in units.values()]
+        films = [unit for unit in units if str(unit.source) in under_way]
+        for remote in list(self._idle):
+            offered = [unit for unit in films if (remote, unit.source) not in self._helped]
+            if offered:
+                unit = min(offered, key=lambda unit: sum(source == unit.source for _, source in self._helped))
+                self._helped.add((remote, unit.source))
+                self._idle.remove(remote)
+                # What it loses when it dies is its owner's to do.
+                self._busy[remote] = {}
+                remote.begin(Task((unit,), is_film=True, replaces=unit.replaces, helps=True))
 
     def _start(self) -> None:
         self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
@@ -172,6 +194,8 @@ class PoolExecutor(Generic[R]):
                 yield from (None for _ in left)
 
     def _pass_on(self, event: ProgressCall) -> None:
+        if event.method == "advance" and self._under_way is not None:
+            self._under_way.add(str(event.arguments[0]))
         getattr(self._context.reporter, event.method)(*event.arguments)
 
     def _check(self, over: TaskEnded) -> None:

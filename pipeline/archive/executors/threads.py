@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -12,13 +13,15 @@ from pipeline.archive.context import Archive
 from pipeline.archive.executors import Unit
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
-from pipeline.film.job import colorize_video
+from pipeline.film.job import colorize_video, help_with_video
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Options
 from pipeline.photo.job import PhotoJob, colorize_photos
-from pipeline.progress import Progress
+from pipeline.progress import Progress, Silent
 from pipeline.results import Failure, FilmResult, PhotoResult
 from pipeline.stages import several
+
+logger = logging.getLogger(__name__)
 
 
 class ThreadExecutor:
@@ -74,6 +77,29 @@ class ThreadExecutor:
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             # What ends the whole run is no failure of this film.
             return None if stop.error is error else Failure.of(unit.source, error)
+
+    def help(self, unit: Unit) -> None:
+        """Write segments of a film that another worker colours."""
+        archive, stop = self._archive, self._stop
+        try:
+            help_with_video(
+                unit.source,
+                unit.output,
+                self._options(replaces=unit.replaces),
+                correction=unit.correction,
+                item=unit.item,
+                colorizer=self._colorizer,
+                progress=_WatchesSpace(Silent(), archive),
+                originals=archive.originals,
+                stop=stop,
+            )
+        except Cancelled:
+            if stop.reason is None:
+                raise
+        except Exception as error:
+            # What ends the run is told by its request; the worker whose film it is meets the rest, or does without.
+            if stop.error is not error:
+                logger.warning("%s: no more help with it", unit.source, exc_info=True)
 
     def _options(self, *, replaces: bool) -> Options:
         options = self._archive.options

@@ -49,11 +49,15 @@ class Settings(Archive):
 
 @dataclass(frozen=True)
 class Task:
-    """Units for one worker: photographs that share batches, or one film; ``replaces`` holds for all of them."""
+    """Units for one worker: photographs that share batches, or one film; ``replaces`` holds for all of them.
+
+    One who ``helps`` with a film writes segments of it, and has no outcome: another worker has that.
+    """
 
     units: tuple[Unit, ...]
     is_film: bool
     replaces: bool
+    helps: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,10 @@ class Worker:
     def _carry_out(self, task: Task) -> None:
         error: AutochromeError | None = None
         try:
-            self._colour(task)
+            if task.helps:
+                self._opened().help(*task.units)
+            else:
+                self._colour(task)
             if self._stop.error is not None:
                 raise self._stop.error
         except Cancelled:

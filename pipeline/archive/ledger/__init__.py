@@ -1,6 +1,6 @@
 """The memory of an archive: one row for every work item, in an SQLite file beside the results (docs/ledger.md).
 
-An archive that is worked on in parts has a ledger for each of them; the whole is one of one.
+An archive that is divided into shards has a ledger for each of them; one that is not counts as its only shard.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from pipeline.archive.run_options import MAY_PASS, Shard
 
 __all__ = [
     "FOLDER_KIND",
+    "LEDGER",
     "Known",
     "Ledger",
     "LedgerReader",
-    "Part",
     "Planned",
     "Record",
     "RunRecord",
-    "Standing",
+    "ShardRecord",
+    "ShardStatus",
     "State",
-    "all_parts",
+    "all_shards",
     "as_ranges",
     "open_ledger",
     "read_ledger",
@@ -36,7 +37,7 @@ __all__ = [
 
 
 def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:
-    """Open the ledger of the output folder ``output``, or of one part of it; it is made if there is none.
+    """Open the ledger of the output folder ``output``, or of one shard of it; it is made if there is none.
 
     Raises `OutputError` if it is damaged, of another version, or cannot be written. For the run that holds the lock of
     `pipeline.archive.output_folder` alone.
@@ -54,10 +55,10 @@ def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | N
     return None if found is None else LedgerReader(home(output, shard) / LEDGER, *found)
 
 
-class Standing(StrEnum):
-    """How the last run of a part ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
+class ShardStatus(StrEnum):
+    """How the last run of a shard ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
 
-    DIED and RUNNING ones have not ended; MISSING is a part that no run was made of.
+    DIED and RUNNING ones have not ended; MISSING is a shard that no run was made of.
     """
 
     FINISHED = "finished"
@@ -69,59 +70,62 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """One part, ``shard`` None for the whole, its ``ledger`` as its run published it last, and its runs."""
+class ShardRecord:
+    """What is known of one shard: its ``ledger`` as its run published it last, and its runs.
 
-    shard: Shard | None
+    ``key`` is None for an archive that is not divided.
+    """
+
+    key: Shard | None
     home: Path
     ledger: LedgerReader | None
     runs: Sequence[RunRecord]
-    standing: Standing
+    status: ShardStatus
 
     @property
     def index(self) -> int:
         """Its number, from 1 on."""
-        return self.shard.index if self.shard else 1
+        return self.key.index if self.key else 1
 
     @property
     def is_to_run_again(self) -> bool:
         """Whether another run of it has work: it did not finish, or a failure may pass."""
-        if self.standing is Standing.RUNNING:
+        if self.status is ShardStatus.RUNNING:
             return False
-        if self.standing is not Standing.FINISHED or self.ledger is None:
+        if self.status is not ShardStatus.FINISHED or self.ledger is None:
             return True
         counts = self.ledger.counts()
         return bool(counts[State.WAITING] or counts[State.RUNNING] or self.ledger.has_failed(MAY_PASS))
 
 
 @contextmanager
-def all_parts(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[Part]]:
-    """Give all parts of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
+def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[ShardRecord]]:
+    """Give all shards of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
 
     Nothing is written. Raises `OutputError` if a ledger cannot be read.
     """
     with ExitStack() as stack:
-        parts = []
+        shards = []
         for one in shards_of(output):
             is_own = own is not None and one == shard
             ledger = own if is_own else read_ledger(output, shard=one)
             if ledger is not None and not is_own:
                 stack.enter_context(ledger)
             runs = ledger.runs() if ledger is not None else []
-            standing = _standing(runs, is_running=not is_own and not is_at_rest(output, shard=one))
-            parts.append(Part(shard=one, home=home(output, one), ledger=ledger, runs=runs, standing=standing))
-        yield parts
+            status = _status(runs, is_running=not is_own and not is_at_rest(output, shard=one))
+            shards.append(ShardRecord(key=one, home=home(output, one), ledger=ledger, runs=runs, status=status))
+        yield shards
 
 
-def _standing(runs: Sequence[RunRecord], *, is_running: bool) -> Standing:
+def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:
     if is_running:
-        return Standing.RUNNING
+        return ShardStatus.RUNNING
     if not runs:
-        return Standing.MISSING
+        return ShardStatus.MISSING
     if runs[-1].ended is None:
-        return Standing.DIED
-    ends = {"finished": Standing.FINISHED, "until": Standing.STOPPED, "interrupted": Standing.STOPPED}
-    return ends.get(runs[-1].outcome, Standing.FAILED)
+        return ShardStatus.DIED
+    ends = {"finished": ShardStatus.FINISHED, "until": ShardStatus.STOPPED, "interrupted": ShardStatus.STOPPED}
+    return ends.get(runs[-1].outcome, ShardStatus.FAILED)
 
 
 def as_ranges(numbers: Iterable[int]) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import Part, Standing, as_ranges
+from pipeline.archive.ledger import ShardRecord, ShardStatus, as_ranges
 from pipeline.archive.report.items import Rows
-from pipeline.archive.report.page import Contents, PartStatus, Sheet, page
+from pipeline.archive.report.page import Contents, ShardLine, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
 from pipeline.archive.report.summary import Summary, records_at, summarise
 from pipeline.publish import HOME, publishing
@@ -23,28 +23,28 @@ SHEETS = f"{HOME}/report"
 ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
 _PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
-    Standing.MISSING: "no run yet: its items are missing from this page",
-    Standing.RUNNING: "at work; its items are as of the last minute or so",
-    Standing.DIED: "its last run died: run it again, and it resumes",
+    ShardStatus.MISSING: "no run yet: its items are missing from this page",
+    ShardStatus.RUNNING: "at work; its items are as of the last minute or so",
+    ShardStatus.DIED: "its last run died: run it again, and it resumes",
 }
-_ENDS = {Standing.FINISHED: "finished", Standing.STOPPED: "stopped in order, before all was done"}
+_ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped in order, before all was done"}
 
 
-def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
+def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     """Write the report of ``archive`` into its output folder, whole or not at all, and return its path.
 
-    It is about all ``parts``, and names those that are missing, at work or not finished. Items beyond the first 10,000
+    It is about all ``shards``, and names those that are missing, at work or not finished. Items beyond the first 10,000
     are on further sheets, in `SHEETS`. What a person accepted asks for no look. Raises `OutputError` if a ledger cannot
     be read or the disk refuses.
     """
     output = archive.output
-    homes = {part.ledger: part.home for part in parts if part.ledger is not None}
+    homes = {shard.ledger: shard.home for shard in shards if shard.ledger is not None}
     ledgers = list(homes)
     found, items = summarise(ledgers, archive)
-    runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.started)
-    sheets, left_out = _sheets(found), _left_out(parts)
-    statuses = [_status(part) for part in parts] if len(parts) > 1 else []
-    again = as_ranges(part.index for part in parts if part.is_to_run_again) if len(parts) > 1 else ""
+    runs = sorted((run for shard in shards for run in shard.runs), key=lambda run: run.started)
+    sheets, left_out = _sheets(found), _left_out(shards)
+    lines = [_line(shard) for shard in shards] if len(shards) > 1 else []
+    again = as_ranges(shard.index for shard in shards if shard.is_to_run_again) if len(shards) > 1 else ""
     # The first one last: it is there only when all that it leads to is.
     for sheet in reversed(sheets):
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
@@ -61,7 +61,7 @@ def write_report(archive: Archive, parts: Sequence[Part]) -> Path:
             runs=runs,
             left_out=left_out,
             pictures=inside(pictured),
-            parts=statuses,
+            shards=lines,
             again=again,
             archive=archive,
         )
@@ -88,20 +88,20 @@ def _sheets(found: Summary) -> list[Sheet]:
     ]
 
 
-def _status(part: Part) -> PartStatus:
-    if part.standing in _WORDS:
-        words = _WORDS[part.standing]
+def _line(shard: ShardRecord) -> ShardLine:
+    if shard.status in _WORDS:
+        words = _WORDS[shard.status]
     else:
-        last = part.runs[-1]
-        end = _ENDS.get(part.standing, f"ended by an error ({last.outcome})")
+        last = shard.runs[-1]
+        end = _ENDS.get(shard.status, f"ended by an error ({last.outcome})")
         words = f"{end}, {last.done:,} done, {last.failed:,} failed"
-    name = f"{part.index} of {part.shard.count}" if part.shard else "whole"
-    return PartStatus(name=name, needs_look=part.standing is not Standing.FINISHED, words=words)
+    name = f"{shard.index} of {shard.key.count}" if shard.key else "whole"
+    return ShardLine(name=name, needs_look=shard.status is not ShardStatus.FINISHED, words=words)
 
 
-def _left_out(parts: Sequence[Part]) -> Mapping[str, Any]:
+def _left_out(shards: Sequence[ShardRecord]) -> Mapping[str, Any]:
     """Return what the last runs that ended found in the source and did not take for an item."""
-    ended = [next((run.left_out for run in reversed(part.runs) if run.ended is not None), {}) for part in parts]
+    ended = [next((run.left_out for run in reversed(shard.runs) if run.ended is not None), {}) for shard in shards]
     ignored: Counter[str] = Counter()
     for one in ended:
         ignored.update(one.get("ignored", {}))

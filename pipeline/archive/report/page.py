@@ -41,8 +41,8 @@ _OUTCOMES = {"": "broken off, or at work", "until": "stopped at the time set"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartStatus:
-    """How far a part of the archive is: its ``name`` (``2 of 8``), whether that ``needs_look``, in ``words``."""
+class ShardLine:
+    """How far a shard of the archive is: its ``name`` (``2 of 8``), whether that ``needs_look``, in ``words``."""
 
     name: str
     needs_look: bool
@@ -63,7 +63,7 @@ class Sheet:
 class Contents:
     """What one page is made from, with the ``rows`` of its ``sheet``.
 
-    ``parts`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
+    ``shards`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
     """
 
     summary: Summary
@@ -73,7 +73,7 @@ class Contents:
     runs: Sequence[RunRecord]
     left_out: Mapping[str, Any]
     pictures: Pictures
-    parts: Sequence[PartStatus]
+    shards: Sequence[ShardLine]
     again: str
     archive: Archive
 
@@ -113,7 +113,7 @@ def page(contents: Contents, *, now: float) -> str:
         notes=_notes(found),
         in_doubt=found.in_doubt,
         left_out=contents.left_out,
-        parts=contents.parts,
+        shards=contents.shards,
         again=contents.again,
         sheet=contents.sheet,
         sheets=[(sheet, _from(contents.sheet, sheet.address)) for sheet in contents.sheets],

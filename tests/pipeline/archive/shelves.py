@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Ledger, Part, Planned, Standing
+from pipeline.archive.ledger import Ledger, Planned, ShardRecord, ShardStatus
 from pipeline.archive.report import write_report
 from pipeline.archive.report.previews import Packs
 from pipeline.results import Failure, FilmResult, PhotoResult
@@ -58,14 +58,14 @@ class Shelf:
 
     def report(self) -> Path:
         """Write the report of this ledger alone."""
-        part = Part(
-            shard=None,
+        shard = ShardRecord(
+            key=None,
             home=self.ledger.path.parent,
             ledger=self.ledger,
             runs=self.ledger.runs(),
-            standing=Standing.FINISHED,
+            status=ShardStatus.FINISHED,
         )
-        return write_report(archive_at(self.source, self.output), [part])
+        return write_report(archive_at(self.source, self.output), [shard])
 
     def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""

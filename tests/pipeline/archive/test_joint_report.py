@@ -15,11 +15,11 @@ from pipeline.errors import InputError, OutputError, UsageError
 from tests.pipeline.archive.runs import run
 from tests.pipeline.archive.test_report import Reader
 
-PARTS = 3
+SHARDS = 3
 
 
 def shard(index: int) -> Shard:
-    return Shard(index=index, count=PARTS)
+    return Shard(index=index, count=SHARDS)
 
 
 def run_parts(archive: Path, colorizer: Colorizer, *indexes: int, bag: bool = False) -> Path:
@@ -48,7 +48,7 @@ def test_one_report_is_about_all_parts_and_counts_each_source_once(
     assert rows(found) == ["people/a.jpg", "people/b.png", "places/far/c.tif", "segments/d.mp4"]
     assert (found.items["done"], found.exit_code, found.again) == (4, 0, "")
     assert figure(metrics, 'items{archive="' + str(output) + '",state="done"}') == 4
-    assert figure(metrics, 'parts{archive="' + str(output) + '",standing="finished"}') == 3
+    assert figure(metrics, 'shards{archive="' + str(output) + '",status="finished"}') == 3
     assert figure(metrics, "run_done") == 4
     assert figure(metrics, "last_success_timestamp_seconds") > 0
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
@@ -70,8 +70,8 @@ def test_parts_that_are_missing_died_or_at_work_are_named_with_what_to_run_again
     assert (found.running, found.missing, found.unfinished, found.again) == ((), (3,), (1,), "1,3")
     text = Reader(found.report.read_text(encoding="utf-8")).text
     assert "--array=1,3" in text
-    assert "Part 3 of 3: no run yet" in text
-    assert "Part 1 of 3: its last run died" in text
+    assert "Shard 3 of 3: no run yet" in text
+    assert "Shard 1 of 3: its last run died" in text
 
 
 def test_sources_that_failed_or_are_gone_are_in_the_numbers(archive: Path, colorizer: Colorizer) -> None:
@@ -118,14 +118,14 @@ def test_what_cannot_be_reported_on_is_refused(archive: Path, colorizer: Coloriz
     with pytest.raises(InputError, match="no run was made yet"):
         report_archive(archive, run_options=RunOptions(metrics=tmp_path / "all.prom"))
     assert figure(tmp_path / "all.prom", "run_exit_code") == 4
-    with pytest.raises(UsageError, match="all parts"):
+    with pytest.raises(UsageError, match="all shards"):
         report_archive(archive, run_options=RunOptions(shard=shard(1)))
 
 
 def test_the_whole_is_reported_on_alike(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer, run_options=RunOptions(report=False))
     found = report_archive(archive)
-    assert (len(rows(found)), found.parts, found.exit_code) == (4, 1, 0)
+    assert (len(rows(found)), found.shards, found.exit_code) == (4, 1, 0)
 
 
 @pytest.mark.parametrize(("numbers", "text"), [([], ""), ([3], "3"), ([1, 2, 3, 7, 9, 10], "1-3,7,9-10")])

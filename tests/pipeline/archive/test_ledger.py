@@ -290,10 +290,10 @@ def test_it_can_be_read_while_a_run_writes(tmp_path: Path) -> None:
 
 
 def test_every_shard_has_a_ledger_of_its_own(tmp_path: Path) -> None:
-    with open_ledger(tmp_path) as whole, open_ledger(tmp_path, shard=Shard(index=2, count=8)) as part:
-        part.plan(1, [planned("a.png")])
+    with open_ledger(tmp_path) as whole, open_ledger(tmp_path, shard=Shard(index=2, count=8)) as one:
+        one.plan(1, [planned("a.png")])
         assert whole.get("a.png") is None
-        assert part.path == tmp_path / ".autochrome" / "shard-2-of-8" / "ledger.sqlite3"
+        assert one.path == tmp_path / ".autochrome" / "shard-2-of-8" / "ledger.sqlite3"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.archive.context import archive_at
-from pipeline.archive.ledger import all_parts, open_ledger
+from pipeline.archive.ledger import all_shards, open_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.report import write_report
 from pipeline.archive.report.groups import Groups
@@ -230,8 +230,8 @@ def test_shards_share_one_report(tmp_path: Path) -> None:
             done(shelf, name, previews=(preview(),))
             shelf.end(done=1)
             ledger.publish_snapshot()
-        with locked(output, shard=shards[1]), all_parts(output, shard=shards[1], own=second) as parts:
-            page = Reader(write_report(archive_at(source, output), parts).read_text(encoding="utf-8"))
+        with locked(output, shard=shards[1]), all_shards(output, shard=shards[1], own=second) as known:
+            page = Reader(write_report(archive_at(source, output), known).read_text(encoding="utf-8"))
     assert [row["path"] for row in page.rows()] == ["a.jpg", "b.jpg"]
     assert all(row["labels"] for row in page.rows())
 

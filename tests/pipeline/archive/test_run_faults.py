@@ -351,7 +351,7 @@ def test_no_metrics_are_written_over_what_is_no_metrics_file(archive: Path, colo
         (Shard(index=1, count=2), None),
         (Shard(index=1, count=2), Shard(index=1, count=3)),
     ],
-    ids=["parts of what was whole", "whole of what was in parts", "another number of parts"],
+    ids=["shards of what was whole", "whole of what was in shards", "another number of shards"],
 )
 def test_another_number_of_parts_is_refused_and_changes_nothing(
     archive: Path, colorizer: Colorizer, first: Shard | None, second: Shard | None
@@ -381,7 +381,7 @@ def test_the_report_of_parts_counts_every_source_once_and_names_the_parts_that_a
         return " ".join(re.sub(r"<[^>]*>", " ", page.partition('<script type="application/json"')[0]).split())
 
     run(archive, colorizer, run_options=RunOptions(shard=shards[0]))
-    assert "Part 1 of 3: finished" in text()
+    assert "Shard 1 of 3: finished" in text()
     assert text().count("no run yet: its items are missing from this page") == 2
     for shard in (*shards[1:], *shards):
         run(archive, colorizer, run_options=RunOptions(shard=shard))

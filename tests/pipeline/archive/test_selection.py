@@ -18,7 +18,7 @@ GOLDEN = [11, 6, 1]
 
 def takes(path: str, modified: float = 0.0, **common_options: object) -> bool:
     selection = Selection.of(RunOptions(**common_options))  # type: ignore[arg-type]
-    return selection.takes_part(path) and selection.takes_path(path) and selection.takes_time(modified)
+    return selection.takes_shard(path) and selection.takes_path(path) and selection.takes_time(modified)
 
 
 PATTERNS = {
@@ -84,7 +84,7 @@ def test_since_takes_what_changed_then_or_later() -> None:
 def test_shards_share_out_every_path_once_and_about_evenly() -> None:
     paths = [f"box {number % 7}/scan-{number}.tif" for number in range(8000)]
     shards = [Selection.of(RunOptions(shard=Shard(index=index, count=16))) for index in range(1, 17)]
-    owners = [[index for index, shard in enumerate(shards, start=1) if shard.takes_part(path)] for path in paths]
+    owners = [[index for index, shard in enumerate(shards, start=1) if shard.takes_shard(path)] for path in paths]
     assert {len(one) for one in owners} == {1}
     sizes = [owners.count([index]) for index in range(1, 17)]
     assert min(sizes) > 400

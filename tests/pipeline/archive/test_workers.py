@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.archive.executors.fence import FencedError, behind, close_all_fences, close_fence, raise_fence
@@ -17,14 +22,19 @@ from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, UsageError
+from pipeline.film.segments import SEGMENT_FRAMES
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
 from tests.engines.tiny import write_tiny_model
+from tests.engines.two import write_two_model
+from tests.films import make_film
 from tests.pipeline.archive.kills import check_finished, make_archive
 from tests.pipeline.archive.runs import Listener, last_run, states
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
 
 
 class World:
@@ -165,3 +175,122 @@ def test_the_workers_of_a_dead_run_are_given_up_by_the_next(tmp_path: Path) -> N
     for fence in fences:
         with pytest.raises(FencedError), behind(fence):
             pytest.fail("it was let in")
+
+
+PAUSED = """
+import sys
+from pathlib import Path
+from pipeline.archive.executors.fence import behind
+from pipeline.originals import Originals
+from pipeline.publish import guard_names, publishing
+
+fence, final, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+
+def wait():
+    print("there", flush=True)
+    sys.stdin.readline()
+
+guard_names(lambda: behind(fence))
+if where == "before":
+    with publishing(final, overwrite=False, originals=Originals()) as temporary:
+        temporary.write_text("late")
+        wait()
+else:
+    with behind(fence):
+        wait()
+        final.write_text("in time")
+"""
+
+
+@contextmanager
+def paused(fence: Path, final: Path, where: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a worker that is stopped before, or while, it gives ``final`` its name."""
+    command = [sys.executable, "-c", PAUSED, str(fence), str(final), where]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "there\n"
+            worker.send_signal(signal.SIGSTOP)
+            yield worker
+        finally:
+            worker.send_signal(signal.SIGCONT)
+            worker.kill()
+
+
+def woken(worker: subprocess.Popen[str]) -> tuple[int, str]:
+    """Let a worker go on; return its exit code and what it said."""
+    worker.send_signal(signal.SIGCONT)
+    _, said = worker.communicate("\n", timeout=60)
+    return worker.returncode, said
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop processes")
+def test_a_worker_that_was_stopped_for_a_while_and_given_up_publishes_nothing(tmp_path: Path) -> None:
+    fence, final = raise_fence(tmp_path), tmp_path / "results" / "a.txt"
+    with paused(fence, final, "before") as worker:
+        assert close_fence(fence, patience=0.0)
+        code, said = woken(worker)
+    assert code != 0
+    assert "FencedError" in said
+    assert not list(final.parent.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop processes")
+def test_a_worker_that_was_stopped_amid_publishing_is_not_taken_for_one_that_is_safe(tmp_path: Path) -> None:
+    fence, final = raise_fence(tmp_path), tmp_path / "a.txt"
+    with paused(fence, final, "while") as worker:
+        assert not close_fence(fence, patience=0.5)
+        assert woken(worker)[0] == 0
+    assert final.read_text() == "in time"
+    assert close_fence(fence, patience=0.0)
+
+
+SHOT = 250
+LONG = 3100  # frames: more than two segments of 1,500
+
+
+def long_film(number: int) -> np.ndarray:
+    """Luma of unlike shots, each of which moves a little."""
+    scene = np.random.default_rng(number // SHOT).integers(20, 235, (9, 12))
+    return np.roll(np.kron(scene, np.ones((10, 10))), number % SHOT // 20, axis=1).astype(np.uint8)[:72, :96]
+
+
+class Frames(Silent):
+    """Counts the frames of a film, and acts when so many are done."""
+
+    def __init__(self, film: Path, after: int = 0, act: Callable[[], object] = lambda: None) -> None:
+        self._film, self._after, self._act = str(film), after, act
+        self.count = self.most_at_once = 0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        if item == self._film:
+            if self.count < self._after <= self.count + count:
+                self._act()
+            self.count += count
+            self.most_at_once = max(self.most_at_once, count)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
+def test_one_long_film_is_shared_by_two_workers_and_is_the_film_that_one_makes(tmp_path: Path) -> None:
+    source = tmp_path / "films"
+    source.mkdir()
+    film = make_film(source / "film.mkv", codec="ffv1", width=96, height=72, times=range(LONG), luma=long_film)
+    options = Options(
+        engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.5)), quality=Quality.MASTER
+    )
+
+    def run(name: str, progress: Silent, **choices: Any) -> bytes:
+        chosen = RunOptions(keep_free=0, report=False, quarantine_after=9, **choices)
+        result = colorize_archive(source, tmp_path / name, options, run_options=chosen, progress=progress)
+        assert (result.films, result.failed, result.exit_code) == (1, 0, 0)
+        assert not list((tmp_path / name).glob(".autochrome-*"))
+        return (tmp_path / name / "film.mkv").read_bytes()
+
+    alone = run("alone", Silent())
+    heard = Frames(film)
+    assert run("shared", heard, on="processes", workers=2) == alone
+    assert heard.count == LONG
+    assert heard.most_at_once >= SEGMENT_FRAMES, "the other worker made no segment"
+    dying = Frames(film, 700, lambda: os.kill(processes()[0], signal.SIGKILL))
+    assert run("killed", dying, on="processes", workers=2) == alone

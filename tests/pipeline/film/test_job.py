@@ -129,11 +129,11 @@ def test_a_comment_of_the_film_is_kept_beside_the_declaration(tmp_path: Path, co
     assert "artificial intelligence" in tags["ai_colour"]
 
 
-@pytest.mark.parametrize(("sounds", "opens"), [((), 4), ((Sound(),), 6)], ids=["silent", "with sound"])
+@pytest.mark.parametrize(("sounds", "opens"), [((), 3), ((Sound(),), 4)], ids=["silent", "with sound"])
 def test_a_source_is_opened_once_for_each_pass_over_it(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch, sounds: tuple[Sound, ...], opens: int
 ) -> None:
-    """The header, all packets, frames from all over for the tone, all frames; other streams are tried and copied."""
+    """All packets, frames from all over for the tone, all frames; and the packets of other streams, to copy them."""
     film, opened, real = make_film(tmp_path / "film.mkv", sounds=sounds), list[str](), av.open
     monkeypatch.setattr(
         "av.open", lambda file, *rest, **others: (opened.append(str(file)), real(file, *rest, **others))[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.film.segment_folder import SegmentFolder, segment_folder
+from pipeline.film.segment_folder import SegmentFolder, SegmentWriter, segment_folder
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX
 
@@ -19,7 +20,13 @@ RECIPE = {"source": "film.mkv", "codec": "h264"}
 
 
 def open_segments(final: Path, recipe: Mapping[str, str]) -> SegmentFolder:
-    return SegmentFolder(segment_folder(final), final, recipe, originals=Originals())
+    folder = SegmentFolder(segment_folder(final), final, recipe, originals=Originals())
+    folder.prepare()
+    return folder
+
+
+def claimed(folder: SegmentFolder, number: int, first: int = 0) -> AbstractContextManager[SegmentWriter | None]:
+    return folder.claimed(number, first=first, is_owner=True)
 
 
 def encoder() -> av.VideoCodecContext:
@@ -36,7 +43,9 @@ def make(folder: SegmentFolder, times: list[int]) -> list[bytes]:
     context = encoder()
     rng = np.random.default_rng(len(folder.segments))
     made = []
-    with folder.new() as segment:
+    number, first = len(folder.segments), folder.frames
+    with claimed(folder, number, first) as segment:
+        assert segment is not None
         for pts in times:
             frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (72, 64), np.uint8), format="yuv420p")
             frame.pts, frame.time_base = pts, Fraction(1, 1000)
@@ -60,9 +69,10 @@ def test_finished_segments_are_found_again(tmp_path: Path) -> None:
     make(folder, FIRST)
     make(folder, SECOND)
     again = open_segments(final, RECIPE)
-    assert [segment.frames for segment in again.segments] == [len(FIRST), len(SECOND)]
+    assert [segment.first for segment in again.segments.values()] == [0, len(FIRST)]
+    assert [segment.frames for segment in again.segments.values()] == [len(FIRST), len(SECOND)]
     assert again.frames == len(FIRST) + len(SECOND)
-    assert [segment.summary for segment in again.segments] == [{"times": FIRST}, {"times": SECOND}]
+    assert [segment.summary for segment in again.segments.values()] == [{"times": FIRST}, {"times": SECOND}]
 
 
 def test_a_segment_that_was_being_written_when_the_run_was_killed_is_thrown_away(tmp_path: Path) -> None:
@@ -72,7 +82,7 @@ def test_a_segment_that_was_being_written_when_the_run_was_killed_is_thrown_away
     half = made.with_name(f"{PARTIAL_PREFIX}1234.segment")
     half.write_bytes(b"half a segment")
     again = open_segments(tmp_path / "film.mkv", RECIPE)
-    assert [segment.path for segment in again.segments] == [made]
+    assert [segment.path for segment in again.segments.values()] == [made]
     assert not half.exists()
 
 
@@ -89,14 +99,15 @@ def test_packets_come_back_byte_for_byte_with_rising_decoding_times(tmp_path: Pa
 def test_a_segment_without_end_does_not_count(tmp_path: Path) -> None:
     folder = open_segments(tmp_path / "film.mkv", RECIPE)
     make(folder, FIRST)
-    with pytest.raises(RuntimeError, match="killed"), folder.new() as segment:
+    with pytest.raises(RuntimeError, match="killed"), claimed(folder, 1) as segment:
+        assert segment is not None
         segment.add(encoder().encode(None))
         raise RuntimeError("killed")
     assert len(open_segments(tmp_path / "film.mkv", RECIPE).segments) == 1
 
 
 @pytest.mark.parametrize("place", [10, 2000, -3, -20, -34])
-def test_a_damaged_segment_and_those_behind_it_are_thrown_away(tmp_path: Path, place: int) -> None:
+def test_a_damaged_segment_is_thrown_away(tmp_path: Path, place: int) -> None:
     folder = open_segments(tmp_path / "film.mkv", RECIPE)
     for times in (FIRST, SECOND, [2000, 2040]):
         make(folder, times)
@@ -104,8 +115,8 @@ def test_a_damaged_segment_and_those_behind_it_are_thrown_away(tmp_path: Path, p
     damaged[place] ^= 0x10
     folder.segments[1].path.write_bytes(damaged)
     again = open_segments(tmp_path / "film.mkv", RECIPE)
-    assert [segment.frames for segment in again.segments] == [len(FIRST)]
-    assert not folder.segments[2].path.exists()
+    assert [(number, segment.frames) for number, segment in again.segments.items()] == [(0, len(FIRST)), (2, 2)]
+    assert not folder.segments[1].path.exists()
 
 
 def test_segments_of_another_recipe_are_thrown_away(tmp_path: Path) -> None:
@@ -119,3 +130,52 @@ def test_nothing_is_left_when_the_segments_are_removed(tmp_path: Path) -> None:
     make(folder, FIRST)
     folder.remove()
     assert not list(segment_folder(tmp_path / "film.mkv").iterdir())
+
+
+def test_what_one_process_claims_no_other_writes(tmp_path: Path) -> None:
+    one, other = (open_segments(tmp_path / "film.mkv", RECIPE) for _ in range(2))
+    with claimed(one, 0) as mine:
+        assert mine is not None
+        with claimed(other, 0) as not_mine:
+            assert not_mine is None
+        assert other.is_claimed(0)
+        with claimed(other, 1) as next_one:
+            assert next_one is not None
+            next_one.finish(frames=1, summary={})
+        mine.finish(frames=1, summary={})
+    assert not other.is_claimed(0)
+    with claimed(other, 0) as done:
+        assert done is None
+    assert other.look() == 1
+    assert one.look() == 1
+
+
+def test_nobody_is_disturbed_at_work_by_one_who_begins(tmp_path: Path) -> None:
+    folder = open_segments(tmp_path / "film.mkv", RECIPE)
+    with claimed(folder, 3) as segment:
+        assert segment is not None
+        again = open_segments(tmp_path / "film.mkv", RECIPE)
+        segment.finish(frames=1, summary={})
+    assert again.look() == 1
+
+
+def test_nothing_can_be_claimed_once_the_segments_were_removed(tmp_path: Path) -> None:
+    one, other = (open_segments(tmp_path / "film.mkv", RECIPE) for _ in range(2))
+    make(one, FIRST)
+    one.remove()
+    with claimed(other, 0) as segment:
+        assert segment is None
+    assert not other.is_open()
+    assert not list(segment_folder(tmp_path / "film.mkv").iterdir())
+
+
+def test_a_segment_that_is_damaged_while_the_owner_is_at_work_is_made_again(tmp_path: Path) -> None:
+    owner, other = (open_segments(tmp_path / "film.mkv", RECIPE) for _ in range(2))
+    make(other, FIRST)
+    path = other.segments[0].path
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    assert owner.look() == 0
+    with other.claimed(0, first=0, is_owner=False) as segment:
+        assert segment is None
+    make(owner, FIRST)
+    assert owner.frames == len(FIRST)

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.film.verification import verify
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, neutral_chroma
-from pipeline.media.packet_scan import survey
+from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stream_plan import StreamPlan, plan_streams, stream_notes
@@ -23,6 +23,12 @@ from pipeline.options import Codec, OnDamage, Quality
 from pipeline.results import Note, Verification
 
 BT709 = (0.2126, 0.0722)
+
+
+def survey(path: Path) -> FilmInfo:
+    """Describe the film at ``path`` after reading all its packets."""
+    with surveyed(path) as (info, _):
+        return info
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,9 @@ def rewrite(
     full: bool = False,
     on_damage: OnDamage = OnDamage.FAIL,
 ) -> Rewritten:
-    source = survey(path, rate=rate)
-    video = plan_video(source, codec, quality, suffix=suffix, deinterlace=deinterlace)
-    streams = plan_streams(source, video)
+    with surveyed(path, rate=rate) as (source, container):
+        video = plan_video(source, codec, quality, suffix=suffix, deinterlace=deinterlace)
+        streams = plan_streams(source, video, container)
     output = path.with_name(f"{path.stem}-{codec}-{quality}{video.suffix}")
     read_log = ReadLog(luma=video.encoder.is_lossless)
 

@@ -15,14 +15,13 @@ from pipeline.errors import InputError
 from pipeline.media.encryption import is_scrambled
 from pipeline.media.film_plan import plan_film
 from pipeline.media.hdr import Hdr
-from pipeline.media.packet_scan import survey
 from pipeline.media.probe import probe
 from pipeline.media.stream_plan import Action
 from pipeline.media.writer import FilmWriter
 from pipeline.options import Codec, Options, Quality
 from pipeline.results import NoteKind
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
-from tests.pipeline.media.rewriting import Rewritten, rewrite
+from tests.pipeline.media.rewriting import Rewritten, rewrite, survey
 
 TINY = {"width": 64, "height": 48}
 KEY = {"g": "12"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
-from pipeline.media.packet_scan import survey
 from tests.films import Sound, make_film
+from tests.pipeline.media.rewriting import survey
 
 TINY = {"width": 64, "height": 48, "times": range(5)}
 CODECS = {

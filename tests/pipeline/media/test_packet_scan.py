@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.packet_scan import survey
 from pipeline.media.probe import probe
 from pipeline.media.stream_plan import Action
 from pipeline.options import Quality
 from pipeline.results import NoteKind
 from tests.films import Sound, frame_times, luma_planes, make_film, moving_luma, packets
-from tests.pipeline.media.rewriting import rewrite
+from tests.pipeline.media.rewriting import rewrite, survey
 
 PERIOD = Fraction(1, 25)
 TINY = {"width": 64, "height": 48}

@@ -13,12 +13,13 @@ import pytest
 
 from pipeline.errors import InputError, OutputError
 from pipeline.media.decode import frames
+from pipeline.media.film_plan import plan_film
 from pipeline.media.frames import neutral_chroma
 from pipeline.media.probe import ColorTags, probe
-from pipeline.media.stream_plan import Action, plan_streams
+from pipeline.media.stream_plan import Action
 from pipeline.media.video_plan import plan_video
 from pipeline.media.writer import FilmWriter
-from pipeline.options import Codec, Quality
+from pipeline.options import Codec, Options, Quality
 from pipeline.results import NoteKind
 from tests.films import (
     INTERLACED,
@@ -408,11 +409,9 @@ def test_sound_lies_beside_its_picture_in_the_file_even_with_rare_subtitles(tmp_
 
 def test_an_unreadable_source_beside_the_picture_is_an_input_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", sounds=[Sound()])
-    info = probe(film)
-    video = plan_video(info, Codec.AUTO, Quality.ACCESS)
-    streams = plan_streams(info, video)
+    plan = plan_film(film, Options())
     film.unlink()
-    with pytest.raises(InputError), FilmWriter(info, video, streams, tmp_path / "result.mkv"):
+    with pytest.raises(InputError), FilmWriter(plan.info, plan.video, plan.streams, tmp_path / "result.mkv"):
         pass
 
 
@@ -432,11 +431,10 @@ def test_an_abort_leaves_no_threads_and_no_open_files(tmp_path: Path, codec: Cod
     film = make_film(tmp_path / "film.mkv", sounds=[Sound()], times=range(30))
 
     def abort(number: int) -> None:
-        info = probe(film)
-        video = plan_video(info, codec, Quality.ACCESS)
+        plan = plan_film(film, Options(codec=codec))
         output = tmp_path / f"aborted-{number}.mkv"
-        with pytest.raises(KeyboardInterrupt), FilmWriter(info, video, plan_streams(info, video), output) as writer:
-            for count, frame in enumerate(frames(info, video.pixel_format)):
+        with pytest.raises(KeyboardInterrupt), FilmWriter(plan.info, plan.video, plan.streams, output) as writer:
+            for count, frame in enumerate(frames(plan.info, plan.video.pixel_format)):
                 frame.paint(neutral_chroma(frame), neutral_chroma(frame))
                 writer.write(frame)
                 if count == 12:

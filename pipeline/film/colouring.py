@@ -1,0 +1,64 @@
+"""A film from decoded frames to coloured ones, whole or part by part: the stages of docs/architecture.md in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from functools import cached_property
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.shots import find_shots
+from pipeline.color.temporal import predict_chroma
+from pipeline.color.triage import judge_shots
+from pipeline.film.frames import FilmFrame, FilmSource, paint
+from pipeline.film.parts import Part, in_parts, known_before
+from pipeline.film.stated_frames import stated_frames
+from pipeline.media.read_log import ReadLog
+from pipeline.results import SourceTone
+from pipeline.stages import ahead
+
+# Frames that wait between two threads.
+_DEPTH = 4
+
+
+class Colouring:
+    """Colours ``film``; looks first at what a person states about frames of it."""
+
+    def __init__(self, film: FilmSource, colorizer: Colorizer) -> None:
+        """Raise the errors of `stated_frames`."""
+        self._film, self._colorizer = film, colorizer
+        self._stated = stated_frames(film, colorizer)
+
+    def parts(self, read_log: ReadLog, *, at_least: int | None) -> Generator[Part, None, None]:
+        """Read the film from its beginning and yield its parts, see `in_parts`; decoding runs ahead in a thread.
+
+        ``read_log`` counts the frames.
+        """
+        film = self._film
+        decoded = ahead(film.decode(read_log), depth=_DEPTH, name="decode", threads=film.options.threads)
+        with closing(decoded):
+            frames = find_shots(self._stated.attached(film.records(decoded, self._colorizer)))
+            yield from in_parts(frames, at_least=at_least)
+
+    def frames(self, part: Part) -> Generator[FilmFrame, None, None]:
+        """Yield the frames of a part with their final chroma; colouring runs ahead in a thread."""
+        return ahead(self._coloured(part), depth=_DEPTH, name="colour", threads=self._film.options.threads)
+
+    def all_frames(self, read_log: ReadLog) -> Generator[FilmFrame, None, None]:
+        """Yield every frame of the film, as one part, with its final chroma; ``read_log`` counts them."""
+        with closing(self.parts(read_log, at_least=None)) as parts:
+            for part in parts:
+                with closing(self.frames(part)) as frames:
+                    yield from frames
+
+    def _coloured(self, part: Part) -> Generator[FilmFrame, None, None]:
+        film, options, spec = self._film, self._film.options, self._colorizer.spec
+        predict, statements = self._colorizer.examine_all, self._stated.statements()
+        memory = known_before(part.before, predict, options, stride=spec.stride, statements=statements)
+        frames = judge_shots(part.frames, film.tone_evidence, options, usual=self._usual_tone)
+        frames = predict_chroma(frames, predict, options, stride=spec.stride, memory=memory, statements=statements)
+        yield from paint(frames, film.spec)
+
+    @cached_property
+    def _usual_tone(self) -> SourceTone | None:
+        return self._film.usual_tone()

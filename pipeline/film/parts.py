@@ -1,0 +1,133 @@
+"""A film in parts that are coloured each for itself: one after another by one process, or side by side by many.
+
+A part begins at a cut. Of what comes before it, it rests on the last frames of the six shots before alone, which
+whoever passes by has seen: not on how these were coloured. So parts need not wait for each other, and a film of parts
+is the same whoever coloured which of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import chain
+
+from engines.network import Prediction
+from pipeline.color.evidence_pooling import can_pool
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.model_input import ModelInput
+from pipeline.color.scene_memory import SceneMemory
+from pipeline.color.statements import Statement
+from pipeline.color.temporal import Scenes, smoothed
+from pipeline.film.frames import FilmFrame
+from pipeline.options import Options
+
+# docs/temporal.md tells what fewer or more frames bring. Of large model inputs, so many bytes for each shot.
+_SHOTS, _FRAMES = 6, 24
+_BYTES = 4 << 20
+
+
+class Part:
+    """One part of a film: ``frames``, to be read once, and the model inputs of the ends of the shots ``before`` it.
+
+    ``first`` is the number of its first frame; ``count`` is how many have passed.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        first: FilmFrame,
+        others: Iterator[FilmFrame],
+        *,
+        before: Sequence[FrameRecord],
+        is_over: Callable[[int, FilmFrame], bool],
+    ) -> None:
+        self.number, self.first, self.before = number, first.index, before
+        self.count = 0
+        self.following: FilmFrame | None = None
+        self._is_over = is_over
+        self.frames = self._until_over(first, others)
+
+    def _until_over(self, first: FilmFrame, others: Iterator[FilmFrame]) -> Generator[FilmFrame, None, None]:
+        for record in chain([first], others):
+            if self._is_over(self.count, record):
+                self.following = record
+                return
+            self.count += 1
+            yield record
+
+
+def in_parts(frames: Iterator[FilmFrame], *, at_least: int | None) -> Generator[Part, None, None]:
+    """Yield a film's frames, of which the shots are known, in parts; what is not read of one is passed over.
+
+    Each ends at the first cut after ``at_least`` frames; None makes one part of the film.
+    """
+    ends = _ShotEnds()
+    others = map(ends.seen, frames)
+    following, number = next(others, None), 0
+
+    def is_over(count: int, record: FilmFrame) -> bool:
+        return at_least is not None and count >= at_least and record.begins_shot
+
+    while following is not None:
+        part = Part(number, following, others, before=ends.before(), is_over=is_over)
+        yield part
+        for _ in part.frames:
+            pass
+        following, number = part.following, number + 1
+
+
+class _ShotEnds:
+    """The last frames of the last shots that passed, without their pictures."""
+
+    def __init__(self) -> None:
+        self._shots: deque[deque[FrameRecord]] = deque(maxlen=_SHOTS + 1)
+
+    def seen(self, frame: FilmFrame) -> FilmFrame:
+        if frame.begins_shot or not self._shots:
+            room = _BYTES // frame.model_input.luma.nbytes
+            self._shots.append(deque(maxlen=max(1, min(_FRAMES, room))))
+        self._shots[-1].append(_without_picture(frame))
+        return frame
+
+    def before(self) -> tuple[FrameRecord, ...]:
+        """Return those of the shots before the one that has just begun, each as a shot of its own."""
+        found = []
+        for shot in list(self._shots)[:-1]:
+            for number, frame in enumerate(shot):
+                found.append(_without_picture(frame))
+                if number == 0:
+                    found[-1].link = Link.CUT
+        return tuple(found)
+
+
+def _without_picture(frame: FrameRecord) -> FrameRecord:
+    bare = FrameRecord(index=frame.index, model_input=frame.model_input, statements=frame.statements)
+    bare.link = frame.link
+    return bare
+
+
+def known_before(
+    before: Sequence[FrameRecord],
+    predict: Callable[[Sequence[ModelInput]], list[Prediction]],
+    options: Options,
+    *,
+    stride: int,
+    statements: Sequence[Statement],
+) -> SceneMemory:
+    """Return the memory of scenes that a part begins with, by the ends of the shots ``before`` it.
+
+    Asks ``predict``, the network, about two or three frames of each; about one where it gives no evidence.
+    """
+    scenes = Scenes()
+    if before and can_pool(predict([before[0].model_input])[0]):
+        for _ in smoothed(
+            before,
+            predict,
+            stride=stride,
+            every=options.every,
+            scenes=scenes,
+            statements=statements,
+            saturation=options.saturation,
+        ):
+            pass
+    return scenes.memory
