@@ -104,7 +104,7 @@ def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
     toned = [rgb_of(PRINT, *(share / 100 * plane for plane in tinted(PRINT))) for share in range(1, 21, 2)]
     treated = {}
     for name, make in {
-        "scan": lambda path, rgb: save(path, rgb),
+        "scan": lambda path, rgb: save(path, rgb, quality=95),
         "film scanner": lambda path, rgb: exposed(path, rgb, source=b"\x01"),
         "camera": exposed,
     }.items():
