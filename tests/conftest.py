@@ -1,9 +1,32 @@
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pipeline.process import before_numpy, prepare_process
+
+# As in the commands, libraries compute in the thread that asks; several workers of pytest share the machine besides.
+before_numpy()
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nobody is told of tests, and without telemetry's thread a process with ONNX Runtime can fork.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+_SLOW_AS_A_WHOLE = re.compile(r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import files of slow tests only to leave all of them out: many bring PyTorch, in every worker."""
+    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if _SLOW_AS_A_WHOLE.search(collection_path.read_text(encoding="utf-8")) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared() -> None:
+    prepare_process()
 
 
 @pytest.fixture(scope="session", autouse=True)

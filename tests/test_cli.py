@@ -18,12 +18,11 @@ from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
+from tests.commands import PATIENCE, ROOT, colorize, command, environment
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
 
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
 HEAVY = ("av", "numpy", "cv2", "openvino", "onnxruntime", "torch", "PIL", "tifffile", "onnx")
 COMMON = (
     *(
@@ -44,17 +43,6 @@ ARCHIVE = (
     *("--include", "--exclude", "--since", "--shard", "--follow-links", "--verify-all", "--until", "--jobs", "--retry"),
     *("--quarantine-after", "--keep-free", "--no-sidecars", "--bag", "--no-report", "--log", "--metrics", "--decide"),
 )
-
-
-def command(name: str, *arguments: object) -> list[str]:
-    program = f"import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
-    return [sys.executable, "-c", program, *map(str, arguments)]
-
-
-def colorize(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(name, *arguments), env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:
@@ -124,7 +112,7 @@ def test_help_imports_nothing_heavy() -> None:
         f"sys.stderr.write(' '.join(name for name in {HEAVY!r} if name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert "Usage" in done.stdout
     assert done.stderr == ""
@@ -315,20 +303,27 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
-def test_names_beyond_the_encoding_of_the_output_are_escaped(
-    film: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "latin-1")
-    done = colorize("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model)
+def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: Path) -> None:
+    done = subprocess.run(
+        command("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model),
+        env=environment(PYTHONIOENCODING="latin-1"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert (done.returncode, film.with_name("Фильм.mkv").exists()) == (0, True), done.stderr
     assert "\\u0424" in done.stdout
 
 
-def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
+def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path) -> None:
     controller, terminal = os.openpty()
     done = subprocess.run(
-        command("video", film, "--model", model), env=ENVIRONMENT, stderr=terminal, timeout=60, check=False
+        command("video", film, "--model", model),
+        env=environment(TERM="dumb"),
+        stderr=terminal,
+        timeout=PATIENCE,
+        check=False,
     )
     os.close(terminal)
     with os.fdopen(controller, "rb") as shown:
@@ -340,12 +335,12 @@ def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path, monkeyp
 def test_the_device_can_be_set_in_the_environment_and_is_said(
     scans: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "AUTOCHROME_DEVICE", "cpu")
+    monkeypatch.setenv("AUTOCHROME_DEVICE", "cpu")
     done = colorize("photo", scans / "a.jpg", "--model", model, "--json")
     origin = answer(done)["origin"]
     assert (origin["contract"], origin["licence"]) == ("autochrome-1", "CC0-1.0")
     assert f"on {origin['device']}" in done.stderr
-    monkeypatch.setitem(ENVIRONMENT, "AUTOCHROME_DEVICE", "npu")
+    monkeypatch.setenv("AUTOCHROME_DEVICE", "npu")
     done = colorize("photo", scans / "a.jpg", "--model", model, "--overwrite", "--json")
     assert done.returncode == 6
     assert "no engine works on device 'npu'" in answer(done)["error"]["message"]
@@ -361,7 +356,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
     """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it."""
     with subprocess.Popen(
         command("video", film, "-o", folder / "result.mp4", "--model", model, "--json"),
-        env=ENVIRONMENT,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -388,7 +383,7 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
             running.send_signal(number)
             assert any("finishing what is under way" in line for line in running.stderr)
         running.send_signal(numbers[-1])
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
     assert json.loads(stdout)["error"]["exit_code"] == code
     assert listing(tmp_path) == []
@@ -404,7 +399,7 @@ def test_the_first_signal_lets_a_film_without_segments_be_finished(
     out.mkdir()
     with at_work(film, out, model) as running:
         running.send_signal(number)
-        stdout, stderr = running.communicate(timeout=120)
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, stderr
     assert json.loads(stdout)["frames"] == 200
     assert listing(out) == ["result.mp4"]
@@ -458,10 +453,10 @@ def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
     arguments = ("train", tmp_path / "config.toml", "--photos", tmp_path, "--run", tmp_path / "run", "--json")
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        env=ENVIRONMENT,
+        env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 8, done.stderr
@@ -471,14 +466,14 @@ def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
 def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text("", encoding="utf-8")
-    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    shadowed = environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     done = subprocess.run(
         command("video", "--help"),
-        env=environment,
+        env=shadowed,
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 8
@@ -489,7 +484,11 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
 def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command("archive", scans, "--dry-run", "--json"), env=ENVIRONMENT, stdout=full, timeout=60, check=False
+            command("archive", scans, "--dry-run", "--json"),
+            env=environment(),
+            stdout=full,
+            timeout=PATIENCE,
+            check=False,
         )
 
     assert done.returncode == 5
@@ -501,11 +500,11 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command("model", "info", model, *words),
-            env=ENVIRONMENT,
+            env=environment(),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 5, done.stderr
@@ -518,7 +517,7 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
 def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) -> None:
     with Path("/dev/full").open("w") as full:
         subprocess.run(
-            command("archive", scans, "--model", model), env=ENVIRONMENT, stderr=full, timeout=60, check=False
+            command("archive", scans, "--model", model), env=environment(), stderr=full, timeout=PATIENCE, check=False
         )
     assert (scans.with_name("scans-colorized") / "deep" / "b.png").exists()
 
@@ -635,7 +634,7 @@ def test_the_short_form_of_help_works(name: str) -> None:
 def test_a_network_is_added_listed_and_found_by_name(
     model: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert colorize("model", "add", model, "--name", "mine", "--licence", "CC0-1.0", "--json").returncode == 0
     found = {one["name"]: one for one in answer(colorize("model", "list", "--json"))["models"]}
     assert {"fast", "mine"} <= set(found)

@@ -22,6 +22,7 @@ from typer.main import get_command
 
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, video
+from tests.commands import PATIENCE
 from tests.engines.tiny import write_tiny_model
 from tests.photos import save, scene
 
@@ -46,7 +47,7 @@ def run(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -260,7 +261,7 @@ def test_a_request_to_stop_reaches_the_program_and_is_waited_for(tmp_path: Path,
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert path.exists()
@@ -356,7 +357,7 @@ def test_the_service_runs_as_an_unprivileged_user_who_may_write_where_systemd_le
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 3, done.stderr
@@ -476,7 +477,7 @@ def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
             wait_for(output)
         # A job that is queued again keeps what it wrote before.
         assert run(tool("scontrol"), "requeue", f"{job}_1", **variables).returncode == 0
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while outputs[0].read_text(encoding="utf-8").count("begun") < 2 and time.monotonic() < deadline:
             time.sleep(0.5)
             run(tool("scontrol"), "release", f"{job}_1", **variables)
@@ -496,7 +497,7 @@ def submitted(folder: Path, variables: dict[str, str], script: str = "array.sh",
 
 def ended(job: str, variables: dict[str, str]) -> dict[str, str]:
     """Wait until all tasks of an array ended and return their states."""
-    deadline, states = time.monotonic() + 240, {}
+    deadline, states = time.monotonic() + PATIENCE, {}
     while time.monotonic() < deadline:
         states = states_of(job, variables)
         if states and not any(state.split()[0] in ("PENDING", "RUNNING", "COMPLETING") for state in states.values()):

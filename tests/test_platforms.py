@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.results import shell_line
+from tests.commands import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +54,7 @@ def test_every_module_can_be_imported_where_posix_is_not() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from engines.errors import EngineError, MissingDependencyError, WeightsError
 from engines.machine import gpu_count
 from engines.onnxruntime import open_reference
 from engines.registry import Entry, fastest_first
+from tests.commands import PATIENCE
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
 from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.tiny import tiny_model, write_model
@@ -30,7 +31,7 @@ def python(code: str, *arguments: str, before: Path | None = None) -> subprocess
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)])}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        env=environment, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_nobody_is_told_that_an_engine_is_used(tiny: Path, tmp_path: Path) -> No
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), str(tiny)],
         env={**environment, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.stdout.split(maxsplit=1) == ["openvino", "[]\n"], done.stderr
     assert list(tmp_path.iterdir()) == []

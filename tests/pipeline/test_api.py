@@ -45,7 +45,8 @@ from tests.photos import save, scene
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
-SHOT, FRAMES, SEGMENT = 20, 100, 15
+SHOT, SHOTS, SEGMENT = 8, 4, 6
+FRAMES = 6
 MASTER = Options(codec=Codec.FFV1, quality=Quality.MASTER)
 
 
@@ -56,7 +57,7 @@ def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in ("scan.jpg", "scans/a.jpg", "scans/b.png"):
         save(tmp_path / path, scene())
     for path in ("film.mp4", "scans/c.mp4"):
-        make_film(tmp_path / path, codec="libx264", times=range(12), sounds=[Sound()])
+        make_film(tmp_path / path, codec="libx264", times=range(FRAMES), sounds=[Sound()])
     (tmp_path / "letter.jpg").write_text("Dear sister,", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -110,6 +111,7 @@ def test_options_errors_and_results_load_no_codec_and_no_engine() -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_real_signatures(tmp_path: Path) -> None:
     code = """
         from pipeline import Options, colorize_archive, colorize_photo, colorize_video, open_colorizer
@@ -242,7 +244,7 @@ def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, colorizer
         calls.append(call)
 
     colorize_video("film.mp4", colorizer=colorizer, progress=Callback(tell))
-    assert calls == [("film.mp4", done, 12) for done in range(13)]
+    assert calls == [("film.mp4", done, FRAMES) for done in range(FRAMES + 1)]
     calls.clear()
     colorize_photo("scan.jpg", colorizer=colorizer, progress=Callback(tell))
     assert calls == [("scan.jpg", 0, 1), ("scan.jpg", 1, 1)]
@@ -250,7 +252,9 @@ def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, colorizer
     colorize_archive("scans", colorizer=colorizer, progress=Callback(tell))
     assert [call for call in calls if call[0] == "archive"] == [("archive", done, 3) for done in range(4)]
     assert [call for call in calls if call[0] == "photos"] == [("photos", done, 2) for done in range(3)]
-    assert [call for call in calls if call[0] == "scans/c.mp4"] == [("scans/c.mp4", done, 12) for done in range(13)]
+    assert [call for call in calls if call[0] == "scans/c.mp4"] == [
+        ("scans/c.mp4", done, FRAMES) for done in range(FRAMES + 1)
+    ]
 
 
 @pytest.mark.parametrize("method", ["begin", "note", "advance"])
@@ -259,7 +263,7 @@ def test_a_cancelled_film_leaves_nothing_behind(method: str, media: Path, colori
     with pytest.raises(Cancelled):
         colorize_video("film.mp4", colorizer=colorizer, progress=Ending(Cancelled(), method=method))
     assert sorted(media.rglob("*")) == before
-    assert colorize_video("film.mp4", colorizer=colorizer).frames == 12
+    assert colorize_video("film.mp4", colorizer=colorizer).frames == FRAMES
 
 
 def test_a_cancelled_photograph_leaves_nothing_behind(media: Path, colorizer: Colorizer) -> None:
@@ -285,19 +289,19 @@ def test_a_cancelled_long_film_goes_on_after_its_last_segment(tmp_path: Path, co
         blocks = np.random.default_rng(number // SHOT).integers(20, 235, (8, 12))
         return np.kron(blocks, np.ones((8, 8))).astype(np.uint8)
 
-    film = make_film(tmp_path / "film.mkv", times=range(FRAMES), luma=shots)
+    film = make_film(tmp_path / "film.mkv", times=range(SHOT * SHOTS), luma=shots)
     whole = colorize_video(film, tmp_path / "whole.mkv", MASTER, colorizer=colorizer, segment_frames=SEGMENT)
     output = tmp_path / "cancelled.mkv"
     with pytest.raises(Cancelled):
         colorize_video(
-            film, output, MASTER, colorizer=colorizer, progress=Ending(Cancelled(), count=65), segment_frames=SEGMENT
+            film, output, MASTER, colorizer=colorizer, progress=Ending(Cancelled(), count=20), segment_frames=SEGMENT
         )
     assert not output.exists()
     assert hidden(tmp_path)
     steps: list[int] = []
     again = Callback(lambda _item, done, _total: steps.append(done))
     colorize_video(film, output, MASTER, colorizer=colorizer, progress=again, segment_frames=SEGMENT)
-    assert steps[:3] == [0, 60, 61]
+    assert steps[:3] == [0, 2 * SHOT, 2 * SHOT + 1]
     assert output.read_bytes() == whole.output.read_bytes()
     assert not hidden(tmp_path)
 
@@ -334,7 +338,7 @@ def test_an_archive_is_cancelled_from_another_thread(
     Path("scans").mkdir()
     save(Path("scans/a.jpg"), scene())
     for name in ("b", "c", "d"):
-        make_film(Path("scans", f"{name}.mkv"), times=range(40))
+        make_film(Path("scans", f"{name}.mkv"), times=range(FRAMES))
     progress, raised = Watched(), []
 
     def work() -> None:

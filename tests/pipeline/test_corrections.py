@@ -96,6 +96,11 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
         ({"correction": {"hints": [{"x": 0.5}]}}, "y"),
         ({"correction": {"treat_as": "blue"}}, "blue"),
+        ({"correction": {"hints": {"x": 0.5}}}, "a list is wanted"),
+        ({"correction": {"references": ["../../etc/passwd"]}}, "not the name of a file beside"),
+        ({"correction": {"references": ["/etc/passwd"]}}, "not the name of a file beside"),
+        ({"correction": {"references": ["C:secret.png"]}}, "not the name of a file beside"),
+        ({"correction": {"references": [".hidden"]}}, "not the name of a file beside"),
         ({"correction": []}, "correction"),
         ({"notes": 1}, "notes"),
     ],
@@ -108,6 +113,23 @@ def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, conten
         read_correction(path)
     assert str(path) in str(caught.value)
     assert caught.value.advice
+
+
+def test_a_correction_of_any_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "1931.jpg.correction.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InputError, match="larger than"):
+        read_correction(path)
+
+
+def test_a_reference_is_kept_once_whoever_gives_it(tree: CorrectionTree) -> None:
+    name = tree.keep_reference(ITEM, b"a picture")
+    kept = tree.path_of(ITEM).with_name(name)
+    before = kept.stat()
+    assert tree.keep_reference(ITEM, b"a picture") == name
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == (b"a picture", before.st_mtime_ns)
+    assert tree.keep_reference(ITEM, b"another picture") != name
 
 
 @pytest.mark.parametrize("item", ["/etc/passwd", "../outside.jpg", "album/../../outside.jpg"])

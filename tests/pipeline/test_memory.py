@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.commands import PATIENCE
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
@@ -78,6 +79,6 @@ def peak(film: Path, tiny: Path, options: str) -> float:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     return int(run.stdout) / 1000

@@ -63,6 +63,25 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_that_no_disk_holds_is_an_error_before_anything_is_written(tmp_path: Path, overwrite: bool) -> None:
+    final = tmp_path / f"{'n' * 300}.jpg"
+    with (
+        pytest.raises(OutputError, match="cannot be written: File name too long"),
+        publishing(final, overwrite=overwrite, originals=Originals()),
+    ):
+        pytest.fail("it was begun")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> None:
+    final, elsewhere = tmp_path / "a.jpg", tmp_path / "elsewhere.jpg"
+    final.symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="leads nowhere"), publishing(final, overwrite=True, originals=Originals()):
+        pytest.fail("it was begun")
+    assert (final.is_symlink(), elsewhere.exists()) == (True, False)
+
+
 def test_a_disk_error_names_the_file(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     with (

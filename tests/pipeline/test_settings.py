@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ from typer.main import get_command
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, photo, review, video
 from pipeline.settings import COMMANDS, FILE_NAME, SettingsError, Shape, read_settings, unknown_variables
+from tests.commands import ROOT, colorize
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "operations.md"
 APPS = {"video": video.commands, "photo": photo.commands, "archive": archive.commands, "review": review.commands}
 HOME = Path("~").expanduser()
@@ -203,7 +201,7 @@ def test_a_file_that_is_named_must_be_there() -> None:
 
 def test_a_variable_that_cannot_be_followed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOCHROME_SHARD", "17/16")
-    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is no part") as caught:
+    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is no shard") as caught:
         parsed("archive")
     assert caught.value.exit_code == 9
     assert parsed("video")["engine"] == "auto"
@@ -231,36 +229,24 @@ def test_other_commands_tables_are_left_to_them() -> None:
     assert read_settings(path, command="video", shapes={"engine": Shape.ONE}) == {}
 
 
-def colorize(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys, cli; sys.argv[0] = 'colorize-archive'; cli.archive()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_which_file_was_read_is_said_and_so_are_variables_of_no_option() -> None:
     settings("[archive]\ndry-run = true")
     Path("scans").mkdir()
     Path("scans", "a.pgm").write_bytes(b"P5 64 64 255 " + bytes(range(64)) * 64)
-    done = colorize("scans", AUTOCHROME_ENGIN="tensorrt", AUTOCHROME_FPS="24")
+    done = colorize("archive", "scans", AUTOCHROME_ENGIN="tensorrt", AUTOCHROME_FPS="24")
     assert done.returncode == 0, done.stderr
     assert "1 photo and 0 films to colour" in done.stdout
     assert done.stderr.splitlines() == [
         "settings: autochrome.toml",
         "ignored: the variable AUTOCHROME_ENGIN names no option",
     ]
-    assert colorize("scans", "--quiet", AUTOCHROME_ENGIN="tensorrt").stderr == ""
+    assert colorize("archive", "scans", "--quiet", AUTOCHROME_ENGIN="tensorrt").stderr == ""
 
 
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_wrong_file_ends_the_command_with_exit_code_9(words: list[str]) -> None:
     settings("engin = 'tensorrt'")
-    done = colorize("scans", *words)
+    done = colorize("archive", "scans", *words)
     assert done.returncode == 9
     assert "Error: autochrome.toml: engin: there is no such setting" in done.stderr
     assert "Did you mean engine?" in done.stderr
@@ -270,7 +256,7 @@ def test_a_wrong_file_ends_the_command_with_exit_code_9(words: list[str]) -> Non
 
 
 def test_json_asked_for_by_the_environment_holds_for_errors_too() -> None:
-    done = colorize("--engine", "crystal", AUTOCHROME_JSON="1")
+    done = colorize("archive", "--engine", "crystal", AUTOCHROME_JSON="1")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["kind"] == "UsageError"
 

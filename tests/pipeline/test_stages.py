@@ -177,15 +177,15 @@ def test_work_abreast_comes_out_in_the_order_of_the_items(workers: int) -> None:
 @pytest.mark.parametrize(("most", "expected"), [(100, 3), (20, 2), (1, 1)])
 def test_no_more_work_is_abreast_than_workers_and_weight_allow(most: int, expected: int) -> None:
     under_way, greatest = 0, 0
-    turn = threading.Lock()
+    turn = threading.Condition()
 
     def work(number: int) -> int:
         nonlocal under_way, greatest
         with turn:
             under_way += 1
             greatest = max(greatest, under_way)
-        time.sleep(0.02)
-        with turn:
+            turn.notify_all()
+            assert turn.wait_for(lambda: greatest >= expected, timeout=30)
             under_way -= 1
         return number
 
@@ -208,11 +208,10 @@ def test_closing_early_awaits_what_is_abreast_and_begins_no_more() -> None:
 
     def work(number: int) -> int:
         begun.append(number)
-        time.sleep(0.02)
         return number
 
     left = abreast(range(100), work, workers=2, weight=lambda _: 1, most=100, name="early")
     assert next(left) == 0
     left.close()
-    assert len(begun) <= 4
+    assert len(begun) <= 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("early")]

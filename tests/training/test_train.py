@@ -22,6 +22,7 @@ from PIL import Image  # noqa: E402
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 
 from engines.errors import WeightsError  # noqa: E402
+from tests.commands import PATIENCE  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
@@ -297,7 +298,7 @@ def test_two_processes_share_every_batch_and_one_writes(photo_cache: Path, tmp_p
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert _load(tmp_path / "run" / CHECKPOINT)["step"] == CONFIG.steps

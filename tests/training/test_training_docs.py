@@ -27,6 +27,7 @@ pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.library import load_weights  # noqa: E402
+from tests.commands import PATIENCE  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG  # noqa: E402
 from training.architectures.encoders import WholeResNet18Encoder  # noqa: E402
@@ -100,7 +101,7 @@ def test_every_command_of_the_page_does_what_it_says(folder: Path, environment: 
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         allowed = next((codes for word, codes in EXITS.items() if word in line), (0,))

@@ -82,15 +82,19 @@ def _driver(source: Path, output: Path, model: Path, address: str) -> subprocess
 
 
 def _workers() -> list[int]:
-    """Return the processes in which actors live."""
+    """Return the processes in which actors live, of this cluster alone: what its nodes, our children, started."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::Actor"):
+            if path.read_bytes().startswith(b"ray::Actor") and _parent(_parent(int(path.parent.name))) == os.getpid():
                 found.append(int(path.parent.name))
         except OSError:
             continue
     return found
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.commands import PATIENCE
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +20,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 def harness(folder: Path, *arguments: object) -> Any:
     """Run the harness in a process without threads, which may fork, and return what it saw."""
     command = [sys.executable, "-m", "tests.pipeline.archive.kills", str(folder), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -28,6 +28,7 @@ from pipeline.results import (
     Treatment,
     Verification,
 )
+from tests.commands import PATIENCE
 
 HASH = "ab" * 32
 
@@ -248,7 +249,7 @@ ledger._connection.execute("DELETE FROM items")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=60)
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=PATIENCE)
     assert died.returncode == -9
     with open_ledger(tmp_path) as ledger:
         states = {record.path: record.state for record in ledger.records()}

@@ -16,6 +16,7 @@ import pytest
 from pipeline.archive.output_folder import filling_bag, locked
 from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError, UsageError
+from tests.commands import PATIENCE
 
 HOLD = """
 import sys, time
@@ -54,7 +55,7 @@ def test_a_second_run_is_refused_with_the_one_that_holds_the_lock_and_exit_code_
 def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
         other.send_signal(signal.SIGKILL)
-        other.wait(timeout=10)
+        other.wait(timeout=PATIENCE)
         note = tmp_path / ".autochrome" / "lock"
         assert json.loads(note.read_text(encoding="utf-8"))["pid"] == other.pid
         with locked(tmp_path):

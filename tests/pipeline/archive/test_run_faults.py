@@ -30,6 +30,7 @@ from pipeline.errors import InputError, LockedError, OutputError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.options import Options, Quality
 from pipeline.results import FilmResult
+from tests.commands import PATIENCE
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import Listener, counts, last_run, records, results, run, shots_of, states
@@ -161,7 +162,7 @@ sys.exit(result.exit_code)
 def night(source: Path, output: Path, model: Path) -> int:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", KILLER, str(source), str(output), str(model)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode in (0, 3, -signal.SIGKILL), done.stderr
     return done.returncode
 
@@ -441,7 +442,7 @@ finish(ledger, "a.png")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=PATIENCE)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert states(tmp_path) == {"a.png": State.DONE}
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
@@ -463,7 +464,7 @@ def test_a_full_disk_behind_standard_error_ends_no_run(archive: Path, tiny: Path
             env=environment,
             stdout=subprocess.PIPE,
             stderr=full,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 0

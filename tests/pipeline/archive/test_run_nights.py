@@ -22,6 +22,7 @@ from pipeline.film.job import colorize_video
 from pipeline.interruption import Interruption, StopRequest
 from pipeline.options import Options, Quality
 from pipeline.results import FilmResult
+from tests.commands import PATIENCE
 from tests.films import Sound, make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import (
@@ -180,7 +181,7 @@ def test_when_one_of_several_films_ends_the_run_the_others_stop(
 
     def interrupted(source: Path, *arguments: Any, **options: Any) -> FilmResult:
         if source.name == "d.mp4":
-            assert at_work.wait(timeout=60)
+            assert at_work.wait(timeout=PATIENCE)
             raise Interruption(2)
         return colorize_video(source, *arguments, **options)
 

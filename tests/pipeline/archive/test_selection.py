@@ -11,6 +11,7 @@ import pytest
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Selection, shard_of
 from pipeline.errors import UsageError
+from tests.commands import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = [11, 6, 1]
@@ -106,7 +107,7 @@ def test_the_shard_of_a_path_does_not_hang_on_the_seed_of_python() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         ).stdout
         for seed in ("1", "2")
     }

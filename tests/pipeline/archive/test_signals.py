@@ -19,6 +19,7 @@ import pytest
 from pipeline.archive.ledger import State
 from pipeline.media.ffmpeg import see_streams
 from pipeline.publish import PARTIAL_PREFIX
+from tests.commands import PATIENCE
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import last_run, shots_of, states
@@ -55,6 +56,11 @@ def archive(folder: Path, luma: Callable[[int], np.ndarray]) -> Path:
     return source
 
 
+def as_at_a_terminal() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def at_work(source: Path, output: Path, model: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run in a group of processes of its own, and wait until it is at the film."""
@@ -65,8 +71,8 @@ def at_work(source: Path, output: Path, model: Path, *more: str) -> Iterator[sub
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Tests that run in the background hand on ignored signals, which would stay ignored.
-        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)],
+        # Tests that run in the background, or under nohup, hand on ignored signals, which would stay ignored.
+        preexec_fn=as_at_a_terminal,
     ) as run:
         wait_for(
             lambda: run.poll() is not None or list(output.glob(f"{PARTIAL_PREFIX}*.segments/{PARTIAL_PREFIX}*.segment"))
@@ -80,9 +86,15 @@ def command(source: Path, output: Path, model: Path, *more: str) -> list[str]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
+
+
+def has_ended(pid: str) -> bool:
+    """Return whether a process is no more, or is dead and only not yet waited for by who inherited it."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False).stdout
+    return state.strip() == "" or state.startswith("Z")
 
 
 def segments(output: Path) -> list[Path]:
@@ -95,7 +107,7 @@ def unfinished(output: Path) -> list[Path]:
 
 def go_on(source: Path, output: Path, model: Path) -> Any:
     words = command(source, output, model, "--json")
-    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -111,7 +123,7 @@ def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_i
         before = len(segments(output))
         # To the whole group, as a terminal sends it.
         os.killpg(run.pid, number)
-        stdout, said = run.communicate(timeout=60)
+        stdout, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == code, said
     assert "finishing what is under way; told once more, it stops at once" in said
     assert "1 item left for the next run: told to stop" in stdout
@@ -131,7 +143,7 @@ def test_told_once_a_film_that_is_one_segment_is_finished(tmp_path: Path, tiny: 
     source, output = archive(tmp_path, still), tmp_path / "out"
     with at_work(source, output, tiny, "--json") as run:
         run.send_signal(signal.SIGINT)
-        stdout, said = run.communicate(timeout=60)
+        stdout, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 130, said
     assert (json.loads(stdout)["films"], json.loads(stdout)["waiting"]) == (1, 0)
     assert set(states(output).values()) == {State.DONE}
@@ -145,7 +157,7 @@ def test_told_twice_it_stops_at_once_and_leaves_nothing_half_made(tmp_path: Path
         assert run.stderr is not None
         assert any("finishing what is under way" in line for line in run.stderr)
         run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=60)
+        _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 130, said
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)
@@ -160,7 +172,7 @@ def test_a_closed_terminal_ends_it_at_once(tmp_path: Path, tiny: Path) -> None:
     source, output = archive(tmp_path, still), tmp_path / "out"
     with at_work(source, output, tiny) as run:
         run.send_signal(signal.SIGHUP)
-        _, said = run.communicate(timeout=60)
+        _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 129, said
     assert unfinished(output) == []
     assert states(output)["long.mkv"] is State.WAITING
@@ -177,11 +189,11 @@ def test_a_signal_while_the_tree_is_walked_begins_nothing(tmp_path: Path, tiny: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        preexec_fn=as_at_a_terminal,
     ) as run:
         wait_for(lambda: run.poll() is not None or (output / ".autochrome" / "ledger.sqlite3-wal").exists())
         run.send_signal(signal.SIGTERM)
-        stdout, said = run.communicate(timeout=60)
+        stdout, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 143, said
     assert json.loads(stdout)["failed"] == 0
     assert last_run(output).outcome == "interrupted"
@@ -198,13 +210,14 @@ def test_the_program_that_checks_a_film_does_not_outlive_who_stops_at_once(tmp_p
         [sys.executable, "-c", asking, str(program)],
         env=ENVIRONMENT,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=as_at_a_terminal,
     ) as run:
         wait_for(lambda: run.poll() is not None or told.exists())
         run.send_signal(signal.SIGINT)
-        run.wait(timeout=30)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(told.read_text()), 0)
+        run.wait(timeout=PATIENCE)
+    pid = told.read_text().strip()
+    wait_for(lambda: has_ended(pid))
+    assert has_ended(pid)
 
 
 def test_ctrl_c_does_not_reach_the_program_that_checks_a_film(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ GREY = evidence(scene(), np.zeros_like(scene()), np.zeros_like(scene()))
 SEPIA_TONED = evidence(*toned(scene(), SEPIA))
 COLOURED = evidence(*coloured())
 DARK = evidence(np.zeros((192, 256), np.float32), *(np.zeros((192, 256), np.float32) for _ in range(2)))
-FADED = [evidence(*coloured(chroma=float(chroma))) for chroma in np.linspace(0.02, 0.4, 100)]
+FADED = (evidence(*coloured(chroma=float(chroma))) for chroma in np.linspace(0.02, 0.4, 20))
 DOUBTFUL = next(seen for seen in FADED if 0 < judge([seen] * 9).confidence < 0.4)
 
 

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import numpy as np
@@ -22,25 +24,26 @@ from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
+from tests.commands import PATIENCE, ROOT, python
 from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
-ROOT = Path(__file__).parents[3]
-SHOT, SHOTS = 20, 5
-SEGMENT = 15
+SHOT, SHOTS = 8, 4
+SEGMENT = 6
+MIDDLE = 2 * SHOT + 4
 
 
 def shots(number: int) -> np.ndarray:
-    """Luma of a film of five unlike shots of twenty frames, each of which moves a little."""
+    """Luma of a film of unlike shots, each of which moves a little."""
     rng = np.random.default_rng(number // SHOT)
     blocks = np.kron(rng.integers(20, 235, (9, 12)), np.ones((10, 10)))
-    return np.roll(blocks, number % SHOT // 4, axis=1).astype(np.uint8)[:72, :96]
+    return np.roll(blocks, number % SHOT // 2, axis=1).astype(np.uint8)[:72, :96]
 
 
-@pytest.fixture
-def film(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_film(
-        tmp_path / "film.mkv",
+        tmp_path_factory.mktemp("film") / "film.mkv",
         codec="ffv1",
         width=96,
         height=72,
@@ -48,6 +51,25 @@ def film(tmp_path: Path) -> Path:
         luma=shots,
         sounds=[Sound()],
     )
+
+
+@pytest.fixture
+def film(shared_film: Path, tmp_path: Path) -> Path:
+    return Path(copy2(shared_film, tmp_path / "film.mkv"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    shared_film: Path, colorizer: Colorizer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Quality, Codec], FilmResult]:
+    """Give what an undisturbed run in segments makes of the film."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @cache
+    def make(quality: Quality, codec: Codec) -> FilmResult:
+        return colour(shared_film, folder / f"{codec.value}{suffix(codec)}", colorizer, options(quality, codec))
+
+    return make
 
 
 class Stopping(Silent):
@@ -66,27 +88,27 @@ class Stopping(Silent):
 
 
 DYING = f"""
-    import os, signal, sys
-    from pathlib import Path
-    from pipeline.color.colorizer import open_colorizer
-    from pipeline.options import Options, Quality
-    from pipeline.progress import Silent
-    from pipeline.film.job import colorize_video
+import os, signal, sys
+from pathlib import Path
+from pipeline.color.colorizer import open_colorizer
+from pipeline.options import Options, Quality
+from pipeline.progress import Silent
+from pipeline.film.job import colorize_video
 
-    class Dying(Silent):
-        left = int(sys.argv[4])
+class Dying(Silent):
+    left = int(sys.argv[4])
 
-        def advance(self, item, count=1):
-            print(count, flush=True)
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def advance(self, item, count=1):
+        print(count, flush=True)
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
-    with open_colorizer(options) as colorizer:
-        colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
-                       colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
-    """
+options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+with open_colorizer(options) as colorizer:
+    colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options,
+                   colorizer=colorizer, segment_frames={SEGMENT}, progress=Dying())
+"""
 
 
 def options(quality: Quality, codec: Codec = Codec.AUTO, **more: Any) -> Options:
@@ -95,6 +117,10 @@ def options(quality: Quality, codec: Codec = Codec.AUTO, **more: Any) -> Options
 
 def colour(film: Path, output: Path, colorizer: Colorizer, chosen: Options, **more: Any) -> FilmResult:
     return colorize_video(film, output, chosen, colorizer=colorizer, segment_frames=SEGMENT, **more)
+
+
+def suffix(codec: Codec) -> str:
+    return {Codec.AUTO: ".mkv", Codec.PRORES: ".mov"}.get(codec, ".mp4")
 
 
 def segments(folder: Path) -> list[Path]:
@@ -111,19 +137,23 @@ def segments(folder: Path) -> list[Path]:
         (Quality.ACCESS, Codec.PRORES),
     ],
 )
-@pytest.mark.parametrize("stop", [30, 65, 99])
+@pytest.mark.parametrize("stop", [SHOT + 4, MIDDLE, SHOTS * SHOT - 1])
 def test_a_resumed_film_equals_an_uninterrupted_one(
-    film: Path, tmp_path: Path, colorizer: Colorizer, quality: Quality, codec: Codec, stop: int
+    shared_film: Path,
+    tmp_path: Path,
+    colorizer: Colorizer,
+    uninterrupted: Callable[[Quality, Codec], FilmResult],
+    quality: Quality,
+    codec: Codec,
+    stop: int,
 ) -> None:
-    chosen = options(quality, codec)
-    suffix = {Codec.AUTO: ".mkv", Codec.PRORES: ".mov"}.get(codec, ".mp4")
-    whole = colour(film, tmp_path / f"whole{suffix}", colorizer, chosen)
-    output = tmp_path / f"resumed{suffix}"
+    chosen, whole = options(quality, codec), uninterrupted(quality, codec)
+    output = tmp_path / f"resumed{suffix(codec)}"
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, chosen, progress=Stopping(stop, Interruption(signal.SIGTERM)))
+        colour(shared_film, output, colorizer, chosen, progress=Stopping(stop, Interruption(signal.SIGTERM)))
     assert not output.exists()
     progress = Stopping(10_000, KeyboardInterrupt())
-    resumed = colour(film, output, colorizer, chosen, progress=progress)
+    resumed = colour(shared_film, output, colorizer, chosen, progress=progress)
     assert progress.resumed == stop // SHOT * SHOT
     assert output.read_bytes() == whole.output.read_bytes()
     assert without_clock(resumed) == without_clock(whole)
@@ -132,7 +162,7 @@ def test_a_resumed_film_equals_an_uninterrupted_one(
 
 def returning(number: int) -> np.ndarray:
     """Luma of a film in which two scenes take turns."""
-    return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 4 + number % SHOT // 5)
+    return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
 
 
 def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
@@ -142,13 +172,12 @@ def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
         tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
     )
     finished, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
-    for output, runs in ((finished, ("-1",)), (died, ("50", "50", "-1"))):
+    for output, runs in ((finished, ("-1",)), (died, ("12", "12", "-1"))):
         for frames in runs:
-            command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(output), str(model), frames]
-            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            run = python(DYING, film, output, model, frames)
             assert output is finished or frames == "-1" or run.returncode == -signal.SIGKILL
         assert run.returncode == 0, run.stderr
-    assert "80" in run.stdout.split(), "the last run was to go on after the fourth shot"
+    assert str(2 * SHOT) in run.stdout.split(), "the last run was to go on after the second shot"
     assert died.read_bytes() == finished.read_bytes()
 
 
@@ -190,7 +219,9 @@ def test_the_shots_of_a_film_are_told(film: Path, tmp_path: Path, colorizer: Col
 def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / "result.mkv"
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(65, Interruption(signal.SIGTERM)))
+        colour(
+            film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM))
+        )
     assert segments(tmp_path)
     progress = Stopping(10_000, KeyboardInterrupt())
     colour(film, output, colorizer, options(Quality.MASTER, treat_as=TreatAs.MONOCHROME), progress=progress)
@@ -203,7 +234,7 @@ def test_segments_of_another_film_of_that_name_are_thrown_away(
 ) -> None:
     output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, chosen, progress=Stopping(65, Interruption(signal.SIGTERM)))
+        colour(film, output, colorizer, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
     os.utime(film, (1, 1))
     progress = Stopping(10_000, KeyboardInterrupt())
     colour(film, output, colorizer, chosen, progress=progress)
@@ -224,7 +255,7 @@ def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_th
             colour(film, output, colorizer, chosen)
 
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, chosen, progress=Stopping(65, Interruption(signal.SIGTERM)))
+        colour(film, output, colorizer, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
     colour_until(OutputError("disk full"))
     assert segments(tmp_path)
     colour_until(InputError("broken"))
@@ -246,13 +277,12 @@ def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
 
 
 def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(DYING), str(film), str(tmp_path / "result.mkv"), str(tiny)]
     resumed = []
-    for frames in ("50", "50", "-1"):
-        run = subprocess.run([*command, frames], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    for frames in ("12", "12", "-1"):
+        run = python(DYING, film, tmp_path / "result.mkv", tiny, frames)
         resumed += [int(count) for count in run.stdout.split() if int(count) > 1]
     assert run.returncode == 0, run.stderr
-    assert resumed == [40, 80]
+    assert resumed == [SHOT, 2 * SHOT]
     assert len(luma_planes(tmp_path / "result.mkv")) == SHOT * SHOTS
     assert not segments(tmp_path)
 
@@ -286,7 +316,7 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
 ) -> None:
     output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
-    command = [sys.executable, "-c", COLOUR, str(film), str(output), str(tiny), "45", str(segment_frames)]
+    command = [sys.executable, "-c", COLOUR, str(film), str(output), str(tiny), "20", str(segment_frames)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdin is not None
         assert first.stdout is not None
@@ -299,7 +329,7 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
         colour(film, tmp_path / "other.mkv", colorizer, chosen)
         first.stdin.write("\n")
         first.stdin.close()
-        assert first.wait(timeout=120) == 0
+        assert first.wait(timeout=PATIENCE) == 0
     assert output.read_bytes() == (tmp_path / "other.mkv").read_bytes()
     assert not segments(tmp_path)
 
@@ -307,7 +337,9 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
 def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / f"{'n' * 251}.mkv"
     with pytest.raises(Interruption):
-        colour(film, output, colorizer, options(Quality.MASTER), progress=Stopping(65, Interruption(signal.SIGTERM)))
+        colour(
+            film, output, colorizer, options(Quality.MASTER), progress=Stopping(MIDDLE, Interruption(signal.SIGTERM))
+        )
     assert len(segments(tmp_path)) == 1
     colour(film, output, colorizer, options(Quality.MASTER))
     assert output.exists()
@@ -322,7 +354,7 @@ def test_a_stop_request_ends_a_film_after_the_segment_under_way(
 
         def advance(self, item: str, count: int = 1) -> None:
             self.frames += count
-            if self.frames == 30:
+            if self.frames == SHOT + 4:
                 stop.make()
 
     stop, progress, output = StopRequest(), Requesting(), tmp_path / "result.mkv"

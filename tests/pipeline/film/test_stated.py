@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path, PurePath
+from shutil import copy2
 
 import av
 import cv2
@@ -21,6 +23,7 @@ from tests.films import make_film
 
 SHOT, SHOTS = 12, 3
 BLUE = "#6080B0"
+Pictures = list[np.ndarray]
 
 
 def shots(number: int) -> np.ndarray:
@@ -38,12 +41,29 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colorizer]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def shared_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    film = tmp_path_factory.mktemp("film") / "film.mkv"
+    return make_film(film, codec="ffv1", width=224, height=160, times=range(SHOT * SHOTS), luma=shots)
+
+
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(SHOT * SHOTS), luma=shots)
+def film(shared_film: Path, tmp_path: Path) -> Path:
+    return Path(copy2(shared_film, tmp_path / "film.mkv"))
 
 
-def pictures(film: Path) -> list[np.ndarray]:
+@pytest.fixture(scope="module")
+def plain(shared_film: Path, two: Colorizer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pictures]:
+    """Give the film as it comes out when nothing is stated, with a saturation."""
+
+    @cache
+    def make(saturation: float = 1.0) -> Pictures:
+        return coloured(shared_film, tmp_path_factory.mktemp("plain") / "film.mkv", two, saturation=saturation)
+
+    return make
+
+
+def pictures(film: Path) -> Pictures:
     with av.open(str(film)) as opened:
         return [frame.to_ndarray(format="rgb24") for frame in opened.decode(video=0)]
 
@@ -65,7 +85,7 @@ def of_hex(color: str) -> np.ndarray:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0, 0, 1:])
 
 
-def coloured(film: Path, output: Path, colorizer: Colorizer, **more: object) -> list[np.ndarray]:
+def coloured(film: Path, output: Path, colorizer: Colorizer, **more: object) -> Pictures:
     options = Options(quality=Quality.MASTER, threads=False, **more)  # type: ignore[arg-type]
     return pictures(colorize_video(film, output, options, colorizer=colorizer).output)
 
@@ -79,39 +99,39 @@ def painted(luma: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("saturation", [1.0, 0.5])
 def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
-    film: Path, tmp_path: Path, two: Colorizer, saturation: float
+    film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures], saturation: float
 ) -> None:
     x, y, number = 0.5, 0.5, 8
     hint = Hint(x=x, y=y, color=BLUE, reach=0.05, time=seconds(film, number) + 0.001)
-    plain = coloured(film, tmp_path / "plain.mkv", two, saturation=saturation)
+    unstated = plain(saturation)
     made = coloured(film, tmp_path / "made.mkv", two, hints=(hint,), saturation=saturation)
     wanted = of_hex(BLUE)
-    assert np.linalg.norm(ab(plain[number], x, y) - wanted) > 15
+    assert np.linalg.norm(ab(unstated[number], x, y) - wanted) > 15
     assert np.linalg.norm(ab(made[number], x, y) - wanted) < 3
     for other in (0, 4, SHOT - 1, 2 * SHOT + 2):
-        before, after = (np.linalg.norm(ab(one[other], x, y) - wanted) for one in (plain, made))
+        before, after = (np.linalg.norm(ab(one[other], x, y) - wanted) for one in (unstated, made))
         assert after < 0.4 * before, other
-    other_scene = np.abs(made[SHOT + 5].astype(int) - plain[SHOT + 5]).mean()
+    other_scene = np.abs(made[SHOT + 5].astype(int) - unstated[SHOT + 5]).mean()
     assert other_scene < 0.5
 
 
 def test_a_reference_beside_the_film_gives_its_colours_to_frame_and_scene(
-    film: Path, tmp_path: Path, two: Colorizer
+    film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:
-    plain = coloured(film, tmp_path / "plain.mkv", two)
+    unstated = plain()
     folder = tmp_path / "film.refs"
     folder.mkdir()
     assert cv2.imwrite(str(folder / "ref_000005.png"), painted(shots(5)))
     made = coloured(film, tmp_path / "made.mkv", two)
     for number in (0, 5, 11, 2 * SHOT):
         assert np.linalg.norm(ab(made[number], 0.4, 0.6) - (-25, 35)) < 6, number
-    assert np.abs(made[SHOT + 5].astype(int) - plain[SHOT + 5]).mean() < 0.5
+    assert np.abs(made[SHOT + 5].astype(int) - unstated[SHOT + 5]).mean() < 0.5
 
 
 def test_a_reference_of_no_frame_lends_wherever_the_film_looks_like_it(
-    film: Path, tmp_path: Path, two: Colorizer
+    film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:
-    plain = coloured(film, tmp_path / "plain.mkv", two)
+    unstated = plain()
     green = painted(shots(5))
     given, beside = tmp_path / "coat.png", tmp_path / "film.ref.png"
     assert cv2.imwrite(str(given), green)
@@ -120,11 +140,13 @@ def test_a_reference_of_no_frame_lends_wherever_the_film_looks_like_it(
     found = coloured(film, tmp_path / "found.mkv", two)
     assert all(np.array_equal(one, other) for one, other in zip(named, found, strict=True))
     for number in (0, 5, 11, 2 * SHOT):
-        before, after = (np.linalg.norm(ab(one[number], 0.4, 0.6) - (-25, 35)) for one in (plain, found))
+        before, after = (np.linalg.norm(ab(one[number], 0.4, 0.6) - (-25, 35)) for one in (unstated, found))
         assert after < 0.5 * before, number
 
 
-def test_references_of_the_correction_are_used(film: Path, tmp_path: Path, two: Colorizer) -> None:
+def test_references_of_the_correction_are_used(
+    film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
+) -> None:
     tree = CorrectionTree(tmp_path / "corrections", originals=NO_ORIGINALS)
     item, options = PurePath("film.mkv"), Options(quality=Quality.MASTER, threads=False)
     correction = tree.path_of(item)
@@ -133,11 +155,13 @@ def test_references_of_the_correction_are_used(film: Path, tmp_path: Path, two: 
     kept = tree.keep_reference(item, file.tobytes())
     numbered = correction.with_name("000005.png")
     numbered.write_bytes(file.tobytes())
-    plain = coloured(film, tmp_path / "plain.mkv", two)
+    unstated = plain()
     for name, share in ((kept, 0.5), (numbered.name, 0.2)):
         tree.write(item, CorrectionFile(correction=Correction(references=(name,))))
         result = colorize_video(film, tmp_path / f"{name}.mkv", options, correction=correction, colorizer=two)
-        before, after = (np.linalg.norm(ab(one[5], 0.4, 0.6) - (-25, 35)) for one in (plain, pictures(result.output)))
+        before, after = (
+            np.linalg.norm(ab(one[5], 0.4, 0.6) - (-25, 35)) for one in (unstated, pictures(result.output))
+        )
         assert after < share * before, name
     tree.write(item, CorrectionFile(correction=Correction(references=("gone.png",))))
     with pytest.raises(InputError, match=r"gone\.png"):

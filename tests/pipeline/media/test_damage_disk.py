@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -14,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.publish import PARTIAL_PREFIX
+from tests.commands import python
 from tests.films import Sound, make_film
-
-ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs limits and permissions as Unix has them")
 
@@ -39,14 +37,7 @@ def colour(film: Path, output: Path, tiny: Path, *, before: str, options: str = 
             except AutochromeError as error:
                 print(error.exit_code, type(error).__name__, error, "|", error.advice)
     """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    run = python(textwrap.dedent(script))
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
 
@@ -60,7 +51,9 @@ def test_a_full_disk_leaves_nothing_and_says_so(
     film = make_film(
         tmp_path / f"film.{suffix}",
         codec="libx264",
-        times=range(60),
+        times=range(16),
+        width=192,
+        height=128,
         grain=0.2,
         options={"crf": "14"},
         sounds=[Sound()],

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import photos
+from tests.commands import PATIENCE
 from tests.pipeline.media.test_stills import coloured
 from tests.pipeline.media.test_stills_metadata import SOURCE_TYPE
 
@@ -56,7 +60,9 @@ STORAGE = (
 
 
 def exiftool(*arguments: object) -> str:
-    done = subprocess.run(["exiftool", *map(str, arguments)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        ["exiftool", *map(str, arguments)], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
     return done.stdout
 
 
@@ -83,13 +89,31 @@ def source(folder: Path, suffix: str, *, toned: bool) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Made:
+    source: Path
+    result: Path
+    before: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Made]:
+    """Give a source and what came of it, once for all tests."""
+
+    @cache
+    def make(suffix: str, toned: bool) -> Made:
+        path = source(tmp_path_factory.mktemp("photo"), suffix, toned=toned)
+        before = tags_of(path)
+        return Made(path, coloured(path)[1], before)
+
+    return make
+
+
 @pytest.mark.parametrize("toned", [False, True])
 @pytest.mark.parametrize("suffix", [".jpg", ".tif", ".png", ".webp", ".jp2"])
-def test_every_tag_of_the_source_is_in_the_result(suffix: str, toned: bool, tmp_path: Path) -> None:
-    path = source(tmp_path, suffix, toned=toned)
-    before = tags_of(path)
-    _, result = coloured(path)
-    after = tags_of(result)
+def test_every_tag_of_the_source_is_in_the_result(made: Callable[[str, bool], Made], suffix: str, toned: bool) -> None:
+    before = made(suffix, toned).before
+    after = tags_of(made(suffix, toned).result)
     lost = {name: (value, after.get(name)) for name, value in before.items() if after.get(name) != value}
     assert not lost
     for name in (*WRITTEN, *IPTC):
@@ -103,9 +127,9 @@ def test_every_tag_of_the_source_is_in_the_result(suffix: str, toned: bool, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif", ".png", ".webp", ".jp2"])
-def test_the_result_is_a_sound_file(suffix: str, tmp_path: Path) -> None:
-    _, result = coloured(source(tmp_path, suffix, toned=False))
-    (found,) = json.loads(exiftool("-j", "-validate", "-warning", "-error", "-a", result))
+def test_the_result_is_a_sound_file(made: Callable[[str, bool], Made], suffix: str) -> None:
+    photo = made(suffix, False)
+    words = ("-j", "-validate", "-warning", "-error", "-a", photo.result, photo.source)
+    found, before = json.loads(exiftool(*words))
     assert "Error" not in found
-    before = json.loads(exiftool("-j", "-validate", "-warning", "-a", tmp_path / f"photo{suffix}"))[0]
     assert found.get("Warning") == before.get("Warning")

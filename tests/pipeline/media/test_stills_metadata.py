@@ -16,6 +16,7 @@ from PIL import Image, PngImagePlugin
 from pipeline.media.stills import Page, read_still, write_still
 from pipeline.results import NoteKind
 from tests import photos
+from tests.commands import PATIENCE
 from tests.pipeline.media.test_stills import AUTOCHROME, coloured, decoded, strips_of
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -274,7 +275,9 @@ def test_exiftool_sees_no_thumbnail_and_all_else(tmp_path: Path) -> None:
     _, result = coloured(path)
 
     def read(photo: Path, *what: str) -> bytes:
-        return subprocess.run(["exiftool", "-b", *what, photo], capture_output=True, check=True, timeout=60).stdout
+        return subprocess.run(
+            ["exiftool", "-b", *what, photo], capture_output=True, check=True, timeout=PATIENCE
+        ).stdout
 
     assert read(path, "-ThumbnailImage")
     assert not read(result, "-ThumbnailImage")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageCms
 
 from engines.network import NetworkSpec, Prediction
 from engines.networks import open_network
+from engines.registry import EngineChoice
 from engines.tensors import F32
 from pipeline.color.colorizer import Colorizer
 from pipeline.options import Options
@@ -52,10 +54,16 @@ class OneColour:
         pass
 
 
-def painted(source: Path, tiny: Path, ab: tuple[float, float]) -> tuple[Path, OneColour]:
+@cache
+def contract(tiny: Path) -> tuple[NetworkSpec, EngineChoice]:
     opened, choice = open_network("onnxruntime", str(tiny))
-    engine = OneColour(opened.spec, ab)
     opened.close()
+    return opened.spec, choice
+
+
+def painted(source: Path, tiny: Path, ab: tuple[float, float]) -> tuple[Path, OneColour]:
+    spec, choice = contract(tiny)
+    engine = OneColour(spec, ab)
     output = source.parent / f"out{source.suffix}"
     result = colorize_photo(source, output, colorizer=Colorizer(engine, choice), options=Options(overwrite=True))
     assert isinstance(result, PhotoResult), result
@@ -74,10 +82,14 @@ def in_srgb(path: Path) -> np.ndarray:
     return np.asarray(shown, np.float32) / 255
 
 
+@cache
+def grey() -> np.ndarray:
+    return photos.scene(width=256, height=192)
+
+
 def written(path: Path, profile: bytes | None) -> Path:
-    grey = photos.scene(width=320, height=240)
     options = {"quality": 95} if path.suffix == ".jpg" else {}
-    return photos.save(path, grey, icc_profile=profile, **options)
+    return photos.save(path, grey(), icc_profile=profile, **options)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
@@ -96,7 +108,7 @@ def test_a_known_colour_comes_out_within_two_delta_e(
         result, _ = painted(written(tmp_path / f"a{suffix}", PROFILES[name]()), tiny, ab)
         lab = cv2.cvtColor(in_srgb(result), cv2.COLOR_RGB2Lab)
         middle = lab[(lab[..., 0] > 40) & (lab[..., 0] < 70)]
-        assert len(middle) > 5000
+        assert len(middle) > 3000
         assert np.hypot(*(np.median(middle[:, 1:], axis=0) - ab)) < 2
         assert np.median(np.hypot(*(middle[:, 1:] - ab).T)) < 2
 

@@ -15,11 +15,13 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import VerificationError
+from pipeline.media.stills import read_still
 from pipeline.media.stills.page import Page
 from pipeline.media.stills.registry import FORMATS
 from pipeline.media.stills.still import StillFormat
 from pipeline.options import Options, Tone
 from pipeline.photo.job import colorize_photo
+from pipeline.photo.verification import verify_copy
 from pipeline.results import Note, Proof
 from tests.photos import (
     grey_profile,
@@ -293,3 +295,25 @@ def test_a_copy_is_verified_byte_for_byte(tmp_path: Path, colorizer: Colorizer) 
     result = colorize_photo(source, tmp_path / "out" / "photo.jpg", Options(tone=Tone.KEEP), colorizer=colorizer)
     assert result.verification.checks == {"copy": "byte for byte the source"}
     assert result.verification.luma.proof is Proof.EXACT
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+        lambda data: b"",
+    ],
+    ids=["a byte short", "a byte long", "one bit", "empty"],
+)
+def test_a_copy_that_is_not_its_source_is_found(tmp_path: Path, fault: Fault) -> None:
+    source = save(tmp_path / "a.png", scene())
+    # More than is compared at once.
+    source.write_bytes(source.read_bytes() + bytes(range(256)) * 6000)
+    still, copy = read_still(source), tmp_path / "copy.png"
+    copy.write_bytes(source.read_bytes())
+    assert verify_copy(copy, still).luma.proof is Proof.EXACT
+    copy.write_bytes(fault(source.read_bytes()))
+    with pytest.raises(VerificationError, match=r"a\.png: its copy differs from it"):
+        verify_copy(copy, still)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import PROGRAM, browsing
+from tests.commands import PATIENCE
 from tests.training.conftest import synthetic_photo
 from training.quiz import wilson
 
@@ -59,7 +60,7 @@ def quiz(photos: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     document: dict[str, Any] = json.loads(out)
     return document

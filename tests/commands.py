@@ -1,0 +1,153 @@
+"""Commands and other code, each run in a process of its own.
+
+`command` is for a new interpreter. `colorize` and `python` fork, on Linux, from one that has imported all that commands
+need, which saves most of their time; arguments, environment, folder, output and end of the process are its own as ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import socket
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+# In seconds. Only a hang is longer, on the busiest machine too.
+PATIENCE = 600.0
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of the test with ``variables``, in which commands print plain text of 80 columns."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", **variables}
+
+
+def command(name: str, *arguments: object) -> list[str]:
+    """Return the words that start ``colorize-name``."""
+    return [sys.executable, "-c", _program(name), *map(str, arguments)]
+
+
+def colorize(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``colorize-name`` to its end and return its exit code and what it wrote."""
+    return python(_program(name), *arguments, **variables)
+
+
+def python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -c code`` to its end and return its exit code and what it wrote."""
+    words = [str(word) for word in arguments]
+    if sys.platform != "linux":
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    with TemporaryFile("w+") as request, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+        asked = {"code": code, "words": words, "folder": str(Path.cwd()), "environment": environment(**variables)}
+        json.dump(asked, request)
+        request.flush()
+        ended = _starter().run(request.fileno(), stdout.fileno(), stderr.fileno())
+        for file in (stdout, stderr):
+            file.seek(0)
+        return subprocess.CompletedProcess(words, ended, stdout.read(), stderr.read())
+
+
+def _program(name: str) -> str:
+    return f"import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
+
+
+class _Starter:
+    """A process that forks one for each request. It is asked over a socket, which also ends it when it is closed."""
+
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(PATIENCE)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                cwd=ROOT,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def run(self, *files: int) -> int:
+        """Have a process begin with the request, standard output and standard error; return what it ends with."""
+        try:
+            socket.send_fds(self._channel, [b"r"], files)
+            return int(self._channel.recv(16))
+        except TimeoutError:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise
+
+    def end(self) -> None:
+        """Let the process end."""
+        self._channel.close()
+        self._process.wait()
+
+
+@cache
+def _starter() -> _Starter:
+    starter = _Starter()
+    atexit.register(starter.end)
+    return starter
+
+
+def _main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        _import_all()
+        while (asked := socket.recv_fds(channel, 1, 3))[0]:
+            if not (pid := os.fork()):
+                break
+            for file in asked[1]:
+                os.close(file)
+            channel.sendall(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+        else:
+            return
+    _become(*asked[1])
+
+
+def _import_all() -> None:
+    from engines.openvino import _without_telemetry
+    from pipeline.process import before_numpy
+
+    before_numpy()
+    for package in ("pipeline", "engines"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
+    for name in ("cli", "av", "cv2", "onnxruntime"):
+        importlib.import_module(name)
+    with _without_telemetry():
+        importlib.import_module("openvino")
+    gc.freeze()
+
+
+def _become(request: int, stdout: int, stderr: int) -> None:
+    """Turn this process into the one that is asked for."""
+    with os.fdopen(os.dup(request)) as file:
+        file.seek(0)
+        asked: dict[str, Any] = json.load(file)
+    for source, target in ((stdout, 1), (stderr, 2)):
+        os.dup2(source, target)
+    os.closerange(3, max(request, stdout, stderr) + 1)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
+    sys.argv = ["-c", *asked["words"]]
+    exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    _main()
