@@ -85,7 +85,7 @@ def result_of(source: Path, output: Path, number: int) -> PhotoResult:
         weights_sha256=_SEED_SHA,
         notes=(Note(NoteKind.ASSUMED, "no colour profile: sRGB"),) if number % 3 else (),
         tones=(SourceTone.MONOCHROME,),
-        treatment=Treatment.COLOUR_IT,
+        treatment=Treatment.COLOURED,
         verification=Verification(
             checks={"picture": "decoded whole", "metadata": "the same tags", "profile": "the same bytes"},
             not_checked={},

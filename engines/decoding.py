@@ -9,6 +9,8 @@ from engines.tensors import F32
 _REACH = 20.0
 """Colours nearer than this, in CIELAB units of a* and b*, are one choice to a person."""
 _SIGMA = 10.0
+KNEE_SLOPE = 0.4
+"""How fast chroma still grows above a knee."""
 
 
 def confidence(logits: F32) -> F32:
@@ -30,6 +32,20 @@ def annealed_mean(logits: F32, centres: F32, *, temperature: float) -> F32:
     """
     shares = np.exp((logits - logits.max(axis=-1, keepdims=True)) / np.float32(temperature))
     return np.asarray(shares @ centres / shares.sum(axis=-1, keepdims=True), np.float32)
+
+
+def compressed(ab: F32, knee: float | None) -> F32:
+    """Return a* and b* (..., 2) with the chroma above ``knee``, CIELAB units, reduced to `KNEE_SLOPE` of its excess.
+
+    Hues stay. What a network is surest of, faces in hard light above all, gets too much of a saturation that suits the
+    rest. None: ``ab`` as it is.
+    """
+    if knee is None:
+        return ab
+    chroma = np.linalg.norm(ab, axis=-1, keepdims=True)
+    excess = np.maximum(chroma - np.float32(knee), 0)
+    factor = 1 - np.float32(1 - KNEE_SLOPE) * excess / np.maximum(chroma, np.float32(knee))
+    return np.asarray(ab * factor, np.float32)
 
 
 def likely_colours(logits: F32, centres: F32, *, count: int = 3) -> tuple[F32, F32]:

@@ -18,6 +18,8 @@ from engines.signature import as_card, signature
 from engines.weights import FOREIGN_FORMATS, SUFFIX, Weights, known_weights, read_weights
 
 _FORBIDDEN = set('/\\:*?"<>|+')
+# Names that Windows keeps for devices, whatever their suffix: a library may be copied there.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,14 @@ def add_model(file: Path, *, name: str | None = None, licence: str | None = None
     """
     weights = read_weights(file)
     name = name or file.stem
-    if not name.strip(". ") or _FORBIDDEN & set(name) or name.lower() == "auto":
+    is_device = name.partition(".")[0].strip().lower() in _DEVICES
+    if (
+        not name.strip(". ")
+        or name.endswith((".", " "))
+        or _FORBIDDEN & set(name)
+        or is_device
+        or name.lower() == "auto"
+    ):
         raise WeightsError(f"{name!r} cannot be the name of a network", advice="Use letters, digits, - and _.")
     if name.lower() in {one.lower() for one in (*known_weights(), *_added())}:
         raise WeightsError(f"there is a network named {name!r} already", advice="Choose another: --name NAME.")

@@ -119,3 +119,8 @@ class Options:
     saturation: float = 1.0
     hints: tuple[Hint, ...] = ()
     reference: Path | None = None
+
+    @property
+    def makes_colour(self) -> bool:
+        """Whether any colour can come of them: a saturation of 0 leaves what hints state, or nothing."""
+        return self.saturation > 0 or any(hint.color != "neutral" for hint in self.hints)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from pipeline.errors import AutochromeError, OutputError
+from pipeline.errors import AutochromeError, UsageError
 from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
@@ -33,9 +33,9 @@ def publishing(
     """Give a temporary path in the folder of ``final``; when the block ends well, move it to ``final``.
 
     The temporary name ends in the same suffix, or in ``partial_suffix``. If the block raises, the temporary file is
-    removed and ``final`` is as it was. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, before
-    anything is written and again before the file gets its name; `OutputError` if ``final`` exists and ``overwrite`` is
-    false. What the system refuses in the block is told by the file it names: see `of_publishing`.
+    removed and ``final`` is as it was. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, or if
+    it exists and ``overwrite`` is false, before anything is written and again before the file gets its name. What the
+    system refuses in the block is told by the file it names: see `of_publishing`.
     """
     check_target(final, overwrite=overwrite, originals=originals)
     suffix = final.suffix if partial_suffix is None else partial_suffix
@@ -65,9 +65,9 @@ def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
 
 
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
-    """Raise `UsageError` if ``final`` would replace one of ``originals``, `OutputError` if it exists or leads nowhere.
+    """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    With ``overwrite`` a file that exists may be replaced.
+    So it is for a link that leads nowhere. Raises `OutputError` where the disk does not say.
     """
     originals.check(final)
     try:
@@ -75,9 +75,9 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     except OSError as error:
         raise unwritable(final, error) from error
     if not exists and final.is_symlink():
-        raise OutputError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
+        raise UsageError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
-        raise OutputError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
+        raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
@@ -95,8 +95,8 @@ def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
         os.rename(temporary, final)
 
 
-def _appeared(final: Path) -> OutputError:
-    return OutputError(
+def _appeared(final: Path) -> UsageError:
+    return UsageError(
         f"{final}: appeared while its result was being made; it was not overwritten",
         advice="See what it is; delete or move it, or use --overwrite.",
     )

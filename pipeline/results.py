@@ -44,11 +44,20 @@ class SourceTone(StrEnum):
 
 
 class Treatment(StrEnum):
-    """What becomes of a source: new chroma, or its own, because it is coloured or because the tint is wanted."""
+    """What was done with a source: new chroma, or its own, because it is coloured or because the tint is wanted.
 
-    COLOUR_IT = "colour it"
-    PASS_THROUGH = "pass through"
-    KEEP_TINT = "keep tint"
+    GREY is new chroma that is none: a saturation of 0 was asked for, so that no colour was made.
+    """
+
+    COLOURED = "coloured"
+    GREY = "left grey"
+    KEPT = "kept as it is"
+    TINT_KEPT = "tint kept"
+
+    @property
+    def is_new(self) -> bool:
+        """Whether chroma is written anew."""
+        return self in (Treatment.COLOURED, Treatment.GREY)
 
 
 class Proof(StrEnum):
@@ -183,7 +192,7 @@ class Doubt:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A coloured film under its final name.
+    """A coloured film under its final name; ``references`` are the pictures that lent it their colours.
 
     ``doubts`` are the judgements of its shots, at most one of a kind, that a person should look at.
     """
@@ -204,6 +213,7 @@ class FilmResult:
     previews: tuple[Preview, ...] = field(default=(), repr=False)
     origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
+    references: tuple[Path, ...] = ()
 
 
 def shell_line(command: Sequence[str]) -> str:
@@ -215,7 +225,7 @@ def shell_line(command: Sequence[str]) -> str:
 class PhotoResult:
     """A photograph's result under its final name.
 
-    ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOUR_IT if any page got new chroma.
+    ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOURED if any page got new chroma.
     ``doubts`` are the judgements, at most one a page, that a person should look at. ``references`` are the coloured
     pictures that lent it their colours.
     """

@@ -21,6 +21,7 @@ from rich.text import Text
 from pipeline.progress import Progress as Receiver
 from pipeline.progress import Silent
 from pipeline.results import Note, NoteKind
+from pipeline.wording import count
 
 _SECONDS_BETWEEN_LINES = 10.0
 _LABELS = {
@@ -98,14 +99,11 @@ def duration(seconds: float) -> str:
     return text.removeprefix("0:").removeprefix("0") if text.startswith("0:0") else text.removeprefix("0:")
 
 
-def count(number: int, thing: str) -> str:
-    """Return ``1 film`` or ``2,000 films``."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 def amount(done: float, total: float | None, unit: str) -> str:
     """Return how far a count has come: ``12 of 144 frames``, or ``12 frames`` when the end is unknown."""
-    return f"{int(done):,} of {int(total):,} {unit}" if total is not None else f"{int(done):,} {unit}"
+    if total is None:
+        return count(int(done), unit.removesuffix("s"))
+    return f"{int(done):,} of {count(int(total), unit.removesuffix('s'))}"
 
 
 class _Notices:
@@ -134,9 +132,9 @@ class _Notices:
         self._console.print(markup)
 
     def _repeats(self) -> None:
-        for note, count in self._seen.items():
-            if count > 1:
-                self._show(note, f"as well for {count - 1:,} more")
+        for note, times in self._seen.items():
+            if times > 1:
+                self._show(note, f"as well for {times - 1:,} more")
 
     def _name(self, item: str) -> str:
         path = Path(item)
@@ -237,7 +235,7 @@ class Lines(_Notices):
     def begin(self, item: str, total: int | None, unit: str) -> None:
         """Show that ``item`` starts."""
         self._counts[item] = _Count(total, unit)
-        size = f": {total:,} {unit}" if total is not None else ""
+        size = f": {count(total, unit.removesuffix('s'))}" if total is not None else ""
         self._write(escape(f"{self._name(item)}{size}"))
 
     def advance(self, item: str, count: int = 1) -> None:
@@ -301,7 +299,8 @@ def _shortened(name: str, width: int) -> str:
 
 def _count(task: Task) -> str:
     total = f"/{int(task.total):,}" if task.total is not None else ""
-    return f"{int(task.completed):,}{total} {task.fields['unit']}"
+    of = task.completed if task.total is None else task.total
+    return f"{int(task.completed):,}{total} {task.fields['unit'].removesuffix('s')}{'' if of == 1 else 's'}"
 
 
 def _speed(task: Task) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def test_help_of_the_model_command_names_what_it_can_do() -> None:
     assert not [
         word for word in ("add", "list", "info", "train", "evaluate", "export") if f" {word} " not in done.stdout
     ]
+
+
+@pytest.mark.parametrize("words", ["photo", "video", "review", "model", "model info", "model evaluate", "model quiz"])
+def test_help_speaks_of_no_types(words: str) -> None:
+    done = colorize(*words.split(), "--help")
+    assert done.returncode == 0
+    assert not [line for line in done.stdout.splitlines() if re.search(r"<(?!=)[a-z]", line)]
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -259,15 +267,15 @@ ERRORS = {
     "no such film": (4, "video {folder}/none.mp4"),
     "no such folder": (4, "archive {folder}/none"),
     "not a film": (4, "video {folder}/text.mp4 --model {model}"),
-    "output exists": (5, "video {film} -o {folder}/taken.mp4 --model {model}"),
+    "output exists": (2, "video {film} -o {folder}/taken.mp4 --model {model}"),
     "no TensorRT": (8, "video {film} --engine tensorrt --model {model}"),
     "unknown weights": (9, "video {film} --model no-such-weights"),
     "no weights file": (9, "model info {folder}/none.onnx"),
-    "a link that leads nowhere": (5, "video {film} -o {folder}/nowhere.mp4 --model none"),
-    "the same for a photograph": (5, "photo {scans}/a.jpg -o {folder}/nowhere.jpg --model none"),
-    "a pipe": (4, "video {folder}/pipe.mp4 --model none"),
-    "a pipe for a photograph": (4, "photo {folder}/pipe.mp4 --model none"),
-    "the folder of a DVD": (4, "video {folder}/VIDEO_TS --model none"),
+    "a link that leads nowhere": (2, "video {film} -o {folder}/nowhere.mp4 --model {model} --engine tensorrt"),
+    "the same for a photograph": (2, "photo {scans}/a.jpg -o {folder}/nowhere.jpg --model {model} --engine tensorrt"),
+    "a pipe": (4, "video {folder}/pipe.mp4 --model {model} --engine tensorrt"),
+    "a pipe for a photograph": (4, "photo {folder}/pipe.mp4 --model {model} --engine tensorrt"),
+    "the folder of a DVD": (4, "video {folder}/VIDEO_TS --model {model} --engine tensorrt"),
 }
 
 
@@ -540,6 +548,20 @@ def test_photographs_get_names_beside_them_and_several_make_one_document(scans: 
     assert [failure["source"] for failure in document["failures"]] == [str(scans / "c.jpg")]
 
 
+def test_a_list_stands_for_the_files_in_it(scans: Path, film: Path, model: Path) -> None:
+    many, out = scans / "many.txt", scans / "out"
+    many.write_text(f"\ufeff{scans / 'a.jpg'}\n\n  {scans / 'deep' / 'b.png'}\r\n", encoding="utf-8")
+    done = colorize("photo", f"@{many}", "-o", out, "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    assert listing(out) == ["a.colorized.jpg", "b.colorized.png"]
+    many.write_text(f"{film}\n", encoding="utf-8")
+    assert colorize("video", f"@{many}", "--dry-run").returncode == 0
+    many.write_text("\n", encoding="utf-8")
+    for name, words in ((many, "names no file"), (scans / "none.txt", "cannot be read")):
+        done = colorize("photo", f"@{name}", "--json")
+        assert (done.returncode, words in answer(done)["error"]["message"]) == (4, True)
+
+
 def test_several_films_are_coloured_and_a_bad_one_stops_no_other(film: Path, model: Path) -> None:
     bad, other = film.with_name("bad.mp4"), film.with_name("other.mp4")
     bad.write_text("no film", encoding="utf-8")
@@ -564,21 +586,124 @@ def test_the_other_kind_of_source_is_sent_to_its_command(
     assert answer(done)["error"]["advice"] == f"Use {advice} {source}"
 
 
-def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path) -> None:
-    (scans / "a.colorized.jpg").touch()
-    done = colorize("photo", scans / "a.jpg", "--model", "none", "--json")
-    assert done.returncode == 5
-    assert "exists already" in answer(done)["error"]["message"]
-    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "a.jpg", "--overwrite", "--json")
-    assert done.returncode == 2
-    done = colorize("photo", scans / "a.jpg", "--model", "none", "-o", scans / "new.png", "--json")
-    assert (done.returncode, answer(done)["error"]["kind"]) == (4, "InputError")
-    assert "holds JPEG" in answer(done)["error"]["message"]
+# An engine that is not there: whoever gets as far as opening it ends with exit code 8.
+NO_ENGINE = ("--engine", "tensorrt")
+
+
+def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path, model: Path) -> None:
     (scans / "c.jpg").write_text("no picture", encoding="utf-8")
-    assert colorize("photo", scans / "c.jpg", "--model", "none").returncode == 4
-    for source, output in (("film.mp4", "other.avi"), ("film.mp4", "film.mp4")):
-        film = make_film(scans / source, times=range(2))
-        assert colorize("video", film, "--model", "none", "-o", scans / output).returncode in (2, 5)
+    (scans / "taken.jpg").touch()
+    film = make_film(scans / "film.mp4", times=range(2))
+    make_film(scans / "taken.mp4", times=range(2))
+    (scans / "taken.comparison.mp4").touch()
+    photo, new = scans / "a.jpg", scans / "new.jpg"
+    for line, code, words in (
+        (("photo", photo, "-o", scans / "taken.jpg"), 2, "exists already"),
+        (("photo", photo, "-o", photo, "--overwrite"), 2, ""),
+        (("photo", photo, "-o", scans / "new.png"), 4, "holds JPEG"),
+        (("photo", scans / "c.jpg"), 4, "is not a picture"),
+        (("photo", photo, "-o", new, "--reference", scans / "none.jpg"), 4, "no such reference"),
+        (("photo", photo, photo, "-o", scans / "out", "--reference", scans / "none.jpg"), 4, "no such reference"),
+        (("photo", photo, photo, "-o", new), 2, "is the name of a file"),
+        (("photo", photo, "--corrections", scans / "none"), 4, "no such folder of corrections"),
+        (("video", film, "-o", scans / "other.avi"), 2, ""),
+        (("video", film, "-o", film), 2, ""),
+        (("video", film, "-o", scans / "new.mp4", "--reference", scans / "none.jpg"), 4, "no such reference"),
+        (("video", film, "-o", scans / "taken.mp4", "--compare", "side"), 2, "exists already"),
+        (("video", film, "--preview", "shots", "-o", scans / "new.mp4"), 2, "is a JPEG picture"),
+        (("video", film, "--preview", "shots", "--compare", "side"), 2, "--compare is for films"),
+        (("archive", scans, "--reference", scans / "none.jpg"), 4, "no such reference"),
+    ):
+        done = colorize(*map(str, line), "--model", model, *NO_ENGINE, "--json")
+        assert done.returncode == code, (line, done.stderr)
+        assert words in answer(done)["error"]["message"]
+    assert not new.exists()
+
+
+def test_of_two_faults_the_one_that_comes_first_is_told(scans: Path) -> None:
+    """What the sources are, what the options name, where the results go."""
+    (scans / "a.colorized.jpg").touch()
+    for line, words in (
+        (("photo", scans / "none.jpg", "--model", "none", "--reference", "none.jpg"), "none.jpg: no such file"),
+        (("photo", scans / "a.jpg", "--model", "none", "--reference", "none.jpg"), "no weights named 'none'"),
+        (("photo", scans / "a.jpg", "--reference", "none.jpg"), "no such reference"),
+        (("photo", scans / "a.jpg"), "exists already"),
+    ):
+        assert words in answer(colorize(*map(str, line), "--json"))["error"]["message"]
+
+
+def test_a_wrong_suffix_sends_nobody_in_circles(scans: Path, film: Path, model: Path) -> None:
+    photo, moving = film.with_name("photo.mp4"), film.with_name("film.jpg")
+    photo.write_bytes((scans / "a.jpg").read_bytes())
+    moving.write_bytes(film.read_bytes())
+    done = colorize("video", photo, "--json")
+    assert answer(done)["error"]["advice"] == f"Use colorize-photo {photo}"
+    done = colorize("photo", photo, "--model", model, "--json")
+    assert (done.returncode, "holds JPEG" in answer(done)["error"]["message"]) == (4, True)
+    assert ".jpg" in answer(done)["error"]["advice"]
+    done = colorize("photo", moving, "--json")
+    assert answer(done)["error"]["advice"] == f"Use colorize-video {moving}"
+    done = colorize("video", moving, "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    for name in ("text.jpg", "text.mp4"):
+        text = film.with_name(name)
+        text.write_text("neither", encoding="utf-8")
+        ends = [answer(colorize(command, text, "--model", model, "--json"))["error"] for command in ("photo", "video")]
+        assert sum(end["kind"] == "InputError" for end in ends) == 1, ends
+
+
+def test_a_result_is_not_coloured_again(scans: Path, film: Path, model: Path) -> None:
+    words = ("--model", model, "--json")
+    first = Path(answer(colorize("photo", scans / "a.jpg", *words))["output"])
+    again = answer(colorize("photo", first, *words))
+    assert again["treatment"] == "kept as it is"
+    assert "a result of Autochrome" in again["notes"][0]["text"]
+    assert Path(again["output"]).read_bytes() == first.read_bytes()
+    anew = answer(colorize("photo", first, "--treat-as", "monochrome", "--overwrite", *words))
+    assert anew["treatment"] == "coloured"
+    made = Path(answer(colorize("video", film, *words))["output"])
+    again = answer(colorize("video", made, *words))
+    assert [shot["treatment"] for shot in again["shots"]] == ["kept as it is"]
+    assert "a result of Autochrome" in again["notes"][0]["text"]
+
+
+def test_what_was_left_grey_is_not_declared_as_coloured(scans: Path, film: Path, model: Path) -> None:
+    scans.joinpath("reel.mp4").write_bytes(film.read_bytes())
+    done = colorize("archive", scans, "--saturation", "0", "--model", model)
+    assert done.returncode == 0, done.stderr
+    assert "0 photos and 0 films coloured" in done.stdout
+    assert "3 items without new colour" in done.stdout
+    out = scans.with_name("scans-colorized")
+    assert b"trainedAlgorithmicMedia" not in (out / "a.jpg").read_bytes()
+    assert b"artificial intelligence" not in (out / "reel.mp4").read_bytes()
+    for name in ("a.jpg", "reel.mp4"):
+        assert json.loads((out / f"{name}.autochrome.json").read_text())["digital_source_type"] is None
+    hinted = colorize("photo", scans / "a.jpg", "--saturation", "0", "--hint", "0.5,0.5=#B3272D", "--model", model)
+    assert hinted.returncode == 0, hinted.stderr
+    assert b"trainedAlgorithmicMedia" in (scans / "a.colorized.jpg").read_bytes().replace(b"TrainedA", b"trainedA")
+
+
+def test_what_is_set_aside_is_named_and_no_success(scans: Path, model: Path) -> None:
+    (scans / "bad.tif").write_text("no picture", encoding="utf-8")
+    words = ("--model", model, "--quarantine-after", "1", "--no-report")
+    assert colorize("archive", scans, *words).returncode == 3
+    for more in ((), ("--dry-run",)):
+        done = colorize("archive", scans, *words, *more)
+        assert done.returncode == 3, done.stderr
+        assert "1 item set aside without a result" in done.stdout
+        assert "bad.tif" in done.stdout
+    assert answer(colorize("archive", scans, *words, "--json"))["set_aside"] == ["bad.tif"]
+    assert colorize("archive", scans, *words, "--exclude", "bad.tif").returncode == 0
+
+
+def test_a_preview_speaks_of_the_film_and_not_of_a_part_of_it(film: Path, model: Path) -> None:
+    hint = ("--hint", "0.5,0.5=#B3272D@0.1")
+    done = colorize("video", film, "--preview", "0.2s", "--model", model, *hint)
+    assert done.returncode == 0, done.stderr
+    assert "reel.mp4" in done.stderr
+    assert ".mkv" not in done.stdout + done.stderr
+    done = colorize("video", film, "--preview", "0.2s", "--model", model, "--codec", "prores", "--dry-run")
+    assert "preview of a part" in done.stdout
 
 
 def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:
@@ -656,8 +781,9 @@ def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
 def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "previews"
     out.mkdir()
-    for wanted, name in (("0.2s", "reel.preview.mp4"), ("shots", "reel.preview.jpg")):
-        done = colorize("video", film, "--preview", wanted, "--compare", "side", "-o", out, "--model", model, "--json")
+    compare = ("--compare", "side")
+    for wanted, name, more in (("0.2s", "reel.preview.mp4", compare), ("shots", "reel.preview.jpg", ())):
+        done = colorize("video", film, "--preview", wanted, *more, "-o", out, "--model", model, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["preview"] is True
         assert name in {path.name for path in out.iterdir()}

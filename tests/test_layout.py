@@ -41,6 +41,7 @@ FOUNDATION = (
     "pipeline.stages",
     "pipeline.terminal",
     "pipeline.version",
+    "pipeline.wording",
 )
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("engines", *FOUNDATION),

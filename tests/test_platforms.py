@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from engines.errors import WeightsError
+from engines.library import add_model, load_weights
+from pipeline.archive.walk import compiled
 from pipeline.results import shell_line
 from tests.commands import PATIENCE
+from tests.engines.tiny import write_tiny_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,6 +65,32 @@ def test_every_module_can_be_imported_where_posix_is_not() -> None:
     count, cores = done.stdout.split()
     assert int(count) > 150
     assert cores == "True"
+
+
+def test_patterns_may_be_written_with_the_slashes_of_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = r"people\**\1920*"
+    assert compiled(pattern).fullmatch("people/smith/1920 picnic.jpg") is None
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert compiled(pattern).fullmatch("people/smith/1920 picnic.jpg")
+    assert compiled(r"\1931.jpg").fullmatch("1931.jpg")
+    assert compiled(r"\1931.jpg").fullmatch("album/1931.jpg") is None
+    assert compiled("people/*.jpg").fullmatch("people/a.jpg")
+
+
+@pytest.mark.parametrize("name", ["con", "NUL.fast", "Com1", "lpt9 .x", "fast.", "fast ", "a:b", r"a\b"])
+def test_networks_get_no_name_that_windows_cannot_hold(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match="cannot be the name"):
+        add_model(write_tiny_model(tmp_path), name=name)
+
+
+def test_a_network_may_be_on_a_drive_or_a_share(tmp_path: Path) -> None:
+    """What looks like a path there is never looked up as a name."""
+    for path in (r"D:\networks\mine.onnx", r"\\nas\share\mine.onnx", "mine.ONNX", r".\mine"):
+        with pytest.raises(WeightsError, match="no such weights file"):
+            load_weights(path)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engines.adapters.autochrome1 import CONTRACT, FILM, PHOTO
 from engines.adapters.base import HINT_DIVISOR
+from engines.decoding import KNEE_SLOPE
 from engines.errors import EngineError, WeightsError
 from engines.network import NetworkSpec, Prediction
 from engines.tensors import F32, InputSize
@@ -28,11 +29,26 @@ from training.quantization import ab_bins
 
 REFERENCE_CHROMA = 10.0
 """Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
-GAINS = (0.7, 1.5)
+GAINS = (0.7, 2.0)
 """The least and the greatest factor of adaptation."""
 
 _MAX_BATCH = 16
 _LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How colours are chosen of what a network knows."""
+
+    temperature: float | None = None
+    """Of the annealed mean (Zhang 2016, equation 5): below 1 it leans towards the likeliest colours. None: it answers
+    with colours, not with bins."""
+    saturation: float = 1.0
+    """Factor on a* and b*, because any mean of colours is paler than they are."""
+    adaptation: float = 0.0
+    """How far pale pictures, of which the network is not sure, get more of it, and vivid ones less, 0..1."""
+    knee: float | None = None
+    """Chroma in CIELAB units above which it is compressed, see `engines.decoding.compressed`. None: it is not."""
 
 
 @dataclass(frozen=True)
@@ -81,47 +97,42 @@ def keep_weights(checkpoint: Path, output: Path) -> Path:
 class Generator(nn.Module):
     """L* (N, 1, H, W), 0..100, to ab (N, 2, H / stride, W / stride), whatever the architecture answers with.
 
-    H and W are multiples of the architecture's ``multiple``. Bins are decoded to their annealed mean (Zhang 2016,
-    equation 5): a ``temperature`` below 1 leans towards the likeliest colours; for an architecture that answers with
-    ab or RGB it has no meaning. ``saturation`` multiplies the result, because any mean of colours is paler than they
-    are, and the more so the less sure the network is: with an ``adaptation`` above 0 a picture's colours are
-    multiplied by `adapted` as well.
+    H and W are multiples of the architecture's ``multiple``. Colours are chosen as ``decoding`` says.
     """
 
     colours: Tensor
     weight: Tensor
     bias: Tensor
 
-    def __init__(
-        self, trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
-    ) -> None:
+    def __init__(self, trained: Trained, decoding: Decoding) -> None:
         """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
         super().__init__()
-        self.model, self.saturation, self.adaptation = trained.model, saturation, adaptation
+        self.model, self.decoding = trained.model, decoding
         self._rgb = trained.architecture.rgb
         bins = trained.architecture.bins
         if bins is not None:
-            if temperature is None:
+            if decoding.temperature is None:
                 raise WeightsError(f"{trained.path}: {trained.config.architecture} needs a temperature")
             assert isinstance(trained.model, BinClassifier)
             head = trained.model.head
             assert head.bias is not None
-            self.register_buffer("weight", head.weight.flatten(1) / temperature)
-            self.register_buffer("bias", head.bias / temperature)
-            self.register_buffer("colours", ab_bins(bins).centres * saturation)
+            self.register_buffer("weight", head.weight.flatten(1) / decoding.temperature)
+            self.register_buffer("bias", head.bias / decoding.temperature)
+            self.register_buffer("colours", ab_bins(bins).centres * decoding.saturation)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
         if not isinstance(self.model, BinClassifier):
             answer: Tensor = self.model(lightness)
-            return self.adapted((rgb_to_lab(answer)[:, 1:] if self._rgb else answer) * self.saturation)
+            ab = rgb_to_lab(answer)[:, 1:] if self._rgb else answer
+            return self.compressed(self.adapted(ab * self.decoding.saturation))
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:
         """Return a* and b* for what the head makes the logits of."""
         # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
         shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
-        return self.adapted((shares @ self.colours).permute(0, 3, 1, 2))
+        return self.compressed(self.adapted((shares @ self.colours).permute(0, 3, 1, 2)))
 
     def adapted(self, ab: Tensor) -> Tensor:
         """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
@@ -129,11 +140,19 @@ class Generator(nn.Module):
         The factor is (r / m) to the power of ``adaptation``, m being the picture's mean chroma and r the reference,
         both with the saturation in them, and stays within `GAINS`.
         """
-        if not self.adaptation:
+        if not self.decoding.adaptation:
             return ab
-        mean = (ab.square().sum(dim=1, keepdim=True) + _LEAST).sqrt().mean(dim=(2, 3), keepdim=True)
-        gain = (REFERENCE_CHROMA * self.saturation / mean) ** self.adaptation
+        mean = _chroma(ab).mean(dim=(2, 3), keepdim=True)
+        gain = (REFERENCE_CHROMA * self.decoding.saturation / mean) ** self.decoding.adaptation
         return ab * gain.clamp(*GAINS)
+
+    def compressed(self, ab: Tensor) -> Tensor:
+        """Return ``ab`` (N, 2, h, w) with its chroma compressed above the decoding's knee."""
+        if self.decoding.knee is None:
+            return ab
+        chroma = _chroma(ab)
+        excess = (chroma - self.decoding.knee).clamp(min=0)
+        return ab * (1 - (1 - KNEE_SLOPE) * excess / chroma)
 
 
 class TellingGenerator(Generator):
@@ -152,12 +171,14 @@ class TellingGenerator(Generator):
         return self.decode(evidence + double(change)), model.head(places), likeness
 
 
-def generator_for(
-    trained: Trained, *, temperature: float | None, saturation: float, adaptation: float = 0.0
-) -> Generator:
+def _chroma(ab: Tensor) -> Tensor:
+    return (ab.square().sum(dim=1, keepdim=True) + _LEAST).sqrt()
+
+
+def generator_for(trained: Trained, decoding: Decoding) -> Generator:
     """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
     kind = TellingGenerator if isinstance(trained.model, Coherent) else Generator
-    return kind(trained, temperature=temperature, saturation=saturation, adaptation=adaptation)
+    return kind(trained, decoding)
 
 
 class CheckpointEngine:
@@ -167,7 +188,7 @@ class CheckpointEngine:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""
         trained = load_trained(path)
         architecture = trained.architecture
-        generator = generator_for(trained, temperature=temperature, saturation=saturation)
+        generator = generator_for(trained, Decoding(temperature, saturation))
         self._device = torch.device(device)
         self._generator: nn.Module | None = generator.eval().to(self._device)
         decoding = f"T {temperature:g}, " if architecture.bins else ""

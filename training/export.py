@@ -28,7 +28,7 @@ from engines.parity import model_for
 from engines.tensors import F32
 from engines.weights import NOT_STATED, read_weights
 from training.calibrate import Calibration, calibrate
-from training.checkpoint import Generator, TellingGenerator, Trained, generator_for, load_trained
+from training.checkpoint import Decoding, Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
 from training.data import Photos, crops_before
 from training.onnx_graph import graph_of, to_onnx
@@ -85,6 +85,7 @@ def export_command(
     temperature: float | None = None,
     saturation: float | None = None,
     adaptation: float = 0.0,
+    knee: float | None = None,
     photos: Path | None = None,
     calibration_photos: int = 200,
     calibration_size: int = 256,
@@ -96,10 +97,10 @@ def export_command(
 
     ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
     cache ``photos``, the run's own if None and still there; for an architecture that answers with ab or RGB there is
-    no temperature. ``adaptation`` is that of `training.checkpoint.Generator`. ``name`` defaults to the file's. The card
-    says what the checkpoint knows of its making; the ``licence`` only as it is given. The file is checked in each of
-    ``runtimes``, and the card names them. Files of these names are replaced, and only once the new ones have been
-    checked.
+    no temperature. These, ``adaptation`` and ``knee`` are those of `training.checkpoint.Decoding`. ``name``
+    defaults to the file's. The card says what the checkpoint knows of its making; the ``licence`` only as it is given.
+    The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
+    once the new ones have been checked.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card.
@@ -124,7 +125,8 @@ def export_command(
         calibration = calibrate(trained, cache, count=count, size=calibration_size, cf_share=cf_share)
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
-    generator = generator_for(trained, temperature=temperature, saturation=saturation, adaptation=adaptation).eval()
+    decoding = Decoding(temperature, saturation, adaptation, knee)
+    generator = generator_for(trained, decoding).eval()
     graph = graph_of(generator, multiple=architecture.multiple, stride=architecture.stride)
     content = to_onnx(generator, graph)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -141,6 +143,7 @@ def export_command(
         "temperature": temperature,
         "saturation": saturation,
         **({"adaptation": adaptation} if adaptation else {}),
+        **({} if knee is None else {"knee": knee}),
         "training": _training(trained, cache),
         **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),

@@ -23,13 +23,14 @@ class Autochrome2(Adapter):
     """``lightness`` (N, 1, H, W), L* 0..100, and ``hints`` (N, 3, H / 4, W / 4), a* and b* times mask, mask.
 
     Answers are ``ab`` (N, 2, H / 4, W / 4), CIELAB, ``logits`` (N, Q, H / 8, W / 8) over ``centres`` (Q, 2) and
-    ``features`` (N, C, H / 8, W / 8). ``temperature`` and ``saturation`` are those that ``ab`` was decoded with, as
-    the card states them.
+    ``features`` (N, C, H / 8, W / 8). ``temperature``, ``saturation`` and ``knee`` are those that ``ab`` was
+    decoded with, as the card states them.
     """
 
     centres: F32
     temperature: float | None
     saturation: float
+    knee: float | None
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
         """Return lightness and hints as they are; without hints the mask is 0."""
@@ -51,6 +52,7 @@ class Autochrome2(Adapter):
             features=outputs[FEATURES],
             temperature=self.temperature,
             saturation=self.saturation,
+            knee=self.knee,
         )
 
 
@@ -78,6 +80,7 @@ def from_card(weights: Weights) -> Adapter:
         centres=centres,
         temperature=_positive(weights, "temperature"),
         saturation=_positive(weights, "saturation") or 1.0,
+        knee=_positive(weights, "knee"),
         graph=GraphSpec(
             inputs=(LIGHTNESS, TensorSpec(name=HINTS, channels=3, divisor=HINT_DIVISOR, low=-130, high=130)),
             outputs=(

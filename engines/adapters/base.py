@@ -25,7 +25,7 @@ class Evidence:
 
     ``logits`` (N, Q, h, w) over the colours ``centres`` (Q, 2), CIELAB a* and b*; ``features`` (N, C, h, w) of the
     picture's content, or None. Where ``temperature`` is known, the network's colours are the annealed mean of the
-    distributions at it, times ``saturation`` (`engines.decoding.annealed_mean`).
+    distributions at it, times ``saturation``, with the chroma above ``knee`` compressed (`engines.decoding`).
     """
 
     logits: F32
@@ -33,6 +33,7 @@ class Evidence:
     features: F32 | None = None
     temperature: float | None = None
     saturation: float = 1.0
+    knee: float | None = None
 
     def confidence(self) -> F32:
         """Return how sure the network is of its colours (N, 1, h, w), 0..1, see `engines.decoding.confidence`."""

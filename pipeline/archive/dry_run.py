@@ -36,11 +36,12 @@ class Survey:
     """What a run would do: jobs by kind, how many results are there already, what is not ours to colour.
 
     ``skipped`` counts sources that have a result; for ``unknown`` of them it is a file that is not known to be ours.
-    ``quarantined`` sources failed too often to be tried again, ``refused`` ones are of a kind that is not coloured. Of
-    the jobs, the photographs take up ``photo_bytes`` and the films ``film_bytes``, and ``film_pixels`` is the sum of
-    frames times pixels of the films. ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts
-    them by suffix; ``hidden`` files and folders were left out, and so were ``links`` to folders and results of earlier
-    runs. ``failed`` counts the sources that cannot be planned, of which ``failures`` names the first thousand.
+    ``quarantined`` sources, of which ``set_aside`` names the first thousand, failed too often to be tried again,
+    ``refused`` ones are of a kind that is not coloured. Of the jobs, the photographs take up ``photo_bytes`` and the
+    films ``film_bytes``, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are
+    neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out,
+    and so were ``links`` to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned,
+    of which ``failures`` names the first thousand.
     """
 
     source: Path
@@ -50,6 +51,7 @@ class Survey:
     skipped: int
     unknown: int
     quarantined: int
+    set_aside: tuple[Path, ...]
     refused: int
     ignored: int
     ignored_suffixes: Mapping[str, int]
@@ -87,6 +89,7 @@ def survey_archive(
         skipped=counts.skipped,
         unknown=counts.unknown,
         quarantined=counts.quarantined,
+        set_aside=tuple(counts.set_aside),
         refused=counts.refused,
         ignored=counts.ignored,
         photo_bytes=counts.bytes[Kind.PHOTO],

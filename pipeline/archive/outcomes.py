@@ -32,6 +32,7 @@ from pipeline.documents import result_from_json
 from pipeline.errors import InputError
 from pipeline.film.segment_folder import segment_folder
 from pipeline.results import Failure, FilmResult, PhotoResult
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Outcomes:
     def give_up(self, record: Record) -> None:
         """Write down that workers were lost at work on an item until it is to blame."""
         source = self._context.source / record.path
-        error = f"{source}: {record.deaths:,} workers were lost while they were at work on it"
+        error = f"{source}: {count(record.deaths, 'worker')} lost at work on it"
         advice = "Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after."
         failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
         self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)

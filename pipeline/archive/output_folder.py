@@ -105,7 +105,7 @@ def _pin_shards(output: Path, shard: Shard | None) -> None:
         try:
             with publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary:
                 temporary.write_text(json.dumps({"shards": shard.count if shard else 1}), encoding="utf-8")
-        except OutputError:
+        except (OutputError, UsageError):
             # Of several runs that begin at the same moment, one decides.
             if not path.exists():
                 raise

@@ -25,6 +25,7 @@ from pipeline.photo.job import result_name as photo_name
 from pipeline.publish import LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Failure
+from pipeline.wording import count
 
 Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, Known]]
 
@@ -181,7 +182,7 @@ class _Planner:
             if deaths >= self._run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
-                    f"{self._source / name}: the program died in {deaths:,} runs while it was at work on it",
+                    f"{self._source / name}: the program died in {count(deaths, 'run')} while it was at work on it",
                     advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
                 )
             return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)

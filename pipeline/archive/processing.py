@@ -15,6 +15,7 @@ from pipeline.archive.outcomes import Outcomes
 from pipeline.archive.output_folder import as_size, check_space
 from pipeline.archive.walk import Kind
 from pipeline.errors import OutputError
+from pipeline.wording import count
 
 WHOLE, PHOTOS = "archive", "photos"
 # So many photographs are claimed at once: each claim waits for the disk.
@@ -177,7 +178,7 @@ class Processing:
     def _check_none_is_held(self) -> None:
         if self._held:
             raise OutputError(
-                f"{self._context.output}: {len(self._held):,} items are held by lost workers that may be alive",
+                f"{self._context.output}: {count(len(self._held), 'item')} held by lost workers that may be alive",
                 advice="All else is done. Run again.",
             )
 

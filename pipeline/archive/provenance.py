@@ -212,6 +212,7 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
         "kind": "film",
         "film": {"frames": result.frames, "codec": result.codec, "streams": list(result.streams)},
         "shots": to_json(result.shots),
+        "references": [path.name for path in result.references],
         "verification": _timeless(result.verification),
     }
 
@@ -224,7 +225,7 @@ def _timeless(verification: Verification) -> dict[str, Any]:
 def has_new_colour(result: PhotoResult | FilmResult) -> bool:
     """Whether colour was made; a result of which nothing is known counts as coloured."""
     treatments = [result.treatment] if isinstance(result, PhotoResult) else [shot.treatment for shot in result.shots]
-    kept = {Treatment.PASS_THROUGH, Treatment.KEEP_TINT}
+    kept = {Treatment.GREY, Treatment.KEPT, Treatment.TINT_KEPT}
     return not treatments or not kept.issuperset(treatments)
 
 

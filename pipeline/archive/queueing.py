@@ -21,6 +21,7 @@ from pipeline.archive.walk import Entry, Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
 from pipeline.version import program_version
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _check_missing(context: RunContext, outcomes: Outcomes) -> int:
     if gone:
         more = f" and {len(gone) - NAMED:,} more" if len(gone) > NAMED else ""
         context.reporter.say(
-            f"{len(gone):,} sources are no longer there; their results are kept: {', '.join(gone[:NAMED])}{more}"
+            f"{count(len(gone), 'source')} no longer there, with results that are kept: {', '.join(gone[:NAMED])}{more}"
         )
     _queue(list(_emptied_folders(source, ledger.paths(State.GONE))), context, outcomes)
     forgotten = [
@@ -144,10 +145,10 @@ def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Rejected]:
         if folder not in nearest:
             nearest[folder] = _nearest(source, folder)
         counts[nearest[folder]] += 1
-    for folder, count in sorted(counts.items()):
+    for folder, number in sorted(counts.items()):
         if folder and _is_empty(source / folder):
             error = InputError(
-                f"{source / folder}: is empty, but {count:,} sources were in it in earlier runs",
+                f"{source / folder}: is empty, but held {count(number, 'source')} in earlier runs",
                 advice="Check that its disk is mounted. If they were removed on purpose, remove this folder too.",
             )
             yield rejected_folder(folder, source / folder, error)
@@ -184,7 +185,7 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
         "%s into %s: %s to do, %d done before, %d ignored, %d quarantined, %d gone",
         context.source,
         context.output,
-        ", ".join(f"{count} {kind}" for kind, count in counts.jobs.items()) or "nothing",
+        ", ".join(f"{number} {kind}" for kind, number in counts.jobs.items()) or "nothing",
         counts.skipped,
         counts.ignored,
         counts.quarantined,
@@ -205,16 +206,16 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
     if counts.hidden_count:
         more = f" and {counts.hidden_count - NAMED:,} more" if counts.hidden_count > NAMED else ""
         names = ", ".join(map(str, counts.hidden[:NAMED]))
-        reporter.say(f"{counts.hidden_count:,} hidden files and folders left out: {names}{more}")
+        reporter.say(f"{counts.hidden_count:,} hidden, files and folders, left out: {names}{more}")
     if counts.ignored:
-        kinds = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in counts.suffixes.most_common())
-        reporter.say(f"{counts.ignored:,} files left out, neither photograph nor film: {kinds}")
-    if counts.unknown:
-        reporter.say(
-            f"{counts.unknown:,} sources skipped: under the names of their results are files that are not known to "
-            "be ours"
+        kinds = ", ".join(
+            f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()
         )
+        reporter.say(f"{count(counts.ignored, 'file')} left out, neither photograph nor film: {kinds}")
+    if counts.unknown:
+        told = count(counts.unknown, "source")
+        reporter.say(f"{told} skipped: under the names of their results are files that are not known to be ours")
     if counts.quarantined:
-        reporter.say(f"{counts.quarantined:,} sources skipped: they failed in too many runs")
+        reporter.say(f"{count(counts.quarantined, 'source')} skipped, which failed in too many runs")
     if counts.refused:
-        reporter.say(f"{counts.refused:,} sources skipped: they are of a kind that is not coloured")
+        reporter.say(f"{count(counts.refused, 'source')} skipped, of a kind that is not coloured")

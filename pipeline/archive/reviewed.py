@@ -20,7 +20,9 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
+from pipeline.interruption import StopRequest
 from pipeline.options import Options
+from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
 
 _SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTINED)
@@ -133,7 +135,9 @@ class ReviewedArchive:
         pairs = previews.read(self._archives[entry.ledger].home, entry.packed, number + 1)
         return b64decode(pairs[number][1]) if number < len(pairs) else None
 
-    def render(self, name: str, colorizer: Colorizer) -> Path:
+    def render(
+        self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
+    ) -> Path:
         """Make the result of an item anew, as the next run would, and return its path.
 
         It is a run over this one item: ledger, sidecar and small pictures know of it; the report waits for the next.
@@ -152,7 +156,15 @@ class ReviewedArchive:
             metrics=None,
             decide=None,
         )
-        result = colorize_archive(self._source, self._output, archive.options, run_options=only, colorizer=colorizer)
+        result = colorize_archive(
+            self._source,
+            self._output,
+            archive.options,
+            run_options=only,
+            colorizer=colorizer,
+            progress=progress,
+            stop=stop,
+        )
         for failure in result.failures:
             raise InputError(failure.error, advice=failure.advice)
         return self._output / entry.output

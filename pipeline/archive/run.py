@@ -59,12 +59,13 @@ class ArchiveResult:
 
     ``photos`` and ``films`` were coloured, ``kept`` were copied because they are coloured already or their tint is
     wanted. ``skipped`` results were there before; of these, ``unknown`` are files that are not known to be ours.
-    ``quarantined`` sources failed in too many runs, ``refused`` ones are of a kind that is not coloured, by design;
-    neither count as failed. ``gone`` sources were there in an earlier run. ``waiting`` items are left for the next run,
-    because time was up or it was asked to stop. ``ignored`` files are neither photograph nor film,
-    ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out. ``failed`` counts the
-    failures, of which ``failures`` holds the first thousand. ``report`` is the page about it all, None if none was
-    asked for. ``outcome`` is ``finished``, ``until`` or ``interrupted``; ``exit_code`` is what the command ends with.
+    ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` names the first thousand of them;
+    ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
+    in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
+    ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
+    folders were left out. ``failed`` counts the failures, of which ``failures`` holds the first thousand. ``report`` is
+    the page about it all, None if none was asked for. ``outcome`` is ``finished``, ``until`` or ``interrupted``;
+    ``exit_code`` is what the command ends with.
     """
 
     source: Path
@@ -77,6 +78,7 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
+    set_aside: tuple[Path, ...]
     refused: int
     gone: int
     waiting: int
@@ -162,7 +164,8 @@ class _Run:
             raise
         if stop.reason is StopReason.ASKED:
             return self._close(_INTERRUPTED, stop.exit_code)
-        code = SOME_FAILED if self._outcomes.counts.failed else 0
+        counts = self._outcomes.counts
+        code = SOME_FAILED if counts.failed or counts.quarantined else 0
         return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
 
     def _end(self, error: BaseException) -> None:
@@ -292,6 +295,7 @@ class _Run:
             skipped=counts.skipped,
             unknown=counts.unknown,
             quarantined=counts.quarantined,
+            set_aside=tuple(counts.set_aside),
             refused=counts.refused,
             gone=self._gone,
             waiting=self._context.ledger.left(self._context.run),

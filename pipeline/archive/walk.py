@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -308,8 +309,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
     ``?`` and ``*`` match within a name, ``[abc]`` one character, ``**`` any number of folders. A pattern without a
     slash is looked for in every folder; one with a slash begins at the source folder. What matches a folder matches
-    all that lies in it. Upper and lower case differ.
+    all that lies in it. Upper and lower case differ. On Windows a backslash is a slash as well.
     """
+    if sys.platform == "win32":
+        pattern = pattern.replace("\\", "/")
     parts = [part for part in unicodedata.normalize("NFC", pattern).split("/") if part not in ("", ".")]
     if not parts:
         raise UsageError(f"{pattern!r}: an empty pattern", advice="Write one like '*.tif' or 'people/**/1920*'.")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.adapters.base import Evidence
-from engines.decoding import annealed_mean
+from engines.decoding import annealed_mean, compressed
 from engines.network import Prediction
 from pipeline.color.optical_flow import Path, Step
 from pipeline.color.prototypes import Prototypes, keys
@@ -33,6 +33,7 @@ _MOST_WEIGHT = np.float32(48)
 # means of pixels, which differ in hue; with the factor beside, films are as colourful as before.
 _GAINS = 0.4, 2.5
 _MIXED = 1.05
+_ROUNDS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,24 +195,33 @@ class EvidencePool:
         coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)
-        ab = (_resized(coarse, fine.shape) * np.float32(self.gain) + fine) * self._saturation
+        coarse = compressed(coarse * np.float32(self.gain), self._told.knee)
+        ab = (_resized(coarse, fine.shape) + fine) * self._saturation
         if self.statements:
             stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
             ab = ab + (_resized(stated, ab.shape) - ab) * _resized(share, ab.shape)[..., None]
         return np.ascontiguousarray(np.moveaxis(ab, -1, 0), np.float32)
 
     def _chosen(self, logits: F32) -> F32:
-        """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor."""
+        """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor and the knee."""
         told = self._told
         assert told.temperature is not None
         return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
 
     def _gain(self, pooled: F32, gathered: Gathered) -> float:
-        """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab."""
+        """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab.
+
+        With a knee that is a fixed point: what is compressed grows more slowly than the factor.
+        """
         channels = self._colours + self._features
         given = np.square(gathered.mean(channels + 2)[..., channels:]).mean()
-        kept = np.square(pooled).mean()
-        return float(np.clip(_MIXED * np.sqrt(given / kept), *_GAINS)) if given > 0 and kept > 0 else 1.0
+        gain = 1.0
+        for _ in range(1 if self._told.knee is None else _ROUNDS):
+            kept = np.square(compressed(pooled * np.float32(gain), self._told.knee)).mean()
+            if not (given > 0 and kept > 0):
+                return 1.0
+            gain = float(np.clip(gain * np.sqrt(given / kept), *_GAINS))
+        return float(np.clip(_MIXED * gain, *_GAINS))
 
 
 def can_pool(prediction: Prediction) -> bool:

@@ -2,26 +2,44 @@
 
 What is spread is the residual: how far the stated colour is from what the network answered there. It goes to places of
 like lightness near by, in the manner of the joint bilateral weights of Levin et al. 2004 (Colorization using
-Optimization), and vanishes far away, so that one statement changes one thing.
+Optimization), and vanishes far away, so that one statement changes one thing. Where the network tells features of the
+picture, places must be like in these, and may differ more in lightness: a thing has lights and shadows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from pipeline.color.spaces import F32, ab_of_rgb
 from pipeline.color.spaces import lightness as lightness_of
+from pipeline.color.upsampling import upsampled_at
 from pipeline.options import Hint
 
-_LIKE_LIGHTNESS = 10.0
-# In short sides of the picture. First each hint tints what is like it; what hints that reach each other's places have
-# not got by then is given close by only, where nobody else asks, so that they do not outbid each other.
-_NEAR = 0.2, 0.04, 0.01
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """How a hint fades: with the difference in ``lightness`` (L*), in ``looks``, and with the distance ``near``.
+
+    ``looks`` is a distance of features of length 1, ``near`` is in short sides of the picture.
+    """
+
+    lightness: float
+    near: float
+    looks: float | None = None
+
+
+_PLAIN = Kernel(lightness=10.0, near=0.2)
+_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.5)
+# First each hint tints what is like it; what hints that reach each other's places have not got by then is given close
+# by only, where nobody else asks, so that they do not outbid each other.
+_CLOSER = 0.04, 0.01
+# What upsampling takes off a stated colour, for it averages, is added before; at most so much of it, in so many rounds.
+_MOST_ADDED, _ROUNDS = 1.6, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +75,27 @@ class Adjustments:
     saturation: float = 1.0
     hints: tuple[ColorHint, ...] = ()
 
-    def applied(self, ab: F32, luma: F32) -> F32:
-        """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size."""
-        factor = np.float32(self.saturation)
-        return spread_hints(ab * factor, _lightness_at(luma, ab.shape[1:]), self.hints) if self != _NONE else ab
+    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> F32:
+        """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size.
+
+        ``features`` (C, h', w') are the network's of the picture; without them hints spread by lightness alone. What
+        hints state comes out at their places after the upsampling of `pipeline.color.upsampling`.
+        """
+        if self == _NONE:
+            return ab
+        result = ab * np.float32(self.saturation)
+        if not self.hints:
+            return result
+        lightness = _lightness_at(luma, ab.shape[1:])
+        looks = None if features is None else _looks_at(features, ab.shape[1:])
+        return _settled(spread_hints(result, lightness, self.hints, looks), luma, lightness, self.hints, looks)
 
     def influence(self, luma: F32, shape: tuple[int, ...]) -> F32:
         """Return how much hints decide at each place of the upright ``luma``, 0..1, float32 of ``shape``."""
         if not self.hints:
             return np.zeros(shape, np.float32)
         lightness = _lightness_at(luma, shape)
-        return np.asarray(np.max([_weight(lightness, hint, _NEAR[0]) for hint in self.hints], axis=0), np.float32)
+        return np.asarray(np.max([_weight(lightness, hint, _PLAIN) for hint in self.hints], axis=0), np.float32)
 
 
 _NONE = Adjustments()
@@ -81,11 +109,12 @@ def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> A
     return Adjustments(saturation=saturation, hints=tuple(stated))
 
 
-def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint]) -> F32:
+def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None = None) -> F32:
     """Return the network's answer ``ab`` (2, h, w) with ``hints`` in it, for ``lightness`` (h, w), L* 0..100, upright.
 
-    At the place of each hint the answer is what it states. Where hints disagree, the nearer in place and lightness
-    has the more to say. Without hints the answer is returned as it is.
+    ``looks`` (C, h, w) are features of length 1 of every place. At the place of each hint the answer is what it states.
+    Where hints disagree, the nearer in place and likeness has the more to say. Without hints the answer is returned as
+    it is.
     """
     if not hints:
         return ab
@@ -93,9 +122,9 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint]) -> F32:
     rows_at, columns_at = np.array([_place(hint, height, width) for hint in hints]).T
     stated = np.array([hint.ab for hint in hints], np.float32)
     result = np.asarray(ab, np.float32)
-    for near in _NEAR:
-        weights = np.stack([_weight(lightness, hint, near) for hint in hints])
-        shares = weights / np.maximum(weights.sum(axis=0), 1)
+    kernel = _PLAIN if looks is None else _BY_LOOKS
+    for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER)):
+        shares = _shares(lightness, hints, one, looks)
         residuals = stated - result[:, rows_at, columns_at].T
         result = result + np.einsum("nc,nhw->chw", residuals, shares)
     return np.asarray(result, np.float32)
@@ -103,22 +132,58 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint]) -> F32:
 
 def weight_of(hint: ColorHint, luma: F32, shape: tuple[int, ...]) -> F32:
     """Return how much ``hint`` says of each place of the upright ``luma``, 0..1, float32 of ``shape``."""
-    return _weight(_lightness_at(luma, shape), hint, _NEAR[0])
+    return _weight(_lightness_at(luma, shape), hint, _PLAIN)
 
 
-def _weight(lightness: F32, hint: ColorHint, near: float) -> F32:
-    """Return exp(-(dL / 10)^2 - d^2 / (2 near^2)), d in short sides beyond the reach; 1 within it."""
+def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> F32:
+    """Return ``ab``, in which ``hints`` are, so that they come out at their places after upsampling.
+
+    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost.
+    """
+    kernel = replace(_PLAIN if looks is None else _BY_LOOKS, near=_CLOSER[0])
+    shares = _shares(lightness, hints, kernel, looks)
+    places = [(hint.x, hint.y) for hint in hints]
+    stated = np.array([hint.ab for hint in hints], np.float32)
+    left = np.maximum(np.diagonal(upsampled_at(luma, shares, places)), 1 / _MOST_ADDED)[:, None]
+    for _ in range(_ROUNDS):
+        lacking = (stated - upsampled_at(luma, ab, places)) / left
+        ab = np.asarray(ab + np.einsum("nc,nhw->chw", lacking, shares), np.float32)
+    return ab
+
+
+def _shares(lightness: F32, hints: Sequence[ColorHint], kernel: Kernel, looks: F32 | None) -> F32:
+    """Return how much each of ``hints`` has to say at every place (n, h, w): together no more than 1."""
+    weights = np.stack([_weight(lightness, hint, kernel, looks) for hint in hints])
+    return np.asarray(weights / np.maximum(weights.sum(axis=0), 1), np.float32)
+
+
+def _weight(lightness: F32, hint: ColorHint, kernel: Kernel, looks: F32 | None = None) -> F32:
+    """Return exp(-(dL / lightness)^2 - d^2 / (2 near^2) - f^2 / (2 looks^2)) of ``kernel``; 1 within the reach.
+
+    d is in short sides beyond the reach, f the distance of ``looks``.
+    """
     height, width = lightness.shape
     rows, columns = (np.arange(size, dtype=np.float32) + 0.5 for size in (height, width))
     distance = np.hypot((rows - hint.y * height)[:, None], columns - hint.x * width) / min(height, width)
-    unlike = (lightness - lightness[_place(hint, height, width)]) / _LIKE_LIGHTNESS
-    weight = np.exp(-np.square(unlike) - np.square(np.maximum(distance - hint.reach, 0)) / (2 * near**2))
+    row, column = _place(hint, height, width)
+    unlike = np.square((lightness - lightness[row, column]) / kernel.lightness)
+    unlike = unlike + np.square(np.maximum(distance - hint.reach, 0)) / (2 * kernel.near**2)
+    if looks is not None and kernel.looks is not None:
+        unlike = unlike + np.square(looks - looks[:, row, column, None, None]).sum(axis=0) / (2 * kernel.looks**2)
+    weight = np.exp(-unlike)
     return np.asarray(np.where(distance <= hint.reach, 1, weight), np.float32)
 
 
 def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
     rows, columns = shape
     return lightness_of(np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32))
+
+
+def _looks_at(features: F32, shape: tuple[int, ...]) -> F32:
+    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w) for ``shape`` (h, w)."""
+    rows, columns = shape
+    even = features / (np.linalg.norm(features, axis=0) + np.float32(1e-6))
+    return np.stack([np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in even])
 
 
 def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:

@@ -20,7 +20,6 @@ from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
-from pipeline.results import Treatment
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ def predict_chroma(
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
-        if treatment is not Treatment.COLOUR_IT:
+        if not treatment.is_new:
             yield from run
             continue
         coloured = smoothed(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import LEAST_PIXELS, fitted
 from pipeline.color.tone_odds import log_odds_of_colour
-from pipeline.options import Tone, TreatAs
+from pipeline.options import Options, Tone, TreatAs
 from pipeline.results import SourceTone, Treatment
 from pipeline.sizes import size_within
 
@@ -145,14 +145,17 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
     return Verdict(tone, certainty, cb, cr, reason)
 
 
-def treatment(verdict: Verdict, *, tone: Tone, treat_as: TreatAs) -> Treatment:
-    """Return what a verdict means under the options; ``treat_as``, unless AUTO, stands above the verdict."""
-    source = verdict.tone if treat_as is TreatAs.AUTO else SourceTone(treat_as.value)
+def treatment(verdict: Verdict, options: Options, *, is_lent: bool = False) -> Treatment:
+    """Return what a verdict means under ``options``; their ``treat_as``, unless AUTO, stands above the verdict.
+
+    ``is_lent`` says that references give colours whatever the saturation is, as coloured frames of a film do.
+    """
+    source = verdict.tone if options.treat_as is TreatAs.AUTO else SourceTone(options.treat_as.value)
     if source is SourceTone.COLOUR:
-        return Treatment.PASS_THROUGH
-    if source is SourceTone.TINTED and tone is Tone.KEEP:
-        return Treatment.KEEP_TINT
-    return Treatment.COLOUR_IT
+        return Treatment.KEPT
+    if source is SourceTone.TINTED and options.tone is Tone.KEEP:
+        return Treatment.TINT_KEPT
+    return Treatment.COLOURED if options.makes_colour or is_lent else Treatment.GREY
 
 
 def inside(luma: F32, cb: F32, cr: F32) -> Bools:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
@@ -146,21 +147,48 @@ def upsample(picture: ModelInput, ab: F32, spec: ColorSpec, space: RgbSpace | No
     """
     whole = picture.luma if space is None else space.codes(picture.luma)
     rows, columns = ab.shape[1:]
-    width, height = max(columns, whole.shape[1] // 2), max(rows, whole.shape[0] // 2)
-    luma = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
-    mean_luma = _box(luma)
-    spread: F32 = _box(luma * luma) - mean_luma * mean_luma + np.float32(_EDGE**2)
+    coefficients = _fitted(whole, asked * room)
+    return Upsampled(picture.turn.stored(np.stack(coefficients)), float(drawn.mean()))
+
+
+def upsampled_at(luma: F32, planes: F32, places: Sequence[tuple[float, float]]) -> F32:
+    """Return what ``planes`` (n, h, w) are after upsampling along ``luma`` (H, W), both upright, at m places (m, n).
+
+    Places are shares of width and height, from the top left. It is so for any plane that goes with luma as chroma does.
+    """
+    fitted = np.stack(_fitted(luma, planes))
+    (row, column), (high, wide) = _cells(places, fitted.shape[1:]), _cells(places, luma.shape)
+    slopes, offsets = fitted[0::2, row, column], fitted[1::2, row, column]
+    return np.asarray((slopes * luma[high, wide] + offsets).T, np.float32)
+
+
+def _cells(
+    places: Sequence[tuple[float, float]], shape: Sequence[int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows and the columns of ``places`` in a picture of ``shape``."""
+    across, down = np.array(places).T
+    rows, columns = shape
+    return np.minimum((down * rows).astype(int), rows - 1), np.minimum((across * columns).astype(int), columns - 1)
+
+
+def _fitted(luma: F32, planes: F32) -> list[F32]:
+    """Return slope and offset, by turns, of each of ``planes`` (n, h, w) as a function of ``luma`` (H, W) near by."""
+    rows, columns = planes.shape[1:]
+    width, height = max(columns, luma.shape[1] // 2), max(rows, luma.shape[0] // 2)
+    guide = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    mean_guide = _box(guide)
+    spread: F32 = _box(guide * guide) - mean_guide * mean_guide + np.float32(_EDGE**2)
     coefficients = []
-    for plane in asked * room:
+    for plane in planes:
         wide = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         mean = _box(wide)
-        slope = np.asarray((_box(luma * wide) - mean_luma * mean) / spread, np.float32)
-        coefficients += [_box(slope), _box(mean - slope * mean_luma)]
-    return Upsampled(picture.turn.stored(np.stack(coefficients)), float(drawn.mean()))
+        slope = np.asarray((_box(guide * wide) - mean_guide * mean) / spread, np.float32)
+        coefficients += [_box(slope), _box(mean - slope * mean_guide)]
+    return coefficients
 
 
 def _box(plane: F32) -> F32:

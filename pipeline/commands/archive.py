@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,8 @@ from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
+from pipeline.results import shell_line
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
@@ -28,6 +29,8 @@ _HELP = common_options.folded("""
     again, every night. A file that cannot be coloured is named at the end and stops nothing.
 """)
 
+_NAMED = 20
+
 commands = typer.Typer(add_completion=False)
 
 
@@ -37,7 +40,7 @@ def _colorize_archive(
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: common_options.ModelOption = Options.model,
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
     every: common_options.Every = None,
@@ -131,7 +134,7 @@ def _colour(
     from pipeline.archive.run import colorize_archive
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.process import prepare_process
-    from pipeline.terminal import count, duration, error_console, shown
+    from pipeline.terminal import duration, error_console, shown
 
     prepare_process()
     stop = StopRequest()
@@ -144,29 +147,30 @@ def _colour(
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
     if result.kept:
-        lines.append(f"  {count(result.kept, 'item')} copied as they are: coloured already, or the tint is wanted")
+        lines.append(
+            f"  {count(result.kept, 'item')} without new colour: coloured already, the tint is wanted, or saturation 0"
+        )
     if result.gone:
         lines.append(f"  {count(result.gone, 'source')} no longer there; what was made of them is kept")
+    lines += _set_aside(result.quarantined, result.set_aside)
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome != "finished":
         why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
-    if not any(
-        (result.photos, result.films, result.kept, result.skipped, result.failed, result.refused, result.waiting)
-    ):
+    done = result.photos, result.films, result.kept, result.skipped
+    if not any((*done, result.failed, result.quarantined, result.refused, result.waiting)):
         lines.append("  --include, --exclude and --since leave nothing of what is there")
     if result.report is not None:
         lines.append(f"  report: {markup(result.report)}")
     if result.photos or result.films or result.skipped:
-        lines.append(f"  not content with a colour? colorize-review {markup(shlex.quote(str(result.output)))}")
+        lines.append(f"  not content with a colour? {markup(shell_line(['colorize-review', str(result.output)]))}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
 def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answer:
     from pipeline.archive.closing import report_archive
     from pipeline.archive.ledger import as_ranges
-    from pipeline.terminal import count
 
     found = report_archive(folder, output, run_options=run_options)
     states = [f"{number:,} {state}" for state, number in found.items.items() if number]
@@ -186,23 +190,31 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:
     from pipeline.archive.dry_run import survey_archive
     from pipeline.archive.output_folder import free_space
-    from pipeline.terminal import count
 
     survey = survey_archive(folder, output, options, run_options=run_options)
     expected = _forecast(survey, options, run_options, reporting)
     free = free_space(survey.output)
-    aside = f", {count(survey.quarantined, 'item')} set aside for failing too often" if survey.quarantined else ""
-    aside += f", {count(survey.refused, 'item')} refused" if survey.refused else ""
+    aside = f", {count(survey.refused, 'item')} refused" if survey.refused else ""
     lines = [
         f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
         f"into {markup(survey.output)}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
+        *_set_aside(survey.quarantined, survey.set_aside),
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
-    code = 3 if survey.failed else 0
+    code = 3 if survey.failed or survey.quarantined else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
+
+
+def _set_aside(number: int, names: Sequence[Path]) -> Iterator[str]:
+    if number:
+        yield f"  {count(number, 'item')} set aside without a result, for failing in too many runs:"
+        yield from (f"    {markup(name)}" for name in names[:_NAMED])
+        if number > _NAMED:
+            yield f"    ... and {number - _NAMED:,} more, in the report"
+        yield "    mend or remove the file, leave it out with --exclude, or try it again: --quarantine-after N"
 
 
 def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporting: Reporting) -> Forecast:
@@ -232,7 +244,7 @@ def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporti
 
 def _expectations(expected: Forecast, free: int, run_options: RunOptions) -> Iterator[str]:
     from pipeline.archive.output_folder import as_size
-    from pipeline.terminal import count, duration
+    from pipeline.terminal import duration
 
     if expected.seconds is None or expected.size is None:
         yield f"  how long it takes cannot be told; {as_size(free)} are free"

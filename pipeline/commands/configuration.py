@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 from typer.main import get_command
 
+from pipeline.commands.plain_help import PlainCommand
 from pipeline.settings import PREFIX, SettingsError, Shape, find_settings, read_settings, unknown_variables
 
 _READ = "autochrome.settings"
 _NOT_IN_FILES = {"config", "version", "help"}
 
 
-class ConfiguredCommand(TyperCommand):
+class ConfiguredCommand(PlainCommand):
     """Takes an option from the command line, else from AUTOCHROME_..., else from the file of `apply_settings`.
 
     Every switch has an opposite on the command line, which takes back what the others switched on. A value that
@@ -40,10 +41,10 @@ class ConfiguredCommand(TyperCommand):
         return parser
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
-        """Return ``--help``, without a type, and without a variable."""
+        """Return ``--help``, without a variable of the environment."""
         option = super().get_help_option(ctx)
         if option is not None:
-            option.metavar, option.allow_from_autoenv = " ", False
+            option.allow_from_autoenv = False
         return option
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -10,9 +10,11 @@ import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose, Version
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.plain_help import PlainCommand, PlainGroup
 from pipeline.documents import to_json
 from pipeline.errors import UsageError
 from pipeline.options import Options
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from engines.library import Listed
@@ -22,14 +24,14 @@ commands = typer.Typer(
 )
 
 
-@commands.callback()
+@commands.callback(cls=PlainGroup)
 def _weights(version: Version = False) -> None:
     """Weights of networks: list, add, describe, train, evaluate, export."""
 
 
-@commands.command("info")
+@commands.command("info", cls=PlainCommand)
 def _info(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A name or an ONNX file.")] = "fast",
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A name or an ONNX file.")] = Options.model,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
@@ -45,7 +47,7 @@ def _info(
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-@commands.command("add")
+@commands.command("add", cls=PlainCommand)
 def _add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file; see docs/networks.md.")],
     name: Annotated[str | None, typer.Option(help="Name for --model; default: the file's.")] = None,
@@ -65,7 +67,7 @@ def _add(
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-@commands.command("list")
+@commands.command("list", cls=PlainCommand)
 def _list(json: Json = False, log_file: LogFile = None, verbose: Verbose = 0) -> None:
     """List the networks that --model knows by name."""
 
@@ -86,13 +88,23 @@ def _about(listed: Listed) -> str:
     return markup(f"{listed.network}, licence: {listed.licence}, {origin}, {listed.path}")
 
 
+_FOR_MACHINES = {"bins", "config"}
+_LONGEST = 16
+
+
 def _described(card: Mapping[str, object], indent: str = "") -> Iterator[str]:
-    """Yield a card's lines: what is simple beside its key, what is nested on lines of its own below it."""
+    """Yield a card's lines: what is simple beside its key, what is nested on lines of its own below it.
+
+    Long lists and the whole configuration of a training are for machines: they are counted.
+    """
     from rich.markup import escape
 
     width = max(map(len, card), default=0)
     for key, value in card.items():
-        if isinstance(value, dict) and any(isinstance(inner, dict | list) for inner in value.values()):
+        if key in _FOR_MACHINES or (isinstance(value, list) and len(value) > _LONGEST):
+            size = len(value) if isinstance(value, dict | list) else 1
+            yield f"{indent}[bold]{escape(f'{key:<{width}}')}[/bold]  {count(size, 'value')}: see --json"
+        elif isinstance(value, dict) and any(isinstance(inner, dict | list) for inner in value.values()):
             yield f"{indent}[bold]{escape(key)}[/bold]"
             yield from _described(value, indent + "  ")
         else:
@@ -111,9 +123,9 @@ def _measured(*names: str, says: str, metavar: str = " ", least: int | None = No
     return typer.Option(*names, help=says, metavar=metavar, min=least)
 
 
-@commands.command("evaluate")
+@commands.command("evaluate", cls=PlainCommand)
 def _evaluate(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names, ONNX files or checkpoints.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names, ONNX files or checkpoints.")],
     sets: Annotated[
         list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos; can be repeated.")
     ] = None,

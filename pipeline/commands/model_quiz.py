@@ -11,6 +11,7 @@ from pipeline.commands.common_options import DeviceOption, EngineName, EngineOpt
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.commands.model_training import commands
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
+from pipeline.commands.plain_help import PlainCommand
 from pipeline.errors import UsageError
 from pipeline.options import Options
 
@@ -24,7 +25,7 @@ __all__ = ["commands"]
 _LARGEST = 1280
 
 
-@commands.command("quiz")
+@commands.command("quiz", cls=PlainCommand)
 def _quiz(
     photos: Annotated[Path, typer.Argument(metavar="DIR", help="Colour photographs that MODEL never saw.")],
     model: Annotated[str, typer.Option(help="A name, an ONNX file or a checkpoint.")] = Options.model,

@@ -11,6 +11,7 @@ import typer
 from pipeline.commands.common_options import Json, LogFile, Verbose
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.commands.model import commands
+from pipeline.commands.plain_help import PlainCommand
 from pipeline.commands.training_progress import training_shown
 from pipeline.documents import to_json
 from pipeline.errors import MissingDependencyError, UsageError
@@ -26,7 +27,7 @@ __all__ = ["commands"]
 _UNLEARNT = 3
 
 
-@commands.command("config")
+@commands.command("config", cls=PlainCommand)
 def _config(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of the project's configurations.")] = None,
     json: Json = False,
@@ -50,7 +51,7 @@ def _config(
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-@commands.command("backbone")
+@commands.command("backbone", cls=PlainCommand)
 def _backbone(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="torchvision's, timm's or Keras's file of weights.")],
     output: Annotated[
@@ -78,7 +79,7 @@ def _backbone(
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-@commands.command("train")
+@commands.command("train", cls=PlainCommand)
 def _train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A TOML file, or a name that config lists.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; what is there goes on.")],
@@ -167,7 +168,7 @@ def _train(
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-@commands.command("export")
+@commands.command("export", cls=PlainCommand)
 def _export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What a training run wrote.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
@@ -178,6 +179,7 @@ def _export(
     temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
     saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
     adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
+    knee: Annotated[float | None, typer.Option(min=0, help="Chroma above which it is compressed.")] = None,
     cf_share: Annotated[
         float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
     ] = 0.95,
@@ -201,6 +203,7 @@ def _export(
             temperature=temperature,
             saturation=saturation,
             adaptation=adaptation,
+            knee=knee,
             cf_share=cf_share,
             photos=photos,
             evaluation=evaluation,

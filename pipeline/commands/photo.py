@@ -28,7 +28,7 @@ _HELP = common_options.folded("""
     Each result is written beside its photograph: PHOTO.colorized.jpg, in the same format where that can hold colour.
     Metadata and colour profile are kept. The photograph itself is never touched.
 """)
-_PHOTO = "Black-and-white photographs. For folders: colorize-archive."
+_PHOTO = "Black-and-white photographs; @FILE: those in FILE, one a line. For folders: colorize-archive."
 _PHOTOS = "photos"
 
 commands = typer.Typer(add_completion=False)
@@ -40,7 +40,7 @@ def _colorize_photo(
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: common_options.ModelOption = Options.model,
     tone: common_options.ToneOption = Tone.NEUTRALISE,
     treat_as: common_options.TreatAsOption = TreatAs.AUTO,
     saturation: common_options.Saturation = Options.saturation,
@@ -70,14 +70,16 @@ def _colorize_photo(
     )
 
     def action() -> Answer:
-        from pipeline.commands.targets import refuse_films_and_folders, targets
+        from pipeline.commands.targets import check_request, listed, refuse_films_and_folders, targets
         from pipeline.photo.job import PhotoJob, default_output, require_untimed
 
+        sources = listed(photos)
+        refuse_films_and_folders(sources)
         require_untimed(options)
-        refuse_films_and_folders(photos)
-        names = targets(photos, output, default_output, overwrite=overwrite or dry_run)
+        check_request(options, corrections)
+        names = targets(sources, output, default_output, overwrite=overwrite or dry_run)
         jobs = []
-        for source, target in zip(photos, names, strict=True):
+        for source, target in zip(sources, names, strict=True):
             tree, item = correction_of_file(source, target, originals=Originals((source,)), tree=corrections)
             jobs.append(PhotoJob(source, target, correction=tree.path_of(item)))
         return _plan(jobs, options) if dry_run else _colour(jobs, options, reporting)
@@ -120,7 +122,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
 
 
 def _line(result: PhotoResult) -> str:
-    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}: {result.treatment}"
+    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}; {result.treatment}"
 
 
 def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:

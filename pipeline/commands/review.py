@@ -37,7 +37,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
-    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM...", help=_WHAT, show_default=False)],
+    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, show_default=False)],
     source: Annotated[
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
     ] = None,
@@ -56,12 +56,13 @@ def _review(
 ) -> None:
     def action() -> Answer:
         from pipeline.color.colorizer import open_colorizer
+        from pipeline.commands.targets import listed
         from pipeline.review.local import serve_locally
         from pipeline.review.server import review_app
         from pipeline.review.studio import Studio
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
-        catalogue = _catalogue(items, source, asked)
+        catalogue = _catalogue(listed(items), source, asked)
         opened = replace(asked, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))

@@ -1,44 +1,87 @@
-"""Where the results of several sources go, checked before any engine starts."""
+"""What is asked of a command and where its results go, checked before any engine starts.
+
+In this order: what the sources are, what the options name, where the results go.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.media.film_formats import FILM_SUFFIXES
+from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
+from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.publish import check_target
 
 
+def listed(given: Sequence[Path]) -> list[Path]:
+    """Return the sources that are ``given``: ``@list.txt`` stands for those in that file, one a line, in UTF-8.
+
+    Relative ones are below the current folder. Raises `InputError` for a list that cannot be read or is empty.
+    """
+    found: list[Path] = []
+    for path in given:
+        if not str(path).startswith("@") or path.exists():
+            found.append(path)
+            continue
+        file = Path(str(path)[1:])
+        try:
+            lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        except OSError as error:
+            raise InputError(
+                f"{file}: cannot be read: {error.strerror or error}",
+                advice=f"{path} is a list of files: check its path.",
+            ) from error
+        sources = [Path(line.strip()) for line in lines if line.strip()]
+        if not sources:
+            raise InputError(f"{file}: names no file", advice="Write one path a line.")
+        found += sources
+    return found
+
+
+def check_request(options: Options, corrections: Path | None = None) -> None:
+    """Raise the error of what ``options`` and ``corrections`` name and is not there: weights, references, a folder."""
+    from pipeline.color.colorizer import weights_sha256
+    from pipeline.corrections import check_corrections
+    from pipeline.reference_files import ReferenceFiles
+
+    weights_sha256(options)
+    ReferenceFiles(options.reference)
+    check_corrections(corrections)
+
+
 def targets(
-    sources: Sequence[Path], output: Path | None, default: Callable[[Path], Path], *, overwrite: bool
+    sources: Sequence[Path],
+    output: Path | None,
+    default: Callable[[Path], Path],
+    *,
+    overwrite: bool,
+    beside: Callable[[Path], Sequence[Path]] = lambda _: (),
 ) -> list[Path]:
     """Return the name of every source's result: ``default`` of it, in the folder ``output`` if that is given.
 
-    Of a single source ``output`` may be a file as well. Raises `InputError` for sources that are not there,
-    `UsageError` for two results of one name and for results that would replace a source, `OutputError` for names that
-    are taken (unless ``overwrite``) and folders that cannot be written.
+    Of a single source ``output`` may be a file as well. ``beside`` names the other files that come with a result.
+    Raises `UsageError` for two results of one name, for results that would replace a source, and for names that are
+    taken (unless ``overwrite``), `OutputError` for folders that cannot be written.
     """
-    for source in sources:
-        if not source.exists():
-            raise InputError(f"{source}: no such file", advice="Check the path.")
-    is_folder = output is not None and (len(sources) > 1 or output.is_dir())
-    if is_folder and output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"{output}: is a file, and there are several sources", advice="Name a folder with --output.")
+    folder = output if output is not None and (len(sources) > 1 or output.is_dir()) else None
+    if folder is not None and not folder.is_dir() and (folder.exists() or _is_named_as_file(folder)):
+        what = "is a file" if folder.exists() else "is the name of a file"
+        raise UsageError(f"{folder}: {what}, and there are several sources", advice="Name a folder with --output.")
     found: dict[Path, Path] = {}
     originals = Originals(tuple(sources))
     for source in sources:
-        name = output if output is not None and not is_folder else default(source)
-        target = output / name.name if is_folder and output is not None else name
+        target = folder / default(source).name if folder is not None else output or default(source)
         if target in found:
             raise UsageError(
                 f"{source} and {found[target]}: both results would be {target}",
                 advice="Colour them one by one, with --output for each.",
             )
-        check_target(target, overwrite=overwrite, originals=originals)
+        for name in (target, *beside(target)):
+            check_target(name, overwrite=overwrite, originals=originals)
         _check_folder(target)
         found[target] = source
     return list(found)
@@ -50,15 +93,21 @@ def existing(*, overwrite: bool) -> str:
 
 
 def refuse_photos(sources: Sequence[Path]) -> None:
-    """Raise `UsageError` for photographs among ``sources``, which are to be films."""
-    for source in sources:
-        if source.suffix.lower() in PHOTO_SUFFIXES and source.is_file():
+    """Raise `UsageError` for photographs among ``sources``, which are to be films, `InputError` for what is missing.
+
+    What is in a file decides, not its name.
+    """
+    for source in _there(sources):
+        if _is_photo(source):
             raise UsageError(f"{source}: is a photograph", advice=f"Use colorize-photo {source}")
 
 
 def refuse_films_and_folders(sources: Sequence[Path]) -> None:
-    """Raise `UsageError` for films and folders among ``sources``, which are to be photographs."""
-    for source in sources:
+    """Raise `UsageError` for films and folders among ``sources``, which are to be photographs.
+
+    What is in a file decides, not its name. Raises `InputError` for what is missing.
+    """
+    for source in _there(sources):
         if source.is_dir():
             raise UsageError(f"{source}: is a folder", advice=f"Use colorize-archive {source}")
         if is_film(source):
@@ -66,8 +115,39 @@ def refuse_films_and_folders(sources: Sequence[Path]) -> None:
 
 
 def is_film(path: Path) -> bool:
-    """Say whether the name of the file ``path`` is that of a film."""
-    return path.suffix.lower() in FILM_SUFFIXES and path.is_file()
+    """Say whether the file ``path`` holds a film, or, where its content does not say, is named as films are."""
+    return path.is_file() and not _is_photo(path) and (path.suffix.lower() in FILM_SUFFIXES or _begins_like_film(path))
+
+
+def _is_photo(path: Path) -> bool:
+    from pipeline.media.stills import still_format
+
+    if not path.is_file():
+        return False
+    try:
+        still_format(path)
+    except InputError:
+        return path.suffix.lower() in PHOTO_SUFFIXES and not _begins_like_film(path)
+    return True
+
+
+def _begins_like_film(path: Path) -> bool:
+    try:
+        return begins_like_film(path)
+    except OSError:
+        # Whoever opens it says what is wrong with it.
+        return False
+
+
+def _there(sources: Sequence[Path]) -> Iterator[Path]:
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source}: no such file", advice="Check the path.")
+        yield source
+
+
+def _is_named_as_file(path: Path) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES | FILM_SUFFIXES
 
 
 def _check_folder(target: Path) -> None:

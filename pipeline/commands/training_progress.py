@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.terminal import count, duration, error_console, printable
+from pipeline.terminal import duration, error_console, printable
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from training.runlog import Progress

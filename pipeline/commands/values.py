@@ -16,6 +16,7 @@ from pipeline.options import Hint, Span
 SHOTS = "shots"
 _AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _POWERS = "kmgtp"
+_SHARE = r"(?:\d+(?:\.\d*)?|\.\d+)"
 
 
 def parse_every(text: object) -> int | None:
@@ -32,11 +33,12 @@ def parse_device(text: object) -> str:
     from engines.errors import EngineError
     from engines.registry import require_device
 
+    device = str(text).lower()
     try:
-        require_device(str(text).lower())
+        require_device(device)
     except EngineError as error:
         raise typer.BadParameter(f"{error}. {error.advice}") from error
-    return str(text).lower()
+    return device
 
 
 def parse_hint(text: object) -> Hint:
@@ -44,15 +46,14 @@ def parse_hint(text: object) -> Hint:
 
     Raises `typer.BadParameter` for anything else.
     """
-    place, _, color = str(text).partition("=")
-    color, at, time = color.partition("@")
-    try:
-        x, y = map(float, place.split(","))
-        return Hint(x=x, y=y, color=color, time=float(seconds_of(time)) if at else None)
-    except ValueError as error:
+    found = re.fullmatch(rf"({_SHARE}),({_SHARE})=(#[0-9A-Fa-f]{{6}}|neutral)(?:@({TIME}))?", str(text), re.ASCII)
+    if found is None or max(float(found[1]), float(found[2])) > 1:
         raise typer.BadParameter(
-            f"{text!r}: write X,Y=#RRGGBB or X,Y=neutral, for films with a time: X,Y=#RRGGBB@1:12.5; {error}"
-        ) from error
+            f"{text!r} is no hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
+            "bottom), as in 0.4,0.6=#3A5FCD; for films with a time: 0.4,0.6=#3A5FCD@1:12.5."
+        )
+    time = None if found[4] is None else float(seconds_of(found[4]))
+    return Hint(x=float(found[1]), y=float(found[2]), color=found[3], time=time)
 
 
 def parse_preview(text: object) -> Span | str:

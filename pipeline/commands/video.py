@@ -15,12 +15,13 @@ from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.commands.values import parse_preview, parse_rate
-from pipeline.corrections import check_corrections, correction_of_file
+from pipeline.corrections import correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
 from pipeline.originals import Originals
 from pipeline.results import Failure, FilmResult
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
@@ -33,7 +34,7 @@ _HELP = common_options.folded("""
 
     The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
 """)
-_FILM = "Black-and-white films, or folders of numbered pictures."
+_FILM = "Black-and-white films, or folders of numbered pictures; @FILE: those in FILE, one a line."
 _PREVIEW = "Colour only some seconds, or one frame of every shot as a contact sheet, to FILM.preview."
 _COMPARE = "Also write a film for showing, before and after: side by side, or split in the middle."
 _FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
@@ -47,7 +48,7 @@ def _colorize_video(
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
-    model: common_options.ModelOption = "fast",
+    model: common_options.ModelOption = Options.model,
     codec: common_options.CodecOption = Codec.AUTO,
     quality: common_options.QualityOption = Quality.ACCESS,
     fps: Annotated[
@@ -106,26 +107,34 @@ def _colorize_video(
     )
 
     def action() -> Answer:
-        from pipeline.commands.targets import refuse_photos, targets
+        from pipeline.commands.targets import check_request, listed, refuse_photos, targets
+        from pipeline.film.comparison import comparison_output
         from pipeline.film.job import default_output
 
-        refuse_photos(films)
-        check_corrections(corrections)
-        if preview is not None and not dry_run:
-            from pipeline.commands.video_previews import preview_films
+        sources = listed(films)
+        refuse_photos(sources)
+        check_request(options, corrections)
+        if preview is not None:
+            from pipeline.commands.video_previews import plan_previews, preview_films, preview_targets
 
-            return preview_films(films, output, preview, options, reporting, compare=compare, corrections=corrections)
+            named = preview_targets(sources, output, preview, options, compare=compare, dry_run=dry_run)
+            if dry_run:
+                return plan_previews(sources, named, preview, options)
+            return preview_films(sources, named, preview, options, reporting, compare=compare, corrections=corrections)
 
         def default(film: Path) -> Path:
             return default_output(film, options)
 
+        def beside(target: Path) -> list[Path]:
+            return [] if compare is None else [comparison_output(target)]
+
         if dry_run:
-            return _plan(films, targets(films, output, default, overwrite=True), options)
-        if len(films) == 1 and output is None:
+            return _plan(sources, targets(sources, output, default, overwrite=True, beside=beside), options, compare)
+        if len(sources) == 1 and output is None and compare is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(films[0], None)], options, reporting, compare=compare, corrections=corrections)
-        names = targets(films, output, default, overwrite=overwrite)
-        jobs = list(zip(films, names, strict=True))
+            return _colour([(sources[0], None)], options, reporting, compare=None, corrections=corrections)
+        names = targets(sources, output, default, overwrite=overwrite, beside=beside)
+        jobs = list(zip(sources, names, strict=True))
         return _colour(jobs, options, reporting, compare=compare, corrections=corrections)
 
     carry_out(reporting, action)
@@ -227,22 +236,23 @@ def _answer(
     return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)
 
 
-def _plan(films: Sequence[Path], names: Sequence[Path], options: Options) -> Answer:
-    found = [_planned(film, target, options) for film, target in zip(films, names, strict=True)]
+def _plan(films: Sequence[Path], names: Sequence[Path], options: Options, compare: Layout | None) -> Answer:
+    found = [_planned(film, target, options, compare) for film, target in zip(films, names, strict=True)]
     lines = [line for _, some in found for line in some]
     if len(found) == 1:
         return Answer(to_json(found[0][0]), lines)
     return Answer({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
 
 
-def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
+def _planned(film: Path, target: Path, options: Options, compare: Layout | None) -> tuple[dict[str, Any], list[str]]:
     from pipeline.commands.targets import existing
+    from pipeline.film.comparison import comparison_output
     from pipeline.media.film_plan import plan_film
 
     plan = plan_film(film, options, suffix=target.suffix)
     info, notes = plan.info, (*plan.notes, *plan.damage)
     exists = target.exists()
-    frames = f"{info.frame_count} frames" if info.frame_count is not None else "an unknown number of frames"
+    frames = count(info.frame_count, "frame") if info.frame_count is not None else "an unknown number of frames"
     beside = ", ".join(f"{stream.type} {stream.codec} {stream.language}".rstrip() for stream in info.streams)
     lines = [
         f"{markup(film)}: {info.width} x {info.height}, {info.codec}, {frames}",
@@ -252,11 +262,17 @@ def _planned(film: Path, target: Path, options: Options) -> tuple[dict[str, Any]
     ]
     if exists:
         lines.append(existing(overwrite=options.overwrite))
+    both = None if compare is None else comparison_output(target)
+    if both is not None:
+        lines.append(f"  before and after: {markup(both)}")
+        if both.exists():
+            lines.append(existing(overwrite=options.overwrite))
     document = {
         "dry_run": True,
         "source": film,
         "output": target,
         "exists": exists,
+        "comparison": both,
         "frames": info.frame_count,
         "codec": plan.video.codec,
         "streams": [str(stream) for stream in plan.streams],

@@ -3,25 +3,77 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
-from pipeline.commands.targets import targets
+from pipeline.commands.targets import existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
+from pipeline.errors import AutochromeError, UsageError
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
+from pipeline.wording import count
+
+
+def preview_targets(
+    films: Sequence[Path],
+    output: Path | None,
+    wanted: Span | str,
+    options: Options,
+    *,
+    compare: Layout | None,
+    dry_run: bool,
+) -> list[Path]:
+    """Return the name of the preview of each of ``films``, as `targets` does.
+
+    Raises `UsageError` for a contact sheet that is to be a film: to be called one, or compared with one.
+    """
+    from pipeline.film.comparison import comparison_output
+    from pipeline.film.contact_sheet import SUFFIXES, sheet_output
+    from pipeline.film.job import default_output
+
+    def part_output(film: Path) -> Path:
+        name = default_output(film, options)
+        return name.with_name(f"{name.stem.removesuffix('.colorized')}.preview{name.suffix}")
+
+    def beside(name: Path) -> list[Path]:
+        return [] if compare is None else [comparison_output(name)]
+
+    overwrite = options.overwrite or dry_run
+    if isinstance(wanted, Span):
+        return targets(films, output, part_output, overwrite=overwrite, beside=beside)
+    if compare is not None:
+        raise UsageError("--preview shots: is a picture, and --compare is for films", advice="Leave one of them out.")
+    if len(films) == 1 and output is not None and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
+        )
+    return targets(films, output, sheet_output, overwrite=overwrite)
+
+
+def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:
+    """Say what previews would be made of ``films``, under which ``names``."""
+    what = "one frame of every shot" if wanted == SHOTS else "a part"
+    documents, lines = [], []
+    for film, name in zip(films, names, strict=True):
+        exists = name.exists()
+        documents.append({"source": film, "output": name, "exists": exists})
+        lines.append(markup(f"{film}: preview of {what}: {name}"))
+        if exists:
+            lines.append(existing(overwrite=options.overwrite))
+    return Answer({"dry_run": True, "preview": True, "previews": to_json(documents)}, lines)
 
 
 def preview_films(
     films: Sequence[Path],
-    output: Path | None,
+    names: Sequence[Path],
     wanted: Span | str,
     options: Options,
     reporting: Reporting,
@@ -29,20 +81,13 @@ def preview_films(
     compare: Layout | None,
     corrections: Path | None,
 ) -> Answer:
-    """Write a preview of each of ``films``; its name says that it is one."""
+    """Write the preview of each of ``films`` under its name."""
     from pipeline.commands.video import correction_of
-    from pipeline.film.contact_sheet import sheet_output
-    from pipeline.film.job import default_output, stated
+    from pipeline.film.job import stated
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
     prepare_process()
-
-    def part_output(film: Path) -> Path:
-        name = default_output(film, options)
-        return name.with_name(f"{name.stem.removesuffix('.colorized')}.preview{name.suffix}")
-
-    names = targets(films, output, sheet_output if wanted == SHOTS else part_output, overwrite=options.overwrite)
     stop, documents, lines = StopRequest(), [], []
     with shown(error_console(), quiet=reporting.quiet) as progress:
         finish_on_signals(stop, progress.say)
@@ -66,7 +111,6 @@ _LACKING = 0.1
 
 def _sheet(film: Path, name: Path, options: Options, progress: Progress) -> tuple[object, str]:
     from pipeline.film.contact_sheet import write_contact_sheet
-    from pipeline.terminal import count
 
     sheet = write_contact_sheet(film, name, options, progress=progress)
     some = "" if sheet.shots == sheet.shown else f"{sheet.shown:,} of "
@@ -91,13 +135,41 @@ def _part(
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.start, span.start + span.seconds)
-        result = colorize_video(part.path, name, wanted, progress=progress, stop=stop)
-        both = compared([result], options, compare, progress)
-    line = f"[bold green]{markup(name)}[/bold green]  preview: {result.frames:,} frames from {clock(part.start)} on"
+        with _named_as(film, part.path):
+            heard = _Heard(progress, part.path, film)
+            result = colorize_video(part.path, name, wanted, progress=heard, stop=stop)
+            both = compared([result], options, compare, heard)
+    frames = count(result.frames, "frame")
+    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
     if part.start < span.start:
         line += ", the key frame before the moment asked for"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
+
+
+class _Heard:
+    """Passes progress on, about ``film`` where the part of it is meant that was cut out: nobody knows its name."""
+
+    def __init__(self, progress: Progress, part: Path, film: Path) -> None:
+        self._part, self._film = str(part), str(film)
+        self.begin = self._renamed(progress.begin)
+        self.advance = self._renamed(progress.advance)
+        self.end = self._renamed(progress.end)
+        self.say = self._renamed(progress.say)
+        self.note = self._renamed(progress.note)
+
+    def _renamed(self, tell: Callable[..., None]) -> Callable[..., None]:
+        return lambda text, *more: tell(text.replace(self._part, self._film), *more)
+
+
+@contextmanager
+def _named_as(film: Path, part: Path) -> Iterator[None]:
+    """Let errors of the block name ``film`` in place of the ``part`` of it."""
+    try:
+        yield
+    except AutochromeError as error:
+        texts = (text.replace(str(part), str(film)) for text in (str(error), error.advice))
+        raise type(error)(next(texts), advice=next(texts)) from error
 
 
 def moved(options: Options, start: Fraction, end: Fraction) -> Options:

@@ -27,8 +27,8 @@ from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
-from pipeline.results import Treatment
 
+SUFFIXES = (".jpg", ".jpeg")
 # The frame of a shot that is shown: the last of these that it has.
 _LOOKED_AT = {0, 12, 48}
 _MOST = 240
@@ -118,7 +118,7 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     size = (_SIDE, max(1, round(_SIDE / aspect))) if aspect >= 1 else (max(1, round(_SIDE * aspect)), _SIDE)
     luma = film.spec.luma(np.asarray(cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.luma.dtype))
     own = None
-    if record.treatment is not Treatment.COLOUR_IT:
+    if not record.treatment.is_new:
         own = np.stack(film.small_chroma(frame))
     return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own)
 

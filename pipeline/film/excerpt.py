@@ -34,7 +34,8 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
     """
     if source.is_dir():
         return _pictures(source, span, folder, rate)
-    target = folder / f"{source.stem}.mkv"
+    # Matroska, which holds all there is, under the film's own name: a result is planned by that.
+    target = folder / source.name
     with reporting(source), open_source(source) as container:
         if not container.streams.video:
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")

@@ -11,6 +11,7 @@ from pipeline.media.ffmpeg import NotCheckedError, RefusedError, find_program, s
 from pipeline.media.probe import FilmInfo
 from pipeline.media.stream_plan import Action
 from pipeline.media.writer import Written
+from pipeline.wording import count
 
 T = TypeVar("T")
 _NAME = "ffmpeg program"
@@ -52,7 +53,7 @@ def _frames(findings: Findings, program: str, source: FilmInfo, found: FilmInfo,
     if seen is None:
         return
     findings.times = seen.times
-    findings.checks[name] = f"decodes {len(seen.times):,} frames without an error, at the same times"
+    findings.checks[name] = f"decodes {count(len(seen.times), 'frame')} without an error, at the same times"
     if len(seen.times) != frames:
         findings.objection = f"it decodes {len(seen.times)} frames, must be {frames}"
     if not written.video.encoder.is_lossless or findings.objection:
@@ -68,7 +69,7 @@ def _frames(findings: Findings, program: str, source: FilmInfo, found: FilmInfo,
         return
     if original.luma != seen.luma:
         findings.objection = "luma is not that of the source, bit for bit"
-    findings.checks[name] = f"bit for bit that of the source, {len(seen.luma):,} frames"
+    findings.checks[name] = f"bit for bit that of the source, {count(len(seen.luma), 'frame')}"
 
 
 def _incomparable(source: FilmInfo, written: Written) -> str:

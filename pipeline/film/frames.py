@@ -30,6 +30,8 @@ from pipeline.sizes import size_within
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
+# What the metadata of every result begin with, in a comment or in a tag of its own.
+DECLARATION = "Colour made by artificial intelligence: Autochrome"
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -46,13 +48,17 @@ class FilmFrame(FrameRecord):
 
 @dataclass(frozen=True)
 class FilmSource:
-    """A film to colour, and how: everything that decoding, colouring and encoding must agree on."""
+    """A film to colour, and how: everything that decoding, colouring and encoding must agree on.
+
+    ``is_own`` says that it is a result of this program, by its own word, and is therefore taken for coloured.
+    """
 
     info: FilmInfo
     plan: VideoPlan
     spec: ColorSpec
     options: Options
     references: FilmReferences = NO_REFERENCES
+    is_own: bool = False
 
     @property
     def colors(self) -> ColorTags:
@@ -131,7 +137,10 @@ def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
 def film_source(
     info: FilmInfo, plan: VideoPlan, options: Options, references: FilmReferences = NO_REFERENCES
 ) -> FilmSource:
-    """Return the film ``info`` with the colours that its tags, or else its size, say it has."""
+    """Return the film ``info`` with the colours that its tags, or else its size, say it has.
+
+    A result of this program is not coloured again, unless ``options`` say what it is to be taken for.
+    """
     spec = resolve_film(
         matrix_tag=info.colors.matrix,
         range_tag=info.colors.range,
@@ -141,7 +150,10 @@ def film_source(
         is_grey=info.pixel_format.is_grey,
         is_full_format=info.pixel_format.is_full_range,
     )
-    return FilmSource(info, plan, spec, options, references)
+    is_own = options.treat_as is TreatAs.AUTO and any(text.startswith(DECLARATION) for text in info.metadata.values())
+    if is_own:
+        options = replace(options, treat_as=TreatAs.COLOUR)
+    return FilmSource(info, plan, spec, options, references, is_own)
 
 
 def beside(source: Path, ending: str) -> Path:

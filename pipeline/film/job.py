@@ -14,18 +14,18 @@ from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
-from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
+from pipeline.film.frames import DECLARATION, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
 from pipeline.media.film_plan import FilmPlan, plan_film
-from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
-from pipeline.options import Options
+from pipeline.options import Options, TreatAs
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
@@ -85,7 +85,7 @@ def colorize_video(
             temporary,
             final=final,
             colors=film.colors,
-            metadata=_provenance(info, colorizer),
+            metadata=_provenance(film, colorizer),
             on_damage=film.options.on_damage,
         )
         colouring = Colouring(film, colorizer)
@@ -116,6 +116,7 @@ def colorize_video(
         shots=log.shots,
         measures=log.measures,
         previews=log.previews,
+        references=film.references.paths,
         doubts=tuple(_with_command(doubt, source, final) for doubt in log.doubts),
     )
 
@@ -201,13 +202,20 @@ def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
 
 
 def _assumptions(film: FilmSource) -> tuple[Note, ...]:
-    return tuple(Note(NoteKind.ASSUMED, text) for text in film.spec.assumed)
+    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew"
+    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.spec.assumed))
 
 
-def _provenance(info: FilmInfo, colorizer: Colorizer) -> dict[str, str]:
-    """Declare the colour where players show it, or under a key of its own if that place is taken."""
-    key = "AI_COLOUR" if any(name.lower() == "comment" for name in info.metadata) else "comment"
-    return {key: f"Colour made by artificial intelligence: Autochrome, model {colorizer.weights}"}
+def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:
+    """Declare the colour where players show it, or under a key of its own if that place is taken.
+
+    Where no colour is made, whatever the shots are taken for, there is nothing to declare.
+    """
+    options = film.options
+    if options.treat_as is TreatAs.COLOUR or not (options.makes_colour or film.references.paths):
+        return {}
+    key = "AI_COLOUR" if any(name.lower() == "comment" for name in film.info.metadata) else "comment"
+    return {key: f"{DECLARATION}, model {colorizer.weights}"}
 
 
 def default_output(source: Path, options: Options) -> Path:

@@ -30,6 +30,7 @@ from pipeline.progress import Progress
 from pipeline.reference_files import reference_fingerprint
 from pipeline.results import Note, NoteKind
 from pipeline.version import program_version
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class SegmentMaker:
         segments, name = self._segments, str(self._film.info.path)
         if segments.frames:
             logger.info("%s: resumes with %d frames, in %s", name, segments.frames, segment_folder(segments.final))
-            self._progress.say(f"{name}: {segments.frames:,} frames are done, from an earlier run")
+            self._progress.say(f"{name}: {count(segments.frames, 'frame')} done in an earlier run")
             self._progress.advance(name, segments.frames)
         extents = self._read(read_log, is_owner=True)
         waits_since = time.monotonic()

@@ -16,22 +16,23 @@ from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
+from pipeline.wording import count
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
 _LOOKED_AT = {0, 12, 48, 192, 768}
 # More previews than this would be no overview.
 _PREVIEWS = 60
 _DESCRIPTIONS = {
-    Treatment.PASS_THROUGH: "are taken for coloured already: their colours are the source's own",
-    Treatment.KEEP_TINT: "are taken for tinted: the tint was kept",
+    Treatment.KEPT: "are taken for coloured already: their colours are the source's own",
+    Treatment.TINT_KEPT: "are taken for tinted: the tint was kept",
 }
-_TINT_REPLACED = "are taken for tinted: colour replaced the tint"
+_REPLACED = {Treatment.COLOURED: "colour", Treatment.GREY: "grey"}
 # Doubt from which a shot's tone is named as doubtful; that of shots which are black, white or flat is 1, and means
 # nothing.
 _UNSURE = 0.5
 _IN_DOUBT = {
-    Treatment.COLOUR_IT: ("may have had colours of their own, which were replaced", SourceTone.COLOUR),
-    Treatment.PASS_THROUGH: ("may be toned, not coloured yet", SourceTone.TINTED),
+    Treatment.COLOURED: ("may have had colours of their own, which were replaced", SourceTone.COLOUR),
+    Treatment.KEPT: ("may be toned, not coloured yet", SourceTone.TINTED),
 }
 
 
@@ -122,8 +123,9 @@ class ShotLog:
             shots = [shot for shot in self._shots if shot.record.treatment is treatment]
             unsure = [shot.record for shot in shots if _UNSURE < shot.measures.doubt < 1]
             if unsure:
-                count, first = sum(record.frames for record in unsure), clock(unsure[0].start_seconds)
-                found.append(Doubt(reason=f"{count:,} of {self._next:,} frames, from {first}, {text}", instead=instead))
+                number, first = sum(record.frames for record in unsure), clock(unsure[0].start_seconds)
+                all_frames = count(self._next, "frame")
+                found.append(Doubt(reason=f"{number:,} of {all_frames}, from {first}, {text}", instead=instead))
         return tuple(found)
 
     def notes(self) -> tuple[Note, ...]:
@@ -132,10 +134,12 @@ class ShotLog:
         for shot in self._shots:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames
         notes = []
-        for (treatment, tone), count in sorted(frames.items()):
-            text = _DESCRIPTIONS.get(treatment, _TINT_REPLACED if tone is SourceTone.TINTED else None)
-            if text is not None:
-                notes.append(Note(NoteKind.ASSUMED, f"{count:,} of {self._next:,} frames {text}"))
+        for (treatment, tone), number in sorted(frames.items()):
+            text = _DESCRIPTIONS.get(treatment, "")
+            if treatment in _REPLACED and tone is SourceTone.TINTED:
+                text = f"are taken for tinted: {_REPLACED[treatment]} replaced the tint"
+            if text:
+                notes.append(Note(NoteKind.ASSUMED, f"{number:,} of {count(self._next, 'frame')} {text}"))
         notes += (
             Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} decides otherwise, for all of the film")
             for doubt in self.doubts

@@ -35,6 +35,7 @@ from pipeline.media.source import demux, open_source
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.writer import Written
 from pipeline.results import LumaCheck, Note, NoteKind, Proof, Verification
+from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
@@ -223,10 +224,10 @@ class _Check:
             self.equal(f"number of packets of {plan}", sent.count, packets.count)
             self._in_step(plan, sent, packets)
         if sent.hexdigest() == packets.hexdigest():
-            return f"{sent.count:,} packets, bit for bit, in step with the picture"
+            return f"{count(sent.count, 'packet')}, bit for bit, in step with the picture"
         if result.codec not in _REWRITTEN:
             self.fail(f"{plan}: what its packets hold is not what was written")
-        return f"{sent.count:,} packets, stated anew for {self.written.video.suffix}, in step with the picture"
+        return f"{count(sent.count, 'packet')}, stated anew for {self.written.video.suffix}, in step with the picture"
 
     def _in_step(self, plan: StreamPlan, sent: PacketLog, packets: PacketLog) -> None:
         if plan.stream.is_cover:

@@ -24,6 +24,7 @@ from pipeline.media.structure import find_break
 from pipeline.media.timeline import Retimer
 from pipeline.options import OnDamage
 from pipeline.results import NoteKind
+from pipeline.wording import count
 
 # Without a picture count, a file that ends this much before its stated end was cut off.
 _MISSING_SECONDS = Fraction(1, 2)
@@ -333,7 +334,7 @@ class _Reader:
 
     def _compare_count(self, stated: int, found: int, assumed: str) -> None:
         if found < stated:
-            text = f"the header counts {stated:,} frames, the film shows {found:,}: {assumed}"
+            text = f"the header counts {count(stated, 'frame')}, the film shows {found:,}: {assumed}"
             self._damage.remark(NoteKind.ASSUMED, text)
 
     def _cut_off(self, where: str) -> None:

@@ -29,6 +29,7 @@ from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
+from pipeline.wording import count
 
 # How far FFmpeg may look for streams: it keeps in memory what it reads meanwhile.
 _FIRST_LOOK, _FARTHEST_LOOK = 10 << 20, 320 << 20
@@ -173,7 +174,7 @@ class _Scan:
                 notes.append(Note(NoteKind.ASSUMED, text))
         rate = self._rate(info, times)
         if times and self._untimed:
-            subject = "1 frame" if self._untimed == 1 else f"{self._untimed:,} frames"
+            subject = count(self._untimed, "frame")
             text = f"{subject} without a time of its own: shown one frame period after the one before"
             notes.append(Note(NoteKind.ASSUMED, text))
         if len(self._aspects) > 1:

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.wording import count
 
 _BLOCK = 1 << 20
 _Walk = Callable[[BinaryIO, int], "str | None"]
@@ -49,7 +50,7 @@ def _broken(place: int) -> str:
 
 
 def _cut(size: int, end: int) -> str:
-    return f"is cut off: {end - size:,} bytes are missing behind the {size:,} that are there"
+    return f"is cut off: {count(end - size, 'byte')} missing behind the {size:,} that are there"
 
 
 # Matroska ------------------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import Picture, PictureResult, look_at, paint
-from pipeline.photo.reference_pictures import ReferencePictures, answer_with
+from pipeline.photo.page import OWN_SYSTEM, Answer, Picture, PictureResult, look_at, paint
+from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
 from pipeline.publish import check_target, publishing
@@ -88,7 +88,7 @@ class _Photo:
     pictures: tuple[Picture, ...]
     reference: Reference | None = None
     references: tuple[Path, ...] = ()
-    answers: tuple[F32 | None, ...] = ()
+    answers: tuple[Answer | None, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -264,7 +264,7 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
     for window in _windows(photos):
         alike = (photo for photo in window if isinstance(photo, _Photo) and photo.reference is None)
         pictures = (picture for photo in alike for picture in photo.pictures)
-        asked = [picture.model_input for picture in pictures if picture.is_coloured]
+        asked = [picture.model_input for picture in pictures if picture.is_coloured and not picture.adjustments.hints]
         answers = iter(colorizer.predict(asked))
         for photo in window:
             if isinstance(photo, _Fault):
@@ -273,14 +273,16 @@ def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Genera
                 yield replace(photo, answers=tuple(_answers(photo, answers, colorizer)))
 
 
-def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[F32 | None]:
+def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[Answer | None]:
     for picture in photo.pictures:
         if not picture.is_coloured:
             yield None
-        elif photo.reference is None:
-            yield next(batched)
+        elif photo.reference is None and not picture.adjustments.hints:
+            yield Answer(next(batched))
         else:
-            yield answer_with(photo.reference, picture, colorizer)
+            # All that the network says of it is wanted, which batches do not keep.
+            prediction = colorizer.examine(picture.model_input)
+            yield answer_of(prediction, picture, colorizer, photo.reference)
 
 
 def _weight(photo: _Photo | _Fault) -> int:
@@ -330,7 +332,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         notes=(*_tone_notes(photo), *notes),
         verification=verification,
         tones=tuple(dict.fromkeys(picture.verdict.tone for picture in photo.pictures)),
-        treatment=Treatment.COLOUR_IT if photo.is_coloured else first.treatment,
+        treatment=next((picture.treatment for picture in photo.pictures if picture.is_coloured), first.treatment),
         measures=averaged([picture.measures for picture in results]),
         doubts=tuple(_doubts(photo)),
         references=photo.references,
@@ -345,7 +347,8 @@ def _written(
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:
-        declared = AiColour(system="Autochrome", version=colorizer.weights)
+        has_colour = any(picture.treatment is Treatment.COLOURED for picture in photo.pictures)
+        declared = AiColour(system=OWN_SYSTEM, version=colorizer.weights) if has_colour else None
         stills = (picture.still for picture in photo.pictures)
         pages = [Page(still, made.strips, declared) for still, made in zip(stills, results, strict=True)]
         notes = (*colorizer.notes(), *read, *write_still(temporary, pages))

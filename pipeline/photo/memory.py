@@ -19,7 +19,7 @@ from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
 from pipeline.photo.page import look_at, paint
-from pipeline.photo.reference_pictures import ReferencePictures, answer_with
+from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.progress import Silent
 
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16")
@@ -90,7 +90,7 @@ def _array(
     if not seen.is_coloured:
         return pixels, profile
     lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
-    answer = colorizer.predict([seen.model_input])[0] if lending is None else answer_with(lending, seen, colorizer)
+    answer = answer_of(colorizer.examine(seen.model_input), seen, colorizer, lending)
     page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system="Autochrome", version=""))
     made = np.concatenate(list(page.strips_with_alpha()))
     return made, page.metadata[0].profile

@@ -19,11 +19,19 @@ from pipeline.color.scan_tone import JUDGED_SIDE, ScanTone, scan_tone
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
-from pipeline.media.stills import ColourModel, Still, Strip, is_taken_by_camera, space_for_colour
+from pipeline.media.stills import (
+    ColourModel,
+    Still,
+    Strip,
+    declares_ai_colour,
+    is_taken_by_camera,
+    space_for_colour,
+)
 from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 from pipeline.sizes import size_within
 
+OWN_SYSTEM = "Autochrome"  # what results say in their XMP of what coloured them
 _UNSURE = 0.5  # confidence up to which a judgement is in doubt
 
 
@@ -31,7 +39,8 @@ _UNSURE = 0.5  # confidence up to which a judgement is in doubt
 class Picture:
     """A decoded picture with the verdict on it, what follows from it, and what the network would see of it.
 
-    ``space`` is what its code values mean if not sRGB; the model input is in sRGB.
+    ``space`` is what its code values mean if not sRGB; the model input is in sRGB. ``is_own`` says that it is kept
+    because this program has coloured it, by the file's own word.
     """
 
     still: Still
@@ -42,11 +51,12 @@ class Picture:
     model_input: ModelInput
     treat_as: TreatAs
     adjustments: Adjustments
+    is_own: bool = False
 
     @property
     def is_coloured(self) -> bool:
         """Whether it gets new chroma; otherwise its file, or page, stays as it is."""
-        return self.treatment is Treatment.COLOUR_IT
+        return self.treatment.is_new
 
     @property
     def verdict(self) -> Verdict:
@@ -62,7 +72,8 @@ class Picture:
     def doubt(self) -> Doubt | None:
         """Why its treatment should be looked at, if so, and what it may be instead."""
         verdict = self.verdict
-        if self.still.is_bilevel or self.treat_as is not TreatAs.AUTO or self.treatment is Treatment.KEEP_TINT:
+        is_decided = self.still.is_bilevel or self.is_own or self.treat_as is not TreatAs.AUTO
+        if is_decided or self.treatment is Treatment.TINT_KEPT:
             return None
         if self.own_colour is not None:
             return Doubt(reason=f"coloured on a small part, {_share(self.found)} of it", instead=SourceTone.COLOUR)
@@ -75,14 +86,16 @@ class Picture:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What was assumed about it, where that decided something."""
-        if self.still.is_bilevel:
+        if self.is_own:
+            text = "a result of Autochrome: kept as it is; --treat-as monochrome colours it anew"
+        elif self.still.is_bilevel:
             text = "holds black and white only, which have no room for colour: kept as it is"
-        elif self.treatment is Treatment.PASS_THROUGH:
+        elif self.treatment is Treatment.KEPT:
             text = "taken for coloured already: kept as it is"
-        elif self.treatment is Treatment.KEEP_TINT:
+        elif self.treatment is Treatment.TINT_KEPT:
             text = "taken for tinted: the tint was kept"
         elif self.verdict.tone is SourceTone.TINTED:
-            text = "taken for tinted: colour replaced the tint"
+            text = f"taken for tinted: {'grey' if self.treatment is Treatment.GREY else 'colour'} replaced the tint"
         elif self.doubt is not None:
             text = "taken for monochrome"
         else:
@@ -92,6 +105,14 @@ class Picture:
         if self.doubt is not None:
             text += f"; in doubt ({self.doubt.reason}): {self.doubt.reverse} decides otherwise"
         return (Note(NoteKind.ASSUMED, text),)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network says of a picture: ``ab`` (2, h, w), and ``features`` (C, h', w'), if hints want them."""
+
+    ab: F32
+    features: F32 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +133,6 @@ def look_at(
     """
     spec = still_spec(still.bits)
     found = _judged(still, spec)
-    what = treatment(found.verdict, tone=options.tone, treat_as=options.treat_as)
     space = space_of(still)
     model_input = colorizer.model_input(
         still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
@@ -122,15 +142,25 @@ def look_at(
         spec=spec,
         space=space,
         found=found,
-        treatment=Treatment.PASS_THROUGH if still.is_bilevel else what,
+        treatment=treated(still, found.verdict, options),
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         treat_as=options.treat_as,
         adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
+        is_own=_is_own(still, options),
     )
 
 
-def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
-    """Spread the network's ``answer``, ab (2, h, w), over the picture; None leaves it as it is.
+def treated(still: Still, verdict: Verdict, options: Options) -> Treatment:
+    """Return what becomes of ``still``, of which the chroma says ``verdict``, with ``options``."""
+    return Treatment.KEPT if still.is_bilevel or _is_own(still, options) else treatment(verdict, options)
+
+
+def _is_own(still: Still, options: Options) -> bool:
+    return options.treat_as is TreatAs.AUTO and declares_ai_colour(still.metadata.xmp, OWN_SYSTEM)
+
+
+def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResult:
+    """Spread the network's ``answer`` over the picture; None leaves it as it is.
 
     ``label`` is that of the preview.
     """
@@ -138,7 +168,7 @@ def paint(picture: Picture, answer: F32 | None, *, label: str) -> PictureResult:
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     if answer is not None:
-        calm = calm_parts(picture.model_input, answer)
+        calm = calm_parts(picture.model_input, answer.ab)
         ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
         shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
         if picture.space is not None:
@@ -182,14 +212,15 @@ def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
     )
 
 
-def adjusted_answer(picture: ModelInput, answer: F32, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
-    """Return the network's ``answer``, ab (2, h, w), without what stays neutral and with what a person asks for.
+def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
+    """Return the network's ``answer`` as ab (2, h, w), without what stays neutral and with what a person asks for.
 
     The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
     colour over the edges of prints, on to the page, where only a hint may put it.
     """
     stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
-    return wanted.applied(answer * calm.weight, picture.luma), np.maximum(calm.beside, stated)
+    ab = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
+    return ab, np.maximum(calm.beside, stated)
 
 
 def space_of(still: Still) -> RgbSpace | None:

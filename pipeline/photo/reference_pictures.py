@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
+from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.references import Reference, lend, reference_of
-from pipeline.color.spaces import F32
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
-from pipeline.photo.page import Picture, space_of
+from pipeline.photo.page import Answer, Picture, space_of
 from pipeline.reference_files import size_and_time
 
 _KEPT = 8
@@ -62,7 +62,15 @@ class ReferencePictures:
             ) from error
 
 
-def answer_with(reference: Reference, picture: Picture, colorizer: Colorizer) -> F32:
-    """Return the network's answer ab (2, h, w) to ``picture`` with the colours that ``reference`` lends."""
-    seen = picture.model_input
-    return lend(colorizer, reference, seen, colorizer.examine(seen))
+def answer_of(
+    prediction: Prediction, picture: Picture, colorizer: Colorizer, reference: Reference | None = None
+) -> Answer:
+    """Return the network's answer to ``picture``, with the colours that ``reference`` lends if there is one.
+
+    ``prediction`` is that of `Colorizer.examine`.
+    """
+    told = prediction.evidence
+    features = None if told is None or told.features is None else told.features[0]
+    if reference is None:
+        return Answer(prediction.ab[0], features)
+    return Answer(lend(colorizer, reference, picture.model_input, prediction), features)

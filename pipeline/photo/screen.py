@@ -16,14 +16,14 @@ from engines.decoding import likely_colours
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
-from pipeline.color.references import Reference, lend
+from pipeline.color.references import Reference
 from pipeline.color.spaces import F32, chroma_and_room, still_spec
-from pipeline.color.tone import treatment
 from pipeline.color.upsampling import upsample
 from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
-from pipeline.photo.page import CalmParts, Picture, adjusted_answer, calm_parts, look_at
+from pipeline.photo.page import Answer, CalmParts, Picture, adjusted_answer, calm_parts, look_at, treated
+from pipeline.photo.reference_pictures import answer_of
 from pipeline.results import Treatment
 from pipeline.sizes import size_within
 
@@ -50,7 +50,7 @@ class ScreenPhoto:
     colorizer: Colorizer
     number: int = 1
     pages: int = 1
-    _lent: tuple[Reference, F32] | None = field(default=None, init=False)
+    _lent: tuple[Reference | None, Answer] | None = field(default=None, init=False)
 
     @cached_property
     def luma(self) -> F32:
@@ -72,14 +72,13 @@ class ScreenPhoto:
 
     def is_coloured(self, options: Options) -> bool:
         """Say whether it gets new chroma; otherwise it stays as it is."""
-        what = treatment(self.picture.verdict, tone=options.tone, treat_as=options.treat_as)
-        return what is Treatment.COLOUR_IT
+        return treated(self.picture.still, self.picture.verdict, options).is_new
 
     def after(self, options: Options, reference: Reference | None = None) -> Rgb:
         """Return the photograph as it would come out with ``options`` and the colours of ``reference``, (h, w, 3)."""
         if not self.is_coloured(options):
             return self.before()
-        picture = replace(self.picture, treatment=Treatment.COLOUR_IT, treat_as=options.treat_as)
+        picture = replace(self.picture, treatment=Treatment.COLOURED, treat_as=options.treat_as)
         seen, spec = picture.model_input, still_spec(_BITS)
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         ab, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
@@ -106,13 +105,10 @@ class ScreenPhoto:
         ]
         return list(dict.fromkeys(found))
 
-    def _answer(self, reference: Reference | None) -> F32:
-        if reference is None:
-            ab: F32 = self.prediction.ab[0]
-            return ab
+    def _answer(self, reference: Reference | None) -> Answer:
         known = self._lent
         if known is None or known[0] is not reference:
-            known = reference, lend(self.colorizer, reference, self.picture.model_input, self.prediction)
+            known = reference, answer_of(self.prediction, self.picture, self.colorizer, reference)
             self._lent = known
         return known[1]
 

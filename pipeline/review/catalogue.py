@@ -14,10 +14,12 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
+from pipeline.interruption import StopRequest
 from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
+from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
 
 PHOTO, FILM = "photo", "film"
@@ -100,8 +102,13 @@ class Catalogue(Protocol):
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
 
-    def render(self, name: str, colorizer: Colorizer) -> Path:
-        """Make the result of an item anew, with its correction, and return its path. Raises what that raises."""
+    def render(
+        self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
+    ) -> Path:
+        """Make the result of an item anew, with its correction, and return its path. Raises what that raises.
+
+        ``stop`` ends a film; then `Cancelled` is raised, or the path of the old result returned.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +196,20 @@ class Files:
         made, file = cv2.imencode(".jpg", frame if frame.ndim == 2 else frame[..., ::-1])
         return file.tobytes() if made else None
 
-    def render(self, name: str, colorizer: Colorizer) -> Path:
+    def render(
+        self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
+    ) -> Path:
         """Colour an item in place of its result. Raises the errors of `colorize_photo` and `colorize_video`."""
         item, correction = self._items[name], self.correction_path(name)
         if item.kind == FILM:
             return colorize_video(
-                item.source, item.output, self._options, correction=correction, colorizer=colorizer
+                item.source,
+                item.output,
+                self._options,
+                correction=correction,
+                colorizer=colorizer,
+                progress=progress,
+                stop=stop,
             ).output
         return colorize_photo(
             item.source, item.output, self._options, correction=correction, colorizer=colorizer

@@ -40,7 +40,7 @@ def serve_locally(app: Starlette, *, ready: Callable[[str], None]) -> None:
         listening.listen()
         port = listening.getsockname()[1]
         app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(port, token))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         ready(f"http://{_HOST}:{port}/?token={token}")
         # uvicorn closes in order on Ctrl-C, then raises the signal again.
         with suppress(KeyboardInterrupt):

@@ -41,27 +41,28 @@ class Quiz:
 
     def picture(self, number: int, side: str) -> bytes:
         """Return the picture on a side of round ``number``. Raises `ValueError` for another side, `KeyError`."""
-        if side not in _SIDES:
-            raise ValueError(f"side must be left or right, not {side}")
         with self._turn:
             if not 0 <= number < len(self._rounds):
                 raise KeyError(number)
-            asked = self._rounds[number]
+            is_real = self._is_real(number, side)
             if self._made is None or self._made[0] != number:
-                self._made = number, self._pair(asked.picture)
+                self._made = number, self._pair(self._rounds[number].picture)
             real, coloured = self._made[1]
-        return real if (side == "left") == asked.real_is_left else coloured
+        return real if is_real else coloured
 
     def answer(self, number: int, side: str) -> bool:
         """Note which side was taken for real in round ``number``, the next one; return whether it was."""
-        if side not in _SIDES:
-            raise ValueError(f"side must be left or right, not {side}")
         with self._turn:
             if number != len(self._fooled) or number >= len(self._rounds):
                 raise ValueError(f"round {number} is not the one that is asked")
-            right = (side == "left") == self._rounds[number].real_is_left
+            right = self._is_real(number, side)
             self._fooled.append(not right)
         return right
+
+    def _is_real(self, number: int, side: str) -> bool:
+        if side not in _SIDES:
+            raise ValueError(f"side must be left or right, not {side}")
+        return (side == "left") == self._rounds[number].real_is_left
 
     def state(self) -> dict[str, Any]:
         """Return the next round, how many there are, and the count."""

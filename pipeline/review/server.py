@@ -5,7 +5,10 @@ It is served as `pipeline.review.local` does. Nothing but corrections, and resul
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from json import JSONDecodeError
 from typing import Any
 
@@ -18,8 +21,9 @@ from starlette.routing import Route
 from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
-from pipeline.review.catalogue import Catalogue, Item
+from pipeline.review.catalogue import FILM, Catalogue, Item
 from pipeline.review.local import page_file
+from pipeline.review.rendering import Rendering
 from pipeline.review.studio import Place, Studio
 
 _MOST_ITEMS = 200
@@ -30,8 +34,16 @@ _STATIC = ("review.css", "review.js")
 
 def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
     """Return the application that shows ``catalogue`` and takes corrections."""
-    pages = _Pages(catalogue, studio)
+    rendering = Rendering(studio)
+    pages = _Pages(catalogue, studio, rendering)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        rendering.stop()
+
     return Starlette(
+        lifespan=lifespan,
         routes=[
             page_file("/", "index.html"),
             *(page_file(f"/{name}", name) for name in _STATIC),
@@ -46,6 +58,8 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             Route("/api/reference", pages.reference),
             Route("/api/undo", pages.undo, methods=["POST"]),
             Route("/api/render", pages.render, methods=["POST"]),
+            Route("/api/rendering", pages.rendering),
+            Route("/api/rendering", pages.stop, methods=["DELETE"]),
         ],
         exception_handlers={AutochromeError: _told, KeyError: _unknown, ValueError: _refused},
     )
@@ -54,8 +68,9 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
 class _Pages:
     """The answers that need the catalogue."""
 
-    def __init__(self, catalogue: Catalogue, studio: Studio) -> None:
-        self._catalogue, self._studio = catalogue, studio
+    def __init__(self, catalogue: Catalogue, studio: Studio, rendering: Rendering) -> None:
+        self._catalogue, self._studio, self._rendering = catalogue, studio, rendering
+        self._under_way: asyncio.Task[None] | None = None
         # A correction is read, changed and written by one at a time.
         self._turn = threading.Lock()
 
@@ -131,7 +146,20 @@ class _Pages:
         return await run_in_threadpool(self._undone, self._named(request))
 
     async def render(self, request: Request) -> Response:
-        return await run_in_threadpool(self._rendered, self._named(request))
+        item = self._named(request)
+        if item.kind != FILM:
+            return await run_in_threadpool(self._rendered, item)
+        work = self._rendering.begun(item)
+        # Kept, or nobody would hold the task.
+        self._under_way = asyncio.create_task(run_in_threadpool(work))
+        return JSONResponse({}, 202)
+
+    async def rendering(self, _: Request) -> Response:
+        return JSONResponse(to_json(self._rendering.state))
+
+    async def stop(self, _: Request) -> Response:
+        self._rendering.stop()
+        return Response(status_code=204)
 
     def _named(self, request: Request) -> Item:
         return self._catalogue.find(request.query_params["name"])

@@ -21,11 +21,13 @@ from pipeline.color.references import Reference
 from pipeline.color.spaces import still_spec
 from pipeline.corrections import SUFFIX, Correction
 from pipeline.film.frame_at import frame_at
+from pipeline.interruption import StopRequest
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
+from pipeline.progress import Progress
 from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
 
 _KEPT = 4
@@ -99,9 +101,16 @@ class Studio:
         return jpeg(np.rint(EXIF_TURNS[still.orientation].upright_rgb(rgb) * 255).astype(np.uint8))
 
     def render(self, item: Item) -> Path:
-        """Make the result of an item anew and return its path. Raises what `Catalogue.render` does."""
+        """Make the result of a photograph anew and return its path. Raises what `Catalogue.render` does."""
         with self._turn:
             return self._catalogue.render(item.name, self._colorizer)
+
+    def render_film(self, item: Item, *, progress: Progress, stop: StopRequest) -> Path:
+        """Make the result of a film anew, beside whatever else is asked meanwhile, and return its path.
+
+        Raises what `Catalogue.render` does.
+        """
+        return self._catalogue.render(item.name, self._colorizer, progress=progress, stop=stop)
 
     def _reference(self, item: Item, correction: Correction) -> Reference | None:
         if correction.references:

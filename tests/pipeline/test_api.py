@@ -26,13 +26,13 @@ from pipeline import (
     InputError,
     Note,
     Options,
-    OutputError,
     PhotoJob,
     Progress,
     Quality,
     RunOptions,
     Silent,
     State,
+    UsageError,
     colorize_archive,
     colorize_photo,
     colorize_photos,
@@ -233,7 +233,7 @@ def test_a_photograph_gets_a_name_beside_it(
     save(Path(source), scene())
     assert colorize_photo(source, colorizer=colorizer).output == Path(expected)
     assert Path(expected).exists()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         colorize_photo(source, colorizer=colorizer)
 
 

@@ -52,10 +52,10 @@ def test_what_a_result_says_of_its_source_are_typed_values(tmp_path: Path) -> No
     photograph = result_from_json(through_text(photo(tmp_path / "in", tmp_path / "out")))
     assert isinstance(photograph, PhotoResult)
     assert all(isinstance(tone, SourceTone) for tone in photograph.tones)
-    assert photograph.treatment is Treatment.COLOUR_IT
+    assert photograph.treatment is Treatment.COLOURED
     moving = result_from_json(through_text(film(tmp_path / "in", tmp_path / "out")))
     assert isinstance(moving, FilmResult)
-    assert [shot.treatment for shot in moving.shots] == [Treatment.COLOUR_IT, Treatment.PASS_THROUGH]
+    assert [shot.treatment for shot in moving.shots] == [Treatment.COLOURED, Treatment.KEPT]
     assert moving.shots[0].tone is SourceTone.MONOCHROME
 
 

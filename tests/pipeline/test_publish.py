@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.publish import PARTIAL_PREFIX, publishing
 
@@ -44,7 +44,7 @@ def test_an_error_leaves_the_old_result(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     final.write_bytes(b"old")
-    with pytest.raises(OutputError, match="exists already"), publishing(final, overwrite=False, originals=Originals()):
+    with pytest.raises(UsageError, match="exists already"), publishing(final, overwrite=False, originals=Originals()):
         pass
     with publishing(final, overwrite=True, originals=Originals()) as temporary:
         temporary.write_bytes(b"new")
@@ -54,7 +54,7 @@ def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     with (
-        pytest.raises(OutputError, match="appeared"),
+        pytest.raises(UsageError, match="appeared"),
         publishing(final, overwrite=False, originals=Originals()) as temporary,
     ):
         temporary.write_bytes(b"ours")
@@ -77,7 +77,7 @@ def test_a_name_that_no_disk_holds_is_an_error_before_anything_is_written(tmp_pa
 def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> None:
     final, elsewhere = tmp_path / "a.jpg", tmp_path / "elsewhere.jpg"
     final.symlink_to(elsewhere)
-    with pytest.raises(OutputError, match="leads nowhere"), publishing(final, overwrite=True, originals=Originals()):
+    with pytest.raises(UsageError, match="leads nowhere"), publishing(final, overwrite=True, originals=Originals()):
         pytest.fail("it was begun")
     assert (final.is_symlink(), elsewhere.exists()) == (True, False)
 

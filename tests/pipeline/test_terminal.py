@@ -8,7 +8,8 @@ from rich.console import Console
 
 from pipeline.progress import Progress
 from pipeline.results import Note, NoteKind
-from pipeline.terminal import Bars, Lines, count, duration, shown
+from pipeline.terminal import Bars, Lines, duration, shown
+from pipeline.wording import count
 
 ROOT = Path("scans")
 ASSUMED = Note(NoteKind.ASSUMED, "limited range")

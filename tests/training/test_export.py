@@ -22,6 +22,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.base import Engine  # noqa: E402
+from engines.decoding import compressed  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from engines.onnxruntime import open_reference  # noqa: E402
@@ -29,8 +30,9 @@ from engines.openvino import open_openvino  # noqa: E402
 from tests.engines.opening import ab_of, model_of  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, LATENT  # noqa: E402
+from training.average import average  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
-from training.checkpoint import GAINS, CheckpointEngine, Generator, keep_weights, load_trained  # noqa: E402
+from training.checkpoint import GAINS, CheckpointEngine, Decoding, Generator, keep_weights, load_trained  # noqa: E402
 from training.compare import Settings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402
@@ -111,19 +113,19 @@ def test_the_file_says_nothing_about_the_machine_it_was_made_on(exported: Export
 
 
 def test_the_graph_of_one_checkpoint_is_the_same_every_time(exported: Exported, checkpoint: Path) -> None:
-    generator = Generator(load_trained(checkpoint), **_settings(exported)).eval()
+    generator = Generator(load_trained(checkpoint), Decoding(**_settings(exported))).eval()
     again = to_onnx(generator, graph_of(generator, multiple=32, stride=4))
     assert again == exported.path.read_bytes()
 
 
 def test_a_graph_that_answers_otherwise_is_not_let_through(exported: Exported, checkpoint: Path) -> None:
-    bolder = Generator(load_trained(checkpoint), temperature=1.0, saturation=9.0).eval()
+    bolder = Generator(load_trained(checkpoint), Decoding(1.0, saturation=9.0)).eval()
     with pytest.raises(ExportError, match="differs from torch"):
         check_parity(exported.path, bolder, None)
 
 
 def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(checkpoint: Path) -> None:
-    generator = Generator(load_trained(checkpoint), temperature=1.0, saturation=1.5, adaptation=0.5)
+    generator = Generator(load_trained(checkpoint), Decoding(1.0, saturation=1.5, adaptation=0.5))
     pale, middle, vivid, grey = (torch.full((1, 2, 4, 6), chroma / 2**0.5) for chroma in (7.5, 15.0, 24.0, 0.0))
     assert torch.allclose(generator.adapted(pale), pale * 2**0.5, rtol=1e-3)
     assert torch.allclose(generator.adapted(middle), middle, rtol=1e-3)
@@ -135,12 +137,33 @@ def test_adaptation_raises_pale_pictures_and_lowers_vivid_ones_within_bounds(che
     assert torch.allclose(generator.adapted(middle / 100), middle / 100 * GAINS[1])
 
 
+def test_chroma_above_the_knee_is_compressed_in_the_graph_as_beside_it(checkpoint: Path) -> None:
+    generator = Generator(load_trained(checkpoint), Decoding(1.0, knee=28.0))
+    angles = np.radians(np.arange(0, 360, 15))
+    hues = np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
+    for before, after in ((0, 0), (20, 20), (28, 28), (48, 36)):
+        inside = generator.compressed(torch.from_numpy(hues.T[None, :, None] * before))
+        assert np.allclose(inside.numpy()[0, :, 0].T, hues * after, atol=1e-3)
+        assert np.allclose(compressed(hues * before, 28.0), hues * after, atol=1e-4)
+    assert np.array_equal(compressed(hues * 48, None), hues * 48)
+
+
 def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, photo_cache: Path, tmp_path: Path) -> None:
-    done = export_command(
-        checkpoint, tmp_path / "x.onnx", temperature=1.0, saturation=1.5, adaptation=0.3, photos=photo_cache
-    )
-    assert done.card["adaptation"] == 0.3
+    settings = {"temperature": 1.0, "saturation": 1.5, "adaptation": 0.3, "knee": 5.0}
+    done = export_command(checkpoint, tmp_path / "x.onnx", **settings, photos=photo_cache)  # type: ignore[arg-type]  # all are float
+    assert done.card.items() >= settings.items()
     assert {one.runtime.split()[0] for one in done.parity} == {"ONNX", "OpenVINO"}
+
+
+def test_the_mean_of_two_networks_lies_between_them(checkpoint: Path, regressor: Path, tmp_path: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    before = state["ema"]["head.weight"].clone()
+    state["ema"]["head.weight"] += 1
+    torch.save(state, tmp_path / "other.pt")
+    average(checkpoint, tmp_path / "other.pt", tmp_path / "mean.pt", share=0.25)
+    assert torch.allclose(load_trained(tmp_path / "mean.pt").model.get_parameter("head.weight"), before + 0.25)
+    with pytest.raises(WeightsError, match=r"but .* is"):
+        average(checkpoint, regressor, tmp_path / "mean.pt", share=0.5)
 
 
 def test_a_failed_export_leaves_nothing_behind(checkpoint: Path, tmp_path: Path) -> None:

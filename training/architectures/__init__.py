@@ -86,7 +86,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "unet-vae": _rgb(UNetVAE, multiple=2),
         "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2),
         "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
-        "pix2pix-unet-rgb": _rgb(partial(Pix2PixUNet, rgb=True), multiple=256),
+        "pix2pix-unet-rgb": _rgb(partial(Pix2PixUNet, levels=7, width=32, rgb=True), multiple=128),
         "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), 4, 8, "zhang313"),
     }
 )

@@ -18,8 +18,11 @@ class Pix2PixUNet(nn.Module):
 
     Section 6.1.1 of the paper: 4 x 4 convolutions of stride 2, C64-C128-C256-C512 and C512 to the bottom, the mirror of
     transposed ones with a skip at every level, dropout of a half after the three deepest. With eight levels a picture
-    of 256 pixels is one pixel at the bottom; fewer ``levels`` leave out C512 pairs, for smaller crops. The paper keeps
-    dropout on at test time as its noise; here evaluation mode turns it off: one picture has one answer.
+    of 256 pixels is one pixel at the bottom; fewer ``levels`` leave out C512 pairs, for smaller crops. The paper
+    normalises by the statistics of the batch at test time, too (instance normalisation, where the batch is one
+    picture): here by each picture's own, so that no answer depends on its neighbours. Averages kept from training do
+    not do: against an adversary they trail behind, and the colours are others. The paper keeps dropout on at test time
+    as its noise; here evaluation mode turns it off: one picture has one answer.
     """
 
     def __init__(self, levels: int = 8, width: int = 64, *, rgb: bool = False) -> None:
@@ -36,14 +39,14 @@ class Pix2PixUNet(nn.Module):
             normalised = not (outermost or innermost)
             steps: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
             steps.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not normalised))
-            steps += [nn.BatchNorm2d(outputs)] if normalised else []
+            steps += [nn.InstanceNorm2d(outputs, affine=True)] if normalised else []
             self.down.append(nn.Sequential(*steps))
         self.up = nn.ModuleList()
         for step, level in enumerate(range(levels - 1, 0, -1)):
             inputs = widths[level] * (1 if step == 0 else 2)
             layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1, bias=False)]
             dropout = [nn.Dropout(0.5)] if step < _DROPPED else []
-            self.up.append(nn.Sequential(*layers, nn.BatchNorm2d(widths[level - 1]), *dropout))
+            self.up.append(nn.Sequential(*layers, nn.InstanceNorm2d(widths[level - 1], affine=True), *dropout))
         self._rgb = rgb
         self.head = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, 3 if rgb else 2, 4, 2, 1))
         self.apply(start_as_gan)

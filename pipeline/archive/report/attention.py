@@ -12,7 +12,7 @@ from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
 from pipeline.results import NoteKind, Treatment
 
-_OWN = {Treatment.PASS_THROUGH.value, Treatment.KEEP_TINT.value}
+_OWN = {Treatment.KEPT.value, Treatment.TINT_KEPT.value}
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 

@@ -20,6 +20,7 @@ from pipeline.archive.report.groups import Groups
 from pipeline.archive.report.previews import FOLDER, Packed, pack_name, packed_of, stem
 from pipeline.documents import from_json
 from pipeline.results import LumaCheck
+from pipeline.wording import count
 
 FIELDS = (
     "path", "kind", "state", "score", "reasons", "measures", "facts", "checks", "notes", "doubts", "error", "advice",
@@ -135,11 +136,11 @@ def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if result.get("kind") == "photo":
         facts.append(("Picture", f"{result['width']:,} x {result['height']:,}, {result['bits']} bits"))
-        facts.append(("Taken for", f"{', '.join(result['tones'])}: {result['treatment']}"))
+        facts.append(("Taken for", f"{', '.join(result['tones'])}; {result['treatment']}"))
     elif result.get("kind") == "film":
-        facts.append(("Film", f"{result['frames']:,} frames, {result['codec']}"))
+        facts.append(("Film", f"{count(result['frames'], 'frame')}, {result['codec']}"))
         shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
-        said = (f"{count:,} x {tone}: {treatment}" for (tone, treatment), count in sorted(shots.items()))
+        said = (f"{number:,} x {tone}, {treatment}" for (tone, treatment), number in sorted(shots.items()))
         if shots:
             facts.append(("Shots", "; ".join(said)))
     if result:

@@ -142,7 +142,7 @@ def _tiles(contents: Contents) -> list[dict[str, Any]]:
     """Return the numbers of the head, each of which leads to its items, on the first sheet that has some."""
     doubtful = contents.summary.doubtful
     tiles = [
-        _tile_of(contents, "done", "done", State.DONE),
+        _tile_of(contents, "done", "done in all", State.DONE),
         _tile_of(contents, "failed", "failed", State.FAILED),
         _tile_of(contents, "quarantined", "quarantined", State.QUARANTINED),
         _tile_of(contents, "waiting", "waiting", State.WAITING, State.RUNNING),

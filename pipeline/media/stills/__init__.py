@@ -16,7 +16,7 @@ from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_s
 from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import PageCheck
-from pipeline.media.stills.xmp import AiColour
+from pipeline.media.stills.xmp import AiColour, declares_ai_colour
 from pipeline.os_errors import check_is_no_stream, reading
 from pipeline.results import Note
 
@@ -32,6 +32,7 @@ __all__ = [
     "StillFormat",
     "Strip",
     "converted_suffix",
+    "declares_ai_colour",
     "is_taken_by_camera",
     "output_suffix",
     "read_still",

@@ -13,6 +13,7 @@ from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills.still import Plane
 from pipeline.results import Note, NoteKind
 from pipeline.sizes import size_within
+from pipeline.wording import count
 
 # ITU-R BT.601: the luma of JPEG and of nearly every picture file that does not say otherwise.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
@@ -102,5 +103,5 @@ def undecodable(path: object, error: Exception) -> InputError:
 
 def trailing(name: str, size: int) -> tuple[Note, ...]:
     """Say that bytes behind the end of the picture's file format are left behind."""
-    text = f"{size:,} bytes after the end of the {name} are not carried over"
+    text = f"{count(size, 'byte')} after the end of the {name} not carried over"
     return (Note(NoteKind.DROPPED, text),) if size else ()

@@ -13,6 +13,7 @@ from pipeline.results import Note, NoteKind
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_SYSTEM = "AISystemUsed"
 _GOOGLE = "http://ns.google.com/photos/1.0/"
 _PHOTOSHOP, _TIFF = "http://ns.adobe.com/photoshop/1.0/", "http://ns.adobe.com/tiff/1.0/"
 _RGB_MODE = "3"
@@ -83,6 +84,18 @@ def declare_ai_colour(
     return (_BEGIN + text + _END).encode(), notes
 
 
+def declares_ai_colour(packet: bytes | None, system: str) -> bool:
+    """Whether ``packet`` says that the picture's colour is of the AI system ``system``, as `declare_ai_colour` does."""
+    if packet is None or system.encode() not in packet:
+        return False
+    try:
+        described = _elements(_rdf_of(packet.strip(b"\0")))
+    except (_DamagedXmpError, RecursionError):
+        return False
+    found = {(name, _value(node, IPTC_EXT, name)) for node in described for name in ("DigitalSourceType", _SYSTEM)}
+    return {("DigitalSourceType", SOURCE_TYPE), (_SYSTEM, system)} <= found
+
+
 def _rdf_of(packet: bytes) -> minidom.Element:
     # Checked before parsing too: a document type can define entities that grow without bound.
     if b"<!DOCTYPE" in packet:
@@ -103,7 +116,7 @@ def _declare(rdf: minidom.Element, declared: AiColour) -> str | None:
     """Replace our three properties under ``rdf``; the former digital source type, if there was one."""
     values = {
         "DigitalSourceType": SOURCE_TYPE,
-        "AISystemUsed": declared.system,
+        _SYSTEM: declared.system,
         "AISystemVersionUsed": declared.version,
     }
     described = [node for node in rdf.childNodes if isinstance(node, minidom.Element)]

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const PAGE = 60;
 const LIKELY = 6;
+const SECOND = 1000;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -18,6 +19,7 @@ let items = [];
 let current = -1;
 let correction = blank();
 let saved = "";
+let isLoaded = false;
 let past = [];
 let future = [];
 let showsBefore = false;
@@ -154,11 +156,14 @@ async function open(number) {
   $("attention").hidden = !items[number].attention;
   correction = blank();
   saved = JSON.stringify(correction);
+  isLoaded = false;
+  // What was asked for the one before is no longer wanted.
+  asked += 1;
   past = []; future = [];
   setPicture("before", "");
   setPicture("after", "");
   draw();
-  const found = await (await call(named("/api/item"))).json();
+  const found = await working(async () => (await call(named("/api/item"))).json());
   if (current !== number) return;
   take(found);
   if (found.kind === "film") shots = found.labels.map((label) => ({ label, seconds: secondsOf(label) }));
@@ -167,6 +172,7 @@ async function open(number) {
 }
 
 function take(found) {
+  isLoaded = true;
   correction = { ...blank(), ...found.correction };
   saved = JSON.stringify(correction);
   earlier = found.earlier;
@@ -220,7 +226,9 @@ async function preview() {
   }
 }
 
+// Nothing is changed before it is known what there is to change.
 function change(next) {
+  if (!isLoaded) return;
   past.push(correction);
   future = [];
   correction = next;
@@ -246,7 +254,7 @@ function draw() {
   $("amount").textContent = `${Math.round(saturation * 100)} %`;
   $("treatAs").value = correction.treat_as ?? "";
   $("tone").value = correction.tone ?? "";
-  $("lend").hidden = $("render").hidden = isFilm();
+  $("lend").hidden = isFilm();
   $("pages").hidden = pages < 2;
   $("page").textContent = `Page ${page} of ${pages}`;
   $("pageBack").disabled = page <= 1;
@@ -433,19 +441,52 @@ $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
   await save();
   const answer = await working(() => call(named("/api/render"), { method: "POST" }));
+  if (answer.status === 202) return follow();
   const { output } = await answer.json();
   tell(`Coloured: ${output}`);
 }));
+$("stop").addEventListener("click", () => guarded(() => call("/api/rendering", { method: "DELETE" })));
+
+let following = false;
+
+// A film takes its time: how far it is is told below the picture, whatever is looked at meanwhile.
+async function follow() {
+  if (following) return;
+  following = true;
+  try {
+    for (;;) {
+      const state = await (await call("/api/rendering")).json();
+      if (!state) return;
+      drawRendering(state);
+      if (state.is_over) return;
+      await new Promise((wake) => { setTimeout(wake, SECOND); });
+    }
+  } finally { following = false; }
+}
+
+function drawRendering({ title, done, total, is_over, output, error, advice }) {
+  const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
+  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? `Coloured: ${output}` : `${title}: stopped; coloured again, it resumes.`;
+  $("rendering").hidden = false;
+  $("rendering").querySelector("span").textContent = is_over ? end : `Colouring ${title}: ${done.toLocaleString("en")}${of} frames. You can go on meanwhile.`;
+  const bar = $("rendering").querySelector("progress");
+  bar.hidden = $("stop").hidden = is_over;
+  if (total) bar.value = done / total; else bar.removeAttribute("value");
+}
 
 async function save() {
   if (!isChanged()) return;
-  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", correction))).json();
-  saved = JSON.stringify(correction);
-  earlier = found.earlier;
-  const { accepted, ...shaping } = correction;
+  const number = current;
+  const sent = correction;
+  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", sent))).json();
+  if (current === number) {
+    saved = JSON.stringify(sent);
+    earlier = found.earlier;
+  }
+  const { accepted, ...shaping } = sent;
   const { accepted: _, ...nothing } = blank();
-  Object.assign(items[current], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
-  tellState($("list").children[current], items[current]);
+  Object.assign(items[number], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
+  tellState($("list").children[number], items[number]);
   drawProgress();
   draw();
 }
@@ -473,5 +514,6 @@ unfold(matchMedia("(min-width: 46rem)").matches);
 
 guarded(async () => {
   await loadItems();
+  guarded(follow);
   if (total) await open(0); else tell("There is nothing to review.");
 });

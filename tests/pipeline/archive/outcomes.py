@@ -49,7 +49,7 @@ def photo(
     *,
     measures: Measures | None = CALM,
     notes: tuple[Note, ...] = (),
-    treatment: Treatment = Treatment.COLOUR_IT,
+    treatment: Treatment = Treatment.COLOURED,
     previews: tuple[Preview, ...] = (),
     doubts: tuple[Doubt, ...] = (),
 ) -> PhotoResult:
@@ -115,10 +115,10 @@ def film(
         ),
         shots=(
             ShotRecord(
-                first_frame=0, frames=100, start_seconds=0.0, tone=SourceTone.MONOCHROME, treatment=Treatment.COLOUR_IT
+                first_frame=0, frames=100, start_seconds=0.0, tone=SourceTone.MONOCHROME, treatment=Treatment.COLOURED
             ),
             ShotRecord(
-                first_frame=100, frames=44, start_seconds=4.17, tone=SourceTone.COLOUR, treatment=Treatment.PASS_THROUGH
+                first_frame=100, frames=44, start_seconds=4.17, tone=SourceTone.COLOUR, treatment=Treatment.KEPT
             ),
         ),
         measures=measures,

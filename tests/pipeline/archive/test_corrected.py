@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -91,6 +92,8 @@ def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Pat
     save(films / "film.refs" / "000003.png", sepia(scene()))
     again = night(films, output, model)
     assert (again.films, again.photos) == (1, 0)
+    (sidecar,) = output.glob("film.*.autochrome.json")
+    assert json.loads(sidecar.read_text(encoding="ascii"))["references"] == ["000003.png"]
     assert night(films, output, model).films == 0
 
 

@@ -53,7 +53,7 @@ def result_of(path: str, *, previews: tuple[Preview, ...] = ()) -> PhotoResult:
         weights_sha256=HASH,
         notes=(Note(NoteKind.ASSUMED, f"something about {path}"),),
         tones=(SourceTone.MONOCHROME,),
-        treatment=Treatment.COLOUR_IT,
+        treatment=Treatment.COLOURED,
         verification=Verification(
             checks={}, not_checked={}, luma=LumaCheck(proof=Proof.EXACT, frames=1, bits=8), seconds=0.1
         ),

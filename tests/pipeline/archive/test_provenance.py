@@ -75,7 +75,7 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
         "hints": [],
     }
     assert found["photo"] == {"width": 3000, "height": 2000, "bits": 16}
-    assert (found["tones"], found["treatment"]) == (["monochrome"], "colour it")
+    assert (found["tones"], found["treatment"]) == (["monochrome"], "coloured")
     assert found["notes"] == {
         "assumed": ["sRGB"],
         "converted": [],
@@ -112,12 +112,12 @@ def test_a_film_says_what_was_verified_and_what_became_of_each_shot(tmp_path: Pa
     assert found["verification"]["checks"]["audio 1"] == "the same packets"
     assert found["verification"]["not_checked"] == {"ffmpeg's opinion": "not asked for"}
     assert found["verification"]["luma"]["worst_psnr_db"] == 47.0
-    assert [shot["treatment"] for shot in found["shots"]] == ["colour it", "pass through"]
+    assert [shot["treatment"] for shot in found["shots"]] == ["coloured", "kept as it is"]
     assert found["options"]["frame_rate"] == "24000/1001"
     assert not {"overwrite", "threads", "verify"} & found["options"].keys()
 
 
-@pytest.mark.parametrize("treatment", [Treatment.PASS_THROUGH, Treatment.KEEP_TINT])
+@pytest.mark.parametrize("treatment", [Treatment.KEPT, Treatment.TINT_KEPT, Treatment.GREY])
 def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Path, treatment: Treatment) -> None:
     result = photo(tmp_path / "in.png", tmp_path / "out.png", treatment=treatment)
     assert sidecar(result)["digital_source_type"] is None
@@ -126,7 +126,7 @@ def test_a_picture_that_kept_its_own_chroma_is_not_declared_as_made(tmp_path: Pa
 def test_a_film_is_declared_as_made_if_any_shot_was_coloured(tmp_path: Path) -> None:
     mixed = film(tmp_path / "in.mov", tmp_path / "out.mov")
     assert sidecar(mixed)["digital_source_type"] == SOURCE_TYPE
-    kept = shot(0, 144, SourceTone.COLOUR, Treatment.PASS_THROUGH)
+    kept = shot(0, 144, SourceTone.COLOUR, Treatment.KEPT)
     assert sidecar(dataclasses.replace(mixed, shots=(kept,)))["digital_source_type"] is None
     assert sidecar(dataclasses.replace(mixed, shots=()))["digital_source_type"] == SOURCE_TYPE
 

@@ -80,9 +80,9 @@ def test_totals_and_the_last_run_are_told_in_the_first_lines(shelf: Shelf) -> No
     shelf.end(done=2, failed=2, skipped=40)
     page = read(shelf)
     head = " ".join(page.text.split("Without result")[0].split())
-    assert "2 done, 2 failed and 40 skipped" in head
+    assert "2 newly done, 2 failed, and 40 done in earlier runs" in head
     assert "1 result deserves a look" in head
-    for figure in ("2done", "1failed", "1quarantined", "1waiting", "1deserve a look"):
+    for figure in ("2done in all", "1failed", "1quarantined", "1waiting", "1deserve a look"):
         assert figure in head
 
 
@@ -210,7 +210,7 @@ def test_a_film_has_a_strip_of_its_shots_and_what_was_verified(shelf: Shelf) -> 
     assert row["labels"] == ["0:00", "0:04"]
     assert "audio 1: the same packets" in [texts[number] for number in row["checks"]]
     facts = [texts[number] for number in row["facts"]]
-    assert "1 x colour: pass through; 1 x monochrome: colour it" in facts
+    assert "1 x colour, kept as it is; 1 x monochrome, coloured" in facts
 
 
 def test_an_older_result_of_an_item_that_failed_is_still_there_to_see(shelf: Shelf) -> None:

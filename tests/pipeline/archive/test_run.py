@@ -245,7 +245,7 @@ def test_a_folder_that_is_empty_now_is_named_every_night_until_it_is_gone(archiv
         result = run(archive, colorizer)
         assert result.exit_code == 3
         (failed,) = result.failures
-        assert failed.error == f"{mounted}: is empty, but 1 sources were in it in earlier runs"
+        assert failed.error == f"{mounted}: is empty, but held 1 source in earlier runs"
         assert "mounted" in failed.advice
     mounted.rmdir()
     assert run(archive, colorizer).exit_code == 0

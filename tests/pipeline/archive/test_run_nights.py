@@ -109,7 +109,7 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     listener = Listener()
     again = colorize_archive(source, tmp_path / "out", options, colorizer=colorizer, progress=listener)
     assert counts(again) == (1, 0, 0)
-    assert any("20 frames are done" in line for line in listener.said)
+    assert any("20 frames done" in line for line in listener.said)
     assert results(again.output) == ["long.mp4.mkv"]
     assert (again.output / "long.mp4.mkv").read_bytes() == (whole.output / "long.mp4.mkv").read_bytes()
 

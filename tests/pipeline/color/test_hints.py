@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.color.hints import ColorHint, ab_of_hex, spread_hints
+from pipeline.color.hints import Adjustments, ColorHint, ab_of_hex, spread_hints
+from pipeline.color.upsampling import upsampled_at
 
 HEIGHT, WIDTH = 48, 64
 
@@ -61,6 +62,36 @@ def test_within_the_reach_lightness_does_not_matter(answer: np.ndarray, two_thin
     middle = HEIGHT // 2
     for column in (WIDTH // 2 - 5, WIDTH // 2 + 5):
         assert np.abs(result[:, middle, column] - hint.ab).max() < 0.5
+
+
+def test_by_the_network_s_features_a_statement_is_about_a_thing(answer: np.ndarray) -> None:
+    """Two things of one lightness, the left one half in shadow: it is coloured whole, and the other is left alone."""
+    lightness = np.full((HEIGHT, WIDTH), 60, np.float32)
+    lightness[: HEIGHT // 2, : WIDTH // 2] = 45
+    looks = np.zeros((2, HEIGHT, WIDTH), np.float32)
+    looks[0, :, : WIDTH // 2] = looks[1, :, WIDTH // 2 :] = 1
+    hints = [ColorHint(x=0.4, y=0.6, ab=(-40, 20))]
+    row, inside, beside = int(0.6 * HEIGHT), int(0.45 * WIDTH), int(0.55 * WIDTH)
+    by_lightness, by_looks = spread_hints(answer, lightness, hints), spread_hints(answer, lightness, hints, looks)
+    assert by_lightness[0, row, beside] < 0
+    assert np.abs(by_looks[:, row, beside] - (10, 0)).max() < 2
+    assert by_looks[0, row, inside] < -30
+    shadow = int(0.4 * HEIGHT), int(0.4 * WIDTH)
+    assert np.abs(by_lightness[:, *shadow] - (10, 0)).max() < 5
+    assert by_looks[0, *shadow] < -15
+
+
+@pytest.mark.parametrize("side", [12, 24, 64])
+@pytest.mark.parametrize("features", [None, np.ones((4, 32, 32), np.float32)])
+def test_what_is_stated_comes_out_after_upsampling(side: int, features: np.ndarray | None) -> None:
+    """A small thing would lose a quarter of its colour to the average of upsampling."""
+    luma = np.full((256, 256), 0.3, np.float32)
+    luma[100 : 100 + side, 100 : 100 + side] = 0.55
+    at = (100 + side / 2) / 256
+    stated = Adjustments(hints=(ColorHint(x=at, y=at, ab=(40, 30)),))
+    ab = stated.applied(np.zeros((2, 64, 64), np.float32), luma, features)
+    (found,) = upsampled_at(luma, ab, [(at, at)])
+    assert np.abs(found - (40, 30)).max() < 2
 
 
 @pytest.mark.parametrize(

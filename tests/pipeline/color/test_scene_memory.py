@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from engines.decoding import compressed
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput
@@ -57,6 +59,22 @@ def test_what_frames_agree_on_wins_and_not_the_mean_of_their_colours() -> None:
         found, brown = mean(ab), mean(BROWN)
         assert found @ brown / (np.linalg.norm(found) * np.linalg.norm(brown)) > 0.995, "another hue"
         assert np.linalg.norm(brown) - 3 < np.linalg.norm(found) < 1.3 * np.linalg.norm(brown)
+
+
+def test_a_networks_knee_holds_in_films_as_in_photographs() -> None:
+    """A still picture is as colourful as the network's own answer, in its vivid half and in its pale one."""
+    luma, half = texture(1, width=WIDTH), WIDTH // STRIDE // 2
+    colour = np.concatenate([flat(60, 10)[..., :half], flat(-8, 12)[..., half:]], axis=-1)
+    said = told(luma, (colour, 1.0))
+    assert said.evidence is not None
+    answer = compressed(said.ab[0].transpose(1, 2, 0), 28.0).transpose(2, 0, 1)
+    bent = Prediction(np.ascontiguousarray(answer[None]), replace(said.evidence, knee=28.0))
+    made, _ = coloured([[luma] * 12], lambda *_: bent, every=4)
+    for ab in made:
+        for side in (slice(2, half - 2), slice(half + 2, None)):
+            assert np.linalg.norm(mean(ab[..., side]) - mean(answer[..., side])) < 0.08 * np.linalg.norm(
+                mean(answer[..., side])
+            )
 
 
 def test_a_scene_comes_back_in_the_colour_that_it_had() -> None:

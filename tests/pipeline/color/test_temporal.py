@@ -192,7 +192,7 @@ def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
 def test_frames_that_keep_their_own_chroma_pass_in_their_places() -> None:
     frames = placed([texture(1, width=WIDTH)] * 20, cuts=[0])
     for frame in frames:
-        frame.treatment = Treatment.COLOUR_IT if frame.index // 5 % 2 else Treatment.PASS_THROUGH
+        frame.treatment = Treatment.COLOURED if frame.index // 5 % 2 else Treatment.KEPT
     made = list(predict_chroma(iter(frames), asking(frames, lambda _: flat(30, 0)), Options(), stride=STRIDE))
     assert made == frames
     assert [frame.ab is not None for frame in made] == [n // 5 % 2 == 1 for n in range(20)]

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.color.spaces import F32
 from pipeline.color.tone import ToneEvidence, Verdict, evidence, judge, treatment
-from pipeline.options import Tone, TreatAs
+from pipeline.options import Options, Tone, TreatAs
 from pipeline.results import SourceTone, Treatment
 from tests import films
 
@@ -224,19 +224,19 @@ def test_tiny_pictures_carry_no_evidence() -> None:
 @pytest.mark.parametrize(
     ("found", "tone", "treat_as", "expected"),
     [
-        (SourceTone.MONOCHROME, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.COLOUR_IT),
-        (SourceTone.MONOCHROME, Tone.KEEP, TreatAs.AUTO, Treatment.COLOUR_IT),
-        (SourceTone.TINTED, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.COLOUR_IT),
-        (SourceTone.TINTED, Tone.KEEP, TreatAs.AUTO, Treatment.KEEP_TINT),
-        (SourceTone.COLOUR, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.PASS_THROUGH),
-        (SourceTone.COLOUR, Tone.KEEP, TreatAs.AUTO, Treatment.PASS_THROUGH),
-        (SourceTone.COLOUR, Tone.KEEP, TreatAs.MONOCHROME, Treatment.COLOUR_IT),
-        (SourceTone.COLOUR, Tone.NEUTRALISE, TreatAs.TINTED, Treatment.COLOUR_IT),
-        (SourceTone.COLOUR, Tone.KEEP, TreatAs.TINTED, Treatment.KEEP_TINT),
-        (SourceTone.MONOCHROME, Tone.NEUTRALISE, TreatAs.COLOUR, Treatment.PASS_THROUGH),
+        (SourceTone.MONOCHROME, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.COLOURED),
+        (SourceTone.MONOCHROME, Tone.KEEP, TreatAs.AUTO, Treatment.COLOURED),
+        (SourceTone.TINTED, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.COLOURED),
+        (SourceTone.TINTED, Tone.KEEP, TreatAs.AUTO, Treatment.TINT_KEPT),
+        (SourceTone.COLOUR, Tone.NEUTRALISE, TreatAs.AUTO, Treatment.KEPT),
+        (SourceTone.COLOUR, Tone.KEEP, TreatAs.AUTO, Treatment.KEPT),
+        (SourceTone.COLOUR, Tone.KEEP, TreatAs.MONOCHROME, Treatment.COLOURED),
+        (SourceTone.COLOUR, Tone.NEUTRALISE, TreatAs.TINTED, Treatment.COLOURED),
+        (SourceTone.COLOUR, Tone.KEEP, TreatAs.TINTED, Treatment.TINT_KEPT),
+        (SourceTone.MONOCHROME, Tone.NEUTRALISE, TreatAs.COLOUR, Treatment.KEPT),
     ],
 )
 def test_the_options_decide_what_a_verdict_means(
     found: SourceTone, tone: Tone, treat_as: TreatAs, expected: Treatment
 ) -> None:
-    assert treatment(Verdict(found, 1.0, 0.0, 0.0, ""), tone=tone, treat_as=treat_as) is expected
+    assert treatment(Verdict(found, 1.0, 0.0, 0.0, ""), Options(tone=tone, treat_as=treat_as)) is expected

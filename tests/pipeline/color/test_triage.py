@@ -55,24 +55,24 @@ def runs(frames: Sequence[Seen]) -> list[tuple[int, str]]:
 
 def test_every_shot_has_its_own_verdict_and_frames_stay_in_order() -> None:
     frames = judged([GREY] * 20, [COLOURED] * 3, [SEPIA_TONED] * 12, [GREY])
-    assert runs(frames) == [(0, "colour it"), (1, "pass through"), (2, "colour it"), (3, "colour it")]
+    assert runs(frames) == [(0, "coloured"), (1, "kept as it is"), (2, "coloured"), (3, "coloured")]
     assert [frame.verdict.tone for frame in frames[23:35]] == [SourceTone.TINTED] * 12
     assert len(frames) == 36
 
 
 def test_a_tint_is_kept_if_asked_for() -> None:
     frames = judged([SEPIA_TONED] * 9, options=Options(tone=Tone.KEEP))
-    assert {frame.treatment for frame in frames} == {Treatment.KEEP_TINT}
+    assert {frame.treatment for frame in frames} == {Treatment.TINT_KEPT}
 
 
 def test_a_shot_that_begins_in_the_dark_is_judged_when_there_is_light() -> None:
     frames = judged([DARK] * 30 + [COLOURED] * 10)
-    assert {frame.treatment for frame in frames[-9:]} == {Treatment.PASS_THROUGH}
+    assert {frame.treatment for frame in frames[-9:]} == {Treatment.KEPT}
 
 
 def test_the_user_overrules_the_evidence() -> None:
     frames = judged([COLOURED] * 9, options=Options(treat_as=TreatAs.MONOCHROME))
-    assert {frame.treatment for frame in frames} == {Treatment.COLOUR_IT}
+    assert {frame.treatment for frame in frames} == {Treatment.COLOURED}
 
 
 def test_a_doubtful_shot_is_what_most_of_the_film_is() -> None:

@@ -38,7 +38,7 @@ def with_a_stamp(path: Path) -> Path:
 def test_a_film_that_may_have_had_colour_is_in_doubt(tmp_path: Path, colorizer: Colorizer) -> None:
     source = with_a_stamp(tmp_path / "it's.mkv")
     result = colorize_video(source, tmp_path / "out.mkv", Options(), colorizer=colorizer)
-    assert {shot.treatment for shot in result.shots} == {Treatment.COLOUR_IT}
+    assert {shot.treatment for shot in result.shots} == {Treatment.COLOURED}
     (doubt,) = result.doubts
     assert doubt.instead is SourceTone.COLOUR
     assert f"{FRAMES} of {FRAMES} frames, from 0:00" in doubt.reason
@@ -50,7 +50,7 @@ def test_a_film_that_may_have_had_colour_is_in_doubt(tmp_path: Path, colorizer: 
     decided = colorize_video(
         source, result.output, Options(treat_as=TreatAs.COLOUR, overwrite=True), colorizer=colorizer
     )
-    assert {shot.treatment for shot in decided.shots} == {Treatment.PASS_THROUGH}
+    assert {shot.treatment for shot in decided.shots} == {Treatment.KEPT}
     assert decided.doubts == ()
 
 
@@ -71,7 +71,7 @@ def test_an_archive_keeps_the_doubt_of_a_film_and_one_command_decides_otherwise(
     assert program == "colorize-archive"
     told = colorize("archive", *arguments, "--engine", "onnxruntime", "--model", tiny)
     assert told.returncode == 0, told.stderr
-    assert {shot.treatment for shot in kept(output).shots} == {Treatment.PASS_THROUGH}
+    assert {shot.treatment for shot in kept(output).shots} == {Treatment.KEPT}
     assert kept(output).doubts == ()
 
 

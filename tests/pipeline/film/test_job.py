@@ -13,7 +13,7 @@ import pytest
 
 from engines.networks import open_network
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, InputError, OutputError, UsageError
+from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.film.job import colorize_video, default_output
 from pipeline.options import Codec, Options, Quality
 from pipeline.results import Note, NoteKind
@@ -172,7 +172,7 @@ def test_an_existing_result_is_kept(tmp_path: Path, colorizer: Colorizer) -> Non
     film = make_film(tmp_path / "film.mkv")
     existing = tmp_path / "film.colorized.mkv"
     existing.write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         colorize_video(film, None, ACCESS, colorizer=colorizer)
     assert existing.read_text() == "mine"
     colorize_video(film, None, replace(ACCESS, overwrite=True), colorizer=colorizer)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.commands.values import parse_preview
-from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.film.comparison import comparison_output, write_comparison
 from pipeline.film.contact_sheet import sheet_output, write_contact_sheet
 from pipeline.film.excerpt import excerpt
@@ -85,7 +85,7 @@ def test_a_sheet_shows_every_shot_and_takes_no_name_that_is_taken(tmp_path: Path
     assert sheet.shots == sheet.shown >= 1
     picture = np.asarray(Image.open(sheet.output).convert("RGB"), int)
     assert np.ptp(picture, axis=2).max() > 30
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_contact_sheet(film, sheet_output(film), Options(), colorizer=colorizer)
 
 
@@ -102,7 +102,7 @@ def test_before_and_after_are_in_one_picture(tmp_path: Path, film: Path, coloriz
     colour = np.ptp(pictures[50], axis=2)
     assert colour[:, : width // 2 - 8].mean() < 2
     assert colour[:, width // 2 + 8 :].mean() > 8
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
 
 

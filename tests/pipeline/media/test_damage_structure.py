@@ -165,7 +165,7 @@ def test_a_broken_structure_is_an_error_before_the_first_frame(tmp_path: Path) -
     film = film_of(tmp_path, "film.mkv")
     info = probe(film)
     film.write_bytes(film.read_bytes()[:-3000])
-    with pytest.raises(InputError, match=r"film\.mkv: is cut off: [\d,]+ bytes are missing") as caught:
+    with pytest.raises(InputError, match=r"film\.mkv: is cut off: [\d,]+ bytes missing") as caught:
         rewrite(film)
     assert "--on-damage conceal" in caught.value.advice
     assert dataclasses.is_dataclass(info)

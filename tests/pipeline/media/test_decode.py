@@ -85,7 +85,7 @@ def cut(path: Path, share: float) -> Path:
 
 def test_a_matroska_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(75), grain=0.1)
-    with pytest.raises(InputError, match=r"cut\.mkv: is cut off: [\d,]+ bytes are missing"):
+    with pytest.raises(InputError, match=r"cut\.mkv: is cut off: [\d,]+ bytes missing"):
         read_all(cut(film, 0.5))
 
 

@@ -41,7 +41,7 @@ def test_the_gaps_between_prints_stay_neutral(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer
 ) -> None:
     result = result_of(save(tmp_path / "a.png", album(paper, PRINT)), colorizer)
-    assert result.treatment == "colour it"
+    assert result.treatment == "coloured"
     made = np.ptp(np.asarray(Image.open(result.output), int), axis=2)
     assert made[:, 340:360].max() <= 2
     assert made[255:265].max() <= 2
@@ -63,7 +63,7 @@ def test_colour_prints_are_seen_whatever_page_they_are_on(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer
 ) -> None:
     result = result_of(save(tmp_path / "a.png", album(paper, rgb_of(PRINT, *tinted(PRINT)))), colorizer)
-    assert (result.tones, result.treatment) == (("colour",), "pass through")
+    assert (result.tones, result.treatment) == (("colour",), "kept as it is")
 
 
 def test_a_page_reaches_into_the_gaps_and_not_into_the_prints() -> None:

@@ -81,7 +81,7 @@ def test_a_correction_stands_above_the_options_of_a_run(tmp_path: Path, colorize
     assert str(broken) in failed.error
     assert isinstance(left, PhotoResult)
     assert isinstance(corrected, PhotoResult)
-    assert (left.treatment, corrected.treatment) == (Treatment.PASS_THROUGH, Treatment.COLOUR_IT)
+    assert (left.treatment, corrected.treatment) == (Treatment.KEPT, Treatment.COLOURED)
 
 
 def test_a_hint_without_a_time_is_refused_for_a_film_and_not_ignored(tmp_path: Path, colorizer: Colorizer) -> None:

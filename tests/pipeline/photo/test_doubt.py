@@ -39,7 +39,7 @@ def result_of(source: Path, colorizer: Colorizer, **options: object) -> PhotoRes
 def test_a_stamp_keeps_its_colour_and_is_named(tone: str, suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / f"a.{suffix}", stamped(rgb_of_grey() if tone == "grey" else sepia(PRINT)))
     result = result_of(source, colorizer)
-    assert result.treatment is Treatment.COLOUR_IT
+    assert result.treatment is Treatment.COLOURED
     made = np.asarray(Image.open(result.output).convert("RGB"), int)
     inner = made[STAMP][12:-12, 12:-12].reshape(-1, 3)
     assert np.abs(inner.mean(axis=0) - (150, 40, 130)).max() < 12
@@ -73,7 +73,7 @@ def test_pale_colours_are_kept_and_in_doubt_with_the_option_that_colours_them(
         )
         for share in range(2, 40, 2)
     ]
-    treated = [result.treatment is Treatment.PASS_THROUGH for result in results]
+    treated = [result.treatment is Treatment.KEPT for result in results]
     assert treated == sorted(treated)
     first = results[treated.index(True)]
     (doubt,) = first.doubts
@@ -118,7 +118,7 @@ def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
         results = [
             result_of(make(tmp_path / name / f"{number}.jpg", rgb), colorizer) for number, rgb in enumerate(toned)
         ]
-        treated[name] = [result.treatment is Treatment.PASS_THROUGH for result in results]
+        treated[name] = [result.treatment is Treatment.KEPT for result in results]
         assert treated[name] == sorted(treated[name])
     assert sum(treated["scan"]) == sum(treated["film scanner"]) < sum(treated["camera"])
 
@@ -126,4 +126,4 @@ def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
 def test_grey_and_sepia_by_a_camera_are_coloured_nevertheless(tmp_path: Path, colorizer: Colorizer) -> None:
     for number, rgb in enumerate((rgb_of_grey(), sepia(PRINT))):
         result = result_of(exposed(tmp_path / f"{number}.jpg", rgb), colorizer)
-        assert result.treatment is Treatment.COLOUR_IT
+        assert result.treatment is Treatment.COLOURED

@@ -15,7 +15,7 @@ from engines.networks import open_network
 from engines.tensors import F32
 from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, InputError, OutputError
+from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output, result_name
@@ -144,7 +144,7 @@ def test_an_existing_result_is_kept(tmp_path: Path, colorizer: Colorizer) -> Non
     source = save(tmp_path / "a.png", scene())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         colorize_photo(source, tmp_path / "out" / "a.png", colorizer=colorizer, options=OPTIONS)
     assert (tmp_path / "out" / "a.png").read_text() == "mine"
 
@@ -169,7 +169,7 @@ def test_a_colour_photograph_is_copied_byte_for_byte(suffix: str, tmp_path: Path
     source = save_with_metadata(tmp_path / f"a{suffix}", colour_scene())
     result = result_of(source, colorizer)
     assert result.output.read_bytes() == source.read_bytes()
-    assert (result.tones, result.treatment) == (("colour",), "pass through")
+    assert (result.tones, result.treatment) == (("colour",), "kept as it is")
     assert [note.kind for note in result.notes] == [NoteKind.ASSUMED]
     assert "coloured already" in result.notes[0].text
 
@@ -198,7 +198,7 @@ def test_a_colour_photograph_never_reaches_the_network(tmp_path: Path, tiny: Pat
 def test_a_sepia_jpeg_loses_its_tint_and_keeps_every_luma_sample(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.jpg", sepia(scene()), quality=85)
     result = result_of(source, colorizer)
-    assert (result.tones, result.treatment) == (("tinted",), "colour it")
+    assert (result.tones, result.treatment) == (("tinted",), "coloured")
     assert any("colour replaced the tint" in note.text for note in result.notes)
     with Image.open(source) as before, Image.open(result.output) as after:
         for image in (before, after):
@@ -215,14 +215,14 @@ def test_a_tint_that_is_wanted_is_kept_with_every_byte(suffix: str, tmp_path: Pa
     source = written(tmp_path / f"a{suffix}", sepia(scene()))
     result = result_of(source, colorizer, Options(tone=Tone.KEEP))
     assert result.output.read_bytes() == source.read_bytes()
-    assert (result.tones, result.treatment) == (("tinted",), "keep tint")
+    assert (result.tones, result.treatment) == (("tinted",), "tint kept")
     assert "tint was kept" in result.notes[0].text
 
 
 def test_the_user_s_word_stands_above_the_verdict(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", colour_scene())
     result = result_of(source, colorizer, Options(treat_as=TreatAs.MONOCHROME))
-    assert result.treatment == "colour it"
+    assert result.treatment == "coloured"
     assert result.measures is not None
     assert result.measures.doubt == 0
     grey = save(tmp_path / "b.png", scene())
@@ -317,9 +317,9 @@ def test_further_formats_are_coloured_and_passed_through_as_well(
     for path, pixels in ((grey, scene()), (own, colour_scene())):
         save_jp2(path, pixels) if suffix == ".jp2" else save(path, pixels, quality=95, speed=10)
     made = result_of(grey, colorizer)
-    assert (made.treatment, made.output.name) == ("colour it", result_name(grey))
+    assert (made.treatment, made.output.name) == ("coloured", result_name(grey))
     kept = result_of(own, colorizer)
-    assert kept.treatment == "pass through"
+    assert kept.treatment == "kept as it is"
     with Image.open(own) as before, Image.open(kept.output) as after:
         assert np.abs(np.asarray(before, int) - np.asarray(after, int)).max() <= 1
     assert (kept.output.read_bytes() == own.read_bytes()) == (suffix == ".jp2")

@@ -100,7 +100,7 @@ def test_a_page_in_colour_is_kept_as_it_was_packed(
         assert made.aspage().tags["ImageDescription"].value == "page 2"
         assert 700 not in made.aspage().tags
         assert [page.asarray().shape for page in after.pages] == [(140, 200, 3), (140, 200, 3), (160, 120, 3)]
-    assert result.treatment == "colour it"
+    assert result.treatment == "coloured"
     assert any("page 2: taken for coloured already" in note.text for note in result.notes)
     with Image.open(result.output) as image:
         assert image.n_frames == 3
@@ -110,7 +110,7 @@ def test_a_file_of_coloured_pages_alone_is_copied(tmp_path: Path, colorizer: Col
     source = written(tmp_path / "a.tif", [COLOURED, COLOURED[::-1]])
     result = result_of(source, colorizer)
     assert result.output.read_bytes() == source.read_bytes()
-    assert result.treatment == "pass through"
+    assert result.treatment == "kept as it is"
 
 
 def test_a_page_of_black_and_white_text_stays_one_bit_deep(tmp_path: Path, colorizer: Colorizer) -> None:

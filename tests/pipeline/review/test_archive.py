@@ -34,7 +34,7 @@ from tests.films import make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
-from tests.pipeline.review.test_server import Client
+from tests.pipeline.review.test_server import entered
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
@@ -279,7 +279,6 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     shots = len(ReviewedArchive(archive).find("film.mp4").labels)
     with looked_at(two, archive) as (page, _):
         assert page.run("document.querySelectorAll('#shots li').length") == shots
-        assert page.run("document.querySelector('#render').hidden")
         page.run("document.querySelector('#shots li:last-child button').click()")
         page.wait(
             f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
@@ -293,6 +292,12 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
         )
         click(page, "#save")
         page.wait("document.querySelector('#save').disabled")
+        (made,) = archive.glob("film.*p4")
+        before = made.read_bytes()
+        click(page, "#render")
+        page.wait("document.querySelector('#rendering span').textContent.startsWith('Coloured: ')")
+        assert page.run("document.querySelector('#stop').hidden")
+        assert made.read_bytes() != before
         assert not page.complaints
     (hint,) = correction_of(archive, "film.mp4").hints
     assert hint.time is not None
@@ -324,8 +329,7 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None
 
 def test_while_a_run_is_at_work_the_page_says_so(archive: Path, two: Path) -> None:
     with locked(archive), served(str(two), archive) as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         assert client.ask("/api/correction?name=album/one.png", {"saturation": 0.5}, method="PUT")[0] == 200
         status, told = client.ask("/api/render?name=album/one.png", method="POST")
         assert status == 409

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import PROGRAM, browsing
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, command
 from tests.training.conftest import synthetic_photo
 from training.quiz import wilson
 
@@ -39,10 +38,9 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quiz(photos: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    words = ["quiz", str(photos), "--rival", "red", "--rounds", "4", "--no-browser", "--json"]
-    program = "import sys, cli; sys.argv = ['colorize-model', *sys.argv[1:]]; cli.model()"
+    words = ["quiz", photos, "--rival", "red", "--rounds", "4", "--no-browser", "--json"]
     with subprocess.Popen(
-        [sys.executable, "-c", program, *words],
+        command("model", *words),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

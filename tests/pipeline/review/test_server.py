@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ def address(photos: tuple[Path, Path], tiny: Path) -> Iterator[str]:
 
 @pytest.fixture
 def client(address: str) -> Client:
+    return entered(address)
+
+
+def entered(address: str) -> Client:
+    """Return a client that has opened the whole address, token included."""
     client = Client(address)
     assert client.ask(urlsplit(address).path + "?" + urlsplit(address).query)[0] == 200
     return client
@@ -150,9 +156,7 @@ def test_a_view_is_made_as_the_result_would_be(tmp_path: Path, tiny: Path) -> No
     grey = scene()
     coloured = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
     with served(str(tiny), coloured) as address:
-        parts = urlsplit(address)
-        client = Client(address)
-        client.ask(f"/?{parts.query}")
+        client = entered(address)
         before = picture(client.ask("/api/before?name=coloured.png")[1])
         assert np.abs(before - np.asarray(Image.open(coloured), int)).mean() < 4
         kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
@@ -165,8 +169,7 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
     pages = [Image.fromarray(page) for page in (scene(), scene(width=90))]
     pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
     with served(str(tiny), tmp_path / "two.tif") as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         first, second = (picture(client.ask(f"/api/view?name=two.tif&page={number}", {})[1]) for number in (1, 2))
         assert (first.shape[1], second.shape[1]) == (173, 90)
         hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "page": 2}]}
@@ -179,8 +182,7 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
 def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, tiny: Path) -> None:
     make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
     with served(str(tiny), tmp_path / "film.mp4") as address:
-        client = Client(address)
-        client.ask(f"/?{urlsplit(address).query}")
+        client = entered(address)
         found = json.loads(client.ask("/api/item?name=film.mp4")[1])
         assert (found["kind"], len(found["labels"])) == ("film", 24)
         assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
@@ -192,6 +194,42 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
             )
             assert bool(np.abs(plain - stated).max() > 10) is is_there
         assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
+
+
+def rendered(client: Client) -> dict[str, Any]:
+    """Wait until what is coloured behind the page is over, and return how it ended."""
+    while True:
+        state: dict[str, Any] = json.loads(client.ask("/api/rendering")[1])
+        if state["is_over"]:
+            return state
+        time.sleep(0.05)
+
+
+def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(24))
+    make_film(tmp_path / "long.mp4", codec="libx264", times=range(1500))
+    with served(str(tiny), film, tmp_path / "long.mp4") as address:
+        client = entered(address)
+        assert json.loads(client.ask("/api/rendering")[1]) is None
+        assert client.ask("/api/correction?name=film.mp4", {"saturation": 0.0}, method="PUT")[0] == 200
+        assert client.ask("/api/render?name=film.mp4", method="POST")[0] == 202
+        state = rendered(client)
+        assert (state["title"], state["done"], state["total"], state["error"]) == ("film.mp4", 24, 24, "")
+        assert Path(state["output"]).stat().st_size > 0
+        film.unlink()
+        assert client.ask("/api/render?name=film.mp4", method="POST")[0] == 202
+        assert "film.mp4" in rendered(client)["error"]
+        assert client.ask("/api/render?name=long.mp4", method="POST")[0] == 202
+        assert client.ask("/api/render?name=film.mp4", method="POST")[0] == 409
+        # The page goes on meanwhile.
+        assert client.ask("/api/view?name=long.mp4&time=1", {})[0] == 200
+        assert client.ask("/api/rendering", method="DELETE")[0] == 204
+        state = rendered(client)
+        assert (state["output"], state["error"]) == ("", "")
+        assert state["done"] < 1500
+        # Ctrl-C ends the page with what is under way: `served` waits for that.
+        assert client.ask("/api/render?name=long.mp4", method="POST")[0] == 202
+    assert {path.name for path in tmp_path.glob("*.colorized.*")} == {"film.colorized.mp4"}
 
 
 def test_only_an_item_s_own_references_are_shown(client: Client, photos: tuple[Path, Path]) -> None:

@@ -24,7 +24,7 @@ MILLIONS = {
     "unet-vae": 1.1,
     "unet-vae-4": 0.4,
     "pix2pix-unet": 54.4,
-    "pix2pix-unet-rgb": 54.4,
+    "pix2pix-unet-rgb": 10.5,
     "zhang2016": 32.2,
     "coherent": 11.4,
     "coherent-medium": 8.1,

@@ -243,6 +243,18 @@ def test_the_hybrid_of_unet_and_vae(
     assert _parameters(model) == parameters
 
 
+def test_pix2pix_normalises_each_picture_by_itself_in_training_as_after_it() -> None:
+    model = Pix2PixUNet(levels=4, width=8)
+    pictures = torch.rand(3, 1, 32, 32) * torch.tensor([20.0, 60.0, 100.0]).view(3, 1, 1, 1)
+    with torch.inference_mode():
+        together = model.eval()(pictures)
+        for layer in model.train().modules():
+            if isinstance(layer, nn.Dropout):
+                layer.eval()
+        for number in range(3):
+            assert torch.allclose(model(pictures[number : number + 1]), together[number : number + 1], atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["unet-simple", "unet-vae", "unet-vae-4", "pix2pix-unet-rgb"])
 def test_rgb_is_between_black_and_white_at_the_pictures_size(name: str) -> None:
     side = ARCHITECTURES[name].multiple

@@ -48,6 +48,7 @@ from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_ch
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
 from pipeline.results import Note, NoteKind
+from pipeline.wording import count
 
 _HEAD = 16 << 20
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError)
@@ -244,7 +245,7 @@ def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
     if not jpeg.is_closed:
         yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is there to the last block")
     if jpeg.stray and not is_damaged:
-        yield Note(NoteKind.CONCEALED, f"{jpeg.stray:,} bytes between the segments of the JPEG belong to none")
+        yield Note(NoteKind.CONCEALED, f"{count(jpeg.stray, 'byte')} between the segments of the JPEG, of none of them")
     if jpeg.frame.marker == LOSSLESS:
         yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")
 

@@ -1,0 +1,113 @@
+"""The film that is being coloured behind the page, while a person goes on with other things."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipeline.errors import AutochromeError, UsageError
+from pipeline.interruption import Cancelled, StopRequest
+from pipeline.progress import Silent
+from pipeline.results import Failure
+from pipeline.review.catalogue import Item
+from pipeline.review.studio import Studio
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderState:
+    """How far the colouring of an item is: ``done`` of ``total`` frames, None where that is not known.
+
+    ``is_over`` once it has ended: with a result, its path as ``output``; with an ``error`` and ``advice``; or, with
+    none of them, because it was stopped.
+    """
+
+    name: str
+    title: str
+    done: int = 0
+    total: int | None = None
+    is_over: bool = False
+    output: str = ""
+    error: str = ""
+    advice: str = ""
+
+
+class Rendering:
+    """Colours one film at a time, with what a person set right about it; calls may come from several threads."""
+
+    def __init__(self, studio: Studio) -> None:
+        """Colour what is in ``studio``."""
+        self._studio = studio
+        self._turn = threading.Lock()
+        self._state: RenderState | None = None
+        self._stop = StopRequest()
+
+    @property
+    def state(self) -> RenderState | None:
+        """How far the last one is; None before the first."""
+        return self._state
+
+    def begun(self, item: Item) -> Callable[[], None]:
+        """Take ``item`` on, and return what colours it and returns when it is over.
+
+        Raises `UsageError` while another is under way.
+        """
+        with self._turn:
+            if self._state is not None and not self._state.is_over:
+                raise UsageError(
+                    f"{self._state.title} is being coloured", advice="Wait for it, or leave this one to the next run."
+                )
+            self._state, self._stop = RenderState(name=item.name, title=item.title), StopRequest()
+        return lambda: self._carry_out(item)
+
+    def stop(self) -> None:
+        """End what is under way after the frame at hand; of a long film the finished segments are kept."""
+        self._stop.make(at_once=True)
+
+    def _carry_out(self, item: Item) -> None:
+        try:
+            output = self._studio.render_film(item, progress=_Watching(self._advanced), stop=self._stop)
+            self._change(is_over=True, output="" if self._stop.is_made else str(output))
+        except Cancelled:
+            self._change(is_over=True)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a film is told on the page
+            failure = Failure.of(item.source, error)
+            told = str(error) if isinstance(error, AutochromeError) else failure.error
+            self._change(is_over=True, error=told, advice=failure.advice)
+
+    def _advanced(self, done: int, total: int | None) -> None:
+        self._change(done=done, total=total)
+
+    def _change(self, **changes: object) -> None:
+        assert self._state is not None, "something was begun"
+        texts = {key: _told(value) if isinstance(value, str) else value for key, value in changes.items()}
+        self._state = replace(self._state, **texts)  # type: ignore[arg-type]
+
+
+class _Watching(Silent):
+    """Progress of the frames of a film."""
+
+    def __init__(self, tell: Callable[[int, int | None], None]) -> None:
+        self._tell = tell
+        self._item, self._done = "", 0
+        self._total: int | None = None
+
+    def begin(self, item: str, total: int | None, unit: str) -> None:
+        """Begin to count if ``item`` is counted in frames."""
+        if unit == "frames":
+            self._item, self._done, self._total = item, 0, total
+            self._tell(0, total)
+
+    def advance(self, item: str, count: int = 1) -> None:
+        """Count."""
+        if item == self._item:
+            self._done += count
+            self._tell(self._done, self._total)
+
+
+def _told(text: str) -> str:
+    """Return ``text`` without what JSON cannot hold: names of files may hold anything."""
+    return text.encode(errors="replace").decode()

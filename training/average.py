@@ -1,0 +1,46 @@
+"""The mean of two runs' weights: ``python -m training.average FIRST SECOND OUTPUT --share 0.4``.
+
+Two networks of one ancestor, both trained until their rate was nothing, are often better in the middle than either
+(Wortsman et al. 2022, "Model soups"). The output is the first run's checkpoint with the averaged weights, to evaluate,
+to balance or to start from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from engines.errors import WeightsError
+from training.checkpoint import load_trained
+
+
+def average(first: Path, second: Path, output: Path, *, share: float) -> None:
+    """Write ``first`` to ``output`` with weights of which ``share``, 0..1, is ``second``'s. Raises `WeightsError`."""
+    ours, theirs = load_trained(first), load_trained(second)
+    if ours.config.architecture != theirs.config.architecture:
+        raise WeightsError(f"{second}: {theirs.config.architecture}, but {first} is {ours.config.architecture}")
+    state = torch.load(first, map_location="cpu", weights_only=True)
+    other = theirs.model.state_dict()
+    state["ema"] = {
+        name: value.lerp(other[name].to(value), share) if value.is_floating_point() else value
+        for name, value in state["ema"].items()
+    }
+    torch.save(state, output)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.average", description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    for name in ("first", "second", "output"):
+        add(name, type=Path)
+    add("--share", type=float, default=0.5)
+    asked = parser.parse_args(arguments)
+    average(asked.first, asked.second, asked.output, share=asked.share)
+
+
+if __name__ == "__main__":
+    main()
