@@ -13,7 +13,6 @@ import numpy as np
 from pipeline.color.spaces import F32
 
 _QUALITIES = (25, 40, 60, 75, 80, 85, 90, 92, 95, 97)
-_SCAN_SIDES = (256, 400, 640)  # longer side in pixels; archives scan at more, which leaves still less noise
 
 Ab = F32  # a* and b* (h, w, 2)
 
@@ -99,7 +98,7 @@ TONINGS: dict[str, tuple[Callable[[_Grey], Ab], int]] = {
     "sepia": (_sepia, 30),
     "albumen": (_albumen, 15),
     "selenium": (_selenium, 6),
-    "cyanotype": (_cyanotype, 8),
+    "cyanotype": (_cyanotype, 10),
     "gold": (_gold, 6),
     "warm paper": (_warm_paper, 12),
     "green": (_green, 2),
@@ -107,17 +106,15 @@ TONINGS: dict[str, tuple[Callable[[_Grey], Ab], int]] = {
     "tinted stock": (_tinted_stock, 5),
     "scanner cast": (_scanner_cast, 10),
     "grey": (_grey, 16),
-    "split": (_split, 5),
+    "split": (_split, 7),
 }
 
 
 def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
     """Return ``photo``, R, G and B (h, w, 3), 0..1, as a scan of a toned print, the same kind, and the toning's name.
 
-    The scan has 256 to 640 pixels on its longer side, whatever the photograph has. Half of the prints have faded
-    unevenly, a third have stains, a third yellowed edges, an eighth a stamp or writing; of a third somebody set the
-    levels of R, G and B. All have the noise of a scanner and went through JPEG of quality 25 to 97, most with halved
-    chroma.
+    Half of the prints have faded unevenly, a third have stains, a third yellowed edges, an eighth a stamp or writing;
+    all have the noise of a scanner and went through JPEG of quality 25 to 97, most with halved chroma.
     """
     names = list(TONINGS)
     name = draw.choices(names, [TONINGS[name][1] for name in names])[0]
@@ -126,15 +123,9 @@ def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
     grey = (darkest + (lightest - darkest) * grey ** draw.uniform(0.7, 1.4)).astype(np.float32)
     middle = np.sin(np.pi * np.clip(grey, 0, 1) ** draw.uniform(0.6, 1.6)).astype(np.float32)
     ab = _aged(TONINGS[name][0](_Grey(grey, middle, draw)), draw)
-    rgb = cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB)
-    scan: F32 = np.clip(np.asarray(rgb, np.float32), 0, 1)
-    if draw.random() < 0.35:
-        scan = _levels_set(scan, draw)
-    scan = _enlarged(scan, draw.choice(_SCAN_SIDES))
-    noise = _random(draw).standard_normal(scan.shape, np.float32) * np.float32(
-        draw.choice([0, 0.005, 0.01, 0.02, 0.03])
-    )
-    return through_jpeg(np.clip(scan + noise, 0, 1), draw), name
+    scan = np.clip(cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+    noise = _random(draw).normal(size=scan.shape) * draw.choice([0, 0.005, 0.01, 0.02, 0.03])
+    return through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw), name
 
 
 def through_jpeg(picture: F32, draw: random.Random) -> F32:
@@ -145,22 +136,6 @@ def through_jpeg(picture: F32, draw: random.Random) -> F32:
     _, data = cv2.imencode(".jpg", np.rint(picture[..., ::-1] * 255).astype(np.uint8), options)
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.float32)
     return decoded[..., ::-1] / np.float32(255)
-
-
-def _levels_set(scan: F32, draw: random.Random) -> F32:
-    """Return ``scan`` with a black point, a white point and a gamma of their own for each of R, G and B."""
-    channels = []
-    for channel in np.moveaxis(scan, -1, 0):
-        black, white = draw.uniform(0, 0.08), draw.uniform(0.85, 1)
-        channels.append(np.clip((channel - black) / (white - black), 0, 1) ** draw.uniform(0.85, 1.2))
-    return np.stack(channels, axis=-1).astype(np.float32)
-
-
-def _enlarged(picture: F32, side: int) -> F32:
-    height, width = picture.shape[:2]
-    scale = max(1.0, side / max(height, width))
-    size = round(width * scale), round(height * scale)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _random(draw: random.Random) -> np.random.Generator:

@@ -35,7 +35,7 @@ _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
 # What a digital camera took is rarely a toned print, unless it is brown as those are: of blue there is sea and sky.
 # What it keeps that would be one if it were a scan is in doubt.
-_SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0), Prior(-4.0, doubt=4.0)
+_SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
 _LEAST_BROWN = 0.012  # mean chroma, with less blue and more red than grey has
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
 _SMALL, _SURE = 0.08, 0.6

@@ -1,11 +1,9 @@
 """How far the chroma of a picture is from one tint: the figures by which `pipeline.color.tone` judges.
 
 In a toned picture chroma is a curve over luma: a sepia print has one colour for its shadows and one for its light
-parts, whatever they show. Three such curves are fitted. The free one adds a slow change over the picture (yellowed
-paper, a light leak); the strict one only lets the tint fade from place to place. The close one bends where the
-picture's own luma is, as low contrast and levels set for each of R, G and B make necessary, and lets dark and light
-parts change over the picture in different ways. What they leave over, on average and at its worst, how far the colours
-are from one line, and what tint it is, tell a tinted picture from a coloured one.
+parts, whatever they show. Two such curves are fitted. The free one adds a slow change over the picture (yellowed
+paper, a light leak); the strict one only lets the tint fade from place to place. What they leave over, on average and
+at its worst, how far the colours are from one line, and what tint it is, tell a tinted picture from a coloured one.
 """
 
 from __future__ import annotations
@@ -22,15 +20,13 @@ Bools = npt.NDArray[np.bool_]
 
 LEAST_PIXELS = 100  # that a picture must show to be fitted
 LUMA_KNOTS = 6
-_CLOSE_KNOTS = 10  # of the close fit, as many pixels between any two
-_KNOT_SPACING = 0.01  # at least, of luma
 _KEPT = 0.8  # share of the pixels that a fit follows: the others may be stains, stamps, writing or a coloured object
 _FITS = 3
 _FINE, _BROAD = 3, 7  # pixels over which left-overs are averaged: stamps are small, the blocks of a codec are as large
 _FLOOR = 0.002  # of chroma: half a code of 8 bits, below which nothing is told apart
 _FADING = 0.6  # at most, at the edges, as a share of the tint
 _NO_TINT = 0.015  # chroma below which a pixel has no hue
-_OTHER_HUE, _NEAR_HUE = 0.5, 0.866  # cosines of 60 and of 30 degrees
+_OTHER_HUE = 0.5  # cosine of 60 degrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +35,6 @@ class TintFit:
 
     ``left_over`` is the length of the chroma, in units of Cb and Cr, that the free fit does not explain, averaged over
     3 x 3 pixels. ``noise`` is the part without structure. ``curve`` (6, 2) is the tint by luma alone, at 0, 0.2 ... 1.
-    ``spread`` is the standard deviation of the chroma along its main direction.
     ``figures`` are those of `FIGURES`, float64.
     """
 
@@ -47,7 +42,6 @@ class TintFit:
     left_over: F32
     noise: float
     curve: F32
-    spread: float
     figures: npt.NDArray[np.float64]
 
 
@@ -75,13 +69,6 @@ FIGURES = (
     "Cr of light parts",
     "Cb of middle parts",
     "Cr of middle parts",
-    "left over by the close fit, over 7 x 7 pixels: median",
-    "the same: quantile 0.75",
-    "the same: quantile 0.95",
-    "the same: quantile 0.99",
-    "left over by the close fit, over 3 x 3 pixels: quantile 0.97",
-    "chroma, over 3 x 3 pixels: quantile 0.97",
-    "share of the picture that is more than 30 degrees of hue from its mean",
 )
 
 
@@ -93,15 +80,12 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
     levels = np.clip(luma[shown], 0, 1)
     by_luma = np.maximum(0, 1 - np.abs(levels[:, None] * (LUMA_KNOTS - 1) - np.arange(LUMA_KNOTS))).astype(np.float32)
     left = _LeftOver(chroma, shown)
-    free = _fitted_by(np.concatenate([by_luma, place], axis=1), left)
+    free = _free_fit(by_luma, place, left)
     fine, broad, rough = left.by(free)
     strict, curve = _strict_fit(by_luma, place, left)
     _, strict_broad, _ = left.by(strict)
-    close_fine, close_broad, _ = left.by(_fitted_by(_close_terms(levels, place), left))
-    sizes = fine, broad, rough, strict_broad, close_fine, close_broad
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(left.chroma.T)), 0))[::-1]
-    figures = _figures(levels, left, free, strict, curve, spread, sizes)
-    return TintFit(free, fine, float(np.median(rough)), curve, float(spread[0]), figures)
+    figures = _figures(levels, left, free, strict, curve, (fine, broad, rough, strict_broad))
+    return TintFit(free, fine, float(np.median(rough)), curve, figures)
 
 
 def tint_of(luma: F32, curve: F32) -> F32:
@@ -137,18 +121,8 @@ class _LeftOver:
         return np.asarray(fine <= np.quantile(fine, _KEPT))
 
 
-def _close_terms(levels: F32, place: F32) -> F32:
-    """Return the terms (n, 20) of the close fit for pixels of ``levels`` (n,)."""
-    knots = np.quantile(levels, np.linspace(0, 1, _CLOSE_KNOTS))
-    for number in range(1, _CLOSE_KNOTS):
-        knots[number] = max(knots[number], knots[number - 1] + _KNOT_SPACING)
-    by_level = np.stack([np.interp(levels, knots, row) for row in np.eye(_CLOSE_KNOTS)], axis=1)
-    light = (levels - levels.mean()) / (levels.std() + _FLOOR)
-    return np.concatenate([by_level, place, place * light[:, None]], axis=1).astype(np.float32)
-
-
-def _fitted_by(terms: F32, left: _LeftOver) -> F32:
-    """Return the fit (n, 2) by ``terms`` (n, m) that most of the pixels follow."""
+def _free_fit(by_luma: F32, place: F32, left: _LeftOver) -> F32:
+    terms = np.concatenate([by_luma, place], axis=1)
     fit = terms @ _solved(terms, left.chroma)
     for _ in range(_FITS - 1):
         trusted = left.trusted(fit)
@@ -178,15 +152,16 @@ def _solved(terms: F32, wanted: F32) -> F32:
 
 
 def _figures(
-    levels: F32, left: _LeftOver, free: F32, strict: F32, curve: F32, spread: F32, sizes: tuple[F32, ...]
+    levels: F32, left: _LeftOver, free: F32, strict: F32, curve: F32, sizes: tuple[F32, F32, F32, F32]
 ) -> npt.NDArray[np.float64]:
-    fine, broad, rough, strict_broad, close_fine, close_broad = sizes
+    fine, broad, rough, strict_broad = sizes
     mean = left.chroma.mean(axis=0)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(left.chroma.T)), 0))
     across = np.linalg.svd(strict, compute_uv=False)[1] / np.sqrt(len(strict))
     smooth = left.averaged(left.chroma, _FINE)
     length = np.linalg.norm(smooth, axis=1)
     along = smooth @ (mean / (np.linalg.norm(mean) + 1e-6))
-    other_hue, far_hue = (((along < near * length) & (length > _NO_TINT)).mean() for near in (_OTHER_HUE, _NEAR_HUE))
+    other_hue = ((along < _OTHER_HUE * length) & (length > _NO_TINT)).mean()
     light, middle, dark = curve[4], curve[2], curve[1]
     chromas = [
         *np.quantile(broad, (0.5, 0.75, 0.95, 0.99)),
@@ -194,13 +169,10 @@ def _figures(
         *np.quantile(strict_broad, (0.75, 0.95)),
         np.sqrt(np.square(free).sum(axis=1).mean()),
         across,
-        *spread,
+        *spread[::-1],
         np.linalg.norm(light),
         np.linalg.norm(dark),
         np.quantile(fine, 0.97),
-        *np.quantile(close_broad, (0.5, 0.75, 0.95, 0.99)),
-        np.quantile(close_fine, 0.97),
-        np.quantile(length, 0.97),
     ]
     logs = np.log(np.asarray(chromas, np.float64) + _FLOOR)
     return np.array(
@@ -214,8 +186,6 @@ def _figures(
             logs[13],
             *light,
             *middle,
-            *logs[14:],
-            np.log(far_hue + 0.01),
         ],
         np.float64,
     )

@@ -35,10 +35,9 @@ _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bear
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
 # Log odds beyond which a frame, and a shot, of which a high quantile of several frames counts, is coloured.
-_COLOUR, _COLOUR_OF_SHOTS = -1.0, 2.0
+_COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
 _DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
-_NO_CHROMA = -1000.0  # log odds of a picture without chroma, or of one and the same
-_LEAST_SPREAD = 0.004  # standard deviation of chroma; coloured photographs have more, of grey things too
+_NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
         float(cr[shown].mean()),
         float(np.sqrt(np.square(fit.tint).sum(axis=1).mean())),
         float(np.quantile(fit.left_over, _VIVID_PART)),
-        log_odds_of_colour(fit.figures) if fit.spread > _LEAST_SPREAD else _NO_CHROMA,
+        log_odds_of_colour(fit.figures),
     )
 
 

@@ -119,16 +119,8 @@ def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name:
     between = []
     for share in np.arange(0, 0.3, 0.005):
         mixed = np.stack([cb + np.float32(share) * other_cb, cr + np.float32(share) * other_cr])
-        if -7 < evidence(luma, *mixed).log_odds < -5:
+        if -8 < evidence(luma, *mixed).log_odds < -5:
             between.append(mixed)
     assert between
     assert {scan_tone(luma, mixed).verdict.tone for mixed in between} == {SourceTone.TINTED}
     assert {scan_tone(luma, mixed, by_camera=True).verdict.tone for mixed in between} == {tone}
-
-
-def test_a_cast_without_any_colours_is_no_colour_whatever_took_it() -> None:
-    luma = small((scene(), scene(), scene()))[0]
-    noise = np.random.default_rng(1).normal(0, 0.002, (2, *luma.shape)).astype(np.float32)
-    for by_camera in (False, True):
-        found = scan_tone(luma, np.float32([[[-0.03]], [[0.02]]]) + noise, by_camera=by_camera)
-        assert (found.verdict.tone, found.verdict.confidence) == (SourceTone.TINTED, 1.0)
