@@ -23,7 +23,6 @@ from engines.tensors import Tensors
 logger = logging.getLogger(__name__)
 
 NAME = "onnxruntime"
-_INSTALL = optional.install()
 _ERRORS_ONLY = 3
 # ONNX Runtime 1.32 dies of it, with the process, in DDColor with float16 inside. In float32 it is a tenth faster.
 _FATAL = ["NchwcTransformer"]
@@ -31,7 +30,7 @@ _FATAL = ["NchwcTransformer"]
 
 def check() -> None:
     """Raise `MissingDependencyError` if ONNX Runtime is not installed."""
-    optional.require("onnxruntime", install=_INSTALL)
+    optional.require("onnxruntime", install=optional.install())
 
 
 def is_accelerated() -> bool:
@@ -61,8 +60,7 @@ def open_reference(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
 
 
 def _first_of(wanted: Sequence[Provider], model: Model, setup: Setup) -> OnnxRuntimeEngine:
-    with optional.importing("onnxruntime", install=_INSTALL):
-        import onnxruntime
+    onnxruntime = optional.onnxruntime()
     offered = set(onnxruntime.get_available_providers())
     logger.debug("providers of this package: %s; wanted: %s", sorted(offered), [one.name for one in wanted])
     refused: list[str] = []
@@ -82,8 +80,7 @@ def _first_of(wanted: Sequence[Provider], model: Model, setup: Setup) -> OnnxRun
 
 
 def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
-    with optional.importing("onnxruntime", install=_INSTALL):
-        import onnxruntime
+    onnxruntime = optional.onnxruntime()
     content = model.weights.read()
     if provider.needs_cuda:
         _load_cuda(onnxruntime, setup)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from engines import DISTRIBUTION
 from engines.errors import MissingDependencyError
@@ -33,3 +35,15 @@ def importing(package: str, *, install: str) -> Iterator[None]:
         raise MissingDependencyError(
             f"the package {package} cannot be imported: {error}", advice=f"Install it: {install}"
         ) from error
+
+
+def onnxruntime() -> Any:
+    """Return the module ONNX Runtime, told to keep to itself. Raises `MissingDependencyError` if it does not import.
+
+    Version 1.32 begins at its import to keep an identifier below the home folder, and a database of what to send to its
+    maker, unless the environment says otherwise.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    with importing("onnxruntime", install=install()):
+        import onnxruntime as module
+    return module

@@ -10,7 +10,6 @@ from engines import optional
 from engines.errors import WeightsError
 from engines.weights import Weights
 
-_INSTALL = optional.install()
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 
@@ -130,8 +129,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _inspected(weights: Weights) -> Signature:
-    with optional.importing("onnxruntime", install=_INSTALL):
-        import onnxruntime
+    onnxruntime = optional.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Nothing will run: what it takes to read the graph is enough.
@@ -167,8 +165,7 @@ def _stated_port(stated: dict[str, Any]) -> Port:
 
 def failures() -> tuple[type[Exception], ...]:
     """Return what ONNX Runtime raises: its exceptions have no base class of their own. Imports it."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = optional.onnxruntime().capi.onnxruntime_pybind11_state
     return (
         state.EPFail,
         state.Fail,

@@ -58,24 +58,26 @@ def test_importing_the_registry_imports_no_runtime() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_nobody_is_told_that_an_engine_is_used(tiny: Path, tmp_path: Path) -> None:
-    """OpenVINO's telemetry, left alone, keeps an identifier below the home folder and sends it with every import."""
-    pytest.importorskip("openvino_telemetry", reason="this OpenVINO brings no telemetry")
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_nobody_is_told_that_an_engine_is_used(name: str, tiny: Path, tmp_path: Path) -> None:
+    """Telemetry, left alone, keeps an identifier below the home folder and sends it with every import."""
+    pytest.importorskip(name)
     code = """
         import socket, sys
         def refuse(*_): raise AssertionError("the network was used")
         socket.socket.connect = socket.getaddrinfo = refuse
         from tests.engines.opening import open_model
-        engine, _ = open_model("openvino", sys.argv[1])
+        engine, _ = open_model(*sys.argv[1:])
         print(engine.spec.name, [name for name in sys.modules if name.startswith("openvino_telemetry")])
     """
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    said = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {key: value for key, value in os.environ.items() if key not in said}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tiny)],
+        [sys.executable, "-c", textwrap.dedent(code), name, str(tiny)],
         env={**environment, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
-    assert done.stdout.split(maxsplit=1) == ["openvino", "[]\n"], done.stderr
+    assert done.stdout.split(maxsplit=1) == [name, "[]\n"], done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
