@@ -26,7 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from benchmarks.toning import through_jpeg, toned_print
 from pipeline.color.scan_tone import JUDGED_SIDE, scan_tone
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import FIGURES, fitted
+from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
 from pipeline.color.tone import inside
 from pipeline.color.tone_odds import LIMIT, terms
 from pipeline.media.stills import is_taken_by_camera
@@ -129,7 +129,7 @@ def figures(picture: F32) -> Figures | None:
     size = size_within(_SIDE, width, height)
     luma, cb, cr = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (luma, *chroma))
     shown = inside(luma, cb, cr)
-    return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= 100 else None
+    return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= LEAST_PIXELS else None
 
 
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:

@@ -241,8 +241,7 @@ def photo_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorize
     count = bytes_in = bytes_out = 0
     with TemporaryDirectory(prefix="autochrome-") as folder:
         jobs = [
-            PhotoJob(source, Path(folder, str(number), result_name(source.name)))
-            for number, source in enumerate(sources)
+            PhotoJob(source, Path(folder, str(number), result_name(source))) for number, source in enumerate(sources)
         ]
         # The first answers of an engine take longer than all others.
         for _ in colorize_photos(jobs[:1], colorizer=colorizer, options=options):

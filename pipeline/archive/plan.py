@@ -329,7 +329,7 @@ def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int =
 def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:
     """Return the path of ``entry``'s result below the folder of the results, and the weight of a film."""
     if entry.kind is Kind.PHOTO:
-        return entry.path.with_name(photo_name(entry.path.name)), 0
+        return entry.path.with_name(photo_name(source / entry.path)), 0
     whole, weight = outline(source / entry.path, options)
     if whole.suffix.lower() == entry.path.suffix.lower():
         return entry.path, weight

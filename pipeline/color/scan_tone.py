@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import fitted, tint_of
+from pipeline.color.tint_fit import LEAST_PIXELS, fitted, tint_of
 from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
@@ -33,8 +33,10 @@ _CLIPPED = 0.96  # luma from which a strong tint is cut off
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
-# What a digital camera took is rarely a toned print. What it keeps that would be one if it were a scan is in doubt.
-_SCAN, _BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0)
+# What a digital camera took is rarely a toned print, unless it is brown as those are: of blue there is sea and sky.
+# What it keeps that would be one if it were a scan is in doubt.
+_SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
+_LEAST_BROWN = 0.012  # mean chroma, with less blue and more red than grey has
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
 _SMALL, _SURE = 0.08, 0.6
 
@@ -95,8 +97,10 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
 
 def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Verdict:
     """Judge what is left; what is black has no say in the tone."""
-    prior = _BY_CAMERA if by_camera else _SCAN
-    return judge([evidence(np.where(left_out, np.float32(0), luma), *chroma)], prior=prior)
+    found = evidence(np.where(left_out, np.float32(0), luma), *chroma)
+    is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
+    by_camera_prior = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
+    return judge([found], prior=by_camera_prior if by_camera else _SCAN)
 
 
 def _reduced(plane: F32) -> F32:
@@ -107,7 +111,7 @@ def _reduced(plane: F32) -> F32:
 
 def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
     part = np.zeros(luma.shape, np.uint8)
-    if shown.any():
+    if shown.sum() >= LEAST_PIXELS:
         planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
         fit = fitted(luma, planes, shown)
         beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)

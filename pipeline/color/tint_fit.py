@@ -18,6 +18,7 @@ from pipeline.color.spaces import F32
 
 Bools = npt.NDArray[np.bool_]
 
+LEAST_PIXELS = 100  # that a picture must show to be fitted
 LUMA_KNOTS = 6
 _KEPT = 0.8  # share of the pixels that a fit follows: the others may be stains, stamps, writing or a coloured object
 _FITS = 3
@@ -72,7 +73,7 @@ FIGURES = (
 
 
 def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
-    """Fit ``chroma`` (h, w, 2) by ``luma`` (h, w) where ``shown``; at least some hundred pixels must be."""
+    """Fit ``chroma`` (h, w, 2) by ``luma`` (h, w) where ``shown``; at least `LEAST_PIXELS` must be."""
     height, width = shown.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)[:, shown]
     place = np.stack([x, y, x * y, x * x, y * y], axis=1)

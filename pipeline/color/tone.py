@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import fitted
+from pipeline.color.tint_fit import LEAST_PIXELS, fitted
 from pipeline.color.tone_odds import log_odds_of_colour
 from pipeline.options import Options, Tone, TreatAs
 from pipeline.results import SourceTone, Treatment
@@ -26,7 +26,6 @@ Bools = npt.NDArray[np.bool_]
 # All thresholds on chroma are in units of Cb and Cr (one 8-bit code is 0.004).
 _SIDE = 64  # longer side of the picture that is looked at; smaller ones drown the noise of JPEG and of tape
 _DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which a pixel can show colour
-_FEWEST_PIXELS = 100
 _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is left out, as a share of a side
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
@@ -93,7 +92,7 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
     luma, cb, cr = (_resized(plane, size) for plane in (luma, cb, cr))
     shown = inside(luma, cb, cr)
     chroma = np.stack([cb, cr], axis=-1)
-    if shown.sum() < _FEWEST_PIXELS:
+    if shown.sum() < LEAST_PIXELS:
         strength = float(np.sqrt(np.square(chroma).sum(axis=-1).mean()))
         return ToneEvidence(0.0, float(cb.mean()), float(cr.mean()), strength, 0.0, 0.0)
     fit = fitted(luma, chroma, shown)

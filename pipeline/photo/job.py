@@ -99,17 +99,18 @@ class _Photo:
         return any(picture.is_coloured for picture in self.pictures)
 
 
-def result_name(name: str) -> str:
-    """Return the name of the result of the photograph ``name``, told by its suffix.
+def result_name(source: Path) -> str:
+    """Return the name of the result of the photograph at ``source``, told by its suffix.
 
     It is the same name; where the result has another format, the new suffix is added: ``a.bmp`` gives ``a.bmp.png``.
+    Where the suffix is that of no photograph, the content tells what is added: ``a.jpg.bak`` gives ``a.jpg.bak.jpg``.
     """
-    return name + converted_suffix(Path(name).suffix)
+    return source.name + converted_suffix(source)
 
 
 def default_output(source: Path) -> Path:
     """Return ``scan.colorized.tif`` beside ``source``: its own suffix, or that of the format the result must have."""
-    return source.with_name(f"{source.stem}.colorized{converted_suffix(source.suffix) or source.suffix}")
+    return source.with_name(f"{source.stem}.colorized{converted_suffix(source) or source.suffix}")
 
 
 def colorize_photo(

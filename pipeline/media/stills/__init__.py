@@ -101,7 +101,15 @@ def output_suffix(path: Path, found: StillFormat) -> str:
     return path.suffix if path.suffix.lower() in suffixes else suffixes[0]
 
 
-def converted_suffix(suffix: str) -> str:
-    """Give the suffix that the result of a file with ``suffix`` gets beside it; "" where the format stays."""
-    source = format_of_suffix(suffix)
-    return "" if source is None or source.result is source else source.result.suffixes[0]
+def converted_suffix(path: Path) -> str:
+    """Give the suffix that the result of the file at ``path`` gets beside its own; "" where the format stays.
+
+    The content is asked only where the suffix is that of no format; it has no say where it cannot be read.
+    """
+    source = format_of_suffix(path.suffix)
+    if source is not None:
+        return "" if source.result is source else source.result.suffixes[0]
+    try:
+        return still_format(path).result.suffixes[0]
+    except InputError:
+        return ""

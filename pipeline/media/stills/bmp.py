@@ -15,7 +15,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma, undecodable
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
@@ -42,7 +42,7 @@ class BmpFormat(WrittenAsPng):
         except _DECODER_ERRORS as error:
             if "nsupported BMP" in str(error):
                 raise refuse(path, f"is a BMP of a rare kind ({error})") from error
-            raise damaged(path, f"cannot be decoded: {error}") from error
+            raise undecodable(path, error) from error
         check_size(path, *size, pixel_limit=pixel_limit)
         pixels, notes = _pixels(path), [Note(NoteKind.CONVERTED, "BMP is written as PNG")]
         alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
@@ -75,7 +75,7 @@ def _pixels(path: Path) -> Strip:
         with BmpImageFile(path) as image:
             return np.asarray(image if image.mode == "RGBA" else image.convert("RGB"))
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
 
 
 def _rgb(path: Path) -> Strip:

@@ -16,7 +16,7 @@ from PIL.GifImagePlugin import GifImageFile
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, trailing
+from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
@@ -56,7 +56,7 @@ class GifFormat(WrittenAsPng):
             with GifImageFile(path) as image:
                 size = image.size
         except _DECODER_ERRORS as error:
-            raise damaged(path, f"cannot be decoded: {error}") from error
+            raise undecodable(path, error) from error
         check_size(path, *size, pixel_limit=pixel_limit)
         blocks = _blocks(path.read_bytes())
         if blocks.pictures > 1:
@@ -91,7 +91,7 @@ def _pixels(path: Path) -> Strip:
         with GifImageFile(path) as image:
             return np.asarray(image.convert("RGBA"))
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
 
 
 def _rgb(path: Path) -> Strip:

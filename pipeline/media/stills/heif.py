@@ -22,7 +22,7 @@ from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_boxes
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
-from pipeline.media.stills.samples import damaged, planes, refuse, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
@@ -139,14 +139,14 @@ def _avif(path: Path, pixel_limit: int) -> _Decoded:
             shape, is_animated = (image.height, image.width), bool(getattr(image, "is_animated", False))
             info = {str(key): value for key, value in image.info.items()}
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     check_size(path, shape[1], shape[0], pixel_limit=pixel_limit)
     if is_animated:
         raise refuse(path, "is an animated AVIF")
     try:
         pixels = imagecodecs.avif_decode(data)
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels.shape[:2] != shape:
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {shape}")
     return _Decoded(_full_range(pixels, _depth(data)), info)
@@ -157,9 +157,13 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
 
     try:
         file = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
-        size, number = file.size, len(file)
+        number = len(file)
+        size = file.size if number else (0, 0)
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
+    if not number:
+        advice = "Save it as TIFF or PNG with the program that made it."
+        raise refuse(path, "holds no picture in a coding that is read here (HEVC)", advice=advice)
     check_size(path, *size, pixel_limit=pixel_limit)
     try:
         # A copy: the array that it lends does not keep its memory (seen in pi-heif 1.4.0).
@@ -168,7 +172,7 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
         # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, EXIF must not ask for it again.
         turned = (pi_heif.set_orientation(info) or 1) != 1
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     notes = []
     if turned:
         notes.append(Note(NoteKind.CONVERTED, "the picture is stored upright, EXIF says so"))

@@ -25,7 +25,7 @@ from pipeline.media.stills.jp2_boxes import (
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, planes, refuse, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
@@ -140,7 +140,7 @@ def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, Codestream, int]:
             raise tell(path, f"is a JPEG 2000 of {len(codestreams)} pictures")
         coded = read_codestream(codestreams[0])
     except DamagedJp2Error as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     kept = (Box(box.kind, b"") if box.kind == b"jp2c" else box for box in boxes)
     return CarriedJp2(boxes=tuple(kept), header=tuple(header)), coded, extra
 
@@ -149,7 +149,7 @@ def _decoded(path: Path, data: bytes, coded: Codestream) -> NDArray[Any]:
     try:
         pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(data)
     except (RuntimeError, ValueError) as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels.shape[:2] != (coded.height, coded.width):
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {coded.height} x {coded.width}")
     return pixels

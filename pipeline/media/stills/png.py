@@ -34,7 +34,7 @@ from pipeline.media.stills.png_chunks import (
     read_header,
     transparency_fits,
 )
-from pipeline.media.stills.samples import damaged, planes, refuse, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
 from pipeline.results import Note, NoteKind
@@ -179,7 +179,7 @@ def _chunks(path: Path, data: bytes) -> Chunks:
     try:
         return read_chunks(data)
     except DamagedPngError as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
 
 
 def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
@@ -190,7 +190,7 @@ def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
         else:
             pixels = imagecodecs.png_decode(chunks)
     except (RuntimeError, ValueError) as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels.shape[:2] != (header.height, header.width):
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
     return pixels

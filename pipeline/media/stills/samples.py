@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import cv2
@@ -90,6 +91,14 @@ def damaged(path: object, what: object) -> InputError:
         advice="Copy it again from its source or a backup. If no copy is better, open it in another program and save "
         "what is left as TIFF.",
     )
+
+
+def undecodable(path: object, error: Exception) -> InputError:
+    """Name what a decoder says of a picture; what Python says of a decoder that went astray helps nobody."""
+    said = str(error).strip()
+    if not said or isinstance(error, UnicodeError | LookupError | TypeError | ArithmeticError | struct.error):
+        said = "its parts contradict each other"
+    return damaged(path, f"cannot be decoded: {said}")
 
 
 def trailing(name: str, size: int) -> tuple[Note, ...]:

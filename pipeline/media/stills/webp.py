@@ -21,7 +21,7 @@ from pipeline.media.stills.exif import PREFIX, orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, planes, refuse, trailing
+from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, StillFormat
 from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
 from pipeline.results import Note, NoteKind
@@ -124,7 +124,7 @@ def _decoded(path: Path, pixel_limit: int) -> NDArray[Any]:
     try:
         pixels: NDArray[Any] = imagecodecs.webp_decode(path.read_bytes())
     except (RuntimeError, ValueError) as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels.shape[:2] != (height, width):
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {height} x {width}")
     return pixels

@@ -8,6 +8,7 @@ import pytest
 from pipeline.color.colour_target import colour_target
 from pipeline.color.scan_tone import ScanTone, scan_tone
 from pipeline.color.spaces import F32
+from pipeline.color.tone import evidence
 from pipeline.results import SourceTone
 from tests.pipeline.color.test_tone import SEPIA, TINTS, coloured, scene, through_jpeg, toned
 
@@ -109,3 +110,17 @@ def test_what_is_coloured_on_a_small_part_is_found_and_in_doubt(tone: str, cb: f
 
 def test_a_print_in_one_tone_has_no_coloured_part() -> None:
     assert judged(small(through_jpeg(toned(scene(), SEPIA), 75))).coloured_part is None
+
+
+@pytest.mark.parametrize(("name", "tone"), [("sepia", SourceTone.TINTED), ("cyanotype", SourceTone.COLOUR)])
+def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name: str, tone: SourceTone) -> None:
+    luma, cb, cr = small(toned(scene(), TINTS[name]))
+    _, other_cb, other_cr = small(coloured())
+    between = []
+    for share in np.arange(0, 0.3, 0.005):
+        mixed = np.stack([cb + np.float32(share) * other_cb, cr + np.float32(share) * other_cr])
+        if -8 < evidence(luma, *mixed).log_odds < -5:
+            between.append(mixed)
+    assert between
+    assert {scan_tone(luma, mixed).verdict.tone for mixed in between} == {SourceTone.TINTED}
+    assert {scan_tone(luma, mixed, by_camera=True).verdict.tone for mixed in between} == {tone}

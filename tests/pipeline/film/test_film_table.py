@@ -249,8 +249,8 @@ def heard(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("suffix", "codec", "action"),
     [
-        *((suffix, codec, Action.CONVERT) for suffix in (".mp4", ".mov") for codec in ("subrip", "ass")),
-        *((".mkv", codec, Action.COPY) for codec in ("subrip", "ass")),
+        *((suffix, codec, Action.CONVERT) for suffix in (".mp4", ".mov") for codec in ("subrip", "ass", "webvtt")),
+        *((".mkv", codec, Action.COPY) for codec in ("subrip", "ass", "webvtt")),
     ],
 )
 def test_subtitles_of_text(tmp_path: Path, suffix: str, codec: str, action: Action) -> None:

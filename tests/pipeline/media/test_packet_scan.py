@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -165,6 +166,15 @@ def test_a_broadcast_clock_is_not_that_of_the_film(tmp_path: Path, hours: float)
 # Streams that begin late ----------------------------------------------------------------------------------------------
 
 
+# More than the 5 MB that FFmpeg reads before it says which streams there are.
+HEAVY: Any = {
+    "options": {"b": "24000000", "minrate": "24000000", "maxrate": "24000000", "bufsize": "6000000", "qmin": "1"},
+    "grain": 0.2,
+    "width": 352,
+    "height": 288,
+}
+
+
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
     sounds = [Sound(codec="mp2", seconds=5.0), Sound(codec="ac3", start=4.0, seconds=1.0)]
@@ -173,10 +183,7 @@ def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
         codec="mpeg2video",
         times=range(125),
         sounds=sounds,
-        options={"b": "24000000", "minrate": "24000000", "maxrate": "24000000", "bufsize": "6000000", "qmin": "1"},
-        grain=0.2,
-        width=352,
-        height=288,
+        **HEAVY,
     )
     with av.open(str(film)) as container:
         found = [stream for stream in container.streams.audio if stream.sample_rate]
@@ -184,6 +191,39 @@ def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
     info = survey(film)
     assert [stream.codec for stream in info.streams if stream.type == "audio"] == ["mp2", "ac3"]
     assert all(stream.sample_rate == 48000 for stream in info.streams if stream.type == "audio")
+
+
+def with_late_subtitles(film: Path, path: Path, codec: str) -> Path:
+    """Write ``film`` again, with subtitles of pictures from its fourth second on."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as copy:
+        video: Any = copy.add_stream_from_template(source.streams.video[0], opaque=True)
+        texts: Any = copy.add_stream(codec)
+        texts.time_base = texts.codec_context.time_base = Fraction(1, 90000)
+        copy.start_encoding()
+        is_written = False
+        for packet in source.demux(video=0):
+            if not packet.size:
+                continue
+            if not is_written and packet.dts is not None and packet.dts * packet.time_base > 4:
+                line = av.Packet(bytes((0, 64, 0, 60)) + bytes(60))
+                line.stream, line.time_base, line.duration = texts, Fraction(1, 90000), 9000
+                line.pts = line.dts = round(packet.dts * packet.time_base * 90000)
+                copy.mux(line)
+                is_written = True
+            packet.stream = video
+            copy.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".vob", "dvdsub"), (".ts", "dvbsub")])
+def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec: str) -> None:
+    plain = make_film(tmp_path / f"plain{suffix}", codec="mpeg2video", times=range(125), **HEAVY)
+    film = with_late_subtitles(plain, tmp_path / f"a{suffix}", codec)
+    result = rewrite(film)
+    assert [(plan.stream.type, plan.action) for plan in result.streams] == [("subtitle", Action.COPY)]
+    ((time, _),) = packets(result.output, "subtitle")
+    assert 3.5 < time < 4.5
+    assert len(frame_times(result.output)) == 125
 
 
 def test_raw_dv_whose_sound_begins_late_is_known(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills import read_still
 from tests import photos
 from tests.pipeline.media.test_stills import coloured
@@ -36,6 +36,13 @@ def test_a_grey_heic_is_read_to_the_bit(tmp_path: Path) -> None:
     still = read_still(heic(tmp_path / "a.heic", photos.scene(), mode="L"))
     assert np.array_equal(still.luma, photos.scene())
     assert (str(still.format), still.bits, still.chroma) == ("HEIC", 8, None)
+
+
+def test_a_heif_in_another_coding_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    path = heic(tmp_path / "a.heif", photos.scene(), mode="L")
+    path.write_bytes(path.read_bytes().replace(b"hvc1", b"unci"))
+    with pytest.raises(UnsupportedError, match="no picture in a coding that is read"):
+        read_still(path)
 
 
 def test_ten_bits_of_heic_become_sixteen_from_black_to_white(tmp_path: Path) -> None:

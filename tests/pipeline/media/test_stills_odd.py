@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -39,6 +40,48 @@ def before_scan(data: bytes, inserted: bytes) -> bytes:
     return data[:at] + inserted + data[at:]
 
 
+def segments(data: bytes) -> tuple[list[bytes], bytes]:
+    """Return the segments before the first scan, and the rest."""
+    found, at = [], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        found.append(data[at:end])
+        at = end
+    return found, data[at:]
+
+
+def joined(parts: list[bytes], rest: bytes) -> bytes:
+    return b"\xff\xd8" + b"".join(parts) + rest
+
+
+def frame_first(data: bytes) -> bytes:
+    """Put all tables, applications and comments between the frame header and the scan."""
+    parts, rest = segments(data)
+    return joined(sorted(parts, key=lambda part: part[1] not in (0xC0, 0xC2)), rest)
+
+
+def turned_round(data: bytes) -> bytes:
+    """Put the application segments behind the tables, and what they are themselves in the other order."""
+    parts, rest = segments(data)
+    return joined(parts[::-1], rest)
+
+
+def spaced(data: bytes) -> bytes:
+    parts, rest = segments(data)
+    return joined([b"\xff\xff" + part for part in parts], rest)
+
+
+EXIF = b"\xff\xe1" + (len(photos.exif()) + 2).to_bytes(2) + photos.exif()
+COMMENT = b"\xff\xfe\x00\x08a word"
+
+
+def between_scans(data: bytes, inserted: bytes) -> bytes:
+    """Insert behind the first scan; nothing where there is but one."""
+    first = data.index(b"\xff\xda")
+    found = re.compile(rb"\xff[\xc4\xda]").search(data, first + 2)
+    return data if found is None else data[: found.start()] + inserted + data[found.start() :]
+
+
 ODD_JPEGS: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
     "a fill byte before the end": (lambda data: before_end(data, b"\xff"), False),
     "many fill bytes before the end": (lambda data: before_end(data, b"\xff" * 40), False),
@@ -47,6 +90,13 @@ ODD_JPEGS: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
     "stray bytes before the end": (lambda data: before_end(data, b"\xff\xd0stray"), True),
     "no end marker": (lambda data: data[:-2], True),
     "half an end marker": (lambda data: data[:-1], True),
+    "the frame header first": (frame_first, False),
+    "all segments in the other order": (turned_round, False),
+    "fill bytes before every segment": (spaced, False),
+    "metadata before those of JFIF": (lambda data: data[:2] + EXIF + COMMENT + data[2:], False),
+    "metadata behind the frame header": (lambda data: before_scan(data, EXIF + COMMENT), False),
+    "comments between scans": (lambda data: between_scans(data, COMMENT), False),
+    "fill bytes between scans": (lambda data: between_scans(data, b"\xff\xff"), False),
 }
 BUILDS: dict[str, dict[str, Any]] = {
     "baseline": {"quality": 85},

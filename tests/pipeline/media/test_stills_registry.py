@@ -71,7 +71,9 @@ def test_a_file_without_content_is_not_called_a_picture_of_another_format(tmp_pa
 
 
 def test_only_formats_that_cannot_hold_a_result_get_another_suffix() -> None:
-    changed = {suffix: converted_suffix(suffix) for suffix in SUFFIXES if converted_suffix(suffix)}
+    changed = {
+        suffix: converted_suffix(Path(f"a{suffix}")) for suffix in SUFFIXES if converted_suffix(Path(f"a{suffix}"))
+    }
     assert set(changed.values()) == {".png"}
     assert set(changed) == {".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".avif"}
 

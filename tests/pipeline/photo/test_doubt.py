@@ -101,10 +101,16 @@ def exposed(path: Path, rgb: np.ndarray, *, source: bytes = b"\x03") -> Path:
 def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
     tmp_path: Path, colorizer: Colorizer
 ) -> None:
-    toned = [rgb_of(PRINT, *(share / 100 * plane for plane in tinted(PRINT))) for share in range(2, 40, 5)]
+    brown = np.sin(np.pi * PRINT / 255)
+    toned = [
+        rgb_of(
+            PRINT, *(tone * brown + share / 100 * plane for tone, plane in zip((-15, 10), tinted(PRINT), strict=True))
+        )
+        for share in range(2, 16, 2)
+    ]
     treated = {}
     for name, make in {
-        "scan": lambda path, rgb: save(path, rgb),
+        "scan": lambda path, rgb: save(path, rgb, quality=95),
         "film scanner": lambda path, rgb: exposed(path, rgb, source=b"\x01"),
         "camera": exposed,
     }.items():

@@ -18,7 +18,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, result_name
+from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output, result_name
 from pipeline.results import Failure, NoteKind, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import exif, rgb_of, save, save_jp2, save_tiff, save_with_metadata, scene, sepia, tinted
@@ -50,7 +50,7 @@ def jobs(folder: Path, *sources: Path) -> list[PhotoJob]:
 
 
 def result_of(source: Path, colorizer: Colorizer, options: Options = OPTIONS) -> PhotoResult:
-    output = source.parent / "out" / result_name(source.name)
+    output = source.parent / "out" / result_name(source)
     result = colorize_photo(source, output, colorizer=colorizer, options=options)
     assert isinstance(result, PhotoResult), result
     return result
@@ -273,9 +273,29 @@ def test_the_walk_over_an_archive_misses_no_format_that_is_read() -> None:
 
 def test_the_name_of_a_result_follows_from_the_source_s(tmp_path: Path) -> None:
     same = ("a.jpg", "b.TIFF", "c.png", "d.webp", "e.jp2")
-    assert [result_name(name) for name in same] == list(same)
+    assert [result_name(tmp_path / name) for name in same] == list(same)
     changed = ("a.bmp", "b.GIF", "c.heic", "d.avif")
-    assert [result_name(name) for name in changed] == [f"{name}.png" for name in changed]
+    assert [result_name(tmp_path / name) for name in changed] == [f"{name}.png" for name in changed]
+
+
+@pytest.mark.parametrize(("suffix", "name"), [(".tif", "scan"), (".jpg", "scan.jpg.bak"), (".gif", "f3a0.7c")])
+def test_a_photograph_of_an_unknown_suffix_gets_the_one_of_its_content(
+    suffix: str, name: str, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    source = save(tmp_path / f"a{suffix}", scene()).rename(tmp_path / name)
+    expected = ".png" if suffix == ".gif" else suffix
+    assert coloured(source, colorizer).name == f"{name}{expected}"
+    assert default_output(source).suffix == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 5), (2, 300), (9, 12), (300, 2)])
+def test_the_smallest_pictures_are_coloured_or_kept(
+    size: tuple[int, int], tmp_path: Path, colorizer: Colorizer
+) -> None:
+    for number, pixels in enumerate((scene(), sepia(scene()), colour_scene())):
+        small = np.ascontiguousarray(np.resize(pixels, (*size, *pixels.shape[2:])))
+        with Image.open(coloured(save(tmp_path / f"{number}.png", small), colorizer)) as result:
+            assert result.size == size[::-1]
 
 
 @pytest.mark.parametrize("quality", [30, 75, 92, 100])
@@ -297,7 +317,7 @@ def test_further_formats_are_coloured_and_passed_through_as_well(
     for path, pixels in ((grey, scene()), (own, colour_scene())):
         save_jp2(path, pixels) if suffix == ".jp2" else save(path, pixels, quality=95, speed=10)
     made = result_of(grey, colorizer)
-    assert (made.treatment, made.output.name) == ("coloured", result_name(grey.name))
+    assert (made.treatment, made.output.name) == ("coloured", result_name(grey))
     kept = result_of(own, colorizer)
     assert kept.treatment == "kept as it is"
     with Image.open(own) as before, Image.open(kept.output) as after:

@@ -44,7 +44,7 @@ from pipeline.media.stills.jpeg.segments import (
 )
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing
+from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
 from pipeline.results import Note, NoteKind
@@ -208,7 +208,7 @@ def _decode(path: Path, data: bytes, mode: str) -> Plane:
             pixels = np.asarray(image) if image.mode == mode else None
             found = image.mode
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels is None:
         raise refuse(path, f"is a JPEG of mode {found}")
     return pixels
@@ -219,7 +219,7 @@ def _ycbcr(path: Path, data: bytes) -> Strip:
     try:
         pixels: Strip = imagecodecs.jpeg8_decode(data, outcolorspace="YCbCr")
     except (RuntimeError, ValueError) as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     return pixels
 
 
@@ -233,7 +233,7 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
             image.draft("RGB" if _is_rgb(jpeg) else "YCbCr", size)
             pixels = np.asarray(image)
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if _is_rgb(jpeg):
         return small_chroma(pixels)
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.media.stills.ifd import DamagedIfdError, Entry
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.page import Page
-from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb, refuse, small_chroma
+from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb, refuse, small_chroma, undecodable
 from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
 from pipeline.media.stills.tiff.checks import COLOURS, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
 from pipeline.media.stills.tiff.pages import DEFLATE, LOSSLESS, TiffPages
@@ -123,7 +123,7 @@ class TiffFormat(StillFormat):
         try:
             tags = read_tags(path, page)
         except DamagedIfdError as error:
-            raise damaged(path, f"cannot be decoded: {error}") from error
+            raise undecodable(path, error) from error
         extra, more = _extra_samples(page, 0 if alpha is None else 1 if alpha.ndim == 2 else alpha.shape[2])
         return Still(
             path=path,
@@ -201,7 +201,7 @@ def _pixels(path: Path, page: tifffile.TiffPage) -> NDArray[Any]:
     try:
         pixels = page.asarray(maxworkers=1)
     except _DECODER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     if pixels.shape[:2] != (page.imagelength, page.imagewidth) and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import tifffile
 
 from pipeline.media.stills.ifd import TiffHeader
-from pipeline.media.stills.samples import damaged, refuse
+from pipeline.media.stills.samples import damaged, refuse, undecodable
 from pipeline.media.stills.tiff.checks import check_whole
 from pipeline.results import Note, NoteKind
 
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[tifffile.TiffFile]:
     try:
         tiff = tifffile.TiffFile(path)
     except _PARSER_ERRORS as error:
-        raise damaged(path, f"cannot be decoded: {error}") from error
+        raise undecodable(path, error) from error
     with tiff:
         yield tiff
 
@@ -134,7 +134,7 @@ def parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
             page = next(pages, None)
             page = page if page is None or isinstance(page, tifffile.TiffPage) else page.aspage()
         except _PARSER_ERRORS as error:
-            raise damaged(path, f"cannot be decoded: {error}") from error
+            raise undecodable(path, error) from error
         if page is None:
             return
         yield page
