@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pipeline.color.optical_flow import Follower, Step, View
 from pipeline.color.prototypes import Prototypes
 from pipeline.color.spaces import F32
+from pipeline.color.temporal_filter import Estimate
 
 _MOST = 8
 # What is left of a scene's weight, per frame in which it was not seen: half of it after some 1,400 frames.
@@ -49,36 +48,22 @@ def is_alike(prototypes: Prototypes, places: F32) -> bool:
 class Scene:
     """A shot as it was left: everything that the next frame's colours would have rested on.
 
-    ``frame`` is the number of its last frame and ``picture`` and ``guide`` the `View` of it; ``evidence`` (rows,
-    columns, channels) and ``weight`` what was carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` what is
-    finer (see `evidence_pooling`), ``chroma`` with ``chroma_weight`` the estimate and ``anchor`` the anchor of
-    `temporal_filter`; ``gain`` the shot's factor on chroma.
+    ``frame`` is the number of its last frame and ``view`` what motion is found in there; ``evidence`` (rows, columns,
+    channels) and ``weight`` what was carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` what is finer (see
+    `evidence_pooling`), ``estimate`` and ``anchor`` those of `temporal_filter`; ``prototypes`` what its places looked
+    like; ``gain`` the shot's factor on chroma.
     """
 
     frame: int
     gain: float
-    picture: np.ndarray
-    guide: F32
+    view: View
     evidence: F32
     weight: F32
     fine: F32
     fine_weight: F32
-    chroma: F32
-    chroma_weight: F32
+    estimate: Estimate
     anchor: F32
-    keys: F32
-    colours: F32
-    counts: F32
-
-    @property
-    def view(self) -> View:
-        """What motion is found in."""
-        return View(self.picture, self.guide)
-
-    @property
-    def prototypes(self) -> Prototypes:
-        """What its places looked like."""
-        return Prototypes(self.keys, self.colours, self.counts)
+    prototypes: Prototypes
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +87,7 @@ class SceneMemory:
         found: Recalled | None = None
         best = 0.0
         for number, scene in enumerate(self.scenes):
-            if scene.guide.shape != view.guide.shape or scene.keys.shape[1] != places.shape[1]:
+            if scene.view.guide.shape != view.guide.shape or scene.prototypes.keys.shape[1] != places.shape[1]:
                 continue
             fading = _FADING ** (frame - scene.frame)
             step = follower.step(scene.view, view)

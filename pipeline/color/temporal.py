@@ -160,7 +160,7 @@ class _Pass(Generic[Record]):
         first = next(answered)
         if (recalled := self._answers.recalled) is not None and recalled.step is not None:
             scene = recalled.scene
-            self._before, self._anchor = Estimate(scene.chroma, scene.chroma_weight), Anchor(scene.anchor)
+            self._before, self._anchor = scene.estimate, Anchor(scene.anchor)
             self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
         waiting: list[Record] = []
         of_shot = chain([first], answered)
@@ -185,18 +185,14 @@ class _Pass(Generic[Record]):
         scene = Scene(
             frame=self._last,
             gain=pool.gain,
-            picture=seen.picture,
-            guide=seen.guide,
+            view=seen,
             evidence=pool.left(),
             weight=pool.so_far.weight,
             fine=pool.fine_so_far.mean(2),
             fine_weight=pool.fine_so_far.weight,
-            chroma=self._before.chroma,
-            chroma_weight=self._before.weight,
+            estimate=self._before,
             anchor=self._anchor.sum,
-            keys=pool.prototypes.keys,
-            colours=pool.prototypes.evidence,
-            counts=pool.prototypes.weight,
+            prototypes=pool.prototypes,
         )
         return memory.filed(scene, replacing=self._answers.recalled)
 
