@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from engines.errors import WeightsError
-from training.checkpoint import load_trained
+from training.checkpoint import load_trained, save_state
 
 
 def average(first: Path, second: Path, output: Path, *, share: float) -> None:
@@ -28,7 +28,7 @@ def average(first: Path, second: Path, output: Path, *, share: float) -> None:
         name: value.lerp(other[name].to(value), share) if value.is_floating_point() else value
         for name, value in state["ema"].items()
     }
-    torch.save(state, output)
+    save_state(state, output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

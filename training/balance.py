@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import WeightsError
-from training.checkpoint import load_trained
+from training.checkpoint import load_trained, save_state
 from training.data import Photos, middle_crop
 from training.lab import rgb_to_lab
 from training.photo_zips import open_photos
@@ -45,7 +45,7 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     for weights in (state["ema"], state["model"]):
         weights["head.bias"] += change
-    torch.save(state, output)
+    save_state(state, output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

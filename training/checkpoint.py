@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier, double
 from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
+from training.files import replacing
 from training.lab import rgb_to_lab
 from training.quantization import ab_bins
 
 REFERENCE_CHROMA = 10.0
 """Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
-GAINS = (0.7, 2.0)
+GAINS = (0.7, 1.5)
 """The least and the greatest factor of adaptation."""
 
 _MAX_BATCH = 16
@@ -90,8 +92,14 @@ def keep_weights(checkpoint: Path, output: Path) -> Path:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     averaged = {name: value.half() if value.ndim > 1 else value for name, value in state["ema"].items()}
     kept = {name: state.get(name) for name in ("config", "step", "made_from")}
-    torch.save({**kept, "ema": averaged}, output)
+    save_state({**kept, "ema": averaged}, output)
     return output
+
+
+def save_state(state: Mapping[str, Any], output: Path) -> None:
+    """Write the content of a checkpoint, which appears when it is complete and replaces what was there."""
+    with replacing(output) as partial:
+        torch.save(dict(state), partial)
 
 
 class Generator(nn.Module):

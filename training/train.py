@@ -16,11 +16,11 @@ from torch import Tensor
 from engines.errors import WeightsError
 from training.architectures import ARCHITECTURES, Architecture
 from training.batches import ResidentPhotos, resident, streamed
+from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.degrade import SHARES
 from training.device import Machine, fits, open_machine
-from training.files import replacing
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
@@ -77,7 +77,7 @@ def train(
 
         def save(step: int) -> None:
             reached = {"step": step, "seconds": clock.seconds, "plan": dataclasses.asdict(plan)}
-            _save(checkpoint, {**reached, **learner.state(), "made_from": made_from})
+            save_state({**reached, **learner.state(), "made_from": made_from}, checkpoint)
 
         if plan.over(first):
             if state is None:
@@ -209,8 +209,3 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
             advice="Choose a new run folder.",
         )
     return state
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    with replacing(path) as partial:
-        torch.save(state, partial)

@@ -94,14 +94,14 @@ def test_training_moves_the_weights_and_the_average_follows(
 
 
 def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = train_module._save
+    save = train_module.save_state
 
-    def save_and_die(path: Path, state: dict[str, Any]) -> None:
-        save(path, state)
+    def save_and_die(state: dict[str, Any], output: Path) -> None:
+        save(state, output)
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(train_module, "_save", save_and_die)
+        patch.setattr(train_module, "save_state", save_and_die)
         train(config, photos=photos, run=run, sitting=PLAIN)
 
 
