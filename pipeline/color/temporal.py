@@ -187,9 +187,10 @@ class _Pass(Generic[Record]):
             gain=pool.gain,
             view=seen,
             evidence=pool.left(),
-            weight=pool.so_far.weight,
+            # Copies: what is kept for long shall not keep all the sums.
+            weight=pool.so_far.weight.copy(),
             fine=pool.fine_so_far.mean(2),
-            fine_weight=pool.fine_so_far.weight,
+            fine_weight=pool.fine_so_far.weight.copy(),
             estimate=self._before,
             anchor=self._anchor.sum,
             prototypes=pool.prototypes,

@@ -59,11 +59,11 @@ def targets(
     default: Callable[[Path], Path],
     *,
     overwrite: bool,
-    beside: Callable[[Path], Sequence[Path]] = lambda _: (),
+    beside: Callable[[Path], Path] | None = None,
 ) -> list[Path]:
     """Return the name of every source's result: ``default`` of it, in the folder ``output`` if that is given.
 
-    Of a single source ``output`` may be a file as well. ``beside`` names the other files that come with a result.
+    Of a single source ``output`` may be a file as well. ``beside`` names the other file that comes with a result.
     Raises `UsageError` for two results of one name, for results that would replace a source, and for names that are
     taken (unless ``overwrite``), `OutputError` for folders that cannot be written.
     """
@@ -80,7 +80,7 @@ def targets(
                 f"{source} and {found[target]}: both results would be {target}",
                 advice="Colour them one by one, with --output for each.",
             )
-        for name in (target, *beside(target)):
+        for name in (target,) if beside is None else (target, beside(target)):
             check_target(name, overwrite=overwrite, originals=originals)
         _check_folder(target)
         found[target] = source

@@ -125,9 +125,7 @@ def _colorize_video(
         def default(film: Path) -> Path:
             return default_output(film, options)
 
-        def beside(target: Path) -> list[Path]:
-            return [] if compare is None else [comparison_output(target)]
-
+        beside = None if compare is None else comparison_output
         if dry_run:
             return _plan(sources, targets(sources, output, default, overwrite=True, beside=beside), options, compare)
         if len(sources) == 1 and output is None and compare is None:

@@ -43,9 +43,7 @@ def preview_targets(
         name = default_output(film, options)
         return name.with_name(f"{name.stem.removesuffix('.colorized')}.preview{name.suffix}")
 
-    def beside(name: Path) -> list[Path]:
-        return [] if compare is None else [comparison_output(name)]
-
+    beside = None if compare is None else comparison_output
     overwrite = options.overwrite or dry_run
     if isinstance(wanted, Span):
         return targets(films, output, part_output, overwrite=overwrite, beside=beside)

@@ -18,7 +18,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.page import look_at, paint
+from pipeline.photo.page import OWN_SYSTEM, look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.progress import Silent
 
@@ -91,7 +91,7 @@ def _array(
         return pixels, profile
     lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
     answer = answer_of(colorizer.examine(seen.model_input), seen, colorizer, lending)
-    page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system="Autochrome", version=""))
+    page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
     made = np.concatenate(list(page.strips_with_alpha()))
     return made, page.metadata[0].profile
 

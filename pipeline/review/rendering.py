@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.errors import AutochromeError, UsageError
+from pipeline.errors import UsageError
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.progress import Silent
 from pipeline.results import Failure
@@ -75,8 +75,7 @@ class Rendering:
             self._change(is_over=True)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a film is told on the page
             failure = Failure.of(item.source, error)
-            told = str(error) if isinstance(error, AutochromeError) else failure.error
-            self._change(is_over=True, error=told, advice=failure.advice)
+            self._change(is_over=True, error=failure.error, advice=failure.advice)
 
     def _advanced(self, done: int, total: int | None) -> None:
         self._change(done=done, total=total)
