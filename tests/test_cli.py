@@ -361,7 +361,10 @@ def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
 
 @contextmanager
 def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it."""
+    """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it.
+
+    The lock of the result, in a folder, comes before the last look at whether to begin; its file comes after it.
+    """
     with subprocess.Popen(
         command("video", film, "-o", folder / "result.mp4", "--model", model, "--json"),
         env=environment(),
@@ -370,7 +373,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
         text=True,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (1, 2, 15)],
     ) as running:
-        while running.poll() is None and not list(folder.glob(f"{PARTIAL_PREFIX}*")):
+        while running.poll() is None and not list(folder.glob(f"{PARTIAL_PREFIX}*.mp4")):
             time.sleep(0.01)
         yield running
 

@@ -22,7 +22,6 @@ from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, UsageError
-from pipeline.film.segments import SEGMENT_FRAMES
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
@@ -246,14 +245,13 @@ def test_a_worker_that_was_stopped_amid_publishing_is_not_taken_for_one_that_is_
     assert close_fence(fence, patience=0.0)
 
 
-SHOT = 250
-LONG = 3100  # frames: more than two segments of 1,500
+SHOT, SEGMENT, LONG = 50, 150, 800
 
 
 def long_film(number: int) -> np.ndarray:
     """Luma of unlike shots, each of which moves a little."""
     scene = np.random.default_rng(number // SHOT).integers(20, 235, (9, 12))
-    return np.roll(np.kron(scene, np.ones((10, 10))), number % SHOT // 20, axis=1).astype(np.uint8)[:72, :96]
+    return np.roll(np.kron(scene, np.ones((10, 10))), number % SHOT // 4, axis=1).astype(np.uint8)[:72, :96]
 
 
 class Frames(Silent):
@@ -281,7 +279,7 @@ def test_one_long_film_is_shared_by_two_workers_and_is_the_film_that_one_makes(t
     )
 
     def run(name: str, progress: Silent, **choices: Any) -> bytes:
-        chosen = RunOptions(keep_free=0, report=False, quarantine_after=9, **choices)
+        chosen = RunOptions(keep_free=0, report=False, quarantine_after=9, segment_frames=SEGMENT, **choices)
         result = colorize_archive(source, tmp_path / name, options, run_options=chosen, progress=progress)
         assert (result.films, result.failed, result.exit_code) == (1, 0, 0)
         assert not list((tmp_path / name).glob(".autochrome-*"))
@@ -291,6 +289,6 @@ def test_one_long_film_is_shared_by_two_workers_and_is_the_film_that_one_makes(t
     heard = Frames(film)
     assert run("shared", heard, on="processes", workers=2) == alone
     assert heard.count == LONG
-    assert heard.most_at_once >= SEGMENT_FRAMES, "the other worker made no segment"
-    dying = Frames(film, 700, lambda: os.kill(processes()[0], signal.SIGKILL))
+    assert heard.most_at_once >= SEGMENT, "the other worker made no segment"
+    dying = Frames(film, 200, lambda: os.kill(processes()[0], signal.SIGKILL))
     assert run("killed", dying, on="processes", workers=2) == alone
