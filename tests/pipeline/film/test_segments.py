@@ -131,10 +131,10 @@ def segments(folder: Path) -> list[Path]:
     ("quality", "codec"),
     [
         (Quality.MASTER, Codec.AUTO),
-        (Quality.ACCESS, Codec.H264),
-        (Quality.ACCESS, Codec.HEVC),
-        (Quality.ACCESS, Codec.AV1),
-        (Quality.ACCESS, Codec.PRORES),
+        *(
+            pytest.param(Quality.ACCESS, codec, marks=pytest.mark.slow)
+            for codec in (Codec.H264, Codec.HEVC, Codec.AV1, Codec.PRORES)
+        ),
     ],
 )
 @pytest.mark.parametrize("stop", [SHOT + 4, MIDDLE, SHOTS * SHOT - 1])
@@ -165,6 +165,7 @@ def returning(number: int) -> np.ndarray:
     return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
 
 
+@pytest.mark.slow
 def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
     """The network tells its evidence, the second half of the film rests on the first, and the run is killed twice."""
     model = write_two_model(tmp_path, temperature=0.5)
@@ -311,7 +312,7 @@ with open_colorizer(options) as colorizer:
 """
 
 
-@pytest.mark.parametrize("segment_frames", [SEGMENT, 500])
+@pytest.mark.parametrize("segment_frames", [SEGMENT, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
 ) -> None:
