@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.networks import open_network
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import InputError, LockedError, OutputError
-from pipeline.film import segments as segmented
+from pipeline.errors import EngineError, InputError, LockedError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
 from tests.commands import PATIENCE, ROOT, python
+from tests.engines.faults import fault_entries
 from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
@@ -87,6 +88,16 @@ class Stopping(Silent):
             raise self._error
 
 
+class Watching(Silent):
+    """Counts the segments that are there while a film is under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.seen = folder, 0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        self.seen = max(self.seen, len(made(self._folder)))
+
+
 DYING = f"""
 import os, signal, sys
 from pathlib import Path
@@ -125,6 +136,10 @@ def suffix(codec: Codec) -> str:
 
 def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(".autochrome-*.segments"))
+
+
+def made(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".autochrome-*.segments/[0-9]*.segment"))
 
 
 @pytest.mark.parametrize(
@@ -243,23 +258,19 @@ def test_segments_of_another_film_of_that_name_are_thrown_away(
 
 
 def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_them(
-    film: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+    film: Path, tmp_path: Path, colorizer: Colorizer, tiny: Path
 ) -> None:
     output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
-
-    def colour_until(error: Exception) -> None:
-        def fails(*_arguments: Any) -> None:
-            raise error
-
-        monkeypatch.setattr(segmented, "encode", fails)
-        with pytest.raises(type(error)):
-            colour(film, output, colorizer, chosen)
-
-    with pytest.raises(Interruption):
-        colour(film, output, colorizer, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
-    colour_until(OutputError("disk full"))
-    assert segments(tmp_path)
-    colour_until(InputError("broken"))
+    crashing = Colorizer(*open_network("crashing", str(tiny), extra=fault_entries(good_calls=SHOTS)))
+    with pytest.raises(EngineError):
+        colour(film, output, crashing, chosen)
+    assert made(tmp_path)
+    whole = film.read_bytes()
+    film.write_bytes(whole[: len(whole) * 7 // 8])
+    watching = Watching(tmp_path)
+    with pytest.raises(InputError, match="cut off"):
+        colour(film, output, colorizer, chosen, progress=watching)
+    assert watching.seen > 0
     assert not segments(tmp_path)
 
 
