@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline.archive.test_kill import ENVIRONMENT, ROOT
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autochrome-archive[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def test_workers_nodes_and_drivers_killed_at_random_end_with_what_an_undisturbed_run_leaves(tmp_path: Path) -> None:
