@@ -311,6 +311,7 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
+@pytest.mark.slow
 def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: Path) -> None:
     done = subprocess.run(
         command("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model),
@@ -324,6 +325,7 @@ def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: 
     assert "\\u0424" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path) -> None:
     controller, terminal = os.openpty()
     done = subprocess.run(
@@ -491,6 +493,7 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
     assert f"'pipeline' in {tmp_path} is not Autochrome's" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     with Path("/dev/full").open("w") as full:
@@ -524,6 +527,7 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) -> None:
     with Path("/dev/full").open("w") as full:
