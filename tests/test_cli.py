@@ -398,7 +398,9 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
         running.send_signal(numbers[-1])
         stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
-    assert json.loads(stdout)["error"]["exit_code"] == code
+    error = json.loads(stdout)["error"]
+    assert (error["exit_code"], error["advice"]) == (code, "Run the same command again.")
+    assert error["message"] == "interrupted; nothing is kept of the film that was under way"
     assert listing(tmp_path) == []
 
 
