@@ -34,8 +34,7 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# A minute at 25 frames a second. What is no longer than two segments is not worth it.
-SEGMENT_FRAMES = 1500
+# What is no longer than so many segments is not worth it.
 _FEW = 2
 _ENDS = 1 << 20
 _PAUSE, _LONG = 0.2, 60.0
