@@ -75,30 +75,29 @@ class Adjustments:
     saturation: float = 1.0
     hints: tuple[ColorHint, ...] = ()
 
-    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> F32:
+    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> Adjusted:
         """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size.
 
         ``features`` (C, h', w') are the network's of the picture; without them hints spread by lightness alone. What
         hints state comes out at their places after the upsampling of `pipeline.color.upsampling`.
         """
-        if self == _NONE:
-            return ab
-        result = ab * np.float32(self.saturation)
+        shape = ab.shape[1:]
+        answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
         if not self.hints:
-            return result
-        lightness = _lightness_at(luma, ab.shape[1:])
-        looks = None if features is None else _looks_at(features, ab.shape[1:])
-        return _settled(spread_hints(result, lightness, self.hints, looks), luma, lightness, self.hints, looks)
-
-    def influence(self, luma: F32, shape: tuple[int, ...]) -> F32:
-        """Return how much hints decide at each place of the upright ``luma``, 0..1, float32 of ``shape``."""
-        if not self.hints:
-            return np.zeros(shape, np.float32)
+            return Adjusted(answer, np.zeros(shape, np.float32))
         lightness = _lightness_at(luma, shape)
-        return np.asarray(np.max([_weight(lightness, hint, _PLAIN) for hint in self.hints], axis=0), np.float32)
+        looks = None if features is None else _looks_at(features, shape)
+        result = spread_hints(answer, lightness, self.hints, looks)
+        settled = _settled(result, luma, lightness, self.hints, looks)
+        return Adjusted(settled, _shares(lightness, self.hints, _kernel(looks), looks).sum(axis=0))
 
 
-_NONE = Adjustments()
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """What a picture's ``ab`` (2, h, w) becomes, and how much hints decide at each place, ``share`` (h, w), 0..1."""
+
+    ab: F32
+    share: F32
 
 
 def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:
@@ -122,7 +121,7 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32
     rows_at, columns_at = np.array([_place(hint, height, width) for hint in hints]).T
     stated = np.array([hint.ab for hint in hints], np.float32)
     result = np.asarray(ab, np.float32)
-    kernel = _PLAIN if looks is None else _BY_LOOKS
+    kernel = _kernel(looks)
     for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER)):
         shares = _shares(lightness, hints, one, looks)
         residuals = stated - result[:, rows_at, columns_at].T
@@ -130,18 +129,12 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32
     return np.asarray(result, np.float32)
 
 
-def weight_of(hint: ColorHint, luma: F32, shape: tuple[int, ...]) -> F32:
-    """Return how much ``hint`` says of each place of the upright ``luma``, 0..1, float32 of ``shape``."""
-    return _weight(_lightness_at(luma, shape), hint, _PLAIN)
-
-
 def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> F32:
     """Return ``ab``, in which ``hints`` are, so that they come out at their places after upsampling.
 
     Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost.
     """
-    kernel = replace(_PLAIN if looks is None else _BY_LOOKS, near=_CLOSER[0])
-    shares = _shares(lightness, hints, kernel, looks)
+    shares = _shares(lightness, hints, replace(_kernel(looks), near=_CLOSER[0]), looks)
     places = [(hint.x, hint.y) for hint in hints]
     stated = np.array([hint.ab for hint in hints], np.float32)
     left = np.maximum(np.diagonal(upsampled_at(luma, shares, places)), 1 / _MOST_ADDED)[:, None]
@@ -149,6 +142,10 @@ def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], loo
         lacking = (stated - upsampled_at(luma, ab, places)) / left
         ab = np.asarray(ab + np.einsum("nc,nhw->chw", lacking, shares), np.float32)
     return ab
+
+
+def _kernel(looks: F32 | None) -> Kernel:
+    return _PLAIN if looks is None else _BY_LOOKS
 
 
 def _shares(lightness: F32, hints: Sequence[ColorHint], kernel: Kernel, looks: F32 | None) -> F32:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.evidence_pooling import can_pool
-from pipeline.color.hints import ColorHint, ab_of_hex
+from pipeline.color.hints import adjustments
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still_spec
 from pipeline.color.statements import Statement, hinted, statement
@@ -87,8 +87,8 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
             f"{film.info.path}: no frame can be read at {time:g} s, where a hint is", advice="Check the hint's time."
         )
     seen = film.model_input(frame.luma, colorizer)
-    stated = [ColorHint(x=hint.x, y=hint.y, ab=ab_of_hex(hint.color), reach=hint.reach) for hint in hints]
-    return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
+    wanted = adjustments(saturation=film.options.saturation, hints=hints)
+    return hinted(seen, colorizer.examine(seen), wanted, stride=colorizer.spec.stride)
 
 
 def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None = None) -> Statement:
