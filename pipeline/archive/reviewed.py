@@ -20,6 +20,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
+from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.interruption import StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress
@@ -122,10 +123,15 @@ class ReviewedArchive:
         return self._corrections(entry).keep_reference(PurePosixPath(entry.path), content)
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references that a run finds for an item. Raises `KeyError`, `InputError`."""
+        """Return the references that a run finds for a photograph. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
-        files = ReferenceFiles(self._archives[entry.ledger].options.reference)
-        return files.of(self._source / entry.path, PurePosixPath(entry.path))
+        return self._reference_files(entry).of(self._source / entry.path, PurePosixPath(entry.path))
+
+    def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
+        """Return the references that a run finds for a film. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        item, files = PurePosixPath(entry.path), self._reference_files(entry)
+        return film_references(self._source / entry.path, files, item=item, chosen=chosen)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
@@ -182,6 +188,9 @@ class ReviewedArchive:
             attention=entry.attention,
             labels=entry.labels,
         )
+
+    def _reference_files(self, entry: _Entry) -> ReferenceFiles:
+        return ReferenceFiles(self._archives[entry.ledger].options.reference)
 
     def _corrections(self, entry: _Entry) -> CorrectionTree:
         return self._archives[entry.ledger].corrections
