@@ -38,6 +38,8 @@ _BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.5)
 # First each hint tints what is like it; what hints that reach each other's places have not got by then is given close
 # by only, where nobody else asks, so that they do not outbid each other.
 _CLOSER = 0.04, 0.01
+# Features of a cell reach so many cells and differences of L*; where none is as light, all nine around count alike.
+_CELLS, _SAME_LIGHT, _FLOOR = 0.7, 5.0, 1e-6
 # What upsampling takes off a stated colour, for it averages, is added before; at most so much of it, in so many rounds.
 _MOST_ADDED, _ROUNDS = 1.6, 2
 
@@ -86,7 +88,7 @@ class Adjustments:
         if not self.hints:
             return Adjusted(answer, np.zeros(shape, np.float32))
         lightness = _lightness_at(luma, shape)
-        looks = None if features is None else _looks_at(features, shape)
+        looks = None if features is None else _looks_at(features, lightness)
         result = spread_hints(answer, lightness, self.hints, looks)
         settled = _settled(result, luma, lightness, self.hints, looks)
         return Adjusted(settled, _shares(lightness, self.hints, _kernel(looks), looks).sum(axis=0))
@@ -176,11 +178,26 @@ def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
     return lightness_of(np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32))
 
 
-def _looks_at(features: F32, shape: tuple[int, ...]) -> F32:
-    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w) for ``shape`` (h, w)."""
-    rows, columns = shape
+def _looks_at(features: F32, lightness: F32) -> F32:
+    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w), upsampled along ``lightness`` (h, w), L*.
+
+    Joint bilateral upsampling (Kopf et al. 2007): linear interpolation would lead over the edges of things.
+    """
     even = features / (np.linalg.norm(features, axis=0) + np.float32(1e-6))
-    return np.stack([np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in even])
+    shape = even.shape[1:]
+    cells = np.asarray(cv2.resize(lightness, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
+    found = np.zeros((len(even), *lightness.shape), np.float32)
+    total = np.zeros(lightness.shape, np.float32)
+    places = [(np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(lightness.shape, shape, strict=True)]
+    for steps in np.ndindex(3, 3):
+        chosen = [np.rint(place).astype(int) + step - 1 for place, step in zip(places, steps, strict=True)]
+        down, across = (np.square((at - place) / _CELLS) / 2 for at, place in zip(chosen, places, strict=True))
+        cell = np.ix_(*(np.clip(at, 0, count - 1) for at, count in zip(chosen, shape, strict=True)))
+        unlike = np.square((lightness - cells[cell]) / _SAME_LIGHT)
+        weight = np.asarray(np.exp(-down[:, None] - across - unlike) + _FLOOR, np.float32)
+        found += even[:, *cell] * weight
+        total += weight
+    return found / total
 
 
 def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:
