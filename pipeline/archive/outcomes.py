@@ -19,7 +19,6 @@ from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.provenance import (
     STILL_CHANGING,
     Sealed,
-    has_new_colour,
     sealed,
     vanished,
     with_commands,
@@ -153,7 +152,7 @@ class Outcomes:
         ledger.done(
             record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds, packed=packed
         )
-        (self.done if has_new_colour(outcome) else self.kept)[Kind(record.kind)] += 1
+        (self.done if outcome.has_new_colour else self.kept)[Kind(record.kind)] += 1
         self._context.reporter.write(
             Event.ITEM_DONE,
             path=record.path,

@@ -34,7 +34,7 @@ class Kernel:
 
 
 _PLAIN = Kernel(lightness=10.0, near=0.2)
-_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.5)
+_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.53)
 # First each hint tints what is like it; what hints that reach each other's places have not got by then is given close
 # by only, where nobody else asks, so that they do not outbid each other.
 _CLOSER = 0.04, 0.01
@@ -197,7 +197,7 @@ def _looks_at(features: F32, lightness: F32) -> F32:
         weight = np.asarray(np.exp(-down[:, None] - across - unlike) + _FLOOR, np.float32)
         found += even[:, *cell] * weight
         total += weight
-    return found / total
+    return np.asarray(found / total, np.float32)
 
 
 def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:
