@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -30,6 +29,7 @@ from pipeline.archive.walk import Kind
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError
 from pipeline.film.segment_folder import segment_folder
+from pipeline.os_errors import says_no_file
 from pipeline.results import Failure, FilmResult, PhotoResult
 from pipeline.wording import count
 
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
-_NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _LOOKED_AT = 1 << 20
 _Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
@@ -208,7 +207,7 @@ def _is_out_of_reach(path: Path) -> bool:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LOOKED_AT))
             file.read(_LOOKED_AT)
     except OSError as error:
-        return error.errno not in _NO_FILE
+        return not says_no_file(error)
     return False
 
 

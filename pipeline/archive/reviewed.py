@@ -25,6 +25,7 @@ from pipeline.interruption import StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
+from pipeline.wording import encodable
 
 _SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTINED)
 
@@ -181,7 +182,7 @@ class ReviewedArchive:
     def _item(self, entry: _Entry) -> ReviewedItem:
         return ReviewedItem(
             name=_key(entry.path),
-            title=entry.path.encode(errors="replace").decode(),
+            title=encodable(entry.path),
             kind=entry.kind,
             source=self._source / entry.path,
             output=self._output / entry.output,

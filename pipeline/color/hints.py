@@ -89,9 +89,9 @@ class Adjustments:
             return Adjusted(answer, np.zeros(shape, np.float32))
         lightness = _lightness_at(luma, shape)
         looks = None if features is None else _looks_at(features, lightness)
-        result = spread_hints(answer, lightness, self.hints, looks)
-        settled = _settled(result, luma, lightness, self.hints, looks)
-        return Adjusted(settled, _shares(lightness, self.hints, _kernel(looks), looks).sum(axis=0))
+        shares = _all_shares(lightness, self.hints, looks)
+        result = _settled(_spread(answer, self.hints, shares), luma, self.hints, shares[1])
+        return Adjusted(result, np.asarray(shares[0].sum(axis=0), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,26 +117,27 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32
     Where hints disagree, the nearer in place and likeness has the more to say. Without hints the answer is returned as
     it is.
     """
-    if not hints:
-        return ab
-    height, width = lightness.shape
+    return _spread(ab, hints, _all_shares(lightness, hints, looks)) if hints else ab
+
+
+def _spread(ab: F32, hints: Sequence[ColorHint], all_shares: Sequence[F32]) -> F32:
+    """Return ``ab`` with ``hints`` in it, given one after another what each has to say in `_all_shares`."""
+    height, width = ab.shape[1:]
     rows_at, columns_at = np.array([_place(hint, height, width) for hint in hints]).T
     stated = np.array([hint.ab for hint in hints], np.float32)
     result = np.asarray(ab, np.float32)
-    kernel = _kernel(looks)
-    for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER)):
-        shares = _shares(lightness, hints, one, looks)
+    for shares in all_shares:
         residuals = stated - result[:, rows_at, columns_at].T
         result = result + np.einsum("nc,nhw->chw", residuals, shares)
     return np.asarray(result, np.float32)
 
 
-def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> F32:
+def _settled(ab: F32, luma: F32, hints: Sequence[ColorHint], shares: F32) -> F32:
     """Return ``ab``, in which ``hints`` are, so that they come out at their places after upsampling.
 
-    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost.
+    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost. It is added where
+    hints have ``shares`` (n, h, w) close by.
     """
-    shares = _shares(lightness, hints, replace(_kernel(looks), near=_CLOSER[0]), looks)
     places = [(hint.x, hint.y) for hint in hints]
     stated = np.array([hint.ab for hint in hints], np.float32)
     left = np.maximum(np.diagonal(upsampled_at(luma, shares, places)), 1 / _MOST_ADDED)[:, None]
@@ -146,8 +147,12 @@ def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], loo
     return ab
 
 
-def _kernel(looks: F32 | None) -> Kernel:
-    return _PLAIN if looks is None else _BY_LOOKS
+def _all_shares(lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> list[F32]:
+    """Return `_shares` as far as hints reach, and then as far as each of `_CLOSER`."""
+    kernel = _PLAIN if looks is None else _BY_LOOKS
+    return [
+        _shares(lightness, hints, one, looks) for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER))
+    ]
 
 
 def _shares(lightness: F32, hints: Sequence[ColorHint], kernel: Kernel, looks: F32 | None) -> F32:

@@ -22,6 +22,7 @@ from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
+from pipeline.wording import encodable
 
 PHOTO, FILM = "photo", "film"
 _MOMENTS = 24
@@ -138,7 +139,7 @@ class Files:
         originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
         for kind, source, output in sources:
-            title = source.name.encode(errors="replace").decode()
+            title = encodable(source.name)
             name, number = title, 1
             while name in self._items:
                 number += 1
