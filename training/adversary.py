@@ -2,51 +2,75 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
-from training.config import AdversaryConfig
+from training.architectures.projected import ProjectedDiscriminator
+from training.backbone import read_backbone
+from training.config import AdversaryConfig, ConfigError
 from training.device import Machine
 from training.losses import patch_loss
 
 _BETAS = (0.5, 0.999)
+_CRITICS = MappingProxyType(
+    {"patchgan": PatchGAN, "encoder": EncoderDiscriminator, "projected": ProjectedDiscriminator}
+)
 
 
 class Adversary:
     """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam at 0.5.
 
-    L* is what both true and found ab are shown with, (N, 1, H, W) and (N, 2, H, W) of one size.
+    L* (N, 1, S, S) is what both true and found ab (N, 2, s, s) are shown with, S a multiple of s.
     """
 
-    def __init__(self, config: AdversaryConfig, machine: Machine) -> None:
-        """Start from weights drawn with torch's global generator."""
+    def __init__(self, config: AdversaryConfig, machine: Machine, *, backbone: Path | None = None) -> None:
+        """Start from weights drawn with torch's global generator, a projected one's eyes from ``backbone``.
+
+        Raises `ConfigError` without the backbone that is needed, `WeightsError` for another network's.
+        """
         self._config, self._machine = config, machine
-        critic = PatchGAN() if config.discriminator == "patchgan" else EncoderDiscriminator()
+        critic = _CRITICS[config.discriminator]()
+        if isinstance(critic, ProjectedDiscriminator):
+            if backbone is None:
+                raise ConfigError("a projected discriminator needs ImageNet weights", advice="Name them by --backbone.")
+            critic.load_imagenet(read_backbone(backbone))
         self._critic = critic.to(machine.device)
-        self._optimizer = torch.optim.Adam(self._critic.parameters(), config.learning_rate, _BETAS)
+        self._learned = [parameter for parameter in critic.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.Adam(self._learned, config.learning_rate, _BETAS)
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * factor
-        loss = (self._judge(lightness, truth, real=True) + self._judge(lightness, found.detach(), real=False)) / 2
+        loss = (
+            self._judge(lightness, truth, real=True) + self._judge(lightness, self._shown(found.detach()), real=False)
+        ) / 2
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._machine.average_gradients(self._critic.parameters())
+        self._machine.average_gradients(self._learned)
         self._optimizer.step()
         return loss.detach()
 
     def deceive(self, lightness: Tensor, found: Tensor) -> Tensor:
         """Return the generator's loss, weighted: how far ``found`` is from being taken for true."""
-        return self._config.weight * self._judge(lightness, found, real=True)
+        return self._config.weight * self._judge(lightness, self._shown(found), real=True)
+
+    def _shown(self, found: Tensor) -> Tensor:
+        return self._config.saturation * found
 
     def _judge(self, lightness: Tensor, ab: Tensor, *, real: bool) -> Tensor:
+        # A projected discriminator sees details of twice the fineness of colours.
+        finer = 2 if self._config.discriminator == "projected" else 1
+        seen = F.avg_pool2d(lightness, lightness.shape[-1] // (finer * ab.shape[-1]))
         with self._machine.autocast():
-            logits = self._critic(lightness, ab)
+            logits = self._critic(seen, ab)
         return patch_loss(logits.float(), real=real, objective=self._config.objective)
 
     def state_dict(self) -> dict[str, Any]:

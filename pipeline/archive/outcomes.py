@@ -28,7 +28,7 @@ from pipeline.archive.run_options import MAY_PASS
 from pipeline.archive.walk import Kind
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError
-from pipeline.film.segment_folder import segment_folder
+from pipeline.film.segment_folder import bytes_in_segments
 from pipeline.os_errors import says_no_file
 from pipeline.results import Failure, FilmResult, PhotoResult
 from pipeline.wording import count
@@ -66,7 +66,7 @@ class Outcomes:
     def begin(self, record: Record, *, attempt: int) -> None:
         """Write down that work on an item begins, and how its source looks now."""
         source = self._context.source / record.path
-        progress = _bytes_done(self._context.output / record.output) if record.kind == Kind.FILM else 0
+        progress = bytes_in_segments(self._context.output / record.output) if record.kind == Kind.FILM else 0
         self._context.ledger.begin(record.path, progress=progress)
         self._begun[source] = _Begun(record, FileStat.found(source), time.monotonic())
         self._context.reporter.write(Event.ITEM_STARTED, path=record.path, kind=record.kind, attempt=attempt)
@@ -209,11 +209,3 @@ def _is_out_of_reach(path: Path) -> bool:
     except OSError as error:
         return not says_no_file(error)
     return False
-
-
-def _bytes_done(output: Path) -> int:
-    """Return how much of a film is on the disk in segments already."""
-    try:
-        return sum(path.stat().st_size for path in segment_folder(output).iterdir())
-    except OSError:
-        return 0

@@ -16,7 +16,7 @@ from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
-from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, kept_segments, shared_segments
+from pipeline.film.segments import SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
@@ -26,7 +26,7 @@ from pipeline.media.read_log import ReadLog
 from pipeline.media.tag_text import replace_tag_text
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
-from pipeline.options import Options, TreatAs
+from pipeline.options import SEGMENT_FRAMES, Options, TreatAs
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing

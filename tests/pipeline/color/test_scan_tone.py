@@ -112,6 +112,7 @@ def test_a_print_in_one_tone_has_no_coloured_part() -> None:
     assert judged(small(through_jpeg(toned(scene(), SEPIA), 75))).coloured_part is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tone"), [("sepia", SourceTone.TINTED), ("cyanotype", SourceTone.COLOUR)])
 def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name: str, tone: SourceTone) -> None:
     luma, cb, cr = small(toned(scene(), TINTS[name]))

@@ -225,6 +225,7 @@ def rendered(client: Client) -> dict[str, Any]:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(24))
     make_film(tmp_path / "long.mp4", codec="libx264", times=range(1500))
