@@ -20,6 +20,10 @@ class Shard:
     index: int
     count: int
 
+    def __str__(self) -> str:
+        """Return it as ``--shard`` takes it."""
+        return f"{self.index}/{self.count}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
