@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
-from training.architectures.projected import ProjectedDiscriminator
+from training.architectures.pretrained import PretrainedDiscriminator
 from training.backbone import read_backbone
 from training.config import AdversaryConfig, ConfigError
 from training.device import Machine
@@ -20,7 +20,7 @@ from training.losses import patch_loss
 
 _BETAS = (0.5, 0.999)
 _CRITICS = MappingProxyType(
-    {"patchgan": PatchGAN, "encoder": EncoderDiscriminator, "projected": ProjectedDiscriminator}
+    {"patchgan": PatchGAN, "encoder": EncoderDiscriminator, "pretrained": PretrainedDiscriminator}
 )
 
 
@@ -31,30 +31,31 @@ class Adversary:
     """
 
     def __init__(self, config: AdversaryConfig, machine: Machine, *, backbone: Path | None = None) -> None:
-        """Start from weights drawn with torch's global generator, a projected one's eyes from ``backbone``.
+        """Start from weights drawn with torch's global generator, a pretrained one's encoder from ``backbone``.
 
         Raises `ConfigError` without the backbone that is needed, `WeightsError` for another network's.
         """
         self._config, self._machine = config, machine
         critic = _CRITICS[config.discriminator]()
-        if isinstance(critic, ProjectedDiscriminator):
+        if isinstance(critic, PretrainedDiscriminator):
             if backbone is None:
-                raise ConfigError("a projected discriminator needs ImageNet weights", advice="Name them by --backbone.")
+                raise ConfigError(
+                    "a pretrained discriminator needs ImageNet weights", advice="Name them by --backbone."
+                )
             critic.load_imagenet(read_backbone(backbone))
         self._critic = critic.to(machine.device)
-        self._learned = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.Adam(self._learned, config.learning_rate, _BETAS)
+        self._optimizer = torch.optim.Adam(_groups(self._critic, config), betas=_BETAS)
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * factor
+            group["lr"] = group["peak"] * factor
         loss = (
             self._judge(lightness, truth, real=True) + self._judge(lightness, self._shown(found.detach()), real=False)
         ) / 2
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._machine.average_gradients(self._learned)
+        self._machine.average_gradients(self._critic.parameters())
         self._optimizer.step()
         return loss.detach()
 
@@ -66,8 +67,8 @@ class Adversary:
         return self._config.saturation * found
 
     def _judge(self, lightness: Tensor, ab: Tensor, *, real: bool) -> Tensor:
-        # A projected discriminator sees details of twice the fineness of colours.
-        finer = 2 if self._config.discriminator == "projected" else 1
+        # A pretrained discriminator sees details of twice the fineness of colours.
+        finer = 2 if self._config.discriminator == "pretrained" else 1
         seen = F.avg_pool2d(lightness, lightness.shape[-1] // (finer * ab.shape[-1]))
         with self._machine.autocast():
             logits = self._critic(seen, ab)
@@ -81,3 +82,16 @@ class Adversary:
         """Go on from ``state``."""
         self._critic.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _groups(critic: nn.Module, config: AdversaryConfig) -> list[dict[str, Any]]:
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in critic.named_parameters():
+        (encoder if name.startswith("encoder.") else rest).append(parameter)
+    if not config.encoder_learning_rate:
+        for parameter in encoder:
+            parameter.requires_grad_(False)
+        encoder = []
+    rates = ((rest, config.learning_rate), (encoder, config.encoder_learning_rate))
+    return [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]

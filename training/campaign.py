@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--photos", type=Path, required=True, help="folder of zip files of JPEG; an index is made at the first call")
     add("--output", type=Path, required=True, help="folder of everything that is made")
     add("--start-from", type=Path, help="checkpoint or exported network (*.onnx) that a new run begins with")
-    add("--backbone", type=Path, help="ImageNet weights of the encoder, or of a projected discriminator")
+    add("--backbone", type=Path, help="ImageNet weights of the encoder, or of a pretrained discriminator")
     add("--minutes", type=float, help="stop with a checkpoint after so long")
     asked = parser.parse_args(arguments)
     try:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from torch import Tensor  # noqa: E402
 from engines.errors import WeightsError  # noqa: E402
 from tests.training.tiny import COHERENT  # noqa: E402
 from training.architectures.encoders import ColourResNet18Encoder, ResNet18Encoder  # noqa: E402
-from training.architectures.projected import ProjectedDiscriminator  # noqa: E402
+from training.architectures.pretrained import PretrainedDiscriminator  # noqa: E402
 from training.backbone import read_backbone  # noqa: E402
 from training.config import AdversaryConfig, ConfigError  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
@@ -30,7 +29,7 @@ CONFIG = dataclasses.replace(
         objective="vanilla",
         weight=0.3,
         learning_rate=1e-3,
-        discriminator="projected",
+        discriminator="pretrained",
         saturation=1.8,
         head_start=2,
     ),
@@ -59,9 +58,9 @@ def test_weights_of_one_file_see_the_same_in_grey_and_in_colour(backbone: Path) 
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
-def test_every_place_of_every_colour_counts_and_the_frozen_network_does_not_learn() -> None:
+def test_every_place_of_every_colour_counts_and_the_encoder_normalises_as_it_did() -> None:
     torch.manual_seed(1)
-    critic = ProjectedDiscriminator().train()
+    critic = PretrainedDiscriminator().train()
     ab = torch.zeros(2, 2, 32, 32)
     ab[1, 0, :16] = 40.0
     ab.requires_grad_()
@@ -71,35 +70,32 @@ def test_every_place_of_every_colour_counts_and_the_frozen_network_does_not_lear
     logits.sum().backward()
     assert ab.grad is not None
     assert ab.grad.abs().sum(dim=1).ne(0).all()
-    assert {name.partition(".")[0] for name, one in critic.named_parameters() if one.grad is not None} == {"judges"}
-    assert not critic.eyes.training
+    assert not critic.encoder.training
 
 
-def test_the_discriminator_learns_alone_at_first_then_both(backbone: Path, photo_cache: Path, tmp_path: Path) -> None:
-    def made(steps: int) -> dict[str, Any]:
-        config = dataclasses.replace(CONFIG, steps=steps, warmup=0, cooldown=0)
+@pytest.mark.parametrize("encoder_learning_rate", [0.0, 1e-4])
+def test_the_discriminator_learns_alone_at_first_then_both(
+    encoder_learning_rate: float, backbone: Path, photo_cache: Path, tmp_path: Path
+) -> None:
+    adversary = dataclasses.replace(CONFIG.adversary, encoder_learning_rate=encoder_learning_rate)
+
+    def made(steps: int) -> dict[str, Tensor]:
+        config = dataclasses.replace(CONFIG, adversary=adversary, steps=steps, warmup=0, cooldown=0)
         run = tmp_path / str(steps)
-        found: dict[str, Any] = torch.load(
-            train(config, photos=photo_cache, run=run, backbone=backbone, sitting=PLAIN), weights_only=True
-        )
-        return found
-
-    def generator(state: dict[str, Any]) -> Tensor:
-        weight: Tensor = state["model"]["head.weight"]
-        return weight
-
-    def judges(state: dict[str, Any]) -> Tensor:
-        weight: Tensor = state["adversary"]["model"]["judges.0.4.bias"]
-        return weight
+        train(config, photos=photo_cache, run=run, backbone=backbone, sitting=PLAIN)
+        state = torch.load(run / CHECKPOINT, weights_only=True)
+        critic = state["adversary"]["model"]
+        return {
+            "generator": state["model"]["head.weight"],
+            "judge": critic["judges.0.4.bias"],
+            "encoder": critic["encoder.layer3.1.conv2.weight"],
+            "normalisation": critic["encoder.bn1.running_mean"],
+        }
 
     begun, alone, done = (made(steps) for steps in (0, 2, 4))
-    assert torch.equal(generator(begun), generator(alone))
-    assert not torch.equal(judges(begun), judges(alone))
-    assert not torch.equal(generator(alone), generator(done))
-    assert not torch.equal(judges(alone), judges(done))
-    eyes = [name for name in begun["adversary"]["model"] if name.startswith("eyes.")]
-    assert eyes
-    assert all(torch.equal(begun["adversary"]["model"][n], done["adversary"]["model"][n]) for n in eyes)
+    learned = {name for name in begun if not torch.equal(begun[name], alone[name])}
+    assert learned == {"judge", "encoder"} if encoder_learning_rate else learned == {"judge"}
+    assert {name for name in begun if not torch.equal(alone[name], done[name])} == learned | {"generator"}
 
 
 def test_without_its_weights_it_is_refused(photo_cache: Path, tmp_path: Path) -> None:
