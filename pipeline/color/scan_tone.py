@@ -5,21 +5,27 @@ For photographs alone; films are judged by `pipeline.color.tone`, shot by shot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engines.network import Prediction
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import LEAST_PIXELS, fitted, tint_of
+from pipeline.color.tint_fit import LEAST_PIXELS, TintFit, fitted, tint_of
 from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
+from pipeline.color.tone_content import content_figures
+from pipeline.color.tone_edges import edge_figures
+from pipeline.color.tone_odds import Figures, log_odds_with_content, log_odds_with_edges
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
 Bools = npt.NDArray[np.bool_]
+Ask = Callable[[], Prediction | None]
 
 JUDGED_SIDE = 128  # longer side of the picture that is looked at
 _COARSE_SIDE = 64  # the same for the tone
@@ -57,11 +63,13 @@ class ScanTone:
         return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
 
 
-def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
+def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, ask: Ask | None = None) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
     A page that the photographs are mounted on and a colour target beside them have no say in the tone, except that a
-    tinted page makes a tinted picture of neutral prints. ``by_camera`` says that a digital camera took it.
+    tinted page makes a tinted picture of neutral prints. ``by_camera`` says that a digital camera took it. ``ask``, if
+    given, is called where this leaves a doubt, once or twice: what a network says of the luma, as the scan lies, has a
+    say then.
     """
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
@@ -76,13 +84,14 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
             as_page = np.linalg.norm(coarse_chroma - page_tone[:, None, None], axis=0) < _ALIKE
             mounted |= as_page & (np.abs(coarse - level) < _ALIKE_LUMA)
         left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
-    verdict = _without(left_out, coarse, coarse_chroma, by_camera=by_camera)
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    part = _coloured_part(luma, chroma, inside(luma, *chroma) & ~around, page_tone, target)
+    scan = Scan.of(luma, chroma, inside(luma, *chroma) & ~around, by_camera=by_camera, ask=ask)
+    verdict = scan.verdict(left_out)
+    part = _coloured_part(scan, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
         if part is None or part[~around].mean() > _SMALL:
             return ScanTone(verdict)
-        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma, by_camera=by_camera)
+        rest = scan.without(part > 0).verdict(left_out | (_reduced(part) > 0))
         if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
             return ScanTone(verdict)
         verdict = rest
@@ -95,12 +104,61 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     return ScanTone(replace(verdict, confidence=unsure), part)
 
 
-def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Verdict:
-    """Judge what is left; what is black has no say in the tone."""
-    found = evidence(np.where(left_out, np.float32(0), luma), *chroma)
-    is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
-    by_camera_prior = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
-    return judge([found], prior=by_camera_prior if by_camera else _SCAN)
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan that is judged: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
+
+    ``fit`` is the tint of what was ``fitted`` (h, w); ``shown`` (h, w) is what has a say: as much, or less.
+    """
+
+    luma: F32
+    planes: F32
+    fitted: Bools
+    fit: TintFit | None
+    shown: Bools
+    by_camera: bool
+    ask: Ask | None
+
+    @staticmethod
+    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool, ask: Ask | None) -> Scan:
+        """Fit a tint to what is ``shown``."""
+        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
+        fit = fitted(luma, planes, shown) if shown.sum() >= LEAST_PIXELS else None
+        return Scan(luma, planes, shown, fit, shown, by_camera, ask)
+
+    def without(self, part: Bools) -> Scan:
+        """Return the same scan without ``part`` (h, w); the tint was fitted to most of it, and stays."""
+        return replace(self, shown=self.shown & ~part)
+
+    @property
+    def edges(self) -> Figures | None:
+        """The figures of its chroma at the edges of luma, where it shows enough."""
+        if self.fit is None:
+            return None
+        left_over = np.zeros_like(self.planes)
+        left_over[self.fitted] = self.planes[self.fitted] - self.fit.tint
+        return edge_figures(self.luma, left_over * self.shown[..., None], self.shown)
+
+    @property
+    def content(self) -> Figures | None:
+        """The figures of what a network expects of it, where it shows enough and there is one to ask."""
+        said = None if self.ask is None else self.ask()
+        return None if said is None else content_figures(self.luma, self.planes, self.shown, said)
+
+    def verdict(self, left_out: Bools) -> Verdict:
+        """Judge what is not ``left_out`` of the coarse picture; what is black has no say in the tone."""
+        luma = np.where(left_out, np.float32(0), _reduced(self.luma))
+        found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
+        is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
+        by_camera = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
+        prior = by_camera if self.by_camera else _SCAN
+        if (edges := self.edges) is not None:
+            found = replace(found, log_odds=log_odds_with_edges(found.log_odds, edges))
+        verdict = judge([found], prior=prior)
+        if verdict.confidence <= _UNSURE and (content := self.content) is not None:
+            found = replace(found, log_odds=log_odds_with_content(found.log_odds, content))
+            return replace(judge([found], prior=prior), by_network=True)
+        return verdict
 
 
 def _reduced(plane: F32) -> F32:
@@ -109,13 +167,11 @@ def _reduced(plane: F32) -> F32:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
-    part = np.zeros(luma.shape, np.uint8)
-    if shown.sum() >= LEAST_PIXELS:
-        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
-        fit = fitted(luma, planes, shown)
-        beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)
-        least = max(_COLOURED, _BEYOND_NOISE * fit.noise)
+def _coloured_part(scan: Scan, page_tone: F32 | None, target: Bools | None) -> F32 | None:
+    part = np.zeros(scan.luma.shape, np.uint8)
+    if scan.fit is not None:
+        beyond = _beyond(scan.planes, tint_of(scan.luma, scan.fit.curve), page_tone) * (scan.luma < _CLIPPED)
+        least = max(_COLOURED, _BEYOND_NOISE * scan.fit.noise)
         count, labels, stats, _ = cv2.connectedComponentsWithStats((beyond > least).astype(np.uint8))
         large = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART]
         part[np.isin(labels, large)] = 1

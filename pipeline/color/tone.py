@@ -70,13 +70,17 @@ class Prior:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The tone of a picture or shot, how sure that is (0..1), its mean chroma, and why, in plain words."""
+    """The tone of a picture or shot, how sure that is (0..1), its mean chroma, and why, in plain words.
+
+    ``by_network`` says that the network was asked about it, because its chroma alone left a doubt.
+    """
 
     tone: SourceTone
     confidence: float
     cb: float
     cr: float
     reason: str
+    by_network: bool = False
 
 
 def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:

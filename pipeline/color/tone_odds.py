@@ -1,6 +1,8 @@
-"""How likely a picture with certain figures is coloured, not toned: a logistic regression.
+"""How likely a picture with certain figures is coloured, not toned: logistic regressions, one on top of the other.
 
-`pipeline.color.tone_table` holds its table, which `python -m benchmarks.tone --fit` makes.
+The first hears how far the chroma is from one tint, the second where it changes, the third what the network expects.
+`pipeline.color.tone_table` and `pipeline.color.tone_refinement` hold their tables, which `python -m benchmarks.tone`
+makes with ``--fit`` and ``--refine``.
 """
 
 from __future__ import annotations
@@ -8,11 +10,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.color import tone_refinement as refinement
 from pipeline.color.tone_table import CENTRES, SCALES, WEIGHTS
 
 Figures = npt.NDArray[np.float64]
 
 LIMIT = 4.0  # standard deviations from the centre, beyond which a figure says no more
+
+
+def standardised(figures: Figures, centres: Figures, scales: Figures) -> Figures:
+    """Return ``figures`` in standard deviations from their centres, bounded by `LIMIT`."""
+    return np.clip((figures - centres) / scales, -LIMIT, LIMIT)
 
 
 def terms(standard: Figures) -> Figures:
@@ -26,5 +34,16 @@ def log_odds_of_colour(figures: Figures) -> float:
 
     As likely as not is 0, where pictures of both kinds are as many.
     """
-    standard = np.clip((figures - CENTRES) / SCALES, -LIMIT, LIMIT)
-    return float(terms(standard) @ WEIGHTS)
+    return float(terms(standardised(figures, CENTRES, SCALES)) @ WEIGHTS)
+
+
+def log_odds_with_edges(log_odds: float, figures: Figures) -> float:
+    """Return the log odds, so far ``log_odds``, that take `tone_edges.FIGURES` into account as well."""
+    standard = standardised(np.array([log_odds, *figures]), refinement.EDGE_CENTRES, refinement.EDGE_SCALES)
+    return float(terms(standard) @ refinement.EDGE_WEIGHTS)
+
+
+def log_odds_with_content(log_odds: float, figures: Figures) -> float:
+    """Return the log odds, so far ``log_odds``, that take `tone_content.FIGURES` into account as well."""
+    standard = standardised(np.array([log_odds, *figures]), refinement.CONTENT_CENTRES, refinement.CONTENT_SCALES)
+    return float(np.array([1.0, *standard]) @ refinement.CONTENT_WEIGHTS)

@@ -11,6 +11,7 @@ from pipeline.color.spaces import F32
 from pipeline.color.tone import evidence
 from pipeline.results import SourceTone
 from tests.pipeline.color.test_tone import SEPIA, TINTS, coloured, scene, through_jpeg, toned
+from tests.pipeline.color.things import expecting, stained_print, things
 
 HEIGHT, WIDTH = 96, 128
 PAGES = {"brown": (0.27, -0.07, 0.06), "green": (0.31, -0.02, -0.07), "grey": (0.55, 0.0, 0.0)}
@@ -124,3 +125,32 @@ def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name:
     assert between
     assert {scan_tone(luma, mixed).verdict.tone for mixed in between} == {SourceTone.TINTED}
     assert {scan_tone(luma, mixed, by_camera=True).verdict.tone for mixed in between} == {tone}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_doubt_a_scan_is_what_the_network_expects_or_is_not(seed: int) -> None:
+    """Between a stained print and the same thing in pale colour, the network that knows the colours has its say."""
+    luma, chroma = things(seed)
+    stained = stained_print(luma, seed=seed, stains=0.02)
+    shares = np.arange(0, 1, 0.02, dtype=np.float32)
+    scans = [stained + share * chroma for share in shares]
+    alone = [scan_tone(luma, scan).verdict for scan in scans]
+    asked = [scan_tone(luma, scan, ask=lambda: expecting(luma, chroma)).verdict for scan in scans]
+    mistaken = [scan_tone(luma, scan, ask=lambda: expecting(luma, -chroma)).verdict for scan in scans]
+    assert not any(verdict.by_network for verdict in alone)
+    assert any(verdict.by_network for verdict in asked)
+    for before, after in zip(alone, asked, strict=True):
+        assert after == before if before.confidence > 0.5 else after.by_network
+    coloured_shares = [
+        [verdict.tone is SourceTone.COLOUR for verdict in verdicts].index(True) for verdicts in (asked, alone, mistaken)
+    ]
+    assert coloured_shares == sorted(coloured_shares)
+    assert coloured_shares[0] < coloured_shares[2]
+
+
+def test_of_what_is_sure_nobody_is_asked() -> None:
+    def ask() -> None:
+        pytest.fail("the network was asked")
+
+    for luma, chroma in ((scene(), np.zeros((2, *scene().shape))), things(0, chroma=2)):
+        assert scan_tone(luma, chroma.astype(np.float32), ask=ask).verdict.confidence > 0.5
