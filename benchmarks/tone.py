@@ -3,8 +3,8 @@
 Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours;
 the second is the share of prints that would be left as they are: of toned ones made from the same photographs, and of
 those in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are of
-the one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--refine FILE``
-`pipeline.color.tone_refinement`, which is asked after it.
+the one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges
+FILE`` `pipeline.color.tone_edges_table`, which comes after it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import random
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -25,24 +23,24 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.tone_fit import Figures, fitted_table, linear, module
 from benchmarks.toning import through_jpeg, toned_print
-from engines.network import Prediction
-from pipeline.color.colorizer import Colorizer, open_colorizer
-from pipeline.color.scan_tone import JUDGED_SIDE, Ask, Scan, scan_tone
-from pipeline.color.spaces import F32, still_spec
+from pipeline.color.scan_tone import JUDGED_SIDE, Scan, scan_tone
+from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
 from pipeline.color.tone import evidence, inside
+from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
+from pipeline.color.tone_odds import LIMIT, Figures, terms
 from pipeline.media.stills import is_taken_by_camera
-from pipeline.options import Options
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
 _SIDE = 64
 _READ_SIDE = 512
 _LEAST_SIDE = 100
-_DOUBTFUL = 6.0  # log odds by the first table, up to which the network is asked when the last one is fitted
+_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # of many terms, and of few
+_ROUNDS = 25
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
+_WIDTH = 120
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
 
 
@@ -68,11 +66,10 @@ class Photo:
 class Rate:
     """How many of ``of`` pictures were judged wrongly, and how many of those without a doubt.
 
-    ``colorizer`` is asked as runs ask it, if there is one; ``folder`` is where the wrong ones are kept to be looked at.
+    ``folder``, if not None, is where the wrong ones are kept to be looked at.
     """
 
     name: str
-    colorizer: Colorizer | None
     folder: Path | None
     of: int = 0
     wrong: int = 0
@@ -81,8 +78,7 @@ class Rate:
 
     def count(self, photo: Photo, *, is_print: bool) -> None:
         """Judge one more picture."""
-        ask = None if self.colorizer is None else asking(self.colorizer, photo.rgb)
-        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera, ask=ask)
+        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera)
         is_wrong = (found.verdict.tone is SourceTone.COLOUR) is is_print
         is_flagged = found.verdict.confidence <= 0.5
         self.of += 1
@@ -144,6 +140,13 @@ def figures(picture: F32) -> Figures | None:
     return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= LEAST_PIXELS else None
 
 
+def with_edges(picture: F32) -> Figures | None:
+    """Return what the second table judges by: the first one's log odds and the figures of edges."""
+    luma, chroma = planes(picture)
+    edges = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False).edges
+    return None if edges is None else np.array([evidence(luma, *chroma).log_odds, *edges])
+
+
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield the photograph as it is, and as it might be found: paler, smaller, coded again."""
     yield photo.rgb
@@ -163,6 +166,24 @@ def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     yield toned_print(_smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
 
 
+def fit(coloured: Figures, prints: Figures, *, ridge: float) -> tuple[Figures, Figures, Figures]:
+    """Return centres, scales and weights of a logistic regression on `terms`, by Newton's method, with a ``ridge``."""
+    rows = np.concatenate([coloured, prints])
+    is_coloured = np.concatenate([np.ones(len(coloured)), np.zeros(len(prints))])
+    share = np.where(is_coloured, len(rows) / (2 * len(coloured)), len(rows) / (2 * len(prints)))
+    centres, scales = rows.mean(axis=0), rows.std(axis=0)
+    expanded = np.stack([terms(np.clip((row - centres) / scales, -LIMIT, LIMIT)) for row in rows])
+    penalty = ridge * np.eye(expanded.shape[1])
+    penalty[0, 0] = 1e-6
+    weights = np.zeros(expanded.shape[1])
+    for _ in range(_ROUNDS):
+        odds = 1 / (1 + np.exp(-np.clip(expanded @ weights, -30, 30)))
+        slope = expanded.T @ (share * (odds - is_coloured)) + penalty @ weights
+        curve = (expanded * (share * odds * (1 - odds))[:, None]).T @ expanded + penalty
+        weights -= np.linalg.solve(curve, slope)
+    return centres, scales, weights
+
+
 def main() -> None:
     """Print the rates, or write fitted tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -171,27 +192,23 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen by hash")
     parser.add_argument("--all", action="store_true", help="rates of both halves, for places nothing was fitted to")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--engine", default="auto", help="engine of the network; none: nobody is asked")
     parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the first table and write it")
-    parser.add_argument("--refine", type=Path, metavar="FILE", help="fit the tables after the first and write them")
+    parser.add_argument("--fit-edges", type=Path, metavar="FILE", help="fit the second table and write it")
     parser.add_argument("--wrong", type=Path, metavar="FOLDER", help="save what was judged wrongly, as PNG")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="PIL")
     if options.fit is not None:
         options.fit.write_text(_fitted(options), encoding="ascii")
         return
-    with nullcontext() if options.engine == "none" else open_colorizer(Options(engine=options.engine)) as colorizer:
-        if options.refine is not None:
-            if colorizer is None:
-                parser.error("--refine asks the network: it needs an engine")
-            options.refine.write_text(_refined(options, colorizer), encoding="ascii")
-        else:
-            _print_rates(options, colorizer)
+    if options.fit_edges is not None:
+        options.fit_edges.write_text(_fitted_edges(options), encoding="ascii")
+        return
+    _print_rates(options)
 
 
-def _print_rates(options: argparse.Namespace, colorizer: Colorizer | None) -> None:
+def _print_rates(options: argparse.Namespace) -> None:
     repainted, by_camera, made, real = (
-        Rate(name, colorizer, options.wrong)
+        Rate(name, options.wrong)
         for name in (
             "colour photographs repainted",
             "colour photographs by cameras repainted",
@@ -223,34 +240,23 @@ def _fitted(options: argparse.Namespace) -> str:
         f"Made by ``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;"
         f" {len(FIGURES)} figures of each."
     )
-    return module(words, [fitted_table(coloured, prints).lines()])
+    return _module(words, coloured, prints, ridge=_RIDGE)
 
 
-def _refined(options: argparse.Namespace, colorizer: Colorizer) -> str:
-    """Return the module of the tables that are asked after the first one, which stays as it is."""
-    edges: tuple[list[Figures], list[Figures]] = [], []
-    content: tuple[list[Figures], list[Figures]] = [], []
+def _fitted_edges(options: argparse.Namespace) -> str:
+    """Return the module of the second table; the first one stays as it is."""
+    coloured: list[Figures] = []
+    prints: list[Figures] = []
     count = 0
     for photo in _fitted_to(options):
         count += 1
-        for number, kinds in enumerate((coloured_kinds, print_kinds)):
-            for rgb in kinds(photo, options.seed):
-                luma, chroma = planes(rgb)
-                first = evidence(luma, *chroma).log_odds
-                scan = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, ask=asking(colorizer, rgb))
-                if (found := scan.edges) is None:
-                    continue
-                edges[number].append(np.array([first, *found]))
-                if abs(first) < _DOUBTFUL and (told := scan.content) is not None:
-                    content[number].append(np.array([first, *found, *told]))
-    by_edges = fitted_table(*edges)
-    second = [[np.array([by_edges.log_odds(row[:3]), *row[3:]]) for row in rows] for rows in content]
-    by_content = fitted_table(*second, expand=linear, of=(len(edges[0]), len(edges[1])))
+        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
+            found += [row for rgb in kinds(photo, options.seed) if (row := with_edges(rgb)) is not None]
     words = (
-        f"Made by ``python -m benchmarks.tone FOLDER... --refine FILE`` from {count:,} photographs, of which the"
-        f"\nnetwork {colorizer.weights} was asked about {len(content[0]):,} in colour and {len(content[1]):,} prints.\n"
+        f"Made by ``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
+        f" log odds and {len(EDGE_FIGURES)} figures."
     )
-    return module(words, [by_edges.lines("EDGE_"), by_content.lines("CONTENT_")])
+    return _module(words, coloured, prints, ridge=_RIDGE_OF_EDGES)
 
 
 def _fitted_to(options: argparse.Namespace) -> Iterator[Photo]:
@@ -258,15 +264,23 @@ def _fitted_to(options: argparse.Namespace) -> Iterator[Photo]:
     return (photo for photo in found if not photo.is_held_out)
 
 
-def asking(colorizer: Colorizer, rgb: F32) -> Ask:
-    """Return what asks the network about a picture, R, G and B (h, w, 3), once."""
+def _module(words: str, coloured: list[Figures], prints: list[Figures], *, ridge: float) -> str:
+    names = ("CENTRES", "SCALES", "WEIGHTS")
+    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge)
+    tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
+    imports = "from __future__ import annotations\n\nimport numpy as np"
+    return f'"""{words}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
 
-    @cache
-    def ask() -> Prediction:
-        luma = np.asarray(cv2.cvtColor(np.rint(rgb * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY), np.uint8)
-        return colorizer.examine(colorizer.model_input(luma, still_spec(8), size=colorizer.spec.size.photo))
 
-    return ask
+def _table(name: str, values: Figures) -> str:
+    lines, line = [f"{name} = np.array(["], "   "
+    for value in values:
+        item = f" {float(f'{value:.4g}'):g},"
+        if len(line) + len(item) > _WIDTH:
+            lines.append(line)
+            line = "   "
+        line += item
+    return "\n".join([*lines, line, "])"]) + "\n"
 
 
 def _decoded(name: str, data: bytes) -> Photo:

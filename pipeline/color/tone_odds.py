@@ -1,8 +1,8 @@
-"""How likely a picture with certain figures is coloured, not toned: logistic regressions, one on top of the other.
+"""How likely a picture with certain figures is coloured, not toned: two logistic regressions, one after the other.
 
-The first hears how far the chroma is from one tint, the second where it changes, the third what the network expects.
-`pipeline.color.tone_table` and `pipeline.color.tone_refinement` hold their tables, which `python -m benchmarks.tone`
-makes with ``--fit`` and ``--refine``.
+The first knows how far the chroma is from one tint, the second also where it changes. `pipeline.color.tone_table` and
+`pipeline.color.tone_edges_table` hold their tables, which `python -m benchmarks.tone` makes with ``--fit`` and
+``--fit-edges``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.color import tone_refinement as refinement
+from pipeline.color import tone_edges_table as edges
 from pipeline.color.tone_table import CENTRES, SCALES, WEIGHTS
 
 Figures = npt.NDArray[np.float64]
 
+_MOST_BY_EDGES = 5.0
 LIMIT = 4.0  # standard deviations from the centre, beyond which a figure says no more
 
 
@@ -38,12 +39,10 @@ def log_odds_of_colour(figures: Figures) -> float:
 
 
 def log_odds_with_edges(log_odds: float, figures: Figures) -> float:
-    """Return the log odds, so far ``log_odds``, that take `tone_edges.FIGURES` into account as well."""
-    standard = standardised(np.array([log_odds, *figures]), refinement.EDGE_CENTRES, refinement.EDGE_SCALES)
-    return float(terms(standard) @ refinement.EDGE_WEIGHTS)
+    """Return the log odds, so far ``log_odds``, that take `tone_edges.FIGURES` into account as well.
 
-
-def log_odds_with_content(log_odds: float, figures: Figures) -> float:
-    """Return the log odds, so far ``log_odds``, that take `tone_content.FIGURES` into account as well."""
-    standard = standardised(np.array([log_odds, *figures]), refinement.CONTENT_CENTRES, refinement.CONTENT_SCALES)
-    return float(np.array([1.0, *standard]) @ refinement.CONTENT_WEIGHTS)
+    They change by `_MOST_BY_EDGES` at most: strong colours that know no edges, as lights on a stage, are colours.
+    """
+    standard = standardised(np.array([log_odds, *figures]), edges.CENTRES, edges.SCALES)
+    change = float(terms(standard) @ edges.WEIGHTS) - log_odds
+    return log_odds + min(max(change, -_MOST_BY_EDGES), _MOST_BY_EDGES)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 
-from engines.errors import EngineError
 from engines.machine import usable_cores
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
@@ -221,8 +220,6 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
             _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)
-        except EngineError:
-            raise  # it would meet every photograph
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 
 import cv2
 import numpy as np
 
-from engines.network import Prediction
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import Adjustments, adjustments
 from pipeline.color.measures import doubt, measured
-from pipeline.color.model_input import EXIF_TURNS, ModelInput, Turn
+from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.previews import preview
-from pipeline.color.scan_tone import JUDGED_SIDE, Ask, ScanTone, scan_tone
+from pipeline.color.scan_tone import JUDGED_SIDE, ScanTone, scan_tone
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
@@ -86,11 +84,6 @@ class Picture:
         return Doubt(reason="may be a toned print, not coloured yet", instead=SourceTone.TINTED)
 
     @property
-    def was_asked_about(self) -> bool:
-        """Whether the network had a say in what becomes of it."""
-        return self.verdict.by_network and self.treat_as is TreatAs.AUTO and not self.is_own
-
-    @property
     def notes(self) -> tuple[Note, ...]:
         """What was assumed about it, where that decided something."""
         if self.is_own:
@@ -103,14 +96,12 @@ class Picture:
             text = "taken for tinted: the tint was kept"
         elif self.verdict.tone is SourceTone.TINTED:
             text = f"taken for tinted: {'grey' if self.treatment is Treatment.GREY else 'colour'} replaced the tint"
-        elif self.doubt is not None or self.was_asked_about:
+        elif self.doubt is not None:
             text = "taken for monochrome"
         else:
             return ()
         if self.own_colour is not None:
             text += f"; a part that has colour ({_share(self.found)} of the picture) keeps it"
-        if self.was_asked_about:
-            text += "; in this the network had a say, by the colours that it expects"
         if self.doubt is not None:
             text += f"; in doubt ({self.doubt.reason}): {self.doubt.reverse} decides otherwise"
         return (Note(NoteKind.ASSUMED, text),)
@@ -138,33 +129,21 @@ def look_at(
 ) -> Picture:
     """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it.
 
-    ``size`` is the shorter side of that, by default the network's own for photographs. Where the tone is in doubt, the
-    network is asked, at its own size for photographs and about nothing else at once, so that the verdict is the same
-    in every run. Raises `EngineError`.
+    ``size`` is the shorter side of that, by default the network's own for photographs.
     """
-    spec, space = still_spec(still.bits), space_of(still)
-    turn, own_size = EXIF_TURNS[still.orientation], colorizer.spec.size.photo
-
-    def seen(size: int) -> ModelInput:
-        made = colorizer.model_input(still.luma, spec, size=size, turn=turn)
-        return made if space is None else replace(made, luma=space.seen(made.luma))
-
-    model_input = seen(size or own_size)
-
-    @cache
-    def ask() -> Prediction | None:
-        if not colorizer.spec.is_ours:
-            return None
-        return _as_stored(colorizer.examine(model_input if size in (None, own_size) else seen(own_size)), turn)
-
-    found = _judged(still, spec, ask)
+    spec = still_spec(still.bits)
+    found = _judged(still, spec)
+    space = space_of(still)
+    model_input = colorizer.model_input(
+        still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
+    )
     return Picture(
         still=still,
         spec=spec,
         space=space,
         found=found,
         treatment=treated(still, found.verdict, options),
-        model_input=model_input,
+        model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         treat_as=options.treat_as,
         adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
         is_own=_is_own(still, options),
@@ -250,24 +229,14 @@ def space_of(still: Still) -> RgbSpace | None:
     return None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
 
 
-def _as_stored(said: Prediction, turn: Turn) -> Prediction:
-    """Return what a network said of an upright picture as that is stored."""
-    told = said.evidence
-    features = None if told is None or told.features is None else turn.stored(told.features)
-    return Prediction(
-        turn.stored(said.ab),
-        None if told is None else replace(told, logits=turn.stored(told.logits), features=features),
-    )
-
-
-def _judged(still: Still, spec: ColorSpec, ask: Ask) -> ScanTone:
+def _judged(still: Still, spec: ColorSpec) -> ScanTone:
     if still.chroma is None:
         return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
     size = size_within(JUDGED_SIDE, width, height)
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
-    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif), ask=ask)
+    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif))
 
 
 def _share(found: ScanTone) -> str:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engines.networks import open_network
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json, to_json
-from pipeline.errors import EngineError
-from pipeline.media.stills import read_still
 from pipeline.options import Options, TreatAs
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-from pipeline.photo.page import look_at
+from pipeline.photo.job import colorize_photo
 from pipeline.results import Doubt, PhotoResult, SourceTone, Treatment
-from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, sepia, tinted
 
 STAMP = np.s_[180:230, 250:330]
@@ -133,57 +127,3 @@ def test_grey_and_sepia_by_a_camera_are_coloured_nevertheless(tmp_path: Path, co
     for number, rgb in enumerate((rgb_of_grey(), sepia(PRINT))):
         result = result_of(exposed(tmp_path / f"{number}.jpg", rgb), colorizer)
         assert result.treatment is Treatment.COLOURED
-
-
-def turned(path: Path, rgb: np.ndarray, *, orientation: int) -> Path:
-    """The same photograph, stored as a camera held otherwise stores it."""
-    image = Image.fromarray({1: rgb, 3: rgb[::-1, ::-1], 6: np.rot90(rgb), 8: np.rot90(rgb, -1)}[orientation].copy())
-    exif = image.getexif()
-    exif[0x0112] = orientation
-    image.save(path, exif=exif)
-    return path
-
-
-def pale(share: int) -> np.ndarray:
-    return rgb_of(PRINT, *(share / 100 * plane for plane in tinted(PRINT)))
-
-
-def test_in_doubt_the_network_is_asked_and_says_the_same_however_the_picture_lies(
-    tmp_path: Path, opened: Colorizer
-) -> None:
-    asked = 0
-    for share in range(2, 40, 2):
-        verdicts = []
-        for orientation in (1, 3, 6, 8):
-            still = read_still(turned(tmp_path / f"{share}-{orientation}.png", pale(share), orientation=orientation))
-            found = look_at(still, opened, Options())
-            assert look_at(still, opened, Options(), size=64).verdict == found.verdict
-            verdicts.append(found.verdict)
-        assert len({(verdict.tone, verdict.by_network) for verdict in verdicts}) == 1
-        assert np.ptp([verdict.confidence for verdict in verdicts]) < 0.02
-        asked += verdicts[0].by_network
-    assert 0 < asked < 19
-
-
-def test_that_the_network_was_asked_is_said(tmp_path: Path, opened: Colorizer) -> None:
-    results = [result_of(save(tmp_path / f"{share}.png", pale(share)), opened) for share in range(2, 40, 2)]
-    said = [any("the network had a say" in note.text for note in result.notes) for result in results]
-    assert any(said)
-    assert not said[-1]
-
-
-def test_networks_of_other_people_are_not_asked(
-    tmp_path: Path, opened: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opened, "spec", replace(opened.spec, is_ours=False))
-    for share in range(2, 40, 2):
-        found = look_at(read_still(save(tmp_path / f"{share}.png", pale(share))), opened, Options())
-        assert not found.verdict.by_network
-
-
-def test_an_engine_that_fails_when_asked_ends_the_run(tmp_path: Path, two: Path) -> None:
-    sources = [save(tmp_path / f"{share}.png", pale(share)) for share in range(2, 40, 2)]
-    engine, choice = open_network("crashing", str(two), extra=fault_entries())
-    jobs = [PhotoJob(source, tmp_path / "out" / source.name) for source in sources]
-    with pytest.raises(EngineError):
-        list(colorize_photos(jobs, colorizer=Colorizer(engine, choice), options=Options(treat_as=TreatAs.COLOUR)))

@@ -1,17 +1,14 @@
-"""Colour follows things: it changes at their edges, and it is what the network expects of them. Stains do neither."""
+"""Colour follows things: it changes at their edges. Stains do not."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import fitted
-from pipeline.color.tone_content import content_figures
 from pipeline.color.tone_edges import edge_figures
-from tests.pipeline.color.things import HEIGHT, WIDTH, expecting, stained_print, things
+from tests.pipeline.color.things import HEIGHT, WIDTH, stained_print, things
 
 EVERYTHING = np.ones((HEIGHT, WIDTH), np.bool_)
 SEEDS = range(5)
@@ -47,27 +44,3 @@ def test_what_shows_nothing_has_no_figures() -> None:
     luma, chroma = things(0)
     assert edge_figures(luma, stacked(chroma), ~EVERYTHING) is None
     assert edge_figures(np.full_like(luma, 0.5), stacked(chroma), EVERYTHING) is None
-    assert content_figures(luma, stacked(chroma), ~EVERYTHING, expecting(luma, chroma)) is None
-
-
-def test_a_network_without_distributions_gives_no_figures() -> None:
-    luma, chroma = things(0)
-    assert content_figures(luma, stacked(chroma), EVERYTHING, replace(expecting(luma, chroma), evidence=None)) is None
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_faded_colour_is_what_the_network_expects_and_a_stained_print_is_not(seed: int) -> None:
-    luma, chroma = things(seed)
-    said = expecting(luma, chroma)
-    cast = np.array([-0.03, 0.03], np.float32)[:, None, None]
-    faded = content_figures(luma, stacked(0.3 * chroma + cast), EVERYTHING, said)
-    stained = content_figures(luma, stacked(stained_print(luma, seed=seed)), EVERYTHING, said)
-    exact = content_figures(luma, stacked(chroma), EVERYTHING, said)
-    assert faded is not None
-    assert stained is not None
-    assert exact is not None
-    assert faded[0] > 0.7
-    assert abs(stained[0]) < 0.4
-    assert exact[2] < 1  # CIELAB units
-    assert exact[3] == pytest.approx(0, abs=0.2)
-    assert exact[3] > max(faded[3], stained[3])
