@@ -169,6 +169,5 @@ def test_a_print_of_something_small_on_plain_ground_is_no_page_with_nothing_on_i
     cv2.ellipse(luma, (64, 48), (14, 9), 20, 0, 360, 0.3, -1)
     luma = np.asarray(cv2.blur(luma, (3, 3)), np.float32)
     brown = 0.06 * np.sin(np.pi * luma)
-    found = scan_tone(luma, np.stack([-brown, 0.8 * brown]).astype(np.float32)).verdict
-    assert found.tone is SourceTone.TINTED
-    assert found.confidence > 0.5
+    found = scan_tone(luma, np.stack([-brown, 0.8 * brown]).astype(np.float32))
+    assert found.verdict.tone is SourceTone.TINTED
