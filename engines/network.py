@@ -21,6 +21,11 @@ class Prediction:
     ab: F32
     evidence: Evidence | None = None
 
+    @property
+    def features(self) -> F32 | None:
+        """What places look like to the network (N, C, h, w); None if it does not tell."""
+        return None if self.evidence is None else self.evidence.features
+
     def each(self) -> list[Prediction]:
         """Return the answers to the pictures of the batch one by one, each a batch of one."""
         if self.evidence is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from engines import optional
 from engines.base import PLAIN, EngineSpec, Model, Setup, describe
 from engines.cache import Body, CompiledCache
 from engines.errors import EngineError
+from engines.int8 import quantize
 from engines.machine import cpu_name
 from engines.signature import require_ports
 from engines.tensors import Tensors
@@ -32,7 +33,7 @@ _INSTALL = optional.install()
 DEVICES = frozenset({"cpu", "gpu", "npu"})
 _REFUSED = "refused"
 
-Precision = Literal["auto", "bf16", "f16", "f32"]
+Precision = Literal["auto", "int8", "bf16", "f16", "f32"]
 
 
 def check() -> None:
@@ -43,9 +44,10 @@ def check() -> None:
 def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = "auto") -> OpenVinoEngine:
     """Compile ``model`` for ``setup.device`` (the CPU for "auto"), or load what was compiled.
 
-    ``precision`` "auto" is bf16 where the CPU has it, else f32; f16 on GPU and NPU. What was compiled in reduced
-    precision is used, and kept, only after `Model.accept`; for the CPU's bf16 that holds for networks of other people,
-    since ours were trained and measured in it, and those that fail run in f32, which ``setup.pass_over`` gets.
+    ``precision`` "auto" is, on a CPU, int8 where the card tells activations, else bf16 where the CPU has it, else f32;
+    f16 on GPU and NPU. What int8 leaves out is computed in bf16 or f32. What was compiled in reduced precision is used,
+    and kept, only after `Model.accept`; for the CPU's bf16 that holds for networks of other people, since ours were
+    trained and measured in it. What fails runs in the next of these, which ``setup.pass_over`` gets.
     Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
     device is not there or lacks ``precision``, `WeightsError` for altered weights.
     """
@@ -65,14 +67,22 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
     target = _Device(device, named, " ".join(sorted(able)))
     if precision != "auto":
         return _open(core, model, setup, target, precision)
-    best = ("bf16" if "BF16" in able else "f32") if device == "CPU" else "f16"
-    try:
-        return _open(core, model, setup, target, best)
-    except _OtherColoursError as error:
-        if device != "CPU":
-            raise
-        setup.pass_over(f"{NAME} in {best}", str(error))
-        return _open(core, model, setup, target, "f32")
+    for best in _best(model, able) if device == "CPU" else ("f16",):
+        try:
+            return _open(core, model, setup, target, best)
+        except _OtherColoursError as error:
+            if device != "CPU":
+                raise
+            setup.pass_over(f"{NAME} in {best}", str(error))
+    return _open(core, model, setup, target, "f32")
+
+
+def _best(model: Model, able: Collection[str]) -> Iterator[Precision]:
+    """Yield the reduced precisions that a CPU can do, the fastest first."""
+    if "INT8" in able and model.weights.activations():
+        yield "int8"
+    if "BF16" in able:
+        yield "bf16"
 
 
 @contextmanager
@@ -116,7 +126,14 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
         "device": f"{device.name}: {device.able}",
         "precision": precision,
     }
-    how = {"INFERENCE_PRECISION_HINT": precision}
+    activations = model.weights.activations() if precision == "int8" else {}
+    if activations:
+        key["activations"] = repr(activations)
+    elif precision == "int8":
+        raise EngineError(f"{NAME}: {model.weights.card_path} tells no activations, without which there is no int8")
+    # What int8 leaves out is computed in floating point.
+    hint = precision if precision != "int8" else "bf16" if "BF16" in device.able else "f32"
+    how = {"INFERENCE_PRECISION_HINT": hint}
     if setup.threads is not None and device.id == "CPU":
         how["INFERENCE_NUM_THREADS"] = str(setup.threads)
     cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
@@ -124,10 +141,10 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
         if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
             raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
         imported = _imported(core, device.id, how, cache, key, setup)
-        compiled, lent = imported or (core.compile_model(core.read_model(model.weights.read()), device.id, how), None)
-        engine = _engine(compiled, lent, spec, model)
+        compiled, lent = imported or (_compiled(core, device.id, how, model, activations), None)
+        engine = _engine(compiled, lent, spec, model, hint)
         if imported is None:
-            if precision == "f16" or (precision == "bf16" and not model.is_ours):
+            if precision in ("int8", "f16") or (precision == "bf16" and not model.is_ours):
                 _accept(engine, model, cache, key)
             if cache is not None:
                 cache.put(key, compiled.export_model().getbuffer())
@@ -163,13 +180,22 @@ def _imported(
         return None
 
 
-def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model) -> OpenVinoEngine:
+def _compiled(
+    core: Any, device: str, how: dict[str, str], model: Model, activations: Mapping[str, tuple[float, float]]
+) -> Any:
+    graph = core.read_model(model.weights.read())
+    if activations:
+        quantize(graph, activations)
+    return core.compile_model(graph, device, how)
+
+
+def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model, hint: str) -> OpenVinoEngine:
     used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     request = compiled.create_infer_request()
     _leave_signal_stack()
     require_ports(_names(compiled.inputs), _names(compiled.outputs), model.graph, model.weights)
-    if used != spec.precision:
-        raise EngineError(f"{NAME}: {spec.device} computes in {used}, not in {spec.precision}")
+    if used != hint:
+        raise EngineError(f"{NAME}: {spec.device} computes in {used}, not in {hint}")
     return OpenVinoEngine(request, lent, spec)
 
 

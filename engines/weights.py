@@ -61,6 +61,18 @@ class Weights:
             raise self._wrong(key, "a positive whole number")
         return value
 
+    def activations(self) -> dict[str, tuple[float, float]]:
+        """Return the least and greatest input of each layer that INT8 is for, by name; none where there are none.
+
+        Raises `WeightsError` unless all are pairs of numbers.
+        """
+        stated = self.card.get("activations", {})
+        try:
+            assert isinstance(stated, dict)
+            return {str(name): (float(least), float(greatest)) for name, (least, greatest) in stated.items()}
+        except (AssertionError, TypeError, ValueError) as error:
+            raise self._wrong("activations", "an object of pairs of numbers") from error
+
     def _wrong(self, key: str, kind: str) -> WeightsError:
         if not self.is_carded:
             return _no_card(self.card_path)

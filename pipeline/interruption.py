@@ -40,6 +40,9 @@ class Cancelled(BaseException):
     `Exception`, so that it is never taken for the fault of one file.
     """
 
+    frames_kept: int | None = None
+    """Of a film that was under way, how many frames the next run need not make again; None if there was none."""
+
     def __init__(self, exit_code: int = 130) -> None:
         super().__init__()
         self.exit_code = exit_code

@@ -8,6 +8,9 @@ from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
+# A minute at 25 frames a second: what is lost of a long film when a run dies.
+SEGMENT_FRAMES = 1500
+
 
 class Codec(StrEnum):
     """Video codec of the result; AUTO chooses by quality, bit depth and container."""

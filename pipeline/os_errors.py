@@ -27,6 +27,7 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
 }
 _USUAL = "Check its disk and how it is connected."
+_NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 # Only writing can fail so.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -34,6 +35,11 @@ _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 def advice_for(error: OSError) -> str:
     """Return what a user can do about ``error``."""
     return _ADVICE.get(error.errno or 0, _USUAL)
+
+
+def says_no_file(error: OSError) -> bool:
+    """Say whether ``error`` means that there is no file behind the name: none, or a link that leads to none."""
+    return error.errno in _NO_FILE
 
 
 def unreadable(path: Path | str, error: OSError) -> InputError:

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    So it is for a link that leads nowhere. Raises `OutputError` where the disk does not say.
+    So it is for a link that leads nowhere. Raises `OutputError` where the disk does not say, or takes no file.
     """
     originals.check(final)
     try:
@@ -78,6 +79,19 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
         raise UsageError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
+    _check_writable(final)
+
+
+def _check_writable(final: Path) -> None:
+    """Raise `OutputError` if no file can be made in the folder of ``final``, or in the one that it would be made in."""
+    folder = next((one for one in final.parents if one.exists()), final.parent)
+    # What the system says of permissions is not always so, on network file systems above all: a file tells.
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                return
+        except OSError as error:
+            raise unwritable(final, error) from error
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -58,6 +58,12 @@ class Treatment(StrEnum):
     def is_new(self) -> bool:
         """Whether chroma is written anew."""
         return self in (Treatment.COLOURED, Treatment.GREY)
+
+
+def has_new_colour(treatments: Iterable[Treatment]) -> bool:
+    """Whether colour was made in a result of which parts had ``treatments``; one of which none is known has it."""
+    known = set(treatments)
+    return not known or Treatment.COLOURED in known
 
 
 class Proof(StrEnum):
@@ -215,6 +221,11 @@ class FilmResult:
     doubts: tuple[Doubt, ...] = ()
     references: tuple[Path, ...] = ()
 
+    @property
+    def has_new_colour(self) -> bool:
+        """Whether colour was made in any of its shots."""
+        return has_new_colour(shot.treatment for shot in self.shots)
+
 
 def shell_line(command: Sequence[str]) -> str:
     """Return ``command`` as a line to copy, quoted for the shell that is there."""
@@ -247,6 +258,11 @@ class PhotoResult:
     origin: ModelOrigin = ModelOrigin()
     doubts: tuple[Doubt, ...] = ()
     references: tuple[Path, ...] = ()
+
+    @property
+    def has_new_colour(self) -> bool:
+        """Whether colour was made on any of its pages."""
+        return has_new_colour([self.treatment])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,8 @@ def _import_all() -> None:
     for package in ("pipeline", "engines"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
-    for name in ("cli", "av", "cv2", "onnxruntime"):
+    # The last two are what a parser of options imports when it is used.
+    for name in ("cli", "av", "cv2", "onnxruntime", "pydantic.type_adapter", "typer.rich_utils"):
         importlib.import_module(name)
     with _without_telemetry():
         importlib.import_module("openvino")

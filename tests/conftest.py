@@ -14,14 +14,24 @@ before_numpy()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nobody is told of tests, and without telemetry's thread a process with ONNX Runtime can fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-_SLOW_AS_A_WHOLE = re.compile(r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.slow\b", re.MULTILINE)
+_LEFT_OUT_AS_A_WHOLE = {
+    f"not {name}": re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
+    for name, markers in {"slow": "slow|nightly", "nightly": "nightly"}.items()
+}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not import files of slow tests only to leave all of them out: many bring PyTorch, in every worker."""
-    if config.getoption("markexpr") != "not slow" or collection_path.suffix != ".py":
+    marked = _LEFT_OUT_AS_A_WHOLE.get(config.getoption("markexpr"))
+    if marked is None or collection_path.suffix != ".py":
         return None
-    return True if _SLOW_AS_A_WHOLE.search(collection_path.read_text(encoding="utf-8")) else None
+    return True if marked.search(collection_path.read_text(encoding="utf-8")) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What is nightly is slow as well."""
+    if item.get_closest_marker("nightly"):
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -311,6 +311,7 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
+@pytest.mark.slow
 def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: Path) -> None:
     done = subprocess.run(
         command("video", film, "-o", film.with_name("Фильм.mkv"), "--model", model),
@@ -324,6 +325,7 @@ def test_names_beyond_the_encoding_of_the_output_are_escaped(film: Path, model: 
     assert "\\u0424" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path) -> None:
     controller, terminal = os.openpty()
     done = subprocess.run(
@@ -361,7 +363,10 @@ def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
 
 @contextmanager
 def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it."""
+    """Start ``colorize-video`` and wait until it writes; signals that are ignored around us are not for it.
+
+    The lock of the result, in a folder, comes before the last look at whether to begin; its file comes after it.
+    """
     with subprocess.Popen(
         command("video", film, "-o", folder / "result.mp4", "--model", model, "--json"),
         env=environment(),
@@ -370,7 +375,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
         text=True,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (1, 2, 15)],
     ) as running:
-        while running.poll() is None and not list(folder.glob(f"{PARTIAL_PREFIX}*")):
+        while running.poll() is None and not list(folder.glob(f"{PARTIAL_PREFIX}*.mp4")):
             time.sleep(0.01)
         yield running
 
@@ -393,7 +398,9 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
         running.send_signal(numbers[-1])
         stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
-    assert json.loads(stdout)["error"]["exit_code"] == code
+    error = json.loads(stdout)["error"]
+    assert (error["exit_code"], error["advice"]) == (code, "Run the same command again.")
+    assert error["message"] == "interrupted; nothing is kept of the film that was under way"
     assert listing(tmp_path) == []
 
 
@@ -488,6 +495,7 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
     assert f"'pipeline' in {tmp_path} is not Autochrome's" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     with Path("/dev/full").open("w") as full:
@@ -521,6 +529,7 @@ def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str]
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) -> None:
     with Path("/dev/full").open("w") as full:

@@ -438,7 +438,7 @@ def states_of(job: str, variables: dict[str, str]) -> dict[str, str]:
     return {task: f"{state} {code}" for task, state, code in tasks}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run the daemons of Slurm")
 def test_slurm_runs_the_array_and_an_orderly_stop_is_no_failure() -> None:
     with open_folder() as folder, slurm(folder) as variables:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -76,9 +77,19 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(path)))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the line and the full name of every import of ``path``, in functions and for types as well."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -88,11 +99,12 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 def loaded_with(path: Path) -> Iterator[str]:
     """Yield the full names of what is imported when ``path`` is: not in functions, and not for types alone."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             yield from (_imported(node.module, alias.name) for alias in node.names)
 
 
+@cache
 def _imported(module: str, name: str) -> str:
     inner = ROOT.joinpath(*module.split("."), name)
     return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").exists() else module
@@ -100,7 +112,7 @@ def _imported(module: str, name: str) -> str:
 
 def used_names(path: Path) -> Iterator[tuple[int, str]]:
     """Yield every dotted name that ``path`` uses, with its line: ``os.replace``, ``Thread``, ``x.rename``."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
             yield node.lineno, f"{owner}.{node.attr}"
@@ -139,7 +151,7 @@ def test_modules_import_each_other_in_no_circle() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
 def test_imports_are_absolute(path: Path) -> None:
-    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    tree = nodes_of(path)
     assert not [node.lineno for node in tree if isinstance(node, ast.ImportFrom) and node.level]
 
 

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
-from training.config import AdversaryConfig
+from training.architectures.pretrained import PretrainedDiscriminator
+from training.backbone import read_backbone
+from training.config import AdversaryConfig, ConfigError
 from training.device import Machine
 from training.losses import patch_loss
 
 _BETAS = (0.5, 0.999)
+_CRITICS = MappingProxyType(
+    {"patchgan": PatchGAN, "encoder": EncoderDiscriminator, "pretrained": PretrainedDiscriminator}
+)
 
 
 class Adversary:
     """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam at 0.5.
 
-    L* is what both true and found ab are shown with, (N, 1, H, W) and (N, 2, H, W) of one size.
+    L* (N, 1, S, S) is what both true and found ab (N, 2, s, s) are shown with, S a multiple of s.
     """
 
-    def __init__(self, config: AdversaryConfig, machine: Machine) -> None:
-        """Start from weights drawn with torch's global generator."""
+    def __init__(self, config: AdversaryConfig, machine: Machine, *, backbone: Path | None = None) -> None:
+        """Start from weights drawn with torch's global generator, a pretrained one's encoder from ``backbone``.
+
+        Raises `ConfigError` without the backbone that is needed, `WeightsError` for another network's.
+        """
         self._config, self._machine = config, machine
-        critic = PatchGAN() if config.discriminator == "patchgan" else EncoderDiscriminator()
+        critic = _CRITICS[config.discriminator]()
+        if isinstance(critic, PretrainedDiscriminator):
+            if backbone is None:
+                raise ConfigError(
+                    "a pretrained discriminator needs ImageNet weights", advice="Name them by --backbone."
+                )
+            critic.load_imagenet(read_backbone(backbone))
         self._critic = critic.to(machine.device)
-        self._optimizer = torch.optim.Adam(self._critic.parameters(), config.learning_rate, _BETAS)
+        self._optimizer = torch.optim.Adam(_groups(self._critic, config), betas=_BETAS)
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * factor
-        loss = (self._judge(lightness, truth, real=True) + self._judge(lightness, found.detach(), real=False)) / 2
+            group["lr"] = group["peak"] * factor
+        loss = (
+            self._judge(lightness, truth, real=True) + self._judge(lightness, self._shown(found.detach()), real=False)
+        ) / 2
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._machine.average_gradients(self._critic.parameters())
@@ -42,11 +61,17 @@ class Adversary:
 
     def deceive(self, lightness: Tensor, found: Tensor) -> Tensor:
         """Return the generator's loss, weighted: how far ``found`` is from being taken for true."""
-        return self._config.weight * self._judge(lightness, found, real=True)
+        return self._config.weight * self._judge(lightness, self._shown(found), real=True)
+
+    def _shown(self, found: Tensor) -> Tensor:
+        return self._config.saturation * found
 
     def _judge(self, lightness: Tensor, ab: Tensor, *, real: bool) -> Tensor:
+        # A pretrained discriminator sees details of twice the fineness of colours.
+        finer = 2 if self._config.discriminator == "pretrained" else 1
+        seen = F.avg_pool2d(lightness, lightness.shape[-1] // (finer * ab.shape[-1]))
         with self._machine.autocast():
-            logits = self._critic(lightness, ab)
+            logits = self._critic(seen, ab)
         return patch_loss(logits.float(), real=real, objective=self._config.objective)
 
     def state_dict(self) -> dict[str, Any]:
@@ -57,3 +82,16 @@ class Adversary:
         """Go on from ``state``."""
         self._critic.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _groups(critic: nn.Module, config: AdversaryConfig) -> list[dict[str, Any]]:
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in critic.named_parameters():
+        (encoder if name.startswith("encoder.") else rest).append(parameter)
+    if not config.encoder_learning_rate:
+        for parameter in encoder:
+            parameter.requires_grad_(False)
+        encoder = []
+    rates = ((rest, config.learning_rate), (encoder, config.encoder_learning_rate))
+    return [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engines.errors import MissingDependencyError, WeightsError
-from training.architectures.encoders import GREY_MEAN, VGG16Encoder
+from training.architectures.encoders import GREY_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN, VGG16Encoder
 from training.files import replacing
 
 _RESNET18 = re.compile(r"(conv1|bn1|layer[1-4]\.[01]\.(conv[12]|bn[12]|downsample\.[01]))\.\w+")
@@ -30,8 +30,6 @@ _KERAS_VGG16 = tuple(
     for number in range(1, count + 1)
 )
 _FEWEST = 7
-# What torchvision's weights expect of 0..1.
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -127,7 +125,7 @@ def _vgg16(source: Path, tensors: Mapping[str, Tensor], *, keras: bool) -> tuple
 
 def _for_grey(kept: dict[str, Tensor]) -> None:
     """Change torchvision's first convolution for an input of 0..255 less 114.8 in every channel."""
-    deviation, mean = torch.tensor(_DEVIATION), torch.tensor(_MEAN)
+    deviation, mean = torch.tensor(IMAGENET_DEVIATION), torch.tensor(IMAGENET_MEAN)
     weight = kept["0.weight"]
     kept["0.weight"] = weight / (255 * deviation).view(1, 3, 1, 1)
     kept["0.bias"] = kept["0.bias"] + weight.sum(dim=(2, 3)) @ ((GREY_MEAN / 255 - mean) / deviation)

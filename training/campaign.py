@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--photos", type=Path, required=True, help="folder of zip files of JPEG; an index is made at the first call")
     add("--output", type=Path, required=True, help="folder of everything that is made")
     add("--start-from", type=Path, help="checkpoint or exported network (*.onnx) that a new run begins with")
+    add("--backbone", type=Path, help="ImageNet weights of the encoder, or of a pretrained discriminator")
     add("--minutes", type=float, help="stop with a checkpoint after so long")
     asked = parser.parse_args(arguments)
     try:
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load_config(asked.config),
             photos=asked.photos,
             run=asked.output,
+            backbone=asked.backbone,
             start_from=start_from,
             sitting=Sitting(device="cpu", minutes=asked.minutes, tensorboard=False),
         )

@@ -59,8 +59,14 @@ class AdversaryConfig:
     objective: Literal["vanilla", "least-squares"]
     weight: float
     learning_rate: float
-    discriminator: Literal["patchgan", "encoder"] = "patchgan"
-    """`PatchGAN`, or `training.architectures.encoder_decoder_6.EncoderDiscriminator`."""
+    discriminator: Literal["patchgan", "encoder", "pretrained"] = "patchgan"
+    """`PatchGAN`, `training.architectures.encoder_decoder_6.EncoderDiscriminator` or `PretrainedDiscriminator`."""
+    encoder_learning_rate: float = 0.0
+    """That of a pretrained discriminator's encoder; 0: it stays as it is."""
+    saturation: float = 1.0
+    """What the generator's ab is multiplied by before it is judged: as it will be when pictures are coloured."""
+    head_start: int = 0
+    """Steps in which the discriminator learns and the generator does not."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engines.adapters import autochrome2
 from engines.adapters.autochrome1 import INPUT, OUTPUT
@@ -28,6 +29,7 @@ from engines.parity import model_for
 from engines.tensors import F32
 from engines.weights import NOT_STATED, read_weights
 from training.calibrate import Calibration, calibrate
+from training.card import ACTIVATIONS, BINS, write_card
 from training.checkpoint import Decoding, Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
 from training.data import Photos, crops_before
@@ -35,6 +37,7 @@ from training.onnx_graph import graph_of, to_onnx
 from training.origins import photos_of, published
 from training.photo_zips import open_photos
 from training.quantization import ab_bins
+from training.ranges import activation_ranges
 from training.scores import as_card, read_report
 
 # Half-precision weights move ab by some thousandths on average, and by more where two colours are equally likely.
@@ -43,7 +46,6 @@ MAX_TOLERANCE = 1.5
 
 _PROBE_SIDE = 64
 _HINTED = 0.2
-_BINS = "bins"
 RUNTIMES: Mapping[str, Callable[[Model], Engine]] = MappingProxyType(
     {"onnxruntime": open_reference, "openvino": partial(open_openvino, precision="f32")}
 )
@@ -148,16 +150,18 @@ def export_command(
         **(_told(trained) if graph.tells else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),
     }
+    if graph.tells and cache is not None:
+        card[ACTIVATIONS] = activation_ranges(content, cache, bins=len(_centres(trained)))
     if calibration is not None:
         card["calibration"] = _calibration(calibration, calibration_size)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
         candidate = Path(folder, output.name)
         candidate.write_bytes(content)
-        _write_card(candidate, card)
+        write_card(candidate, card)
         parity = check_parity(candidate, generator, cache, runtimes=runtimes)
         card["parity"] = [dataclasses.asdict(one) for one in parity]
-        _write_card(candidate, card)
+        write_card(candidate, card)
         os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
         os.replace(candidate, output)
     return Exported(output, output.with_suffix(".json"), card, parity, calibration)
@@ -170,26 +174,19 @@ def add_scores(exported: Path, evaluation: Path) -> None:
     and `WeightsError`; the card is then as it was.
     """
     weights = read_weights(exported)
-    card = {**weights.card, "evaluation": _scores(evaluation, weights.sha256)}
-    candidate = exported.with_name(f".{exported.name}")
-    _write_card(candidate, card)
-    os.replace(candidate.with_suffix(".json"), exported.with_suffix(".json"))
-
-
-def _write_card(path: Path, card: Mapping[str, object]) -> None:
-    text = json.dumps({key: card[key] for key in card if key != _BINS}, indent=2, ensure_ascii=False)
-    if _BINS in card:
-        # Some hundred pairs of numbers are a line, not a thousand.
-        text = f'{text[:-2]},\n  "{_BINS}": {json.dumps(card[_BINS])}\n}}'
-    path.with_suffix(".json").write_text(f"{text}\n", encoding="utf-8")
+    write_card(exported, {**weights.card, "evaluation": _scores(evaluation, weights.sha256)})
 
 
 def _told(trained: Trained) -> dict[str, object]:
     """Return what the card says of hints, of logits, and of numbers that equal ones may hide in the graph."""
+    scalars = {name: one.item() for name, one in trained.model.named_parameters() if one.numel() == 1}
+    return {"scalars": scalars, "hints": trained.config.hinted_share > 0, BINS: _centres(trained).tolist()}
+
+
+def _centres(trained: Trained) -> Tensor:
     bins = trained.architecture.bins
     assert bins is not None
-    scalars = {name: one.item() for name, one in trained.model.named_parameters() if one.numel() == 1}
-    return {"scalars": scalars, "hints": trained.config.hinted_share > 0, _BINS: ab_bins(bins).centres.tolist()}
+    return ab_bins(bins).centres
 
 
 def _training(trained: Trained, cache: Photos | None) -> dict[str, object]:

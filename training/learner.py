@@ -58,7 +58,7 @@ class Learner:
         self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)
-        self.adversary = Adversary(config.adversary, machine) if config.adversary else None
+        self.adversary = Adversary(config.adversary, machine, backbone=backbone) if config.adversary else None
         self.bins = ab_bins(architecture.bins or "gamut260").to(machine.device)
         self.classifies = architecture.classifies
         weights = None
@@ -95,6 +95,25 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         lightness, truth, hints = self._example(step, crops)
+        opponent = self.config.adversary
+        watches = opponent is not None and step < opponent.head_start
+        with torch.set_grad_enabled(not watches):
+            terms, found = self._judged(crops, lightness, truth, hints, numbers)
+        told_apart = None
+        if self.adversary is not None:
+            told_apart = self.adversary.learn(lightness, found, truth, factor=1.0 if watches else factor)
+        if not watches:
+            if self.adversary is not None:
+                terms["adversarial"] = self.adversary.deceive(lightness, found)
+            self._step(step, terms)
+        if told_apart is not None:
+            terms[DISCRIMINATOR] = told_apart
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _judged(
+        self, crops: Tensor, lightness: Tensor, truth: Tensor, hints: Tensor | None, numbers: Sequence[int]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the terms of the loss of what the network answers, and the ab that it found."""
         seen = lightness if self._embeddings is None else self._embeddings(numbers, lightness)
         with self.machine.autocast():
             answer = self._forward(seen) if hints is None else self._forward(seen, hints)
@@ -108,11 +127,9 @@ class Learner:
             terms["evidence"] = self.config.loss.evidence * alone
         picture = F.avg_pool2d(crops / 255, self.stride) if self._rgb else None
         coloured, found = self.loss(answer.float(), truth, picture)
-        terms |= coloured
-        if self.adversary is not None:
-            seen = F.avg_pool2d(lightness, self.stride)
-            told_apart = self.adversary.learn(seen, found, truth, factor=factor)
-            terms["adversarial"] = self.adversary.deceive(seen, found)
+        return terms | coloured, found
+
+    def _step(self, step: int, terms: dict[str, Tensor]) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.machine.average_gradients(self.model.parameters())
@@ -120,9 +137,6 @@ class Learner:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         _average(self.averaged, self.model, min(self.config.ema, (step + 1) / (step + 10)))
-        if self.adversary is not None:
-            terms[DISCRIMINATOR] = told_apart
-        return {name: term.detach() for name, term in terms.items()}
 
     def _example(self, step: int, crops: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return degraded L* (N, 1, S, S), the true ab (N, 2, S / stride, S / stride), and hints if there are any."""

@@ -70,7 +70,7 @@ def from_card(weights: Weights) -> Adapter:
 
     Raises `WeightsError` for a card that does not.
     """
-    centres = _centres(weights)
+    centres = centres_of(weights)
     return Autochrome2(
         contract=CONTRACT,
         network="Autochrome",
@@ -98,7 +98,8 @@ def _positive(weights: Weights, key: str) -> float | None:
     return float(stated) if isinstance(stated, int | float) and stated > 0 else None
 
 
-def _centres(weights: Weights) -> F32:
+def centres_of(weights: Weights) -> F32:
+    """Return the colours (Q, 2) that the logits are of. Raises `WeightsError` for a card without them."""
     stated = weights.card.get("bins")
     try:
         centres = np.asarray(stated, np.float32)

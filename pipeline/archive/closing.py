@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from pipeline.archive.bag import complete_bag
 from pipeline.archive.context import Archive, archive_at
-from pipeline.archive.ledger import ShardRecord, ShardStatus, State, all_shards, as_ranges
+from pipeline.archive.ledger import ShardRecord, ShardStatus, State, all_shards, to_run_again
 from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.report import write_report
@@ -121,7 +121,7 @@ class _Joint:
         for shard in shards:
             if shard.ledger is not None:
                 self._items.update({state.value: count for state, count in shard.ledger.counts().items()})
-        self._again = as_ranges(shard.index for shard in shards if shard.is_to_run_again)
+        self._again = to_run_again(shards)
         self._report = archive.output
         self._is_bag_written = False
 

@@ -54,7 +54,7 @@ class Archive:
         """Return the words of the command that goes on with this archive, as far as they say where it is."""
         words = ["colorize-archive", str(self.source.resolve()), "-o", str(self.output.resolve())]
         if (shard := self.run_options.shard) is not None:
-            words += ["--shard", f"{shard.index}/{shard.count}"]
+            words += ["--shard", str(shard)]
         if self.run_options.bag:
             words.append("--bag")
         if self.run_options.corrections is not None:

@@ -20,6 +20,7 @@ from pipeline.interruption import Cancelled
 from pipeline.originals import Originals
 from pipeline.publish import publishing
 from pipeline.version import program_version
+from pipeline.wording import encodable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +129,13 @@ def known_figures(ledger: LedgerReader) -> dict[str, Any]:
 def shard_label(run_options: RunOptions) -> str:
     """Return the label of a shard: ``3/16``; empty for the whole."""
     shard = run_options.shard
-    return f"{shard.index}/{shard.count}" if shard else ""
+    return str(shard) if shard else ""
 
 
 def as_text(figures: Figures) -> str:
     """Return ``figures`` in the text exposition format 0.0.4."""
     registry = CollectorRegistry()
-    common = {"archive": _encodable(figures.archive), **({"shard": figures.shard} if figures.shard else {})}
+    common = {"archive": encodable(figures.archive), **({"shard": figures.shard} if figures.shard else {})}
 
     def gauge(name: str, help_: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}{name}", help_, (*common, *labels), registry=registry)
@@ -169,7 +170,3 @@ def _samples(figures: Figures) -> list[tuple[str, str, float | None]]:
         ("last_success_timestamp_seconds", "End of the last run whose exit code was 0.", figures.last_success),
         ("disk_free_bytes", "Room on the disk of the results.", figures.free_bytes),
     ]
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

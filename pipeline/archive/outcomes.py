@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -19,7 +18,6 @@ from pipeline.archive.ledger import FOLDER_KIND, Record, State
 from pipeline.archive.provenance import (
     STILL_CHANGING,
     Sealed,
-    has_new_colour,
     sealed,
     vanished,
     with_commands,
@@ -30,7 +28,8 @@ from pipeline.archive.run_options import MAY_PASS
 from pipeline.archive.walk import Kind
 from pipeline.documents import result_from_json
 from pipeline.errors import InputError
-from pipeline.film.segment_folder import segment_folder
+from pipeline.film.segment_folder import bytes_in_segments
+from pipeline.os_errors import says_no_file
 from pipeline.results import Failure, FilmResult, PhotoResult
 from pipeline.wording import count
 
@@ -38,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 # A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
 _NOT_ITS_OWN = {2, 5, 8, 9, 75}
-_NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _LOOKED_AT = 1 << 20
 _Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
@@ -68,7 +66,7 @@ class Outcomes:
     def begin(self, record: Record, *, attempt: int) -> None:
         """Write down that work on an item begins, and how its source looks now."""
         source = self._context.source / record.path
-        progress = _bytes_done(self._context.output / record.output) if record.kind == Kind.FILM else 0
+        progress = bytes_in_segments(self._context.output / record.output) if record.kind == Kind.FILM else 0
         self._context.ledger.begin(record.path, progress=progress)
         self._begun[source] = _Begun(record, FileStat.found(source), time.monotonic())
         self._context.reporter.write(Event.ITEM_STARTED, path=record.path, kind=record.kind, attempt=attempt)
@@ -153,7 +151,7 @@ class Outcomes:
         ledger.done(
             record.path, outcome, source=begun.stat, result=result, started=started, seconds=seconds, packed=packed
         )
-        (self.done if has_new_colour(outcome) else self.kept)[Kind(record.kind)] += 1
+        (self.done if outcome.has_new_colour else self.kept)[Kind(record.kind)] += 1
         self._context.reporter.write(
             Event.ITEM_DONE,
             path=record.path,
@@ -209,13 +207,5 @@ def _is_out_of_reach(path: Path) -> bool:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LOOKED_AT))
             file.read(_LOOKED_AT)
     except OSError as error:
-        return error.errno not in _NO_FILE
+        return not says_no_file(error)
     return False
-
-
-def _bytes_done(output: Path) -> int:
-    """Return how much of a film is on the disk in segments already."""
-    try:
-        return sum(path.stat().st_size for path in segment_folder(output).iterdir())
-    except OSError:
-        return 0

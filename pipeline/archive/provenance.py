@@ -31,7 +31,6 @@ from pipeline.results import (
     Note,
     NoteKind,
     PhotoResult,
-    Treatment,
     Verification,
     shell_line,
 )
@@ -176,7 +175,7 @@ def describe(
         "schema_version": SCHEMA_VERSION,
         "made": made.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "software": {"name": PRODUCT, "version": program_version()},
-        "digital_source_type": SOURCE_TYPE if has_new_colour(result) else None,
+        "digital_source_type": SOURCE_TYPE if result.has_new_colour else None,
         "source": {"name": name, "size": _size(source), "sha256": source_sha256},
         "result": {"name": result.output.name, "size": _size(result.output), "sha256": result_sha256},
         "model": {"name": result.model, "weights_sha256": result.weights_sha256, **_credits(result.origin)},
@@ -220,13 +219,6 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
 def _timeless(verification: Verification) -> dict[str, Any]:
     # How long it took says nothing of the result, and would differ each time.
     return {name: value for name, value in to_json(verification).items() if name != "seconds"}
-
-
-def has_new_colour(result: PhotoResult | FilmResult) -> bool:
-    """Whether colour was made; a result of which nothing is known counts as coloured."""
-    treatments = [result.treatment] if isinstance(result, PhotoResult) else [shot.treatment for shot in result.shots]
-    kept = {Treatment.GREY, Treatment.KEPT, Treatment.TINT_KEPT}
-    return not treatments or not kept.issuperset(treatments)
 
 
 def _shaping(options: Options, result: PhotoResult | FilmResult) -> dict[str, Any]:

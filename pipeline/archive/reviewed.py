@@ -20,10 +20,12 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
+from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.interruption import StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
+from pipeline.wording import encodable
 
 _SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTINED)
 
@@ -122,10 +124,15 @@ class ReviewedArchive:
         return self._corrections(entry).keep_reference(PurePosixPath(entry.path), content)
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references that a run finds for an item. Raises `KeyError`, `InputError`."""
+        """Return the references that a run finds for a photograph. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
-        files = ReferenceFiles(self._archives[entry.ledger].options.reference)
-        return files.of(self._source / entry.path, PurePosixPath(entry.path))
+        return self._reference_files(entry).of(self._source / entry.path, PurePosixPath(entry.path))
+
+    def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
+        """Return the references that a run finds for a film. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        item, files = PurePosixPath(entry.path), self._reference_files(entry)
+        return film_references(self._source / entry.path, files, item=item, chosen=chosen)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
@@ -175,13 +182,16 @@ class ReviewedArchive:
     def _item(self, entry: _Entry) -> ReviewedItem:
         return ReviewedItem(
             name=_key(entry.path),
-            title=entry.path.encode(errors="replace").decode(),
+            title=encodable(entry.path),
             kind=entry.kind,
             source=self._source / entry.path,
             output=self._output / entry.output,
             attention=entry.attention,
             labels=entry.labels,
         )
+
+    def _reference_files(self, entry: _Entry) -> ReferenceFiles:
+        return ReferenceFiles(self._archives[entry.ledger].options.reference)
 
     def _corrections(self, entry: _Entry) -> CorrectionTree:
         return self._archives[entry.ledger].corrections

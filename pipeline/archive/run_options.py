@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.options import TreatAs
+from pipeline.options import SEGMENT_FRAMES, TreatAs
 
 # Exit codes of failures that may pass.
 MAY_PASS = (5, 6, 75)
@@ -20,6 +20,10 @@ class Shard:
     index: int
     count: int
 
+    def __str__(self) -> str:
+        """Return it as ``--shard`` takes it."""
+        return f"{self.index}/{self.count}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -31,6 +35,7 @@ class RunOptions:
     below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one shard of them.
     ``jobs`` films are done at a time. ``on`` says where: ``threads`` of this process, ``processes`` of this machine,
     ``ray`` or ``ray://HOST`` for a Ray cluster; ``workers`` is how many processes there are, None for one to a core.
+    A film is written in segments of ``segment_frames`` frames, the running one of which a dead run loses.
     ``verify_all`` compares finished work by fingerprint instead of size and time.
     ``keep_free`` bytes stay free on the output's disk. ``log`` takes JSON Lines, ``metrics`` a Prometheus text file.
     ``corrections`` is a tree of them to use instead of that in the output folder; ``decide`` says what the sources that
@@ -43,6 +48,7 @@ class RunOptions:
     jobs: int = 1
     on: str = THREADS
     workers: int | None = None
+    segment_frames: int = SEGMENT_FRAMES
     shard: Shard | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -34,10 +34,12 @@ class Kernel:
 
 
 _PLAIN = Kernel(lightness=10.0, near=0.2)
-_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.5)
+_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.53)
 # First each hint tints what is like it; what hints that reach each other's places have not got by then is given close
 # by only, where nobody else asks, so that they do not outbid each other.
 _CLOSER = 0.04, 0.01
+# Features of a cell reach so many cells and differences of L*; where none is as light, all nine around count alike.
+_CELLS, _SAME_LIGHT, _FLOOR = 0.7, 5.0, 1e-6
 # What upsampling takes off a stated colour, for it averages, is added before; at most so much of it, in so many rounds.
 _MOST_ADDED, _ROUNDS = 1.6, 2
 
@@ -75,30 +77,29 @@ class Adjustments:
     saturation: float = 1.0
     hints: tuple[ColorHint, ...] = ()
 
-    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> F32:
+    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> Adjusted:
         """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size.
 
         ``features`` (C, h', w') are the network's of the picture; without them hints spread by lightness alone. What
         hints state comes out at their places after the upsampling of `pipeline.color.upsampling`.
         """
-        if self == _NONE:
-            return ab
-        result = ab * np.float32(self.saturation)
+        shape = ab.shape[1:]
+        answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
         if not self.hints:
-            return result
-        lightness = _lightness_at(luma, ab.shape[1:])
-        looks = None if features is None else _looks_at(features, ab.shape[1:])
-        return _settled(spread_hints(result, lightness, self.hints, looks), luma, lightness, self.hints, looks)
-
-    def influence(self, luma: F32, shape: tuple[int, ...]) -> F32:
-        """Return how much hints decide at each place of the upright ``luma``, 0..1, float32 of ``shape``."""
-        if not self.hints:
-            return np.zeros(shape, np.float32)
+            return Adjusted(answer, np.zeros(shape, np.float32))
         lightness = _lightness_at(luma, shape)
-        return np.asarray(np.max([_weight(lightness, hint, _PLAIN) for hint in self.hints], axis=0), np.float32)
+        looks = None if features is None else _looks_at(features, lightness)
+        shares = _all_shares(lightness, self.hints, looks)
+        result = _settled(_spread(answer, self.hints, shares), luma, self.hints, shares[1])
+        return Adjusted(result, np.asarray(shares[0].sum(axis=0), np.float32))
 
 
-_NONE = Adjustments()
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """What a picture's ``ab`` (2, h, w) becomes, and how much hints decide at each place, ``share`` (h, w), 0..1."""
+
+    ab: F32
+    share: F32
 
 
 def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:
@@ -116,32 +117,27 @@ def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32
     Where hints disagree, the nearer in place and likeness has the more to say. Without hints the answer is returned as
     it is.
     """
-    if not hints:
-        return ab
-    height, width = lightness.shape
+    return _spread(ab, hints, _all_shares(lightness, hints, looks)) if hints else ab
+
+
+def _spread(ab: F32, hints: Sequence[ColorHint], all_shares: Sequence[F32]) -> F32:
+    """Return ``ab`` with ``hints`` in it, given one after another what each has to say in `_all_shares`."""
+    height, width = ab.shape[1:]
     rows_at, columns_at = np.array([_place(hint, height, width) for hint in hints]).T
     stated = np.array([hint.ab for hint in hints], np.float32)
     result = np.asarray(ab, np.float32)
-    kernel = _PLAIN if looks is None else _BY_LOOKS
-    for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER)):
-        shares = _shares(lightness, hints, one, looks)
+    for shares in all_shares:
         residuals = stated - result[:, rows_at, columns_at].T
         result = result + np.einsum("nc,nhw->chw", residuals, shares)
     return np.asarray(result, np.float32)
 
 
-def weight_of(hint: ColorHint, luma: F32, shape: tuple[int, ...]) -> F32:
-    """Return how much ``hint`` says of each place of the upright ``luma``, 0..1, float32 of ``shape``."""
-    return _weight(_lightness_at(luma, shape), hint, _PLAIN)
-
-
-def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> F32:
+def _settled(ab: F32, luma: F32, hints: Sequence[ColorHint], shares: F32) -> F32:
     """Return ``ab``, in which ``hints`` are, so that they come out at their places after upsampling.
 
-    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost.
+    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost. It is added where
+    hints have ``shares`` (n, h, w) close by.
     """
-    kernel = replace(_PLAIN if looks is None else _BY_LOOKS, near=_CLOSER[0])
-    shares = _shares(lightness, hints, kernel, looks)
     places = [(hint.x, hint.y) for hint in hints]
     stated = np.array([hint.ab for hint in hints], np.float32)
     left = np.maximum(np.diagonal(upsampled_at(luma, shares, places)), 1 / _MOST_ADDED)[:, None]
@@ -149,6 +145,14 @@ def _settled(ab: F32, luma: F32, lightness: F32, hints: Sequence[ColorHint], loo
         lacking = (stated - upsampled_at(luma, ab, places)) / left
         ab = np.asarray(ab + np.einsum("nc,nhw->chw", lacking, shares), np.float32)
     return ab
+
+
+def _all_shares(lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> list[F32]:
+    """Return `_shares` as far as hints reach, and then as far as each of `_CLOSER`."""
+    kernel = _PLAIN if looks is None else _BY_LOOKS
+    return [
+        _shares(lightness, hints, one, looks) for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER))
+    ]
 
 
 def _shares(lightness: F32, hints: Sequence[ColorHint], kernel: Kernel, looks: F32 | None) -> F32:
@@ -179,11 +183,26 @@ def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
     return lightness_of(np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.float32))
 
 
-def _looks_at(features: F32, shape: tuple[int, ...]) -> F32:
-    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w) for ``shape`` (h, w)."""
-    rows, columns = shape
+def _looks_at(features: F32, lightness: F32) -> F32:
+    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w), upsampled along ``lightness`` (h, w), L*.
+
+    Joint bilateral upsampling (Kopf et al. 2007): linear interpolation would lead over the edges of things.
+    """
     even = features / (np.linalg.norm(features, axis=0) + np.float32(1e-6))
-    return np.stack([np.asarray(cv2.resize(plane, (columns, rows)), np.float32) for plane in even])
+    shape = even.shape[1:]
+    cells = np.asarray(cv2.resize(lightness, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
+    found = np.zeros((len(even), *lightness.shape), np.float32)
+    total = np.zeros(lightness.shape, np.float32)
+    places = [(np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(lightness.shape, shape, strict=True)]
+    for steps in np.ndindex(3, 3):
+        chosen = [np.rint(place).astype(int) + step - 1 for place, step in zip(places, steps, strict=True)]
+        down, across = (np.square((at - place) / _CELLS) / 2 for at, place in zip(chosen, places, strict=True))
+        cell = np.ix_(*(np.clip(at, 0, count - 1) for at, count in zip(chosen, shape, strict=True)))
+        unlike = np.square((lightness - cells[cell]) / _SAME_LIGHT)
+        weight = np.asarray(np.exp(-down[:, None] - across - unlike) + _FLOOR, np.float32)
+        found += even[:, *cell] * weight
+        total += weight
+    return np.asarray(found / total, np.float32)
 
 
 def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:

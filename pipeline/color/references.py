@@ -115,14 +115,14 @@ def matches(
 
 def _looks(colorizer: Colorizer, picture: ModelInput, prediction: Prediction) -> tuple[F32, tuple[int, int]]:
     """Return what each place of the features' grid looks like (n, C), row by row, and the grid's shape."""
-    evidence = prediction.evidence
-    if evidence is None or evidence.features is None:
+    found = prediction.features
+    if found is None:
         raise UsageError(
             f"{colorizer.spec.model}: this network cannot take references: it tells no features of a picture",
             advice="Use --model fast, or leave out the reference.",
         )
-    members, channels, rows, columns = evidence.features.shape
-    features = evidence.features / (np.linalg.norm(evidence.features, axis=1, keepdims=True) + np.float32(1e-6))
+    members, channels, rows, columns = found.shape
+    features = found / (np.linalg.norm(found, axis=1, keepdims=True) + np.float32(1e-6))
     cells = features.transpose(2, 3, 0, 1).reshape(rows * columns, members * channels) / np.sqrt(np.float32(members))
     down, across = np.mgrid[:rows, :columns].astype(np.float32)
     side = min(rows, columns)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.network import Prediction
-from pipeline.color.hints import ColorHint, weight_of
+from pipeline.color.hints import Adjustments
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Follower, View, view
 from pipeline.color.prototypes import Prototypes, keys
@@ -25,6 +25,8 @@ _CERTAIN = np.float32(1e4)
 """Weight of a statement beside the network's answer of one frame."""
 _UNLIKE = np.float32(0.3)
 """How many like places it takes for half of a statement's say."""
+_LITTLE = np.float32(1e-3)
+"""Share below which it does not matter what is stated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +72,24 @@ def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, 
     planes = _resized(np.concatenate([ab * share, share[None]]), shape)
     stated = planes[:2] / np.maximum(planes[2], np.float32(1e-6))
     places = None
-    if prediction.evidence is not None and prediction.evidence.features is not None:
-        features = np.moveaxis(prediction.evidence.features[0], 0, -1)
+    if prediction.features is not None:
+        features = np.moveaxis(prediction.features[0], 0, -1)
         sums = _resized(planes, features.shape[:2]).reshape(3, -1).T
         looks = keys(features, seen.luma)
         places = Prototypes(looks, np.ascontiguousarray(sums), np.ones(len(looks), np.float32))
     return Statement(stated, planes[2], view(seen.luma, stride=stride), places)
 
 
-def hinted(seen: ModelInput, prediction: Prediction, hints: Sequence[ColorHint], *, stride: int) -> Statement:
-    """Return what ``hints`` state: each of what is like its place in lightness and near by."""
-    shape = prediction.ab.shape[2:]
-    weights = np.stack([weight_of(hint, seen.luma, shape) for hint in hints])
-    total = weights.sum(axis=0)
-    ab = np.einsum("nc,nhw->chw", np.array([hint.ab for hint in hints], np.float32), weights)
-    stated = np.asarray(ab / np.maximum(total, np.float32(1e-6)), np.float32)
-    return statement(seen, prediction, stated, np.minimum(total, 1), stride=stride)
+def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, stride: int) -> Statement:
+    """Return what the hints of ``wanted`` state of a frame: what they make of the network's answer, as far as they say.
+
+    They spread as those of photographs do.
+    """
+    features = None if prediction.features is None else prediction.features[0]
+    made = wanted.applied(prediction.ab[0], seen.luma, features)
+    answer = prediction.ab[0] * np.float32(wanted.saturation)
+    stated = answer + (made.ab - answer) / np.maximum(made.share, _LITTLE)
+    return statement(seen, prediction, np.asarray(stated, np.float32), made.share, stride=stride)
 
 
 def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:

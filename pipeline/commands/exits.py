@@ -18,13 +18,14 @@ from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.os_errors import unwritable
 from pipeline.results import Failure, FilmResult, PhotoResult, shell_line
 from pipeline.version import DISTRIBUTION
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _SOME_FAILED = 3
 _MISSING = MissingDependencyError.exit_code
-_AGAIN = "Run the same command again: it resumes."
+_AGAIN = "Run the same command again"
 _REPORT = "This is a fault of the program. Please report it, with the file that --log-file FILE writes."
 
 logger = logging.getLogger(__name__)
@@ -117,10 +118,20 @@ def _answer(action: Callable[[], Answer]) -> Answer:
         return _error(type(error).__name__, f"a package cannot be imported: {error}", advice, _MISSING)
     except Cancelled as ending:
         logger.info("interrupted, exit code %d", ending.exit_code)
-        return _error("Interrupted", "interrupted; what was finished is kept", _AGAIN, ending.exit_code)
+        return _error("Interrupted", *_kept(ending), ending.exit_code)
     except Exception as error:
         logger.exception("unexpected error")
         return _error(type(error).__name__, f"unexpected {type(error).__name__}: {error}", _REPORT, 1)
+
+
+def _kept(ending: Cancelled) -> tuple[str, str]:
+    """Return what is left of a run that was ended, and what to do."""
+    resumes = f"{_AGAIN}: it resumes."
+    if ending.frames_kept is None:
+        return "interrupted; what was finished is kept", resumes
+    if not ending.frames_kept:
+        return "interrupted; nothing is kept of the film that was under way", f"{_AGAIN}."
+    return f"interrupted; {count(ending.frames_kept, 'frame')} of the film that was under way are kept", resumes
 
 
 def _failed(error: AutochromeError) -> Answer:

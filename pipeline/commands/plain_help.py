@@ -20,20 +20,20 @@ _WORDS = {
 }
 
 
-class PlainCommand(TyperCommand):
+class _Plain:
+    """What both kinds of commands have, to stand before them."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, ``--help`` among them, with plain words for what they are given."""
+        return _plain(super().get_params(ctx), ctx)  # type: ignore[misc]  # that of the class it stands before
+
+
+class PlainCommand(_Plain, TyperCommand):
     """A command whose ``--help`` shows no types: what an option is given is its metavar, or a plain word."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return all parameters, ``--help`` among them, with plain words for what they are given."""
-        return _plain(super().get_params(ctx), ctx)
 
-
-class PlainGroup(TyperGroup):
+class PlainGroup(_Plain, TyperGroup):
     """A group of commands whose own ``--help`` shows no types."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return all parameters, ``--help`` among them, with plain words for what they are given."""
-        return _plain(super().get_params(ctx), ctx)
 
 
 def _plain(params: list[Any], ctx: Any) -> list[Any]:

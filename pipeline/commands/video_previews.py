@@ -133,8 +133,9 @@ def _part(
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.start, span.start + span.seconds)
-        with _named_as(film, part.path):
-            heard = _Heard(progress, part.path, film)
+        renamed = _Renamed(part.path, film)
+        with renamed.errors():
+            heard = _Heard(progress, renamed)
             result = colorize_video(part.path, name, wanted, progress=heard, stop=stop)
             both = compared([result], options, compare, heard)
     frames = count(result.frames, "frame")
@@ -145,29 +146,33 @@ def _part(
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 
 
-class _Heard:
-    """Passes progress on, about ``film`` where the part of it is meant that was cut out: nobody knows its name."""
+class _Renamed:
+    """Texts that name ``film`` where they mean the ``part`` of it that was cut out: nobody knows the name of that."""
 
-    def __init__(self, progress: Progress, part: Path, film: Path) -> None:
+    def __init__(self, part: Path, film: Path) -> None:
         self._part, self._film = str(part), str(film)
-        self.begin = self._renamed(progress.begin)
-        self.advance = self._renamed(progress.advance)
-        self.end = self._renamed(progress.end)
-        self.say = self._renamed(progress.say)
-        self.note = self._renamed(progress.note)
 
-    def _renamed(self, tell: Callable[..., None]) -> Callable[..., None]:
-        return lambda text, *more: tell(text.replace(self._part, self._film), *more)
+    def __call__(self, text: str) -> str:
+        return text.replace(self._part, self._film)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Let errors of the block have such texts."""
+        try:
+            yield
+        except AutochromeError as error:
+            raise type(error)(self(str(error)), advice=self(error.advice)) from error
 
 
-@contextmanager
-def _named_as(film: Path, part: Path) -> Iterator[None]:
-    """Let errors of the block name ``film`` in place of the ``part`` of it."""
-    try:
-        yield
-    except AutochromeError as error:
-        texts = (text.replace(str(part), str(film)) for text in (str(error), error.advice))
-        raise type(error)(next(texts), advice=next(texts)) from error
+class _Heard:
+    """Passes progress on, ``renamed``."""
+
+    def __init__(self, progress: Progress, renamed: _Renamed) -> None:
+        def telling(tell: Callable[..., None]) -> Callable[..., None]:
+            return lambda text, *more: tell(renamed(text), *more)
+
+        self.begin, self.advance, self.end = telling(progress.begin), telling(progress.advance), telling(progress.end)
+        self.say, self.note = telling(progress.say), telling(progress.note)
 
 
 def moved(options: Options, start: Fraction, end: Fraction) -> Options:

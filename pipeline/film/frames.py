@@ -32,6 +32,8 @@ _EVIDENCE_SIDE = 64
 _SAMPLES = 12
 # What the metadata of every result begin with, in a comment or in a tag of its own.
 DECLARATION = "Colour made by artificial intelligence: Autochrome"
+# What stands there where every shot kept the colours that it had; no longer than the declaration.
+NO_NEW_COLOUR = "The source's own colours, kept: Autochrome"
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)

@@ -14,18 +14,19 @@ from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
-from pipeline.film.frames import DECLARATION, FilmFrame, FilmSource, beside, film_source
+from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
-from pipeline.film.segments import SEGMENT_FRAMES, SegmentMaker, kept_segments, shared_segments
+from pipeline.film.segments import SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
 from pipeline.media.film_plan import FilmPlan, plan_film
 from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
+from pipeline.media.tag_text import replace_tag_text
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
-from pipeline.options import Options, TreatAs
+from pipeline.options import SEGMENT_FRAMES, Options, TreatAs
 from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
@@ -78,6 +79,7 @@ def colorize_video(
         stop.check()
         notes = [*colorizer.notes(), *_assumptions(film), *planned.notes]
         _tell(progress, source, notes)
+        declared = _provenance(film, colorizer)
         writer = FilmWriter(
             info,
             plan,
@@ -85,7 +87,7 @@ def colorize_video(
             temporary,
             final=final,
             colors=film.colors,
-            metadata=_provenance(film, colorizer),
+            metadata=declared,
             on_damage=film.options.on_damage,
         )
         colouring = Colouring(film, colorizer)
@@ -95,6 +97,9 @@ def colorize_video(
         else:
             log = SegmentMaker(colouring, segments, film, progress, segment_frames, stop).complete(read_log)
             written = segments.join(writer)
+        if not log.has_new_colour:
+            for text in declared.values():
+                replace_tag_text(temporary, text, NO_NEW_COLOUR)
         again = partial(film.decode, ReadLog(luma=False)) if film.options.verify else None
         verification, found = verify(info, written, temporary, read_log=read_log, final=final, again=again)
         late = (*log.notes(), *read_log.notes, *written.notes, *found)

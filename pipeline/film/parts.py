@@ -119,10 +119,20 @@ def known_before(
     Asks ``predict``, the network, about two or three frames of each; about one where it gives no evidence.
     """
     scenes = Scenes()
-    if before and can_pool(predict([before[0].model_input])[0]):
+    if not before:
+        return scenes.memory
+    first = before[0].model_input
+    answer = predict([first])[0]
+
+    def predict_others(pictures: Sequence[ModelInput]) -> list[Prediction]:
+        others = [picture for picture in pictures if picture is not first]
+        answers = iter(predict(others) if others else ())
+        return [answer if picture is first else next(answers) for picture in pictures]
+
+    if can_pool(answer):
         for _ in smoothed(
             before,
-            predict,
+            predict_others,
             stride=stride,
             every=options.every,
             scenes=scenes,

@@ -44,6 +44,14 @@ def segment_folder(final: Path) -> Path:
     return final.with_name(f"{PARTIAL_PREFIX}{name}.segments")
 
 
+def bytes_in_segments(final: Path) -> int:
+    """Return how many bytes of the film ``final`` are on the disk in complete segments."""
+    try:
+        return sum(path.stat().st_size for path in segment_folder(final).glob(f"[0-9]*{_SUFFIX}"))
+    except OSError:
+        return 0
+
+
 @dataclass(frozen=True)
 class Segment:
     """A finished segment of ``frames`` frames from number ``first`` on; ``summary`` (JSON values) is its maker's."""

@@ -21,7 +21,7 @@ from pipeline.film.frames import FilmSource
 from pipeline.film.parts import Part
 from pipeline.film.segment_folder import LOCK, SegmentFolder, SegmentWriter, segment_folder
 from pipeline.film.shot_records import ShotLog
-from pipeline.interruption import StopRequest
+from pipeline.interruption import Cancelled, StopRequest
 from pipeline.locks import NoLocksError, held
 from pipeline.media.encoder import encode, new_encoder, refusals
 from pipeline.media.read_log import ReadLog
@@ -34,8 +34,7 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# A minute at 25 frames a second. What is no longer than two segments is not worth it.
-SEGMENT_FRAMES = 1500
+# What is no longer than so many segments is not worth it.
 _FEW = 2
 _ENDS = 1 << 20
 _PAUSE, _LONG = 0.2, 60.0
@@ -62,19 +61,31 @@ def kept_segments(
     with _alone(final, progress):
         count = film.info.frame_count
         if count is not None and count <= _FEW * segment_frames:
-            yield None
+            with _counting(None):
+                yield None
             return
         segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
         segments.prepare()
         is_over = True
         try:
-            yield segments
+            with _counting(segments):
+                yield segments
         except BaseException as error:
             is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
             raise
         finally:
             if is_over or not segments.segments:
                 segments.remove()
+
+
+@contextmanager
+def _counting(segments: SegmentFolder | None) -> Iterator[None]:
+    """Let a `Cancelled` that comes out of the block say how many frames are kept."""
+    try:
+        yield
+    except Cancelled as cancelled:
+        cancelled.frames_kept = 0 if segments is None else segments.frames
+        raise
 
 
 def shared_segments(

@@ -15,7 +15,7 @@ from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource
-from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment
+from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment, has_new_colour
 from pipeline.wording import count
 
 # The frames of a shot by which it is shown and measured: the last of these that it has.
@@ -99,6 +99,11 @@ class ShotLog:
     def shots(self) -> tuple[ShotRecord, ...]:
         """A record of every shot."""
         return tuple(shot.record for shot in self._shots)
+
+    @property
+    def has_new_colour(self) -> bool:
+        """Whether colour was made in any of them."""
+        return has_new_colour(shot.record.treatment for shot in self._shots)
 
     @property
     def previews(self) -> tuple[Preview, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.evidence_pooling import can_pool
-from pipeline.color.hints import ColorHint, ab_of_hex
+from pipeline.color.hints import adjustments
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still_spec
 from pipeline.color.statements import Statement, hinted, statement
@@ -74,9 +74,9 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
         by_time[hint.time].append(hint)
     shape = film.model_shape(colorizer)
     return StatedFrames(
-        {number: _reference(path, colorizer, shape) for number, path in film.references.numbered.items()},
+        {number: reference_statement(path, colorizer, shape) for number, path in film.references.numbered.items()},
         tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time)),
-        tuple(_reference(path, colorizer) for path in film.references.anywhere),
+        tuple(reference_statement(path, colorizer) for path in film.references.anywhere),
     )
 
 
@@ -87,12 +87,16 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
             f"{film.info.path}: no frame can be read at {time:g} s, where a hint is", advice="Check the hint's time."
         )
     seen = film.model_input(frame.luma, colorizer)
-    stated = [ColorHint(x=hint.x, y=hint.y, ab=ab_of_hex(hint.color), reach=hint.reach) for hint in hints]
-    return hinted(seen, colorizer.examine(seen), stated, stride=colorizer.spec.stride)
+    wanted = adjustments(saturation=film.options.saturation, hints=hints)
+    return hinted(seen, colorizer.examine(seen), wanted, stride=colorizer.spec.stride)
 
 
-def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None = None) -> Statement:
-    """Return what the picture at ``path`` states of a frame, seen in ``shape``, or, in its own if None, of no frame."""
+def reference_statement(path: Path, colorizer: Colorizer, shape: tuple[int, ...] | None = None) -> Statement:
+    """Return what the picture at ``path`` states of a frame, seen in ``shape``, or, in its own if None, of no frame.
+
+    Raises `InputError` for pictures that cannot be references, `UsageError` for those of no frame if the network does
+    not tell enough.
+    """
     still = read_still(path)
     if still.chroma is None:
         raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
@@ -119,5 +123,5 @@ def _reference(path: Path, colorizer: Colorizer, shape: tuple[int, int] | None =
     return replace(made, is_of_no_frame=shape is None)
 
 
-def _shrunk(plane: F32 | Codes, shape: tuple[int, int]) -> np.ndarray:
+def _shrunk(plane: F32 | Codes, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), plane.dtype)

@@ -218,9 +218,10 @@ def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, ca
     The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
     colour over the edges of prints, on to the page, where only a hint may put it.
     """
-    stated = picture.turn.stored(wanted.influence(picture.luma, picture.luma.shape))
-    ab = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
-    return ab, np.maximum(calm.beside, stated)
+    made = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
+    height, width = picture.luma.shape
+    stated = np.asarray(cv2.resize(made.share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return made.ab, np.maximum(calm.beside, picture.turn.stored(stated))
 
 
 def space_of(still: Still) -> RgbSpace | None:

@@ -69,8 +69,7 @@ def answer_of(
 
     ``prediction`` is that of `Colorizer.examine`.
     """
-    told = prediction.evidence
-    features = None if told is None or told.features is None else told.features[0]
+    features = None if prediction.features is None else prediction.features[0]
     if reference is None:
         return Answer(prediction.ab[0], features)
     return Answer(lend(colorizer, reference, picture.model_input, prediction), features)

@@ -18,7 +18,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32, chroma_and_room, still_spec
-from pipeline.color.upsampling import upsample
+from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
@@ -85,8 +85,11 @@ class ScreenPhoto:
         upsampled = upsample(seen, ab, spec).times(beside)
         if picture.own_colour is not None and picture.still.chroma is not None:
             upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
-        strips = upsampled.strips(self.codes, spec, self.codes.shape)
-        return self._upright(np.concatenate([spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in strips]))
+        return self._painted(upsampled)
+
+    def with_chroma(self, ab: F32) -> Rgb:
+        """Return the picture with ``ab`` (2, h, w), CIELAB, upright, in place of the network's, (h, w, 3)."""
+        return self._painted(upsample(self.picture.model_input, ab, still_spec(_BITS)))
 
     def likely_colors(self, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, ``#RRGGBB`` at the place's own lightness.
@@ -111,6 +114,11 @@ class ScreenPhoto:
             known = reference, answer_of(self.prediction, self.picture, self.colorizer, reference)
             self._lent = known
         return known[1]
+
+    def _painted(self, upsampled: Upsampled) -> Rgb:
+        spec = still_spec(_BITS)
+        strips = upsampled.strips(self.codes, spec, self.codes.shape)
+        return self._upright(np.concatenate([spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in strips]))
 
     def _upright(self, stored: npt.NDArray[np.uint8 | np.uint16]) -> Rgb:
         turn = self.picture.model_input.turn

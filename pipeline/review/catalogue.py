@@ -14,6 +14,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
+from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.interruption import StopRequest
 from pipeline.media.probe import probe
 from pipeline.options import Options
@@ -21,6 +22,7 @@ from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
+from pipeline.wording import encodable
 
 PHOTO, FILM = "photo", "film"
 _MOMENTS = 24
@@ -97,7 +99,10 @@ class Catalogue(Protocol):
         """
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references that a run finds for an item, its correction aside. Raises `InputError`."""
+        """Return the references that a run finds for a photograph, its correction aside. Raises `InputError`."""
+
+    def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
+        """Return the references that a run finds for a film whose correction names ``chosen``. Raises `InputError`."""
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
@@ -131,11 +136,10 @@ class Files:
         """Take kind, source and output of each. Names that occur twice are told apart by a number."""
         self._items: dict[str, FileItem] = {}
         self._options = options
-        self._references = ReferenceFiles(options.reference)
         originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
         for kind, source, output in sources:
-            title = source.name.encode(errors="replace").decode()
+            title = encodable(source.name)
             name, number = title, 1
             while name in self._items:
                 number += 1
@@ -182,9 +186,13 @@ class Files:
         return tree.keep_reference(kept, content)
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references that lie beside an item, or that were named. Raises `KeyError`, `InputError`."""
-        item = self._items[name]
-        return self._references.of(item.source, PurePath(item.source.name)) if item.kind == PHOTO else ()
+        """Return the references beside a photograph, or that were named. Raises `KeyError`, `InputError`."""
+        source = self._items[name].source
+        return ReferenceFiles(self._options.reference).of(source, PurePath(source.name))
+
+    def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
+        """Return the references that `render` finds for a film. Raises `KeyError`, `InputError`."""
+        return film_references(self._items[name].source, ReferenceFiles(self._options.reference), chosen=chosen)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return a frame of a film as it is, JPEG; photographs have no small pictures. Raises `InputError`."""

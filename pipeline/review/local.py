@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.resources import files
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -45,6 +47,14 @@ def serve_locally(app: Starlette, *, ready: Callable[[str], None]) -> None:
         # uvicorn closes in order on Ctrl-C, then raises the signal again.
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
+
+
+class Json(JSONResponse):
+    """JSON in which names of files may stand, which may hold bytes that are no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Return ``content`` as JSON, with ``?`` for what no encoding has."""
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
 
 
 def page_file(path: str, name: str) -> Route:

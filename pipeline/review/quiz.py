@@ -9,11 +9,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.errors import AutochromeError
-from pipeline.review.local import page_file
+from pipeline.review.local import Json, page_file
 from training.quiz import Count, Round
 
 _FILES = ("quiz.css", "quiz.js")
@@ -82,7 +82,7 @@ def quiz_app(quiz: Quiz) -> Starlette:
     """Return the application that asks ``quiz``."""
 
     async def state(_: Request) -> Response:
-        return JSONResponse(quiz.state())
+        return Json(quiz.state())
 
     async def picture(request: Request) -> Response:
         number, side = int(request.query_params["round"]), request.query_params["side"]
@@ -90,7 +90,7 @@ def quiz_app(quiz: Quiz) -> Starlette:
 
     async def answer(request: Request) -> Response:
         right = quiz.answer(int(request.query_params["round"]), request.query_params["side"])
-        return JSONResponse({"right": right, **quiz.state()})
+        return Json({"right": right, **quiz.state()})
 
     return Starlette(
         routes=[
@@ -105,4 +105,4 @@ def quiz_app(quiz: Quiz) -> Starlette:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
+    return Json({"error": str(error)}, 400)

@@ -82,8 +82,7 @@ class Rendering:
 
     def _change(self, **changes: object) -> None:
         assert self._state is not None, "something was begun"
-        texts = {key: _told(value) if isinstance(value, str) else value for key, value in changes.items()}
-        self._state = replace(self._state, **texts)  # type: ignore[arg-type]
+        self._state = replace(self._state, **changes)  # type: ignore[arg-type]
 
 
 class _Watching(Silent):
@@ -105,8 +104,3 @@ class _Watching(Silent):
         if item == self._item:
             self._done += count
             self._tell(self._done, self._total)
-
-
-def _told(text: str) -> str:
-    """Return ``text`` without what JSON cannot hold: names of files may hold anything."""
-    return text.encode(errors="replace").decode()

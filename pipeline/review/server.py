@@ -15,14 +15,14 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.corrections import Correction, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.review.catalogue import FILM, Catalogue, Item
-from pipeline.review.local import page_file
+from pipeline.review.local import Json, page_file
 from pipeline.review.rendering import Rendering
 from pipeline.review.studio import Place, Studio
 
@@ -92,7 +92,7 @@ class _Pages:
             }
             for item in self._catalogue.page(offset, limit)
         ]
-        return JSONResponse({"total": self._catalogue.count(), "offset": offset, "items": found})
+        return Json({"total": self._catalogue.count(), "offset": offset, "items": found})
 
     def _state(self, item: Item) -> dict[str, Any]:
         try:
@@ -123,7 +123,7 @@ class _Pages:
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise ValueError(f"x and y must lie between 0 and 1, not {x}, {y}")
         item, place = self._named(request), _place(request)
-        return JSONResponse(await run_in_threadpool(self._studio.likely_colors, item, place, x, y))
+        return Json(await run_in_threadpool(self._studio.likely_colors, item, place, x, y))
 
     async def correct(self, request: Request) -> Response:
         based_on = request.query_params.get("earlier")
@@ -140,7 +140,7 @@ class _Pages:
             if len(content) > _LARGEST_REFERENCE:
                 raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy does as well")
         item = self._named(request)
-        return JSONResponse({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
+        return Json({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
 
     async def undo(self, request: Request) -> Response:
         return await run_in_threadpool(self._undone, self._named(request))
@@ -152,10 +152,10 @@ class _Pages:
         work = self._rendering.begun(item)
         # Kept, or nobody would hold the task.
         self._under_way = asyncio.create_task(run_in_threadpool(work))
-        return JSONResponse({}, 202)
+        return Json({}, 202)
 
     async def rendering(self, _: Request) -> Response:
-        return JSONResponse(to_json(self._rendering.state))
+        return Json(to_json(self._rendering.state))
 
     async def stop(self, _: Request) -> Response:
         self._rendering.stop()
@@ -166,7 +166,7 @@ class _Pages:
 
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
-        return JSONResponse(
+        return Json(
             {
                 "name": item.name,
                 "title": item.title,
@@ -195,7 +195,7 @@ class _Pages:
             return self._described(item)
 
     def _rendered(self, item: Item) -> Response:
-        return JSONResponse({"output": str(self._studio.render(item)).encode(errors="replace").decode()})
+        return Json({"output": str(self._studio.render(item))})
 
 
 def _picture(content: bytes, **told: int) -> Response:
@@ -219,12 +219,12 @@ async def _sent(request: Request) -> Correction:
 
 async def _told(_: Request, error: Exception) -> Response:
     assert isinstance(error, AutochromeError)
-    return JSONResponse({"error": str(error), "advice": error.advice}, 409)
+    return Json({"error": str(error), "advice": error.advice}, 409)
 
 
 async def _unknown(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"there is no item {error}", "advice": "Reload the page."}, 404)
+    return Json({"error": f"there is no item {error}", "advice": "Reload the page."}, 404)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error), "advice": ""}, 400)
+    return Json({"error": str(error), "advice": ""}, 400)

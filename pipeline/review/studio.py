@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.clock import seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import EXIF_TURNS
@@ -24,16 +21,15 @@ from pipeline.film.frame_at import frame_at
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
-from pipeline.options import Hint
+from pipeline.options import Options
 from pipeline.photo.reference_pictures import ReferencePictures
-from pipeline.photo.screen import ScreenPhoto, jpeg, open_screen_photo, screen_photo
+from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
 from pipeline.review.catalogue import FILM, PHOTO, Catalogue, Item
+from pipeline.review.film_frames import FilmFrames
 
 _KEPT = 4
 _REFERENCE_SIDE = 640
-# What the label of a shot cuts off from its time.
-_TENTH = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +47,7 @@ class Studio:
         self._colorizer, self._catalogue = colorizer, catalogue
         self._photos: OrderedDict[tuple[str, Place], ScreenPhoto] = OrderedDict()
         self._references = ReferencePictures(colorizer)
+        self._films = FilmFrames(colorizer)
         self._turn = threading.Lock()
 
     def before(self, item: Item, place: Place) -> bytes:
@@ -63,16 +60,17 @@ class Studio:
 
         The last value says whether it keeps what colour it has.
 
-        A frame of a film is coloured by itself, without the filter along time, with the hints of its shot where they
-        were stated. Raises `InputError`.
+        A frame of a film is coloured by itself, without the filter over time, see `FilmFrames`. Raises `InputError`.
         """
         with self._turn:
             photo = self._photo(item, place)
-            if item.kind == FILM:
-                correction = replace(correction, hints=_of_shot(item, correction.hints, place))
             wanted = correction.applied(self._catalogue.options)
-            made = jpeg(photo.after(wanted, self._reference(item, correction)))
-            return made, photo.pages, not photo.is_coloured(wanted)
+            is_coloured = photo.is_coloured(wanted)
+            if item.kind == FILM and is_coloured:
+                made = self._film_frame(item, place.time, correction, wanted)
+            else:
+                made = photo.after(wanted, self._reference(item, correction))
+            return jpeg(made), photo.pages, not is_coloured
 
     def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
@@ -112,11 +110,21 @@ class Studio:
         """
         return self._catalogue.render(item.name, self._colorizer, progress=progress, stop=stop)
 
+    def _film_frame(self, item: Item, time: float, correction: Correction, wanted: Options) -> Rgb:
+        def at(time: float) -> ScreenPhoto:
+            return self._photo(item, Place(time=time))
+
+        chosen = correction.reference_files(self._catalogue.correction_path(item.name))
+        references = self._catalogue.film_references(item.name, chosen)
+        return at(time).with_chroma(self._films.chroma(item.source, at, time, wanted, references))
+
     def _reference(self, item: Item, correction: Correction) -> Reference | None:
+        if item.kind == FILM:
+            return None
         if correction.references:
             kept = self._catalogue.correction_path(item.name)
             return self._references.of(correction.reference_files(kept))
-        return self._references.of(self._catalogue.references(item.name) if item.kind == PHOTO else ())
+        return self._references.of(self._catalogue.references(item.name))
 
     def _photo(self, item: Item, place: Place) -> ScreenPhoto:
         key = item.name, place
@@ -131,13 +139,3 @@ class Studio:
             return open_screen_photo(item.source, self._colorizer, number=place.page)
         pixels = frame_at(item.source, place.time, rate=self._catalogue.options.frame_rate)
         return screen_photo(still_of(pixels), self._colorizer, size=self._colorizer.spec.size.film)
-
-
-def _of_shot(item: Item, hints: Sequence[Hint], place: Place) -> tuple[Hint, ...]:
-    """Return those of ``hints`` that were stated in the shot at ``place``."""
-    times = [float(seconds_of(label)) for label in item.labels]
-
-    def shot(time: float) -> int:
-        return bisect_right(times, time + _TENTH)
-
-    return tuple(hint for hint in hints if hint.time is not None and shot(hint.time) == shot(place.time))

@@ -1,7 +1,8 @@
 """Engines that fail in the ways that engines do, and one that works without any runtime.
 
 They come through the registry's own door: ``open_network("nan", model, extra=fault_entries())``. All work for their
-first ``good_calls`` calls; the first call is the registry's trial, so with the default they open and then fail.
+first ``good_calls`` calls; the first call is the registry's trial, so with the default they open and then fail. They
+fail ``bad_calls`` times, and work again, or for good.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Fault = Callable[[F32], F32]
 class FaultEngine:
     """Colours by lightness (dark is blue, bright is yellow) until its fault takes over."""
 
-    def __init__(self, spec: EngineSpec, fault: Fault, good_calls: int) -> None:
+    def __init__(self, spec: EngineSpec, fault: Fault, good_calls: int, bad_calls: int | None) -> None:
         self._spec = spec
         self._fault = fault
-        self._good_calls = good_calls
+        self._good_calls, self._bad_calls = good_calls, bad_calls
         self.closed = 0
 
     @property
@@ -44,6 +45,10 @@ class FaultEngine:
         if self._good_calls > 0:
             self._good_calls -= 1
             return {OUTPUT: answer}
+        if self._bad_calls is not None:
+            if self._bad_calls == 0:
+                return {OUTPUT: answer}
+            self._bad_calls -= 1
         return {OUTPUT: self._fault(answer)}
 
     def close(self) -> None:
@@ -86,6 +91,11 @@ def _kill(answer: F32) -> F32:
     return answer
 
 
+def _kill_if_bright(answer: F32) -> F32:
+    # Yellow stands for bright: b* is half of what lightness is above 50.
+    return _kill(answer) if any(picture[1].min() > 10 for picture in answer) else answer
+
+
 _FAULTS: dict[str, Fault] = {
     "sane": lambda answer: answer,
     "crashing": _crash,
@@ -96,17 +106,18 @@ _FAULTS: dict[str, Fault] = {
     "miscounting": _drop_a_picture,
     "double": _answer_in_double,
     "killing": _kill,
+    "killing the bright": _kill_if_bright,
 }
 WRONG_ANSWERS = ("nan", "infinite", "misshapen", "miscounting", "double")
 
 
-def fault_entries(*, good_calls: int = 1) -> tuple[Entry, ...]:
+def fault_entries(*, good_calls: int = 1, bad_calls: int | None = None) -> tuple[Entry, ...]:
     """Return registry entries for all faults, by the names in the table above."""
 
     def entry(name: str, fault: Fault) -> Entry:
         def open_fault(model: Model, setup: Setup) -> FaultEngine:
             spec = describe(model, name=name, runtime="tests", device="tests", precision="f32")
-            return FaultEngine(spec, fault, good_calls)
+            return FaultEngine(spec, fault, good_calls, bad_calls)
 
         return Entry(name, "an engine for tests", lambda: None, open_fault)
 

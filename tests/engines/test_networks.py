@@ -29,6 +29,8 @@ from tests.engines.networks.deoldify import DeOldify  # noqa: E402
 from tests.engines.networks.exporting import export, randomised  # noqa: E402
 from tests.engines.networks.zhang import Eccv16, Siggraph17  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 RUNTIMES = ["onnxruntime", "openvino"]
 
 
@@ -351,7 +353,6 @@ def test_a_size_that_changes_inside_is_found_when_opening(tmp_path: Path) -> Non
         open_network("onnxruntime", str(path))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_ddcolor_at_its_real_size(tmp_path: Path, runtime: str) -> None:
     pytest.importorskip(runtime)

@@ -26,6 +26,8 @@ from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.test_contract import scenes
 from tests.engines.two import write_two_model
 
+pytestmark = pytest.mark.slow
+
 
 def open_fake(tiny: Path, setup: Setup, *, trt: FakeTensorRT | None = None) -> tuple[GuardedEngine, FakeTensorRT]:
     trt = trt or FakeTensorRT(FakeCuda())

@@ -56,6 +56,15 @@ class _Graph:
         )  # fmt: skip
 
 
+def wide_model() -> onnx.ModelProto:
+    """Return a network of the same contract with a layer of 9,216 weights; colours follow small changes gently."""
+    graph = _Graph(0)
+    x = graph.node("Div", "lightness", graph.number(100))
+    x = graph.conv(graph.conv(x, 1, 32, stride=2), 32, 32, stride=2)
+    graph.node("Conv", x, graph.weight(2, 32, 1, 1, scale=2.0), output="ab", kernel_shape=[1, 1])
+    return _model(graph, "wide")
+
+
 def tiny_model(seed: int = 0) -> onnx.ModelProto:
     """Return a U-Net of some ten thousand parameters: L* (N, 1, H, W) to a*b* (N, 2, H / 4, W / 4)."""
     graph = _Graph(seed)
@@ -75,10 +84,14 @@ def tiny_model(seed: int = 0) -> onnx.ModelProto:
     shares = graph.node("Softmax", logits, axis=1)
     centres = graph.rng.uniform(-80, 80, (2, _BINS, 1, 1)).astype(np.float32)
     graph.node("Conv", shares, graph.constant(centres), output="ab", kernel_shape=[1, 1])
+    return _model(graph, "tiny")
+
+
+def _model(graph: _Graph, name: str) -> onnx.ModelProto:
     return helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "tiny",
+            name,
             [helper.make_tensor_value_info("lightness", TensorProto.FLOAT, ["N", 1, "H", "W"])],
             [helper.make_tensor_value_info("ab", TensorProto.FLOAT, ["N", 2, "h", "w"])],
             graph.initializers,

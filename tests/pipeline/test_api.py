@@ -68,6 +68,7 @@ def hidden(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob(".autochrome-*")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: str(DOCUMENT[: DOCUMENT.index(block)].count("\n") + 1))
 def test_what_is_documented_runs_and_prints_what_its_comments_say(
     block: str, media: Path, capsys: pytest.CaptureFixture[str]

@@ -29,6 +29,8 @@ from tests.films import luma_planes, make_film  # noqa: E402
 from tests.photos import save, scene  # noqa: E402
 from tests.pipeline.photo.test_job import Counting  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 class Said(Silent):
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from tests.commands import PATIENCE
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 ROOT = Path(__file__).parents[2]
 SIZE = (320, 240)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
-from pipeline.publish import PARTIAL_PREFIX, publishing
+from pipeline.publish import PARTIAL_PREFIX, check_target, publishing
 
 
 def test_the_final_name_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -74,6 +74,16 @@ def test_a_name_that_no_disk_holds_is_an_error_before_anything_is_written(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_target_that_takes_no_file_is_found_before_any_work(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"no folder")
+    for final in (file / "a.mp4", file / "below" / "a.mp4"):
+        with pytest.raises(OutputError, match=r"a\.mp4: cannot be written: Not a directory"):
+            check_target(final, overwrite=False, originals=Originals())
+    check_target(tmp_path / "new" / "folder" / "a.mp4", overwrite=False, originals=Originals())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> None:
     final, elsewhere = tmp_path / "a.jpg", tmp_path / "elsewhere.jpg"
     final.symlink_to(elsewhere)
@@ -95,7 +105,7 @@ def test_a_killed_process_leaves_no_final_name(tmp_path: Path) -> None:
     final = tmp_path / "a.jpg"
     code = (
         "import sys, time; from pathlib import Path; from pipeline.originals import Originals\n"
-        "from pipeline.publish import publishing\n"
+        "from pipeline.publish import check_target, publishing\n"
         "with publishing(Path(sys.argv[1]), overwrite=False, originals=Originals()) as t:\n"
         "    t.write_bytes(b'half'); print('ready', flush=True); time.sleep(60)\n"
     )

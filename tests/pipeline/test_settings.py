@@ -229,6 +229,7 @@ def test_other_commands_tables_are_left_to_them() -> None:
     assert read_settings(path, command="video", shapes={"engine": Shape.ONE}) == {}
 
 
+@pytest.mark.slow
 def test_which_file_was_read_is_said_and_so_are_variables_of_no_option() -> None:
     settings("[archive]\ndry-run = true")
     Path("scans").mkdir()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from engines.errors import WeightsError  # noqa: E402
 from engines.networks import open_network  # noqa: E402
+from engines.weights import read_weights  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG  # noqa: E402
 from training.architectures import ARCHITECTURES  # noqa: E402
 from training.balance import balance, bin_shares  # noqa: E402
@@ -21,6 +23,7 @@ from training.checkpoint import load_trained  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import export_command  # noqa: E402
 from training.quantization import AbBins, class_weights  # noqa: E402
+from training.ranges import main as ranges  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 from training.start import start  # noqa: E402
 from training.train import train  # noqa: E402
@@ -102,6 +105,21 @@ def test_the_export_of_a_coherent_network_takes_hints_and_tells_its_evidence(coh
     with torch.inference_mode():
         _, evidence = load_trained(coherent).model.with_evidence(_lightness())
     assert np.abs(plain.evidence.logits - evidence.numpy()).max() < 0.02 * float(evidence.std())
+
+
+def test_an_export_with_photographs_tells_activations_for_int8_and_so_does_a_command(
+    coherent: Path, photo_cache: Path, tmp_path: Path
+) -> None:
+    exported = export_command(coherent, tmp_path / "told.onnx", temperature=0.5, saturation=1.2, photos=photo_cache)
+    told = read_weights(exported.path).activations()
+    assert "model.up4.0.weight" in told
+    assert not [name for name in told if name.startswith("model.head")]
+    assert all(least <= 0 < greatest for least, greatest in told.values())
+    untold = _exported(coherent, tmp_path)
+    untold.with_suffix(".json").write_text(json.dumps({**read_weights(untold).card, "activations": {}}))
+    assert ranges([str(untold), "--photos", str(photo_cache)]) == 0
+    assert read_weights(untold).activations() == told
+    assert ranges([str(tmp_path / "none.onnx"), "--photos", str(photo_cache)]) != 0
 
 
 def test_hints_that_were_never_learned_are_not_promised(photo_cache: Path, first: Path, tmp_path: Path) -> None:

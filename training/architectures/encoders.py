@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from engines.errors import WeightsError
 from training.architectures.blocks import BasicBlock, start_for_relu
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What torchvision's weights expect of R, G and B in 0..1."""
+
 GREY_MEAN = 114.8
 """What VGG-16 sees subtracted from grey 0..255: the mean of ImageNet's channel means, the same in RGB and in BGR."""
 # What VGG-16's first convolution sees, and what its features run to.
@@ -37,18 +40,20 @@ class ResNet18Encoder(nn.Module):
 
     def stem(self, lightness: Tensor) -> Tensor:
         """Return the first features, 64 channels at stride 2."""
-        x = (lightness / 100 - 0.449) / 0.226
+        return self._stem((lightness / 100 - 0.449) / 0.226)
+
+    def _stem(self, x: Tensor) -> Tensor:
         return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """Take torchvision's ImageNet weights; the first convolution is summed over its three colour channels.
+        """Take torchvision's ImageNet weights; for grey the first convolution is summed over its three channels.
 
         Return the stages that ``weights`` end before, which stay random. What this encoder does not have is ignored
         if it is a later stage or the classifier. Raises `WeightsError` for weights of another network.
         """
         beyond = {"layer4", "fc"} - dict(self.named_children()).keys()
         state = {name: value.float() for name, value in weights.items() if name.partition(".")[0] not in beyond}
-        if "conv1.weight" in state and state["conv1.weight"].ndim == 4:
+        if self.conv1.in_channels == 1 and "conv1.weight" in state and state["conv1.weight"].ndim == 4:
             state["conv1.weight"] = state["conv1.weight"].sum(dim=1, keepdim=True)
         own = self.state_dict()
         state.update({name: value for name, value in own.items() if name.endswith("num_batches_tracked")})
@@ -66,6 +71,23 @@ class WholeResNet18Encoder(ResNet18Encoder):
         """Return the features of `ResNet18Encoder`, and those of layer4."""
         features = super().forward(lightness)
         return (*features, self.layer4(features[-1]))
+
+
+class ColourResNet18Encoder(ResNet18Encoder):
+    """A `ResNet18Encoder` of sRGB (N, 3, H, W), 0..1, as torchvision's weights expect it."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
+
+    def stem(self, picture: Tensor) -> Tensor:
+        """Return the first features, 64 channels at stride 2."""
+        return self._stem((picture - self.mean) / self.deviation)
 
 
 class VGG16Encoder(nn.Sequential):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+from pipeline.os_errors import unwritable
 
 FOLDER = "workers"
 _SUFFIX = ".fence"
@@ -35,9 +36,7 @@ def raise_fence(home: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(exist_ok=False)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}", advice="Check its permissions and its disk."
-        ) from error
+        raise unwritable(path, error) from error
     return path
 
 

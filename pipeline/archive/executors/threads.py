@@ -68,6 +68,7 @@ class ThreadExecutor:
                 colorizer=self._colorizer,
                 progress=_WatchesSpace(self._progress, archive),
                 originals=archive.originals,
+                segment_frames=archive.run_options.segment_frames,
                 stop=stop,
             )
         except Cancelled:
@@ -91,6 +92,7 @@ class ThreadExecutor:
                 colorizer=self._colorizer,
                 progress=_WatchesSpace(Silent(), archive),
                 originals=archive.originals,
+                segment_frames=archive.run_options.segment_frames,
                 stop=stop,
             )
         except Cancelled:

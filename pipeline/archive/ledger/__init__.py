@@ -33,6 +33,7 @@ __all__ = [
     "as_ranges",
     "open_ledger",
     "read_ledger",
+    "to_run_again",
 ]
 
 
@@ -126,6 +127,11 @@ def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:
         return ShardStatus.DIED
     ends = {"finished": ShardStatus.FINISHED, "until": ShardStatus.STOPPED, "interrupted": ShardStatus.STOPPED}
     return ends.get(runs[-1].outcome, ShardStatus.FAILED)
+
+
+def to_run_again(shards: Iterable[ShardRecord]) -> str:
+    """Return which of ``shards`` are to be run again, as `as_ranges` does; empty if none is."""
+    return as_ranges(shard.index for shard in shards if shard.is_to_run_again)
 
 
 def as_ranges(numbers: Iterable[int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import ShardRecord, ShardStatus, as_ranges
+from pipeline.archive.ledger import ShardRecord, ShardStatus, to_run_again
 from pipeline.archive.report.items import Rows
 from pipeline.archive.report.page import Contents, ShardLine, Sheet, page
 from pipeline.archive.report.previews import Packed, inside
@@ -44,7 +44,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     runs = sorted((run for shard in shards for run in shard.runs), key=lambda run: run.started)
     sheets, left_out = _sheets(found), _left_out(shards)
     lines = [_line(shard) for shard in shards] if len(shards) > 1 else []
-    again = as_ranges(shard.index for shard in shards if shard.is_to_run_again) if len(shards) > 1 else ""
+    again = to_run_again(shards) if len(shards) > 1 else ""
     # The first one last: it is there only when all that it leads to is.
     for sheet in reversed(sheets):
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 from pipeline.archive.ledger import Record
 from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
-from pipeline.results import NoteKind, Treatment
+from pipeline.results import NoteKind, Treatment, has_new_colour
 
-_OWN = {Treatment.KEPT.value, Treatment.TINT_KEPT.value}
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 
@@ -52,7 +51,7 @@ class Attention:
 def attention(
     measures: Mapping[str, float | None] | None,
     *,
-    keeps_own: bool = False,
+    is_coloured: bool = True,
     is_concealed: bool = False,
     is_in_doubt: bool = False,
 ) -> Attention:
@@ -61,10 +60,10 @@ def attention(
     Every sign counts from 0 where it begins to 1 at its worst, linearly, and the score is 1 less the product of what
     they leave: it grows with each of them, and one that is bad outweighs several that are slight. ``is_concealed``
     says that damaged frames were concealed, which counts 0.6, ``is_in_doubt`` that the judgement of the tone is named
-    as doubtful, which counts 0.3 at least. Of a result that ``keeps_own`` colours of the source only the doubt counts:
-    the rest is not our doing.
+    as doubtful, which counts 0.3 at least. Of a result that is not ``is_coloured`` only the doubt counts: its colours
+    are the source's own, or grey was asked for.
     """
-    signs = _SIGNS[:1] if keeps_own else _SIGNS
+    signs = _SIGNS if is_coloured else _SIGNS[:1]
     found = {} if measures is None else {sign.words: _weight(sign, measures) for sign in signs}
     if is_in_doubt:
         words = _SIGNS[0].words
@@ -82,10 +81,17 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
     """Return how much a result, in its `to_json` form, asks for a look."""
     return attention(
         result.get("measures"),
-        keeps_own=result.get("treatment") in _OWN,
+        is_coloured=has_new_colour(_treatments(result)),
         is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
         is_in_doubt=bool(result.get("doubts")),
     )
+
+
+def _treatments(result: Mapping[str, Any]) -> Iterator[Treatment]:
+    """Yield those of a photograph or of a film's shots."""
+    for part in result.get("shots", (result,)):
+        if "treatment" in part:
+            yield Treatment(part["treatment"])
 
 
 def attention_left(record: Record, corrections: CorrectionTree | None) -> Attention:

@@ -192,7 +192,7 @@ async function show() {
 }
 
 function drawShots() {
-  $("shots").hidden = !shots.length;
+  $("shots").hidden = $("single").hidden = !shots.length;
   $("shots").replaceChildren(...shots.map(({ label }, number) => {
     const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
     button.setAttribute("aria-pressed", String(number === shot));
@@ -254,7 +254,6 @@ function draw() {
   $("amount").textContent = `${Math.round(saturation * 100)} %`;
   $("treatAs").value = correction.treat_as ?? "";
   $("tone").value = correction.tone ?? "";
-  $("lend").hidden = isFilm();
   $("pages").hidden = pages < 2;
   $("page").textContent = `Page ${page} of ${pages}`;
   $("pageBack").disabled = page <= 1;
@@ -426,7 +425,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   $("stage").addEventListener(kind, (event) => {
     event.preventDefault();
     $("stage").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && !isFilm()) guarded(() => lend(event.dataTransfer.files[0]));
+    if (kind === "drop") guarded(() => lend(event.dataTransfer.files[0]));
   });
 }
 $("undo").addEventListener("click", () => step(past, future));

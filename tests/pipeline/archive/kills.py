@@ -28,13 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive.executors import threads
 from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.report.previews import Packed, read
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError
-from pipeline.film.job import colorize_video
 from pipeline.options import Options, Quality
 from pipeline.publish import PARTIAL_PREFIX
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
@@ -74,12 +72,14 @@ def make_archive(folder: Path) -> Path:
 
 
 def colour(source: Path, output: Path, model: Path, **run_options: Any) -> ArchiveResult:
-    """Run over ``source`` as ``colorize-archive`` would, with films in short reels."""
-    threads.colorize_video = partial(colorize_video, segment_frames=SEGMENT_FRAMES)  # type: ignore[assignment]
+    """Run over ``source`` as ``colorize-archive`` would, with films in short segments."""
     # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
     options = Options(engine="onnxruntime", model=str(model), quality=Quality.MASTER)
     return colorize_archive(
-        source, output, options, run_options=RunOptions(keep_free=0, quarantine_after=1000, **run_options)
+        source,
+        output,
+        options,
+        run_options=RunOptions(keep_free=0, quarantine_after=1000, segment_frames=SEGMENT_FRAMES, **run_options),
     )
 
 

@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from engines.networks import open_network
 from pipeline.archive.ledger import Record, RunRecord, State, read_ledger
 from pipeline.archive.run import ArchiveResult, colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
-from pipeline.film.job import colorize_video
 from pipeline.options import Options
-from pipeline.progress import Silent
-from pipeline.results import FilmResult
+from pipeline.progress import Progress, Silent
+from tests.engines.faults import fault_entries
 
 
 class Listener(Silent):
-    def __init__(self) -> None:
+    """Notes what it hears, and calls ``act`` when ``item`` begins, when so many of its units are done, or it ends."""
+
+    def __init__(self, item: str = "", when: int | str = "never", act: Callable[[], object] = lambda: None) -> None:
+        self._item, self._when, self._act = item, when, act
         self.said: list[str] = []
         self.counts: dict[str, list[int | None]] = {}
         self.open: set[str] = set()
@@ -29,15 +32,31 @@ class Listener(Silent):
     def begin(self, item: str, total: int | None, unit: str) -> None:
         self.counts[item] = [0, total]
         self.open.add(item)
+        self._reached(item, "begin")
 
     def advance(self, item: str, count: int = 1) -> None:
-        self.counts[item][0] = (self.counts[item][0] or 0) + count
+        done = self.counts[item][0] = (self.counts[item][0] or 0) + count
+        self._reached(item, done)
 
     def end(self, item: str) -> None:
         self.open.discard(item)
+        self._reached(item, "end")
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def _reached(self, item: str, where: int | str) -> None:
+        if (Path(item).name, where) == (self._item, self._when):
+            self._act()
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    """Return a function that raises ``error``."""
+
+    def act() -> object:
+        raise error
+
+    return act
 
 
 def files(root: Path) -> list[str]:
@@ -53,8 +72,16 @@ def results(output: Path) -> list[str]:
     ]
 
 
-def run(archive: Path, colorizer: Colorizer, *, run_options: RunOptions | None = None, **options: Any) -> ArchiveResult:
-    return colorize_archive(archive, None, Options(**options), run_options=run_options, colorizer=colorizer)
+def run(
+    archive: Path,
+    colorizer: Colorizer,
+    *,
+    run_options: RunOptions | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ArchiveResult:
+    chosen = Options(**options)
+    return colorize_archive(archive, None, chosen, run_options=run_options, colorizer=colorizer, progress=progress)
 
 
 def counts(result: ArchiveResult) -> tuple[int, int, int]:
@@ -96,24 +123,7 @@ def shots_of(length: int) -> Callable[[int], np.ndarray]:
     return luma
 
 
-def failing(times: int, error: BaseException) -> Callable[..., FilmResult]:
-    left = [error] * times
-
-    def film(*arguments: Any, **options: Any) -> FilmResult:
-        if left:
-            raise left.pop()
-        return colorize_video(*arguments, **options)
-
-    return film
-
-
-def meddling(*actions: Callable[[], object]) -> Callable[..., FilmResult]:
-    """Return a colorize_video that does something to the source when it is nearly through."""
-
-    def film(*arguments: Any, **options: Any) -> FilmResult:
-        result = colorize_video(*arguments, **options)
-        for action in actions:
-            action()
-        return result
-
-    return film
+def hiccuping(tiny: Path, *, times: int | None = None) -> Colorizer:
+    """Return a colorizer whose engine fails in its first ``times`` calls after its trial, by default in all."""
+    engine, choice = open_network("crashing", str(tiny), extra=fault_entries(bad_calls=times))
+    return Colorizer(engine, choice)

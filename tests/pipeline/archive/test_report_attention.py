@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.archive.report.attention import Attention
 from pipeline.archive.report.attention import attention as attention_of
+from pipeline.archive.report.attention import attention_of as attention_of_result
 from pipeline.results import Measures
 from tests.pipeline.archive.outcomes import CALM
 
@@ -61,11 +62,20 @@ def test_concealed_frames_ask_for_a_look_even_without_figures() -> None:
 
 def test_what_is_named_as_doubtful_asks_for_a_look_however_sure_the_figures_are() -> None:
     for doubt in (0.0, 0.5, 1.0):
-        found = attention(with_(doubt=doubt), keeps_own=True, is_in_doubt=True)
+        found = attention(with_(doubt=doubt), is_coloured=False, is_in_doubt=True)
         assert found.reasons == ("unsure whether already coloured",)
         assert found.score == max(0.3, attention(with_(doubt=doubt)).score)
 
 
 def test_of_colours_that_are_the_sources_own_only_the_doubt_counts() -> None:
-    assert attention(with_(strong=0.5, colourfulness=1.0), keeps_own=True).reasons == ()
-    assert attention(with_(strong=0.5, doubt=1.0), keeps_own=True).reasons == ("unsure whether already coloured",)
+    assert attention(with_(strong=0.5, colourfulness=1.0), is_coloured=False).reasons == ()
+    assert attention(with_(strong=0.5, doubt=1.0), is_coloured=False).reasons == ("unsure whether already coloured",)
+
+
+def test_grey_that_was_asked_for_is_not_hardly_any_colour() -> None:
+    measures = dataclasses.asdict(with_(colourfulness=0.0))
+    shot = {"treatment": "left grey"}
+    for result in ({"treatment": "left grey"}, {"shots": [shot]}, {"shots": [shot, {"treatment": "kept as it is"}]}):
+        assert attention_of_result({"measures": measures, **result}).reasons == ()
+    for result in ({"treatment": "coloured"}, {"shots": [shot, {"treatment": "coloured"}]}, {}):
+        assert attention_of_result({"measures": measures, **result}).reasons == ("hardly any colour",)

@@ -21,7 +21,7 @@ from tests.pipeline.archive.test_report_attention import with_
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
-    pytest.mark.slow,
+    pytest.mark.nightly,
 ]
 
 HOSTILE = "<img src=x onerror=alert(1)><script>document.title='broken in'<"

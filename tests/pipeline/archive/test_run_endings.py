@@ -8,7 +8,6 @@ from typing import Any
 import bagit
 import pytest
 
-from pipeline.archive.executors import threads
 from pipeline.archive.ledger import State
 from pipeline.archive.output_folder import filling_bag
 from pipeline.archive.run_options import RunOptions, Shard
@@ -16,10 +15,11 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError
 from pipeline.interruption import Interruption
 from pipeline.publish import PARTIAL_PREFIX
-from pipeline.results import FilmResult
 from tests.pipeline.archive.runs import (
+    Listener,
     change_ledger,
     counts,
+    raising,
     records,
     results,
     run,
@@ -84,22 +84,23 @@ def test_unfinished_files_of_a_dead_run_are_deleted_and_segments_kept(archive: P
 
 
 def test_an_interruption_is_written_down_and_goes_on_being_one(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    archive: Path, colorizer: Colorizer, tmp_path: Path
 ) -> None:
-    def interrupted(*_arguments: Any, **_options: Any) -> FilmResult:
-        raise Interruption(15)
-
-    monkeypatch.setattr(threads, "colorize_video", interrupted)
     log = tmp_path / "log.jsonl"
+    run_options = RunOptions(log=log, metrics=tmp_path / "autochrome.prom")
     with pytest.raises(Interruption):
-        run(archive, colorizer, run_options=RunOptions(log=log, metrics=tmp_path / "autochrome.prom"))
+        run(
+            archive,
+            colorizer,
+            run_options=run_options,
+            progress=Listener("d.mp4", "begin", raising(Interruption(15))),
+        )
     output = archive.with_name("scans-colorized")
     assert states(output)["segments/d.mp4"] is State.WAITING
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     assert (last["event"], last["outcome"], last["exit_code"]) == ("run_ended", "interrupted", 143)
     assert (last["done"], last["waiting"]) == (3, 1)
     assert "autochrome_run_exit_code" in (tmp_path / "autochrome.prom").read_text(encoding="utf-8")
-    monkeypatch.undo()
     assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 

@@ -7,33 +7,30 @@ import re
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.archive import processing
-from pipeline.archive.executors import threads
 from pipeline.archive.ledger import State, read_ledger
-from pipeline.archive.output_folder import locked
+from pipeline.archive.output_folder import free_space, locked
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_log import Event
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, LockedError, OutputError, UsageError
-from pipeline.film.job import colorize_video
-from pipeline.options import Options, Quality
-from pipeline.results import FilmResult
-from tests.commands import PATIENCE
-from tests.films import make_film
+from pipeline.film.job import outline
+from pipeline.options import Options
+from tests.commands import PATIENCE, python
+from tests.films import make_film, moving_luma
 from tests.photos import save, scene
-from tests.pipeline.archive.runs import Listener, counts, last_run, records, results, run, shots_of, states
+from tests.pipeline.archive.runs import Listener, counts, last_run, raising, records, results, run, shots_of, states
 from tests.pipeline.archive.test_run_log import lines
 
 pytestmark = pytest.mark.slow
@@ -69,11 +66,16 @@ def test_times_beyond_what_the_ledger_holds_are_no_trouble(archive: Path, colori
     assert counts(run(archive, colorizer)) == (0, 4, 0)
 
 
-def test_a_film_whose_header_claims_any_number_of_frames_stops_nothing(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.archive.plan.outline", lambda source, _options: (source, 1 << 70))
-    assert counts(run(archive, colorizer)) == (4, 0, 0)
+def test_a_film_whose_header_claims_any_number_of_frames_stops_nothing(archive: Path, colorizer: Colorizer) -> None:
+    film = make_film(archive / "segments" / "endless.mkv", times=range(6), time_base=Fraction(1, 1000), rate=1000)
+    # The Duration of a Matroska segment: a double, in milliseconds.
+    start, duration, end = film.read_bytes().partition(b"\x44\x89\x88")
+    film.write_bytes(start + duration + struct.pack(">d", 9e15) + end[8:])
+    _, work = outline(film, Options())
+    assert work > 1 << 63
+    result = run(archive, colorizer)
+    assert counts(result) == (4, 0, 1)
+    assert "the file is cut off" in result.failures[0].error
 
 
 @pytest.mark.usefixtures("bound_by_permissions")
@@ -114,55 +116,38 @@ def test_what_lies_behind_a_closed_folder_is_not_called_gone(archive: Path, colo
     assert states(archive.with_name(OUTPUT))["people/a.jpg"] is State.DONE
 
 
-def test_what_is_too_large_for_the_disk_is_left_and_all_else_is_done(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noise = np.random.default_rng(0)
-    film = archive / "segments" / "large.mp4"
-    make_film(film, codec="libx264", times=range(48), luma=lambda _: noise.integers(0, 256, (64, 96), np.uint8))
+def test_what_is_too_large_for_the_disk_is_left_and_all_else_is_done(archive: Path, colorizer: Colorizer) -> None:
+    film = make_film(archive / "segments" / "large.mp4", codec="libx264", times=range(6))
     size = film.stat().st_size
-    assert size > max(path.stat().st_size for path in archive.rglob("*.*") if path != film)
-    monkeypatch.setattr("pipeline.archive.output_folder.free_space", lambda _folder: size - 1)
+    try:
+        # Most of it is a hole, which takes no room.
+        os.truncate(film, free_space(archive) + (1 << 40))
+    except OSError:
+        pytest.skip("this disk holds no such files")
     with pytest.raises(OutputError, match=r"too little space is free for segments/large.mp4 \(.*\); all else is done"):
         run(archive, colorizer, run_options=RunOptions(keep_free=0))
     output = archive.with_name(OUTPUT)
     left = {path: state for path, state in states(output).items() if state is not State.DONE}
     assert left == {"segments/large.mp4": State.WAITING}
     assert last_run(output).exit_code == 5
-    monkeypatch.undo()
+    os.truncate(film, size)
     assert counts(run(archive, colorizer)) == (1, 4, 0)
 
 
 KILLER = """
-import os, signal, sys
-from pathlib import Path
-from pipeline.archive.executors import threads
+import sys
+from engines.networks import open_network
 from pipeline.archive.run import colorize_archive
-from pipeline.archive.run_options import RunOptions
-from pipeline.options import Options
-from pipeline.photo import job
+from pipeline.color.colorizer import Colorizer
+from tests.engines.faults import fault_entries
 
-read = job.read_still
-def deadly(path, *arguments, **options):
-    if path.name.startswith("deadly"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read(path, *arguments, **options)
-job.read_still = deadly
-film = threads.colorize_video
-def deadly_film(source, *arguments, **options):
-    if source.name.startswith("deadly"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return film(source, *arguments, **options)
-threads.colorize_video = deadly_film
-result = colorize_archive(sys.argv[1], sys.argv[2], Options(engine="onnxruntime", model=sys.argv[3]))
-sys.exit(result.exit_code)
+colorizer = Colorizer(*open_network("killing the bright", sys.argv[3], extra=fault_entries()))
+sys.exit(colorize_archive(sys.argv[1], sys.argv[2], colorizer=colorizer).exit_code)
 """
 
 
 def night(source: Path, output: Path, model: Path) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-c", KILLER, str(source), str(output), str(model)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = python(KILLER, source, output, model)
     assert done.returncode in (0, 3, -signal.SIGKILL), done.stderr
     return done.returncode
 
@@ -175,11 +160,12 @@ def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
     source.mkdir()
     for name in "abc":
         save(source / f"{name}.png", scene())
+    # Bright all over: an engine dies of it.
     deadly = source / ("deadly.png" if kind == "photograph" else "deadly.mkv")
     if kind == "photograph":
-        save(deadly, scene(width=150))
+        save(deadly, scene(width=150) // 8 + 220)
     else:
-        make_film(deadly, times=range(4))
+        make_film(deadly, times=range(4), luma=lambda number: moving_luma(number, width=96, height=64) // 8 + 220)
     assert [night(source, output, tiny) for _ in range(3)] == [-signal.SIGKILL] * 3
     done = {path: record.state for path, record in records(output).items() if path != deadly.name}
     assert done == dict.fromkeys(("a.png", "b.png", "c.png"), State.DONE)
@@ -191,33 +177,32 @@ def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
     assert night(source, output, tiny) == 3
 
 
-def test_a_long_film_that_gets_on_is_not_to_blame_for_the_deaths_of_its_runs(
-    tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+DYING = """
+import os, signal, sys
+from pipeline.archive.run import colorize_archive
+from pipeline.archive.run_options import RunOptions
+from pipeline.options import Options, Quality
+from tests.pipeline.archive.runs import Listener
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+options = Options(engine="onnxruntime", model=sys.argv[3], quality=Quality.MASTER)
+run_options = RunOptions(segment_frames=5)
+progress = Listener("long.mp4", int(sys.argv[4]), die)
+sys.exit(colorize_archive(*sys.argv[1:3], options, run_options=run_options, progress=progress).exit_code)
+"""
+
+
+def test_a_long_film_that_gets_on_is_not_to_blame_for_the_deaths_of_its_runs(tmp_path: Path, tiny: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     make_film(source / "long.mp4", codec="libx264", times=range(80), luma=shots_of(10))
-    monkeypatch.setattr(threads, "colorize_video", partial(colorize_video, segment_frames=5))
-    options = Options(quality=Quality.MASTER)
-
-    class Dies(Listener):
-        """Ends the run as a kill would, after ``frames`` frames, without a word to the ledger."""
-
-        def __init__(self, frames: int) -> None:
-            super().__init__()
-            self._frames = frames
-
-        def advance(self, item: str, count: int = 1) -> None:
-            super().advance(item, count)
-            if self.counts[item][0] == self._frames:
-                raise SystemExit
-
     for frames in (12, 22, 32, 42):
-        with monkeypatch.context() as patch, pytest.raises(SystemExit):
-            patch.setattr(processing.Processing, "put_back", lambda _self: None)
-            colorize_archive(source, output, options, colorizer=colorizer, progress=Dies(frames))
+        assert python(DYING, source, output, tiny, frames).returncode == -signal.SIGKILL
         assert records(output)["long.mp4"].state is State.RUNNING
-    assert counts(colorize_archive(source, output, options, colorizer=colorizer)) == (1, 0, 0)
+    assert python(DYING, source, output, tiny, -1).returncode == 0
+    assert records(output)["long.mp4"].state is State.DONE
 
 
 def test_a_source_folder_that_is_empty_of_a_sudden_is_an_error(
@@ -292,16 +277,12 @@ def test_metrics_that_cannot_be_written_lose_no_report_and_are_told_to_log_and_l
 
 
 def test_a_run_that_is_interrupted_says_so_everywhere_though_its_report_fails(
-    archive: Path, colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer, tmp_path: Path
 ) -> None:
-    def interrupted(*_arguments: Any, **_options: Any) -> FilmResult:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threads, "colorize_video", interrupted)
     (archive.with_name(OUTPUT) / "report.html").mkdir(parents=True)
     options = RunOptions(metrics=tmp_path / "a.prom", log=tmp_path / "log")
     with pytest.raises(KeyboardInterrupt):
-        run(archive, colorizer, run_options=options)
+        run(archive, colorizer, run_options=options, progress=Listener("d.mp4", "begin", raising(KeyboardInterrupt())))
     assert lines(tmp_path / "log")[-1]["outcome"] == "interrupted"
 
 

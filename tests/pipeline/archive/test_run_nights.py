@@ -1,35 +1,30 @@
 from __future__ import annotations
 
 import json
-import threading
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.archive import outcomes
 from pipeline.archive.dry_run import survey_archive
-from pipeline.archive.executors import threads
-from pipeline.archive.ledger import Record, State
+from pipeline.archive.ledger import State
+from pipeline.archive.output_folder import free_space
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, OutputError
-from pipeline.film.job import colorize_video
+from pipeline.errors import OutputError
 from pipeline.interruption import Interruption, StopRequest
 from pipeline.options import Options, Quality
-from pipeline.results import FilmResult
-from tests.commands import PATIENCE
 from tests.films import Sound, make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import (
     Listener,
     counts,
-    failing,
-    meddling,
+    hiccuping,
+    raising,
     records,
     results,
     run,
@@ -40,12 +35,9 @@ from tests.pipeline.archive.runs import (
 pytestmark = pytest.mark.slow
 
 
-def test_a_report_is_written_whatever_happened_unless_none_is_wanted(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "colorize_video", failing(1, Interruption(2)))
+def test_a_report_is_written_whatever_happened_unless_none_is_wanted(archive: Path, colorizer: Colorizer) -> None:
     with pytest.raises(Interruption):
-        run(archive, colorizer)
+        run(archive, colorizer, progress=Listener("d.mp4", "begin", raising(Interruption(2))))
     page = archive.with_name("scans-colorized") / "report.html"
     assert "people/a.jpg" in page.read_text(encoding="utf-8")
     page.unlink()
@@ -78,28 +70,26 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: P
 
 @pytest.mark.parametrize("how", ["time is up", "it was told to stop"])
 def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run(
-    how: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+    how: str, tmp_path: Path, colorizer: Colorizer
 ) -> None:
     source, options = tmp_path / "in", Options(quality=Quality.MASTER)
     source.mkdir()
     film = make_film(source / "long.mp4", codec="libx264", times=range(40), luma=shots_of(10), sounds=[Sound()])
-    monkeypatch.setattr(threads, "colorize_video", partial(colorize_video, segment_frames=5))
-    whole = colorize_archive(source, tmp_path / "whole", options, colorizer=colorizer)
+    run_options = RunOptions(segment_frames=5)
+    whole = colorize_archive(source, tmp_path / "whole", options, run_options=run_options, colorizer=colorizer)
     midnight, hours = datetime(2024, 1, 1, tzinfo=UTC), [0]
     stop = StopRequest(clock=lambda _zone: midnight + timedelta(hours=hours[0]))
 
-    class Watch(Listener):
-        def advance(self, item: str, count: int = 1) -> None:
-            super().advance(item, count)
-            if self.counts[item][0] == 18 and how == "time is up":
-                hours[0] = 8
-            elif self.counts[item][0] == 18:
-                stop.make()
+    def act() -> None:
+        if how == "time is up":
+            hours[0] = 8
+        else:
+            stop.make()
 
-    listener = Watch()
-    run_options = RunOptions(until=midnight + timedelta(hours=6))
+    listener = Listener("long.mp4", 18, act)
+    limited = replace(run_options, until=midnight + timedelta(hours=6))
     first = colorize_archive(
-        source, tmp_path / "out", options, run_options=run_options, colorizer=colorizer, progress=listener, stop=stop
+        source, tmp_path / "out", options, run_options=limited, colorizer=colorizer, progress=listener, stop=stop
     )
     assert (counts(first), first.waiting) == ((0, 0, 0), 1)
     assert (first.outcome, first.exit_code) == (("until", 0) if how == "time is up" else ("interrupted", 130))
@@ -107,7 +97,9 @@ def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run
     assert states(tmp_path / "out") == {"long.mp4": State.WAITING}
     assert results(tmp_path / "out") == [name for name in results(tmp_path / "out") if ".segments/" in name]
     listener = Listener()
-    again = colorize_archive(source, tmp_path / "out", options, colorizer=colorizer, progress=listener)
+    again = colorize_archive(
+        source, tmp_path / "out", options, run_options=run_options, colorizer=colorizer, progress=listener
+    )
     assert counts(again) == (1, 0, 0)
     assert any("20 frames done" in line for line in listener.said)
     assert results(again.output) == ["long.mp4.mkv"]
@@ -122,34 +114,35 @@ def test_a_disk_that_is_too_full_ends_the_run_and_loses_nothing(archive: Path, c
     assert counts(run(archive, colorizer)) == (4, 0, 0)
 
 
-def test_a_disk_that_fills_up_stops_a_film_on_its_way(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listener = Listener()
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs a way to fill a disk in no time")
+def test_a_disk_that_fills_up_stops_a_film_on_its_way(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
+    size = 1 << 30
+    room = free_space(tmp_path)
+    if room < 4 * size:
+        pytest.skip("needs some gigabytes")
+    filler = tmp_path / "filler"
 
-    def filling(folder: Path, **limits: Any) -> None:
-        if (listener.counts.get(str(archive / "segments" / "d.mp4"), [0])[0] or 0) >= 5:
-            raise OutputError(f"{folder}: too little is free")
+    def fill() -> None:
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
 
-    monkeypatch.setattr(threads, "check_space", filling)
-    with pytest.raises(OutputError, match="too little"):
-        colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
+    listener = Listener("d.mp4", 5, fill)
+    try:
+        with pytest.raises(OutputError, match="are to stay free"):
+            run(archive, colorizer, run_options=RunOptions(keep_free=room - size // 2), progress=listener)
+    finally:
+        filler.unlink(missing_ok=True)
     assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 5
     assert states(archive.with_name("scans-colorized"))["segments/d.mp4"] is State.WAITING
 
 
-def test_the_longest_film_comes_first(archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_film_comes_first(archive: Path, colorizer: Colorizer) -> None:
     for name, length in (("a.mp4", 6), ("z.mp4", 24)):
         make_film(archive / "segments" / name, codec="libx264", times=range(length))
-    order: list[str] = []
-
-    def noted(source: Path, *arguments: Any, **options: Any) -> FilmResult:
-        order.append(source.name)
-        return colorize_video(source, *arguments, **options)
-
-    monkeypatch.setattr(threads, "colorize_video", noted)
-    run(archive, colorizer)
-    assert order == ["z.mp4", "d.mp4", "a.mp4"]
+    listener = Listener()
+    run(archive, colorizer, progress=listener)
+    begun = [Path(item).name for item in listener.counts]
+    assert [name for name in begun if name.endswith(".mp4")] == ["z.mp4", "d.mp4", "a.mp4"]
 
 
 def test_several_films_at_a_time_are_the_same_films(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
@@ -167,52 +160,39 @@ def test_several_films_at_a_time_are_the_same_films(archive: Path, colorizer: Co
         assert (more.output / name).read_bytes() == (one.output / name).read_bytes()
 
 
-def test_when_one_of_several_films_ends_the_run_the_others_stop(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_film(archive / "segments" / "long.mp4", codec="libx264", times=range(1500))
-    at_work = threading.Event()
+def test_when_one_of_several_films_ends_the_run_the_others_stop(archive: Path, colorizer: Colorizer) -> None:
+    long, longer = (archive / "segments" / name for name in ("long.mp4", "longer.mp4"))
+    make_film(long, codec="libx264", times=range(1500))
+    make_film(longer, codec="libx264", times=range(1501))
 
-    class Watching(Listener):
+    class AtWork(Listener):
+        """Ends the run as soon as two films are at work."""
+
         def advance(self, item: str, count: int = 1) -> None:
             super().advance(item, count)
-            if item.endswith("long.mp4"):
-                at_work.set()
+            if all(self.counts.get(str(film), [0])[0] for film in (long, longer)):
+                raise Interruption(2)
 
-    def interrupted(source: Path, *arguments: Any, **options: Any) -> FilmResult:
-        if source.name == "d.mp4":
-            assert at_work.wait(timeout=PATIENCE)
-            raise Interruption(2)
-        return colorize_video(source, *arguments, **options)
-
-    monkeypatch.setattr(threads, "colorize_video", interrupted)
-    listener = Watching()
+    listener = AtWork()
     with pytest.raises(Interruption):
-        colorize_archive(
-            archive, None, Options(), run_options=RunOptions(jobs=2), colorizer=colorizer, progress=listener
-        )
-    assert listener.counts[str(archive / "segments" / "long.mp4")][0] in range(1, 1500)
+        run(archive, colorizer, run_options=RunOptions(jobs=2), progress=listener)
+    assert all(listener.counts[str(film)][0] in range(1, 1500) for film in (long, longer))
     output = archive.with_name("scans-colorized")
     assert results(output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
-    assert states(output)["segments/long.mp4"] is State.WAITING
+    assert {states(output)[f"segments/{film.name}"] for film in (long, longer)} == {State.WAITING}
 
 
-def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "colorize_video", failing(1, EngineError("the engine hiccuped")))
-    listener = Listener()
-    result = colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
-    assert (result.films, result.failed) == (1, 0)
-    assert listener.counts["archive"] == [4, 4]
-    assert any("hiccuped" in line for line in listener.said)
+def test_a_failure_that_may_pass_is_tried_again_in_the_same_run(archive: Path, tiny: Path) -> None:
+    make_film(archive / "segments" / "e.mp4", codec="libx264", times=range(6))
+    listener, films = Listener(), RunOptions(include=("segments/*",))
+    result = run(archive, hiccuping(tiny, times=1), run_options=films, progress=listener)
+    assert (result.films, result.failed) == (2, 0)
+    assert listener.counts["archive"] == [2, 2]
+    assert any("the runtime gave up" in line for line in listener.said)
 
 
-def test_a_failure_that_stays_is_one_failure(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "colorize_video", failing(3, EngineError("the engine hiccuped")))
-    result = run(archive, colorizer, run_options=RunOptions(retry=2))
+def test_a_failure_that_stays_is_one_failure(archive: Path, tiny: Path) -> None:
+    result = run(archive, hiccuping(tiny), run_options=RunOptions(retry=2, include=("segments/*",)))
     assert (result.films, result.failed) == (0, 1)
     record = records(result.output)["segments/d.mp4"]
     assert (record.state, record.attempts, record.exit_code) == (State.FAILED, 1, 6)
@@ -268,42 +248,27 @@ def test_faults_of_the_disk_never_quarantine(archive: Path, colorizer: Colorizer
 
 
 def test_a_source_that_still_grows_gets_no_result_and_is_done_by_the_next_run(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+    archive: Path, colorizer: Colorizer
 ) -> None:
     source = archive / "segments" / "d.mp4"
-    with source.open("ab") as file:
-        monkeypatch.setattr(threads, "colorize_video", meddling(lambda: file.write(bytes(8)), file.flush))
-        result = run(archive, colorizer)
+    with source.open("ab", buffering=0) as file:
+        result = run(archive, colorizer, progress=Listener("d.mp4", "end", lambda: file.write(bytes(8))))
     (failed,) = result.failures
     assert (failed.source, failed.exit_code) == (source, 4)
     assert "changed while it was read" in failed.error
     assert results(result.output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
-    monkeypatch.undo()
     assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 
-def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "colorize_video", meddling((archive / "segments" / "d.mp4").unlink))
-    result = run(archive, colorizer)
+def test_a_source_that_vanishes_is_a_failure_and_forgotten_later(archive: Path, colorizer: Colorizer) -> None:
+    result = run(archive, colorizer, progress=Listener("d.mp4", "end", (archive / "segments" / "d.mp4").unlink))
     (failed,) = result.failures
     assert "is gone" in failed.error
-    monkeypatch.undo()
     assert counts(run(archive, colorizer)) == (0, 3, 0)
     assert "segments/d.mp4" not in records(result.output)
 
 
-def test_a_photograph_that_vanishes_before_its_turn_is_a_failure(
-    archive: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begin = outcomes.Outcomes.begin
-
-    def vanishing(self: outcomes.Outcomes, record: Record, *, attempt: int) -> None:
-        (archive / "people" / "b.png").unlink(missing_ok=True)
-        begin(self, record, attempt=attempt)
-
-    monkeypatch.setattr(outcomes.Outcomes, "begin", vanishing)
-    result = run(archive, colorizer)
+def test_a_photograph_that_vanishes_before_its_turn_is_a_failure(archive: Path, colorizer: Colorizer) -> None:
+    result = run(archive, colorizer, progress=Listener("photos", "begin", (archive / "people" / "b.png").unlink))
     assert (result.photos, result.films) == (2, 1)
     assert [failed.source.name for failed in result.failures] == ["b.png"]

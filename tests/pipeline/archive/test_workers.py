@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, UsageError
-from pipeline.film.segments import SEGMENT_FRAMES
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
@@ -246,14 +246,13 @@ def test_a_worker_that_was_stopped_amid_publishing_is_not_taken_for_one_that_is_
     assert close_fence(fence, patience=0.0)
 
 
-SHOT = 250
-LONG = 3100  # frames: more than two segments of 1,500
+SHOT, SEGMENT, LONG = 50, 150, 1200
 
 
 def long_film(number: int) -> np.ndarray:
     """Luma of unlike shots, each of which moves a little."""
     scene = np.random.default_rng(number // SHOT).integers(20, 235, (9, 12))
-    return np.roll(np.kron(scene, np.ones((10, 10))), number % SHOT // 20, axis=1).astype(np.uint8)[:72, :96]
+    return np.roll(np.kron(scene, np.ones((10, 10))), number % SHOT // 4, axis=1).astype(np.uint8)[:72, :96]
 
 
 class Frames(Silent):
@@ -271,26 +270,46 @@ class Frames(Silent):
             self.most_at_once = max(self.most_at_once, count)
 
 
+@dataclass(frozen=True)
+class LongFilm:
+    """An archive of one film of more than two segments; each `run` has an output of its own."""
+
+    folder: Path
+    film: Path
+    options: Options
+
+    @classmethod
+    def made(cls, folder: Path) -> LongFilm:
+        """Make the archive below ``folder``."""
+        (folder / "films").mkdir()
+        film = make_film(
+            folder / "films" / "film.mkv", codec="ffv1", width=96, height=72, times=range(LONG), luma=long_film
+        )
+        model = str(write_two_model(folder, temperature=0.5))
+        return cls(folder, film, Options(engine="onnxruntime", model=model, quality=Quality.MASTER))
+
+    def run(self, name: str, progress: Silent, **choices: Any) -> bytes:
+        """Return the bytes of the coloured film."""
+        chosen = RunOptions(keep_free=0, report=False, quarantine_after=9, segment_frames=SEGMENT, **choices)
+        output = self.folder / name
+        result = colorize_archive(self.film.parent, output, self.options, run_options=chosen, progress=progress)
+        assert (result.films, result.failed, result.exit_code) == (1, 0, 0)
+        assert not list(output.glob(".autochrome-*"))
+        return (output / "film.mkv").read_bytes()
+
+    def assert_shared(self, on: str) -> bytes:
+        """Colour it alone and by two workers, compare, and return the bytes."""
+        alone = self.run("alone", Silent())
+        heard = Frames(self.film)
+        assert self.run("shared", heard, on=on, workers=2) == alone
+        assert heard.count == LONG
+        assert heard.most_at_once >= SEGMENT, "the other worker made no segment"
+        return alone
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
 def test_one_long_film_is_shared_by_two_workers_and_is_the_film_that_one_makes(tmp_path: Path) -> None:
-    source = tmp_path / "films"
-    source.mkdir()
-    film = make_film(source / "film.mkv", codec="ffv1", width=96, height=72, times=range(LONG), luma=long_film)
-    options = Options(
-        engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.5)), quality=Quality.MASTER
-    )
-
-    def run(name: str, progress: Silent, **choices: Any) -> bytes:
-        chosen = RunOptions(keep_free=0, report=False, quarantine_after=9, **choices)
-        result = colorize_archive(source, tmp_path / name, options, run_options=chosen, progress=progress)
-        assert (result.films, result.failed, result.exit_code) == (1, 0, 0)
-        assert not list((tmp_path / name).glob(".autochrome-*"))
-        return (tmp_path / name / "film.mkv").read_bytes()
-
-    alone = run("alone", Silent())
-    heard = Frames(film)
-    assert run("shared", heard, on="processes", workers=2) == alone
-    assert heard.count == LONG
-    assert heard.most_at_once >= SEGMENT_FRAMES, "the other worker made no segment"
-    dying = Frames(film, 700, lambda: os.kill(processes()[0], signal.SIGKILL))
-    assert run("killed", dying, on="processes", workers=2) == alone
+    long = LongFilm.made(tmp_path)
+    alone = long.assert_shared("processes")
+    dying = Frames(long.film, 200, lambda: os.kill(processes()[0], signal.SIGKILL))
+    assert long.run("killed", dying, on="processes", workers=2) == alone

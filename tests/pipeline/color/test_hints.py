@@ -89,7 +89,7 @@ def test_what_is_stated_comes_out_after_upsampling(side: int, features: np.ndarr
     luma[100 : 100 + side, 100 : 100 + side] = 0.55
     at = (100 + side / 2) / 256
     stated = Adjustments(hints=(ColorHint(x=at, y=at, ab=(40, 30)),))
-    ab = stated.applied(np.zeros((2, 64, 64), np.float32), luma, features)
+    ab = stated.applied(np.zeros((2, 64, 64), np.float32), luma, features).ab
     (found,) = upsampled_at(luma, ab, [(at, at)])
     assert np.abs(found - (40, 30)).max() < 2
 

@@ -7,10 +7,11 @@ import pytest
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.hints import ColorHint
+from pipeline.color.hints import Adjustments, ColorHint
 from pipeline.color.model_input import ModelInput
 from pipeline.color.statements import heard, hinted, statement
 from pipeline.color.temporal import smoothed
+from pipeline.color.upsampling import upsampled_at
 from tests.pipeline.color.scenes import COLUMNS, HEIGHT, ROWS, STRIDE, WIDTH, flat, pan, texture, told
 
 GREEN, RED = flat(-30, 30), flat(50, 20)
@@ -25,7 +26,7 @@ def test_a_hint_moves_with_what_it_is_on(has_evidence: bool) -> None:
     if not has_evidence:
         answers = [Prediction(one.ab) for one in answers]
     hint = ColorHint(x=0.7, y=0.5, ab=(50.0, 20.0), reach=0.1)
-    made = hinted(ModelInput(lumas[at]), answers[at], [hint], stride=STRIDE)
+    made = hinted(ModelInput(lumas[at]), answers[at], Adjustments(hints=(hint,)), stride=STRIDE)
     frames = []
     for number, luma in enumerate(lumas):
         frame = FrameRecord(index=number, model_input=ModelInput(luma), weight=1)
@@ -38,8 +39,8 @@ def test_a_hint_moves_with_what_it_is_on(has_evidence: bool) -> None:
     for number in (at, at + 4, at + 12, at + 20):
         ab = coloured[number].ab
         assert ab is not None
-        column = round(0.7 * COLUMNS) - (number - at)
-        assert np.linalg.norm(ab[:, ROWS // 2, column] - (50, 20)) < 8, number
+        (shown,) = upsampled_at(lumas[number], ab, [(0.7 - (number - at) / COLUMNS, 0.5)])
+        assert np.linalg.norm(shown - (50, 20)) < 8, number
     far = coloured[at].ab
     assert far is not None
     assert np.linalg.norm(far[:, 2, 2] - (-30, 30)) < 8
@@ -58,3 +59,16 @@ def test_what_is_like_nothing_that_was_stated_hears_nothing() -> None:
     )
     assert elsewhere.places is not None
     assert heard([made], elsewhere.places.keys)[1].mean() < 0.1
+
+
+def test_hints_make_of_a_frame_what_they_make_of_a_photograph() -> None:
+    luma = texture(1, width=WIDTH)
+    answer = told(luma, (GREEN, 1.0))
+    hints = (ColorHint(x=0.7, y=0.5, ab=(50.0, 20.0), reach=0.1), ColorHint(x=0.2, y=0.3, ab=(0.0, 0.0)))
+    wanted = Adjustments(saturation=0.5, hints=hints)
+    assert answer.features is not None
+    photograph = wanted.applied(answer.ab[0], luma, answer.features[0])
+    made = hinted(ModelInput(luma), answer, wanted, stride=STRIDE)
+    np.testing.assert_allclose(made.applied(answer.ab[0] * np.float32(0.5)), photograph.ab, atol=0.05)
+    by_lightness = wanted.applied(answer.ab[0], luma)
+    assert np.abs(by_lightness.ab - photograph.ab).max() > 5

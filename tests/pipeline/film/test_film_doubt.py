@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from pipeline.archive.ledger import read_ledger
 from pipeline.archive.run import colorize_archive
@@ -59,6 +60,7 @@ def test_a_grey_film_is_not_in_doubt(tmp_path: Path, colorizer: Colorizer) -> No
     assert colorize_video(film, tmp_path / "out.mkv", Options(), colorizer=colorizer).doubts == ()
 
 
+@pytest.mark.slow
 def test_an_archive_keeps_the_doubt_of_a_film_and_one_command_decides_otherwise(tmp_path: Path, tiny: Path) -> None:
     source, output = tmp_path / "films", tmp_path / "out"
     source.mkdir()

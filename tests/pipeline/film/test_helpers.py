@@ -18,9 +18,11 @@ from pipeline.originals import Originals
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCENES = (0, 1, 0, 2, 0, 1, 0, 2)
-SHOT, SHOTS, SEGMENT = 20, len(SCENES), 35
+SHOT, SHOTS, SEGMENT = 10, len(SCENES), 15
 OWNER, HELPER = "owner", "helper"
 
 WORK = f"""
@@ -58,10 +60,8 @@ print(progress.frames, flush=True)
 def luma(number: int) -> np.ndarray:
     """Luma of a film in which three scenes take turns, each of which moves a little."""
     shot, within = divmod(number, SHOT)
-    blocks = np.kron(
-        np.random.default_rng((0, 1, 0, 2, 0, 1, 0, 2)[shot]).integers(20, 235, (9, 12)), np.ones((10, 10))
-    )
-    return np.roll(blocks, within // 4, axis=1).astype(np.uint8)[:72, :96]
+    blocks = np.kron(np.random.default_rng(SCENES[shot]).integers(20, 235, (9, 12)), np.ones((10, 10)))
+    return np.roll(blocks, within // 2, axis=1).astype(np.uint8)[:72, :96]
 
 
 class Case:
@@ -118,7 +118,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 def test_a_film_with_help_is_the_film_that_one_makes_and_no_segment_is_made_twice(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
-    with case.process(OWNER, output, pause=10) as owner, case.process(HELPER, output) as helper:
+    with case.process(OWNER, output, pause=5) as owner, case.process(HELPER, output) as helper:
         by_helper = written(helper)
         assert by_helper == SHOT * (SHOTS - 2), "the owner was held up in the first segment"
         go_on(owner)
@@ -129,9 +129,9 @@ def test_a_film_with_help_is_the_film_that_one_makes_and_no_segment_is_made_twic
 
 def test_what_a_helper_was_killed_with_is_done_by_the_owner(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
-    with case.process(OWNER, output, pause=10) as owner:
+    with case.process(OWNER, output, pause=5) as owner:
         # It has finished its first segment, and is amid its second.
-        with case.process(HELPER, output, pause=2 * SHOT + 10) as helper:
+        with case.process(HELPER, output, pause=2 * SHOT + 5) as helper:
             go_on(owner)
             # The owner does all that is free, and waits for the rest.
             helper.send_signal(signal.SIGKILL)
@@ -142,7 +142,7 @@ def test_what_a_helper_was_killed_with_is_done_by_the_owner(case: Case, tmp_path
 
 def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
-    with case.process(OWNER, output, pause=10) as owner, case.process(HELPER, output, pause=50) as helper:
+    with case.process(OWNER, output, pause=5) as owner, case.process(HELPER, output, pause=25) as helper:
         owner.kill()
         owner.wait()
         with case.process(OWNER, output, pause=5) as second:
@@ -156,7 +156,7 @@ def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made
 
 def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
-    with case.process(OWNER, output, pause=10) as owner:
+    with case.process(OWNER, output, pause=5) as owner:
         recipe = json.loads((segment_folder(output) / "recipe.json").read_text())
         folder = SegmentFolder(segment_folder(output), output, recipe, originals=Originals())
         for number, first in ((1, 2 * SHOT + 1), (9, SHOT * SHOTS)):
@@ -170,7 +170,7 @@ def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_pat
 
 def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path) -> None:
     output, other = tmp_path / "film.mkv", write_two_model(tmp_path, temperature=0.5, seed=1)
-    with case.process(OWNER, output, pause=10) as owner:
+    with case.process(OWNER, output, pause=5) as owner:
         with case.process(HELPER, output, model=other) as helper:
             assert written(helper) == 0
         go_on(owner)

@@ -12,6 +12,8 @@ import pytest
 from tests.commands import PATIENCE
 from tests.films import make_film
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 COLOUR = """
 import sys

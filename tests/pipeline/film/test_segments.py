@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.color.colorizer import Colorizer
-from pipeline.errors import InputError, LockedError, OutputError
-from pipeline.film import segments as segmented
+from engines.networks import open_network
+from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.errors import EngineError, LockedError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, Interruption, StopRequest
-from pipeline.options import Codec, Options, Quality, TreatAs
+from pipeline.options import Codec, Hint, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
 from tests.commands import PATIENCE, ROOT, python
+from tests.engines.faults import fault_entries
 from tests.engines.two import write_two_model
 from tests.films import Sound, frame_times, luma_planes, make_film, packets
 
@@ -87,6 +88,19 @@ class Stopping(Silent):
             raise self._error
 
 
+class Taking(Silent):
+    """Progress that takes the name of the result when the film is nearly through, and counts its segments then."""
+
+    def __init__(self, output: Path) -> None:
+        self._output, self._frames, self.segments = output, 0, 0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        self._frames += count
+        if self._frames == SHOT * SHOTS - 1:
+            self.segments = len(made(self._output.parent))
+            self._output.write_bytes(b"taken")
+
+
 DYING = f"""
 import os, signal, sys
 from pathlib import Path
@@ -127,14 +141,18 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(".autochrome-*.segments"))
 
 
+def made(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".autochrome-*.segments/[0-9]*.segment"))
+
+
 @pytest.mark.parametrize(
     ("quality", "codec"),
     [
         (Quality.MASTER, Codec.AUTO),
-        (Quality.ACCESS, Codec.H264),
-        (Quality.ACCESS, Codec.HEVC),
-        (Quality.ACCESS, Codec.AV1),
-        (Quality.ACCESS, Codec.PRORES),
+        *(
+            pytest.param(Quality.ACCESS, codec, marks=pytest.mark.slow)
+            for codec in (Codec.H264, Codec.HEVC, Codec.AV1, Codec.PRORES)
+        ),
     ],
 )
 @pytest.mark.parametrize("stop", [SHOT + 4, MIDDLE, SHOTS * SHOT - 1])
@@ -165,6 +183,29 @@ def returning(number: int) -> np.ndarray:
     return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
 
 
+def test_hints_come_out_the_same_after_an_interruption(tmp_path: Path) -> None:
+    """They are of a frame of the first part, which the run that resumes does not colour again, and of the last."""
+    film = make_film(
+        tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
+    )
+    hints = tuple(
+        Hint(x=0.4, y=0.5, color="#3A5FCD", reach=0.1, time=number / 25 + 0.001) for number in (3, 4 * SHOT - 2)
+    )
+    chosen = options(Quality.MASTER, hints=hints)
+    whole, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
+    model = write_two_model(tmp_path, temperature=0.5)
+    with open_colorizer(Options(engine="onnxruntime", model=str(model))) as two:
+        plain = colour(film, tmp_path / "plain.mkv", two, options(Quality.MASTER)).output.read_bytes()
+        assert colour(film, whole, two, chosen).output.read_bytes() != plain
+        with pytest.raises(Interruption):
+            colour(film, died, two, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
+        again = Stopping(SHOT * SHOTS + 1, Interruption(signal.SIGTERM))
+        colour(film, died, two, chosen, progress=again)
+    assert again.resumed >= SHOT
+    assert died.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
 def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
     """The network tells its evidence, the second half of the film rests on the first, and the run is killed twice."""
     model = write_two_model(tmp_path, temperature=0.5)
@@ -242,23 +283,18 @@ def test_segments_of_another_film_of_that_name_are_thrown_away(
 
 
 def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_them(
-    film: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+    film: Path, tmp_path: Path, colorizer: Colorizer, tiny: Path
 ) -> None:
     output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
-
-    def colour_until(error: Exception) -> None:
-        def fails(*_arguments: Any) -> None:
-            raise error
-
-        monkeypatch.setattr(segmented, "encode", fails)
-        with pytest.raises(type(error)):
-            colour(film, output, colorizer, chosen)
-
-    with pytest.raises(Interruption):
-        colour(film, output, colorizer, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
-    colour_until(OutputError("disk full"))
-    assert segments(tmp_path)
-    colour_until(InputError("broken"))
+    crashing = Colorizer(*open_network("crashing", str(tiny), extra=fault_entries(good_calls=SHOTS)))
+    with pytest.raises(EngineError):
+        colour(film, output, crashing, chosen)
+    assert made(tmp_path)
+    taking = Taking(output)
+    with pytest.raises(UsageError, match="appeared while its result was being made"):
+        colour(film, output, colorizer, chosen, progress=taking)
+    assert taking.segments > 0
+    assert output.read_bytes() == b"taken"
     assert not segments(tmp_path)
 
 
@@ -311,7 +347,7 @@ with open_colorizer(options) as colorizer:
 """
 
 
-@pytest.mark.parametrize("segment_frames", [SEGMENT, 500])
+@pytest.mark.parametrize("segment_frames", [SEGMENT, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
 ) -> None:
@@ -358,9 +394,9 @@ def test_a_stop_request_ends_a_film_after_the_segment_under_way(
                 stop.make()
 
     stop, progress, output = StopRequest(), Requesting(), tmp_path / "result.mkv"
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled) as cancelled:
         colour(film, output, colorizer, options(Quality.MASTER), progress=progress, stop=stop)
-    assert progress.frames == 2 * SHOT
+    assert progress.frames == cancelled.value.frames_kept == 2 * SHOT
     again = Stopping(10_000, KeyboardInterrupt())
     colour(film, output, colorizer, options(Quality.MASTER), progress=again)
     assert again.resumed == 2 * SHOT

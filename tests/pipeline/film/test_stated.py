@@ -97,7 +97,7 @@ def painted(luma: np.ndarray) -> np.ndarray:
     return np.rint(cv2.cvtColor(lab, cv2.COLOR_Lab2BGR) * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("saturation", [1.0, 0.5])
+@pytest.mark.parametrize("saturation", [1.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures], saturation: float
 ) -> None:

@@ -38,6 +38,7 @@ def test_undamaged_films_are_read_whole_and_without_a_note(films: Path, name: st
     assert outcome(films / name, policy) == {"frames": FRAMES, "notes": []}
 
 
+@pytest.mark.slow
 def test_no_damage_crashes_hangs_or_shortens_a_film_in_silence(films: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.pipeline.media.corruption", str(films), str(tmp_path)]
     running = [

@@ -175,6 +175,7 @@ HEAVY: Any = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
     sounds = [Sound(codec="mp2", seconds=5.0), Sound(codec="ac3", start=4.0, seconds=1.0)]
@@ -215,6 +216,7 @@ def with_late_subtitles(film: Path, path: Path, codec: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".vob", "dvdsub"), (".ts", "dvbsub")])
 def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec: str) -> None:
     plain = make_film(tmp_path / f"plain{suffix}", codec="mpeg2video", times=range(125), **HEAVY)

@@ -18,7 +18,10 @@ from tests.commands import PATIENCE
 from tests.pipeline.media.test_stills import coloured
 from tests.pipeline.media.test_stills_metadata import SOURCE_TYPE
 
-pytestmark = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed"),
+]
 
 WRITTEN = {
     "EXIF:Make": "Voigt & Sohn",

@@ -98,6 +98,7 @@ def exposed(path: Path, rgb: np.ndarray, *, source: bytes = b"\x03") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
     tmp_path: Path, colorizer: Colorizer
 ) -> None:

@@ -47,7 +47,7 @@ def archive(tmp_path: Path, two: Path, opened: Colorizer) -> Path:
     for name in ("album/one.png", MARKUP, "zinnia.png"):
         (scans / name).parent.mkdir(parents=True, exist_ok=True)
         save(scans / name, scene())
-    calm = CorrectionFile(correction=Correction(saturation=0))
+    calm = CorrectionFile(correction=Correction(saturation=0.05))
     corrections_beside(tmp_path / "out", originals=NO_ORIGINALS).write(PurePosixPath("zinnia.png"), calm)
     colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
     return tmp_path / "out"

@@ -13,7 +13,7 @@ from tests.browser import PROGRAM, Page, browsing
 from tests.photos import save, scene
 from tests.pipeline.review.serving import served
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="needs Chromium"), pytest.mark.slow]
+pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="needs Chromium"), pytest.mark.nightly]
 READY = (
     "document.querySelector('#picture')?.naturalWidth > 0 && document.querySelector('#picture').complete"
     " && document.querySelector('#working').hidden"

@@ -196,6 +196,26 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
         assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
 
 
+def test_names_that_are_no_text_are_told_with_signs_for_what_has_none(tmp_path: Path, tiny: Path) -> None:
+    odd = save(tmp_path / "one.png", scene()).rename(tmp_path / "odd\udcff.png")
+    with served(str(tiny), odd) as address:
+        client = entered(address)
+        (item,) = json.loads(client.ask("/api/items")[1])["items"]
+        assert (item["name"], item["title"]) == ("odd?.png", "odd?.png")
+        named = f"name={quote(item['name'])}"
+        assert client.ask(f"/api/view?{named}", {})[0] == 200
+        status, told = client.ask(f"/api/render?{named}", method="POST")
+        assert (status, json.loads(told)["output"]) == (200, str(tmp_path / "odd?.colorized.png"))
+        odd.unlink()
+        for asked, wanted, word in (
+            (f"/api/render?{named}", 409, "odd?.png"),
+            (f"/api/view?{named}&page=7", 409, "odd?.png"),
+            ("/api/undo?name=%ED%B3%BF", 404, "no item"),
+        ):
+            status, told = client.ask(asked, {} if "view" in asked else None, method="POST")
+            assert (status, word in json.loads(told)["error"]) == (wanted, True), asked
+
+
 def rendered(client: Client) -> dict[str, Any]:
     """Wait until what is coloured behind the page is over, and return how it ended."""
     while True:
@@ -205,6 +225,7 @@ def rendered(client: Client) -> dict[str, Any]:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(24))
     make_film(tmp_path / "long.mp4", codec="libx264", times=range(1500))

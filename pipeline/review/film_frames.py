@@ -1,0 +1,84 @@
+"""One frame of a film as it comes out there, but for what the filter over time adds from the frames around it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.hints import adjustments
+from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement, hinted
+from pipeline.color.temporal import predict_chroma
+from pipeline.film.reference_frames import FilmReferences
+from pipeline.film.stated_frames import reference_statement
+from pipeline.options import Hint, Options
+from pipeline.photo.screen import ScreenPhoto
+from pipeline.reference_files import size_and_time
+from pipeline.results import Treatment
+
+_KEPT = 64
+
+FrameAt = Callable[[float], ScreenPhoto]
+"""What gives the frame of a film that is shown at a time, in seconds."""
+
+
+class FilmFrames:
+    """Frames of films, coloured with all that is stated about the whole film. Not to be shared between threads."""
+
+    def __init__(self, colorizer: Colorizer) -> None:
+        self._colorizer = colorizer
+        self._known = OrderedDict[Hashable, Statement]()
+
+    def chroma(self, film: Path, at: FrameAt, time: float, options: Options, references: FilmReferences) -> F32:
+        """Return the ab (2, h, w) of the frame of ``film`` that ``at`` gives for ``time``.
+
+        It is that of a film of this one frame: with the hints that ``options`` state about it, and with those about
+        others and with ``references`` as far as it looks like them. Raises the errors of `reference_statement`.
+        """
+        frame = at(time)
+        seen = frame.picture.model_input
+        timed = self._timed(film, at, options)
+        lent = [self._reference(path, seen.luma.shape) for path in references.numbered.values()]
+        lent += [self._reference(path, None) for path in references.anywhere]
+        record = FrameRecord(index=0, model_input=seen, statements=(timed[time],) if time in timed else ())
+        record.link, record.treatment = Link.CUT, Treatment.COLOURED
+        (made,) = predict_chroma(
+            [record],
+            lambda _: [frame.prediction],
+            options,
+            stride=self._colorizer.spec.stride,
+            statements=(*timed.values(), *lent),
+        )
+        assert made.ab is not None
+        return made.ab
+
+    def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:
+        """Return what hints state, by their times; those of photographs have none."""
+        by_time = defaultdict[float, list[Hint]](list)
+        for hint in options.hints:
+            if hint.time is not None:
+                by_time[hint.time].append(hint)
+
+        def stated(time: float, hints: list[Hint]) -> Statement:
+            frame, wanted = at(time), adjustments(saturation=options.saturation, hints=hints)
+            return hinted(frame.picture.model_input, frame.prediction, wanted, stride=self._colorizer.spec.stride)
+
+        return {
+            time: self._kept((film, time, tuple(hints), options.saturation), partial(stated, time, hints))
+            for time, hints in by_time.items()
+        }
+
+    def _reference(self, path: Path, shape: tuple[int, ...] | None) -> Statement:
+        key = path, *size_and_time(path), shape
+        return self._kept(key, partial(reference_statement, path, self._colorizer, shape))
+
+    def _kept(self, key: Hashable, make: Callable[[], Statement]) -> Statement:
+        known = self._known.pop(key, None) or make()
+        self._known[key] = known
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return known

@@ -1,0 +1,59 @@
+"""A discriminator that begins with a network trained on ImageNet: it knows things before it learns of their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from training.architectures.encoders import ColourResNet18Encoder
+from training.lab import lab_to_rgb
+
+_WIDTH = 96
+
+
+class PretrainedDiscriminator(nn.Module):
+    """L* (N, 1, H, W), 0..100, and ab (N, 2, h, w) to logits (N, places): true where positive.
+
+    After Sauer et al. 2021 (Projected GANs Converge Faster), section 3: pictures are seen through a network that knows
+    ImageNet, and each of its scales is judged by a small discriminator of its own. Here the network is ResNet-18 on
+    sRGB to layer3, scales are strides 4, 8 and 16, there is no mixing across channels or scales, convolutions of the
+    judges are spectrally normalised (Miyato et al. 2018), and the network may learn as well; its normalisation does
+    not. H and W are multiples of 16; ab is enlarged to them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = ColourResNet18Encoder().eval()
+        self.judges = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(inputs, _WIDTH, 3, padding=1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(_WIDTH, 1, 1)),
+            )
+            for inputs in (64, 128, 256)
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all but the encoder, which normalises as it did on ImageNet."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Take the encoder's weights; see `ColourResNet18Encoder.load_imagenet`."""
+        return self.encoder.load_imagenet(weights)
+
+    def forward(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        """Return the logits of all scales, each scale scaled to weigh as much as another in their mean."""
+        ab = F.interpolate(ab, size=lightness.shape[2:], mode="bilinear", align_corners=False)
+        _, *features = self.encoder(lab_to_rgb(torch.cat([lightness, ab], dim=1)))
+        logits = [judge(seen) for judge, seen in zip(self.judges, features, strict=True)]
+        # A scale's places are as many as the coarsest's once they are pooled.
+        return torch.cat([F.adaptive_avg_pool2d(one, logits[-1].shape[2:]).flatten(1) for one in logits], dim=1)

@@ -1,0 +1,23 @@
+"""The card of exported weights: the JSON file beside them that says what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from training.files import replacing
+
+BINS, ACTIVATIONS = "bins", "activations"
+# Some hundred pairs of numbers are a line, not a thousand.
+_ON_ONE_LINE = (BINS, ACTIVATIONS)
+
+
+def write_card(weights: Path, card: Mapping[str, object]) -> None:
+    """Write ``card`` beside the ONNX file ``weights``, complete or not at all."""
+    text = json.dumps({key: card[key] for key in card if key not in _ON_ONE_LINE}, indent=2, ensure_ascii=False)
+    for key in _ON_ONE_LINE:
+        if key in card:
+            text = f'{text[:-2]},\n  "{key}": {json.dumps(card[key])}\n}}'
+    with replacing(weights.with_suffix(".json")) as partial:
+        partial.write_text(f"{text}\n", encoding="utf-8")
