@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from engines.networks import open_network
-from pipeline.color.colorizer import Colorizer
+from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import EngineError, LockedError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, Interruption, StopRequest
-from pipeline.options import Codec, Options, Quality, TreatAs
+from pipeline.options import Codec, Hint, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.results import FilmResult
 from tests.commands import PATIENCE, ROOT, python
@@ -181,6 +181,28 @@ def test_a_resumed_film_equals_an_uninterrupted_one(
 def returning(number: int) -> np.ndarray:
     """Luma of a film in which two scenes take turns."""
     return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
+
+
+def test_hints_come_out_the_same_after_an_interruption(tmp_path: Path) -> None:
+    """They are of a frame of the first part, which the run that resumes does not colour again, and of the last."""
+    film = make_film(
+        tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
+    )
+    hints = tuple(
+        Hint(x=0.4, y=0.5, color="#3A5FCD", reach=0.1, time=number / 25 + 0.001) for number in (3, 4 * SHOT - 2)
+    )
+    chosen = options(Quality.MASTER, hints=hints)
+    whole, died = tmp_path / "whole.mkv", tmp_path / "died.mkv"
+    model = write_two_model(tmp_path, temperature=0.5)
+    with open_colorizer(Options(engine="onnxruntime", model=str(model))) as two:
+        plain = colour(film, tmp_path / "plain.mkv", two, options(Quality.MASTER)).output.read_bytes()
+        assert colour(film, whole, two, chosen).output.read_bytes() != plain
+        with pytest.raises(Interruption):
+            colour(film, died, two, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
+        again = Stopping(SHOT * SHOTS + 1, Interruption(signal.SIGTERM))
+        colour(film, died, two, chosen, progress=again)
+    assert again.resumed >= SHOT
+    assert died.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow
