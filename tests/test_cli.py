@@ -599,6 +599,7 @@ def test_the_other_kind_of_source_is_sent_to_its_command(
 NO_ENGINE = ("--engine", "tensorrt")
 
 
+@pytest.mark.slow
 def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path, model: Path) -> None:
     (scans / "c.jpg").write_text("no picture", encoding="utf-8")
     (scans / "taken.jpg").touch()
@@ -641,6 +642,7 @@ def test_of_two_faults_the_one_that_comes_first_is_told(scans: Path) -> None:
         assert words in answer(colorize(*map(str, line), "--json"))["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_wrong_suffix_sends_nobody_in_circles(scans: Path, film: Path, model: Path) -> None:
     photo, moving = film.with_name("photo.mp4"), film.with_name("film.jpg")
     photo.write_bytes((scans / "a.jpg").read_bytes())
@@ -660,6 +662,7 @@ def test_a_wrong_suffix_sends_nobody_in_circles(scans: Path, film: Path, model: 
         assert sum(end["kind"] == "InputError" for end in ends) == 1, ends
 
 
+@pytest.mark.slow
 def test_a_result_is_not_coloured_again(scans: Path, film: Path, model: Path) -> None:
     words = ("--model", model, "--json")
     first = Path(answer(colorize("photo", scans / "a.jpg", *words))["output"])

@@ -353,6 +353,7 @@ def test_a_size_that_changes_inside_is_found_when_opening(tmp_path: Path) -> Non
         open_network("onnxruntime", str(path))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_ddcolor_at_its_real_size(tmp_path: Path, runtime: str) -> None:
     pytest.importorskip(runtime)

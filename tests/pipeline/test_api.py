@@ -373,7 +373,13 @@ def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, med
 @pytest.mark.parametrize(
     ("method", "count"), [("begin", 1), ("advance", 1), ("advance", 8), ("say", 1), ("note", 1), ("end", 1), ("end", 3)]
 )
-@pytest.mark.parametrize("error", [Cancelled(), BrokenPipeError("nobody listens")], ids=["cancelled", "fault"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Cancelled(), id="cancelled"),
+        pytest.param(BrokenPipeError("nobody listens"), id="fault", marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_callback_raises_ends_an_archive_and_is_no_failure_of_an_item(
     method: str, count: int, error: BaseException, media: Path, colorizer: Colorizer
 ) -> None:

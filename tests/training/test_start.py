@@ -54,6 +54,7 @@ def _lightness() -> torch.Tensor:
     return torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(3)) * 100
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("which", ["first", "coherent"])
 def test_a_network_read_back_from_its_export_answers_the_same_and_can_train(
     which: str, photos: PhotoCache, tmp_path: Path, request: pytest.FixtureRequest
