@@ -21,6 +21,7 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chrom
 # In pixels of a picture half as large as the model input, which is what the coefficients are found on.
 _RADIUS = 4
 _EDGE = 0.03
+_STEP = 0.2
 # So few rows that a strip of every plane fits into a processor's own memory.
 _STRIP = 32
 # Multiplications of a matrix product below which OpenBLAS starts no threads of its own.
@@ -181,13 +182,18 @@ def _fitted(luma: F32, planes: F32) -> list[F32]:
     width, height = max(columns, luma.shape[1] // 2), max(rows, luma.shape[0] // 2)
     guide = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     mean_guide = _box(guide)
-    spread: F32 = _box(guide * guide) - mean_guide * mean_guide + np.float32(_EDGE**2)
+    variance: F32 = _box(guide * guide) - mean_guide * mean_guide
+    spread, share = variance + np.float32(_EDGE**2), _STEP**2 / (variance + np.float32(_STEP**2))
     coefficients = []
     for plane in planes:
         wide = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         mean = _box(wide)
         slope = np.asarray((_box(guide * wide) - mean_guide * mean) / spread, np.float32)
-        coefficients += [_box(slope), _box(mean - slope * mean_guide)]
+        slope, offset = _box(slope), _box(mean - slope * mean_guide)
+        # A window holds more than one thing: each gets its own mean back, but for what an edge of luma tells.
+        kept = cv2.resize(slope * guide + offset, (columns, rows), interpolation=cv2.INTER_AREA)
+        offset += share * cv2.resize(plane - kept, (width, height), interpolation=cv2.INTER_LINEAR)
+        coefficients += [slope, offset]
     return coefficients
 
 
