@@ -3,7 +3,8 @@
 Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours;
 the second is the share of prints that would be left as they are: of toned ones made from the same photographs, and of
 those in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are of
-the one half, and ``--fit FILE`` fits the table `pipeline.color.tone_table` to the other and writes it to FILE.
+the one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges
+FILE`` `pipeline.color.tone_edges_table`, which comes after it.
 """
 
 from __future__ import annotations
@@ -20,29 +21,27 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from benchmarks.toning import through_jpeg, toned_print
-from pipeline.color.scan_tone import JUDGED_SIDE, scan_tone
+from pipeline.color.scan_tone import JUDGED_SIDE, Scan, scan_tone
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
-from pipeline.color.tone import inside
-from pipeline.color.tone_odds import LIMIT, terms
+from pipeline.color.tone import evidence, inside
+from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
+from pipeline.color.tone_odds import LIMIT, Figures, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
-Figures = npt.NDArray[np.float64]
-
 _SIDE = 64
 _READ_SIDE = 512
 _LEAST_SIDE = 100
-_RIDGE = 3.0
+_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # of many terms, and of few
 _ROUNDS = 25
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
-_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
 _WIDTH = 120
+_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +64,13 @@ class Photo:
 
 @dataclass
 class Rate:
-    """How many of ``of`` pictures were judged wrongly, and how many of those without a doubt."""
+    """How many of ``of`` pictures were judged wrongly, and how many of those without a doubt.
 
+    ``folder``, if not None, is where the wrong ones are kept to be looked at.
+    """
+
+    name: str
+    folder: Path | None
     of: int = 0
     wrong: int = 0
     unflagged: int = 0
@@ -81,11 +85,15 @@ class Rate:
         self.wrong += is_wrong
         self.flagged += is_flagged
         self.unflagged += is_wrong and not is_flagged
+        if is_wrong and self.folder is not None:
+            place = self.folder / self.name / f"{found.verdict.confidence:.2f} {Path(photo.name).stem}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.rint(photo.rgb * 255).astype(np.uint8)).save(place)
 
     def __str__(self) -> str:
         share = 100 * self.wrong / max(1, self.of)
         return (
-            f"{self.wrong:,} of {self.of:,} ({share:.2f} %), {self.unflagged:,} of these without a doubt;"
+            f"{self.name}: {self.wrong:,} of {self.of:,} ({share:.2f} %), {self.unflagged:,} of these without a doubt;"
             f" {100 * self.flagged / max(1, self.of):.1f} % are in doubt"
         )
 
@@ -132,6 +140,13 @@ def figures(picture: F32) -> Figures | None:
     return fitted(luma, np.stack([cb, cr], axis=-1), shown).figures if shown.sum() >= LEAST_PIXELS else None
 
 
+def with_edges(picture: F32) -> Figures | None:
+    """Return what the second table judges by: the first one's log odds and the figures of edges."""
+    luma, chroma = planes(picture)
+    edges = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False).edges
+    return None if edges is None else np.array([evidence(luma, *chroma).log_odds, *edges])
+
+
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield the photograph as it is, and as it might be found: paler, smaller, coded again."""
     yield photo.rgb
@@ -151,39 +166,56 @@ def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     yield toned_print(_smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
 
 
-def fit(coloured: Figures, prints: Figures) -> tuple[Figures, Figures, Figures]:
-    """Return centres, scales and weights of a logistic regression on `terms`, by Newton's method, with a ridge."""
+def fit(coloured: Figures, prints: Figures, *, ridge: float) -> tuple[Figures, Figures, Figures]:
+    """Return centres, scales and weights of a logistic regression on `terms`, by Newton's method, with a ``ridge``."""
     rows = np.concatenate([coloured, prints])
     is_coloured = np.concatenate([np.ones(len(coloured)), np.zeros(len(prints))])
     share = np.where(is_coloured, len(rows) / (2 * len(coloured)), len(rows) / (2 * len(prints)))
     centres, scales = rows.mean(axis=0), rows.std(axis=0)
     expanded = np.stack([terms(np.clip((row - centres) / scales, -LIMIT, LIMIT)) for row in rows])
-    ridge = _RIDGE * np.eye(expanded.shape[1])
-    ridge[0, 0] = 1e-6
+    penalty = ridge * np.eye(expanded.shape[1])
+    penalty[0, 0] = 1e-6
     weights = np.zeros(expanded.shape[1])
     for _ in range(_ROUNDS):
         odds = 1 / (1 + np.exp(-np.clip(expanded @ weights, -30, 30)))
-        slope = expanded.T @ (share * (odds - is_coloured)) + ridge @ weights
-        curve = (expanded * (share * odds * (1 - odds))[:, None]).T @ expanded + ridge
+        slope = expanded.T @ (share * (odds - is_coloured)) + penalty @ weights
+        curve = (expanded * (share * odds * (1 - odds))[:, None]).T @ expanded + penalty
         weights -= np.linalg.solve(curve, slope)
     return centres, scales, weights
 
 
 def main() -> None:
-    """Print the rates, or write the fitted table."""
+    """Print the rates, or write fitted tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", type=Path, metavar="FOLDER", help="colour photographs, or a zip file")
     parser.add_argument("--prints", nargs="+", type=Path, default=[], metavar="FOLDER", help="toned prints")
     parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen by hash")
     parser.add_argument("--all", action="store_true", help="rates of both halves, for places nothing was fitted to")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the table and write it")
+    parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the first table and write it")
+    parser.add_argument("--fit-edges", type=Path, metavar="FILE", help="fit the second table and write it")
+    parser.add_argument("--wrong", type=Path, metavar="FOLDER", help="save what was judged wrongly, as PNG")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="PIL")
     if options.fit is not None:
-        options.fit.write_text(_fitted_table(options), encoding="ascii")
+        options.fit.write_text(_fitted(options), encoding="ascii")
         return
-    repainted, by_camera, made, real = Rate(), Rate(), Rate(), Rate()
+    if options.fit_edges is not None:
+        options.fit_edges.write_text(_fitted_edges(options), encoding="ascii")
+        return
+    _print_rates(options)
+
+
+def _print_rates(options: argparse.Namespace) -> None:
+    repainted, by_camera, made, real = (
+        Rate(name, options.wrong)
+        for name in (
+            "colour photographs repainted",
+            "colour photographs by cameras repainted",
+            "toned prints, made from them, left",
+            "real prints left",
+        )
+    )
     for photo in photos(options.places, most=options.photos, seed=options.seed):
         if photo.is_held_out or options.all:
             (by_camera if photo.by_camera else repainted).count(photo, is_print=False)
@@ -191,30 +223,53 @@ def main() -> None:
                 made.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
     for photo in photos(options.prints, most=None, seed=options.seed):
         real.count(photo, is_print=True)
-    print(f"colour photographs repainted: {repainted}")
-    print(f"colour photographs by cameras repainted: {by_camera}")
-    print(f"toned prints, made from them, left: {made}")
-    print(f"real prints left: {real}")
+    for rate in (repainted, by_camera, made, real):
+        print(rate)
 
 
-def _fitted_table(options: argparse.Namespace) -> str:
+def _fitted(options: argparse.Namespace) -> str:
+    """Return the module of the first table."""
     coloured: list[Figures] = []
     prints: list[Figures] = []
     count = 0
-    for photo in photos(options.places, most=options.photos, seed=options.seed):
-        if photo.is_held_out:
-            continue
+    for photo in _fitted_to(options):
         count += 1
         for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
             found += [row for rgb in kinds(photo, options.seed) if (row := figures(rgb)) is not None]
-    names = ("CENTRES", "SCALES", "WEIGHTS")
-    values = fit(np.stack(coloured), np.stack(prints))
-    tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
-    return (
-        f'"""Made by ``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;'
-        f' {len(FIGURES)} figures of each."""\n\n'
-        f"from __future__ import annotations\n\nimport numpy as np\n\n# fmt: off\n{tables}# fmt: on\n"
+    words = (
+        f"Made by ``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;"
+        f" {len(FIGURES)} figures of each."
     )
+    return _module(words, coloured, prints, ridge=_RIDGE)
+
+
+def _fitted_edges(options: argparse.Namespace) -> str:
+    """Return the module of the second table; the first one stays as it is."""
+    coloured: list[Figures] = []
+    prints: list[Figures] = []
+    count = 0
+    for photo in _fitted_to(options):
+        count += 1
+        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
+            found += [row for rgb in kinds(photo, options.seed) if (row := with_edges(rgb)) is not None]
+    words = (
+        f"Made by ``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
+        f" log odds and {len(EDGE_FIGURES)} figures."
+    )
+    return _module(words, coloured, prints, ridge=_RIDGE_OF_EDGES)
+
+
+def _fitted_to(options: argparse.Namespace) -> Iterator[Photo]:
+    found = photos(options.places, most=options.photos, seed=options.seed)
+    return (photo for photo in found if not photo.is_held_out)
+
+
+def _module(words: str, coloured: list[Figures], prints: list[Figures], *, ridge: float) -> str:
+    names = ("CENTRES", "SCALES", "WEIGHTS")
+    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge)
+    tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
+    imports = "from __future__ import annotations\n\nimport numpy as np"
+    return f'"""{words}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
 
 
 def _table(name: str, values: Figures) -> str:

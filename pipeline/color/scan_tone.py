@@ -14,8 +14,10 @@ import numpy.typing as npt
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
 from pipeline.color.spaces import F32
-from pipeline.color.tint_fit import LEAST_PIXELS, fitted, tint_of
-from pipeline.color.tone import Prior, Verdict, evidence, inside, judge
+from pipeline.color.tint_fit import LEAST_PIXELS, TintFit, fitted, tint_of
+from pipeline.color.tone import STRONGEST_TINT, Prior, Verdict, evidence, inside, judge
+from pipeline.color.tone_edges import edge_figures
+from pipeline.color.tone_odds import Figures, log_odds_with_edges
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
@@ -24,6 +26,7 @@ Bools = npt.NDArray[np.bool_]
 JUDGED_SIDE = 128  # longer side of the picture that is looked at
 _COARSE_SIDE = 64  # the same for the tone
 _MIXED = np.ones((5, 5), np.uint8)  # on the coarse picture, prints mix with the page so far
+_LEAST_ON_PAGE = 0.08  # share of the scan: a page with less on it is a picture's own ground, and has a say
 _PAGE_TINT = 0.02
 _ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
 # A coloured part: chroma that the tint leaves over, beyond what noise leaves over, on as many pixels, 0.1 % and more.
@@ -35,7 +38,7 @@ _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
 # What a digital camera took is rarely a toned print, unless it is brown as those are: of blue there is sea and sky.
 # What it keeps that would be one if it were a scan is in doubt.
-_SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0), Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
+_SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0, strong=-3.0), Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
 _LEAST_BROWN = 0.012  # mean chroma, with less blue and more red than grey has
 # A part is a part up to this share of the picture, and if what is around it is surely not coloured.
 _SMALL, _SURE = 0.08, 0.6
@@ -66,23 +69,18 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
     left_out = np.zeros(coarse.shape, np.bool_) if target is None else _reduced(target.astype(np.float32)) > 0
-    mounted = page(coarse, coarse_chroma)
     page_tone: F32 | None = None
-    if mounted is not None:
-        page_tone = np.median(coarse_chroma[:, mounted], axis=1).astype(np.float32)
-        if np.hypot(*page_tone) > _PAGE_TINT:
-            # Between prints that touch, the page shows as well.
-            level = np.median(coarse[mounted])
-            as_page = np.linalg.norm(coarse_chroma - page_tone[:, None, None], axis=0) < _ALIKE
-            mounted |= as_page & (np.abs(coarse - level) < _ALIKE_LUMA)
-        left_out |= cv2.dilate(mounted.astype(np.uint8), _MIXED) > 0
-    verdict = _without(left_out, coarse, coarse_chroma, by_camera=by_camera)
+    if (mounted := _mounted(coarse, coarse_chroma)) is not None:
+        page_tone = mounted.tone
+        left_out |= mounted.covered
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    part = _coloured_part(luma, chroma, inside(luma, *chroma) & ~around, page_tone, target)
+    scan = Scan.of(luma, chroma, inside(luma, *chroma) & ~around, by_camera=by_camera)
+    verdict = scan.verdict(left_out)
+    part = _coloured_part(scan, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
         if part is None or part[~around].mean() > _SMALL:
             return ScanTone(verdict)
-        rest = _without(left_out | (_reduced(part) > 0), coarse, coarse_chroma, by_camera=by_camera)
+        rest = scan.without(part > 0).verdict(left_out | (_reduced(part) > 0))
         if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
             return ScanTone(verdict)
         verdict = rest
@@ -95,12 +93,72 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     return ScanTone(replace(verdict, confidence=unsure), part)
 
 
-def _without(left_out: Bools, luma: F32, chroma: F32, *, by_camera: bool) -> Verdict:
-    """Judge what is left; what is black has no say in the tone."""
-    found = evidence(np.where(left_out, np.float32(0), luma), *chroma)
-    is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
-    by_camera_prior = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
-    return judge([found], prior=by_camera_prior if by_camera else _SCAN)
+@dataclass(frozen=True, eq=False)
+class _Mounted:
+    """A page: what it ``covered`` (h, w) of the coarse picture, and its ``tone`` (2,), Cb and Cr."""
+
+    covered: Bools
+    tone: F32
+
+
+def _mounted(luma: F32, chroma: F32) -> _Mounted | None:
+    found = page(luma, chroma)
+    if found is None:
+        return None
+    tone = np.median(chroma[:, found], axis=1).astype(np.float32)
+    if np.hypot(*tone) > _PAGE_TINT:
+        # Between prints that touch, the page shows as well.
+        as_page = np.linalg.norm(chroma - tone[:, None, None], axis=0) < _ALIKE
+        found |= as_page & (np.abs(luma - np.median(luma[found])) < _ALIKE_LUMA)
+    covered = cv2.dilate(found.astype(np.uint8), _MIXED) > 0
+    return _Mounted(covered, tone) if (inside(luma, *chroma) & ~covered).mean() >= _LEAST_ON_PAGE else None
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan that is judged: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
+
+    ``fit`` is the tint of what was ``fitted`` (h, w); ``shown`` (h, w) is what has a say: as much, or less.
+    """
+
+    luma: F32
+    planes: F32
+    fitted: Bools
+    fit: TintFit | None
+    shown: Bools
+    by_camera: bool
+
+    @staticmethod
+    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool) -> Scan:
+        """Fit a tint to what is ``shown``."""
+        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
+        fit = fitted(luma, planes, shown) if shown.sum() >= LEAST_PIXELS else None
+        return Scan(luma, planes, shown, fit, shown, by_camera)
+
+    def without(self, part: Bools) -> Scan:
+        """Return the same scan without ``part`` (h, w); the tint was fitted to most of it, and stays."""
+        return replace(self, shown=self.shown & ~part)
+
+    @property
+    def edges(self) -> Figures | None:
+        """The figures of its chroma at the edges of luma, where it shows enough."""
+        if self.fit is None:
+            return None
+        left_over = np.zeros_like(self.planes)
+        left_over[self.fitted] = self.planes[self.fitted] - self.fit.tint
+        return edge_figures(self.luma, left_over * self.shown[..., None], self.shown)
+
+    def verdict(self, left_out: Bools) -> Verdict:
+        """Judge what is not ``left_out`` of the coarse picture; what is black has no say in the tone."""
+        luma = np.where(left_out, np.float32(0), _reduced(self.luma))
+        found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
+        is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
+        by_camera = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
+        prior = by_camera if self.by_camera else _SCAN
+        # A tint that strong leaves much over at edges, where its curve bends.
+        if found.strength <= STRONGEST_TINT and (edges := self.edges) is not None:
+            found = replace(found, log_odds=log_odds_with_edges(found.log_odds, edges))
+        return judge([found], prior=prior)
 
 
 def _reduced(plane: F32) -> F32:
@@ -109,13 +167,11 @@ def _reduced(plane: F32) -> F32:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _coloured_part(luma: F32, chroma: F32, shown: Bools, page_tone: F32 | None, target: Bools | None) -> F32 | None:
-    part = np.zeros(luma.shape, np.uint8)
-    if shown.sum() >= LEAST_PIXELS:
-        planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
-        fit = fitted(luma, planes, shown)
-        beyond = _beyond(planes, tint_of(luma, fit.curve), page_tone) * (luma < _CLIPPED)
-        least = max(_COLOURED, _BEYOND_NOISE * fit.noise)
+def _coloured_part(scan: Scan, page_tone: F32 | None, target: Bools | None) -> F32 | None:
+    part = np.zeros(scan.luma.shape, np.uint8)
+    if scan.fit is not None:
+        beyond = _beyond(scan.planes, tint_of(scan.luma, scan.fit.curve), page_tone) * (scan.luma < _CLIPPED)
+        least = max(_COLOURED, _BEYOND_NOISE * scan.fit.noise)
         count, labels, stats, _ = cv2.connectedComponentsWithStats((beyond > least).astype(np.uint8))
         large = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART]
         part[np.isin(labels, large)] = 1

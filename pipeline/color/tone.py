@@ -30,7 +30,7 @@ _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is l
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
 _VIVID_PART, _VIVID = 0.97, 0.04  # left over by that quantile of the picture: a stamp, or a small coloured object
-_STRONGEST_TINT = 0.17  # of one hue, yet stronger than any toning or tinting: a red flower, a sunset
+STRONGEST_TINT = 0.17  # of one hue, and stronger than most toning and tinting: a red flower, a sunset, a cyanotype
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
@@ -62,10 +62,14 @@ _GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, _NO_CHROMA)
 
 @dataclass(frozen=True)
 class Prior:
-    """Log odds beyond which a picture of some kind is taken for coloured, and how far beyond the confidence is 0.5."""
+    """Log odds beyond which a picture of some kind is taken for coloured, and how far beyond the confidence is 0.5.
+
+    What is of one hue, but stronger than `STRONGEST_TINT`, is tinted below the log odds ``strong``, never if None.
+    """
 
     colour: float
     doubt: float = _DOUBT
+    strong: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,13 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
         for name in ("log_odds", "vivid")
     )
     prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
-    beyond = odds - prior.colour
+    is_strong = strength > STRONGEST_TINT and prior.strong is not None
+    beyond = odds - (prior.strong if is_strong and prior.strong is not None else prior.colour)
     certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
-    if strength > _STRONGEST_TINT:
+    if strength > STRONGEST_TINT and not is_strong:
         return Verdict(SourceTone.COLOUR, 0.5, cb, cr, f"of one hue, but stronger than a tint ({tint})")
     if strength > _TINT_STRENGTH:
         tone, reason = SourceTone.TINTED, f"chroma follows brightness: one tint ({tint})"

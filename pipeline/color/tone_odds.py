@@ -1,6 +1,8 @@
-"""How likely a picture with certain figures is coloured, not toned: a logistic regression.
+"""How likely a picture with certain figures is coloured, not toned: two logistic regressions, one after the other.
 
-`pipeline.color.tone_table` holds its table, which `python -m benchmarks.tone --fit` makes.
+The first knows how far the chroma is from one tint, the second also where it changes. `pipeline.color.tone_table` and
+`pipeline.color.tone_edges_table` hold their tables, which `python -m benchmarks.tone` makes with ``--fit`` and
+``--fit-edges``.
 """
 
 from __future__ import annotations
@@ -8,11 +10,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.color import tone_edges_table as edges
 from pipeline.color.tone_table import CENTRES, SCALES, WEIGHTS
 
 Figures = npt.NDArray[np.float64]
 
+_MOST_BY_EDGES = 5.0
 LIMIT = 4.0  # standard deviations from the centre, beyond which a figure says no more
+
+
+def standardised(figures: Figures, centres: Figures, scales: Figures) -> Figures:
+    """Return ``figures`` in standard deviations from their centres, bounded by `LIMIT`."""
+    return np.clip((figures - centres) / scales, -LIMIT, LIMIT)
 
 
 def terms(standard: Figures) -> Figures:
@@ -26,5 +35,14 @@ def log_odds_of_colour(figures: Figures) -> float:
 
     As likely as not is 0, where pictures of both kinds are as many.
     """
-    standard = np.clip((figures - CENTRES) / SCALES, -LIMIT, LIMIT)
-    return float(terms(standard) @ WEIGHTS)
+    return float(terms(standardised(figures, CENTRES, SCALES)) @ WEIGHTS)
+
+
+def log_odds_with_edges(log_odds: float, figures: Figures) -> float:
+    """Return the log odds, so far ``log_odds``, that take `tone_edges.FIGURES` into account as well.
+
+    They change by `_MOST_BY_EDGES` at most: strong colours that know no edges, as lights on a stage, are colours.
+    """
+    standard = standardised(np.array([log_odds, *figures]), edges.CENTRES, edges.SCALES)
+    change = float(terms(standard) @ edges.WEIGHTS) - log_odds
+    return log_odds + min(max(change, -_MOST_BY_EDGES), _MOST_BY_EDGES)

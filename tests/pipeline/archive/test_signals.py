@@ -31,11 +31,13 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHOT, FRAMES = 25, 300
 # The command, with segments of one shot.
 PROGRAM = f"""
-from functools import partial
+from dataclasses import replace
 import cli
-from pipeline.archive.executors import threads
-from pipeline.film.job import colorize_video
-threads.colorize_video = partial(colorize_video, segment_frames={SHOT - 5})
+from pipeline.archive import run
+whole = run.colorize_archive
+def in_short_segments(*arguments, run_options, **more):
+    return whole(*arguments, run_options=replace(run_options, segment_frames={SHOT - 5}), **more)
+run.colorize_archive = in_short_segments
 cli.archive()
 """
 STOPS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from pipeline.color.colour_target import colour_target
-from pipeline.color.scan_tone import ScanTone, scan_tone
+from pipeline.color.scan_tone import Scan, ScanTone, scan_tone
 from pipeline.color.spaces import F32
-from pipeline.color.tone import evidence
+from pipeline.color.tone import STRONGEST_TINT, evidence, inside, judge
+from pipeline.color.tone_odds import log_odds_with_edges
 from pipeline.results import SourceTone
-from tests.pipeline.color.test_tone import SEPIA, TINTS, coloured, scene, through_jpeg, toned
+from tests.pipeline.color.test_tone import CYANOTYPE, SEPIA, TINTS, coloured, scene, through_jpeg, toned
+from tests.pipeline.color.things import stained_print, things
 
 HEIGHT, WIDTH = 96, 128
 PAGES = {"brown": (0.27, -0.07, 0.06), "green": (0.31, -0.02, -0.07), "grey": (0.55, 0.0, 0.0)}
@@ -112,6 +115,12 @@ def test_a_print_in_one_tone_has_no_coloured_part() -> None:
     assert judged(small(through_jpeg(toned(scene(), SEPIA), 75))).coloured_part is None
 
 
+def log_odds(luma: F32, chroma: F32) -> float:
+    edges = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False).edges
+    assert edges is not None
+    return log_odds_with_edges(evidence(luma, *chroma).log_odds, edges)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tone"), [("sepia", SourceTone.TINTED), ("cyanotype", SourceTone.COLOUR)])
 def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name: str, tone: SourceTone) -> None:
@@ -120,8 +129,46 @@ def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name:
     between = []
     for share in np.arange(0, 0.3, 0.005):
         mixed = np.stack([cb + np.float32(share) * other_cb, cr + np.float32(share) * other_cr])
-        if -8 < evidence(luma, *mixed).log_odds < -5:
+        if -8 < log_odds(luma, mixed) < -5:
             between.append(mixed)
     assert between
     assert {scan_tone(luma, mixed).verdict.tone for mixed in between} == {SourceTone.TINTED}
     assert {scan_tone(luma, mixed, by_camera=True).verdict.tone for mixed in between} == {tone}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pale_colours_of_things_are_colour_and_stains_as_strong_are_not(seed: int) -> None:
+    luma, chroma = things(seed, chroma=0.35)
+    brown = stained_print(luma, seed=seed, stains=0)
+    stains = stained_print(luma, seed=seed, stains=1) - brown
+    as_strong = stains * np.float32(chroma.std() / stains.std())
+    assert scan_tone(luma, brown + chroma).verdict.tone is SourceTone.COLOUR
+    assert scan_tone(luma, brown + as_strong).verdict.tone is SourceTone.TINTED
+
+
+STRONG_BLUE = tuple((at, 2.2 * cb, 2.2 * cr) for at, cb, cr in CYANOTYPE)
+
+
+def test_a_strong_blue_print_is_a_print_and_a_film_as_blue_is_left_alone() -> None:
+    luma, cb, cr = small(toned(scene(), STRONG_BLUE))
+    found = evidence(luma, cb, cr)
+    assert found.strength > STRONGEST_TINT
+    assert scan_tone(luma, np.stack([cb, cr])).verdict.tone is SourceTone.TINTED
+    assert judge([found]).tone is SourceTone.COLOUR
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_strong_colours_of_one_hue_that_differ_from_thing_to_thing_are_colours(seed: int) -> None:
+    luma, chroma = things(seed)
+    red = np.array([-0.1, 0.2], np.float32)[:, None, None] + chroma
+    assert evidence(luma, *red).strength > STRONGEST_TINT
+    assert scan_tone(luma, red).verdict.tone is SourceTone.COLOUR
+
+
+def test_a_print_of_something_small_on_plain_ground_is_no_page_with_nothing_on_it() -> None:
+    luma = np.full((HEIGHT, WIDTH), 0.7, np.float32)
+    cv2.ellipse(luma, (64, 48), (14, 9), 20, 0, 360, 0.3, -1)
+    luma = np.asarray(cv2.blur(luma, (3, 3)), np.float32)
+    brown = 0.06 * np.sin(np.pi * luma)
+    found = scan_tone(luma, np.stack([-brown, 0.8 * brown]).astype(np.float32))
+    assert found.verdict.tone is SourceTone.TINTED

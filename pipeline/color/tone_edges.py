@@ -1,0 +1,59 @@
+"""Whether chroma follows the things shown: the figures that tell stains and faded dyes from colours.
+
+A tint of one curve over luma leaves chroma over in toned prints too: stains, yellowed edges, uneven fading. That has
+nothing to do with what is shown. In a photograph in colour, chroma changes where one thing ends and another begins, and
+there luma does as well: across the edges of luma it changes much, along them little.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.color.spaces import F32
+
+Bools = npt.NDArray[np.bool_]
+
+FIGURES = (
+    "change of left-over chroma across the strongest edges of luma, over that along them: logarithm",
+    "change of left-over chroma across the strongest edges of luma: logarithm",
+)
+_SIGMA = 2.0  # pixels of a picture of some 128 a side: less is the noise of JPEG and of its halved chroma
+_STRONGEST = 0.8  # quantile of the slopes of luma from which on they are edges
+_LEAST_PIXELS = 150
+_BORDER = np.ones((5, 5), np.uint8)  # around what is not shown, where blurring has less to go by
+_LEAST_COVERED = 0.05
+_FLOOR = 2e-4  # of chroma a pixel, below which nothing is told apart
+
+
+def edge_figures(luma: F32, left_over: F32, shown: Bools) -> npt.NDArray[np.float64] | None:
+    """Return `FIGURES` of a picture of some 128 pixels a side, float64 (2,); None where it shows too little.
+
+    ``luma`` (h, w), 0..1; ``left_over`` (h, w, 2), in units of Cb and Cr, is the chroma that a tint does not explain,
+    0 where not ``shown``.
+    """
+    inner = cv2.erode(shown.astype(np.uint8), _BORDER, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
+    if inner.sum() < _LEAST_PIXELS:
+        return None
+    covered = np.maximum(_blurred(shown.astype(np.float32)), np.float32(_LEAST_COVERED))
+    slope = _slopes(_blurred(luma))[:, inner]
+    steepness = np.linalg.norm(slope, axis=0)
+    edges = steepness > np.quantile(steepness, _STRONGEST)
+    if not edges.any():
+        return None
+    y, x = slope[:, edges] / steepness[edges]
+    planes = (np.asarray(_blurred(plane) / covered, np.float32) for plane in np.moveaxis(left_over, -1, 0))
+    changes = [_slopes(plane)[:, inner][:, edges] for plane in planes]
+    across = float(np.linalg.norm([dy * y + dx * x for dy, dx in changes], axis=0).mean()) + _FLOOR
+    along = float(np.linalg.norm([dy * x - dx * y for dy, dx in changes], axis=0).mean()) + _FLOOR
+    return np.array([np.log(across / along), np.log(across)])
+
+
+def _blurred(plane: F32) -> F32:
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(plane), (0, 0), _SIGMA), np.float32)
+
+
+def _slopes(plane: F32) -> F32:
+    down, right = np.gradient(plane, axis=0), np.gradient(plane, axis=1)
+    return np.stack([down, right]).astype(np.float32)
