@@ -5,14 +5,17 @@ from __future__ import annotations
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from engines import optional
 from engines.errors import EngineError
 
 
 def half_graph(content: bytes) -> bytes:
     """Return the ONNX graph ``content`` in float16, with the inputs and outputs that it had.
 
-    Raises `EngineError` for a file that is not ONNX, or that ONNX's own type inference does not take.
+    Raises `EngineError` for a file that is not ONNX, or that ONNX's own type inference does not take, and
+    `MissingDependencyError` if ONNX Runtime does not import.
     """
+    optional.onnxruntime()
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     try:

@@ -1,9 +1,10 @@
-"""Eight-bit integers in OpenVINO: what a card knows of the network's activations is put into its graph.
+"""INT8 in OpenVINO: the ranges of activations that a card states are put into the graph as quantisation.
 
-Convolutions and matrix products with constant weights are computed in INT8 where their inputs and weights come out of a
-FakeQuantize (OpenVINO's name for rounding to so many levels). Weights have 255 levels, symmetric, a range for each
-output channel; activations have 256 levels and one range for a layer: from 0, or symmetric where some are below
-(Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference).
+OpenVINO computes a convolution or a matrix product with constant weights in INT8 where both inputs come out of a
+FakeQuantize, its operation that rounds to a number of levels. Weights have 255 levels, symmetric about 0, and a range
+for each output channel; activations have 256 levels and one range for the layer: from 0, or symmetric about 0 if some
+are negative (Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference).
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ from typing import Any
 
 import numpy as np
 
+from engines import optional
 from engines.errors import EngineError
 from engines.tensors import F32
 
-# Layers of fewer weights take no time.
+# Layers with fewer weights take no time.
 _FEWEST = 4096
+# No range is empty.
 _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or matrix product of the graph: the name of its weights, its node, and the weights."""
+    """A convolution or matrix product of the graph: the name of its weights, its node, and the weights.
+
+    ``weights`` are (outputs, inputs, height, width) of a convolution, (inputs, outputs) or, if the node transposes
+    them, (outputs, inputs) of a product.
+    """
 
     name: str
     node: Any
@@ -32,15 +39,15 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        """How many channels it answers with."""
+        """How many output channels it has."""
         return self.weights.size // int(np.prod([self.weights.shape[axis] for axis in self.summed]))
 
     @property
     def summed(self) -> tuple[int, ...]:
-        """The axes of the weights that are summed over, which share a range."""
+        """The axes of the weights that are summed over: the weights along them share a range."""
         if self.node.get_type_name() == "Convolution":
             return tuple(range(1, self.weights.ndim))
-        return (1,) if self.node.get_attributes()["transpose_b"] else (0,)
+        return (-1,) if self.node.get_attributes()["transpose_b"] else (-2,)
 
 
 def layers(graph: Any) -> Iterator[Layer]:
@@ -56,13 +63,14 @@ def layers(graph: Any) -> Iterator[Layer]:
 
 
 def quantize(graph: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Let the layers of the ``openvino.Model`` that ``ranges`` name round their weights and their inputs.
+    """Quantise weights and inputs of the layers of the ``openvino.Model`` ``graph`` that ``ranges`` name.
 
-    ``ranges`` are the least and the greatest input of each. Raises `EngineError` if the graph has no such layer.
+    ``ranges`` are the least and the greatest input of each layer, by `Layer.name`; layers that share an input and its
+    range share its quantisation. Raises `EngineError` if the graph has no such layer.
     """
     known = {layer.name: layer for layer in layers(graph)}
     if lost := sorted(ranges.keys() - known.keys()):
-        raise EngineError(f"the card tells activations of layers that the graph does not have: {', '.join(lost[:3])}")
+        raise EngineError(f"the card states activations of layers that the graph does not have: {', '.join(lost[:3])}")
     rounded: dict[tuple[object, ...], Any] = {}
     for name, span in ranges.items():
         layer = known[name]
@@ -84,8 +92,7 @@ def _levels(least: float, greatest: float) -> tuple[float, float]:
 
 
 def _rounded(values: Any, least: Any, greatest: Any, *, levels: int) -> Any:
-    from openvino import opset13
-
-    low, high = (opset13.constant(np.asarray(one, np.float32)) for one in (least, greatest))
-    given = opset13.constant(values) if isinstance(values, np.ndarray) else values
-    return opset13.fake_quantize(given, low, high, low, high, levels).output(0)
+    opset = optional.openvino().opset13
+    low, high = (opset.constant(np.asarray(one, np.float32)) for one in (least, greatest))
+    given = opset.constant(values) if isinstance(values, np.ndarray) else values
+    return opset.fake_quantize(given, low, high, low, high, levels).output(0)

@@ -23,7 +23,7 @@ class Prediction:
 
     @property
     def features(self) -> F32 | None:
-        """What places look like to the network (N, C, h, w); None if it does not tell."""
+        """The network's features (N, C, h, w), which say what each place looks like; None if it gives none."""
         return None if self.evidence is None else self.evidence.features
 
     def each(self) -> list[Prediction]:

@@ -1,7 +1,7 @@
-"""Intel's OpenVINO: the fastest of our runtimes on CPUs, above all where they have bfloat16; also Intel's GPU and NPU.
+"""Intel's OpenVINO: the fastest of our runtimes on CPUs, in INT8 or bfloat16 where it can; also Intel's GPU and NPU.
 
 It is the one runtime that leaves something behind in the process that opened it: an alternate signal stack, which is
-taken back at once (`_leave_signal_stack`).
+taken back at once (`leave_signal_stack`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ctypes
 import logging
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -28,7 +27,6 @@ from engines.tensors import Tensors
 logger = logging.getLogger(__name__)
 
 NAME = "openvino"
-_INSTALL = optional.install()
 
 DEVICES = frozenset({"cpu", "gpu", "npu"})
 _REFUSED = "refused"
@@ -38,22 +36,21 @@ Precision = Literal["auto", "int8", "bf16", "f16", "f32"]
 
 def check() -> None:
     """Raise `MissingDependencyError` if OpenVINO is not installed."""
-    optional.require("openvino", install=_INSTALL)
+    optional.require("openvino", install=optional.install())
 
 
 def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = "auto") -> OpenVinoEngine:
     """Compile ``model`` for ``setup.device`` (the CPU for "auto"), or load what was compiled.
 
-    ``precision`` "auto" is, on a CPU, int8 where the card tells activations, else bf16 where the CPU has it, else f32;
-    f16 on GPU and NPU. What int8 leaves out is computed in bf16 or f32. What was compiled in reduced precision is used,
-    and kept, only after `Model.accept`; for the CPU's bf16 that holds for networks of other people, since ours were
-    trained and measured in it. What fails runs in the next of these, which ``setup.pass_over`` gets.
+    ``precision`` "auto" is, on a CPU, int8 if the card states activations, else bf16 where the CPU has it, else f32; on
+    GPU and NPU it is f16. In int8, the layers that are not quantised run in bf16 or f32. A model compiled in reduced
+    precision is used, and kept, only after `Model.accept`, except for our own networks in bf16 on a CPU, which are
+    trained in it. One that fails is reported to ``setup.pass_over``, and the next precision is tried; on GPU and NPU
+    there is none.
     Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
-    device is not there or lacks ``precision``, `WeightsError` for altered weights.
+    device is not there or lacks ``precision``, `WeightsError` for altered weights and activations that are not numbers.
     """
-    with optional.importing("openvino", install=_INSTALL), _without_telemetry():
-        import openvino
-    core = openvino.Core()
+    core = optional.openvino().Core()
     device = "CPU" if setup.device == "auto" else setup.device.upper()
     try:
         logger.debug("devices: %s", core.available_devices)
@@ -85,23 +82,6 @@ def _best(model: Model, able: Collection[str]) -> Iterator[Precision]:
         yield "bf16"
 
 
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Keep ``import openvino`` from its telemetry: it writes an identifier to the home folder and tells Intel of it.
-
-    Where the package is missing, OpenVINO does without. Nothing that this program does is reported to anyone.
-    """
-    name = "openvino_telemetry"
-    if "openvino" in sys.modules or name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment] # what Python's import system takes for "is not there"
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
 @dataclass(frozen=True)
 class _Device:
     """A device by OpenVINO's name, its maker's name, and what it can compute in."""
@@ -116,8 +96,7 @@ class _OtherColoursError(EngineError):
 
 
 def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str) -> OpenVinoEngine:
-    import openvino
-
+    openvino = optional.openvino()
     runtime = f"OpenVINO {openvino.get_version().split('-')[0]}"
     spec = describe(model, name=NAME, runtime=runtime, device=device.name, precision=precision)
     key = {
@@ -130,8 +109,8 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
     if activations:
         key["activations"] = repr(activations)
     elif precision == "int8":
-        raise EngineError(f"{NAME}: {model.weights.card_path} tells no activations, without which there is no int8")
-    # What int8 leaves out is computed in floating point.
+        raise EngineError(f"{NAME}: {model.weights.card_path} states no activations, which int8 needs")
+    # Of the layers that are not quantised.
     hint = precision if precision != "int8" else "bf16" if "BF16" in device.able else "f32"
     how = {"INFERENCE_PRECISION_HINT": hint}
     if setup.threads is not None and device.id == "CPU":
@@ -168,13 +147,11 @@ def _imported(
     faster (medians, on a busy machine), all else no faster; it costs 100 ms a shape, and the scans of an archive have
     many.
     """
-    import openvino
-
     kept = None if cache is None else cache.get(key)
     if kept is None:
         return None
     try:
-        return core.import_model(openvino.Tensor(kept, shared_memory=True), device, how), kept
+        return core.import_model(optional.openvino().Tensor(kept, shared_memory=True), device, how), kept
     except RuntimeError as error:
         setup.say(f"{NAME}: the compiled model cannot be used ({_last_line(error)}); compiling it again")
         return None
@@ -192,7 +169,7 @@ def _compiled(
 def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model, hint: str) -> OpenVinoEngine:
     used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     request = compiled.create_infer_request()
-    _leave_signal_stack()
+    leave_signal_stack()
     require_ports(_names(compiled.inputs), _names(compiled.outputs), model.graph, model.weights)
     if used != hint:
         raise EngineError(f"{NAME}: {spec.device} computes in {used}, not in {hint}")
@@ -216,8 +193,8 @@ class _SignalStack(ctypes.Structure):
     _fields_: ClassVar = [("memory", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
 
 
-def _leave_signal_stack() -> None:
-    """Take back the alternate signal stack that OpenVINO sets for a thread on CPUs with AMX.
+def leave_signal_stack() -> None:
+    """Take back the alternate signal stack that OpenVINO sets on CPUs with AMX for a thread that compiles or infers.
 
     Its memory goes with the model, but the setting stays: the next signal, Ctrl-C for one, would end the process with
     a segmentation fault. On a thread's own stack there is room enough.
@@ -253,7 +230,7 @@ class OpenVinoEngine:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise EngineError(f"{NAME}: failed on a batch of {shapes}: {_last_line(error)}") from error
         finally:
-            _leave_signal_stack()
+            leave_signal_stack()
 
     def close(self) -> None:
         """Release the compiled model."""

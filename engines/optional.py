@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,4 +47,23 @@ def onnxruntime() -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     with importing("onnxruntime", install=install()):
         import onnxruntime as module
+    return module
+
+
+def openvino() -> Any:
+    """Return the module OpenVINO without its telemetry. Raises `MissingDependencyError` if it does not import.
+
+    The telemetry is a package of its own, which writes an identifier to the home folder and reports every import to
+    Intel; OpenVINO works where it is missing.
+    """
+    telemetry = "openvino_telemetry"
+    hide = "openvino" not in sys.modules and telemetry not in sys.modules
+    if hide:
+        sys.modules[telemetry] = None  # type: ignore[assignment] # what Python's import system takes for "is not there"
+    try:
+        with importing("openvino", install=install()):
+            import openvino as module
+    finally:
+        if hide:
+            del sys.modules[telemetry]
     return module

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engines.errors import WeightsError
 
@@ -62,15 +63,14 @@ class Weights:
         return value
 
     def activations(self) -> dict[str, tuple[float, float]]:
-        """Return the least and greatest input of each layer that INT8 is for, by name; none where there are none.
+        """Return the least and greatest input of every layer to compute in INT8, by the name of its weights.
 
-        Raises `WeightsError` unless all are pairs of numbers.
+        Empty if the card states none. Raises `WeightsError` unless all are pairs of numbers.
         """
-        stated = self.card.get("activations", {})
+        stated: Any = self.card.get("activations", {})
         try:
-            assert isinstance(stated, dict)
-            return {str(name): (float(least), float(greatest)) for name, (least, greatest) in stated.items()}
-        except (AssertionError, TypeError, ValueError) as error:
+            return {name: (float(least), float(greatest)) for name, (least, greatest) in stated.items()}
+        except (AttributeError, TypeError, ValueError) as error:
             raise self._wrong("activations", "an object of pairs of numbers") from error
 
     def _wrong(self, key: str, kind: str) -> WeightsError:

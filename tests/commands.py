@@ -120,7 +120,7 @@ def _main() -> None:
 
 
 def _import_all() -> None:
-    from engines.openvino import _without_telemetry
+    from engines import optional
     from pipeline.process import before_numpy
 
     before_numpy()
@@ -130,8 +130,7 @@ def _import_all() -> None:
     # The last two are what a parser of options imports when it is used.
     for name in ("cli", "av", "cv2", "onnxruntime", "pydantic.type_adapter", "typer.rich_utils"):
         importlib.import_module(name)
-    with _without_telemetry():
-        importlib.import_module("openvino")
+    optional.openvino()
     gc.freeze()
 
 

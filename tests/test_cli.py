@@ -429,9 +429,11 @@ def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:
 
 def test_a_card_is_shown_with_what_is_nested_on_lines_of_its_own(tmp_path: Path) -> None:
     evaluation = {"protocol": "p", "sets": {"small": {"ciede2000": 8.123456, "lpips": None}}}
-    path = write_model(tmp_path / "nested.onnx", tiny_model(), evaluation=evaluation, parameters=5508164)
+    told = {"evaluation": evaluation, "parameters": 5508164, "activations": {"first.weight": [0.0, 2.9]}}
+    path = write_model(tmp_path / "nested.onnx", tiny_model(), **told)
     lines = [" ".join(line.split()) for line in colorize("model", "info", path).stdout.splitlines()]
     assert {"evaluation", "sets", "small ciede2000 8.123, lpips None", "parameters 5508164"} <= set(lines)
+    assert "activations 1 value: see --json" in lines
 
 
 @pytest.mark.slow

@@ -178,6 +178,13 @@ def test_one_module_makes_threads_and_one_processes(maker: str, makers: set[str]
     assert not _lines([path for path in pipeline if path != only], makers)
 
 
+def test_runtimes_are_imported_where_their_telemetry_is_turned_off() -> None:
+    runtimes = {"onnxruntime", "openvino"}
+    found = {path.stem for path in MODULES for _, name in imports(path) if name.partition(".")[0] in runtimes}
+    # `half` imports a part of ONNX Runtime after the whole.
+    assert found == {"optional", "half"}
+
+
 def test_only_publish_makes_final_names() -> None:
     makers = {"os.replace", "os.rename", "os.link", "os.symlink", "shutil.move", "shutil.copy", "shutil.copyfile"}
     makers |= {".rename", ".hardlink_to", ".symlink_to", "shutil.copy2", "shutil.copytree"}

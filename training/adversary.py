@@ -25,15 +25,16 @@ _CRITICS = MappingProxyType(
 
 
 class Adversary:
-    """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam at 0.5.
+    """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam with beta1 0.5.
 
-    L* (N, 1, S, S) is what both true and found ab (N, 2, s, s) are shown with, S a multiple of s.
+    It judges true and found ab (N, 2, s, s), each beside L* (N, 1, S, S), 0..100; S is a multiple of s, of 2 s for a
+    pretrained discriminator.
     """
 
     def __init__(self, config: AdversaryConfig, machine: Machine, *, backbone: Path | None = None) -> None:
-        """Start from weights drawn with torch's global generator, a pretrained one's encoder from ``backbone``.
+        """Start from weights drawn with torch's global generator; a pretrained encoder's come from ``backbone``.
 
-        Raises `ConfigError` without the backbone that is needed, `WeightsError` for another network's.
+        Raises `ConfigError` if a backbone is needed and there is none, `WeightsError` for one of another network.
         """
         self._config, self._machine = config, machine
         critic = _CRITICS[config.discriminator]()
@@ -50,9 +51,8 @@ class Adversary:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        loss = (
-            self._judge(lightness, truth, real=True) + self._judge(lightness, self._shown(found.detach()), real=False)
-        ) / 2
+        told = self._judge(lightness, truth, real=True)
+        loss = (told + self._judge(lightness, self._shown(found.detach()), real=False)) / 2
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._machine.average_gradients(self._critic.parameters())
@@ -67,7 +67,7 @@ class Adversary:
         return self._config.saturation * found
 
     def _judge(self, lightness: Tensor, ab: Tensor, *, real: bool) -> Tensor:
-        # A pretrained discriminator sees details of twice the fineness of colours.
+        # A pretrained discriminator sees L* at twice the resolution of ab, the others at the same.
         finer = 2 if self._config.discriminator == "pretrained" else 1
         seen = F.avg_pool2d(lightness, lightness.shape[-1] // (finer * ab.shape[-1]))
         with self._machine.autocast():
@@ -85,6 +85,7 @@ class Adversary:
 
 
 def _groups(critic: nn.Module, config: AdversaryConfig) -> list[dict[str, Any]]:
+    """Return the optimiser's groups; an encoder whose learning rate is 0 is frozen and in none of them."""
     encoder: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in critic.named_parameters():

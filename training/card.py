@@ -14,7 +14,7 @@ _ON_ONE_LINE = (BINS, ACTIVATIONS)
 
 
 def write_card(weights: Path, card: Mapping[str, object]) -> None:
-    """Write ``card`` beside the ONNX file ``weights``, complete or not at all."""
+    """Write ``card`` (JSON values) beside the ONNX file ``weights``, complete or not at all. Raises `OSError`."""
     text = json.dumps({key: card[key] for key in card if key not in _ON_ONE_LINE}, indent=2, ensure_ascii=False)
     for key in _ON_ONE_LINE:
         if key in card:

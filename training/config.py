@@ -62,11 +62,11 @@ class AdversaryConfig:
     discriminator: Literal["patchgan", "encoder", "pretrained"] = "patchgan"
     """`PatchGAN`, `training.architectures.encoder_decoder_6.EncoderDiscriminator` or `PretrainedDiscriminator`."""
     encoder_learning_rate: float = 0.0
-    """That of a pretrained discriminator's encoder; 0: it stays as it is."""
+    """That of a pretrained discriminator's encoder; 0: it is frozen."""
     saturation: float = 1.0
-    """What the generator's ab is multiplied by before it is judged: as it will be when pictures are coloured."""
+    """Factor on the generator's ab before it is judged, like the one on an exported network's answer."""
     head_start: int = 0
-    """Steps in which the discriminator learns and the generator does not."""
+    """Steps at the start in which only the discriminator learns."""
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,9 @@ def export_command(
     cache ``photos``, the run's own if None and still there; for an architecture that answers with ab or RGB there is
     no temperature. These, ``adaptation`` and ``knee`` are those of `training.checkpoint.Decoding`. ``name``
     defaults to the file's. The card says what the checkpoint knows of its making; the ``licence`` only as it is given.
-    The file is checked in each of ``runtimes``, and the card names them. Files of these names are replaced, and only
-    once the new ones have been checked.
+    The file is checked in each of ``runtimes``, and the card names them. With photographs at hand, the card of a
+    network that answers logits states its activations too (`training.ranges`). Files of these names are replaced, and
+    only once the new ones have been checked.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card.

@@ -96,24 +96,24 @@ class Learner:
             group["lr"] = group["peak"] * factor
         lightness, truth, hints = self._example(step, crops)
         opponent = self.config.adversary
-        watches = opponent is not None and step < opponent.head_start
-        with torch.set_grad_enabled(not watches):
-            terms, found = self._judged(crops, lightness, truth, hints, numbers)
-        told_apart = None
+        waits = opponent is not None and step < opponent.head_start
+        with torch.set_grad_enabled(not waits):
+            terms, found = self._terms(crops, lightness, truth, hints, numbers)
+        others: dict[str, Tensor] = {}
         if self.adversary is not None:
-            told_apart = self.adversary.learn(lightness, found, truth, factor=1.0 if watches else factor)
-        if not watches:
-            if self.adversary is not None:
+            # The warm-up is the generator's.
+            rate = 1.0 if waits else factor
+            others[DISCRIMINATOR] = self.adversary.learn(lightness, found, truth, factor=rate)
+            if not waits:
                 terms["adversarial"] = self.adversary.deceive(lightness, found)
+        if not waits:
             self._step(step, terms)
-        if told_apart is not None:
-            terms[DISCRIMINATOR] = told_apart
-        return {name: term.detach() for name, term in terms.items()}
+        return {name: term.detach() for name, term in (terms | others).items()}
 
-    def _judged(
+    def _terms(
         self, crops: Tensor, lightness: Tensor, truth: Tensor, hints: Tensor | None, numbers: Sequence[int]
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the terms of the loss of what the network answers, and the ab that it found."""
+        """Return the terms of the loss but the adversarial one, and the ab (N, 2, s, s) that the network found."""
         seen = lightness if self._embeddings is None else self._embeddings(numbers, lightness)
         with self.machine.autocast():
             answer = self._forward(seen) if hints is None else self._forward(seen, hints)
@@ -130,6 +130,7 @@ class Learner:
         return terms | coloured, found
 
     def _step(self, step: int, terms: dict[str, Tensor]) -> None:
+        """Move the weights down the gradient of the terms' sum, and their running average after them."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.machine.average_gradients(self.model.parameters())

@@ -1,7 +1,7 @@
-"""How large a network's activations become: what its card tells an engine that computes in INT8 (`engines.int8`).
+"""The ranges of a network's activations, which its card states for engines that compute in INT8 (`engines.int8`).
 
-``python -m training.ranges WEIGHTS.onnx --photos DIR`` measures them for weights that were exported before, and puts
-them into their card; ``colorize-model export`` does it by itself.
+``python -m training.ranges WEIGHTS.onnx --photos DIR`` measures them for exported weights and puts them into their
+card; ``colorize-model export`` does so itself where it has photographs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from engines import optional
 from engines.adapters import autochrome2
 from engines.adapters.autochrome1 import INPUT
 from engines.adapters.base import HINT_DIVISOR
 from engines.errors import AutochromeError
 from engines.int8 import layers
+from engines.openvino import leave_signal_stack
 from engines.tensors import F32
 from engines.weights import read_weights
 from training.card import ACTIVATIONS, write_card
@@ -28,22 +30,22 @@ from training.evaluate import network_input
 from training.photo_zips import open_photos
 
 _PHOTOS = 100
-# Sizes of model inputs, short sides: that of films and that of photographs.
+# Short sides of model inputs in pixels, of films and of photographs.
 _SIZES = (160, 256)
+# Share of the places that are hinted, and the greatest a* or b* there.
 _HINTED, _STRONGEST = 0.05, 60.0
-# Of a hundred photographs' extremes ten are beyond it, and cut: levels go to what is usual.
+# The range holds the extremes of so many of the photographs; what is beyond it is clipped, so that the usual is finer.
 _SHARE = 0.9
 
 
 def activation_ranges(content: bytes, photos: Photos, *, bins: int, count: int = _PHOTOS) -> dict[str, list[float]]:
-    """Return the least and greatest input of every layer that can be computed in INT8, by the name of its weights.
+    """Return the least and greatest input of every layer to compute in INT8, by the name of its weights.
 
-    ``content`` is the ONNX file of a network of our second contract, run on ``count`` of ``photos``, half of them with
-    hints. Layers that answer with ``bins`` channels, the classifier, are left out: little decides between two colours.
+    ``content`` is an ONNX file of the contract ``autochrome-2``. It runs in OpenVINO, in float32 on the CPU, on at most
+    ``count`` of ``photos``, half of them with hints. Layers with ``bins`` output channels, the classifier's, are left
+    out: small errors there change which colour is chosen. Raises `MissingDependencyError` without OpenVINO.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = optional.openvino().Core()
     graph = core.read_model(content)
     chosen = [layer for layer in layers(graph) if layer.outputs != bins]
     # Several layers may have one input.
@@ -53,19 +55,21 @@ def activation_ranges(content: bytes, photos: Photos, *, bins: int, count: int =
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for feeds in _feeds(photos, count):
         answer = compiled(feeds)
+        leave_signal_stack()
         for name, tensor in inputs.items():
             found[name].append((float(answer[tensor].min()), float(answer[tensor].max())))
-    return {name: [_usual(spans, 0, -1), _usual(spans, 1, 1)] for name, spans in found.items()}
+    return {name: _usual(spans) for name, spans in found.items()}
 
 
-def _usual(spans: Sequence[tuple[float, float]], side: int, sign: int) -> float:
-    reach = sign * np.quantile([sign * span[side] for span in spans], _SHARE)
-    return float(f"{reach:.4g}") + 0.0
+def _usual(spans: Sequence[tuple[float, float]]) -> list[float]:
+    least, greatest = np.transpose(spans)
+    usual = np.quantile(least, 1 - _SHARE), np.quantile(greatest, _SHARE)
+    return [float(f"{reach:.4g}") for reach in usual]
 
 
 def _feeds(photos: Photos, count: int) -> Iterator[dict[str, F32]]:
     rng = np.random.default_rng(0)
-    for turn, number in enumerate(range(0, len(photos), max(1, len(photos) // count))):
+    for turn, number in enumerate(range(0, len(photos), max(1, len(photos) // count))[:count]):
         lightness = np.asarray(rgb_to_lab(photos[number])[..., 0], np.float32)
         seen = network_input(lightness, size=_SIZES[turn % len(_SIZES)], multiple=32)[None, None]
         hints = np.zeros((1, 3, *(side // HINT_DIVISOR for side in seen.shape[2:])), np.float32)

@@ -88,14 +88,14 @@ def _about(listed: Listed) -> str:
     return markup(f"{listed.network}, licence: {listed.licence}, {origin}, {listed.path}")
 
 
-_FOR_MACHINES = {"bins", "config"}
+_FOR_MACHINES = {"activations", "bins", "config"}
 _LONGEST = 16
 
 
 def _described(card: Mapping[str, object], indent: str = "") -> Iterator[str]:
     """Yield a card's lines: what is simple beside its key, what is nested on lines of its own below it.
 
-    Long lists and the whole configuration of a training are for machines: they are counted.
+    Long lists, the ranges of activations and the whole configuration of a training are for machines: they are counted.
     """
     from rich.markup import escape
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import optional
 from engines.adapters.autochrome1 import INPUT
 from engines.base import Engine, Setup
 from engines.errors import EngineError
@@ -68,9 +69,7 @@ def is_close(answer: F32, expected: F32, precision: str) -> bool:
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    import openvino as runtime
-
-    return "BF16" in runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in optional.openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def variant_entry(variant: str, model: str | Path) -> Entry:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import optional
 from engines.base import Setup
 from engines.errors import EngineError, WeightsError
 from engines.int8 import layers, quantize
@@ -21,9 +22,7 @@ FITTING, FAR_TOO_LITTLE = [0.0, 2.9], [0.0, 0.01]
 
 
 def _large_layer(path: Path) -> str:
-    import openvino
-
-    (layer,) = layers(openvino.Core().read_model(path))
+    (layer,) = layers(optional.openvino().Core().read_model(path))
     assert layer.weights.shape == (32, 32, 3, 3)
     assert layer.outputs == 32
     return layer.name
@@ -71,14 +70,12 @@ def test_other_colours_are_refused_and_the_next_precision_is_used(layer: str, tm
 
 
 def test_a_card_that_does_not_fit_its_graph_is_an_error(layer: str, tmp_path: Path) -> None:
-    import openvino
-
-    graph = openvino.Core().read_model(_weights(tmp_path, layer, FITTING))
+    graph = optional.openvino().Core().read_model(_weights(tmp_path, layer, FITTING))
     with pytest.raises(EngineError, match="layers that the graph does not have: nowhere"):
         quantize(graph, {"nowhere": (0.0, 1.0)})
     path = write_model(tmp_path / "wrong.onnx", wide_model(), activations={layer: [1.0]})
     with pytest.raises(WeightsError, match="'activations' is missing or not an object of pairs of numbers"):
         open_openvino(model_of(path))
     without = model_of(write_model(tmp_path / "without.onnx", wide_model()))
-    with pytest.raises(EngineError, match="tells no activations"):
+    with pytest.raises(EngineError, match="states no activations"):
         open_openvino(without, precision="int8")

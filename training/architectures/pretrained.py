@@ -1,4 +1,4 @@
-"""A discriminator that begins with a network trained on ImageNet: it knows things before it learns of their colours."""
+"""A discriminator whose encoder was trained on ImageNet: it recognises things before it learns their colours."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _WIDTH = 96
 
 
 class PretrainedDiscriminator(nn.Module):
-    """L* (N, 1, H, W), 0..100, and ab (N, 2, h, w) to logits (N, places): true where positive.
+    """L* (N, 1, H, W), 0..100, and ab (N, 2, h, w) to logits (N, 3 H W / 256): true where positive.
 
-    After Sauer et al. 2021 (Projected GANs Converge Faster), section 3: pictures are seen through a network that knows
-    ImageNet, and each of its scales is judged by a small discriminator of its own. Here the network is ResNet-18 on
-    sRGB to layer3, scales are strides 4, 8 and 16, there is no mixing across channels or scales, convolutions of the
-    judges are spectrally normalised (Miyato et al. 2018), and the network may learn as well; its normalisation does
-    not. H and W are multiples of 16; ab is enlarged to them.
+    After Sauer et al. 2021 (Projected GANs Converge Faster), section 3: an encoder pretrained on ImageNet sees the
+    pictures, and a small discriminator judges each scale of its features. Here the encoder is ResNet-18 up to layer3,
+    which sees sRGB; the scales are strides 4, 8 and 16; nothing is mixed across channels or scales; the convolutions
+    of the small discriminators are spectrally normalised (Miyato et al. 2018); and the encoder may learn too, apart
+    from its batch normalisation's statistics. H and W are multiples of 16; ab is enlarged to them.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class PretrainedDiscriminator(nn.Module):
         )
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all but the encoder, which normalises as it did on ImageNet."""
+        """Set the mode of all but the encoder, which keeps ImageNet's statistics for its normalisation."""
         super().train(mode)
         self.encoder.eval()
         return self
@@ -51,9 +51,8 @@ class PretrainedDiscriminator(nn.Module):
         return self.encoder.load_imagenet(weights)
 
     def forward(self, lightness: Tensor, ab: Tensor) -> Tensor:
-        """Return the logits of all scales, each scale scaled to weigh as much as another in their mean."""
+        """Return the logits of all scales, as many of each, so that all weigh the same in their mean."""
         ab = F.interpolate(ab, size=lightness.shape[2:], mode="bilinear", align_corners=False)
         _, *features = self.encoder(lab_to_rgb(torch.cat([lightness, ab], dim=1)))
         logits = [judge(seen) for judge, seen in zip(self.judges, features, strict=True)]
-        # A scale's places are as many as the coarsest's once they are pooled.
         return torch.cat([F.adaptive_avg_pool2d(one, logits[-1].shape[2:]).flatten(1) for one in logits], dim=1)
