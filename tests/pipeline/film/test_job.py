@@ -210,7 +210,7 @@ def test_a_folder_of_numbered_pictures_is_a_film(
 
 def bar(number: int) -> np.ndarray:
     """A white bar on grey that moves 8 columns from the field of the even lines to that of the odd ones."""
-    picture = np.full((64, 96), 90, np.uint8)
+    picture = np.full((128, 96), 90, np.uint8)
     for field in (0, 1):
         left = 16 * number + 8 * field
         picture[field::2, left : left + 24] = 200
@@ -218,8 +218,9 @@ def bar(number: int) -> np.ndarray:
 
 
 def test_chroma_of_each_field_follows_the_picture_of_that_field(tmp_path: Path, colorizer: Colorizer) -> None:
-    marked = make_film(tmp_path / "marked.mkv", times=range(3), luma=bar, fields="tff", field_order=2)
-    whole = make_film(tmp_path / "whole.mkv", times=range(3), luma=bar)
+    size = {"width": 96, "height": 128}
+    marked = make_film(tmp_path / "marked.mkv", **size, times=range(3), luma=bar, fields="tff", field_order=2)
+    whole = make_film(tmp_path / "whole.mkv", **size, times=range(3), luma=bar)
     fields, frames = (
         chroma_planes(colorize_video(film, None, MASTER, colorizer=colorizer).output) for film in (marked, whole)
     )
