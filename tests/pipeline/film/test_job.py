@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -208,9 +210,9 @@ def test_a_folder_of_numbered_pictures_is_a_film(
     assert default_output(Path(), ACCESS).name == "reel.v2.colorized.mkv"
 
 
-def bar(number: int) -> np.ndarray:
+def bar(number: int, *, rows: int = 64) -> np.ndarray:
     """A white bar on grey that moves 8 columns from the field of the even lines to that of the odd ones."""
-    picture = np.full((128, 96), 90, np.uint8)
+    picture = np.full((rows, 96), 90, np.uint8)
     for field in (0, 1):
         left = 16 * number + 8 * field
         picture[field::2, left : left + 24] = 200
@@ -218,9 +220,9 @@ def bar(number: int) -> np.ndarray:
 
 
 def test_chroma_of_each_field_follows_the_picture_of_that_field(tmp_path: Path, colorizer: Colorizer) -> None:
-    size = {"width": 96, "height": 128}
-    marked = make_film(tmp_path / "marked.mkv", **size, times=range(3), luma=bar, fields="tff", field_order=2)
-    whole = make_film(tmp_path / "whole.mkv", **size, times=range(3), luma=bar)
+    tall: dict[str, Any] = {"width": 96, "height": 128, "times": range(3), "luma": partial(bar, rows=128)}
+    marked = make_film(tmp_path / "marked.mkv", fields="tff", field_order=2, **tall)
+    whole = make_film(tmp_path / "whole.mkv", **tall)
     fields, frames = (
         chroma_planes(colorize_video(film, None, MASTER, colorizer=colorizer).output) for film in (marked, whole)
     )
