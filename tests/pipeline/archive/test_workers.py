@@ -307,6 +307,7 @@ class LongFilm:
         return alone
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
 def test_one_long_film_is_shared_by_two_workers_and_is_the_film_that_one_makes(tmp_path: Path) -> None:
     long = LongFilm.made(tmp_path)
