@@ -86,12 +86,13 @@ def _check_writable(final: Path) -> None:
     """Raise `OutputError` if no file can be made in the folder of ``final``, or in the one that it would be made in."""
     folder = next((one for one in final.parents if one.exists()), final.parent)
     # What the system says of permissions is not always so, on network file systems above all: a file tells.
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                return
-        except OSError as error:
-            raise unwritable(final, error) from error
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        return
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise unwritable(final, error) from error
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:

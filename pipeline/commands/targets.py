@@ -5,12 +5,11 @@ In this order: what the sources are, what the options name, where the results go
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.archive.walk import PHOTO_SUFFIXES
-from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from pipeline.options import Options
 from pipeline.originals import Originals
@@ -82,7 +81,6 @@ def targets(
             )
         for name in (target,) if beside is None else (target, beside(target)):
             check_target(name, overwrite=overwrite, originals=originals)
-        _check_folder(target)
         found[target] = source
     return list(found)
 
@@ -148,13 +146,3 @@ def _there(sources: Sequence[Path]) -> Iterator[Path]:
 
 def _is_named_as_file(path: Path) -> bool:
     return path.suffix.lower() in PHOTO_SUFFIXES | FILM_SUFFIXES
-
-
-def _check_folder(target: Path) -> None:
-    folder = target.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OutputError(f"{target}: cannot be written: {folder} is not a folder", advice="Name another place.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{target}: cannot be written: no permission in {folder}", advice="Name another place.")

@@ -77,6 +77,8 @@ def test_a_name_that_no_disk_holds_is_an_error_before_anything_is_written(tmp_pa
 def test_a_target_that_takes_no_file_is_found_before_any_work(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"no folder")
+    # What may be run looks like a folder that may be entered.
+    file.chmod(0o755)
     for final in (file / "a.mp4", file / "below" / "a.mp4"):
         with pytest.raises(OutputError, match=r"a\.mp4: cannot be written: Not a directory"):
             check_target(final, overwrite=False, originals=Originals())
