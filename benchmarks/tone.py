@@ -29,7 +29,7 @@ from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
 from pipeline.color.tone import evidence, inside
 from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
-from pipeline.color.tone_odds import LIMIT, Figures, terms
+from pipeline.color.tone_odds import Figures, standardised, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
@@ -172,7 +172,7 @@ def fit(coloured: Figures, prints: Figures, *, ridge: float) -> tuple[Figures, F
     is_coloured = np.concatenate([np.ones(len(coloured)), np.zeros(len(prints))])
     share = np.where(is_coloured, len(rows) / (2 * len(coloured)), len(rows) / (2 * len(prints)))
     centres, scales = rows.mean(axis=0), rows.std(axis=0)
-    expanded = np.stack([terms(np.clip((row - centres) / scales, -LIMIT, LIMIT)) for row in rows])
+    expanded = np.stack([terms(standardised(row, centres, scales)) for row in rows])
     penalty = ridge * np.eye(expanded.shape[1])
     penalty[0, 0] = 1e-6
     weights = np.zeros(expanded.shape[1])
@@ -229,47 +229,35 @@ def _print_rates(options: argparse.Namespace) -> None:
 
 def _fitted(options: argparse.Namespace) -> str:
     """Return the module of the first table."""
-    coloured: list[Figures] = []
-    prints: list[Figures] = []
-    count = 0
-    for photo in _fitted_to(options):
-        count += 1
-        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
-            found += [row for rgb in kinds(photo, options.seed) if (row := figures(rgb)) is not None]
-    words = (
-        f"Made by ``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;"
-        f" {len(FIGURES)} figures of each."
-    )
-    return _module(words, coloured, prints, ridge=_RIDGE)
+    made = "``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;"
+    return _module(options, figures, f"Made by {made} {len(FIGURES)} figures of each.", ridge=_RIDGE)
 
 
 def _fitted_edges(options: argparse.Namespace) -> str:
     """Return the module of the second table; the first one stays as it is."""
+    made = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
+    words = f"Made by {made} log odds and {len(EDGE_FIGURES)} figures."
+    return _module(options, with_edges, words, ridge=_RIDGE_OF_EDGES)
+
+
+def _module(
+    options: argparse.Namespace, figures_of: Callable[[F32], Figures | None], words: str, *, ridge: float
+) -> str:
+    """Return the module of a table fitted to ``figures_of`` pictures; ``words`` about it name their ``count``."""
     coloured: list[Figures] = []
     prints: list[Figures] = []
     count = 0
-    for photo in _fitted_to(options):
+    for photo in photos(options.places, most=options.photos, seed=options.seed):
+        if photo.is_held_out:
+            continue
         count += 1
         for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
-            found += [row for rgb in kinds(photo, options.seed) if (row := with_edges(rgb)) is not None]
-    words = (
-        f"Made by ``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
-        f" log odds and {len(EDGE_FIGURES)} figures."
-    )
-    return _module(words, coloured, prints, ridge=_RIDGE_OF_EDGES)
-
-
-def _fitted_to(options: argparse.Namespace) -> Iterator[Photo]:
-    found = photos(options.places, most=options.photos, seed=options.seed)
-    return (photo for photo in found if not photo.is_held_out)
-
-
-def _module(words: str, coloured: list[Figures], prints: list[Figures], *, ridge: float) -> str:
+            found += [row for rgb in kinds(photo, options.seed) if (row := figures_of(rgb)) is not None]
     names = ("CENTRES", "SCALES", "WEIGHTS")
     values = fit(np.stack(coloured), np.stack(prints), ridge=ridge)
     tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
     imports = "from __future__ import annotations\n\nimport numpy as np"
-    return f'"""{words}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
+    return f'"""{words.format(count=count)}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
 
 
 def _table(name: str, values: Figures) -> str:
