@@ -132,13 +132,13 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
         for name in ("log_odds", "vivid")
     )
     prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
-    is_strong = strength > STRONGEST_TINT and prior.strong is not None
-    beyond = odds - (prior.strong if is_strong and prior.strong is not None else prior.colour)
+    is_strong = strength > STRONGEST_TINT
+    beyond = odds - (prior.colour if prior.strong is None or not is_strong else prior.strong)
     certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
-    if strength > STRONGEST_TINT and not is_strong:
+    if is_strong and prior.strong is None:
         return Verdict(SourceTone.COLOUR, 0.5, cb, cr, f"of one hue, but stronger than a tint ({tint})")
     if strength > _TINT_STRENGTH:
         tone, reason = SourceTone.TINTED, f"chroma follows brightness: one tint ({tint})"

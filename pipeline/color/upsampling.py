@@ -2,6 +2,8 @@
 
 Guided filter after He, Sun, Tang 2013 in its fast form (He, Sun 2015): in every small window chroma is a linear
 function of luma. The coefficients are found at model input size; only their product with luma happens at full size.
+A window holds more than one thing: what the fit takes from the mean chroma of each place is given back afterwards, in
+full where luma is even and the less the stronger its edges are, which say better than the network where a thing ends.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chrom
 # In pixels of a picture half as large as the model input, which is what the coefficients are found on.
 _RADIUS = 4
 _EDGE = 0.03
+# Standard deviation of luma in a window at which half of what each thing lost of its mean is given back.
 _STEP = 0.2
 # So few rows that a strip of every plane fits into a processor's own memory.
 _STRIP = 32
@@ -190,7 +193,6 @@ def _fitted(luma: F32, planes: F32) -> list[F32]:
         mean = _box(wide)
         slope = np.asarray((_box(guide * wide) - mean_guide * mean) / spread, np.float32)
         slope, offset = _box(slope), _box(mean - slope * mean_guide)
-        # A window holds more than one thing: each gets its own mean back, but for what an edge of luma tells.
         kept = cv2.resize(slope * guide + offset, (columns, rows), interpolation=cv2.INTER_AREA)
         offset += share * cv2.resize(plane - kept, (width, height), interpolation=cv2.INTER_LINEAR)
         coefficients += [slope, offset]

@@ -47,9 +47,13 @@ def segment_folder(final: Path) -> Path:
 def bytes_in_segments(final: Path) -> int:
     """Return how many bytes of the film ``final`` are on the disk in complete segments."""
     try:
-        return sum(path.stat().st_size for path in segment_folder(final).glob(f"[0-9]*{_SUFFIX}"))
+        return sum(path.stat().st_size for path in _complete(segment_folder(final)))
     except OSError:
         return 0
+
+
+def _complete(folder: Path) -> Iterator[Path]:
+    return folder.glob(f"[0-9]*{_SUFFIX}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class SegmentFolder:
     def look(self) -> int:
         """Find the segments that are new; return how many frames they hold. Raises `OSError`."""
         before = self.frames
-        for path in sorted(self._folder.glob(f"[0-9]*{_SUFFIX}")):
+        for path in sorted(_complete(self._folder)):
             number = int(path.stem)
             if number not in self.segments and (segment := _read(path, self._mark)) is not None:
                 self.segments[number] = segment

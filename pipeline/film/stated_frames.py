@@ -64,20 +64,27 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
     be used, `UsageError` for those of no frame if the network does not tell enough.
     """
-    by_time = defaultdict[float, list[Hint]](list)
-    for hint in film.options.hints:
-        if hint.time is None:
-            raise UsageError(
-                f"{film.info.path}: a hint for a film needs the time of a frame",
-                advice="Write --hint 0.4,0.6=#3A5FCD@12.5, in seconds or as 0:12.5.",
-            )
-        by_time[hint.time].append(hint)
+    if any(hint.time is None for hint in film.options.hints):
+        raise UsageError(
+            f"{film.info.path}: a hint for a film needs the time of a frame",
+            advice="Write --hint 0.4,0.6=#3A5FCD@12.5, in seconds or as 0:12.5.",
+        )
     shape = film.model_shape(colorizer)
+    timed = hints_by_time(film.options.hints)
     return StatedFrames(
         {number: reference_statement(path, colorizer, shape) for number, path in film.references.numbered.items()},
-        tuple((time, _hinted(time, by_time[time], film, colorizer)) for time in sorted(by_time)),
+        tuple((time, _hinted(time, hints, film, colorizer)) for time, hints in timed.items()),
         tuple(reference_statement(path, colorizer) for path in film.references.anywhere),
     )
+
+
+def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:
+    """Return those of ``hints`` that are about a time, in seconds, by it; times rise."""
+    found = defaultdict[float, list[Hint]](list)
+    for hint in hints:
+        if hint.time is not None:
+            found[hint.time].append(hint)
+    return dict(sorted(found.items()))
 
 
 def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Colorizer) -> Statement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement, hinted
 from pipeline.color.temporal import predict_chroma
 from pipeline.film.reference_frames import FilmReferences
-from pipeline.film.stated_frames import reference_statement
+from pipeline.film.stated_frames import hints_by_time, reference_statement
 from pipeline.options import Hint, Options
 from pipeline.photo.screen import ScreenPhoto
 from pipeline.reference_files import size_and_time
@@ -58,10 +58,6 @@ class FilmFrames:
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:
         """Return what hints state, by their times; those of photographs have none."""
-        by_time = defaultdict[float, list[Hint]](list)
-        for hint in options.hints:
-            if hint.time is not None:
-                by_time[hint.time].append(hint)
 
         def stated(time: float, hints: list[Hint]) -> Statement:
             frame, wanted = at(time), adjustments(saturation=options.saturation, hints=hints)
@@ -69,7 +65,7 @@ class FilmFrames:
 
         return {
             time: self._kept((film, time, tuple(hints), options.saturation), partial(stated, time, hints))
-            for time, hints in by_time.items()
+            for time, hints in hints_by_time(options.hints).items()
         }
 
     def _reference(self, path: Path, shape: tuple[int, ...] | None) -> Statement:
