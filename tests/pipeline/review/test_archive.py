@@ -140,8 +140,11 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
             go_to(one, "album/one.png")
         page.press("a")
         page.wait("document.querySelector('#progress').innerText.includes('1 accepted')")
-        other.run("document.querySelector('#treatAs').value = 'colour'")
-        other.run("document.querySelector('#treatAs').dispatchEvent(new Event('change'))")
+        # In one go, as a person does: the page draws itself once more when the picture of before comes.
+        other.run(
+            "(() => { const it = document.querySelector('#treatAs'); it.value = 'colour'; "
+            "it.dispatchEvent(new Event('change')); })()"
+        )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
         click(other, "#save")
         other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
