@@ -104,7 +104,7 @@ def open_machine(name: DeviceName, *, precision: Precision | Literal["auto"]) ->
 
 def _made_for_bf16(kind: str) -> bool:
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     able = torch.cpu.get_capabilities()
     return any(able.get(one, False) for one in _BF16)
 
