@@ -61,7 +61,9 @@ def read_report(cache: Path) -> dict[str, int]:
     return counts
 
 
-def is_cache(folder: Path, *, of: Sequence[Path] | None = None, short_side: int | None = None) -> bool:
+def is_cache(
+    folder: Path, *, of: Sequence[Path] | None = None, short_side: int | None = None, enough: int | None = None
+) -> bool:
     """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so in another way than asked.
 
     ``of`` are its sources; None, of these as of ``short_side``: whichever they were.
@@ -74,6 +76,11 @@ def is_cache(folder: Path, *, of: Sequence[Path] | None = None, short_side: int 
             raise PhotosError(
                 f"{folder}: was made of other photographs: {', '.join(made_of['sources'])}",
                 advice="Choose a new run folder, or leave out --photos to go on with those.",
+            )
+        if of is not None and made_of["enough"] != enough:
+            raise PhotosError(
+                f"{folder}: was made for another purpose: {made_of['enough'] or 'all'} of the photographs",
+                advice="Choose a new run folder.",
             )
         if short_side is not None and made_of["short_side"] != short_side:
             raise PhotosError(
@@ -93,10 +100,13 @@ def build_cache(
     *,
     short_side: int,
     limit: int | None = None,
+    enough: int | None = None,
     workers: int | None = None,
     watch: Callable[[int, int], None] = lambda _, __: None,
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
+
+    With ``enough`` no more are decoded when so many were kept.
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
@@ -112,7 +122,9 @@ def build_cache(
     made = not cache.exists()
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        report = _decode(sources, cache, short_side=short_side, limit=limit, workers=workers, watch=watch)
+        report = _decode(
+            sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
+        )
         if not report.kept:
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
@@ -135,6 +147,7 @@ def _decode(
     *,
     short_side: int,
     limit: int | None,
+    enough: int | None,
     workers: int | None,
     watch: Callable[[int, int], None],
 ) -> CacheReport:
@@ -145,7 +158,7 @@ def _decode(
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
         total = sum(len(_names(source)) for source in sources)
         files = islice(_files(sources), limit)
-        while chunk := list(islice(files, 64)):
+        while (enough is None or counts["kept"] < enough) and (chunk := list(islice(files, 64))):
             for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):
                 counts[verdict] += 1
                 if picture is not None:
@@ -155,7 +168,7 @@ def _decode(
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
-    made_of = {"sources": _named(sources), "short_side": short_side}
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough}
     (cache / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report

@@ -48,6 +48,8 @@ class Progress:
     """Parts of the encoder that the backbone had no weights for."""
     computes: str
     """In what and on what the run computes."""
+    measures: bool = False
+    """Whether it colours and measures held-out photographs now, which may take as long as many steps."""
 
 
 class RunLog:
@@ -147,7 +149,7 @@ class Tally:
         """Note the last sheet of samples."""
         self._sheet = sheet
 
-    def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool) -> None:
+    def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool, measures: bool = False) -> None:
         """Tell whoever watches that ``done`` steps of ``steps`` are done, if it is time or ``now``."""
         moment = time.monotonic()
         if not self._warm:
@@ -161,8 +163,8 @@ class Tally:
         left = (steps - done) / pace if steps is not None and pace else None
         loss = _sum({name: float(term) for name, term in self._loss.items()})
         rate = self._all_crops / spent
-        progress = Progress(done, steps, loss, learning_rate, rate, left, self._sheet, self._lacking, self._computes)
-        self._watch(progress)
+        computes, lacking = self._computes, self._lacking
+        self._watch(Progress(done, steps, loss, learning_rate, rate, left, self._sheet, lacking, computes, measures))
 
 
 def _sum(terms: Mapping[str, float]) -> float:

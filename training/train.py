@@ -105,6 +105,7 @@ def train(
                     rates = {name: rate * factor for name, rate in _rates(config).items()}
                     log.write(done, {"crops": crops_before(config.stages, done), **tally.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
+                    tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
                     sheet = run / SAMPLES / f"{done:07}.png"
                     log.write(done, held_out(learner.averaged, learner.loss, sheet))
                     log.show(done, sheet)

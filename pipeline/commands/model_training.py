@@ -132,7 +132,7 @@ def _train(
         with training_shown() as shown:
             # Before photographs are decoded, which may take minutes.
             check_weights(chosen, check(chosen), backbone=backbone, start_from=start_from)
-            cache = _photo_cache(chosen, photos or [], run, short_side, shown)
+            cache = _photo_cache(chosen, photos or [], run, short_side, overfit, shown)
             if overfit is not None:
                 return _learnt(
                     chosen,
@@ -223,7 +223,12 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
 
 
 def _photo_cache(
-    config: TrainConfig, sources: list[Path], run: Path, short_side: int | None, shown: TrainingShown
+    config: TrainConfig,
+    sources: list[Path],
+    run: Path,
+    short_side: int | None,
+    enough: int | None,
+    shown: TrainingShown,
 ) -> Path:
     from training.data import build_cache, is_cache
     from training.photo_zips import is_ready
@@ -238,7 +243,7 @@ def _photo_cache(
                 )
             return folder
     cache = run / "photos"
-    if is_cache(cache, of=sources or None, short_side=short_side):
+    if is_cache(cache, of=sources or None, short_side=short_side, enough=enough):
         return cache
     if not sources:
         raise UsageError(f"{cache}: no photographs there yet", advice="Name a folder or a zip file: --photos DIR.")
@@ -250,7 +255,7 @@ def _photo_cache(
     needed = max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
     made = not run.exists()
     try:
-        shown.kept(build_cache(sources, cache, short_side=short_side or needed, watch=shown.decoded))
+        shown.kept(build_cache(sources, cache, short_side=short_side or needed, enough=enough, watch=shown.decoded))
     except BaseException:
         if made and run.exists() and not any(run.iterdir()):
             run.rmdir()

@@ -49,7 +49,7 @@ class TrainingShown:
             self._new(f"the backbone has no weights for {parts} of the encoder: they begin random")
         if progress.sheet is not None:
             self._new(f"samples: {printable(str(progress.sheet))}")
-        self._tell(described(progress), last=progress.step == progress.steps)
+        self._tell(described(progress), last=progress.step == progress.steps and not progress.measures)
 
     def _tell(self, text: str, *, last: bool) -> None:
         if self._bottom is not None:
@@ -88,6 +88,8 @@ def described(progress: Progress) -> str:
     parts = [steps, f"loss {progress.loss:.4g}", f"rate {progress.learning_rate:.3g}"]
     if progress.crops_per_second:
         parts.append(f"{progress.crops_per_second:.3g} crops/s")
-    if progress.seconds_left is not None:
+    if progress.measures:
+        parts.append("measuring on held-out photographs")
+    elif progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)
