@@ -12,14 +12,17 @@ from typing import Generic
 
 import numpy as np
 
-from pipeline.color.frame_record import Link, Record
+from engines.network import Prediction
+from pipeline.color.frame_record import FrameRecord, Link, Record
 from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, Predict
+from pipeline.color.model_input import ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.options import Options
+from pipeline.results import Treatment
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,26 @@ def predict_chroma(
             for one in frame.statements:
                 frame.ab = one.applied(frame.ab)
             yield frame
+
+
+def predict_alone(
+    seen: ModelInput,
+    prediction: Prediction,
+    options: Options,
+    *,
+    stride: int,
+    stated: Sequence[Statement] = (),
+    statements: Sequence[Statement] = (),
+) -> F32:
+    """Return the chroma ab (2, h, w) of a film of one frame, of which the network says ``prediction``.
+
+    ``stated`` is what is stated of this frame, ``statements`` what is stated of the whole film.
+    """
+    record = FrameRecord(index=0, model_input=seen, statements=tuple(stated))
+    record.link, record.treatment = Link.CUT, Treatment.COLOURED
+    (made,) = predict_chroma([record], lambda _: [prediction], options, stride=stride, statements=statements)
+    assert made.ab is not None
+    return made.ab
 
 
 class Scenes:

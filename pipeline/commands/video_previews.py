@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
@@ -20,6 +21,9 @@ from pipeline.options import Layout, Options, Span
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
 from pipeline.wording import count
+
+if TYPE_CHECKING:
+    from pipeline.film.reference_frames import FilmReferences
 
 
 def preview_targets(
@@ -92,12 +96,10 @@ def preview_films(
         for film, name in zip(films, names, strict=True):
             stop.check()
             asked, references = stated(film, options, correction_of(film, name, corrections))
-            if references.paths:
-                progress.say(f"{film}: the preview is made without references, which are of the whole film")
             if isinstance(wanted, Span):
-                document, line = _part(film, name, wanted, asked, compare, progress, stop)
+                document, line = _part(film, name, wanted, asked, references, compare, progress, stop)
             else:
-                document, line = _sheet(film, name, asked, progress)
+                document, line = _sheet(film, name, asked, references, progress)
             documents.append(document)
             lines.append(line)
     return Answer({"preview": True, "previews": documents}, lines)
@@ -107,10 +109,12 @@ def preview_films(
 _LACKING = 0.1
 
 
-def _sheet(film: Path, name: Path, options: Options, progress: Progress) -> tuple[object, str]:
+def _sheet(
+    film: Path, name: Path, options: Options, references: FilmReferences, progress: Progress
+) -> tuple[object, str]:
     from pipeline.film.contact_sheet import write_contact_sheet
 
-    sheet = write_contact_sheet(film, name, options, progress=progress)
+    sheet = write_contact_sheet(film, name, options, references=references, progress=progress)
     some = "" if sheet.shots == sheet.shown else f"{sheet.shown:,} of "
     line = f"[bold green]{markup(name)}[/bold green]  preview: one frame of each of {some}{count(sheet.shots, 'shot')}"
     return to_json(sheet), line
@@ -121,22 +125,25 @@ def _part(
     name: Path,
     span: Span,
     options: Options,
+    references: FilmReferences,
     compare: Layout | None,
     progress: Progress,
     stop: StopRequest,
 ) -> tuple[object, str]:
     from pipeline.commands.video import compared
-    from pipeline.film.excerpt import excerpt
+    from pipeline.film.excerpt import excerpt, frame_number
     from pipeline.film.job import colorize_video
 
     name.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.start, span.start + span.seconds)
+        if references.numbered:
+            references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
         renamed = _Renamed(part.path, film)
         with renamed.errors():
             heard = _Heard(progress, renamed)
-            result = colorize_video(part.path, name, wanted, progress=heard, stop=stop)
+            result = colorize_video(part.path, name, wanted, references=references, progress=heard, stop=stop)
             both = compared([result], options, compare, heard)
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
@@ -178,7 +185,7 @@ class _Heard:
 def moved(options: Options, start: Fraction, end: Fraction) -> Options:
     """Return ``options`` for the part of a film between two times in seconds.
 
-    Hints of what lies outside are left out, and references, which are numbered as the frames of the whole film are.
+    Hints of what lies outside are left out, and the place to look for references, which are found for the whole film.
     """
     times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
     inside = float(end - start) - _LACKING

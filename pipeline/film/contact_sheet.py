@@ -15,12 +15,15 @@ from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import ModelInput
-from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
+from pipeline.color.statements import Statement
+from pipeline.color.temporal import predict_alone
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
 from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
+from pipeline.film.reference_frames import NO_REFERENCES, FilmReferences
+from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
 from pipeline.options import Options
@@ -29,23 +32,26 @@ from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 
 SUFFIXES = (".jpg", ".jpeg")
-# The frame of a shot that is shown: the last of these that it has.
+# The frame of a shot that is shown: the last about which something is stated, else the last of these that it has.
 _LOOKED_AT = {0, 12, 48}
 _MOST = 240
 _SIDE = 320
 _TEXT, _GAP = 14, 6
-_BATCH = 8
 _QUALITY = 90
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A frame to show: ``luma`` (h, w), 0..1, small, and, where it keeps the source's own, ``chroma`` (2, h, w)."""
+    """A frame to show: ``luma`` (h, w), 0..1, small, and, where it keeps the source's own, ``chroma`` (2, h, w).
+
+    ``stated`` is what a person states about it.
+    """
 
     label: str
     seen: ModelInput
     luma: F32
     chroma: F32 | None
+    stated: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,44 +73,47 @@ def write_contact_sheet(
     output: Path,
     options: Options,
     *,
+    references: FilmReferences = NO_REFERENCES,
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
 ) -> ContactSheet:
     """Write ``output``, JPEG, with a coloured frame of every shot of the film ``source`` and the time of each.
 
     Every frame is decoded, to find the cuts; one of each shot is coloured, by itself, without the filter along time
-    that the film will have. Raises the errors of `colorize_video`.
+    that the film will have: with what hints and ``references`` state about it, or about others of its scene. Raises the
+    errors of `colorize_video`.
     """
     progress, originals = progress or Silent(), Originals((source,))
     planned = plan_film(source, options)
     check_target(output, overwrite=options.overwrite, originals=originals)
-    film = film_source(planned.info, planned.video, options)
+    film = film_source(planned.info, planned.video, options, references)
     with lent(colorizer, options, progress=progress) as opened:
         with announced(progress, str(source), planned.info.frame_count, "frames"):
-            shown = list(_shown(film, opened, progress))
+            stated = stated_frames(film, opened)
+            shown = list(_shown(film, opened, stated, progress))
         some = shown[:: -(-len(shown) // _MOST) or 1]
-        pictures = _coloured(some, film, opened, options)
+        pictures = (_coloured(one, film, opened, stated) for one in some)
         sheet = _sheet([(one.label, picture) for one, picture in zip(some, pictures, strict=True)])
     with publishing(output, overwrite=options.overwrite, originals=originals) as temporary:
         sheet.save(temporary, "JPEG", quality=_QUALITY)
     return ContactSheet(output=output, shots=len(shown), shown=len(some))
 
 
-def _shown(film: FilmSource, colorizer: Colorizer, progress: Progress) -> Iterator[_Shown]:
+def _shown(film: FilmSource, colorizer: Colorizer, stated: StatedFrames, progress: Progress) -> Iterator[_Shown]:
     """Yield a frame of every shot, in order."""
     last: _Shown | None = None
     shot, number = -1, 0
+    usual, is_lent = film.usual_tone(), bool(film.references.paths)
     with closing(film.decode(ReadLog(luma=False))) as decoded:
-        records = judge_shots(
-            find_shots(film.records(decoded, colorizer)), film.tone_evidence, film.options, usual=film.usual_tone()
-        )
+        frames = find_shots(stated.attached(film.records(decoded, colorizer)))
+        records = judge_shots(frames, film.tone_evidence, film.options, usual=usual, is_lent=is_lent)
         for record in records:
             progress.advance(str(film.info.path))
             if record.shot != shot:
                 if last is not None:
                     yield last
-                shot, number = record.shot, 0
-            if number in _LOOKED_AT:
+                last, shot, number = None, record.shot, 0
+            if record.statements or (number in _LOOKED_AT and (last is None or not last.stated)):
                 last = _looked_at(record, film)
             number += 1
     if last is not None:
@@ -120,24 +129,24 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     own = None
     if not record.treatment.is_new:
         own = np.stack(film.small_chroma(frame))
-    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own)
+    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own, record.statements)
 
 
-def _coloured(
-    shown: Sequence[_Shown], film: FilmSource, colorizer: Colorizer, options: Options
-) -> Iterator[Image.Image]:
-    """Yield every frame of ``shown`` in its colours, upright."""
-    for start in range(0, len(shown), _BATCH):
-        some = shown[start : start + _BATCH]
-        answers = iter(colorizer.predict([one.seen for one in some if one.chroma is None]))
-        for one in some:
-            chroma = one.chroma
-            if chroma is None:
-                ab = next(answers)
-                ab = ab * (neutral_weight(one.seen.luma, ab.shape[1:]) * np.float32(options.saturation))
-                chroma = upsample(one.seen, ab, film.spec).small(one.luma, film.spec.matrix)
-            rgb = small_rgb(one.luma, chroma, film.spec.matrix, side=_SIDE)
-            yield Image.fromarray(np.rint(one.seen.turn.upright_rgb(rgb) * 255).astype(np.uint8))
+def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: StatedFrames) -> Image.Image:
+    """Return the frame in its colours, upright."""
+    chroma, matrix = shown.chroma, film.spec.matrix
+    if chroma is None:
+        ab = predict_alone(
+            shown.seen,
+            colorizer.examine(shown.seen),
+            film.options,
+            stride=colorizer.spec.stride,
+            stated=shown.stated,
+            statements=stated.statements(),
+        )
+        chroma = upsample(shown.seen, ab, film.spec).small(shown.luma, matrix)
+    rgb = small_rgb(shown.luma, chroma, matrix, side=_SIDE)
+    return Image.fromarray(np.rint(shown.seen.turn.upright_rgb(rgb) * 255).astype(np.uint8))
 
 
 def _sheet(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:

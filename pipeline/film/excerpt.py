@@ -11,11 +11,15 @@ from typing import Any
 import av
 
 from pipeline.errors import InputError, UsageError
+from pipeline.media.packet_scan import surveyed
+from pipeline.media.probe import open_film
 from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, open_source, reporting
 from pipeline.options import Span
 
 _COPIED = {"video", "audio"}
+# So many packets for every frame say that those of fields are meant.
+_FIELDS = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,26 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             raise InputError(
                 f"{source}: a part of it cannot be cut out: {error}", advice="Colour the film without --preview."
             ) from error
+
+
+def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None) -> int:
+    """Return how many frames of the film ``source`` are shown before ``moment``, in seconds from its beginning.
+
+    All its packets are read. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that
+    cannot be read.
+    """
+    if source.is_dir():
+        return int(moment * find_sequence(source, rate).rate)
+    with surveyed(source) as (info, _), open_film(info) as container:
+        video = container.streams[info.stream_index]
+        end = _seconds(video.start_time or 0, video) + moment
+        times = [
+            _place(packet)
+            for packet in demux(container, video)
+            if packet.size and not packet.is_discard and (packet.pts, packet.dts) != (None, None)
+        ]
+    before = sum(time < end for time in times)
+    return before // 2 if len(times) > _FIELDS * (info.frame_count or len(times)) else before
 
 
 def _copied(

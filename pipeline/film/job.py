@@ -43,6 +43,7 @@ def colorize_video(
     *,
     correction: Path | None = None,
     item: PurePath | None = None,
+    references: FilmReferences | None = None,
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
     originals: Originals = NO_ORIGINALS,
@@ -56,13 +57,14 @@ def colorize_video(
     written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
     resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
     what a person set right about it, which need not exist; ``item`` is the path by which a tree of references knows it,
-    see `film_references`. Where ``stop`` is made, the film ends after the segment under way, with `Cancelled`. Neither
-    ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`, `LockedError` while
-    another run colours the same film; then nothing stands under the final name that was not there before.
+    see `film_references`, whose answer ``references`` take the place of. Where ``stop`` is made, the film ends after
+    the segment under way, with `Cancelled`. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the
+    errors of `pipeline.errors`, `LockedError` while another run colours the same film; then nothing stands under the
+    final name that was not there before.
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
-    film, planned, final, originals = _planned(source, output, options, correction, item, originals)
+    film, planned, final, originals = _planned(source, output, options, correction, item, originals, references)
     info, plan, streams = planned.info, planned.video, planned.streams
     check_target(final, overwrite=film.options.overwrite, originals=originals)
     logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
@@ -159,9 +161,11 @@ def _planned(
     correction: Path | None,
     item: PurePath | None,
     originals: Originals,
+    known: FilmReferences | None = None,
 ) -> tuple[FilmSource, FilmPlan, Path, Originals]:
     """Return the film to colour with its plan, the result's name, and what must not be replaced."""
-    options, references = stated(source, options or Options(), correction, item)
+    options, found = stated(source, options or Options(), correction, item)
+    references = found if known is None else known
     originals = originals.and_of(source)
     if output is not None:
         originals.check(Path(output))

@@ -34,6 +34,10 @@ class FilmReferences:
         """Return both; where they are of one frame, that of ``other`` holds."""
         return FilmReferences({**self.numbered, **other.numbered}, (*self.anywhere, *other.anywhere))
 
+    def of_part(self, first: int) -> FilmReferences:
+        """Return them for the part of the film that begins with frame ``first``: those before have numbers below 0."""
+        return FilmReferences({number - first: path for number, path in self.numbered.items()}, self.anywhere)
+
 
 NO_REFERENCES = FilmReferences()
 

@@ -8,17 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import adjustments
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement, hinted
-from pipeline.color.temporal import predict_chroma
+from pipeline.color.temporal import predict_alone
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.film.stated_frames import hints_by_time, reference_statement
 from pipeline.options import Hint, Options
 from pipeline.photo.screen import ScreenPhoto
 from pipeline.reference_files import size_and_time
-from pipeline.results import Treatment
 
 _KEPT = 64
 
@@ -44,17 +42,14 @@ class FilmFrames:
         timed = self._timed(film, at, options)
         lent = [self._reference(path, seen.luma.shape) for path in references.numbered.values()]
         lent += [self._reference(path, None) for path in references.anywhere]
-        record = FrameRecord(index=0, model_input=seen, statements=(timed[time],) if time in timed else ())
-        record.link, record.treatment = Link.CUT, Treatment.COLOURED
-        (made,) = predict_chroma(
-            [record],
-            lambda _: [frame.prediction],
+        return predict_alone(
+            seen,
+            frame.prediction,
             options,
             stride=self._colorizer.spec.stride,
+            stated=(timed[time],) if time in timed else (),
             statements=(*timed.values(), *lent),
         )
-        assert made.ab is not None
-        return made.ab
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:
         """Return what hints state, by their times; those of photographs have none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path, PurePath
@@ -18,6 +19,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.options import Hint, Options, Quality
 from pipeline.originals import NO_ORIGINALS
+from tests.commands import colorize
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
@@ -142,6 +144,35 @@ def test_a_reference_of_no_frame_lends_wherever_the_film_looks_like_it(
     for number in (0, 5, 11, 2 * SHOT):
         before, after = (np.linalg.norm(ab(one[number], 0.4, 0.6) - (-25, 35)) for one in (unstated, found))
         assert after < 0.5 * before, number
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_preview_has_the_references_of_the_frames_that_it_shows(film: Path, tmp_path: Path, beside: bool) -> None:
+    model = write_two_model(tmp_path, temperature=0.5)
+    folder = tmp_path / ("film.refs" if beside else "frames")
+    folder.mkdir()
+    frame = 2 * SHOT + 6
+    assert cv2.imwrite(str(folder / f"ref_{frame:06}.png"), painted(shots(frame)))
+    named = () if beside else ("--reference", folder)
+    with_this = ("--engine", "onnxruntime", "--model", model, "--quality", "master", *named)
+    made = {}
+    for what in (f"0.3s@{seconds(film, 2 * SHOT + 2)}", "shots"):
+        run = colorize("video", film, "--preview", what, "--json", *with_this)
+        assert run.returncode == 0, run.stderr
+        (made[what],) = json.loads(run.stdout)["previews"]
+    part, sheet = made.values()
+    # It begins at a key frame, which has the number 0 there.
+    first = round(part["start_seconds"] * 25)
+    assert 0 < first <= 2 * SHOT + 2
+    missed = [np.linalg.norm(ab(one, 0.4, 0.6) - (-25, 35)) for one in pictures(Path(part["output"]))]
+    # What is stated of a frame is exact there, and nowhere more so.
+    assert missed[frame - first] == min(missed) < 2
+    assert max(missed) < 6
+    lab = cv2.cvtColor(cv2.imread(sheet["output"]).astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
+    is_lent = np.linalg.norm(lab[..., 1:] - (-25, 35), axis=2) < 8
+    # Two of three shots, in two columns and rows with text below.
+    assert 0.3 < is_lent.mean() < 0.6
 
 
 def test_references_of_the_correction_are_used(
