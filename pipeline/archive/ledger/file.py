@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -90,7 +91,15 @@ def connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             logger.info("%s: a new ledger", path)
             _make(path)
-        return _opened(path, path, "mode=rw", "PRAGMA journal_mode = WAL")
+        # For this process alone, SQLite keeps the index of its log in memory, not in a file mapped into memory: when a
+        # network file system loses its locks, that ends the process by SIGBUS.
+        connection = _opened(path, path, "mode=rw", "PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def connect_snapshot(
@@ -121,14 +130,18 @@ def connect_snapshot(
     return None
 
 
-def publish_snapshot(connection: sqlite3.Connection, path: Path) -> None:
-    """Give readers the state of the ledger at ``path``, in the place of the last snapshot. Raises `OutputError`."""
+def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) -> None:
+    """Give readers the state of the ledger at ``path``, in the place of the last snapshot. Raises `OutputError`.
+
+    ``whole`` is the file at ``path``, open for reading, without a buffer.
+    """
     snapshot = path.with_name(SNAPSHOT)
     with publishing(snapshot, overwrite=True, originals=NO_ORIGINALS) as temporary:
         _busy, logged, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if logged == folded:
             # All is in the file, and nobody else writes to it: ten times as fast as copying page by page.
-            with path.open("rb") as whole, temporary.open("wb") as file:
+            whole.seek(0)
+            with temporary.open("wb") as file:
                 shutil.copyfileobj(whole, file, _BLOCK)
                 file.seek(_JOURNAL_MODE)
                 file.write(_NO_LOG)
@@ -164,7 +177,7 @@ def _stats(*paths: Path) -> list[tuple[int, int]]:
 
 
 def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
-    """Open the file at ``path``; errors name ``named``."""
+    """Open the file at ``path`` with ``pragma``; errors name ``named``."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
@@ -173,8 +186,8 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
         check_same_thread=False,
     )
     try:
-        _check(connection, named)
         connection.execute(pragma)
+        _check(connection, named)
     except BaseException:
         connection.close()
         raise
