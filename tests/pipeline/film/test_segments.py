@@ -274,6 +274,7 @@ def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, c
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_segments_of_another_film_of_that_name_are_thrown_away(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -393,6 +394,7 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / f"{'n' * 251}.mkv"
     with pytest.raises(Interruption):
