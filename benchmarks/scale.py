@@ -32,7 +32,7 @@ from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Kind, shard_of
-from pipeline.color.colorizer import weights_sha256
+from pipeline.color.colorizer import fingerprint
 from pipeline.documents import to_json
 from pipeline.options import Options
 from pipeline.results import (
@@ -112,7 +112,7 @@ def _result_text(source: Path, output: Path, number: int) -> str:
 def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shard | None) -> None:
     """Write the ledger of a run that did ``count`` scans, or those of them that belong to ``shard``."""
     options = Options(engine="onnxruntime", model=str(model))
-    photo_recipe = recipe(Kind.PHOTO, options, weights_sha256=weights_sha256(options))
+    photo_recipe = recipe(Kind.PHOTO, options, network=fingerprint(options))
     wanted = (
         (number, name)
         for number, name in enumerate(names(count))

@@ -30,7 +30,8 @@ class MergedNetwork:
         specs = [member.spec for member in members]
         self._spec = NetworkSpec(
             model="+".join(spec.model for spec in specs),
-            weights_sha256=joint_fingerprint([spec.weights_sha256 for spec in specs]),
+            weights_sha256=joint_sha256([spec.weights_sha256 for spec in specs]),
+            fingerprint=joint_sha256([spec.fingerprint for spec in specs]),
             licence="; ".join(f"{spec.model}: {spec.licence}" for spec in specs),
             contract="+".join(spec.contract for spec in specs),
             network=_all(spec.network for spec in specs),
@@ -99,11 +100,11 @@ class _Answer:
     evidence: Evidence | None
 
 
-def joint_fingerprint(fingerprints: Sequence[str]) -> str:
-    """Return one SHA-256 for those of several weights, in their order; that of one alone is its own."""
-    if len(fingerprints) == 1:
-        return fingerprints[0]
-    return hashlib.sha256("+".join(fingerprints).encode()).hexdigest()
+def joint_sha256(members: Sequence[str]) -> str:
+    """Return one SHA-256 for those of several networks, in their order; that of one alone is its own."""
+    if len(members) == 1:
+        return members[0]
+    return hashlib.sha256("+".join(members).encode()).hexdigest()
 
 
 def resized(planes: F32, height: int, width: int) -> F32:

@@ -48,13 +48,16 @@ class Prediction:
 class NetworkSpec:
     """What a network takes, and everything that a result needs to say about it.
 
-    ``engine`` is the engine's name, ``contract`` that of the adapter (`engines.adapters.registry`), ``network`` what
-    people call it; ``is_ours`` is for those that were trained and measured for this program. ``size`` says how large
-    the model input is to be, ``stride`` how much smaller the chroma is.
+    ``fingerprint`` tells networks apart that colour differently: by their weights, and by what their cards say of how
+    to use them (`Adapter.fingerprint`). ``engine`` is the engine's name, ``contract`` that of the adapter
+    (`engines.adapters.registry`), ``network`` what people call it; ``is_ours`` is for those that were trained and
+    measured for this program. ``size`` says how large the model input is to be, ``stride`` how much smaller the chroma
+    is.
     """
 
     model: str
     weights_sha256: str
+    fingerprint: str
     licence: str
     contract: str
     network: str = "Autochrome"
@@ -102,6 +105,7 @@ class AdaptedNetwork:
         self._spec = NetworkSpec(
             model=spec.model,
             weights_sha256=spec.weights_sha256,
+            fingerprint=adapter.fingerprint(weights),
             licence=weights.licence,
             contract=adapter.contract,
             network=adapter.network,

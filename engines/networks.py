@@ -13,7 +13,7 @@ from engines.adapters.registry import adapter_for
 from engines.base import PLAIN, Setup
 from engines.errors import WeightsError
 from engines.library import load_weights
-from engines.merged import MergedNetwork, joint_fingerprint
+from engines.merged import MergedNetwork, joint_sha256
 from engines.network import AdaptedNetwork, Network
 from engines.parity import model_for
 from engines.registry import EngineChoice, Entry, open_engine
@@ -72,11 +72,12 @@ def model_names(model: str) -> tuple[str, ...]:
 
 
 def fingerprint(model: str) -> str:
-    """Return the SHA-256 of the weights that a model string names, without opening an engine. Raises `WeightsError`.
+    """Return the `NetworkSpec.fingerprint` of what a model string names, without opening an engine.
 
-    That of merged networks is the SHA-256 of theirs, see `engines.merged.joint_fingerprint`.
+    That of merged networks is the SHA-256 of theirs, see `engines.merged.joint_sha256`. Raises `WeightsError`.
     """
-    return joint_fingerprint([load_weights(one).sha256 for one in model_names(model)])
+    members = [load_weights(one) for one in model_names(model)]
+    return joint_sha256([adapter_for(weights).fingerprint(weights) for weights in members])
 
 
 def introduction(network: Network) -> str:

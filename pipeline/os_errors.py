@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
 }
 _USUAL = "Check its disk and how it is connected."
+# A folder must have room for a name of 12 characters.
+_LONGEST_FOLDER_ON_WINDOWS = 259 - 12
+_VERBATIM = "\\\\?\\"
+_LONG_PATHS = "only if LongPathsEnabled is set in its registry (docs/platforms.md)"
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 # Only writing can fail so.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -34,12 +39,30 @@ _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 def advice_for(error: OSError) -> str:
     """Return what a user can do about ``error``."""
-    return _ADVICE.get(error.errno or 0, _USUAL)
+    advice = _ADVICE.get(error.errno or 0, _USUAL)
+    if _is_beyond_windows(error):
+        length = _length(error.filename)
+        return f"{advice} It has {length:,} characters: Windows takes more than 259 (247 of a folder) {_LONG_PATHS}."
+    return advice
 
 
 def says_no_file(error: OSError) -> bool:
-    """Say whether ``error`` means that there is no file behind the name: none, or a link that leads to none."""
-    return error.errno in _NO_FILE
+    """Say whether ``error`` means that there is no file behind the name: none, or a link that leads to none.
+
+    Of names that are too long, Windows says so of files that are there.
+    """
+    return error.errno in _NO_FILE and not _is_beyond_windows(error)
+
+
+def _is_beyond_windows(error: OSError) -> bool:
+    """Whether ``error`` may come from a path that is longer than Windows takes if it is not set to."""
+    if sys.platform != "win32" or not isinstance(error.filename, str):
+        return False
+    return not error.filename.startswith(_VERBATIM) and _length(error.filename) > _LONGEST_FOLDER_ON_WINDOWS
+
+
+def _length(name: str) -> int:
+    return len(str(Path(name).absolute()))
 
 
 def unreadable(path: Path | str, error: OSError) -> InputError:

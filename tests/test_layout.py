@@ -27,6 +27,7 @@ FOUNDATION = (
     "pipeline.documents",
     "pipeline.errors",
     "pipeline.file_locks",
+    "pipeline.file_systems",
     "pipeline.interruption",
     "pipeline.locks",
     "pipeline.options",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
 from engines.errors import WeightsError
 from engines.library import add_model, load_weights
 from pipeline.archive.walk import compiled
+from pipeline.errors import OutputError
+from pipeline.originals import Originals
+from pipeline.os_errors import advice_for, says_no_file
+from pipeline.publish import publishing
 from pipeline.results import shell_line
 from tests.commands import PATIENCE
 from tests.engines.tiny import write_tiny_model
@@ -91,6 +96,41 @@ def test_a_network_may_be_on_a_drive_or_a_share(tmp_path: Path) -> None:
     for path in (r"D:\networks\mine.onnx", r"\\nas\share\mine.onnx", "mine.ONNX", r".\mine"):
         with pytest.raises(WeightsError, match="no such weights file"):
             load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("platform", "path", "is_beyond"),
+    [
+        ("win32", PureWindowsPath("C:/scans", "a" * 100, "b" * 160, "c.jpg"), True),
+        ("win32", PureWindowsPath("//nas/scans", "a" * 100, "b" * 160, "c.jpg"), True),
+        ("win32", PureWindowsPath("//?/C:/scans", "a" * 100, "b" * 160, "c.jpg"), False),
+        ("win32", PureWindowsPath("/scans", "c.jpg"), False),
+        ("linux", PureWindowsPath("C:/scans", "a" * 100, "b" * 160, "c.jpg"), False),
+    ],
+)
+def test_a_path_that_windows_finds_too_long_is_not_taken_for_missing(
+    platform: str, path: PureWindowsPath, is_beyond: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows says "no such file" of it, and would say "the file is there" if it were set to."""
+    monkeypatch.setattr(sys, "platform", platform)
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+    assert ("LongPathsEnabled" in advice_for(error)) is is_beyond
+    assert says_no_file(error) is not is_beyond
+
+
+def test_a_result_whose_temporary_name_is_too_long_for_windows_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("f" * (225 - len(str(tmp_path))))
+    final = folder / "scan.jpg"
+    assert len(str(folder / "scan.jpg.autochrome.json")) < 259
+    with (
+        pytest.raises(OutputError, match=r"scan\.jpg: cannot be written") as caught,
+        publishing(final, overwrite=False, originals=Originals()) as temporary,
+    ):
+        monkeypatch.setattr(sys, "platform", "win32")
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(temporary))
+    assert f"It has {len(str(temporary))} characters" in caught.value.advice
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ class CheckpointEngine:
             precision="f32",
             model=f"{trained.config.name}, step {trained.step}, {decoding}saturation {saturation:g}",
             weights_sha256=trained.sha256,
+            fingerprint=trained.sha256,
             licence="",
             contract=CONTRACT,
             size=InputSize(multiple=architecture.multiple, film=FILM, photo=PHOTO),

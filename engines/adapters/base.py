@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -72,6 +74,16 @@ class Adapter(ABC):
         """Return what else the network knows, None if it tells nothing."""
         del outputs
         return None
+
+    def fingerprint(self, weights: Weights) -> str:
+        """Return the SHA-256 of all that decides the colours of ``weights`` under this adapter.
+
+        That is the ONNX file and whatever their card says that is used; a card's other words, such as the licence, do
+        not count. Raises `WeightsError` for a card that is broken.
+        """
+        used = {"weights": weights.sha256, "adapter": asdict(self), "activations": weights.activations()}
+        text = json.dumps(used, sort_keys=True, default=np.ndarray.tolist)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def foreign_graph_size(

@@ -18,7 +18,7 @@ from pipeline.archive.output_folder import check_shards
 from pipeline.archive.plan import KINDS, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
-from pipeline.color.colorizer import Colorizer, weights_sha256
+from pipeline.color.colorizer import Colorizer, fingerprint
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video, outline
 from pipeline.options import Options
@@ -110,7 +110,7 @@ def _counted(archive: Archive) -> Counts:
         if ledger is None:
             items = plan(archive, recipes=dict.fromkeys(KINDS, ""), known=lambda _paths: {})
         else:
-            current = recipes(archive.options, weights_sha256(archive.options))
+            current = recipes(archive.options, fingerprint(archive.options))
             items = plan(archive, recipes=current, known=ledger.known)
         for item in items:
             counts.add(item)

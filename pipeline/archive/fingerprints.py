@@ -20,7 +20,7 @@ from pipeline.version import program_version
 # What a column of SQLite holds. Disks hold times beyond it: 2^63 nanoseconds after 1970 is in April 2262.
 _LATEST = (1 << 63) - 1
 # Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
-# what to make. The weights are in it by their content, not by name.
+# what to make. The network is in it by its fingerprint, not by name.
 # References are in the recipe of the items that have any, see `for_item`.
 _NEVER = {"engine", "device", "model", "overwrite", "reference", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
@@ -82,18 +82,20 @@ def for_item(recipe: str, correction: Correction, references: Sequence[Path] = (
     return hashlib.sha256(f"{recipe} {found}".encode(errors="surrogateescape")).hexdigest() if found else recipe
 
 
-def recipe(kind: Kind, options: Options, *, weights_sha256: str) -> str:
-    """Return the SHA-256 of what shapes results of ``kind``: options, weights, version of the program.
+def recipe(kind: Kind, options: Options, *, network: str) -> str:
+    """Return the SHA-256 of what shapes results of ``kind``: options, version of the program, and the network.
+
+    ``network`` is its fingerprint, `engines.network.NetworkSpec.fingerprint`.
 
     When it changes, finished work is stale. An option that is not known to be without effect on ``kind`` counts.
     Options that only concern films do not make photographs stale.
     """
     without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
     chosen = {name: value for name, value in to_json(options).items() if name not in without}
-    parts = {"kind": kind.value, "options": chosen, "weights": weights_sha256, "version": program_version()}
+    parts = {"kind": kind.value, "options": chosen, "network": network, "version": program_version()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def recipes(options: Options, weights_sha256: str) -> Mapping[Kind, str]:
+def recipes(options: Options, network: str) -> Mapping[Kind, str]:
     """Return the `recipe` of photographs and that of films."""
-    return {kind: recipe(kind, options, weights_sha256=weights_sha256) for kind in (Kind.PHOTO, Kind.FILM)}
+    return {kind: recipe(kind, options, network=network) for kind in (Kind.PHOTO, Kind.FILM)}

@@ -35,8 +35,9 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# A full disk, names that collide, packages and weights that are missing: no fault of the one item that met them.
-_NOT_ITS_OWN = {2, 5, 8, 9, 75}
+# A full disk, names that collide, an engine that fails, packages and weights that are missing: no fault of the one item
+# that met them.
+_NOT_ITS_OWN = {2, 5, 6, 8, 9, 75}
 _LOOKED_AT = 1 << 20
 _Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 

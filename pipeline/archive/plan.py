@@ -20,7 +20,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.film.job import outline
 from pipeline.film.reference_frames import film_references
 from pipeline.options import Options
-from pipeline.os_errors import says_no_file
+from pipeline.os_errors import advice_for, says_no_file
 from pipeline.photo.job import result_name as photo_name
 from pipeline.publish import LONGEST_NAME
 from pipeline.reference_files import ReferenceFiles
@@ -346,10 +346,7 @@ def _reach(path: str) -> tuple[FileStat | None, OSError | None]:
 def _unreachable(path: Path, error: OSError | None) -> InputError:
     if error is None or says_no_file(error):
         return InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
-    return InputError(
-        f"{path}: cannot be reached: {error.strerror or error}",
-        advice="Check the permissions of its folder, and its disk.",
-    )
+    return InputError(f"{path}: cannot be reached: {error.strerror or error}", advice=advice_for(error))
 
 
 def ignores_case(folder: Path) -> bool:

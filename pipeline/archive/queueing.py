@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from pipeline.archive.run_log import Event
 from pipeline.archive.walk import Entry, Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
+from pipeline.os_errors import says_no_file
 from pipeline.version import program_version
 from pipeline.wording import count
 
@@ -55,12 +55,13 @@ def keep_decision(context: RunContext) -> None:
             tree.write(path, file.revised(replace(file.correction, treat_as=treat_as)))
 
 
-def queue_all(context: RunContext, outcomes: Outcomes, *, weights_sha256: str) -> int:
+def queue_all(context: RunContext, outcomes: Outcomes, *, network: str) -> int:
     """Queue what is to be done in the ledger and count the rest; return how many sources of earlier runs are gone.
 
-    Raises `InputError` if there is nothing in the source folder.
+    ``network`` is the fingerprint of the one that will colour. Raises `InputError` if there is nothing in the source
+    folder.
     """
-    found = plan(context, recipes=recipes(context.options, weights_sha256), known=context.ledger.known)
+    found = plan(context, recipes=recipes(context.options, network), known=context.ledger.known)
     items = takewhile(lambda _: not context.is_asked_to_stop, found)
     while page := list(islice(items, _PAGE)):
         _queue(page, context, outcomes)
@@ -174,7 +175,7 @@ def _is_gone(path: Path) -> bool:
     try:
         path.lstat()
     except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return says_no_file(error)
     return False
 
 

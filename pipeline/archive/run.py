@@ -38,9 +38,10 @@ from pipeline.archive.run_log import Event, Reporter, RunLog
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind
 from pipeline.callbacks import guarded
-from pipeline.color.colorizer import Colorizer, weights_sha256
+from pipeline.color.colorizer import Colorizer, fingerprint
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError
+from pipeline.file_systems import network_file_system
 from pipeline.interruption import Cancelled, StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
@@ -177,6 +178,11 @@ class _Run:
 
     def _work(self, colorizer: Colorizer | None) -> None:
         context = self._context
+        if kind := network_file_system(context.output):
+            context.reporter.say(
+                f"{context.output} is on a network file system ({kind}): what keeps runs on other machines from it are "
+                "its locks, if it passes them on as NFS 4 and SMB do"
+            )
         if context.ledger.has_news:
             context.ledger.publish_snapshot()
         if context.run_options.verify_all:
@@ -189,13 +195,13 @@ class _Run:
                 begin_bag(context.output, originals=context.originals)
             self._outcomes.catch_up()
             keep_decision(context)
-            weights = weights_sha256(context.options) if colorizer is None else colorizer.spec.weights_sha256
-            self._gone = queue_all(context, self._outcomes, weights_sha256=weights)
+            network = fingerprint(context.options) if colorizer is None else colorizer.spec.fingerprint
+            self._gone = queue_all(context, self._outcomes, network=network)
             report_plan(context, self._outcomes.counts, gone=self._gone)
             if any(self._outcomes.counts.jobs.values()) and not context.is_asked_to_stop:
                 context.ledger.publish_snapshot()
                 try:
-                    with executor_for(context, colorizer) as executor:
+                    with executor_for(context, colorizer, network=network) as executor:
                         self._processing.work(executor)
                 finally:
                     if context.run_options.shard is None:

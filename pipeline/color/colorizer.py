@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from engines import networks
 from engines.base import Setup
 from engines.cache import cache_folder
 from engines.machine import usable_cores
 from engines.network import Network, Prediction
-from engines.networks import fingerprint, introduction, open_network
+from engines.networks import introduction, open_network
 from engines.registry import EngineChoice
 from pipeline.color.batching import examine, predict
 from pipeline.color.model_input import ModelInput, Turn, model_input
@@ -111,6 +112,9 @@ def lent(colorizer: Colorizer | None, options: Options, *, progress: Progress) -
     return open_colorizer(options, progress=progress) if colorizer is None else nullcontext(colorizer)
 
 
-def weights_sha256(options: Options) -> str:
-    """Return the fingerprint of the weights that ``options`` name, without opening an engine. Raises `WeightsError`."""
-    return fingerprint(options.model)
+def fingerprint(options: Options) -> str:
+    """Return the fingerprint of the network that ``options`` name, without opening an engine. Raises `WeightsError`.
+
+    It is ``Colorizer.spec.fingerprint`` of the one that will be opened.
+    """
+    return networks.fingerprint(options.model)

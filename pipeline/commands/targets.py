@@ -43,11 +43,11 @@ def listed(given: Sequence[Path]) -> list[Path]:
 
 def check_request(options: Options, corrections: Path | None = None) -> None:
     """Raise the error of what ``options`` and ``corrections`` name and is not there: weights, references, a folder."""
-    from pipeline.color.colorizer import weights_sha256
+    from pipeline.color.colorizer import fingerprint
     from pipeline.corrections import check_corrections
     from pipeline.reference_files import ReferenceFiles
 
-    weights_sha256(options)
+    fingerprint(options)
     ReferenceFiles(options.reference)
     check_corrections(corrections)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import to_json
@@ -131,10 +133,10 @@ def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
         "options": {name: value for name, value in to_json(film.options).items() if name not in without},
         "references": reference_fingerprint(film.references.paths),
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
-        "weights": colorizer.spec.weights_sha256,
+        # With the network's fingerprint.
         "engine": str(colorizer.spec),
         "program": program_version(),
-        "libraries": str(av.library_versions),
+        "libraries": [str(av.library_versions), cv2.__version__, np.__version__],
     }
 
 

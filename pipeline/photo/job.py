@@ -17,7 +17,7 @@ from pipeline.color.measures import averaged
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32
 from pipeline.corrections import Correction, correction_at
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     AiColour,
@@ -220,6 +220,8 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
             _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)
+        except EngineError:
+            raise
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
             yield _Fault(job.source, error)
         else:

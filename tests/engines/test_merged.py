@@ -117,10 +117,10 @@ def test_each_sees_the_picture_at_its_own_size(tiny: Path, tmp_path: Path) -> No
 def test_what_is_merged_is_said(tiny: Path, other: Path, two: Path) -> None:
     network, choice = open_network("onnxruntime", f"{tiny}+{other}")
     assert (network.spec.model, network.spec.contract) == ("tiny+other", "autochrome-1+autochrome-1")
-    assert network.spec.weights_sha256 == fingerprint(f"{tiny}+{other}") != fingerprint(f"{other}+{tiny}")
+    assert network.spec.fingerprint == fingerprint(f"{tiny}+{other}") != fingerprint(f"{other}+{tiny}")
     assert len(network.spec.weights_sha256) == 64
     assert choice.engine == network.spec.engine == "onnxruntime"
-    assert fingerprint(str(tiny)) == opened(tiny).spec.weights_sha256
+    assert fingerprint(str(tiny)) == opened(tiny).spec.fingerprint
     assert not opened(tiny, two).spec.takes_hints
 
 

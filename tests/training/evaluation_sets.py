@@ -21,6 +21,7 @@ SPEC = NetworkSpec(
     precision="f32",
     model="test",
     weights_sha256="",
+    fingerprint="",
     licence="",
     contract="autochrome-1",
     size=InputSize(multiple=32, film=160, photo=256),

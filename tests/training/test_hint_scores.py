@@ -20,6 +20,7 @@ class Obedient:
         self.spec = NetworkSpec(
             model="obedient",
             weights_sha256="0" * 64,
+            fingerprint="0" * 64,
             licence="",
             contract="",
             engine="",

@@ -75,10 +75,11 @@ class Executor(Protocol):
         ...
 
 
-def executor_for(context: RunContext, colorizer: Colorizer | None) -> Executor:
+def executor_for(context: RunContext, colorizer: Colorizer | None, *, network: str) -> Executor:
     """Return the executor that the run asks for; ``colorizer`` can be lent to threads only.
 
-    Raises `UsageError`, or what an executor raises that has no place to work.
+    ``network`` is the fingerprint of the one that the run was planned with; no other is used. Raises
+    `UsageError`, or what an executor raises that has no place to work.
     """
     on = context.run_options.on
     name = _RAY if on.startswith(_RAY_ADDRESS) else on
@@ -88,32 +89,32 @@ def executor_for(context: RunContext, colorizer: Colorizer | None) -> Executor:
         )
     if colorizer is not None and context.run_options.uses_other_processes:
         raise UsageError("an engine that is open here cannot be lent to other processes", advice="Leave it out.")
-    return _EXECUTORS[name](context, colorizer)
+    return _EXECUTORS[name](context, colorizer, network)
 
 
-def _threads(context: RunContext, colorizer: Colorizer | None) -> Executor:
+def _threads(context: RunContext, colorizer: Colorizer | None, network: str) -> Executor:
     from pipeline.archive.executors.threads import ThreadExecutor
 
-    return ThreadExecutor(context, colorizer, progress=context.reporter, stop=context.stop)
+    return ThreadExecutor(context, colorizer, network=network, progress=context.reporter, stop=context.stop)
 
 
-def _processes(context: RunContext, _colorizer: Colorizer | None) -> Executor:
+def _processes(context: RunContext, _colorizer: Colorizer | None, network: str) -> Executor:
     from pipeline.archive.executors.pool import PoolExecutor
     from pipeline.archive.executors.processes import ProcessPool
 
-    return PoolExecutor(context, ProcessPool(context.run_options.workers))
+    return PoolExecutor(context, ProcessPool(context.run_options.workers), network=network)
 
 
-def _ray(context: RunContext, _colorizer: Colorizer | None) -> Executor:
+def _ray(context: RunContext, _colorizer: Colorizer | None, network: str) -> Executor:
     from pipeline.archive.executors.pool import PoolExecutor
     from pipeline.archive.executors.ray_cluster import RayPool
 
     on = context.run_options.on
-    return PoolExecutor(context, RayPool(None if on == _RAY else on, context.run_options.workers))
+    return PoolExecutor(context, RayPool(None if on == _RAY else on, context.run_options.workers), network=network)
 
 
 _RAY, _RAY_ADDRESS = "ray", "ray://"
-_EXECUTORS: Mapping[str, Callable[[RunContext, Colorizer | None], Executor]] = {
+_EXECUTORS: Mapping[str, Callable[[RunContext, Colorizer | None, str], Executor]] = {
     THREADS: _threads,
     "processes": _processes,
     _RAY: _ray,

@@ -22,6 +22,7 @@ from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Read
 from pipeline.archive.provenance import Sealed
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
+from pipeline.version import program_version
 
 _PHOTOS = 8  # photographs in a task
 _PAUSE = 0.2
@@ -74,7 +75,7 @@ class Pool(Protocol[R]):
 class PoolExecutor(Generic[R]):
     """Hands units to the workers of ``pool``."""
 
-    def __init__(self, context: RunContext, pool: Pool[R]) -> None:
+    def __init__(self, context: RunContext, pool: Pool[R], *, network: str) -> None:
         self._context, self._pool = context, pool
         self._home = context.home
         until = context.stop.until
@@ -87,6 +88,8 @@ class PoolExecutor(Generic[R]):
                 until=until.astimezone() if until is not None else None,
                 level=logging.getLogger("pipeline").getEffectiveLevel(),
                 cores=None,
+                network=network,
+                version=program_version(),
             )
         )
         self._starting: set[R] = set()

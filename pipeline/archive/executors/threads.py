@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import platform
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -13,6 +14,7 @@ from pipeline.archive.context import Archive
 from pipeline.archive.executors import Unit
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
+from pipeline.errors import WeightsError
 from pipeline.film.job import colorize_video, help_with_video
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Options
@@ -25,17 +27,35 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadExecutor:
-    """Colours in threads of this process, with ``colorizer``, or with one that is opened for the run."""
+    """Colours in threads of this process, with ``colorizer``, or with one that is opened for the run.
 
-    def __init__(self, archive: Archive, colorizer: Colorizer | None, *, progress: Progress, stop: StopRequest) -> None:
+    ``network`` is the fingerprint that the run was planned with. Entering raises `WeightsError` for another network,
+    and the errors of `open_colorizer`.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        colorizer: Colorizer | None,
+        *,
+        network: str,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
         self._archive, self._progress, self._stop = archive, progress, stop
-        self._given = colorizer
+        self._given, self._network = colorizer, network
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._colorizer = self._given or self._stack.enter_context(
             open_colorizer(self._archive.options, progress=self._progress)
         )
+        if self._colorizer.spec.fingerprint != self._network:
+            self._stack.close()
+            raise WeightsError(
+                f"{self._archive.options.model}: on {platform.node()} it is not the network that this run began with",
+                advice="Its weights or its card were changed meanwhile, or differ between machines. Run again.",
+            )
         return self
 
     def __exit__(

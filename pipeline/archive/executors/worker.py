@@ -7,6 +7,7 @@ driver asks for. Everything that goes between the two can be pickled.
 from __future__ import annotations
 
 import logging
+import platform
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -24,12 +25,13 @@ from pipeline.archive.executors.threads import ThreadExecutor
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.output_folder import check_space
 from pipeline.archive.provenance import Sealed, sealed, vanished, with_commands
-from pipeline.errors import AutochromeError
+from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.progress import Silent
 from pipeline.publish import guard_names
 from pipeline.results import Failure, FilmResult, Note, PhotoResult
 from pipeline.stages import aside
+from pipeline.version import program_version
 
 _PAUSE = 0.5  # seconds between two reports of progress
 
@@ -39,12 +41,15 @@ class Settings(Archive):
     """What the workers of a run share. ``until`` has a time zone, for a worker may be elsewhere.
 
     ``cores`` is how many CPU cores a worker may use, None for all of its machine; records of its log from ``level`` on
-    are passed on.
+    are passed on. ``network``, a fingerprint, and ``version``, of the program, are those that the run was planned with:
+    a worker that has others colours nothing.
     """
 
     until: datetime | None
     level: int
     cores: int | None
+    network: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,15 @@ class Worker:
     def _opened(self) -> ThreadExecutor:
         """Return the executor with its engine, which stays open as long as the process."""
         if self._executor is None:
-            executor = ThreadExecutor(self._settings, None, progress=self._progress, stop=self._stop)
+            settings = self._settings
+            if settings.version != program_version():
+                raise MissingDependencyError(
+                    f"{platform.node()}: has Autochrome {program_version()}, not {settings.version}",
+                    advice="Install the same version on all machines.",
+                )
+            executor = ThreadExecutor(
+                settings, None, network=settings.network, progress=self._progress, stop=self._stop
+            )
             self._executor = executor.__enter__()
         return self._executor
 

@@ -90,7 +90,15 @@ def connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             logger.info("%s: a new ledger", path)
             _make(path)
-        return _opened(path, path, "mode=rw", "PRAGMA journal_mode = WAL")
+        # For this process alone, SQLite keeps the index of its log in memory, not in a file mapped into memory: when a
+        # network file system loses its locks, that ends the process by SIGBUS.
+        connection = _opened(path, path, "mode=rw", "PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def connect_snapshot(
@@ -164,7 +172,7 @@ def _stats(*paths: Path) -> list[tuple[int, int]]:
 
 
 def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
-    """Open the file at ``path``; errors name ``named``."""
+    """Open the file at ``path`` with ``pragma``; errors name ``named``."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
@@ -173,8 +181,8 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
         check_same_thread=False,
     )
     try:
-        _check(connection, named)
         connection.execute(pragma)
+        _check(connection, named)
     except BaseException:
         connection.close()
         raise

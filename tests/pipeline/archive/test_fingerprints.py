@@ -12,7 +12,7 @@ from pipeline.archive.fingerprints import recipe
 from pipeline.archive.walk import Kind
 from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs
 
-WEIGHTS = "0" * 64
+NETWORK = "0" * 64
 CHANGES: dict[str, Any] = {
     "engine": "torch", "device": "cuda", "model": "other", "codec": Codec.HEVC, "quality": Quality.MASTER,
     "overwrite": True, "every": 2, "tone": Tone.KEEP, "treat_as": TreatAs.TINTED, "deinterlace": True,
@@ -28,12 +28,12 @@ FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_dama
 def test_a_result_is_stale_only_when_an_option_changes_that_shaped_it(name: str) -> None:
     changed = replace(Options(), **{name: CHANGES[name]})
     for kind in (Kind.PHOTO, Kind.FILM):
-        is_same = recipe(kind, Options(), weights_sha256=WEIGHTS) == recipe(kind, changed, weights_sha256=WEIGHTS)
+        is_same = recipe(kind, Options(), network=NETWORK) == recipe(kind, changed, network=NETWORK)
         assert is_same is (name in NEVER or (kind is Kind.PHOTO and name in FILMS_ONLY))
 
 
 def test_other_weights_and_another_version_make_all_results_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = recipe(Kind.PHOTO, Options(), weights_sha256=WEIGHTS)
-    assert recipe(Kind.PHOTO, Options(), weights_sha256="1" * 64) != before
+    before = recipe(Kind.PHOTO, Options(), network=NETWORK)
+    assert recipe(Kind.PHOTO, Options(), network="1" * 64) != before
     monkeypatch.setattr(recipes, "program_version", lambda: "99")
-    assert recipe(Kind.PHOTO, Options(), weights_sha256=WEIGHTS) != before
+    assert recipe(Kind.PHOTO, Options(), network=NETWORK) != before

@@ -17,7 +17,9 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json
 from pipeline.errors import EngineError, InputError, LockedError, UsageError, WeightsError
 from pipeline.options import Codec, Options, Tone
+from pipeline.progress import Silent
 from pipeline.results import Failure, FilmResult
+from tests.engines.two import write_two_model
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import (
     Listener,
@@ -215,6 +217,34 @@ def test_no_engine_is_opened_when_there_is_nothing_to_do(archive: Path, colorize
         colorize_archive(archive, None, nothing)
     with pytest.raises(WeightsError):
         colorize_archive(archive, None, Options(model="no-such-weights"))
+
+
+def test_a_card_that_changes_the_colours_makes_results_stale_and_one_that_says_more_does_not(
+    archive: Path, tmp_path: Path
+) -> None:
+    def again() -> tuple[int, int, int]:
+        return counts(colorize_archive(archive, None, Options(engine="onnxruntime", model=str(model))))
+
+    model = write_two_model(tmp_path, temperature=0.5)
+    assert again() == (4, 0, 0)
+    write_two_model(tmp_path, temperature=0.5, description="the same")
+    assert again() == (0, 4, 0)
+    write_two_model(tmp_path, temperature=0.4)
+    assert again() == (4, 0, 0)
+
+
+def test_a_card_that_changes_before_the_engine_opens_ends_the_run(archive: Path, tmp_path: Path) -> None:
+    class Changing(Silent):
+        def say(self, text: str) -> None:
+            write_two_model(tmp_path, temperature=0.4)
+
+    model = write_two_model(tmp_path, temperature=0.5)
+    options = Options(engine="onnxruntime", model=str(model))
+    with pytest.raises(WeightsError, match="not the network that this run began with"):
+        colorize_archive(archive, None, options, progress=Changing())
+    output = archive.with_name("scans-colorized")
+    assert (results(output), last_run(output).exit_code) == ([], 9)
+    assert counts(colorize_archive(archive, None, options)) == (4, 0, 0)
 
 
 @pytest.mark.parametrize("name", [None, "notes.txt", ".hidden.jpg"])

@@ -22,7 +22,7 @@ from pipeline.archive.ledger import State
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, UsageError
+from pipeline.errors import EngineError, UsageError, WeightsError
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
@@ -107,6 +107,22 @@ def test_workers_that_are_killed_are_replaced_and_their_work_is_done_again(world
         result = world.run(output, progress=Acting(after, kill), quarantine_after=9)
         assert (result.failed, result.exit_code) == (0, 0)
         check_finished(output, world.undisturbed)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
+def test_a_worker_that_finds_another_card_of_the_network_colours_nothing(world: World, tmp_path: Path) -> None:
+    options = Options(engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.5)))
+
+    def change() -> None:
+        write_two_model(tmp_path, temperature=0.4)
+        os.kill(processes()[0], signal.SIGKILL)
+
+    chosen = RunOptions(on="processes", workers=1, keep_free=0, report=False, quarantine_after=9)
+    with pytest.raises(WeightsError, match="not the network that this run began with"):
+        colorize_archive(world.source, tmp_path / "out", options, run_options=chosen, progress=Acting(1, change))
+    assert last_run(tmp_path / "out").exit_code == 9
+    assert (again := colorize_archive(world.source, tmp_path / "out", options, run_options=chosen)).exit_code == 0
+    assert again.photos + again.films == len(states(tmp_path / "out")), "what was done is done again"
 
 
 def test_a_stop_reaches_the_workers_and_the_next_run_goes_on(world: World, tmp_path: Path) -> None:

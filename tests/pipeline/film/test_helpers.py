@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,10 +169,11 @@ def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_pat
     assert output.read_bytes() == case.alone
 
 
-def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path) -> None:
-    output, other = tmp_path / "film.mkv", write_two_model(tmp_path, temperature=0.5, seed=1)
+@pytest.mark.parametrize("other", [{"temperature": 0.5, "seed": 1}, {"temperature": 0.4}], ids=["weights", "card"])
+def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path, other: dict[str, Any]) -> None:
+    output, model = tmp_path / "film.mkv", write_two_model(tmp_path, **other)
     with case.process(OWNER, output, pause=5) as owner:
-        with case.process(HELPER, output, model=other) as helper:
+        with case.process(HELPER, output, model=model) as helper:
             assert written(helper) == 0
         go_on(owner)
         assert written(owner) == SHOT * SHOTS

@@ -282,6 +282,25 @@ def test_segments_of_another_film_of_that_name_are_thrown_away(
     assert progress.resumed == 0
 
 
+def test_segments_made_under_another_card_of_the_network_are_thrown_away(tmp_path: Path) -> None:
+    film = make_film(
+        tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning
+    )
+    output, whole, chosen = tmp_path / "result.mkv", tmp_path / "whole.mkv", options(Quality.MASTER)
+    asked = Options(engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.9)))
+    with open_colorizer(asked) as before, pytest.raises(Interruption):
+        colour(film, output, before, chosen, progress=Stopping(MIDDLE, Interruption(signal.SIGTERM)))
+    assert made(tmp_path)
+    write_two_model(tmp_path, temperature=0.3)
+    with open_colorizer(asked) as after:
+        assert (after.spec.weights_sha256, after.spec.precision) == (before.spec.weights_sha256, before.spec.precision)
+        progress = Stopping(10_000, KeyboardInterrupt())
+        colour(film, output, after, chosen, progress=progress)
+        colour(film, whole, after, chosen)
+    assert progress.resumed == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
 def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_them(
     film: Path, tmp_path: Path, colorizer: Colorizer, tiny: Path
 ) -> None:

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.networks import open_network
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
 from pipeline.photo.memory import colorize_picture
 from pipeline.results import Failure, PhotoResult
+from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted
 
 
@@ -65,6 +67,14 @@ def test_a_bad_reference_is_an_error_of_its_photograph(tmp_path: Path, opened: C
     assert f"{grey}: cannot be a reference" in first.error
     assert isinstance(second, Failure)
     assert "two.ref.png" in second.error
+
+
+def test_an_engine_that_fails_at_a_reference_ends_the_run(tmp_path: Path, tiny: Path) -> None:
+    source, reference = save(tmp_path / "scan.png", scene()), save(tmp_path / "any.png", coloured())
+    crashing = Colorizer(*open_network("crashing", str(tiny), extra=fault_entries()))
+    jobs = [PhotoJob(source, tmp_path / "out.png")]
+    with pytest.raises(EngineError, match="the runtime gave up"):
+        list(colorize_photos(jobs, colorizer=crashing, options=Options(reference=reference)))
 
 
 def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer) -> None:
