@@ -12,10 +12,11 @@ from pipeline.commands.common_options import Json, LogFile, Verbose
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.commands.model import commands
 from pipeline.commands.plain_help import PlainCommand
-from pipeline.commands.training_progress import TrainingShown, training_shown
+from pipeline.commands.training_progress import TrainingShown, training_shown, working_shown
 from pipeline.documents import to_json
 from pipeline.errors import MissingDependencyError, UsageError
 from pipeline.version import DISTRIBUTION
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -154,12 +155,12 @@ def _train(
                 sitting=sitting,
                 watch=shown.progress,
             )
-        count = len(open_photos(cache))
+        there = len(open_photos(cache))
         lines = [
             f"[bold green]{markup(checkpoint)}[/bold green]",
-            f"  photographs: {count - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
+            f"  photographs: {there - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
         ]
-        return Answer({"checkpoint": str(checkpoint), "photographs": count, "held_out": chosen.holdout}, lines)
+        return Answer({"checkpoint": str(checkpoint), "photographs": there, "held_out": chosen.holdout}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -190,21 +191,31 @@ def _export(
         _require_torch()
         from training.export import export_command
 
-        done = export_command(
-            checkpoint,
-            output,
-            name=name,
-            description=description,
-            licence=licence,
-            temperature=temperature,
-            saturation=saturation,
-            adaptation=adaptation,
-            knee=knee,
-            cf_share=cf_share,
-            photos=photos,
-            evaluation=evaluation,
-        )
-        lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
+        with working_shown("reading the checkpoint") as watch:
+            done = export_command(
+                checkpoint,
+                output,
+                name=name,
+                description=description,
+                licence=licence,
+                temperature=temperature,
+                saturation=saturation,
+                adaptation=adaptation,
+                knee=knee,
+                cf_share=cf_share,
+                photos=photos,
+                evaluation=evaluation,
+                watch=watch,
+            )
+        lines = [f"[bold green]{markup(done.path)}[/bold green]", f"  card: {markup(done.card_path)}"]
+        if done.calibration is not None:
+            best = done.calibration.chosen
+            said = "" if best.temperature is None else f"temperature {best.temperature:g}, "
+            lines.append(
+                f"  chosen on {count(done.calibration.photographs, 'photograph')} that the run held out: "
+                f"{said}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
+                f"CF {best.cf:.1f} (truth {done.calibration.cf_truth:.1f})"
+            )
         return Answer(to_json(done), lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)

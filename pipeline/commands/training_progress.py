@@ -41,6 +41,10 @@ class TrainingShown:
         """Tell that the network is made ready, up to the end of its first step."""
         self._tell("starting", last=True)
 
+    def doing(self, text: str) -> None:
+        """Tell what is done now."""
+        self._tell(text, last=False)
+
     def progress(self, progress: Progress) -> None:
         """Tell how far the run is."""
         self._new(f"computing in {progress.computes}")
@@ -73,11 +77,24 @@ class TrainingShown:
 @contextmanager
 def training_shown() -> Iterator[TrainingShown]:
     """Give what tells of a run, on standard error."""
+    with _shown("reading weights") as shown:
+        yield shown
+
+
+@contextmanager
+def working_shown(text: str) -> Iterator[Callable[[str], None]]:
+    """Give what tells on standard error what is done now, ``text`` to begin with."""
+    with _shown(text) as shown:
+        yield shown.doing
+
+
+@contextmanager
+def _shown(text: str) -> Iterator[TrainingShown]:
     from rich.markup import escape
 
     console = error_console()
     console.soft_wrap = True
-    with console.status("reading weights") as status:
+    with console.status(text) as status:
         bottom = (lambda text: status.update(escape(text))) if console.is_terminal else None
         yield TrainingShown(lambda text: console.print(escape(text)), bottom)
 
