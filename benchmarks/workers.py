@@ -1,29 +1,39 @@
-"""JPEG scans by threads and by processes: ``python -m benchmarks.workers FOLDER --count 24 --workers 2``.
+"""JPEG scans by threads, by processes and by Ray: ``python -m benchmarks.workers FOLDER --count 24 --workers 2``.
 
 FOLDER holds JPEG files, which are coloured again and again under other names until there are ``--count``. Printed are
-wall and CPU seconds a photograph without the start of program and engine, which is told apart by a run over two.
+wall and CPU seconds a photograph without the start of program and engine, which is told apart by a run over two. Of
+Ray, where it is installed, a cluster of one node is started, and driver and workers count, but not the cluster's own
+processes, whose CPU time goes by the clock and not by photographs. Linux alone.
 
 ``python -m benchmarks.workers FILM`` colours one film by one process and by several, and prints wall and CPU seconds of
 each, start and all: where other programs run on the machine, two processes get more of it than one, and CPU alone
-counts.
+counts. Only a film of more than twice ``--segment-frames`` is shared.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
+from pipeline.options import SEGMENT_FRAMES
 from pipeline.process import prepare_process
+from pipeline.progress import Silent
 
 _FEW = 2
 
@@ -34,23 +44,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER|FILM")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--segment-frames", type=int, default=SEGMENT_FRAMES)
     parser.add_argument("--on", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.on:
         prepare_process()
         workers = None if asked.on == "threads" else asked.workers
-        options = RunOptions(keep_free=0, report=False, on=asked.on, workers=workers)
-        result = colorize_archive(asked.folder / "in", asked.folder / f"out-{asked.on}", run_options=options)
-        sys.stdout.write(json.dumps({"done": result.photos + result.films + result.kept}) + "\n")
+        options = RunOptions(
+            keep_free=0, report=False, on=asked.on, workers=workers, segment_frames=asked.segment_frames
+        )
+        clock = _RayWorkers()
+        with _cluster(asked.workers) if asked.on == "ray" else nullcontext():
+            colorize_archive(asked.folder / "in", asked.folder / "out", run_options=options, progress=clock)
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        sys.stdout.write(json.dumps({"ray": own.ru_utime + own.ru_stime + clock.cpu}) + "\n")
         return
     if asked.folder.is_file():
         for workers in (1, asked.workers):
-            wall, cpu = _measured("processes", [asked.folder], 1, workers)
+            wall, cpu = _measured("processes", [asked.folder], 1, workers, asked.segment_frames)
             sys.stdout.write(f"{workers} processes: {wall:.1f} s, {cpu:.1f} s of CPU\n")
             sys.stdout.flush()
         return
     sources = sorted(asked.folder.rglob("*.jp*g"))
-    for on in ("threads", "processes"):
+    ray = ("ray",) if importlib.util.find_spec("ray") else ()
+    for on in ("threads", "processes", *ray):
         few, many = (_measured(on, sources, count, asked.workers) for count in (_FEW, _FEW + asked.count))
         wall, cpu = ((after - before) / asked.count for before, after in zip(few, many, strict=True))
         sys.stdout.write(
@@ -60,7 +77,9 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _measured(on: str, sources: list[Path], count: int, workers: int) -> tuple[float, float]:
+def _measured(
+    on: str, sources: list[Path], count: int, workers: int, segment_frames: int = SEGMENT_FRAMES
+) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as whole:
         folder = Path(whole)
         (folder / "in").mkdir()
@@ -68,10 +87,45 @@ def _measured(on: str, sources: list[Path], count: int, workers: int) -> tuple[f
             shutil.copyfile(source, folder / "in" / f"{number:05}{source.suffix}")
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         command = [sys.executable, "-m", "benchmarks.workers", str(folder), "--on", on, "--workers", str(workers)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command += ["--segment-frames", str(segment_frames)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        wall, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-        return time.monotonic() - started, cpu
+        return wall, json.loads(done.stdout.splitlines()[-1])["ray"] if on == "ray" else cpu
+
+
+class _RayWorkers(Silent):
+    """Keeps how much CPU time Ray's workers have taken when the last item is done."""
+
+    cpu = 0.0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        del count
+        if item == WHOLE:
+            self.cpu = sum(_cpu_of(path) for path in Path("/proc").glob("[0-9]*"))
+
+
+def _cpu_of(process: Path) -> float:
+    """Return CPU seconds of a worker of Ray; 0 for other processes, and those that are gone."""
+    try:
+        if not (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
+            return 0.0
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def _cluster(cpus: int) -> Iterator[None]:
+    from ray.cluster_utils import Cluster
+
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "object_store_memory": 80 << 20})
+    os.environ["RAY_ADDRESS"] = cluster.address
+    try:
+        yield
+    finally:
+        cluster.shutdown()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -31,8 +32,37 @@ class NoLocksError(OutputError):
     """The disk has no file locks."""
 
 
+class Held:
+    """A lock file that is held; ``said`` is what stands in it as long as it is held alone, "" if that is not known."""
+
+    def __init__(self, path: Path, subject: Path, said: str) -> None:
+        self._path, self._subject, self._said = path, subject, said
+
+    def check(self) -> None:
+        """Raise `LockedError` if another run took the lock meanwhile.
+
+        Network disks let it when this machine was cut off for longer than locks are kept there, and those without locks
+        between machines let it at any time.
+        """
+        if self._said and not self.is_ours():
+            raise LockedError(
+                f"{self._subject}: another run took it over{_described(self._path)}",
+                advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
+            )
+
+    def is_ours(self) -> bool:
+        """Say whether the file still names this holder, as far as it can be read."""
+        try:
+            return self._path.read_text(encoding="utf-8") == self._said
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            # What else is wrong with the disk tells whoever uses it.
+            return True
+
+
 @contextmanager
-def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
+def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[Held]:
     """Hold the lock file ``path`` for the block, alone or ``shared``; folders that are missing are made.
 
     ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then.
@@ -43,11 +73,12 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         try:
-            _write(file, "" if shared else _holder())
+            said = "" if shared else _holder()
+            lock_held = Held(path, subject, said if _write(file, said) else "")
             logger.debug("%s: locked%s", path, ", shared" if shared else "")
-            yield
+            yield lock_held
         finally:
-            if not shared:
+            if not shared and lock_held.is_ours():
                 _write(file, "")
 
 
@@ -107,16 +138,22 @@ def lock(file: IO[str], path: Path, how: int) -> None:
 
 
 def _holder() -> str:
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time())})
+    # Containers may share a host's name and the number of a process.
+    only = secrets.token_hex(8)
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time()), "id": only})
 
 
-def _write(file: IO[str], text: str) -> None:
-    # What stands here is only for the message of the others: a full disk must not end the run for its sake.
-    with contextlib.suppress(OSError):
+def _write(file: IO[str], text: str) -> bool:
+    """Write ``text``, so that other machines see it; False if the disk does not take it, which must end no run."""
+    try:
         file.seek(0)
         file.truncate()
         file.write(text)
         file.flush()
+        os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def _described(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -74,11 +74,13 @@ def calibrate(
     cf_share: float,
     temperatures: Sequence[float] = TEMPERATURES,
     saturations: Sequence[float] = SATURATIONS,
+    watch: Callable[[int], None] = lambda _: None,
 ) -> Calibration:
     """Choose the setting of least mean CIEDE2000 among those whose mean CF is at least ``cf_share`` of the truth's.
 
     Tries the last ``count`` photographs of the cache, which must be among those that training held out; the network
-    sees a short side of ``size`` pixels. One that answers with ab has no temperature to try. Raises `CalibrationError`.
+    sees a short side of ``size`` pixels. One that answers with ab has no temperature to try. ``watch`` is told how many
+    photographs are done. Raises `CalibrationError`.
     """
     held_out = min(trained.config.holdout, len(photos))
     if not 1 <= count <= held_out:
@@ -88,7 +90,8 @@ def calibrate(
     tried = temperatures if bins else (None,)
     cf, error = np.zeros((len(tried), len(saturations))), np.zeros((len(tried), len(saturations)))
     cf_truth = 0.0
-    for number in range(len(photos) - count, len(photos)):
+    for done, number in enumerate(range(len(photos) - count, len(photos))):
+        watch(done)
         truth = photos[number]
         lab = rgb_to_lab(truth)
         answer = _answer(trained, np.asarray(lab[..., 0], np.float32), size)

@@ -15,6 +15,7 @@ from training import DISTRIBUTION
 from training.cielab import U8
 from training.cost import measure_cost
 from training.evaluate import (
+    GREY,
     UPSAMPLING,
     Colouriser,
     Distance,
@@ -80,7 +81,7 @@ def compare_command(
     sheet: SheetPlan | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure ``models`` on evaluation folders; with ``rivals``, also the grey picture and the rivals' results there.
+    """Measure ``models`` and the grey picture on evaluation folders; with ``rivals``, also the rivals' results there.
 
     Of a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` bounds the pictures of a set. Without
     ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for folders, pictures
@@ -95,7 +96,7 @@ def compare_command(
     _require_distinct([one.name for one in (*found, *old)], "sets")
     distance, notes = _lpips(lpips_weights)
     with _opened(models, settings) as (painters, infos, opening_notes):
-        by_set = {one.name: {**painters, **(rival_systems(one) if rivals else {})} for one in found}
+        by_set = {one.name: {**painters, **(rival_systems(one) if rivals else GREY)} for one in found}
         scores: list[SetScore] = []
         for one in found:
             systems = by_set[one.name]

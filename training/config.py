@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from engines.errors import AutochromeError
 from training.data import Stage
@@ -27,10 +27,10 @@ class LossConfig:
     """Cross-entropy over the bins with soft labels: for architectures that answer with bins, and only for them."""
     regression: float
     """Distance of ab from the truth; of the bins' mean, for architectures that answer with bins."""
-    distance: Literal["l1", "l2", "huber"]
+    distance: Literal["l1", "l2", "huber"] | None = None
     """Which distance ``regression`` takes."""
-    rebalance_uniform: float
-    rebalance_power: float
+    rebalance_uniform: float | None = None
+    rebalance_power: float = 0.0
     """Weights of rare colours, see `training.quantization.class_weights`; power 0 weighs all colours alike."""
     rebalance_by: Literal["soft", "nearest"] = "soft"
     """A pixel has the mean weight of the bins around its colour, or that of the nearest bin (Zhang 2016, eq. 3)."""
@@ -81,7 +81,10 @@ class GrowthConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the outcome of a run, apart from the photographs."""
+    """Everything that decides the outcome of a run, apart from the photographs.
+
+    What has a default here is for some runs only; `training.fitting` refuses it where nothing would read it.
+    """
 
     name: str
     architecture: str
@@ -93,9 +96,9 @@ class TrainConfig:
     holdout: int
     degraded_share: float
     """How many of the crops are old film, see `training.degrade.old_film`."""
-    precision: Literal["bf16", "f32"]
+    precision: Literal["auto", "bf16", "f32"]
+    """What networks compute in. auto: bfloat16 where the device is made for it, else float32; see `training.device`."""
     learning_rate: float
-    encoder_learning_rate: float
     beta1: float
     beta2: float
     weight_decay: float
@@ -110,9 +113,11 @@ class TrainConfig:
     """0: never."""
     evaluate_photos: int
     loss: LossConfig
+    encoder_learning_rate: float | None = None
+    """That of an encoder that begins with ImageNet weights: for architectures that have one, unless it is frozen."""
     adversary: AdversaryConfig | None = None
     undegraded: tuple[str, ...] = ()
-    """Degradations of `training.degrade.SHARES` to leave out."""
+    """Degradations of `training.degrade.SHARES` to leave out of those."""
     growth: tuple[GrowthConfig, ...] = ()
     """Earlier parts of the run with smaller crops, in order; ``batch``, ``crop`` and ``min_scale`` are the last's."""
     hinted_share: float = 0.0
@@ -200,7 +205,7 @@ def _read(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:
-    if isinstance(kind, types.UnionType):
+    if get_origin(kind) in (types.UnionType, Union):
         if value is None:
             return None
         kind = next(one for one in get_args(kind) if one is not types.NoneType)

@@ -30,7 +30,7 @@ U8 = npt.NDArray[np.uint8]
 PIXELS = "pixels.u8"
 REPORT = "report.json"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
-_PARTIAL, _SOURCES = "pixels.partial", "sources.json"
+_PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
 _MIN_SIDE = 64
 _GREY_CHROMA = 3.0
 # Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
@@ -61,16 +61,31 @@ def read_report(cache: Path) -> dict[str, int]:
     return counts
 
 
-def is_cache(folder: Path, *, of: Sequence[Path] | None = None) -> bool:
-    """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so of other sources than ``of``."""
+def is_cache(
+    folder: Path, *, of: Sequence[Path] | None = None, short_side: int | None = None, enough: int | None = None
+) -> bool:
+    """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so in another way than asked.
+
+    ``of`` are its sources; None, of these as of ``short_side``: whichever they were.
+    """
     if not (folder / PIXELS).exists():
         return False
-    if of is not None and (folder / _SOURCES).exists():
-        made_of = json.loads((folder / _SOURCES).read_text(encoding="utf-8"))
-        if made_of != _named(of):
+    if (folder / _MADE_OF).exists():
+        made_of = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
+        if of is not None and made_of["sources"] != _named(of):
             raise PhotosError(
-                f"{folder}: was made of other photographs: {', '.join(made_of)}",
+                f"{folder}: was made of other photographs: {', '.join(made_of['sources'])}",
                 advice="Choose a new run folder, or leave out --photos to go on with those.",
+            )
+        if of is not None and made_of["enough"] != enough:
+            raise PhotosError(
+                f"{folder}: was made for another purpose: {made_of['enough'] or 'all'} of the photographs",
+                advice="Choose a new run folder.",
+            )
+        if short_side is not None and made_of["short_side"] != short_side:
+            raise PhotosError(
+                f"{folder}: its photographs have been reduced to {made_of['short_side']} pixels, not {short_side}",
+                advice="Choose a new run folder, or leave out --short-side.",
             )
     return True
 
@@ -85,16 +100,19 @@ def build_cache(
     *,
     short_side: int,
     limit: int | None = None,
+    enough: int | None = None,
     workers: int | None = None,
-    watch: Callable[[int], None] = lambda _: None,
+    watch: Callable[[int, int], None] = lambda _, __: None,
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
+
+    With ``enough`` no more are decoded when so many were kept.
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
     sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
-    ``watch`` is told how many were looked at. Raises `PhotosError` for a source that is not there, and if no photograph
-    can be used; then nothing is left in ``cache``.
+    ``watch`` is told how many were looked at, of how many. Raises `PhotosError` for a source that is not there, and if
+    no photograph can be used; then nothing is left in ``cache``.
     """
     for source in sources:
         if not source.exists():
@@ -104,7 +122,9 @@ def build_cache(
     made = not cache.exists()
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        report = _decode(sources, cache, short_side=short_side, limit=limit, workers=workers, watch=watch)
+        report = _decode(
+            sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
+        )
         if not report.kept:
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
@@ -113,7 +133,7 @@ def build_cache(
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
     except BaseException:
-        for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _SOURCES):
+        for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _MADE_OF):
             (cache / name).unlink(missing_ok=True)
         if made:
             cache.rmdir()
@@ -127,26 +147,29 @@ def _decode(
     *,
     short_side: int,
     limit: int | None,
+    enough: int | None,
     workers: int | None,
-    watch: Callable[[int], None],
+    watch: Callable[[int, int], None],
 ) -> CacheReport:
     counts = {"kept": 0, "too_small": 0, "grey": 0, "toned": 0, "unreadable": 0}
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
+        total = sum(len(_names(source)) for source in sources)
         files = islice(_files(sources), limit)
-        while chunk := list(islice(files, 64)):
+        while (enough is None or counts["kept"] < enough) and (chunk := list(islice(files, 64))):
             for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):
                 counts[verdict] += 1
                 if picture is not None:
                     index.append((offset, picture.shape[0], picture.shape[1]))
                     offset += out.write(picture.tobytes())
-            watch(sum(counts.values()))
+            watch(sum(counts.values()), total if limit is None else min(total, limit))
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
-    (cache / _SOURCES).write_text(json.dumps(_named(sources)), encoding="utf-8")
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough}
+    (cache / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
 
@@ -155,13 +178,19 @@ def _files(sources: list[Path]) -> Iterator[bytes]:
     for source in sources:
         if zipfile.is_zipfile(source):
             with zipfile.ZipFile(source) as archive:
-                for name in sorted(archive.namelist()):
-                    if Path(name).suffix.lower() in PICTURE_SUFFIXES:
-                        yield archive.read(name)
+                yield from map(archive.read, _names(source))
         else:
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() in PICTURE_SUFFIXES:
-                    yield path.read_bytes()
+            yield from ((source / name).read_bytes() for name in _names(source))
+
+
+def _names(source: Path) -> list[str]:
+    """Return the pictures of a folder or a zip file, in the order in which they are read."""
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            names = sorted(archive.namelist())
+    else:
+        names = [str(path.relative_to(source)) for path in sorted(source.rglob("*"))]
+    return [name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
 
 
 def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:

@@ -15,6 +15,10 @@ from torch import nn
 from engines.errors import EngineError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+Precision = Literal["bf16", "f32"]
+
+# Processors without one of these compute in bfloat16 by way of float32, and take nine times as long.
+_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Machine:
     """The device of this process, and its place among ``ranks`` processes that share every batch."""
 
     device: torch.device
-    precision: Literal["bf16", "f32"] = "f32"
+    precision: Precision = "f32"
     rank: int = 0
     ranks: int = 1
 
@@ -30,6 +34,17 @@ class Machine:
     def writes(self) -> bool:
         """Whether this process is the one that writes files."""
         return self.rank == 0
+
+    @property
+    def computes(self) -> str:
+        """In what and on what it computes, for people: ``float32 on the CPU, 2 threads``."""
+        kind = "bfloat16" if self.precision == "bf16" else "float32"
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            where = f"the CPU, {threads} thread{'s' if threads > 1 else ''}"
+        else:
+            where = torch.cuda.get_device_name(self.device)
+        return f"{kind} on {where}" + (f", one of {self.ranks} processes" if self.ranks > 1 else "")
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""
@@ -57,9 +72,10 @@ class Machine:
 
 
 @contextmanager
-def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iterator[Machine]:
+def open_machine(name: DeviceName, *, precision: Precision | Literal["auto"]) -> Iterator[Machine]:
     """Yield the machine called ``name``; ``auto`` is the GPU, if there is one. ``torchrun`` says what runs beside it.
 
+    The precision ``auto`` is bfloat16 where the device is made for it, else float32.
     Processes that are connected already stay so. Raises `EngineError` if ``cuda`` is wanted and not there.
     """
     there = torch.cuda.is_available()
@@ -68,6 +84,8 @@ def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iter
     kind = "cuda" if there and name != "cpu" else "cpu"
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+    if precision == "auto":
+        precision = "bf16" if _made_for_bf16(kind) else "f32"
     if kind == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
@@ -82,6 +100,13 @@ def open_machine(name: DeviceName, *, precision: Literal["bf16", "f32"]) -> Iter
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+def _made_for_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return any(able.get(one, False) for one in _BF16)
 
 
 def fits(size: int, device: torch.device) -> bool:

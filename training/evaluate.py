@@ -181,6 +181,10 @@ def grey(lightness: F32) -> U8:
     return lab_to_rgb(lightness[..., None] * np.array([1.0, 0.0, 0.0]))
 
 
+GREY: Mapping[str, Paint] = MappingProxyType({"grey": lambda _, lightness: grey(lightness)})
+"""The system that any other is to be compared with."""
+
+
 def lightness_of(picture: U8) -> F32:
     """Return L*, float32 (H, W), 0..100, of uint8 RGB (H, W, 3): all that a model gets."""
     return np.asarray(rgb_to_lab(picture)[..., 0], np.float32)
@@ -193,7 +197,7 @@ def rival_systems(pictures: EvaluationSet) -> dict[str, Paint]:
         return lambda number, _: read_picture(paths[number])
 
     painted = {rival: published(paths) for rival, paths in pictures.rivals.items()}
-    return {"grey": lambda _, lightness: grey(lightness), **painted}
+    return {**GREY, **painted}
 
 
 def evaluate(

@@ -94,6 +94,7 @@ def export_command(
     cf_share: float = 0.95,
     evaluation: Path | None = None,
     runtimes: Sequence[str] = tuple(RUNTIMES),
+    watch: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Write ``checkpoint`` as the ONNX file ``output`` and its card (the same name with ``.json``).
 
@@ -106,7 +107,7 @@ def export_command(
     only once the new ones have been checked.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
-    the same settings, whose file was the same to the byte: its scores go into the card.
+    the same settings, whose file was the same to the byte: its scores go into the card. ``watch`` is told what is done.
     Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`.
     """
     if output.suffix != ".onnx":
@@ -125,12 +126,20 @@ def export_command(
                 advice="Give them all, or none and a photo cache to choose them on.",
             )
         count = min(calibration_photos, trained.config.holdout)
-        calibration = calibrate(trained, cache, count=count, size=calibration_size, cf_share=cf_share)
+        calibration = calibrate(
+            trained,
+            cache,
+            count=count,
+            size=calibration_size,
+            cf_share=cf_share,
+            watch=lambda done: watch(f"choosing how colourful: {done:,} of {count:,} photographs"),
+        )
         temperature, saturation = calibration.chosen.temperature, calibration.chosen.saturation
     architecture = trained.architecture
     decoding = Decoding(temperature, saturation, adaptation, knee)
     generator = generator_for(trained, decoding).eval()
     graph = graph_of(generator, multiple=architecture.multiple, stride=architecture.stride)
+    watch("writing the graph")
     content = to_onnx(generator, graph)
     sha256 = hashlib.sha256(content).hexdigest()
     card: dict[str, object] = {
@@ -160,6 +169,7 @@ def export_command(
         candidate = Path(folder, output.name)
         candidate.write_bytes(content)
         write_card(candidate, card)
+        watch(f"comparing with the checkpoint in {', '.join(runtimes)}")
         parity = check_parity(candidate, generator, cache, runtimes=runtimes)
         card["parity"] = [dataclasses.asdict(one) for one in parity]
         write_card(candidate, card)

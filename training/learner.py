@@ -14,15 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from engines.errors import WeightsError
 from training.adversary import Adversary
 from training.architectures import Architecture
-from training.backbone import read_backbone
-from training.config import ConfigError, TrainConfig
+from training.config import TrainConfig
 from training.data import Photos, random_crop
 from training.degrade import old_film, some_line_art
 from training.device import Machine
 from training.embeddings import Embeddings
+from training.fitting import build_network
 from training.hints import draw_hints
 from training.lab import decode_srgb, linear_to_lab, rgb_to_lab
 from training.losses import ColourLoss
@@ -52,7 +51,7 @@ class Learner:
         """Start at random, or from given weights; see `train`."""
         self.config, self.machine, self.stride = config, machine, architecture.stride
         torch.manual_seed(config.seed)
-        model, self.lacking = _network(config, architecture, backbone)
+        model, self.lacking = build_network(config, architecture, backbone)
         if start_from is not None:
             start(model, start_from, cache)
         self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
@@ -63,6 +62,7 @@ class Learner:
         self.classifies = architecture.classifies
         weights = None
         if config.loss.rebalance_power:
+            assert config.loss.rebalance_uniform is not None
             weights = class_weights(
                 _frequencies(cache, self.bins, config),
                 uniform=config.loss.rebalance_uniform,
@@ -172,34 +172,10 @@ class Learner:
             self.adversary.load_state_dict(state["adversary"])
 
 
-def _network(
-    config: TrainConfig, architecture: Architecture, backbone: Path | None
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the network, and what the backbone lacks."""
-    model = architecture.build()
-    if config.loss.divergence and not hasattr(model, "with_divergence"):
-        raise ConfigError(f"{config.name}: {config.architecture} has no latent for loss.divergence")
-    if config.loss.evidence and not hasattr(model, "with_evidence"):
-        raise ConfigError(f"{config.name}: {config.architecture} tells no evidence for loss.evidence")
-    encoder: Any = getattr(model, "encoder", None)
-    if config.frozen_encoder and encoder is None:
-        raise ConfigError(f"{config.name}: {config.architecture} has no encoder to be frozen")
-    if config.embeddings and not hasattr(model, "decode"):
-        raise ConfigError(f"{config.name}: {config.architecture} does not decode embeddings")
-    if backbone is None:
-        return model, ()
-    if encoder is None:
-        raise ConfigError(f"{config.name}: {config.architecture} has no encoder for {backbone}")
-    try:
-        return model, encoder.load_imagenet(read_backbone(backbone))
-    except WeightsError as error:
-        raise WeightsError(f"{backbone}: {error}", advice=error.advice) from error
-
-
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     groups: list[dict[str, object]] = []
     decoupled = config.optimizer == "adamw"
-    for encoder, rate in ((True, config.encoder_learning_rate), (False, config.learning_rate)):
+    for encoder, rate in ((True, config.encoder_learning_rate or 0.0), (False, config.learning_rate)):
         for decays in (True, False):
             chosen = [
                 p for n, p in model.named_parameters() if n.startswith("encoder.") == encoder and (p.ndim > 1) == decays

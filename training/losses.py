@@ -116,9 +116,11 @@ class ColourLoss:
         if self._classifies:
             terms["classification"] = config.classification * self.entropy(answer, truth)
         if config.regression and picture is not None:
+            assert config.distance is not None
             error = distances(answer, picture, config.distance, unit=1.0)
             terms["regression"] = config.regression * error.mean()
         elif config.regression:
+            assert config.distance is not None
             error = distances(found, truth, config.distance, unit=config.unit)
             # Labels for every pixel of an answer at full size are dear: only where they are needed.
             if not self._classifies and self._weights is not None:

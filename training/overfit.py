@@ -73,6 +73,7 @@ def overfit(
         growth=(),
         holdout=count,
         degraded_share=0.0,
+        undegraded=(),
         hinted_share=0.0,
         augment=False,
         warmup=min(config.warmup, steps // 10),

@@ -46,6 +46,10 @@ class Progress:
     """The last sheet of samples that was drawn."""
     lacking: tuple[str, ...]
     """Parts of the encoder that the backbone had no weights for."""
+    computes: str
+    """In what and on what the run computes."""
+    measures: bool = False
+    """Whether it colours and measures held-out photographs now, which may take as long as many steps."""
 
 
 class RunLog:
@@ -99,12 +103,19 @@ class Tally:
     """Means of the loss's terms, and the rate, since they were last asked for; and whoever watches is told."""
 
     def __init__(
-        self, first: int, watch: Callable[[Progress], None], *, every: float, lacking: tuple[str, ...] = ()
+        self,
+        first: int,
+        watch: Callable[[Progress], None],
+        *,
+        every: float,
+        computes: str = "",
+        lacking: tuple[str, ...] = (),
     ) -> None:
         """Begin at step ``first``; tell ``watch`` at most once in ``every`` seconds."""
-        self._first, self._watch, self._every, self._lacking = first, watch, every, lacking
+        self._from, self._watch, self._every = first, watch, every
+        self._computes, self._lacking = computes, lacking
         self._began = self._told = time.monotonic()
-        self._all_crops = 0
+        self._all_crops, self._warm = 0, False
         self._sheet: Path | None = None
         self._loss: Mapping[str, Tensor] = {}
         self._clear()
@@ -117,7 +128,8 @@ class Tally:
         """Add the terms of a step of ``crops`` crops, without waiting for the device."""
         self._steps += 1
         self._crops += crops
-        self._all_crops += crops
+        if self._warm:
+            self._all_crops += crops
         self._loss = terms
         for name, term in terms.items():
             self._sums[name] = self._sums[name] + term if name in self._sums else term
@@ -137,18 +149,22 @@ class Tally:
         """Note the last sheet of samples."""
         self._sheet = sheet
 
-    def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool) -> None:
+    def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool, measures: bool = False) -> None:
         """Tell whoever watches that ``done`` steps of ``steps`` are done, if it is time or ``now``."""
         moment = time.monotonic()
+        if not self._warm:
+            # The first step takes far longer: memory is asked for, and kernels are chosen.
+            self._warm, self._began, self._from = True, moment, done
         if not now and moment - self._told < self._every:
             return
         self._told = moment
         spent = max(moment - self._began, 1e-9)
-        pace = (done - self._first) / spent
-        left = None if steps is None else (steps - done) / pace
+        pace = (done - self._from) / spent
+        left = (steps - done) / pace if steps is not None and pace else None
         loss = _sum({name: float(term) for name, term in self._loss.items()})
         rate = self._all_crops / spent
-        self._watch(Progress(done, steps, loss, learning_rate, rate, left, self._sheet, self._lacking))
+        computes, lacking = self._computes, self._lacking
+        self._watch(Progress(done, steps, loss, learning_rate, rate, left, self._sheet, lacking, computes, measures))
 
 
 def _sum(terms: Mapping[str, float]) -> float:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+# Of a run whose length the clock decides: a short one must not spend half of it on the rise.
+_LONGEST_WARMUP = 0.1
+
 
 def warmup_stable_decay(step: int, *, steps: float, warmup: int, cooldown: int) -> float:
     """Return the factor on the learning rate: linear rise, flat part, then 1 - sqrt fall to zero at ``steps``.
@@ -41,5 +44,8 @@ class Plan:
         return self.steps is not None and step > self.steps - self.cooldown
 
     def fixed(self, steps: int, *, share: float) -> Plan:
-        """Return the plan for ``steps`` in all, with the rate falling over the last ``share`` of them."""
-        return Plan(self.warmup, max(1, round(steps * share)), steps)
+        """Return the plan for ``steps`` in all, with the rate falling over the last ``share`` of them.
+
+        It rises over a tenth of them at most.
+        """
+        return Plan(min(self.warmup, round(steps * _LONGEST_WARMUP)), max(1, round(steps * share)), steps)

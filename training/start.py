@@ -36,6 +36,15 @@ def read_start(path: Path) -> dict[str, Tensor]:
     return weights
 
 
+def check_start(model: nn.Module, start_from: Path) -> None:
+    """Raise the `WeightsError` of `start`, as far as it can be known without photographs; ``model`` may change."""
+    weights = read_start(start_from)
+    if start_from.suffix == ".onnx":
+        _headed(model, start_from)
+    else:
+        _complete(model, _load(model, weights, start_from), start_from)
+
+
 def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
     """Give ``model`` the weights of the checkpoint or export (``*.onnx``) ``start_from``.
 
@@ -44,11 +53,23 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
     """
     weights = read_start(start_from)
     if start_from.suffix == ".onnx":
-        if not isinstance(model, BinClassifier):
-            raise WeightsError(f"{start_from}: only a network with a linear head over bins starts from an export")
-        missing = load_exported(model, start_from, _probes(photos))
+        missing = load_exported(_headed(model, start_from), start_from, _probes(photos))
     else:
         missing = _load(model, weights, start_from)
+    _complete(model, missing, start_from)
+    if isinstance(model, Coherent) and "coherence.project.weight" in missing:
+        with torch.inference_mode():
+            seen = torch.cat([model.eval().evidence(lightness) for lightness in _probes(photos)])
+        model.coherence.compare_as_they_are(seen)
+
+
+def _headed(model: nn.Module, start_from: Path) -> BinClassifier:
+    if not isinstance(model, BinClassifier):
+        raise WeightsError(f"{start_from}: only a network with a linear head over bins starts from an export")
+    return model
+
+
+def _complete(model: nn.Module, missing: set[str], start_from: Path) -> None:
     grown = frozenset[str]()
     if isinstance(model, Coherent):
         # A part that is there at all must be whole.
@@ -56,10 +77,6 @@ def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
         grown = GROWN - there
     if lost := sorted(name for name in missing if name.partition(".")[0] not in grown):
         raise WeightsError(f"{start_from}: no weights for {', '.join(lost[:5])}", advice="Start from such a network.")
-    if isinstance(model, Coherent) and "coherence.project.weight" in missing:
-        with torch.inference_mode():
-            seen = torch.cat([model.eval().evidence(lightness) for lightness in _probes(photos)])
-        model.coherence.compare_as_they_are(seen)
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> set[str]:

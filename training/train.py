@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from engines.errors import WeightsError
-from training.architectures import ARCHITECTURES, Architecture
 from training.batches import ResidentPhotos, resident, streamed
 from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
-from training.degrade import SHARES
 from training.device import Machine, fits, open_machine
+from training.fitting import check
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
@@ -61,7 +60,8 @@ def train(
     with open_machine(sitting.device, precision=config.precision) as machine:
         clock = Clock(sitting, machine)
         cache = open_photos(photos) if isinstance(photos, Path) else photos
-        architecture = check(config, photographs=len(cache), ranks=machine.ranks)
+        architecture = check(config, ranks=machine.ranks)
+        _enough(config, len(cache))
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
         state = _saved(checkpoint, config)
         plan = planned(config, sitting, state)
@@ -88,7 +88,7 @@ def train(
         log = RunLog(run, first=first, tensorboard=sitting.tensorboard) if machine.writes else None
         bins = learner.bins if learner.classifies else None
         held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
-        tally = Tally(first, watch, every=_TELL_EVERY, lacking=learner.lacking)
+        tally = Tally(first, watch, every=_TELL_EVERY, computes=machine.computes, lacking=learner.lacking)
         stream = _stream(cache, config, machine)
         kept = time.monotonic()
         with closing(_batches(cache, stream, sitting, machine, first)) as batches:
@@ -102,9 +102,10 @@ def train(
                 ends = plan.over(done)
                 stops = ends or clock.up()
                 if log is not None and (done % sitting.log_every == 0 or stops):
-                    rates = {"lr": config.learning_rate * factor, "lr/encoder": config.encoder_learning_rate * factor}
+                    rates = {name: rate * factor for name, rate in _rates(config).items()}
                     log.write(done, {"crops": crops_before(config.stages, done), **tally.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
+                    tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
                     sheet = run / SAMPLES / f"{done:07}.png"
                     log.write(done, held_out(learner.averaged, learner.loss, sheet))
                     log.show(done, sheet)
@@ -121,40 +122,12 @@ def train(
     return checkpoint
 
 
-def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architecture:
-    """Return the architecture of ``config``, or raise `ConfigError` if the two or the photographs do not fit."""
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigError(f"{config.name}: architecture must be one of {', '.join(ARCHITECTURES)}")
-    architecture = ARCHITECTURES[config.architecture]
-    faults = {
-        "loss.classification must be above 0 for an architecture that answers with bins, 0 for others": (
-            architecture.classifies != (config.loss.classification > 0)
-        ),
-        "loss.regression must be above 0 for an architecture that answers with ab or RGB": (
-            not architecture.classifies and config.loss.regression <= 0
-        ),
-        f"crop must be a multiple of {architecture.multiple}": any(
-            s.crop % architecture.multiple for s in config.stages
-        ),
-        f"batch must be a multiple of the {ranks} processes": any(s.batch % ranks for s in config.stages),
-        "embeddings need frozen_encoder, and crops that are always the same: no augment, degraded_share or growth": (
-            config.embeddings
-            and (not config.frozen_encoder or config.augment or config.degraded_share > 0 or bool(config.growth))
-        ),
-        "line_art_share is for an architecture that answers with RGB: lines say nothing of lightness": (
-            config.line_art_share > 0 and not architecture.rgb
-        ),
-        "loss.rebalance_power must be 0 for an architecture that answers with RGB": (
-            architecture.rgb and config.loss.rebalance_power > 0
-        ),
-        f"{config.architecture} takes no hints": config.hinted_share > 0 and not architecture.hints,
-        "evaluate_photos must be at least 1, and at most holdout": (
-            config.evaluate_every > 0 and not 1 <= config.evaluate_photos <= config.holdout
-        ),
-        f"undegraded must be among {', '.join(SHARES)}": not SHARES.keys() >= set(config.undegraded),
-    }
-    if found := [fault for fault, there in faults.items() if there]:
-        raise ConfigError(f"{config.name}, {config.architecture}: {'; '.join(found)}")
+def _rates(config: TrainConfig) -> dict[str, float]:
+    encoder = config.encoder_learning_rate
+    return {"lr": config.learning_rate, **({} if encoder is None else {"lr/encoder": encoder})}
+
+
+def _enough(config: TrainConfig, photographs: int) -> None:
     batch = max(stage.batch for stage in config.stages)
     if photographs - config.holdout < batch:
         raise ConfigError(
@@ -162,7 +135,6 @@ def check(config: TrainConfig, *, photographs: int, ranks: int = 1) -> Architect
             f"batch has {batch}",
             advice="Give more photographs, or lower holdout, evaluate_photos and batch in the configuration.",
         )
-    return architecture
 
 
 def _stream(cache: Photos, config: TrainConfig, machine: Machine) -> CropStream:

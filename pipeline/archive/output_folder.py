@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
-from pipeline.locks import held, lock, opened
+from pipeline.locks import Held, held, lock, opened
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
 
@@ -32,8 +32,8 @@ def home(output: Path, shard: Shard | None) -> Path:
 
 
 @contextmanager
-def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
-    """Hold the lock of ``output`` for the block; folders that are missing are made.
+def locked(output: Path, *, shard: Shard | None = None) -> Iterator[Held]:
+    """Hold the lock of ``output``, or of one shard of it, for the block; folders that are missing are made.
 
     A run over the whole excludes all others. Runs over shards exclude runs over the whole, and each itself: they work
     side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. Raises
@@ -42,11 +42,11 @@ def locked(output: Path, *, shard: Shard | None = None) -> Iterator[None]:
     """
     check_shards(output, shard)
     with ExitStack() as stack:
-        stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
+        own = stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
         if shard is not None:
-            stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
+            own = stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
         _pin_shards(output, shard)
-        yield
+        yield own
 
 
 def is_at_rest(output: Path, *, shard: Shard | None) -> bool:

@@ -121,8 +121,8 @@ def colorize_archive(
     with metrics_of_failed_start(archive) as begun:
         archive.check()
         with (
-            locked(output, shard=run_options.shard),
-            open_ledger(output, shard=run_options.shard) as ledger,
+            locked(output, shard=run_options.shard) as lock,
+            open_ledger(output, shard=run_options.shard, lock=lock) as ledger,
             RunLog(run_options.log, originals=archive.originals) as log,
             guarded(progress or Silent(), stop) as events,
         ):

@@ -1,47 +1,59 @@
 """Colours that a person states at places, spread over the things they are on.
 
-What is spread is the residual: how far the stated colour is from what the network answered there. It goes to places of
-like lightness near by, in the manner of the joint bilateral weights of Levin et al. 2004 (Colorization using
-Optimization), and vanishes far away, so that one statement changes one thing. Where the network tells features of the
-picture, places must be like in these, and may differ more in lightness: a thing has lights and shadows.
+What is spread is the residual: how far the stated colour is from what the network answered there. Elsewhere it is
+estimated from the hints' residuals by kriging (Krige 1951; Matheron 1963): hints that say the same share their say, and
+those that contradict each other bound each other. Residuals are alike at places of like lightness and near by, in the
+manner of the joint bilateral weights of Levin et al. 2004 (Colorization using Optimization). Where the network tells
+features of the picture, places must be like in these, and may differ more in lightness: a thing has lights and shadows.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.color.spaces import F32, ab_of_rgb
 from pipeline.color.spaces import lightness as lightness_of
-from pipeline.color.upsampling import upsampled_at
 from pipeline.options import Hint
+
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """How a hint fades: with the difference in ``lightness`` (L*), in ``looks``, and with the distance ``near``.
+    """How alike residuals are: 0..``share``, fading with ``lightness`` (L*), ``looks`` and the distance ``near``.
 
-    ``looks`` is a distance of features of length 1, ``near`` is in short sides of the picture.
+    ``looks`` is a distance of features of length 1, ``near`` is in short sides of the picture; one that ``is_pointed``
+    falls at once, and overshoots nowhere. No residual counts for more than ``most``, in units of CIELAB.
     """
 
     lightness: float
     near: float
     looks: float | None = None
+    share: float = 1.0
+    most: float = math.inf
+    is_pointed: bool = False
 
 
-_PLAIN = Kernel(lightness=10.0, near=0.2)
-_BY_LOOKS = Kernel(lightness=25.0, near=0.25, looks=0.53)
-# First each hint tints what is like it; what hints that reach each other's places have not got by then is given close
-# by only, where nobody else asks, so that they do not outbid each other.
-_CLOSER = 0.04, 0.01
+# The kernels one after another, each of what those before it left.
+_PLAIN = (Kernel(lightness=10.0, near=0.2),)
+# A small difference is that of half the picture, such as a cast; a large one is that of a thing.
+_BY_LOOKS = (
+    Kernel(lightness=80.0, near=2.0, looks=0.76, share=0.6, most=11.0),
+    Kernel(lightness=34.0, near=0.27, looks=0.42, share=0.8),
+)
+# What is left at the place of a hint is given close by.
+_CLOSE = Kernel(lightness=25.0, near=0.05, is_pointed=True)
+# Share of the variance by which hints side by side may contradict each other: without it they would outbid each other.
+_RIDGE = 0.1
 # Features of a cell reach so many cells and differences of L*; where none is as light, all nine around count alike.
 _CELLS, _SAME_LIGHT, _FLOOR = 0.7, 5.0, 1e-6
-# What upsampling takes off a stated colour, for it averages, is added before; at most so much of it, in so many rounds.
-_MOST_ADDED, _ROUNDS = 1.6, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +61,8 @@ class ColorHint:
     """A colour at a place of an upright picture.
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``ab`` is CIELAB (D65), (0, 0) for
-    neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness;
-    beyond it fades by likeness and distance.
+    neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness, as
+    `pipeline.color.upsampling` sees to; beyond it fades by likeness and distance.
     """
 
     x: float
@@ -70,6 +82,21 @@ def ab_of_hex(color: str) -> tuple[float, float]:
     return float(a), float(b)
 
 
+class Features:
+    """A network's features of one picture, which are upsampled when hints ask for it, once."""
+
+    def __init__(self, planes: F32) -> None:
+        """Take ``planes`` (C, h, w)."""
+        self._planes = planes
+        self._looks: F32 | None = None
+
+    def looks(self, lightness: F32) -> F32:
+        """Return them at length 1 at every place of the picture's ``lightness`` (h, w), L*: (C, h, w)."""
+        if self._looks is None or self._looks.shape[1:] != lightness.shape:
+            self._looks = _looks_at(self._planes, lightness)
+        return self._looks
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adjustments:
     """What a person asks of a picture's colours: its ``saturation``, a factor on chroma, then ``hints``."""
@@ -77,21 +104,19 @@ class Adjustments:
     saturation: float = 1.0
     hints: tuple[ColorHint, ...] = ()
 
-    def applied(self, ab: F32, luma: F32, features: F32 | None = None) -> Adjusted:
+    def applied(self, ab: F32, luma: F32, features: Features | None = None) -> Adjusted:
         """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size.
 
-        ``features`` (C, h', w') are the network's of the picture; without them hints spread by lightness alone. What
-        hints state comes out at their places after the upsampling of `pipeline.color.upsampling`.
+        ``features`` are the network's of the picture; without them hints spread by lightness alone.
         """
         shape = ab.shape[1:]
         answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
         if not self.hints:
             return Adjusted(answer, np.zeros(shape, np.float32))
         lightness = _lightness_at(luma, shape)
-        looks = None if features is None else _looks_at(features, lightness)
-        shares = _all_shares(lightness, self.hints, looks)
-        result = _settled(_spread(answer, self.hints, shares), luma, self.hints, shares[1])
-        return Adjusted(result, np.asarray(shares[0].sum(axis=0), np.float32))
+        looks = None if features is None else features.looks(lightness)
+        spread = Spread.of(self.hints, lightness, looks)
+        return Adjusted(spread.applied(answer), spread.share())
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,72 +135,84 @@ def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> A
     return Adjustments(saturation=saturation, hints=tuple(stated))
 
 
-def spread_hints(ab: F32, lightness: F32, hints: Sequence[ColorHint], looks: F32 | None = None) -> F32:
-    """Return the network's answer ``ab`` (2, h, w) with ``hints`` in it, for ``lightness`` (h, w), L* 0..100, upright.
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Where ``hints`` are, ``at`` (rows, columns), and how unlike each of n every place is, (n, h, w).
 
-    ``looks`` (C, h, w) are features of length 1 of every place. At the place of each hint the answer is what it states.
-    Where hints disagree, the nearer in place and likeness has the more to say. Without hints the answer is returned as
-    it is.
+    ``lightness`` and ``looks`` are squares of differences; ``distance`` is in short sides of the picture, 0 in the
+    whole cell that a hint is in.
     """
-    return _spread(ab, hints, _all_shares(lightness, hints, looks)) if hints else ab
+
+    hints: Sequence[ColorHint]
+    at: tuple[Places, Places]
+    lightness: F32
+    distance: F32
+    looks: F32 | None
+
+    @classmethod
+    def of(cls, hints: Sequence[ColorHint], lightness: F32, looks: F32 | None) -> Spread:
+        """Compare every place of ``lightness`` (h, w), L*, with those of ``hints``, of which there is at least one.
+
+        ``looks`` (C, h, w) are features of length 1 of every place; without them hints spread by lightness alone.
+        """
+        height, width = lightness.shape
+        places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
+        rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
+        down, across = (np.arange(size, dtype=np.float32) + np.float32(0.5) for size in (height, width))
+        apart = np.hypot((down - places[:, :1])[:, :, None], (across - places[:, 1:])[:, None])
+        apart[np.arange(len(hints)), rows, columns] = 0
+        seen = None
+        if looks is not None:
+            size = np.square(looks).sum(axis=0)
+            alike = np.tensordot(looks[:, rows, columns], looks, axes=(0, 0))
+            seen = np.maximum(size + size[rows, columns, None, None] - 2 * alike, 0)
+        lighter = lightness - lightness[rows, columns, None, None]
+        return cls(hints, (rows, columns), np.square(lighter), apart / np.float32(min(height, width)), seen)
+
+    def applied(self, ab: F32) -> F32:
+        """Return ``ab`` (2, h, w) with what the hints state: exactly within their reach, and in their own cells."""
+        stated = np.array([hint.ab for hint in self.hints], np.float32)
+        result = np.asarray(ab, np.float32)
+        for kernel in (*self._kernels, _CLOSE):
+            alike = self._alike(kernel)
+            residuals = _bounded(stated - result[:, *self.at].T, kernel.most)
+            between = kernel.share * alike[:, *self.at].T + (1 - kernel.share + _RIDGE) * np.eye(len(stated))
+            weights = kernel.share * np.linalg.solve(between, residuals)
+            result = result + np.einsum("nc,nhw->chw", weights.astype(np.float32), alike)
+        nearest = self.distance.argmin(axis=0)
+        return np.where(self._is_within.any(axis=0), stated.T[:, nearest], result)
+
+    def share(self) -> F32:
+        """Return how much the hints decide at every place, (h, w), 0..1."""
+        alike = np.where(self._is_within, np.float32(1), self._alike(self._kernels[-1]))
+        return np.asarray(np.minimum(alike.sum(axis=0), 1), np.float32)
+
+    @property
+    def _kernels(self) -> tuple[Kernel, ...]:
+        return _PLAIN if self.looks is None else _BY_LOOKS
+
+    @property
+    def _reach(self) -> F32:
+        return np.array([hint.reach for hint in self.hints], np.float32)[:, None, None]
+
+    @property
+    def _is_within(self) -> npt.NDArray[np.bool_]:
+        return self.distance <= self._reach
+
+    def _alike(self, kernel: Kernel) -> F32:
+        """Return how alike every place is to those of the hints, 0..1, (n, h, w): 1 at these themselves."""
+        beyond = np.maximum(self.distance - self._reach, 0)
+        unlike = beyond / kernel.near if kernel.is_pointed else np.square(beyond) / (2 * kernel.near**2)
+        unlike += self.lightness / kernel.lightness**2
+        if self.looks is not None and kernel.looks is not None:
+            unlike += self.looks / (2 * kernel.looks**2)
+        return np.asarray(np.exp(-unlike), np.float32)
 
 
-def _spread(ab: F32, hints: Sequence[ColorHint], all_shares: Sequence[F32]) -> F32:
-    """Return ``ab`` with ``hints`` in it, given one after another what each has to say in `_all_shares`."""
-    height, width = ab.shape[1:]
-    rows_at, columns_at = np.array([_place(hint, height, width) for hint in hints]).T
-    stated = np.array([hint.ab for hint in hints], np.float32)
-    result = np.asarray(ab, np.float32)
-    for shares in all_shares:
-        residuals = stated - result[:, rows_at, columns_at].T
-        result = result + np.einsum("nc,nhw->chw", residuals, shares)
-    return np.asarray(result, np.float32)
-
-
-def _settled(ab: F32, luma: F32, hints: Sequence[ColorHint], shares: F32) -> F32:
-    """Return ``ab``, in which ``hints`` are, so that they come out at their places after upsampling.
-
-    Upsampling averages over a window: of a small thing in a strong colour a quarter would be lost. It is added where
-    hints have ``shares`` (n, h, w) close by.
-    """
-    places = [(hint.x, hint.y) for hint in hints]
-    stated = np.array([hint.ab for hint in hints], np.float32)
-    left = np.maximum(np.diagonal(upsampled_at(luma, shares, places)), 1 / _MOST_ADDED)[:, None]
-    for _ in range(_ROUNDS):
-        lacking = (stated - upsampled_at(luma, ab, places)) / left
-        ab = np.asarray(ab + np.einsum("nc,nhw->chw", lacking, shares), np.float32)
-    return ab
-
-
-def _all_shares(lightness: F32, hints: Sequence[ColorHint], looks: F32 | None) -> list[F32]:
-    """Return `_shares` as far as hints reach, and then as far as each of `_CLOSER`."""
-    kernel = _PLAIN if looks is None else _BY_LOOKS
-    return [
-        _shares(lightness, hints, one, looks) for one in (kernel, *(replace(kernel, near=near) for near in _CLOSER))
-    ]
-
-
-def _shares(lightness: F32, hints: Sequence[ColorHint], kernel: Kernel, looks: F32 | None) -> F32:
-    """Return how much each of ``hints`` has to say at every place (n, h, w): together no more than 1."""
-    weights = np.stack([_weight(lightness, hint, kernel, looks) for hint in hints])
-    return np.asarray(weights / np.maximum(weights.sum(axis=0), 1), np.float32)
-
-
-def _weight(lightness: F32, hint: ColorHint, kernel: Kernel, looks: F32 | None = None) -> F32:
-    """Return exp(-(dL / lightness)^2 - d^2 / (2 near^2) - f^2 / (2 looks^2)) of ``kernel``; 1 within the reach.
-
-    d is in short sides beyond the reach, f the distance of ``looks``.
-    """
-    height, width = lightness.shape
-    rows, columns = (np.arange(size, dtype=np.float32) + 0.5 for size in (height, width))
-    distance = np.hypot((rows - hint.y * height)[:, None], columns - hint.x * width) / min(height, width)
-    row, column = _place(hint, height, width)
-    unlike = np.square((lightness - lightness[row, column]) / kernel.lightness)
-    unlike = unlike + np.square(np.maximum(distance - hint.reach, 0)) / (2 * kernel.near**2)
-    if looks is not None and kernel.looks is not None:
-        unlike = unlike + np.square(looks - looks[:, row, column, None, None]).sum(axis=0) / (2 * kernel.looks**2)
-    weight = np.exp(-unlike)
-    return np.asarray(np.where(distance <= hint.reach, 1, weight), np.float32)
+def _bounded(residuals: F32, most: float) -> F32:
+    """Return ``residuals`` (n, 2) with lengths that approach ``most``; small ones stay."""
+    size = np.hypot(*residuals.T)[:, None]
+    return np.asarray(residuals / np.hypot(1, size / most), np.float32)
 
 
 def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
@@ -203,7 +240,3 @@ def _looks_at(features: F32, lightness: F32) -> F32:
         found += even[:, *cell] * weight
         total += weight
     return np.asarray(found / total, np.float32)
-
-
-def _place(hint: ColorHint, height: int, width: int) -> tuple[int, int]:
-    return min(int(hint.y * height), height - 1), min(int(hint.x * width), width - 1)

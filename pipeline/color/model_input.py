@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from engines.tensors import InputSize
 from pipeline.color.spaces import F32, Codes, ColorSpec
+
+Sample = TypeVar("Sample", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class Turn:
         picture = stored[..., ::-1] if self.mirrored else stored
         return np.ascontiguousarray(np.rot90(picture, -self.quarters, axes=(-2, -1)))
 
-    def upright_rgb(self, stored: F32) -> F32:
+    def upright_rgb(self, stored: npt.NDArray[Sample]) -> npt.NDArray[Sample]:
         """Turn a picture (h, w, 3)."""
-        return np.ascontiguousarray(np.moveaxis(self.upright(np.moveaxis(stored, -1, 0)), 0, -1))
+        picture = stored[:, ::-1] if self.mirrored else stored
+        return np.ascontiguousarray(np.rot90(picture, -self.quarters))
 
     def stored(self, upright: F32) -> F32:
         """Undo `upright`."""

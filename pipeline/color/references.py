@@ -16,7 +16,7 @@ import numpy as np
 from engines.adapters.base import Evidence
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.hints import ColorHint, spread_hints
+from pipeline.color.hints import ColorHint
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, lightness, rgb_of, still_spec
 from pipeline.errors import UsageError
@@ -30,6 +30,9 @@ _SAME = 0.15
 _MOST = 400
 # Matches lie in the middle of the cells of the features' grid, of which the short side has 20 to 32.
 _REACH = 0.02
+# Their colours fade with the difference in lightness (L*) and with distance, in short sides; what is left at their
+# places by that is given close by only.
+_SPREAD_LIGHTNESS, _NEAR = 10.0, (0.2, 0.04, 0.01)
 # The network's distribution is sharpened before it is weighted, and what comes of that a little strengthened, as where
 # a network chooses colours itself.
 _TEMPERATURE, _STRENGTH = 0.5, 1.3
@@ -88,7 +91,7 @@ def lend(colorizer: Colorizer, reference: Reference, picture: ModelInput, predic
     luma = cv2.resize(picture.luma, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
     hints = matches(colorizer, reference, picture, prediction)
     shifted = ab if prediction.evidence is None else ab + _palette_shift(reference, prediction.evidence, ab.shape[1:])
-    return spread_hints(shifted, lightness(np.asarray(luma, np.float32)), hints)
+    return _spread(shifted, lightness(np.asarray(luma, np.float32)), hints) if hints else shifted
 
 
 def matches(
@@ -111,6 +114,26 @@ def matches(
         )
         for place in map(int, sure)
     )
+
+
+def _spread(ab: F32, light: F32, hints: Sequence[ColorHint]) -> F32:
+    """Return ``ab`` (2, h, w) with the colours of ``hints``, by the weighted means of their residuals.
+
+    They are many and none is sure, so that means serve better than what is exact at each. ``light`` is L*, (h, w).
+    """
+    height, width = light.shape
+    places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
+    rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
+    stated = np.array([hint.ab for hint in hints], np.float32)
+    down, across = (np.arange(size, dtype=np.float32) + np.float32(0.5) for size in (height, width))
+    distance = np.hypot((down - places[:, :1])[:, :, None], (across - places[:, 1:])[:, None]) / min(height, width)
+    beyond, lighter = np.square(np.maximum(distance - _REACH, 0)), np.square(light - light[rows, columns, None, None])
+    for near in _NEAR:
+        weights = np.exp(-lighter / _SPREAD_LIGHTNESS**2 - beyond / (2 * near**2))
+        weights[distance <= _REACH] = 1
+        shares = weights / np.maximum(weights.sum(axis=0), 1)
+        ab = ab + np.einsum("nc,nhw->chw", stated - ab[:, rows, columns].T, shares, dtype=np.float32)
+    return ab
 
 
 def _looks(colorizer: Colorizer, picture: ModelInput, prediction: Prediction) -> tuple[F32, tuple[int, int]]:

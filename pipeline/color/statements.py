@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.network import Prediction
-from pipeline.color.hints import Adjustments
+from pipeline.color.hints import Adjustments, Features
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Follower, View, view
 from pipeline.color.prototypes import Prototypes, keys
@@ -85,7 +85,7 @@ def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, str
 
     They spread as those of photographs do.
     """
-    features = None if prediction.features is None else prediction.features[0]
+    features = None if prediction.features is None else Features(prediction.features[0])
     made = wanted.applied(prediction.ab[0], seen.luma, features)
     answer = prediction.ab[0] * np.float32(wanted.saturation)
     stated = answer + (made.ab - answer) / np.maximum(made.share, _LITTLE)

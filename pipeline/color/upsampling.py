@@ -15,10 +15,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from pipeline.color.hints import ColorHint
 from pipeline.color.model_input import ModelInput
-from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
+from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, chroma_from_ab, gamut_scale
 
 # In pixels of a picture half as large as the model input, which is what the coefficients are found on.
 _RADIUS = 4
@@ -27,6 +27,9 @@ _EDGE = 0.03
 _STEP = 0.2
 # So few rows that a strip of every plane fits into a processor's own memory.
 _STRIP = 32
+# Around the reach of a hint, in pixels of the coefficients: where it fades out; luma that is the same thing's; the
+# luma over which the slope of what it states is taken.
+_FADE, _SAME, _RISE = 4.0, 0.08, 0.02
 # Multiplications of a matrix product below which OpenBLAS starts no threads of its own.
 _SMALL_PRODUCT = 1 << 18
 _DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
@@ -143,8 +146,17 @@ def _averaged(codes: Codes, rows: int, columns: int, down: int, right: int) -> C
     return cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def upsample(picture: ModelInput, ab: F32, spec: ColorSpec, space: RgbSpace | None = None) -> Upsampled:
+def upsample(
+    picture: ModelInput,
+    ab: F32,
+    spec: ColorSpec,
+    space: RgbSpace | None = None,
+    *,
+    hints: Sequence[ColorHint] = (),
+) -> Upsampled:
     """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result lies as stored.
+
+    Within the reach of ``hints`` it is what they state.
 
     The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
@@ -155,28 +167,44 @@ def upsample(picture: ModelInput, ab: F32, spec: ColorSpec, space: RgbSpace | No
     asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
-    coefficients = _fitted(whole, asked * room)
-    return Upsampled(picture.turn.stored(np.stack(coefficients)), float(drawn.mean()))
+    coefficients = np.stack(_fitted(whole, asked * room))
+    for hint in hints:
+        _state(coefficients, whole, hint, spec.matrix, space)
+    return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()))
 
 
-def upsampled_at(luma: F32, planes: F32, places: Sequence[tuple[float, float]]) -> F32:
-    """Return what ``planes`` (n, h, w) are after upsampling along ``luma`` (H, W), both upright, at m places (m, n).
+def _state(coefficients: F32, luma: F32, hint: ColorHint, matrix: Matrix, space: RgbSpace | None) -> None:
+    """Make chroma from ``coefficients`` (4, h, w) what ``hint`` states within its reach, for ``luma`` (H, W).
 
-    Places are shares of width and height, from the top left. It is so for any plane that goes with luma as chroma does.
+    Around the reach it fades out, on the same side of edges of luma.
     """
-    fitted = np.stack(_fitted(luma, planes))
-    (row, column), (high, wide) = _cells(places, fitted.shape[1:]), _cells(places, luma.shape)
-    slopes, offsets = fitted[0::2, row, column], fitted[1::2, row, column]
-    return np.asarray((slopes * luma[high, wide] + offsets).T, np.float32)
+    height, width = coefficients.shape[1:]
+    side = min(height, width)
+    reach = hint.reach * side
+    radius = math.ceil(reach + _FADE) + 1
+    middle = hint.y * height, hint.x * width
+    rows, columns = (
+        slice(max(int(at) - radius, 0), min(int(at) + radius + 1, size))
+        for at, size in zip(middle, (height, width), strict=True)
+    )
+    down = np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5 - middle[0])
+    across = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5 - middle[1])
+    distance = np.hypot(down[:, None], across)
+    small = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    guide = small[rows, columns]
+    there = small[min(int(middle[0]), height - 1), min(int(middle[1]), width - 1)]
+    unlike = np.square((guide - there) / np.float32(_SAME))
+    weight = np.clip((reach + _FADE - distance) / (_FADE - 1), 0, 1) * np.exp(-unlike)
+    weight = np.where(distance <= reach + 0.5, 1, weight).astype(np.float32)
 
-
-def _cells(
-    places: Sequence[tuple[float, float]], shape: Sequence[int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows and the columns of ``places`` in a picture of ``shape``."""
-    across, down = np.array(places).T
-    rows, columns = shape
-    return np.minimum((down * rows).astype(int), rows - 1), np.minimum((across * columns).astype(int), columns - 1)
+    ab = np.broadcast_to(np.array(hint.ab, np.float32)[:, None, None], (2, *guide.shape))
+    low, high = (np.clip(guide + np.float32(step), 0, 1) for step in (-_RISE, _RISE))
+    below, above = (chroma_from_ab(one, ab, matrix, space) for one in (low, high))
+    slope = (above - below) / (high - low)
+    offset = (above + below - slope * (high + low)) / 2
+    stated = np.stack([slope[0], offset[0], slope[1], offset[1]])
+    patch = coefficients[:, rows, columns]
+    patch += weight * (stated - patch)
 
 
 def _fitted(luma: F32, planes: F32) -> list[F32]:

@@ -12,14 +12,13 @@ from pipeline.commands.common_options import Json, LogFile, Verbose
 from pipeline.commands.exits import Answer, Reporting, carry_out, markup
 from pipeline.commands.model import commands
 from pipeline.commands.plain_help import PlainCommand
-from pipeline.commands.training_progress import training_shown
+from pipeline.commands.training_progress import TrainingShown, training_shown, working_shown
 from pipeline.documents import to_json
 from pipeline.errors import MissingDependencyError, UsageError
 from pipeline.version import DISTRIBUTION
+from pipeline.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from training.config import TrainConfig
 
 __all__ = ["commands"]
@@ -111,15 +110,16 @@ def _train(
 
     def action() -> Answer:
         _require_torch()
-        from training.backbone import read_backbone
         from training.config import find_config, shortened
+        from training.fitting import check, check_weights
         from training.overfit import STEPS
         from training.photo_zips import open_photos
         from training.sitting import Sitting
-        from training.start import read_start
         from training.train import train
 
         chosen = find_config(config)
+        if crops is not None and total_minutes is not None:
+            raise UsageError("both --crops and --total-minutes say how long the run is", advice="Leave out one.")
         if crops is not None and overfit is None:
             chosen = shortened(chosen, crops=crops)
         sitting = Sitting(
@@ -130,13 +130,10 @@ def _train(
             tensorboard=tensorboard,
             log_every=log_every,
         )
-        # Before photographs are decoded, which may take minutes.
-        if backbone is not None:
-            read_backbone(backbone)
-        if start_from is not None:
-            read_start(start_from)
-        with training_shown() as (decoded, watch):
-            cache = _photo_cache(photos or [], run, short_side or _short_side(chosen), decoded)
+        with training_shown() as shown:
+            # Before photographs are decoded, which may take minutes.
+            check_weights(chosen, check(chosen), backbone=backbone, start_from=start_from)
+            cache = _photo_cache(chosen, photos or [], run, short_side, overfit, shown)
             if overfit is not None:
                 return _learnt(
                     chosen,
@@ -147,7 +144,7 @@ def _train(
                     backbone=backbone,
                     start_from=start_from,
                     sitting=sitting,
-                    watch=watch,
+                    watch=shown.progress,
                 )
             checkpoint = train(
                 chosen,
@@ -156,14 +153,14 @@ def _train(
                 backbone=backbone,
                 start_from=start_from,
                 sitting=sitting,
-                watch=watch,
+                watch=shown.progress,
             )
-        count = len(open_photos(cache))
+        there = len(open_photos(cache))
         lines = [
             f"[bold green]{markup(checkpoint)}[/bold green]",
-            f"  photographs: {count - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
+            f"  photographs: {there - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
         ]
-        return Answer({"checkpoint": str(checkpoint), "photographs": count, "held_out": chosen.holdout}, lines)
+        return Answer({"checkpoint": str(checkpoint), "photographs": there, "held_out": chosen.holdout}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -194,21 +191,31 @@ def _export(
         _require_torch()
         from training.export import export_command
 
-        done = export_command(
-            checkpoint,
-            output,
-            name=name,
-            description=description,
-            licence=licence,
-            temperature=temperature,
-            saturation=saturation,
-            adaptation=adaptation,
-            knee=knee,
-            cf_share=cf_share,
-            photos=photos,
-            evaluation=evaluation,
-        )
-        lines = [f"[bold green]{done.path}[/bold green]", f"  card: {done.card_path}"]
+        with working_shown("reading the checkpoint") as watch:
+            done = export_command(
+                checkpoint,
+                output,
+                name=name,
+                description=description,
+                licence=licence,
+                temperature=temperature,
+                saturation=saturation,
+                adaptation=adaptation,
+                knee=knee,
+                cf_share=cf_share,
+                photos=photos,
+                evaluation=evaluation,
+                watch=watch,
+            )
+        lines = [f"[bold green]{markup(done.path)}[/bold green]", f"  card: {markup(done.card_path)}"]
+        if done.calibration is not None:
+            best = done.calibration.chosen
+            said = "" if best.temperature is None else f"temperature {best.temperature:g}, "
+            lines.append(
+                f"  chosen on {count(done.calibration.photographs, 'photograph')} that the run held out: "
+                f"{said}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
+                f"CF {best.cf:.1f} (truth {done.calibration.cf_truth:.1f})"
+            )
         return Answer(to_json(done), lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
@@ -226,11 +233,14 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
     return Answer({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)
 
 
-def _short_side(config: TrainConfig) -> int:
-    return max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
-
-
-def _photo_cache(sources: list[Path], run: Path, short_side: int, decoded: Callable[[int], None]) -> Path:
+def _photo_cache(
+    config: TrainConfig,
+    sources: list[Path],
+    run: Path,
+    short_side: int | None,
+    enough: int | None,
+    shown: TrainingShown,
+) -> Path:
     from training.data import build_cache, is_cache
     from training.photo_zips import is_ready
 
@@ -238,9 +248,13 @@ def _photo_cache(sources: list[Path], run: Path, short_side: int, decoded: Calla
         if is_ready(folder):
             if len(sources) > 1:
                 raise UsageError(f"{folder}: is ready for training, and stands alone", advice="Name nothing else.")
+            if short_side is not None and not is_cache(folder, short_side=short_side):
+                raise UsageError(
+                    f"{folder}: is ready for training, in the sizes that it has", advice="Leave out --short-side."
+                )
             return folder
     cache = run / "photos"
-    if is_cache(cache, of=sources or None):
+    if is_cache(cache, of=sources or None, short_side=short_side, enough=enough):
         return cache
     if not sources:
         raise UsageError(f"{cache}: no photographs there yet", advice="Name a folder or a zip file: --photos DIR.")
@@ -249,9 +263,10 @@ def _photo_cache(sources: list[Path], run: Path, short_side: int, decoded: Calla
             f"{run}: the photographs are not decoded yet, and several processes would all do it",
             advice="Say it once without torchrun, with --minutes 0.",
         )
+    needed = max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
     made = not run.exists()
     try:
-        build_cache(sources, cache, short_side=short_side, watch=decoded)
+        shown.kept(build_cache(sources, cache, short_side=short_side or needed, enough=enough, watch=shown.decoded))
     except BaseException:
         if made and run.exists() and not any(run.iterdir()):
             run.rmdir()

@@ -1,4 +1,4 @@
-"""How far a training run is, on the terminal: a bar with loss and rate, or a line now and then elsewhere."""
+"""How far a training run is, on the terminal: one line that changes, or a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -11,56 +11,55 @@ from pipeline.terminal import duration, error_console, printable
 from pipeline.wording import count
 
 if TYPE_CHECKING:
+    from training.data import CacheReport
     from training.runlog import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-@contextmanager
-def training_shown() -> Iterator[tuple[Callable[[int], None], Callable[[Progress], None]]]:
-    """Give two receivers: of how many photographs were decoded, and of a run's progress; both go to standard error."""
-    from rich.markup import escape
+class TrainingShown:
+    """Tells people of a run: what is new in a line that stays, how far it is in one that changes."""
 
-    console = error_console()
-    console.soft_wrap = True
-    with console.status("Starting") as status:
-        shown = _Shown(lambda text: console.print(escape(text)), lambda text: status.update(escape(text)))
-        yield (
-            shown.decoded if console.is_terminal else shown.decoded_line,
-            (shown.progress if console.is_terminal else shown.progress_line),
-        )
-
-
-class _Shown:
-    """Writes lines, and changes the one at the bottom of a terminal."""
-
-    def __init__(self, line: Callable[[str], None], bottom: Callable[[str], None]) -> None:
+    def __init__(self, line: Callable[[str], None], bottom: Callable[[str], None] | None) -> None:
+        """Write lines with ``line``; ``bottom`` changes the last one of a terminal, None: there is none."""
         self._line, self._bottom = line, bottom
         self._last = 0.0
         self._said: set[str] = set()
 
-    def decoded(self, pictures: int) -> None:
-        self._bottom(f"decoding photographs: {count(pictures, 'picture')}")
+    def decoded(self, pictures: int, total: int) -> None:
+        """Tell how many pictures were decoded, of how many."""
+        self._tell(f"decoding photographs: {pictures:,} of {count(total, 'picture')}", last=pictures == total)
 
-    def decoded_line(self, pictures: int) -> None:
-        if self._due():
-            self._line(f"decoding photographs: {count(pictures, 'picture')}")
+    def kept(self, report: CacheReport) -> None:
+        """Tell what became of them."""
+        left_out = [f"{number:,} {why.replace('_', ' ')}" for why, number in vars(report).items() if number]
+        said = [one for one in left_out if not one.endswith(" kept")]
+        self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(said)}" if said else ""))
+        self.starting()
+
+    def starting(self) -> None:
+        """Tell that the network is made ready, up to the end of its first step."""
+        self._tell("starting", last=True)
+
+    def doing(self, text: str) -> None:
+        """Tell what is done now."""
+        self._tell(text, last=False)
 
     def progress(self, progress: Progress) -> None:
-        self._once(progress)
-        self._bottom(described(progress))
-
-    def progress_line(self, progress: Progress) -> None:
-        self._once(progress)
-        if self._due() or progress.step == progress.steps:
-            self._line(described(progress))
-
-    def _once(self, progress: Progress) -> None:
+        """Tell how far the run is."""
+        self._new(f"computing in {progress.computes}")
         if progress.lacking:
             parts = ", ".join(progress.lacking)
             self._new(f"the backbone has no weights for {parts} of the encoder: they begin random")
         if progress.sheet is not None:
             self._new(f"samples: {printable(str(progress.sheet))}")
+        self._tell(described(progress), last=progress.step == progress.steps and not progress.measures)
+
+    def _tell(self, text: str, *, last: bool) -> None:
+        if self._bottom is not None:
+            self._bottom(text)
+        elif last or self._due():
+            self._line(text)
 
     def _new(self, text: str) -> None:
         if text not in self._said:
@@ -75,11 +74,39 @@ class _Shown:
         return True
 
 
+@contextmanager
+def training_shown() -> Iterator[TrainingShown]:
+    """Give what tells of a run, on standard error."""
+    with _shown("reading weights") as shown:
+        yield shown
+
+
+@contextmanager
+def working_shown(text: str) -> Iterator[Callable[[str], None]]:
+    """Give what tells on standard error what is done now, ``text`` to begin with."""
+    with _shown(text) as shown:
+        yield shown.doing
+
+
+@contextmanager
+def _shown(text: str) -> Iterator[TrainingShown]:
+    from rich.markup import escape
+
+    console = error_console()
+    console.soft_wrap = True
+    with console.status(text) as status:
+        bottom = (lambda text: status.update(escape(text))) if console.is_terminal else None
+        yield TrainingShown(lambda text: console.print(escape(text)), bottom)
+
+
 def described(progress: Progress) -> str:
-    """Return ``step 120 of 500, loss 0.532, rate 0.001, 9.3 crops/s, 6:48 left``."""
+    """Return ``step 120 of 500, loss 0.532, rate 0.001, 9.3 crops/s, 6:48 left``, as far as it is known."""
     steps = f"step {progress.step:,}" + (f" of {progress.steps:,}" if progress.steps is not None else "")
     parts = [steps, f"loss {progress.loss:.4g}", f"rate {progress.learning_rate:.3g}"]
-    parts.append(f"{progress.crops_per_second:.3g} crops/s")
-    if progress.seconds_left is not None:
+    if progress.crops_per_second:
+        parts.append(f"{progress.crops_per_second:.3g} crops/s")
+    if progress.measures:
+        parts.append("measuring on held-out photographs")
+    elif progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)

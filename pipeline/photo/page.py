@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.hints import Adjustments, adjustments
+from pipeline.color.hints import Adjustments, Features, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
@@ -109,10 +109,10 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network says of a picture: ``ab`` (2, h, w), and ``features`` (C, h', w'), if hints want them."""
+    """What the network says of a picture: ``ab`` (2, h, w), and its ``features``, if hints want them."""
 
     ab: F32
-    features: F32 | None = None
+    features: Features | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +170,10 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
     if answer is not None:
         calm = calm_parts(picture.model_input, answer.ab)
         ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
-        shown = upsampled = upsample(picture.model_input, ab, picture.spec).times(beside)
+        hints = picture.adjustments.hints
+        shown = upsampled = upsample(picture.model_input, ab, picture.spec, hints=hints).times(beside)
         if picture.space is not None:
-            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space).times(beside)
+            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space, hints=hints).times(beside)
         if picture.own_colour is not None and still.chroma is not None:
             shown = shown.keeping(still.chroma, picture.own_colour)
             upsampled = upsampled.keeping(still.chroma, picture.own_colour)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.hints import Features
 from pipeline.color.references import Reference, lend, reference_of
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
@@ -69,7 +70,7 @@ def answer_of(
 
     ``prediction`` is that of `Colorizer.examine`.
     """
-    features = None if prediction.features is None else prediction.features[0]
+    features = None if prediction.features is None else Features(prediction.features[0])
     if reference is None:
         return Answer(prediction.ab[0], features)
     return Answer(lend(colorizer, reference, picture.model_input, prediction), features)

@@ -82,7 +82,7 @@ class ScreenPhoto:
         seen, spec = picture.model_input, still_spec(_BITS)
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         ab, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
-        upsampled = upsample(seen, ab, spec).times(beside)
+        upsampled = upsample(seen, ab, spec, hints=asked.hints).times(beside)
         if picture.own_colour is not None and picture.still.chroma is not None:
             upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
         return self._painted(upsampled)
@@ -121,8 +121,7 @@ class ScreenPhoto:
         return self._upright(np.concatenate([spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in strips]))
 
     def _upright(self, stored: npt.NDArray[np.uint8 | np.uint16]) -> Rgb:
-        turn = self.picture.model_input.turn
-        return np.asarray(turn.upright_rgb(np.asarray(stored, np.float32)), np.uint8)
+        return np.asarray(self.picture.model_input.turn.upright_rgb(stored), np.uint8)
 
 
 def _place(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def test_every_model_and_rival_is_scored_on_the_same_pictures(models: list[str],
 def test_models_of_one_name_are_told_apart_by_their_paths(models: list[str], sets: list[Path], tmp_path: Path) -> None:
     namesake = str(write_model(tmp_path / "a.onnx", tiny_model(5)))
     scores = compare_command([models[0], namesake], sets[1:], settings=SMALL, limit=1).report.scores
-    assert [score.system for score in scores] == [f"a ({models[0]})", f"a ({namesake})"]
+    assert [score.system for score in scores] == [f"a ({models[0]})", f"a ({namesake})", "grey"]
     with pytest.raises(EvaluationError, match="two models are called"):
         compare_command([models[0], models[0]], sets[1:], settings=SMALL)
 
@@ -93,7 +93,7 @@ def test_one_sheet_has_the_name_asked_for_and_the_worst_pictures_only(models: li
     plan = SheetPlan(output=tmp_path / "worst.png", worst=2)
     done = compare_command(models[:1], [folder], settings=SMALL, sheet=plan)
     assert done.sheets == (tmp_path / "worst.png",)
-    (score,) = done.report.scores
+    score, _ = done.report.scores
     ranked = sorted(score.pictures, key=lambda one: -one.ciede2000)
     shown = [holds(done.sheets[0], photos[one.name]) for one in ranked]
     assert shown == [True, True, False, False]

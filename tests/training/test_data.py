@@ -158,3 +158,23 @@ def test_a_cache_knows_what_it_was_made_of(photo_zip: Path, tmp_path: Path) -> N
     assert is_cache(tmp_path / "cache", of=[photo_zip])
     with pytest.raises(PhotosError, match="other photographs"):
         is_cache(tmp_path / "cache", of=[tmp_path])
+    assert is_cache(tmp_path / "cache", short_side=64)
+    with pytest.raises(PhotosError, match="reduced to 64 pixels, not 128"):
+        is_cache(tmp_path / "cache", short_side=128)
+
+
+def test_a_check_on_a_few_decodes_no_more_and_is_not_taken_for_all(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    for number in range(70):
+        Image.fromarray(synthetic_photo(number)).save(tmp_path / "album" / f"{number:02}.png")
+    assert build_cache([tmp_path / "album"], tmp_path / "few", short_side=64, enough=8).kept == 64
+    assert is_cache(tmp_path / "few", of=[tmp_path / "album"], enough=8)
+    with pytest.raises(PhotosError, match="another purpose: 8 of the photographs"):
+        is_cache(tmp_path / "few", of=[tmp_path / "album"])
+
+
+def test_whoever_watches_is_told_how_many_pictures_there_are(photo_zip: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    build_cache([photo_zip, photo_zip], tmp_path / "all", short_side=64, watch=lambda *far: told.append(far))
+    build_cache([photo_zip], tmp_path / "five", short_side=64, limit=5, watch=lambda *far: told.append(far))
+    assert told == [(30, 30), (5, 5)]

@@ -23,7 +23,7 @@ from training.losses import (  # noqa: E402
 )
 from training.quantization import AbBins, class_weights  # noqa: E402
 
-NOTHING = LossConfig(classification=0.0, regression=0.0, distance="l2", rebalance_uniform=0.2, rebalance_power=0.0)
+NOTHING = LossConfig(classification=0.0, regression=0.0, distance="l2")
 
 
 @pytest.fixture(scope="module")

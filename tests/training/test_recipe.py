@@ -32,9 +32,8 @@ crop = 32
 min_scale = 0.6
 holdout = 4
 degraded_share = 0.5
-precision = "bf16"
+precision = "auto"
 learning_rate = 1e-3
-encoder_learning_rate = 1e-3
 beta1 = 0.9
 beta2 = 0.98
 weight_decay = 0.0
@@ -49,8 +48,6 @@ evaluate_photos = 2
 classification = 0.0
 regression = 1.0
 distance = "l2"
-rebalance_uniform = 0.5
-rebalance_power = 0.0
 """
 
 

@@ -44,3 +44,7 @@ def test_an_open_plan_rises_and_stays_and_is_never_over() -> None:
     assert not plan.over(10**9)
     assert not plan.falling(10**9)
     assert plan.fixed(1000, share=0.2) == Plan(10, 200, 1000)
+
+
+def test_a_run_that_the_clock_makes_short_does_not_spend_it_rising() -> None:
+    assert Plan(warmup=50, cooldown=200, steps=None).fixed(120, share=0.4) == Plan(12, 48, 120)

@@ -16,9 +16,8 @@ CONFIG = TrainConfig(
     min_scale=0.6,
     holdout=4,
     degraded_share=0.5,
-    precision="bf16",
+    precision="auto",
     learning_rate=1e-3,
-    encoder_learning_rate=1e-4,
     beta1=0.9,
     beta2=0.98,
     weight_decay=0.02,
@@ -32,6 +31,7 @@ CONFIG = TrainConfig(
     loss=LossConfig(
         classification=1.0, regression=0.2, distance="huber", rebalance_uniform=0.2, rebalance_power=0.5, hue=0.1
     ),
+    encoder_learning_rate=1e-4,
 )
 
 REGRESSION = dataclasses.replace(
@@ -41,6 +41,7 @@ REGRESSION = dataclasses.replace(
     loss=LossConfig(
         classification=0.0, regression=100.0, distance="l1", rebalance_uniform=0.2, rebalance_power=0.5, drift=0.1
     ),
+    encoder_learning_rate=None,
 )
 
 GAN = dataclasses.replace(
@@ -53,7 +54,7 @@ LATENT = dataclasses.replace(
     REGRESSION,
     name="tiny-latent",
     architecture="unet-vae-4",
-    loss=dataclasses.replace(REGRESSION.loss, rebalance_power=0.0, divergence=0.1),
+    loss=dataclasses.replace(REGRESSION.loss, rebalance_uniform=None, rebalance_power=0.0, divergence=0.1),
 )
 
 COHERENT = dataclasses.replace(
@@ -63,5 +64,5 @@ COHERENT = dataclasses.replace(
     hinted_share=0.5,
     growth=(GrowthConfig(until=2, batch=4, crop=32, min_scale=0.5),),
     crop=64,
-    loss=dataclasses.replace(CONFIG.loss, regression=0.0, hue=0.0, evidence=0.25),
+    loss=dataclasses.replace(CONFIG.loss, regression=0.0, distance=None, hue=0.0, evidence=0.25),
 )

@@ -1,9 +1,9 @@
 """The generators, by name, and what each promises.
 
 Every generator takes L* (N, 1, H, W), 0..100, H and W multiples of ``multiple``, and answers at a ``stride`` of it
-with logits over quantised ab, with a* and b* in CIELAB units, or with an sRGB picture. Those that start from ImageNet
-weights have an ``encoder`` with ``load_imagenet``; `UNetVAE` also has ``with_divergence`` for training. Some draw from
-torch's global generator while they train (dropout, the VAE's latent), so that a resume must restore its state.
+with logits over quantised ab, with a* and b* in CIELAB units, or with an sRGB picture. What else one can do is said in
+its `Architecture`. Some draw from torch's global generator while they train (dropout, the VAE's latent), so that a
+resume must restore its state.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -48,6 +48,14 @@ class Architecture:
     """Whether it answers with sRGB (N, 3, ...), 0..1, of which ab is taken, and not with ab (N, 2, ...)."""
     hints: bool = False
     """Whether it can be told colours: a second argument, see `training.architectures.coherent.Hints`."""
+    encoder: bool = False
+    """Whether it has an ``encoder`` that starts from ImageNet weights, by ``load_imagenet``."""
+    embeddings: bool = False
+    """Whether it can ``decode`` what its encoder answers, and needs nothing else of the picture."""
+    latent: bool = False
+    """Whether it has a latent, whose divergence ``with_divergence`` answers as well, for training."""
+    evidence: bool = False
+    """Whether ``with_evidence`` also answers what each place says by itself, for training."""
 
     @property
     def classifies(self) -> bool:
@@ -55,37 +63,41 @@ class Architecture:
         return self.bins is not None
 
 
-def _bins(build: Callable[[int], nn.Module], *, multiple: int, hints: bool = False) -> Architecture:
-    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260", hints=hints)
+def _coherent(**parts: Any) -> Architecture:
+    build = partial(Coherent, GAMUT_BINS, **parts)
+    return Architecture(build, 4, 32, "gamut260", hints=True, encoder=True, evidence=True)
 
 
-def _ab(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
-    return Architecture(build, 1, multiple)
+def _bins(build: Callable[[int], nn.Module], *, multiple: int) -> Architecture:
+    return Architecture(partial(build, GAMUT_BINS), 4, multiple, "gamut260", encoder=True)
 
 
-def _rgb(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
-    return Architecture(build, 1, multiple, rgb=True)
+def _ab(build: Callable[[], nn.Module], *, multiple: int, encoder: bool = False) -> Architecture:
+    return Architecture(build, 1, multiple, encoder=encoder)
+
+
+def _rgb(build: Callable[[], nn.Module], *, multiple: int, latent: bool = False) -> Architecture:
+    return Architecture(build, 1, multiple, rgb=True, latent=latent)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
-        "coherent": _bins(Coherent, multiple=32, hints=True),
-        "coherent-medium": _bins(partial(Coherent, scene16=0, refine=(1, 1, 0)), multiple=32, hints=True),
-        "coherent-small": _bins(partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0)), multiple=32, hints=True),
-        "coherent-fixed": _bins(
-            partial(Coherent, scene32=0, scene16=0, refine=(0, 0, 0), learns_coherence=False), multiple=32, hints=True
-        ),
+        "coherent": _coherent(),
+        "coherent-medium": _coherent(scene16=0, refine=(1, 1, 0)),
+        "coherent-small": _coherent(scene32=0, scene16=0, refine=(0, 0, 0)),
+        "coherent-fixed": _coherent(scene32=0, scene16=0, refine=(0, 0, 0), learns_coherence=False),
         "fine": _bins(Fine, multiple=32),
         "resnet18-bins": _bins(ResNet18Bins, multiple=32),
-        "resnet18-unet": _ab(ResNet18UNet, multiple=32),
-        "vgg16-autoencoder": _ab(VGG16Autoencoder, multiple=32),
+        "resnet18-unet": _ab(ResNet18UNet, multiple=32, encoder=True),
+        "vgg16-autoencoder": Architecture(VGG16Autoencoder, 1, 32, encoder=True, embeddings=True),
         "encoder-decoder-6": _ab(EncoderDecoder6, multiple=64),
         "unet-plain": _ab(UNetPlain, multiple=16),
         # They see one size, whatever the picture's.
         "unet-simple": _rgb(UNetSimple, multiple=2),
-        "unet-vae": _rgb(UNetVAE, multiple=2),
-        "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2),
+        "unet-vae": _rgb(UNetVAE, multiple=2, latent=True),
+        "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2, latent=True),
         "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
+        "pix2pix-unet-7": _ab(partial(Pix2PixUNet, levels=7), multiple=128),
         "pix2pix-unet-rgb": _rgb(partial(Pix2PixUNet, levels=7, width=32, rgb=True), multiple=128),
         "zhang2016": Architecture(partial(Zhang2016, ZHANG_BINS), 4, 8, "zhang313"),
     }

@@ -16,6 +16,7 @@ from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Pla
 from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
+from pipeline.locks import Held
 
 __all__ = [
     "FOLDER_KIND",
@@ -37,14 +38,14 @@ __all__ = [
 ]
 
 
-def open_ledger(output: Path, *, shard: Shard | None = None) -> Ledger:
+def open_ledger(output: Path, *, shard: Shard | None = None, lock: Held | None = None) -> Ledger:
     """Open the ledger of the output folder ``output``, or of one shard of it; it is made if there is none.
 
-    Raises `OutputError` if it is damaged, of another version, or cannot be written. For the run that holds the lock of
-    `pipeline.archive.output_folder` alone.
+    For the run that holds ``lock``, of `pipeline.archive.output_folder.locked`: nothing is written without it. Raises
+    `OutputError` if it is damaged, of another version, or cannot be written.
     """
     path = home(output, shard) / LEDGER
-    return Ledger(path, connect(path))
+    return Ledger(path, connect(path), lock)
 
 
 def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | None:

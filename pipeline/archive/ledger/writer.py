@@ -14,6 +14,7 @@ from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, reporting
 from pipeline.archive.ledger.reader import LedgerReader, Planned, State, stored
 from pipeline.documents import to_json
+from pipeline.locks import Held
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
@@ -55,11 +56,15 @@ class Ledger(LedgerReader):
 
     Threads may share it. What `claim` and `begin_run` write is on the disk when they return; what `done` writes
     survives the death of the process at once, and that of the machine with the next claim. All methods raise
-    `OutputError`, which names the file, when it is damaged or the disk refuses.
+    `OutputError`, which names the file, when it is damaged or the disk refuses, and those that write `LockedError` when
+    another run took the lock over.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Held | None = None) -> None:
         super().__init__(path, connection)
+        self._lock = lock
+        # Open until the connection is closed: to close it earlier would let go of SQLite's own locks (fcntl(2)).
+        self._whole = path.open("rb", buffering=0)
         self._next_snapshot = 0.0
         self.has_news = has_news(path, path.with_name(SNAPSHOT))
         """Whether the last run left what its snapshot does not hold: it died."""
@@ -69,7 +74,8 @@ class Ledger(LedgerReader):
         started = time.monotonic()
         if not if_due or started >= self._next_snapshot:
             with self._turn, reporting(self.path):
-                publish_snapshot(self._connection, self.path)
+                self._check_lock()
+                publish_snapshot(self._connection, self.path, self._whole)
             took = time.monotonic() - started
             self._next_snapshot = time.monotonic() + max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * took)
 
@@ -211,6 +217,15 @@ class Ledger(LedgerReader):
         with self._writing() as connection:
             connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in paths])
 
+    def close(self) -> None:
+        """Close the file; calling it twice is harmless."""
+        super().close()
+        self._whole.close()
+
+    def _check_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
+
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         connection = self._connection
@@ -218,6 +233,7 @@ class Ledger(LedgerReader):
             if connection.in_transaction:
                 # An interruption came between a BEGIN and its block.
                 connection.execute("ROLLBACK")
+            self._check_lock()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -35,14 +35,16 @@ function loaded(side) {
 async function showRound() {
   countShown();
   clearTimeout(timer);
-  at("pair").classList.remove("over");
   if (state.round >= state.rounds) {
     at("pair").hidden = true;
     at("round").textContent = "That was the last pair. The command prints the count when you end it with Ctrl-C.";
     return;
   }
-  at("round").textContent = `Pair ${state.round + 1} of ${state.rounds}`;
+  at("round").textContent = `Pair ${state.round + 1} of ${state.rounds}: click the one, or press its arrow key`;
+  // Nobody sees the pair before, or half of this one, under its number.
+  at("pair").classList.add("over");
   await Promise.all(sides.map(loaded));
+  at("pair").classList.remove("over");
   at("pair").hidden = false;
   for (const side of sides) at(side).disabled = false;
   if (state.seconds > 0) timer = setTimeout(() => at("pair").classList.add("over"), 1000 * state.seconds);
@@ -52,8 +54,9 @@ async function choose(side) {
   if (at("pair").hidden || at(side).disabled) return;
   for (const one of sides) at(one).disabled = true;
   await guarded(async () => {
+    const pair = state.round + 1;
     state = await ask(`api/answer?round=${state.round}&side=${side}`, "POST");
-    at("last").textContent = state.right ? "Right: that one is real." : "Fooled: that one was coloured.";
+    at("last").textContent = `Pair ${pair}: ${state.right ? "right, that one was real." : "fooled, that one was coloured."}`;
     await showRound();
   });
 }

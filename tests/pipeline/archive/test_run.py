@@ -219,6 +219,20 @@ def test_no_engine_is_opened_when_there_is_nothing_to_do(archive: Path, colorize
         colorize_archive(archive, None, Options(model="no-such-weights"))
 
 
+def test_a_run_whose_lock_another_run_took_over_ends_and_writes_nothing_more(
+    archive: Path, colorizer: Colorizer
+) -> None:
+    """As on a network disk that gave the lock to another machine while this one was cut off."""
+    output = archive.with_name("scans-colorized")
+    lock, other = output / ".autochrome" / "lock", '{"pid": 7, "host": "elsewhere", "started": 0}'
+    taking = Listener("d.mp4", "begin", lambda: lock.write_text(other))
+    with pytest.raises(LockedError, match=r"took it over .*elsewhere"):
+        run(archive, colorizer, progress=taking)
+    assert lock.read_text() == other
+    assert last_run(output).exit_code is None
+    assert counts(run(archive, colorizer)) == (1, 3, 0)
+
+
 def test_a_card_that_changes_the_colours_makes_results_stale_and_one_that_says_more_does_not(
     archive: Path, tmp_path: Path
 ) -> None:

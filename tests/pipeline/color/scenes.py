@@ -8,6 +8,9 @@ import numpy as np
 from engines.adapters.base import Evidence
 from engines.decoding import annealed_mean
 from engines.network import Prediction
+from pipeline.color.model_input import ModelInput
+from pipeline.color.spaces import ab_of_rgb, rgb_of, still_spec
+from pipeline.color.upsampling import upsample
 
 HEIGHT, WIDTH, STRIDE = 128, 192, 4
 ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
@@ -84,3 +87,11 @@ def told(luma: np.ndarray, *colours: tuple[np.ndarray, float]) -> Prediction:
 def flat(a: float, b: float) -> np.ndarray:
     """Return ab (2, ROWS, COLUMNS) of one colour."""
     return np.stack([np.full((ROWS, COLUMNS), value, np.float32) for value in (a, b)])
+
+
+def shown(luma: np.ndarray, ab: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return a* and b* (2,) at a place of the picture that ``ab`` becomes after upsampling."""
+    spec = still_spec(8)
+    chroma = upsample(ModelInput(luma), ab, spec).small(luma, spec.matrix)
+    row, column = int(y * luma.shape[0]), int(x * luma.shape[1])
+    return ab_of_rgb(rgb_of(luma, chroma, spec.matrix))[:, row, column]

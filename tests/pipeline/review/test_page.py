@@ -35,6 +35,9 @@ def opened(model: Path, photos: list[Path], *, width: int = 1200, height: int = 
         yield page
 
 
+PLACE = "document.querySelector('#picture').getBoundingClientRect().toJSON()"
+
+
 def click(page: Page, selector: str, x: float = 0.5, y: float = 0.5) -> None:
     box = f"document.querySelector({selector!r}).getBoundingClientRect()"
     left, top, width, height = (page.run(f"{box}.{side}") for side in ("left", "top", "width", "height"))
@@ -51,11 +54,13 @@ def kept(photo: Path) -> Path:
 def test_click_choose_save_and_it_is_kept(tiny: Path, photos: list[Path]) -> None:
     with opened(tiny, photos) as page:
         first = page.run("document.querySelector('#picture').src")
+        place = page.run(PLACE)
         click(page, "#picture", 0.25, 0.75)
         page.wait("document.querySelector('#chooser').open")
         click(page, '[data-color="#2F4C9B"]')
         page.wait(f"document.querySelector('#picture').src !== {first!r} && {READY}")
         assert page.run("document.querySelector('#stated').innerText").startswith("1")
+        assert page.run(PLACE) == place
         click(page, "#save")
         page.wait("document.querySelector('#save').disabled")
         assert not page.complaints

@@ -77,14 +77,14 @@ def test_whoever_sees_red_is_never_fooled_unless_they_choose_it(quiz: tuple[subp
     with browsing() as page:
         page.call("Page.navigate", url=address)
         for number in range(4):
-            page.wait(f"document.querySelector('#round')?.textContent === 'Pair {number + 1} of 4' && {ready}")
+            page.wait(f"document.querySelector('#round')?.textContent.startsWith('Pair {number + 1} of 4:') && {ready}")
             real_is_left = page.run(mean) > 0
             # The last answer is wrong on purpose.
             key = "ArrowLeft" if real_is_left == (number < 3) else "ArrowRight"
             page.press(key)
         page.wait("document.querySelector('#round').textContent.startsWith('That was the last')")
         assert "Coloured taken for real: 1 of 4, 25 %" in page.run("document.querySelector('#count').textContent")
-        assert "Fooled" in page.run("document.querySelector('#last').textContent")
+        assert "Pair 4: fooled" in page.run("document.querySelector('#last').textContent")
         assert not page.complaints
     document = _ended(process)
     assert (document["system"], document["answered"], document["fooled"]) == ("red", 4, 1)

@@ -24,6 +24,7 @@ MILLIONS = {
     "unet-vae": 1.1,
     "unet-vae-4": 0.4,
     "pix2pix-unet": 54.4,
+    "pix2pix-unet-7": 41.8,
     "pix2pix-unet-rgb": 10.5,
     "zhang2016": 32.2,
     "coherent": 11.4,
@@ -57,6 +58,15 @@ def _lightness(name: str, count: int, rows: int, columns: int) -> torch.Tensor:
 
 def test_a_generator_has_the_size_that_is_written_about_it(name: str, model: nn.Module) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(MILLIONS[name], abs=0.05)
+
+
+def test_an_architecture_says_what_its_network_can_do(name: str, model: nn.Module) -> None:
+    promised = ARCHITECTURES[name]
+    assert promised.encoder == hasattr(model, "encoder")
+    assert promised.encoder == any(own.startswith("encoder.") for own, _ in model.named_parameters())
+    assert promised.latent == hasattr(model, "with_divergence")
+    assert promised.evidence == hasattr(model, "with_evidence")
+    assert promised.embeddings == hasattr(model, "decode")
 
 
 def test_the_answer_has_the_promised_shape_at_every_multiple(name: str, model: nn.Module) -> None:

@@ -26,6 +26,7 @@ from training.architectures.zhang2016 import Zhang2016  # noqa: E402
 from training.cielab import lab_to_rgb, rgb_to_lab  # noqa: E402
 from training.config import CONFIGS, load_config  # noqa: E402
 from training.detectors import corner_excess  # noqa: E402
+from training.samples import TEMPERATURE  # noqa: E402
 
 
 def _maps(model: nn.Module, shape: tuple[int, ...], kinds: tuple[type[nn.Module], ...]) -> list[tuple[int, ...]]:
@@ -128,7 +129,7 @@ def test_zhang2016() -> None:
     assert config.weight_decay == 1e-3
     loss = config.loss
     assert (loss.rebalance_uniform, loss.rebalance_sigma, loss.rebalance_by) == (0.5, 5.0, "nearest")
-    assert loss.annealing == 0.38
+    assert TEMPERATURE == 0.38
 
 
 def test_pix2pix() -> None:

@@ -1,0 +1,179 @@
+"""What colours at a few places bring: ``python -m benchmarks.hints PHOTO...`` prints the tables of docs/corrections.md.
+
+Each colour photograph is coloured as on the review page, with its own colours stated in no place, in the middle of its
+most colourful thing, there and on a calm place elsewhere, and in places at random. Of the results:
+
+* *CIEDE2000*: the mean distance from the photograph;
+* *spill*: over edges, by the detector of docs/evaluation.md;
+* *missed*: the distance of the shown colour from the stated one, drawn into the gamut at the luma shown: at the place
+  itself, and the largest within the reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.color.colorizer import open_colorizer
+from pipeline.color.hints import ab_of_hex
+from pipeline.color.spaces import Matrix, chroma_from_ab, rgb_of
+from pipeline.options import Hint, Options, TreatAs
+from pipeline.photo.screen import ScreenPhoto, open_screen_photo
+from pipeline.process import prepare_process
+from training.cielab import F64, U8, rgb_to_lab
+from training.detectors import at_size, colour_spill
+from training.evaluate import network_size, read_picture
+from training.metrics import ciede2000
+
+NONE, THING, BESIDE = "none", "most colourful thing", "it and a calm place"
+POINTS = (1, 5, 10, 50)
+CHROMA = (0, 10, 20, 40, 60, 150)
+
+_CELLS = 64  # places on the shorter side
+_MIDDLE = 5  # cells of a thing
+_APART = 16  # cells, at least, from the thing to the calm place
+_SIZE, _MULTIPLE = 256, 32  # where the detector looks
+_SMALL = 2.0  # CIEDE2000 that is taken for exact
+_BT601 = np.array([0.299, 0.587, 0.114])
+
+Places = list[tuple[int, int]]
+
+
+@dataclass
+class Found:
+    """What was measured of results with as many colours stated: one number of each photograph, each hint for `missed`.
+
+    ``missed`` holds (chroma stated, distance at the place, largest distance within the reach).
+    """
+
+    distance: list[float] = field(default_factory=list)
+    spill: list[float] = field(default_factory=list)
+    missed: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+def measure(photo: ScreenPhoto, truth: U8, found: Mapping[str, Found], *, seed: int) -> None:
+    """Add to ``found`` what colours of ``truth`` (H, W, 3), which ``photo`` shows, bring, stated as its keys say."""
+    true = rgb_to_lab(truth)
+    shape = network_size(*truth.shape[:2], size=_SIZE, multiple=_MULTIPLE)
+    for name, hints in statements(truth, seed=seed):
+        made = photo.after(Options(treat_as=TreatAs.MONOCHROME, hints=hints))
+        shown = rgb_to_lab(made)
+        found[name].distance.append(float(ciede2000(shown, true).mean()))
+        spill = colour_spill(at_size(shown, *shape), at_size(true, *shape))
+        if spill is not None:
+            found[name].spill.append(spill)
+        found[name].missed.extend(missed(made, hints))
+
+
+def statements(truth: U8, *, seed: int) -> Iterator[tuple[str, tuple[Hint, ...]]]:
+    """Yield what is stated, by name: true colours at places of ``truth`` (H, W, 3)."""
+    scale = _CELLS / min(truth.shape[:2])
+    columns, rows = (max(1, round(side * scale)) for side in truth.shape[1::-1])
+    cells = np.asarray(cv2.resize(truth, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    chroma = np.hypot(*np.moveaxis(rgb_to_lab(cells)[..., 1:], -1, 0))
+    thing, calm = _thing_and_calm(chroma)
+    order = np.random.default_rng(seed).permutation(rows * columns)
+    drawn = [(int(place // columns), int(place % columns)) for place in order[: max(POINTS)]]
+    chosen: dict[str, Places] = {NONE: [], THING: [thing], BESIDE: [thing, calm]}
+    chosen |= {str(count): drawn[:count] for count in POINTS}
+    for name, places in chosen.items():
+        yield name, tuple(_hint(cells, row, column) for row, column in places)
+
+
+def _thing_and_calm(chroma: F64) -> tuple[tuple[int, int], tuple[int, int]]:
+    smooth = cv2.blur(chroma, (_MIDDLE, _MIDDLE))
+    row, column = np.unravel_index(int(smooth.argmax()), smooth.shape)
+    down, across = np.mgrid[: smooth.shape[0], : smooth.shape[1]]
+    is_far = np.hypot(down - row, across - column) > _APART
+    calm = np.unravel_index(int(np.where(is_far, np.inf, smooth).argmin()), smooth.shape)
+    return (int(row), int(column)), (int(calm[0]), int(calm[1]))
+
+
+def _hint(cells: U8, row: int, column: int) -> Hint:
+    rows, columns = cells.shape[:2]
+    red, green, blue = cells[row, column]
+    return Hint(x=(column + 0.5) / columns, y=(row + 0.5) / rows, color=f"#{red:02X}{green:02X}{blue:02X}")
+
+
+def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, float]]:
+    """Yield of each of ``hints`` its chroma, and CIEDE2000 in ``shown`` at its place and at most within its reach."""
+    height, width = shown.shape[:2]
+    down, across = np.mgrid[:height, :width] + 0.5
+    for hint in hints:
+        apart = np.hypot(down - hint.y * height, across - hint.x * width) / min(height, width)
+        is_near = apart <= max(hint.reach, float(apart.min()))
+        there = shown[is_near].reshape(1, -1, 3)
+        far = ciede2000(rgb_to_lab(there), rgb_to_lab(_stated(there, hint.color)))[0]
+        yield math.hypot(*ab_of_hex(hint.color)), float(far[apart[is_near].argmin()]), float(far.max())
+
+
+def _stated(shown: U8, color: str) -> U8:
+    """Return ``color`` at the luma of each pixel of ``shown`` (1, n, 3), as far as there is room for it."""
+    luma = np.asarray(shown @ _BT601 / 255, np.float32)
+    ab = np.broadcast_to(np.array(ab_of_hex(color), np.float32)[:, None, None], (2, *luma.shape))
+    made = rgb_of(luma, chroma_from_ab(luma, ab, Matrix.BT601), Matrix.BT601)
+    return np.asarray(np.rint(made * 255), np.uint8)
+
+
+def table(found: Mapping[str, Found]) -> str:
+    """Return what was found as a Markdown table."""
+    lines = [f"| stated | {' | '.join(found)} |", "|---|" + "---|" * len(found)]
+    rows: dict[str, list[str]] = {
+        "CIEDE2000": [f"{np.mean(one.distance):.2f}" for one in found.values()],
+        "spill, %": [f"{100 * np.mean(one.spill):.2f}" for one in found.values()],
+        "missed at the place": [_quantile([at for _, at, _ in one.missed], 0.5) for one in found.values()],
+    }
+    return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
+
+
+def missed_table(found: Mapping[str, Found]) -> str:
+    """Return by how much stated colours were missed, by their chroma, as a Markdown table."""
+    lines = [
+        "| chroma stated | hints | at the place: median | 95 % | below 2 | within the reach: median | 95 % | below 2 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    every: npt.NDArray[np.float64] = np.array([row for one in found.values() for row in one.missed]).reshape(-1, 3)
+    for low, high in pairwise(CHROMA):
+        those = every[(every[:, 0] >= low) & (every[:, 0] < high), 1:]
+        cells = [f"{low} to {high}", str(len(those))]
+        for far in those.T:
+            below = f"{100 * np.mean(far < _SMALL):.0f} %" if len(far) else ""
+            cells += [_quantile(far, 0.5), _quantile(far, 0.95), below]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _quantile(values: Sequence[float] | npt.NDArray[np.float64], share: float) -> str:
+    return f"{np.quantile(values, share):.2f}" if len(values) else ""
+
+
+def main() -> None:
+    """Print the tables."""
+    prepare_process()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    parser.add_argument("--draws", type=int, default=1, help="of the places at random, in every photograph")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--model", default="fast")
+    asked = parser.parse_args()
+    found = {name: Found() for name in (NONE, THING, BESIDE, *map(str, POINTS))}
+    with open_colorizer(replace(Options(), engine=asked.engine, model=asked.model)) as colorizer:
+        print(f"{colorizer.choice.reason}; weights {colorizer.weights}; {time.strftime('%d %B %Y')}\n")
+        for number, path in enumerate(asked.photos):
+            photo, truth = open_screen_photo(path, colorizer), read_picture(path)
+            for draw in range(asked.draws):
+                measure(photo, truth, found, seed=draw * len(asked.photos) + number)
+    print(table(found), missed_table(found), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Whatever does not fit is refused with its reason, and before any photograph is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from engines.errors import WeightsError  # noqa: E402
+from tests.commands import colorize  # noqa: E402
+from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
+from training.architectures import ARCHITECTURES  # noqa: E402
+from training.architectures.encoders import ColourResNet18Encoder  # noqa: E402
+from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
+from training.fitting import check, check_weights  # noqa: E402
+
+JUDGED = dataclasses.replace(
+    REGRESSION,
+    adversary=AdversaryConfig(objective="vanilla", weight=0.3, learning_rate=1e-3, discriminator="pretrained"),
+)
+
+
+def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
+    """Return ``config`` changed; keys of its loss and its adversary begin with ``loss_`` and ``adversary_``."""
+    for table in ("loss", "adversary"):
+        own = {key.removeprefix(f"{table}_"): changes.pop(key) for key in list(changes) if key.startswith(f"{table}_")}
+        if own:
+            changes[table] = dataclasses.replace(getattr(config, table), **own)
+    return dataclasses.replace(config, **changes)
+
+
+@pytest.mark.parametrize("config", [CONFIG, REGRESSION, GAN, LATENT, COHERENT, JUDGED], ids=lambda config: config.name)
+def test_what_fits_is_accepted(config: TrainConfig) -> None:
+    assert check(config) is ARCHITECTURES[config.architecture]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"architecture": "resnet19"}, "architecture must be one of"),
+        ({"loss": REGRESSION.loss}, "loss.classification must be above 0"),
+        ({"architecture": "unet-plain"}, "loss.classification must be above 0"),
+        ({"crop": 48}, "crop must be a multiple of 32"),
+        ({"batch": 5}, "multiple of the 2 processes"),
+        ({"embeddings": True}, "embeddings need frozen_encoder"),
+        ({"embeddings": True}, "embeddings are for an architecture that decodes"),
+        ({"line_art_share": 1.0}, "lines say nothing of lightness"),
+        ({"architecture": "unet-simple"}, "loss.rebalance_power must be 0"),
+        ({"architecture": "unet-plain", "frozen_encoder": True}, "frozen_encoder is for an architecture with"),
+        ({"evaluate_photos": 5}, "at most holdout"),
+        ({"undegraded": ("rain",)}, "undegraded must be among"),
+        ({"hinted_share": 0.5}, "hinted_share is for an architecture that takes hints"),
+        ({"loss_divergence": 0.1}, "loss.divergence is for an architecture with a latent"),
+        ({"loss_evidence": 0.1}, "loss.evidence is for an architecture that tells"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check(_with(CONFIG, **changes), ranks=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "told"),
+    [
+        (REGRESSION, {"encoder_learning_rate": 1e-3}, "encoder_learning_rate without an encoder that learns"),
+        (CONFIG, {"frozen_encoder": True}, "encoder_learning_rate without an encoder that learns"),
+        (CONFIG, {"degraded_share": 0.0, "undegraded": ("grain",)}, "undegraded without degraded_share above 0"),
+        (COHERENT, {"loss_distance": "l1"}, "loss.distance without loss.regression above 0"),
+        (CONFIG, {"loss_unit": 128.0}, "loss.unit without"),
+        (LATENT, {"loss_unit": 128.0}, "loss.unit without"),
+        (REGRESSION, {"loss_annealing": 0.38}, "loss.annealing without bins"),
+        (COHERENT, {"loss_annealing": 0.38}, "loss.annealing without bins"),
+        (LATENT, {"loss_rebalance_uniform": 0.5}, "loss.rebalance_uniform without loss.rebalance_power above 0"),
+        (LATENT, {"loss_rebalance_by": "nearest"}, "loss.rebalance_by without loss.rebalance_power above 0"),
+        (LATENT, {"loss_rebalance_sigma": 5.0}, "loss.rebalance_sigma without loss.rebalance_power above 0"),
+        (GAN, {"adversary_encoder_learning_rate": 1e-4}, 'encoder_learning_rate without discriminator "pretrained"'),
+    ],
+)
+def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"nothing reads .*{told}"):
+        check(_with(config, **changes))
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [(CONFIG, "encoder_learning_rate"), (CONFIG, "loss_distance"), (CONFIG, "loss_rebalance_uniform")],
+)
+def test_a_key_that_is_needed_after_all_is_asked_for(config: TrainConfig, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key.replace('loss_', 'loss.')} is missing, and needed for"):
+        check(_with(config, **{key: None}))
+
+
+def test_a_backbone_that_nothing_takes_is_refused_and_a_judge_takes_it(tmp_path: Path) -> None:
+    plain = ARCHITECTURES["unet-plain"]
+    backbone = tmp_path / "resnet18.safetensors"
+    state = ColourResNet18Encoder().state_dict()
+    save_file({name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}, backbone)
+    with pytest.raises(ConfigError, match="unet-plain has no encoder for"):
+        check_weights(REGRESSION, plain, backbone=backbone, start_from=None)
+    check_weights(JUDGED, plain, backbone=backbone, start_from=None)
+    with pytest.raises(ConfigError, match="pretrained discriminator needs ImageNet weights"):
+        check_weights(JUDGED, plain, backbone=None, start_from=None)
+    vgg16 = _with(REGRESSION, architecture="vgg16-autoencoder", encoder_learning_rate=1e-4)
+    with pytest.raises(WeightsError, match=r"resnet18\.safetensors: not this encoder's weights"):
+        check_weights(vgg16, ARCHITECTURES["vgg16-autoencoder"], backbone=backbone, start_from=None)
+
+
+def test_weights_of_another_architecture_to_start_from_are_refused(tmp_path: Path) -> None:
+    weights = {"ema": ARCHITECTURES["unet-plain"].build().state_dict()}
+    torch.save(weights, tmp_path / "checkpoint.pt")
+    check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "checkpoint.pt")
+    with pytest.raises(WeightsError, match="weights of another network"):
+        check_weights(CONFIG, ARCHITECTURES["resnet18-bins"], backbone=None, start_from=tmp_path / "checkpoint.pt")
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with pytest.raises(WeightsError, match="linear head over bins"):
+        check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("coherent-vivid", "needs ImageNet weights"),
+        (
+            config_text("pix2pix").replace("[adversary]\n", "[adversary]\nencoder_learning_rate = 1e-4\n"),
+            "nothing reads",
+        ),
+    ],
+)
+def test_the_command_refuses_before_it_looks_at_a_photograph(config: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"never looked at")
+    if "\n" in config:
+        (tmp_path / "own.toml").write_text(config)
+        config = str(tmp_path / "own.toml")
+    done = colorize("model", "train", config, "--photos", tmp_path / "photos", "--run", tmp_path / "run", "--json")
+    assert done.returncode == 9, done.stderr
+    assert told in json.loads(done.stdout)["error"]["message"]
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,163 @@
+"""Whether a configuration fits its architecture, and both the weights that a run begins with.
+
+Nothing here needs photographs: it is asked before they are decoded, which may take minutes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from engines.errors import WeightsError
+from training.adversary import Adversary
+from training.architectures import ARCHITECTURES, Architecture
+from training.backbone import read_backbone
+from training.config import ConfigError, TrainConfig
+from training.degrade import SHARES
+from training.device import Machine
+from training.start import check_start
+
+
+def check(config: TrainConfig, *, ranks: int = 1) -> Architecture:
+    """Return the architecture of ``config``, or raise `ConfigError` with all that does not fit.
+
+    A key that this architecture or this kind of loss does not read is an error: nobody writes one to be ignored.
+    """
+    if config.architecture not in ARCHITECTURES:
+        raise ConfigError(f"{config.name}: architecture must be one of {', '.join(ARCHITECTURES)}")
+    architecture = ARCHITECTURES[config.architecture]
+    faults = [*_misfits(config, architecture, ranks), *_unread(config, architecture)]
+    if faults:
+        raise ConfigError(f"{config.name}, {config.architecture}: {'; '.join(faults)}")
+    return architecture
+
+
+def _misfits(config: TrainConfig, architecture: Architecture, ranks: int) -> list[str]:
+    faults = {
+        "loss.classification must be above 0 for an architecture that answers with bins, 0 for others": (
+            architecture.classifies != (config.loss.classification > 0)
+        ),
+        "loss.regression must be above 0 for an architecture that answers with ab or RGB": (
+            not architecture.classifies and config.loss.regression <= 0
+        ),
+        f"crop must be a multiple of {architecture.multiple}": any(
+            s.crop % architecture.multiple for s in config.stages
+        ),
+        f"batch must be a multiple of the {ranks} processes": any(s.batch % ranks for s in config.stages),
+        "frozen_encoder is for an architecture with an encoder": config.frozen_encoder and not architecture.encoder,
+        "embeddings are for an architecture that decodes an encoder's features alone": (
+            config.embeddings and not architecture.embeddings
+        ),
+        "embeddings need frozen_encoder, and crops that are always the same: no augment, degraded_share or growth": (
+            config.embeddings
+            and (not config.frozen_encoder or config.augment or config.degraded_share > 0 or bool(config.growth))
+        ),
+        "line_art_share is for an architecture that answers with RGB: lines say nothing of lightness": (
+            config.line_art_share > 0 and not architecture.rgb
+        ),
+        "loss.rebalance_power must be 0 for an architecture that answers with RGB": (
+            architecture.rgb and config.loss.rebalance_power > 0
+        ),
+        "loss.divergence is for an architecture with a latent": (
+            config.loss.divergence > 0 and not architecture.latent
+        ),
+        "loss.evidence is for an architecture that tells what each place says by itself": (
+            config.loss.evidence > 0 and not architecture.evidence
+        ),
+        "hinted_share is for an architecture that takes hints": config.hinted_share > 0 and not architecture.hints,
+        "evaluate_photos must be at least 1, and at most holdout": (
+            config.evaluate_every > 0 and not 1 <= config.evaluate_photos <= config.holdout
+        ),
+        f"undegraded must be among {', '.join(SHARES)}": not SHARES.keys() >= set(config.undegraded),
+    }
+    return [fault for fault, there in faults.items() if there]
+
+
+def _unread(config: TrainConfig, architecture: Architecture) -> list[str]:
+    """Return what is wrong with the keys that only some runs read: set where nothing does, or missing where it does."""
+    loss, adversary = config.loss, config.adversary
+    sees_mean = loss.regression > 0 or loss.drift > 0 or loss.hue > 0 or loss.paleness > 0 or adversary is not None
+    conditions: list[tuple[Any, str, bool, str]] = [
+        (
+            config,
+            "encoder_learning_rate",
+            architecture.encoder and not config.frozen_encoder,
+            "an encoder that learns",
+        ),
+        (config, "undegraded", config.degraded_share > 0, "degraded_share above 0"),
+        (loss, "distance", loss.regression > 0, "loss.regression above 0"),
+        (
+            loss,
+            "unit",
+            loss.regression > 0 and not architecture.rgb and loss.distance != "huber",
+            'loss.regression above 0 of ab by distance "l1" or "l2"',
+        ),
+        (
+            loss,
+            "annealing",
+            architecture.classifies and sees_mean,
+            "bins, and a term or an adversary that sees their mean",
+        ),
+        *((loss, key, loss.rebalance_power > 0, "loss.rebalance_power above 0") for key in _REBALANCING),
+    ]
+    if adversary is not None:
+        pretrained = adversary.discriminator == "pretrained"
+        conditions.append((adversary, "encoder_learning_rate", pretrained, 'discriminator "pretrained"'))
+    faults = []
+    for table, key, read, when in conditions:
+        name = {id(loss): f"loss.{key}", id(adversary): f"adversary.{key}"}.get(id(table), key)
+        value = getattr(table, key)
+        if not read and value != _default(table, key):
+            faults.append(f"nothing reads {name} without {when}: leave it out")
+        elif read and value is None:
+            faults.append(f"{name} is missing, and needed for {when}")
+    return faults
+
+
+_REBALANCING = ("rebalance_uniform", "rebalance_by", "rebalance_sigma")
+
+
+def _default(table: Any, key: str) -> Any:
+    return next(field.default for field in dataclasses.fields(table) if field.name == key)
+
+
+def check_weights(
+    config: TrainConfig, architecture: Architecture, *, backbone: Path | None, start_from: Path | None
+) -> None:
+    """Raise `ConfigError` or `WeightsError` for weights that are missing, or of another network.
+
+    What takes them is built and dropped.
+    """
+    if backbone is not None or start_from is not None:
+        model, _ = build_network(config, architecture, backbone)
+        if start_from is not None:
+            check_start(model, start_from)
+    if _judges_pretrained(config):
+        assert config.adversary is not None
+        Adversary(config.adversary, Machine(torch.device("cpu")), backbone=backbone)
+
+
+def _judges_pretrained(config: TrainConfig) -> bool:
+    return config.adversary is not None and config.adversary.discriminator == "pretrained"
+
+
+def build_network(
+    config: TrainConfig, architecture: Architecture, backbone: Path | None
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the network, and what the backbone lacks. Raises `ConfigError` if nothing takes the backbone."""
+    if backbone is not None and not architecture.encoder and not _judges_pretrained(config):
+        raise ConfigError(
+            f"{config.name}: {config.architecture} has no encoder for {backbone}", advice="Leave out --backbone."
+        )
+    model = architecture.build()
+    if backbone is None or not architecture.encoder:
+        return model, ()
+    encoder: Any = model.encoder
+    try:
+        return model, encoder.load_imagenet(read_backbone(backbone))
+    except WeightsError as error:
+        raise WeightsError(f"{backbone}: {error}", advice=error.advice) from error
