@@ -7,7 +7,7 @@ processes, whose CPU time goes by the clock and not by photographs. Linux alone.
 
 ``python -m benchmarks.workers FILM`` colours one film by one process and by several, and prints wall and CPU seconds of
 each, start and all: where other programs run on the machine, two processes get more of it than one, and CPU alone
-counts.
+counts. Only a film of more than twice ``--segment-frames`` is shared.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 from pipeline.archive.processing import WHOLE
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
+from pipeline.options import SEGMENT_FRAMES
 from pipeline.process import prepare_process
 from pipeline.progress import Silent
 
@@ -43,12 +44,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER|FILM")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--segment-frames", type=int, default=SEGMENT_FRAMES)
     parser.add_argument("--on", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.on:
         prepare_process()
         workers = None if asked.on == "threads" else asked.workers
-        options = RunOptions(keep_free=0, report=False, on=asked.on, workers=workers)
+        options = RunOptions(
+            keep_free=0, report=False, on=asked.on, workers=workers, segment_frames=asked.segment_frames
+        )
         clock = _RayWorkers()
         with _cluster(asked.workers) if asked.on == "ray" else nullcontext():
             colorize_archive(asked.folder / "in", asked.folder / "out", run_options=options, progress=clock)
@@ -57,7 +61,7 @@ def main() -> None:
         return
     if asked.folder.is_file():
         for workers in (1, asked.workers):
-            wall, cpu = _measured("processes", [asked.folder], 1, workers)
+            wall, cpu = _measured("processes", [asked.folder], 1, workers, asked.segment_frames)
             sys.stdout.write(f"{workers} processes: {wall:.1f} s, {cpu:.1f} s of CPU\n")
             sys.stdout.flush()
         return
@@ -73,7 +77,9 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _measured(on: str, sources: list[Path], count: int, workers: int) -> tuple[float, float]:
+def _measured(
+    on: str, sources: list[Path], count: int, workers: int, segment_frames: int = SEGMENT_FRAMES
+) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as whole:
         folder = Path(whole)
         (folder / "in").mkdir()
@@ -81,6 +87,7 @@ def _measured(on: str, sources: list[Path], count: int, workers: int) -> tuple[f
             shutil.copyfile(source, folder / "in" / f"{number:05}{source.suffix}")
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         command = [sys.executable, "-m", "benchmarks.workers", str(folder), "--on", on, "--workers", str(workers)]
+        command += ["--segment-frames", str(segment_frames)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         wall, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime

@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -137,7 +138,9 @@ def lock(file: IO[str], path: Path, how: int) -> None:
 
 
 def _holder() -> str:
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time())})
+    # Containers may share a host's name and the number of a process.
+    only = secrets.token_hex(8)
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time()), "id": only})
 
 
 def _write(file: IO[str], text: str) -> bool:

@@ -84,6 +84,7 @@ def test_a_hint_for_a_film_is_applied_by_every_night(tmp_path: Path, output: Pat
     assert made.read_bytes() == corrected
 
 
+@pytest.mark.slow
 def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Path) -> None:
     films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
     (films / "film.refs").mkdir(parents=True)
@@ -124,6 +125,7 @@ def test_references_that_are_named_reach_the_films_of_an_archive(tmp_path: Path,
     assert made(None) == plain
 
 
+@pytest.mark.slow
 def test_a_changed_reference_makes_a_corrected_film_anew(tmp_path: Path, output: Path) -> None:
     films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
     (films / "film.refs").mkdir(parents=True)

@@ -91,6 +91,7 @@ def test_what_there_is_nothing_to_judge_by_is_not_guessed() -> None:
     assert forecast(survey(), photos=None, films=None) == Forecast(seconds=0.0, size=0, photos=0, films=0)
 
 
+@pytest.mark.slow
 def test_earlier_runs_tell_the_pace(tree: Path, tmp_path: Path, options: Options) -> None:
     done = colorize_archive(tree, tmp_path / "out", options, run_options=RunOptions(keep_free=0))
     assert (done.photos, done.films, done.failed) == (24, 1, 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from engines.decoding import compressed
 from engines.network import Prediction
@@ -163,6 +164,7 @@ def test_without_its_memory_a_run_would_not_give_the_same_bits() -> None:
     assert np.abs(mean(whole[14]) - mean(alone[0])).max() > 20
 
 
+@pytest.mark.slow
 def test_the_memory_is_bounded() -> None:
     shots = [[texture(seed, width=WIDTH)] * 3 for seed in range(12)]
     for count in (1, 7, 8, 9, 12):

@@ -155,7 +155,10 @@ def made(folder: Path) -> list[Path]:
         ),
     ],
 )
-@pytest.mark.parametrize("stop", [SHOT + 4, MIDDLE, SHOTS * SHOT - 1])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(SHOT + 4, marks=pytest.mark.slow), MIDDLE, pytest.param(SHOTS * SHOT - 1, marks=pytest.mark.slow)],
+)
 def test_a_resumed_film_equals_an_uninterrupted_one(
     shared_film: Path,
     tmp_path: Path,
@@ -183,6 +186,7 @@ def returning(number: int) -> np.ndarray:
     return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
 
 
+@pytest.mark.slow
 def test_hints_come_out_the_same_after_an_interruption(tmp_path: Path) -> None:
     """They are of a frame of the first part, which the run that resumes does not colour again, and of the last."""
     film = make_film(
@@ -270,6 +274,7 @@ def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, c
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_segments_of_another_film_of_that_name_are_thrown_away(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -389,6 +394,7 @@ def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_result_with_a_long_name_is_kept_in_segments_too(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / f"{'n' * 251}.mkv"
     with pytest.raises(Interruption):

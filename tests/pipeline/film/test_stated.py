@@ -175,6 +175,7 @@ def test_a_preview_has_the_references_of_the_frames_that_it_shows(film: Path, tm
     assert 0.3 < is_lent.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_references_of_the_correction_are_used(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:

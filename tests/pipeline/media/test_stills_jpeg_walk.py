@@ -54,7 +54,7 @@ ASTRAY = {
 }
 
 
-@pytest.fixture(params=["long-chunks", "short-chunks"])
+@pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.slow), "short-chunks"])
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "short-chunks":
         monkeypatch.setattr(lockstep, "_CHUNK", 300)
