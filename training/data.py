@@ -25,6 +25,7 @@ from PIL import Image
 
 from engines.errors import AutochromeError
 from engines.machine import usable_cores
+from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
 
@@ -32,13 +33,8 @@ PIXELS = "pixels.u8"
 REPORT = "report.json"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
-_MIN_SIDE = 64
 # Files in memory at a time.
 _CHUNK = 64
-_GREY_CHROMA = 3.0
-# Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
-_TONED_SPREAD = 2.0
-_LEVELS = 32
 
 
 class PhotosError(AutochromeError):
@@ -136,7 +132,7 @@ def build_cache(
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
                 f"{', '.join(map(str, sources))}: no photograph that can be trained on: {said.replace('_', ' ')}",
-                advice=f"Colour photographs of at least {_MIN_SIDE} pixels are needed: "
+                advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
     except BaseException:
@@ -166,8 +162,8 @@ def _decode(
         names = [(source, name) for source in sources for name in _names(source)][:limit]
         files = _files(names)
         while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
-            for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):
-                counts[verdict] += 1
+            for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
+                counts[said] += 1
                 if picture is not None:
                     index.append((offset, picture.shape[0], picture.shape[1]))
                     offset += out.write(picture.tobytes())
@@ -209,35 +205,13 @@ def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "unreadable", None
     height, width = rgb.shape[:2]
-    if min(height, width) < _MIN_SIDE:
+    if min(height, width) < MIN_SIDE:
         return "too_small", None
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(rgb, np.uint8)
     said = verdict(picture)
     return said, picture if said == "kept" else None
-
-
-def verdict(rgb: U8) -> str:
-    """Return whether a photograph, uint8 RGB (H, W, 3), is "kept", or else "too_small", "grey" or "toned".
-
-    See `build_cache`.
-    """
-    if min(rgb.shape[:2]) < _MIN_SIDE:
-        return "too_small"
-    thumbnail = cv2.resize(rgb, (_MIN_SIDE, _MIN_SIDE), interpolation=cv2.INTER_AREA)
-    lab = np.float32(cv2.cvtColor(thumbnail.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)).reshape(-1, 3)
-    if float(np.hypot(lab[:, 1], lab[:, 2]).mean()) < _GREY_CHROMA:
-        return "grey"
-    return "toned" if _colour_beyond_tone(lab) < _TONED_SPREAD else "kept"
-
-
-def _colour_beyond_tone(lab: npt.NDArray[np.float32]) -> float:
-    """Return how far ab is from its mean among pixels as light, root mean square, for Lab pixels (N, 3)."""
-    level = np.minimum(lab[:, 0] * (_LEVELS / 100), _LEVELS - 1).astype(np.int64)
-    count = np.maximum(np.bincount(level, minlength=_LEVELS), 1)
-    off = [lab[:, c] - (np.bincount(level, lab[:, c], _LEVELS) / count)[level] for c in (1, 2)]
-    return float(np.sqrt(np.mean(np.square(off).sum(axis=0))))
 
 
 class Photos(Protocol):
