@@ -76,7 +76,7 @@ class GrowthConfig:
     until: int
     batch: int
     crop: int
-    min_scale: float
+    min_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class TrainConfig:
     steps: int
     batch: int
     crop: int
-    min_scale: float
     holdout: int
     degraded_share: float
     """How many of the crops are old film, see `training.degrade.old_film`."""
     precision: Literal["auto", "bf16", "f32"]
-    """What networks compute in. auto: bfloat16 where the device is made for it, else float32; see `training.device`."""
+    """What networks compute in. auto: bfloat16 where the device that the run begins on is made for it, else float32,
+    and wherever it goes on as it began; see `training.device`."""
     learning_rate: float
     beta1: float
     beta2: float
@@ -111,8 +111,11 @@ class TrainConfig:
     checkpoint_every: int
     evaluate_every: int
     """0: never."""
-    evaluate_photos: int
     loss: LossConfig
+    min_scale: float | None = None
+    """The least side of a crop, as a share of the photograph's shorter side."""
+    evaluate_photos: int = 0
+    """How many of those that are held out are looked at."""
     encoder_learning_rate: float | None = None
     """That of an encoder that begins with ImageNet weights: for architectures that have one, unless it is frozen."""
     adversary: AdversaryConfig | None = None
@@ -138,8 +141,8 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The parts of the run, in order."""
-        grown = (Stage(one.until, one.batch, one.crop, one.min_scale) for one in self.growth)
-        return (*grown, Stage(self.steps, self.batch, self.crop, self.min_scale))
+        grown = (Stage(one.until, one.batch, one.crop, one.min_scale or 1.0) for one in self.growth)
+        return (*grown, Stage(self.steps, self.batch, self.crop, self.min_scale or 1.0))
 
 
 class ConfigError(AutochromeError):

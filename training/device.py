@@ -17,8 +17,9 @@ from engines.errors import EngineError
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["bf16", "f32"]
 
-# Processors without one of these compute in bfloat16 by way of float32, and take nine times as long.
-_BF16 = ("avx512_bf16", "amx_bf16")
+# As PyTorch names them, on x86 and on ARM. An x86 processor without one computes in bfloat16 by way of float32, and
+# takes nine times as long (docs/training.md). On ARM neither was timed.
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 @dataclass(frozen=True)

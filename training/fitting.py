@@ -79,50 +79,54 @@ def _misfits(config: TrainConfig, architecture: Architecture, ranks: int) -> lis
 
 def _unread(config: TrainConfig, architecture: Architecture) -> list[str]:
     """Return what is wrong with the keys that only some runs read: set where nothing does, or missing where it does."""
-    loss, adversary = config.loss, config.adversary
-    sees_mean = loss.regression > 0 or loss.drift > 0 or loss.hue > 0 or loss.paleness > 0 or adversary is not None
-    conditions: list[tuple[Any, str, bool, str]] = [
-        (
-            config,
-            "encoder_learning_rate",
-            architecture.encoder and not config.frozen_encoder,
-            "an encoder that learns",
-        ),
-        (config, "undegraded", config.degraded_share > 0, "degraded_share above 0"),
-        (loss, "distance", loss.regression > 0, "loss.regression above 0"),
-        (
-            loss,
-            "unit",
-            loss.regression > 0 and not architecture.rgb and loss.distance != "huber",
-            'loss.regression above 0 of ab by distance "l1" or "l2"',
-        ),
-        (
-            loss,
-            "annealing",
-            architecture.classifies and sees_mean,
-            "bins, and a term or an adversary that sees their mean",
-        ),
-        *((loss, key, loss.rebalance_power > 0, "loss.rebalance_power above 0") for key in _REBALANCING),
-    ]
-    if adversary is not None:
-        pretrained = adversary.discriminator == "pretrained"
-        conditions.append((adversary, "encoder_learning_rate", pretrained, 'discriminator "pretrained"'))
     faults = []
-    for table, key, read, when in conditions:
-        name = {id(loss): f"loss.{key}", id(adversary): f"adversary.{key}"}.get(id(table), key)
-        value = getattr(table, key)
-        if not read and value != _default(table, key):
+    for name, (read, when) in _readers(config, architecture).items():
+        value, default = _value_and_default(config, name)
+        if not read and value != default:
             faults.append(f"nothing reads {name} without {when}: leave it out")
         elif read and value is None:
             faults.append(f"{name} is missing, and needed for {when}")
     return faults
 
 
-_REBALANCING = ("rebalance_uniform", "rebalance_by", "rebalance_sigma")
+def _readers(config: TrainConfig, architecture: Architecture) -> dict[str, tuple[bool, str]]:
+    """Return of each key that only some runs read whether this one does, and what reads it."""
+    loss, adversary = config.loss, config.adversary
+    measured = (config.evaluate_every > 0, "evaluate_every above 0")
+    cropped = (config.augment, "augment")
+    rebalanced = (loss.rebalance_power > 0, "loss.rebalance_power above 0")
+    compared = loss.regression > 0 and not architecture.rgb and loss.distance != "huber"
+    sees_mean = loss.regression > 0 or loss.drift > 0 or loss.hue > 0 or loss.paleness > 0 or adversary is not None
+    readers = {
+        "encoder_learning_rate": (architecture.encoder and not config.frozen_encoder, "an encoder that learns"),
+        "undegraded": (config.degraded_share > 0, "degraded_share above 0"),
+        "evaluate_photos": measured,
+        "evaluate_crop": measured,
+        "min_scale": cropped,
+        **{f"growth.{number}.min_scale": cropped for number in range(len(config.growth))},
+        "loss.distance": (loss.regression > 0, "loss.regression above 0"),
+        "loss.unit": (compared, 'loss.regression above 0 of ab by distance "l1" or "l2"'),
+        "loss.annealing": (
+            architecture.classifies and sees_mean,
+            "bins, and a term or an adversary that sees their mean",
+        ),
+        "loss.rebalance_uniform": rebalanced,
+        "loss.rebalance_by": rebalanced,
+        "loss.rebalance_sigma": rebalanced,
+    }
+    if adversary is not None:
+        pretrained = adversary.discriminator == "pretrained"
+        readers["adversary.encoder_learning_rate"] = (pretrained, 'discriminator "pretrained"')
+    return readers
 
 
-def _default(table: Any, key: str) -> Any:
-    return next(field.default for field in dataclasses.fields(table) if field.name == key)
+def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
+    """Return what ``name``, as ``loss.unit`` or ``growth.0.min_scale``, is and what it is when left out."""
+    *tables, key = name.split(".")
+    table: Any = config
+    for one in tables:
+        table = table[int(one)] if one.isdigit() else getattr(table, one)
+    return getattr(table, key), next(field.default for field in dataclasses.fields(table) if field.name == key)
 
 
 def check_weights(

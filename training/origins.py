@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from training.data import REPORT, Photos, read_report
+from training.device import Precision
 from training.photo_zips import is_ready
 
 
@@ -20,8 +21,9 @@ def origins(
     backbone: Path | None,
     lacking: tuple[str, ...],
     start_from: Path | None,
+    precision: Precision,
 ) -> dict[str, Any]:
-    """Return the photographs, the backbone and the parents of a run that begins, as values that JSON can hold.
+    """Return the photographs, the backbone, the parents and the precision of a run that begins, as JSON can hold them.
 
     The photographs' ``folder`` is for this machine alone: `published` leaves it out.
     """
@@ -34,6 +36,7 @@ def origins(
         },
         "backbone": None if backbone is None else {**_file(backbone), "lacks": list(lacking)},
         "start_from": None if start_from is None else _parent(start_from),
+        "precision": precision,
     }
 
 

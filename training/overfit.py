@@ -76,6 +76,7 @@ def overfit(
         undegraded=(),
         hinted_share=0.0,
         augment=False,
+        min_scale=None,
         warmup=min(config.warmup, steps // 10),
         cooldown=steps // 5,
         ema=min(config.ema, 0.9),

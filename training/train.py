@@ -57,22 +57,31 @@ def train(
     """
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
-    with open_machine(sitting.device, precision=config.precision) as machine:
+    state = _saved(checkpoint, config)
+    made_from: Any = None if state is None else state.get("made_from")
+    # A run goes on in what it began in, wherever that is.
+    precision = config.precision if made_from is None else made_from.get("precision", config.precision)
+    with open_machine(sitting.device, precision=precision) as machine:
         clock = Clock(sitting, machine)
         cache = open_photos(photos) if isinstance(photos, Path) else photos
         architecture = check(config, ranks=machine.ranks)
         _enough(config, len(cache))
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
-        state = _saved(checkpoint, config)
         plan = planned(config, sitting, state)
         first = 0
-        made_from: Any
         if state is not None:
-            first, made_from = state["step"], state.get("made_from")
+            first = state["step"]
             learner.restore(state)
             clock.resume(first, state["seconds"])
         else:
-            made_from = origins(photos, cache, backbone=backbone, lacking=learner.lacking, start_from=start_from)
+            made_from = origins(
+                photos,
+                cache,
+                backbone=backbone,
+                lacking=learner.lacking,
+                start_from=start_from,
+                precision=machine.precision,
+            )
         run.mkdir(parents=True, exist_ok=True)
 
         def save(step: int) -> None:

@@ -76,6 +76,14 @@ def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str
         (REGRESSION, {"encoder_learning_rate": 1e-3}, "encoder_learning_rate without an encoder that learns"),
         (CONFIG, {"frozen_encoder": True}, "encoder_learning_rate without an encoder that learns"),
         (CONFIG, {"degraded_share": 0.0, "undegraded": ("grain",)}, "undegraded without degraded_share above 0"),
+        (CONFIG, {"evaluate_every": 0}, "evaluate_photos without evaluate_every above 0"),
+        (
+            CONFIG,
+            {"evaluate_every": 0, "evaluate_photos": 0, "evaluate_crop": 64},
+            "evaluate_crop without evaluate_every above 0",
+        ),
+        (REGRESSION, {"augment": False}, "min_scale without augment"),
+        (COHERENT, {"augment": False, "min_scale": None}, r"growth\.0\.min_scale without augment"),
         (COHERENT, {"loss_distance": "l1"}, "loss.distance without loss.regression above 0"),
         (CONFIG, {"loss_unit": 128.0}, "loss.unit without"),
         (LATENT, {"loss_unit": 128.0}, "loss.unit without"),
@@ -94,7 +102,7 @@ def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: 
 
 @pytest.mark.parametrize(
     ("config", "key"),
-    [(CONFIG, "encoder_learning_rate"), (CONFIG, "loss_distance"), (CONFIG, "loss_rebalance_uniform")],
+    [(CONFIG, key) for key in ("encoder_learning_rate", "min_scale", "loss_distance", "loss_rebalance_uniform")],
 )
 def test_a_key_that_is_needed_after_all_is_asked_for(config: TrainConfig, key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key.replace('loss_', 'loss.')} is missing, and needed for"):

@@ -36,6 +36,7 @@ EMBEDDED = dataclasses.replace(
     frozen_encoder=True,
     embeddings=True,
     augment=False,
+    min_scale=None,
     degraded_share=0.0,
     steps=2,
     loss=dataclasses.replace(
@@ -129,7 +130,7 @@ def test_adam_decays_everything_and_adamw_matrices_alone(photo_cache: Path, tmp_
 
 
 def test_what_a_run_was_made_from_is_in_its_checkpoint(photo_cache: Path, tmp_path: Path) -> None:
-    parent = dataclasses.replace(CONFIG, name="parent", steps=1, evaluate_every=0)
+    parent = dataclasses.replace(CONFIG, name="parent", steps=1, evaluate_every=0, evaluate_photos=0)
     train(parent, photos=photo_cache, run=tmp_path / "parent", sitting=PLAIN)
     child = _state(parent, photo_cache, tmp_path / "child", start_from=tmp_path / "parent" / "checkpoint.pt")
     made_from = child["made_from"]

@@ -26,6 +26,7 @@ from tests.commands import PATIENCE  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
 from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
+from training.device import open_machine  # noqa: E402
 from training.runlog import Progress, TrainingError  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 from training.train import CHECKPOINT, train  # noqa: E402
@@ -77,7 +78,7 @@ def _assert_equal(first: object, second: object) -> None:
 def test_a_run_leaves_a_checkpoint_with_all_that_a_resume_needs(uninterrupted: dict[str, Any]) -> None:
     assert uninterrupted["step"] == CONFIG.steps
     assert uninterrupted["config"] == dataclasses.asdict(CONFIG)
-    assert uninterrupted["plan"] == {"warmup": 1, "cooldown": 2, "steps": 4}
+    assert uninterrupted["plan"] == {"warmup": 1, "cooldown": 2, "steps": 4, "since": 0, "risen": 0.0}
     assert uninterrupted["optimizer"]["state"]
     for weights in (uninterrupted["model"], uninterrupted["ema"]):
         assert all(torch.isfinite(value).all() for value in weights.values())
@@ -126,6 +127,23 @@ def test_a_slice_stops_cleanly_and_the_next_goes_on_to_the_same_end(
     _assert_equal(_load(tmp_path / CHECKPOINT), uninterrupted)
 
 
+def test_a_run_goes_on_in_the_precision_that_it_began_in(photo_cache: Path, tmp_path: Path) -> None:
+    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, device="cpu", tensorboard=False))
+    state = _load(tmp_path / CHECKPOINT)
+    began = state["made_from"]["precision"]
+    with open_machine("cpu", precision="auto") as machine:
+        assert machine.precision == began
+    elsewhere = {"f32": "bf16", "bf16": "f32"}[began]
+    state["made_from"]["precision"] = elsewhere
+    torch.save(state, tmp_path / CHECKPOINT)
+    watched: list[Progress] = []
+    sitting = Sitting(device="cpu", tensorboard=False)
+    ended = _load(train(CONFIG, photos=photo_cache, run=tmp_path, sitting=sitting, watch=watched.append))
+    told = {"f32": "float32", "bf16": "bfloat16"}[elsewhere]
+    assert {progress.computes.split(",")[0] for progress in watched} == {f"{told} on the CPU"}
+    assert ended["made_from"]["precision"] == elsewhere
+
+
 def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
     run: Path, photo_cache: Path, tmp_path: Path
 ) -> None:
@@ -136,7 +154,7 @@ def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
 
 
 def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache: Path, tmp_path: Path) -> None:
-    open_ended = dataclasses.replace(REGRESSION, evaluate_every=0)
+    open_ended = dataclasses.replace(REGRESSION, evaluate_every=0, evaluate_photos=0)
     first = Sitting(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
     steps = _load(train(open_ended, photos=photo_cache, run=tmp_path, sitting=first))["plan"]["steps"]
     assert steps > 10
@@ -146,7 +164,7 @@ def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache:
 
 
 def test_a_run_can_be_brought_to_an_early_end(photo_cache: Path, tmp_path: Path) -> None:
-    endless = dataclasses.replace(REGRESSION, steps=10**6, cooldown=1, evaluate_every=0)
+    endless = dataclasses.replace(REGRESSION, steps=10**6, cooldown=1, evaluate_every=0, evaluate_photos=0)
     train(endless, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, tensorboard=False))
     finish = Sitting(finish_minutes=0.02, tensorboard=False)
     state = _load(train(endless, photos=photo_cache, run=tmp_path, sitting=finish))
