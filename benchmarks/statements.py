@@ -1,4 +1,4 @@
-"""What colours stated about one frame bring to a film: ``python -m benchmarks.statements CLIP...`` prints two tables.
+"""What colours stated about one frame bring to a film: ``python -m benchmarks.statements CLIP...`` prints a table.
 
 Clips are in colour. Stated are true colours at places at random of the middle frame, as hints, or the whole of the
 first or the middle frame, as a reference of its frame. The numbers are CIEDE2000 over every fifth frame of the clip, at

@@ -57,7 +57,7 @@ def main() -> None:
         with _cluster(asked.workers) if asked.on == "ray" else nullcontext():
             colorize_archive(asked.folder / "in", asked.folder / "out", run_options=options, progress=clock)
         own = resource.getrusage(resource.RUSAGE_SELF)
-        sys.stdout.write(json.dumps({"ray": own.ru_utime + own.ru_stime + clock.cpu}) + "\n")
+        sys.stdout.write(json.dumps({"cpu": own.ru_utime + own.ru_stime + clock.cpu}) + "\n")
         return
     if asked.folder.is_file():
         for workers in (1, asked.workers):
@@ -88,10 +88,10 @@ def _measured(
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         command = [sys.executable, "-m", "benchmarks.workers", str(folder), "--on", on, "--workers", str(workers)]
         command += ["--segment-frames", str(segment_frames)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         wall, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-        return wall, json.loads(done.stdout.splitlines()[-1])["ray"] if on == "ray" else cpu
+        return wall, json.loads(done.stdout.splitlines()[-1])["cpu"] if on == "ray" else cpu
 
 
 class _RayWorkers(Silent):

@@ -73,8 +73,9 @@ class Hint:
     """A colour that a person states at a place of the upright picture.
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``color`` is sRGB ``#RRGGBB`` or
-    ``neutral``; within ``reach``, a share of the shorter side, it holds exactly and beyond it spreads over what is like
-    it. ``time`` is in seconds, for films; ``page`` counts from 1, for files of several.
+    ``neutral``. It is exact at the place, as far as the gamut has room, nearly so within ``reach``, a share of the
+    shorter side, and beyond it spreads over what is like it. ``time`` is in seconds, for films; ``page`` counts from 1,
+    for files of several.
     """
 
     x: float

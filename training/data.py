@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, repeat
+from itertools import groupby, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from PIL import Image
 
 from engines.errors import AutochromeError
 from engines.machine import usable_cores
+from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
 
@@ -31,11 +33,8 @@ PIXELS = "pixels.u8"
 REPORT = "report.json"
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
-_MIN_SIDE = 64
-_GREY_CHROMA = 3.0
-# Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
-_TONED_SPREAD = 2.0
-_LEVELS = 32
+# Files in memory at a time.
+_CHUNK = 64
 
 
 class PhotosError(AutochromeError):
@@ -61,33 +60,37 @@ def read_report(cache: Path) -> dict[str, int]:
     return counts
 
 
-def is_cache(
-    folder: Path, *, of: Sequence[Path] | None = None, short_side: int | None = None, enough: int | None = None
-) -> bool:
-    """Return whether `build_cache` made ``folder``; raise `PhotosError` if it did so in another way than asked.
+def is_cache(folder: Path) -> bool:
+    """Return whether ``folder`` holds a complete cache of `build_cache`."""
+    return (folder / PIXELS).exists()
 
-    ``of`` are its sources; None, of these as of ``short_side``: whichever they were.
+
+def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int | None, enough: int | None) -> None:
+    """Raise `PhotosError` if `build_cache` would not make ``cache`` of these arguments.
+
+    ``sources`` and ``short_side`` may be None for whichever it was made with. ``enough`` None asks for all photographs;
+    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is.
     """
-    if not (folder / PIXELS).exists():
-        return False
-    if (folder / _MADE_OF).exists():
-        made_of = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
-        if of is not None and made_of["sources"] != _named(of):
-            raise PhotosError(
-                f"{folder}: was made of other photographs: {', '.join(made_of['sources'])}",
-                advice="Choose a new run folder, or leave out --photos to go on with those.",
-            )
-        if of is not None and made_of["enough"] != enough:
-            raise PhotosError(
-                f"{folder}: was made for another purpose: {made_of['enough'] or 'all'} of the photographs",
-                advice="Choose a new run folder.",
-            )
-        if short_side is not None and made_of["short_side"] != short_side:
-            raise PhotosError(
-                f"{folder}: its photographs have been reduced to {made_of['short_side']} pixels, not {short_side}",
-                advice="Choose a new run folder, or leave out --short-side.",
-            )
-    return True
+    if not (cache / _MADE_OF).exists():
+        return
+    made_of = json.loads((cache / _MADE_OF).read_text(encoding="utf-8"))
+    if sources is not None and made_of["sources"] != _named(sources):
+        raise PhotosError(
+            f"{cache}: was made of other photographs: {', '.join(made_of['sources'])}",
+            advice="Choose a new run folder, or leave out --photos to go on with those.",
+        )
+    few = made_of.get("enough")
+    if few is not None and (enough is None or enough > few):
+        raise PhotosError(
+            f"{cache}: holds {few} of the photographs, for a check with --overfit, "
+            f"not {'all' if enough is None else enough}",
+            advice="Choose a new run folder, and say --photos.",
+        )
+    if short_side is not None and made_of["short_side"] != short_side:
+        raise PhotosError(
+            f"{cache}: its photographs have been reduced to {made_of['short_side']} pixels, not {short_side}",
+            advice="Choose a new run folder, or leave out --short-side.",
+        )
 
 
 def _named(sources: Sequence[Path]) -> list[str]:
@@ -106,13 +109,13 @@ def build_cache(
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
 
-    With ``enough`` no more are decoded when so many were kept.
+    With ``enough`` no more are decoded than it takes to keep so many.
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
     sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
-    ``watch`` is told how many were looked at, of how many. Raises `PhotosError` for a source that is not there, and if
-    no photograph can be used; then nothing is left in ``cache``.
+    ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. Raises
+    `PhotosError` for a source that is not there, and if no photograph can be used; then nothing is left in ``cache``.
     """
     for source in sources:
         if not source.exists():
@@ -129,7 +132,7 @@ def build_cache(
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
                 f"{', '.join(map(str, sources))}: no photograph that can be trained on: {said.replace('_', ' ')}",
-                advice=f"Colour photographs of at least {_MIN_SIDE} pixels are needed: "
+                advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
     except BaseException:
@@ -156,15 +159,18 @@ def _decode(
     offset = 0
     partial = cache / _PARTIAL
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
-        total = sum(len(_names(source)) for source in sources)
-        files = islice(_files(sources), limit)
-        while (enough is None or counts["kept"] < enough) and (chunk := list(islice(files, 64))):
-            for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):
-                counts[verdict] += 1
+        names = [(source, name) for source in sources for name in _names(source)][:limit]
+        files = _files(names)
+        while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
+            for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
+                counts[said] += 1
                 if picture is not None:
                     index.append((offset, picture.shape[0], picture.shape[1]))
                     offset += out.write(picture.tobytes())
-            watch(sum(counts.values()), total if limit is None else min(total, limit))
+            if enough is None:
+                watch(sum(counts.values()), len(names))
+            else:
+                watch(counts["kept"], enough)
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
@@ -174,18 +180,18 @@ def _decode(
     return report
 
 
-def _files(sources: list[Path]) -> Iterator[bytes]:
-    for source in sources:
-        if zipfile.is_zipfile(source):
+def _files(names: list[tuple[Path, str]]) -> Iterator[bytes]:
+    for source, group in groupby(names, key=itemgetter(0)):
+        if source.is_file():
             with zipfile.ZipFile(source) as archive:
-                yield from map(archive.read, _names(source))
+                yield from (archive.read(name) for _, name in group)
         else:
-            yield from ((source / name).read_bytes() for name in _names(source))
+            yield from ((source / name).read_bytes() for _, name in group)
 
 
 def _names(source: Path) -> list[str]:
     """Return the pictures of a folder or a zip file, in the order in which they are read."""
-    if zipfile.is_zipfile(source):
+    if source.is_file():
         with zipfile.ZipFile(source) as archive:
             names = sorted(archive.namelist())
     else:
@@ -199,35 +205,13 @@ def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "unreadable", None
     height, width = rgb.shape[:2]
-    if min(height, width) < _MIN_SIDE:
+    if min(height, width) < MIN_SIDE:
         return "too_small", None
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(rgb, np.uint8)
     said = verdict(picture)
     return said, picture if said == "kept" else None
-
-
-def verdict(rgb: U8) -> str:
-    """Return whether a photograph, uint8 RGB (H, W, 3), is "kept", or else "too_small", "grey" or "toned".
-
-    See `build_cache`.
-    """
-    if min(rgb.shape[:2]) < _MIN_SIDE:
-        return "too_small"
-    thumbnail = cv2.resize(rgb, (_MIN_SIDE, _MIN_SIDE), interpolation=cv2.INTER_AREA)
-    lab = np.float32(cv2.cvtColor(thumbnail.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)).reshape(-1, 3)
-    if float(np.hypot(lab[:, 1], lab[:, 2]).mean()) < _GREY_CHROMA:
-        return "grey"
-    return "toned" if _colour_beyond_tone(lab) < _TONED_SPREAD else "kept"
-
-
-def _colour_beyond_tone(lab: npt.NDArray[np.float32]) -> float:
-    """Return how far ab is from its mean among pixels as light, root mean square, for Lab pixels (N, 3)."""
-    level = np.minimum(lab[:, 0] * (_LEVELS / 100), _LEVELS - 1).astype(np.int64)
-    count = np.maximum(np.bincount(level, minlength=_LEVELS), 1)
-    off = [lab[:, c] - (np.bincount(level, lab[:, c], _LEVELS) / count)[level] for c in (1, 2)]
-    return float(np.sqrt(np.mean(np.square(off).sum(axis=0))))
 
 
 class Photos(Protocol):

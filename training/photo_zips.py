@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from engines.errors import WeightsError
 from engines.machine import usable_cores
-from training.data import U8, PhotoCache, Photos, PhotosError, is_cache, verdict
+from training.data import U8, PhotoCache, Photos, PhotosError, is_cache
 from training.files import replacing
+from training.usable import verdict
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -30,7 +31,7 @@ def index_zips(folder: Path, *, workers: int | None = None) -> dict[str, int]:
     """Look at every JPEG in the zip files of ``folder`` and note in its `INDEX` where those lie that can be used.
 
     The order is that of the names' SHA-256, so that the last ones are chosen by chance, and stay chosen when others
-    come or go. Return how many there are of each verdict of `training.data.verdict`. Raises `WeightsError` for a zip
+    come or go. Return how many there are of each verdict of `training.usable.verdict`. Raises `WeightsError` for a zip
     file whose photographs are compressed.
     """
     zips = sorted(folder.glob("*.zip"))

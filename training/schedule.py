@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -9,31 +10,31 @@ from dataclasses import dataclass
 _LONGEST_WARMUP = 0.1
 
 
-def warmup_stable_decay(step: int, *, steps: float, warmup: int, cooldown: int) -> float:
-    """Return the factor on the learning rate: linear rise, flat part, then 1 - sqrt fall to zero at ``steps``.
-
-    The shape of Hägele et al. 2024 (Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations).
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    left = steps - step
-    if left < cooldown:
-        return float(1 - (1 - max(left, 0) / cooldown) ** 0.5)
-    return 1.0
-
-
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is and when its rate falls. ``steps`` None: not known yet, the rate rises and stays."""
+    """How long a run is and when its rate falls. ``steps`` None: not known yet, the rate rises and stays.
+
+    The rise ends at step ``warmup``. It begins at zero, or at ``risen`` (0..1) at step ``since`` if it was made shorter
+    on the way.
+    """
 
     warmup: int
     cooldown: int
     steps: int | None
+    since: int = 0
+    risen: float = 0.0
 
     def factor(self, step: int) -> float:
-        """Return the factor on the learning rate at ``step``."""
-        steps = math.inf if self.steps is None else self.steps
-        return warmup_stable_decay(step, steps=steps, warmup=self.warmup, cooldown=self.cooldown)
+        """Return the factor on the learning rate at ``step``: linear rise, flat part, then 1 - sqrt fall to zero.
+
+        The shape of Hägele et al. 2024 (Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations).
+        """
+        if step < self.warmup:
+            return self.risen + (1 - self.risen) * (step + 1 - self.since) / (self.warmup - self.since)
+        if self.steps is None or self.steps - step >= self.cooldown:
+            return 1.0
+        left = max(0, self.steps - step)
+        return float(1 - (1 - left / self.cooldown) ** 0.5)
 
     def over(self, step: int) -> bool:
         """Return whether ``step`` is past the last one."""
@@ -43,9 +44,13 @@ class Plan:
         """Return whether the rate at ``step`` is on its way to zero."""
         return self.steps is not None and step > self.steps - self.cooldown
 
-    def fixed(self, steps: int, *, share: float) -> Plan:
-        """Return the plan for ``steps`` in all, with the rate falling over the last ``share`` of them.
+    def fixed(self, steps: int, *, done: int, share: float) -> Plan:
+        """Return the plan for ``steps`` in all, ``done`` of them behind, with the rate falling over the last ``share``.
 
-        It rises over a tenth of them at most.
+        From where it is it rises over a tenth of those that are left at most.
         """
-        return Plan(min(self.warmup, round(steps * _LONGEST_WARMUP)), max(1, round(steps * share)), steps)
+        cooldown = max(1, round(steps * share))
+        warmup = done + math.ceil((steps - done) * _LONGEST_WARMUP)
+        if warmup >= self.warmup:
+            return dataclasses.replace(self, cooldown=cooldown, steps=steps)
+        return Plan(warmup, cooldown, steps, since=done, risen=self.factor(done - 1) if done else 0.0)

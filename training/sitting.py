@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def planned(config: TrainConfig, sitting: Sitting, state: Mapping[str, Any] | No
                 advice="Go on without --finish-minutes.",
             )
         rest = max(1, int(60 * sitting.finish_minutes * _MARGIN * step / seconds))
-        return Plan(plan.warmup, rest, step + rest)
+        return dataclasses.replace(plan, cooldown=rest, steps=step + rest)
     if plan.steps is None and not open_ended:
         raise ConfigError(f"{config.name}: how long the run is was left to the clock", advice="Give --total-minutes.")
     return plan
@@ -89,7 +90,7 @@ class Clock:
         if self._machine.agreed(done > self._settled and timed >= self._sitting.pace_seconds) > 0:
             left = 60 * self._sitting.total_minutes - self.seconds
             more = max(1.0, (done - self._settled) / max(timed, 1e-9) * left * _MARGIN)
-            return plan.fixed(int(self._machine.agreed(done + more)), share=share)
+            return plan.fixed(int(self._machine.agreed(done + more)), done=done, share=share)
         return plan
 
     def up(self) -> bool:

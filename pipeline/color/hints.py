@@ -52,6 +52,7 @@ _BY_LOOKS = (
 _CLOSE = Kernel(lightness=25.0, near=0.05, is_pointed=True)
 # Share of the variance by which hints side by side may contradict each other: without it they would outbid each other.
 _RIDGE = 0.1
+_NOTHING = 1e-6  # CIELAB
 # Features of a cell reach so many cells and differences of L*; where none is as light, all nine around count alike.
 _CELLS, _SAME_LIGHT, _FLOOR = 0.7, 5.0, 1e-6
 
@@ -61,8 +62,8 @@ class ColorHint:
     """A colour at a place of an upright picture.
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``ab`` is CIELAB (D65), (0, 0) for
-    neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness, as
-    `pipeline.color.upsampling` sees to; beyond it fades by likeness and distance.
+    neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness, that of
+    the nearest where several reach, as `pipeline.color.upsampling` sees to; beyond it fades by likeness and distance.
     """
 
     x: float
@@ -139,8 +140,8 @@ def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> A
 class Spread:
     """Where ``hints`` are, ``at`` (rows, columns), and how unlike each of n every place is, (n, h, w).
 
-    ``lightness`` and ``looks`` are squares of differences; ``distance`` is in short sides of the picture, 0 in the
-    whole cell that a hint is in.
+    ``lightness`` and ``looks`` are squares of differences; ``distance``, from the middle of the cell that a hint is in,
+    is in short sides of the picture.
     """
 
     hints: Sequence[ColorHint]
@@ -158,9 +159,8 @@ class Spread:
         height, width = lightness.shape
         places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
         rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
-        down, across = (np.arange(size, dtype=np.float32) + np.float32(0.5) for size in (height, width))
-        apart = np.hypot((down - places[:, :1])[:, :, None], (across - places[:, 1:])[:, None])
-        apart[np.arange(len(hints)), rows, columns] = 0
+        down, across = np.arange(height) - rows[:, None], np.arange(width) - columns[:, None]
+        apart = np.hypot(down[:, :, None], across[:, None], dtype=np.float32)
         seen = None
         if looks is not None:
             size = np.square(looks).sum(axis=0)
@@ -170,17 +170,24 @@ class Spread:
         return cls(hints, (rows, columns), np.square(lighter), apart / np.float32(min(height, width)), seen)
 
     def applied(self, ab: F32) -> F32:
-        """Return ``ab`` (2, h, w) with what the hints state: exactly within their reach, and in their own cells."""
+        """Return ``ab`` (2, h, w) with what the hints state, the nearest that reaches a place or is in its cell.
+
+        Of two that are equally near it is the later. No place changes by more than a hint asks for at its own.
+        """
         stated = np.array([hint.ab for hint in self.hints], np.float32)
-        result = np.asarray(ab, np.float32)
+        answer = result = np.asarray(ab, np.float32)
         for kernel in (*self._kernels, _CLOSE):
             alike = self._alike(kernel)
             residuals = _bounded(stated - result[:, *self.at].T, kernel.most)
             between = kernel.share * alike[:, *self.at].T + (1 - kernel.share + _RIDGE) * np.eye(len(stated))
             weights = kernel.share * np.linalg.solve(between, residuals)
             result = result + np.einsum("nc,nhw->chw", weights.astype(np.float32), alike)
-        nearest = self.distance.argmin(axis=0)
-        return np.where(self._is_within.any(axis=0), stated.T[:, nearest], result)
+        most = float(np.hypot(*(stated.T - answer[:, *self.at])).max())
+        change = result - answer
+        result = answer + change * (most / np.maximum(np.hypot(*change), np.float32(max(most, _NOTHING))))
+        is_within = self._is_within
+        nearest = np.where(is_within, self.distance, np.inf)[::-1].argmin(axis=0)
+        return np.where(is_within.any(axis=0), stated[::-1].T[:, nearest], result)
 
     def share(self) -> F32:
         """Return how much the hints decide at every place, (h, w), 0..1."""
@@ -192,18 +199,13 @@ class Spread:
         return _PLAIN if self.looks is None else _BY_LOOKS
 
     @property
-    def _reach(self) -> F32:
-        return np.array([hint.reach for hint in self.hints], np.float32)[:, None, None]
-
-    @property
     def _is_within(self) -> npt.NDArray[np.bool_]:
-        return self.distance <= self._reach
+        return self.distance <= np.array([hint.reach for hint in self.hints], np.float32)[:, None, None]
 
     def _alike(self, kernel: Kernel) -> F32:
         """Return how alike every place is to those of the hints, 0..1, (n, h, w): 1 at these themselves."""
-        beyond = np.maximum(self.distance - self._reach, 0)
-        unlike = beyond / kernel.near if kernel.is_pointed else np.square(beyond) / (2 * kernel.near**2)
-        unlike += self.lightness / kernel.lightness**2
+        apart = self.distance / kernel.near
+        unlike = (apart if kernel.is_pointed else np.square(apart) / 2) + self.lightness / kernel.lightness**2
         if self.looks is not None and kernel.looks is not None:
             unlike += self.looks / (2 * kernel.looks**2)
         return np.asarray(np.exp(-unlike), np.float32)

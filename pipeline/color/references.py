@@ -16,7 +16,7 @@ import numpy as np
 from engines.adapters.base import Evidence
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.hints import ColorHint
+from pipeline.color.hints import ColorHint, Spread
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, lightness, rgb_of, still_spec
 from pipeline.errors import UsageError
@@ -121,18 +121,14 @@ def _spread(ab: F32, light: F32, hints: Sequence[ColorHint]) -> F32:
 
     They are many and none is sure, so that means serve better than what is exact at each. ``light`` is L*, (h, w).
     """
-    height, width = light.shape
-    places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
-    rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
+    spread = Spread.of(hints, light, None)
     stated = np.array([hint.ab for hint in hints], np.float32)
-    down, across = (np.arange(size, dtype=np.float32) + np.float32(0.5) for size in (height, width))
-    distance = np.hypot((down - places[:, :1])[:, :, None], (across - places[:, 1:])[:, None]) / min(height, width)
-    beyond, lighter = np.square(np.maximum(distance - _REACH, 0)), np.square(light - light[rows, columns, None, None])
+    beyond = np.square(np.maximum(spread.distance - _REACH, 0))
     for near in _NEAR:
-        weights = np.exp(-lighter / _SPREAD_LIGHTNESS**2 - beyond / (2 * near**2))
-        weights[distance <= _REACH] = 1
+        weights = np.exp(-spread.lightness / _SPREAD_LIGHTNESS**2 - beyond / (2 * near**2))
+        weights[spread.distance <= _REACH] = 1
         shares = weights / np.maximum(weights.sum(axis=0), 1)
-        ab = ab + np.einsum("nc,nhw->chw", stated - ab[:, rows, columns].T, shares, dtype=np.float32)
+        ab = ab + np.einsum("nc,nhw->chw", stated - ab[:, *spread.at].T, shares, dtype=np.float32)
     return ab
 
 

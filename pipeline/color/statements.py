@@ -25,8 +25,8 @@ _CERTAIN = np.float32(1e4)
 """Weight of a statement beside the network's answer of one frame."""
 _UNLIKE = np.float32(0.3)
 """How many like places it takes for half of a statement's say."""
-_LITTLE = np.float32(1e-3)
-"""Share below which it does not matter what is stated."""
+_NOTHING = np.float32(1e-6)
+"""Share, or difference in CIELAB, that is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, 
     """
     shape = prediction.ab.shape[2:]
     planes = _resized(np.concatenate([ab * share, share[None]]), shape)
-    stated = planes[:2] / np.maximum(planes[2], np.float32(1e-6))
+    stated = planes[:2] / np.maximum(planes[2], _NOTHING)
     places = None
     if prediction.features is not None:
         features = np.moveaxis(prediction.features[0], 0, -1)
@@ -83,13 +83,17 @@ def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, 
 def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, stride: int) -> Statement:
     """Return what the hints of ``wanted`` state of a frame: what they make of the network's answer, as far as they say.
 
-    They spread as those of photographs do.
+    They spread as those of photographs do. They say at least as much of a place as it changes beside what changes most,
+    so that nothing that is stated is farther from the network's answer than that.
     """
     features = None if prediction.features is None else Features(prediction.features[0])
     made = wanted.applied(prediction.ab[0], seen.luma, features)
     answer = prediction.ab[0] * np.float32(wanted.saturation)
-    stated = answer + (made.ab - answer) / np.maximum(made.share, _LITTLE)
-    return statement(seen, prediction, np.asarray(stated, np.float32), made.share, stride=stride)
+    change = made.ab - answer
+    size = np.hypot(*change)
+    share = np.maximum(made.share, size / np.maximum(size.max(), _NOTHING))
+    stated = answer + change / np.maximum(share, _NOTHING)
+    return statement(seen, prediction, np.asarray(stated, np.float32), share, stride=stride)
 
 
 def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
@@ -99,7 +103,7 @@ def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
             said, like = made.places.heard(places)
             sums, weight = sums + said, weight + like
-    ab = sums[:, :2] / np.maximum(sums[:, 2:], np.float32(1e-6))
+    ab = sums[:, :2] / np.maximum(sums[:, 2:], _NOTHING)
     return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)
 
 

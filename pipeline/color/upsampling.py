@@ -156,7 +156,7 @@ def upsample(
 ) -> Upsampled:
     """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result lies as stored.
 
-    Within the reach of ``hints`` it is what they state.
+    Within the reach of ``hints`` it is what the nearest of them states, as far as the gamut has room.
 
     The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
@@ -168,19 +168,44 @@ def upsample(
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     coefficients = np.stack(_fitted(whole, asked * room))
-    for hint in hints:
-        _state(coefficients, whole, hint, spec.matrix, space)
+    if hints:
+        _state(coefficients, whole, hints, spec.matrix, space)
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()))
 
 
-def _state(coefficients: F32, luma: F32, hint: ColorHint, matrix: Matrix, space: RgbSpace | None) -> None:
-    """Make chroma from ``coefficients`` (4, h, w) what ``hint`` states within its reach, for ``luma`` (H, W).
+def _state(coefficients: F32, luma: F32, hints: Sequence[ColorHint], matrix: Matrix, space: RgbSpace | None) -> None:
+    """Make chroma from ``coefficients`` (4, h, w) what ``hints`` state within their reach, for ``luma`` (H, W).
 
-    Around the reach it fades out, on the same side of edges of luma.
+    Around the reach it fades out, on the same side of edges of luma. Each place is one hint's: that of the nearest that
+    reaches it, else of the one that says most there; of equal ones that of the later.
     """
     height, width = coefficients.shape[1:]
-    side = min(height, width)
-    reach = hint.reach * side
+    guide = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    say, whose = np.zeros((height, width), np.float32), np.zeros((height, width), np.int64)
+    for number, hint in enumerate(hints):
+        patch, says = _say(guide, hint)
+        is_more = says >= say[patch]
+        say[patch][is_more], whose[patch][is_more] = says[is_more], number
+
+    is_stated = say > 0
+    there = guide[is_stated][None]
+    ab = np.array([hint.ab for hint in hints], np.float32)[whose[is_stated]].T[:, None]
+    low, high = (np.clip(there + np.float32(step), 0, 1) for step in (-_RISE, _RISE))
+    below, above = (chroma_from_ab(one, ab, matrix, space) for one in (low, high))
+    slope = (above - below) / (high - low)
+    offset = (above + below - slope * (high + low)) / 2
+    stated = np.concatenate([slope[0], offset[0], slope[1], offset[1]])
+    kept = coefficients[:, is_stated]
+    coefficients[:, is_stated] = kept + np.minimum(say[is_stated], 1) * (stated - kept)
+
+
+def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
+    """Return the rows and columns of ``guide`` (h, w) of which ``hint`` says something, and how much it says there.
+
+    That is 0..1 where it fades, and within its reach 1..2, the more the nearer.
+    """
+    height, width = guide.shape
+    reach = hint.reach * min(height, width)
     radius = math.ceil(reach + _FADE) + 1
     middle = hint.y * height, hint.x * width
     rows, columns = (
@@ -190,21 +215,11 @@ def _state(coefficients: F32, luma: F32, hint: ColorHint, matrix: Matrix, space:
     down = np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5 - middle[0])
     across = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5 - middle[1])
     distance = np.hypot(down[:, None], across)
-    small = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    guide = small[rows, columns]
-    there = small[min(int(middle[0]), height - 1), min(int(middle[1]), width - 1)]
-    unlike = np.square((guide - there) / np.float32(_SAME))
-    weight = np.clip((reach + _FADE - distance) / (_FADE - 1), 0, 1) * np.exp(-unlike)
-    weight = np.where(distance <= reach + 0.5, 1, weight).astype(np.float32)
-
-    ab = np.broadcast_to(np.array(hint.ab, np.float32)[:, None, None], (2, *guide.shape))
-    low, high = (np.clip(guide + np.float32(step), 0, 1) for step in (-_RISE, _RISE))
-    below, above = (chroma_from_ab(one, ab, matrix, space) for one in (low, high))
-    slope = (above - below) / (high - low)
-    offset = (above + below - slope * (high + low)) / 2
-    stated = np.stack([slope[0], offset[0], slope[1], offset[1]])
-    patch = coefficients[:, rows, columns]
-    patch += weight * (stated - patch)
+    there = guide[min(int(middle[0]), height - 1), min(int(middle[1]), width - 1)]
+    unlike = np.square((guide[rows, columns] - there) / np.float32(_SAME))
+    fading = np.clip((reach + _FADE - distance) / (_FADE - 1), 0, 1) * np.exp(-unlike)
+    says = np.where(distance <= reach + 0.5, 2 - distance / np.float32(height + width), fading)
+    return (rows, columns), np.asarray(says, np.float32)
 
 
 def _fitted(luma: F32, planes: F32) -> list[F32]:

@@ -131,9 +131,12 @@ def _train(
             log_every=log_every,
         )
         with training_shown() as shown:
-            # Before photographs are decoded, which may take minutes.
-            check_weights(chosen, check(chosen), backbone=backbone, start_from=start_from)
-            cache = _photo_cache(chosen, photos or [], run, short_side, overfit, shown)
+            architecture = check(chosen)
+            cache = _decoded(photos or [], run, short_side, overfit)
+            if cache is None:
+                # Before photographs are decoded, which may take minutes.
+                check_weights(chosen, architecture, backbone=backbone, start_from=start_from)
+                cache = _decode(chosen, photos or [], run, short_side, overfit, shown)
             if overfit is not None:
                 return _learnt(
                     chosen,
@@ -233,7 +236,29 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
     return Answer({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)
 
 
-def _photo_cache(
+def _decoded(sources: list[Path], run: Path, short_side: int | None, enough: int | None) -> Path | None:
+    """Return the photographs that are ready for training, or None if they are yet to be decoded."""
+    from training.data import check_cache, is_cache
+    from training.photo_zips import is_ready
+
+    for folder in sources:
+        if is_ready(folder):
+            if len(sources) > 1:
+                raise UsageError(f"{folder}: is ready for training, and stands alone", advice="Name nothing else.")
+            check_cache(folder, sources=None, short_side=short_side, enough=enough)
+            if short_side is not None and not is_cache(folder):
+                raise UsageError(
+                    f"{folder}: is ready for training, in the sizes that it has", advice="Leave out --short-side."
+                )
+            return folder
+    cache = run / "photos"
+    if not is_cache(cache):
+        return None
+    check_cache(cache, sources=sources or None, short_side=short_side, enough=enough)
+    return cache
+
+
+def _decode(
     config: TrainConfig,
     sources: list[Path],
     run: Path,
@@ -241,21 +266,9 @@ def _photo_cache(
     enough: int | None,
     shown: TrainingShown,
 ) -> Path:
-    from training.data import build_cache, is_cache
-    from training.photo_zips import is_ready
+    from training.data import build_cache
 
-    for folder in sources:
-        if is_ready(folder):
-            if len(sources) > 1:
-                raise UsageError(f"{folder}: is ready for training, and stands alone", advice="Name nothing else.")
-            if short_side is not None and not is_cache(folder, short_side=short_side):
-                raise UsageError(
-                    f"{folder}: is ready for training, in the sizes that it has", advice="Leave out --short-side."
-                )
-            return folder
     cache = run / "photos"
-    if is_cache(cache, of=sources or None, short_side=short_side, enough=enough):
-        return cache
     if not sources:
         raise UsageError(f"{cache}: no photographs there yet", advice="Name a folder or a zip file: --photos DIR.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

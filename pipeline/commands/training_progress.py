@@ -27,13 +27,13 @@ class TrainingShown:
         self._said: set[str] = set()
 
     def decoded(self, pictures: int, total: int) -> None:
-        """Tell how many pictures were decoded, of how many."""
+        """Tell how many pictures were decoded, of how many that are to be."""
         self._tell(f"decoding photographs: {pictures:,} of {count(total, 'picture')}", last=pictures == total)
 
     def kept(self, report: CacheReport) -> None:
         """Tell what became of them."""
-        left_out = [f"{number:,} {why.replace('_', ' ')}" for why, number in vars(report).items() if number]
-        said = [one for one in left_out if not one.endswith(" kept")]
+        left_out = {why: number for why, number in vars(report).items() if why != "kept" and number}
+        said = [f"{number:,} {why.replace('_', ' ')}" for why, number in left_out.items()]
         self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(said)}" if said else ""))
         self.starting()
 

@@ -63,13 +63,12 @@ def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None
     with surveyed(source) as (info, _), open_film(info) as container:
         video = container.streams[info.stream_index]
         end = _seconds(video.start_time or 0, video) + moment
-        times = [
-            _place(packet)
-            for packet in demux(container, video)
-            if packet.size and not packet.is_discard and (packet.pts, packet.dts) != (None, None)
-        ]
-    before = sum(time < end for time in times)
-    return before // 2 if len(times) > _FIELDS * (info.frame_count or len(times)) else before
+        count = before = 0
+        for packet in demux(container, video):
+            if packet.size and not packet.is_discard and (packet.pts, packet.dts) != (None, None):
+                count += 1
+                before += _place(packet) < end
+    return before // 2 if count > _FIELDS * (info.frame_count or count) else before
 
 
 def _copied(

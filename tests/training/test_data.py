@@ -15,6 +15,7 @@ from training.data import (
     PhotosError,
     Stage,
     build_cache,
+    check_cache,
     crops_before,
     is_cache,
     middle_crop,
@@ -153,24 +154,36 @@ def test_photographs_that_are_not_there_are_an_error_and_leave_nothing(kind: str
 
 
 def test_a_cache_knows_what_it_was_made_of(photo_zip: Path, tmp_path: Path) -> None:
-    assert not is_cache(tmp_path / "cache")
-    build_cache([photo_zip], tmp_path / "cache", short_side=64)
-    assert is_cache(tmp_path / "cache", of=[photo_zip])
+    cache = tmp_path / "cache"
+    assert not is_cache(cache)
+    build_cache([photo_zip], cache, short_side=64)
+    assert is_cache(cache)
+    for enough in (None, 8):
+        check_cache(cache, sources=[photo_zip], short_side=64, enough=enough)
+        check_cache(cache, sources=None, short_side=None, enough=enough)
     with pytest.raises(PhotosError, match="other photographs"):
-        is_cache(tmp_path / "cache", of=[tmp_path])
-    assert is_cache(tmp_path / "cache", short_side=64)
+        check_cache(cache, sources=[tmp_path], short_side=None, enough=None)
     with pytest.raises(PhotosError, match="reduced to 64 pixels, not 128"):
-        is_cache(tmp_path / "cache", short_side=128)
+        check_cache(cache, sources=None, short_side=128, enough=None)
 
 
-def test_a_check_on_a_few_decodes_no_more_and_is_not_taken_for_all(tmp_path: Path) -> None:
+def test_a_check_on_a_few_decodes_no_more_than_it_needs_and_is_never_taken_for_all(
+    photo_zip: Path, tmp_path: Path
+) -> None:
     (tmp_path / "album").mkdir()
-    for number in range(70):
-        Image.fromarray(synthetic_photo(number)).save(tmp_path / "album" / f"{number:02}.png")
-    assert build_cache([tmp_path / "album"], tmp_path / "few", short_side=64, enough=8).kept == 64
-    assert is_cache(tmp_path / "few", of=[tmp_path / "album"], enough=8)
-    with pytest.raises(PhotosError, match="another purpose: 8 of the photographs"):
-        is_cache(tmp_path / "few", of=[tmp_path / "album"])
+    (tmp_path / "album" / "0.png").write_bytes(png(np.full((80, 80, 3), 90, np.uint8)))
+    (tmp_path / "album" / "1.png").write_bytes(b"broken")
+    told: list[tuple[int, int]] = []
+    few = tmp_path / "few"
+    report = build_cache(
+        [tmp_path / "album", photo_zip], few, short_side=64, enough=8, watch=lambda *far: told.append(far)
+    )
+    assert report == CacheReport(kept=8, too_small=0, grey=1, toned=0, unreadable=1)
+    assert told[-1] == (8, 8)
+    check_cache(few, sources=[tmp_path / "album", photo_zip], short_side=None, enough=8)
+    for enough in (None, 9):
+        with pytest.raises(PhotosError, match=f"holds 8 of the photographs, .* not {enough or 'all'}"):
+            check_cache(few, sources=None, short_side=None, enough=enough)
 
 
 def test_whoever_watches_is_told_how_many_pictures_there_are(photo_zip: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noq
 from training.architectures import ARCHITECTURES  # noqa: E402
 from training.architectures.encoders import ColourResNet18Encoder  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
+from training.data import build_cache  # noqa: E402
 from training.fitting import check, check_weights  # noqa: E402
 
 JUDGED = dataclasses.replace(
@@ -146,3 +147,11 @@ def test_the_command_refuses_before_it_looks_at_a_photograph(config: str, told: 
     assert done.returncode == 9, done.stderr
     assert told in json.loads(done.stdout)["error"]["message"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_go_on_with_the_few_photographs_of_a_check(photo_zip: Path, tmp_path: Path) -> None:
+    build_cache([photo_zip], tmp_path / "run" / "photos", short_side=192, enough=8)
+    for named in ([], ["--photos", photo_zip], ["--photos", tmp_path / "run" / "photos"]):
+        done = colorize("model", "train", "unet-plain", "--run", tmp_path / "run", *named, "--json")
+        assert done.returncode == 4, done.stderr
+        assert "holds 8 of the photographs, for a check" in json.loads(done.stdout)["error"]["message"]

@@ -84,7 +84,6 @@ def test_a_hint_for_a_film_is_applied_by_every_night(tmp_path: Path, output: Pat
     assert made.read_bytes() == corrected
 
 
-@pytest.mark.slow
 def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Path) -> None:
     films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
     (films / "film.refs").mkdir(parents=True)

@@ -54,7 +54,9 @@ def test_one_statement_changes_one_thing(answer: np.ndarray, two_things: np.ndar
     result = spread_hints(answer, two_things, [ColorHint(x=0.3, y=0.5, ab=(-40, 20))])
     like = result[:, HEIGHT // 2, int(0.4 * WIDTH)]
     unlike = result[:, HEIGHT // 2, int(0.6 * WIDTH)]
-    assert np.abs(like - (-40, 20)).max() < 12.5
+    # 0.13 short sides away distance has taken a fifth of the difference that is asked for, (-50, 20), the ridge of the
+    # kriging a little more.
+    assert np.abs(like - (-40, 20)).max() < 0.25 * 50
     assert np.abs(unlike - (10, 0)).max() < 0.1
 
 
@@ -116,6 +118,55 @@ def test_what_is_stated_comes_out_within_the_reach(color: str, side: int, featur
     assert ciede2000(found, stated)[is_near].max() < 2
 
 
+@pytest.mark.parametrize("later", [1, -1])
+def test_of_several_hints_the_nearest_that_reaches_a_place_decides(
+    answer: np.ndarray, two_things: np.ndarray, later: int
+) -> None:
+    """Whichever was stated first; a nearer one that does not reach the place has no say in it."""
+    wide, small = ColorHint(x=0.3, y=0.5, ab=(40, 0), reach=0.4), ColorHint(x=0.45, y=0.5, ab=(-40, 0))
+    row, luma, spec = HEIGHT // 2, np.full((4 * HEIGHT, 4 * WIDTH), 0.5, np.float32), still_spec(8)
+    hints = (wide, small)[::later]
+    result = spread_hints(answer, two_things, list(hints))
+    assert [result[0, row, int(x * WIDTH)] for x in (0.3, 0.41, 0.45)] == [40, 40, -40]
+    chroma = upsample(ModelInput(luma), answer, spec, hints=hints).small(luma, spec.matrix)
+    for x, hint in ((0.3, wide), (0.41, wide), (0.45, small)):
+        np.testing.assert_allclose(chroma[:, 4 * row, int(x * 4 * WIDTH)], stated_at(0.5, hint.ab), atol=0.002)
+
+
+@pytest.mark.parametrize("later", [1, -1])
+def test_a_hint_beside_another_leaves_its_colour_alone(answer: np.ndarray, later: int) -> None:
+    luma, spec = np.full((256, 256), 0.5, np.float32), still_spec(8)
+    hints = (ColorHint(x=0.5, y=0.5, ab=(40, 20)), ColorHint(x=0.52, y=0.5, ab=(-40, 20)))[::later]
+    made = Adjustments(hints=hints).applied(np.zeros((2, 64, 64), np.float32), luma).ab
+    chroma = upsample(ModelInput(luma), made, spec, hints=hints).small(luma, spec.matrix)
+    for hint in hints:
+        found = chroma[:, int(256 * hint.y), int(256 * hint.x)]
+        np.testing.assert_allclose(found, stated_at(0.5, hint.ab), atol=0.002)
+
+
+def stated_at(luma: float, ab: tuple[float, float]) -> np.ndarray:
+    """Return Cb and Cr of a colour."""
+    return chroma_from_ab(np.float32([[luma]]), np.float32(ab).reshape(2, 1, 1), still_spec(8).matrix).ravel()
+
+
+@pytest.mark.parametrize("reach", [0, 0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("count", [6, 40])
+@pytest.mark.parametrize("looks", [None, np.ones((2, HEIGHT, WIDTH), np.float32)])
+def test_no_colour_goes_beyond_what_was_stated_and_answered(
+    two_things: np.ndarray, reach: float, count: int, looks: np.ndarray | None
+) -> None:
+    rng = np.random.default_rng(count)
+    for _ in range(10):
+        places, turns = rng.random((count, 2)), rng.uniform(0, 2 * np.pi, count)
+        hints = [
+            ColorHint(x=x, y=y, ab=(30 * np.cos(turn), 30 * np.sin(turn)), reach=reach)
+            for (x, y), turn in zip(places, turns, strict=True)
+        ]
+        for grey in (0, 5):
+            made = spread_hints(np.full((2, HEIGHT, WIDTH), grey, np.float32), two_things, hints, looks)
+            assert np.hypot(*made).max() < 30 + 2 * np.hypot(grey, grey) + 0.01
+
+
 def lab(rgb: np.ndarray) -> np.ndarray:
     return rgb_to_lab(np.rint(rgb * 255).astype(np.uint8))
 
@@ -124,11 +175,11 @@ def test_hints_that_agree_share_their_say_and_no_colour_is_made_up(answer: np.nd
     """Two colours side by side bound each other: nothing goes far beyond both."""
     lightness = np.full((HEIGHT, WIDTH), 50, np.float32)
     agreeing = [ColorHint(x=0.4 + 0.02 * n, y=0.5, ab=(30, 0)) for n in range(5)]
-    assert spread_hints(answer, lightness, agreeing)[0].max() < 32
+    assert spread_hints(answer, lightness, agreeing)[0].max() < 30.01
     looks = np.ones((2, HEIGHT, WIDTH), np.float32)
     contradicting = [ColorHint(x=0.5, y=0.5, ab=(40, 0)), ColorHint(x=0.53, y=0.5, ab=(-20, 0))]
     for made in (spread_hints(answer, lightness, contradicting, one) for one in (None, looks)):
-        assert -36 < made[0].min() < made[0].max() < 56
+        assert -36 < made[0].min() < made[0].max() < 40.01
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,6 @@ def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, c
     assert not segments(tmp_path)
 
 
-@pytest.mark.slow
 def test_segments_of_another_film_of_that_name_are_thrown_away(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
