@@ -33,10 +33,14 @@ class NoLocksError(OutputError):
 
 
 class Held:
-    """A lock file that is held; ``said`` is what stands in it as long as it is held alone, "" if that is not known."""
+    """A lock file that is held; ``said`` is what its holder writes into it, "" by those who share it.
+
+    ``is_written`` is false where the disk did not take that: what stands in the file tells nothing then.
+    """
 
     def __init__(self, path: Path, subject: Path, said: str) -> None:
         self._path, self._subject, self._said = path, subject, said
+        self.is_written = True
 
     def check(self) -> None:
         """Raise `LockedError` if another run took the lock meanwhile.
@@ -44,14 +48,14 @@ class Held:
         Network disks let it when this machine was cut off for longer than locks are kept there, and those without locks
         between machines let it at any time.
         """
-        if self._said and not self.is_ours():
+        if self.is_written and not self.is_ours():
             raise LockedError(
                 f"{self._subject}: another run took it over{_described(self._path)}",
                 advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
             )
 
     def is_ours(self) -> bool:
-        """Say whether the file still names this holder, as far as it can be read."""
+        """Say whether the file still says what this holder wrote, as far as it can be read."""
         try:
             return self._path.read_text(encoding="utf-8") == self._said
         except FileNotFoundError:
@@ -72,9 +76,10 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     """
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
+        said = "" if shared else _holder()
+        lock_held = Held(path, subject, said)
         try:
-            said = "" if shared else _holder()
-            lock_held = Held(path, subject, said if _write(file, said) else "")
+            lock_held.is_written = _write(file, said)
             logger.debug("%s: locked%s", path, ", shared" if shared else "")
             yield lock_held
         finally:
@@ -145,15 +150,16 @@ def _holder() -> str:
 
 def _write(file: IO[str], text: str) -> bool:
     """Write ``text``, so that other machines see it; False if the disk does not take it, which must end no run."""
+    handle, content = file.fileno(), text.encode()
     try:
-        file.seek(0)
-        file.truncate()
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        os.ftruncate(handle, 0)
+        is_written = os.write(handle, content) == len(content)
     except OSError:
         return False
-    return True
+    # A disk that does not sync holds it all the same.
+    with contextlib.suppress(OSError):
+        os.fsync(handle)
+    return is_written
 
 
 def _described(path: Path) -> str:

@@ -28,8 +28,11 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
 }
 _USUAL = "Check its disk and how it is connected."
-# A folder must have room for a name of 12 characters.
-_LONGEST_FOLDER_ON_WINDOWS = 259 - 12
+# Of a file; a folder must have room for a name of 12 characters, else making it is refused as below.
+_LONGEST_ON_WINDOWS = 259
+# ERROR_FILENAME_EXCED_RANGE
+_TOO_LONG = 206
+_FILE_SYSTEM = r"SYSTEM\CurrentControlSet\Control\FileSystem"
 _VERBATIM = "\\\\?\\"
 _LONG_PATHS = "only if LongPathsEnabled is set in its registry (docs/platforms.md)"
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
@@ -55,10 +58,25 @@ def says_no_file(error: OSError) -> bool:
 
 
 def _is_beyond_windows(error: OSError) -> bool:
-    """Whether ``error`` may come from a path that is longer than Windows takes if it is not set to."""
-    if sys.platform != "win32" or not isinstance(error.filename, str):
+    """Whether ``error`` comes from a path that is longer than Windows takes as it is set."""
+    if sys.platform != "win32" or not isinstance(error.filename, str) or error.filename.startswith(_VERBATIM):
         return False
-    return not error.filename.startswith(_VERBATIM) and _length(error.filename) > _LONGEST_FOLDER_ON_WINDOWS
+    # Opening a file tells no number of Windows' own, and others say that a path that is too long is not found.
+    is_told = getattr(error, "winerror", None) == _TOO_LONG
+    return is_told or (_length(error.filename) > _LONGEST_ON_WINDOWS and not _takes_long_paths())
+
+
+def _takes_long_paths() -> bool:
+    """Whether Windows is set to take long paths from programs that declare themselves aware of them, as Python does."""
+    if sys.platform != "win32":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _FILE_SYSTEM) as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1)
+    except OSError:
+        return False
 
 
 def _length(name: str) -> int:

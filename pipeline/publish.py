@@ -25,6 +25,7 @@ PARTIAL_PREFIX = f"{HOME}-"
 logger = logging.getLogger(__name__)
 
 _guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+_checks: list[tuple[Path, Callable[[], None]]] = []
 
 
 @contextmanager
@@ -46,6 +47,7 @@ def publishing(
         yield temporary
         _sync(temporary)
         with _guard():
+            _check_name(final)
             originals.check(final)
             _name(temporary, final, overwrite=overwrite)
         _sync_folder(final.parent)
@@ -63,6 +65,23 @@ def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
     """Have every file of this process get its name within ``guard``, which may raise: for workers given up."""
     global _guard
     _guard = guard
+
+
+@contextmanager
+def names_checked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """For the block, have every file below ``folder`` get its name only after ``check``, which may raise."""
+    entry = (folder.absolute(), check)
+    _checks.append(entry)
+    try:
+        yield
+    finally:
+        _checks.remove(entry)
+
+
+def _check_name(final: Path) -> None:
+    for folder, check in tuple(_checks):
+        if final.absolute().is_relative_to(folder):
+            check()
 
 
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:

@@ -171,12 +171,14 @@ class ModelOrigin:
     """Where the network comes from: what people call it, its ``contract`` (docs/networks.md) and its ``licence``.
 
     The licence of other people's networks is the user's word, "not stated" without it. ``device`` is what computed.
+    ``fingerprint`` is the SHA-256 of all that decides the network's colours, weights and card; "" in older records.
     """
 
     network: str = "Autochrome"
     contract: str = ""
     licence: str = ""
     device: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,9 @@ import errno
 import subprocess
 import sys
 import textwrap
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PureWindowsPath
+from types import ModuleType
 
 import pytest
 
@@ -98,6 +100,57 @@ def test_a_network_may_be_on_a_drive_or_a_share(tmp_path: Path) -> None:
             load_weights(path)
 
 
+class Registry(ModuleType):
+    """Windows' registry, with one value of it, or without."""
+
+    HKEY_LOCAL_MACHINE = 0
+
+    def __init__(self, long_paths: int | None) -> None:
+        super().__init__("winreg")
+        self._long_paths = long_paths
+
+    def OpenKey(self, root: int, path: str) -> AbstractContextManager[str]:  # noqa: N802 - Windows' name
+        assert root == self.HKEY_LOCAL_MACHINE
+        return nullcontext(path)
+
+    def QueryValueEx(self, key: str, name: str) -> tuple[int, int]:  # noqa: N802 - Windows' name
+        assert (key, name) == (r"SYSTEM\CurrentControlSet\Control\FileSystem", "LongPathsEnabled")
+        if self._long_paths is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return self._long_paths, 4
+
+
+def windows(monkeypatch: pytest.MonkeyPatch, *, long_paths: int | None) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "winreg", Registry(long_paths))
+
+
+class PathTooLongError(FileNotFoundError):
+    """As ``os.mkdir`` raises it there for a folder of more than 247 characters."""
+
+    winerror = 206
+
+
+@pytest.mark.parametrize(
+    ("length", "long_paths", "kind", "is_gone"),
+    [
+        (259, 0, FileNotFoundError, True),
+        (260, 0, FileNotFoundError, False),
+        (260, None, FileNotFoundError, False),
+        (260, 1, FileNotFoundError, True),
+        (248, 0, PathTooLongError, False),
+    ],
+)
+def test_a_long_path_is_gone_where_windows_would_have_taken_it(
+    length: int, long_paths: int | None, kind: type[OSError], is_gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows(monkeypatch, long_paths=long_paths)
+    path = "/" + "a" * (length - 1)
+    error = kind(errno.ENOENT, "No such file or directory", path)
+    assert says_no_file(error) is is_gone
+    assert (f"It has {length:,} characters" in advice_for(error)) is not is_gone
+
+
 @pytest.mark.parametrize(
     ("platform", "path", "is_beyond"),
     [
@@ -112,6 +165,7 @@ def test_a_path_that_windows_finds_too_long_is_not_taken_for_missing(
     platform: str, path: PureWindowsPath, is_beyond: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows says "no such file" of it, and would say "the file is there" if it were set to."""
+    windows(monkeypatch, long_paths=0)
     monkeypatch.setattr(sys, "platform", platform)
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
     assert ("LongPathsEnabled" in advice_for(error)) is is_beyond
@@ -121,14 +175,14 @@ def test_a_path_that_windows_finds_too_long_is_not_taken_for_missing(
 def test_a_result_whose_temporary_name_is_too_long_for_windows_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / ("f" * (225 - len(str(tmp_path))))
+    folder = tmp_path / ("f" * (232 - len(str(tmp_path))))
     final = folder / "scan.jpg"
     assert len(str(folder / "scan.jpg.autochrome.json")) < 259
     with (
         pytest.raises(OutputError, match=r"scan\.jpg: cannot be written") as caught,
         publishing(final, overwrite=False, originals=Originals()) as temporary,
     ):
-        monkeypatch.setattr(sys, "platform", "win32")
+        windows(monkeypatch, long_paths=0)
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(temporary))
     assert f"It has {len(str(temporary))} characters" in caught.value.advice
 

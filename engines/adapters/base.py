@@ -46,8 +46,10 @@ class Evidence:
 class Adapter(ABC):
     """How to use one network: ``graph`` is what its engine runs, ``stride`` how much smaller its chroma is.
 
-    ``contract`` is the short name that cards use, ``network`` the name for people. ``takes_hints`` says whether hints
-    make a difference. ``is_ours`` is for networks that were trained and measured for this program.
+    Adapters are frozen dataclasses, whose fields hold values as JSON has them, arrays, and dataclasses of these: so
+    `fingerprint` covers all that an adapter goes by. ``contract`` is the short name that cards use, ``network`` the
+    name for people. ``takes_hints`` says whether hints make a difference. ``is_ours`` is for networks that were trained
+    and measured for this program.
     """
 
     contract: str

@@ -132,6 +132,7 @@ class Outcomes:
         if now == before:
             return outcome
         if not isinstance(outcome, Failure):
+            self._context.ledger.check_lock()
             with suppress(OSError):
                 (outcome.result if isinstance(outcome, Sealed) else outcome).output.unlink()
         what = "is gone" if now is None else "changed while it was read"

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.run_options import Shard
@@ -16,7 +17,7 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import Held, held, lock, opened
 from pipeline.originals import NO_ORIGINALS
-from pipeline.publish import HOME, PARTIAL_PREFIX, publishing
+from pipeline.publish import HOME, PARTIAL_PREFIX, names_checked, publishing
 
 LOCK, BAG_LOCK, SHARDS = "lock", "bag-lock", "shards.json"
 # Readers that look whether a run is at work hold the lock for a moment.
@@ -31,22 +32,38 @@ def home(output: Path, shard: Shard | None) -> Path:
     return folder if shard is None else folder / f"shard-{shard.index}-of-{shard.count}"
 
 
+@dataclass(frozen=True)
+class OutputLock:
+    """What a run holds of its output folder: the lock of the whole, or a share of it and the lock of its shard."""
+
+    held: tuple[Held, ...]
+
+    def check(self) -> None:
+        """Raise `LockedError` if another run took any of it over, see `Held.check`."""
+        for one in self.held:
+            one.check()
+
+
 @contextmanager
-def locked(output: Path, *, shard: Shard | None = None) -> Iterator[Held]:
+def locked(output: Path, *, shard: Shard | None = None) -> Iterator[OutputLock]:
     """Hold the lock of ``output``, or of one shard of it, for the block; folders that are missing are made.
 
     A run over the whole excludes all others. Runs over shards exclude runs over the whole, and each itself: they work
-    side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. Raises
-    `LockedError` if another run holds the lock, `UsageError` if the folder was begun in another number of shards,
+    side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. In the block
+    no file below ``output`` gets its name once another run took the lock over. Raises `LockedError` if another run
+    holds the lock, `UsageError` if the folder was begun in another number of shards,
     `OutputError` if it cannot be written or its disk has no locks.
     """
     check_shards(output, shard)
     with ExitStack() as stack:
-        own = stack.enter_context(held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE))
+        whole = held(home(output, None) / LOCK, output, shared=shard is not None, patience=_PATIENCE)
+        own = [stack.enter_context(whole)]
         if shard is not None:
-            own = stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE))
+            own.append(stack.enter_context(held(home(output, shard) / LOCK, output, patience=_PATIENCE)))
         _pin_shards(output, shard)
-        yield own
+        output_lock = OutputLock(tuple(own))
+        with names_checked(output, output_lock.check):
+            yield output_lock
 
 
 def is_at_rest(output: Path, *, shard: Shard | None) -> bool:

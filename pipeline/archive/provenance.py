@@ -192,7 +192,8 @@ def describe(
 
 
 def _credits(origin: ModelOrigin) -> dict[str, str]:
-    return {"network": origin.network, "contract": origin.contract, "licence": origin.licence}
+    known = {"fingerprint": origin.fingerprint} if origin.fingerprint else {}
+    return {**known, "network": origin.network, "contract": origin.contract, "licence": origin.licence}
 
 
 def _of_photo(result: PhotoResult) -> dict[str, Any]:

@@ -205,9 +205,11 @@ class _Run:
                         self._processing.work(executor)
                 finally:
                     if context.run_options.shard is None:
+                        context.ledger.check_lock()
                         delete_partial_files(self._processing.lost_folders)
             if context.stop.error is not None:
                 raise context.stop.error
+            context.ledger.check_lock()
             self._outcomes.tidy()
             if context.run_options.bag and is_last():
                 with self._shards() as shards:

@@ -43,7 +43,13 @@ class Colorizer:
     def origin(self) -> ModelOrigin:
         """What the network is, for results that say where their colours come from."""
         spec = self.spec
-        return ModelOrigin(network=spec.network, contract=spec.contract, licence=spec.licence, device=spec.device)
+        return ModelOrigin(
+            network=spec.network,
+            contract=spec.contract,
+            licence=spec.licence,
+            device=spec.device,
+            fingerprint=spec.fingerprint,
+        )
 
     def model_input(
         self, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0

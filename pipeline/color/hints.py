@@ -172,7 +172,7 @@ class Spread:
     def applied(self, ab: F32) -> F32:
         """Return ``ab`` (2, h, w) with what the hints state, the nearest that reaches a place or is in its cell.
 
-        Of two that are equally near it is the later. No place changes by more than a hint asks for at its own.
+        Of two that are equally near it is the later. No other place changes by more than a hint asks for at its own.
         """
         stated = np.array([hint.ab for hint in self.hints], np.float32)
         answer = result = np.asarray(ab, np.float32)

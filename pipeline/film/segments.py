@@ -73,7 +73,7 @@ def kept_segments(
             with _counting(segments):
                 yield segments
         except BaseException as error:
-            is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError)
+            is_over = isinstance(error, Exception) and not isinstance(error, OutputError | EngineError | LockedError)
             raise
         finally:
             if is_over or not segments.segments:
@@ -133,8 +133,8 @@ def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
         "options": {name: value for name, value in to_json(film.options).items() if name not in without},
         "references": reference_fingerprint(film.references.paths),
         "encoder": [film.plan.encoder.name, *map(str, sorted(film.plan.options.items()))],
-        # With the network's fingerprint.
         "engine": str(colorizer.spec),
+        "network": colorizer.spec.fingerprint,
         "program": program_version(),
         "libraries": [str(av.library_versions), cv2.__version__, np.__version__],
     }

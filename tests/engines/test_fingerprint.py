@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from engines.adapters.registry import adapter_for
+from engines.adapters.base import Adapter
+from engines.adapters.registry import CONTRACTS, adapter_for
 from engines.library import load_weights
 from engines.networks import fingerprint, open_network
 from engines.weights import Weights
@@ -45,6 +47,24 @@ def test_what_a_card_only_tells_does_not(shipped: Weights) -> None:
     told = replace(shipped, card={key: value for key, value in shipped.card.items() if key not in ONLY_TOLD})
     assert of(told) == of(shipped)
     assert set(shipped.card) <= {*CHANGES, *ONLY_TOLD, "contract"}, "say here whether it decides the colours"
+
+
+@pytest.mark.parametrize("kind", Adapter.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_an_adapter_holds_nothing_that_its_fingerprint_does_not_see(kind: type[Adapter]) -> None:
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert set(inspect.get_annotations(kind)) <= {field.name for field in fields(kind)}, "@dataclass is missing"
+    assert is_made_by_dataclass(kind), "it has an __init__ of its own"
+
+
+def is_made_by_dataclass(kind: type[Adapter]) -> bool:
+    """Whether its instances hold its fields alone."""
+    names = [field.name for field in fields(kind) if field.init]
+    return list(inspect.signature(kind).parameters) == names and not hasattr(kind, "__post_init__")
+
+
+def test_every_contract_has_its_adapter() -> None:
+    modules = {kind.__module__.rpartition(".")[2] for kind in Adapter.__subclasses__()}
+    assert {contract.recognise.__module__.rpartition(".")[2] for contract in CONTRACTS} == modules
 
 
 def test_of_several_networks_each_one_s_card_counts(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Other people's networks, as their authors export them: recognised, run as they are meant to be, or refused by name.
 
-The architectures are the published ones at a fraction of their width, with random weights: real ones were not at hand.
+The architectures are the published ones at a fraction of their width, with random weights, not the real ones.
 """
 
 from __future__ import annotations
@@ -142,8 +142,9 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_is_recognised_by_its_graph(make: Callable[[str], Made], name: str) -> None:
     made = make(name)
-    adapter = adapter_for(load_weights(str(made.path)))
+    adapter = adapter_for(weights := load_weights(str(made.path)))
     assert adapter.contract == made.case.contract
+    assert adapter.fingerprint(weights) != weights.sha256
     assert adapter.takes_hints == (made.case.contract == "siggraph17")
 
 

@@ -90,6 +90,7 @@ class PoolExecutor(Generic[R]):
                 cores=None,
                 network=network,
                 version=program_version(),
+                lock=context.ledger.lock,
             )
         )
         self._starting: set[R] = set()

@@ -11,7 +11,7 @@ import platform
 import queue
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from pipeline.archive.executors import Unit
 from pipeline.archive.executors.fence import behind
 from pipeline.archive.executors.threads import ThreadExecutor
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.output_folder import check_space
+from pipeline.archive.output_folder import OutputLock, check_space
 from pipeline.archive.provenance import Sealed, sealed, vanished, with_commands
 from pipeline.errors import AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, StopRequest
@@ -42,7 +42,7 @@ class Settings(Archive):
 
     ``cores`` is how many CPU cores a worker may use, None for all of its machine; records of its log from ``level`` on
     are passed on. ``network``, a fingerprint, and ``version``, of the program, are those that the run was planned with:
-    a worker that has others colours nothing.
+    a worker that has others colours nothing. When another run took over ``lock``, the run's, it publishes nothing.
     """
 
     until: datetime | None
@@ -50,6 +50,7 @@ class Settings(Archive):
     cores: int | None
     network: str
     version: str
+    lock: OutputLock | None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ Event: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
 class Worker:
     """One worker: give it a task with `begin`, and `poll` until it is `TaskEnded`. Threads may share it.
 
-    It takes over its process: what gets a name there gets it behind ``fence``.
+    It takes over its process: what gets a name there gets it behind ``fence``, while the run has its lock.
     """
 
     def __init__(self, settings: Settings, fence: Path) -> None:
@@ -111,7 +112,7 @@ class Worker:
         self._progress = _ProgressRelay(self._events.put)
         if settings.cores is not None:
             limit_cores(settings.cores)
-        guard_names(lambda: behind(fence))
+        guard_names(lambda: _trusted(settings, fence))
         handler = _LogRelay(self._events.put)
         for name in ("pipeline", "engines"):
             logging.getLogger(name).addHandler(handler)
@@ -201,6 +202,14 @@ class Worker:
             return vanished(outcome)
         outcome = with_commands(outcome, self._settings, path)
         return sealed(outcome, self._settings, path=path, source=before, found=found)
+
+
+@contextmanager
+def _trusted(settings: Settings, fence: Path) -> Iterator[None]:
+    if settings.lock is not None:
+        settings.lock.check()
+    with behind(fence):
+        yield
 
 
 class _ProgressRelay(Silent):

@@ -14,9 +14,8 @@ from pathlib import Path
 from pipeline.archive.ledger.file import LEDGER, connect, connect_snapshot
 from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Planned, Record, RunRecord, State
 from pipeline.archive.ledger.writer import Ledger
-from pipeline.archive.output_folder import home, is_at_rest, shards_of
+from pipeline.archive.output_folder import OutputLock, home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
-from pipeline.locks import Held
 
 __all__ = [
     "FOLDER_KIND",
@@ -38,7 +37,7 @@ __all__ = [
 ]
 
 
-def open_ledger(output: Path, *, shard: Shard | None = None, lock: Held | None = None) -> Ledger:
+def open_ledger(output: Path, *, shard: Shard | None = None, lock: OutputLock | None = None) -> Ledger:
     """Open the ledger of the output folder ``output``, or of one shard of it; it is made if there is none.
 
     For the run that holds ``lock``, of `pipeline.archive.output_folder.locked`: nothing is written without it. Raises

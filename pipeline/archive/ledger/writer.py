@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, reporting
 from pipeline.archive.ledger.reader import LedgerReader, Planned, State, stored
+from pipeline.archive.output_folder import OutputLock
 from pipeline.documents import to_json
-from pipeline.locks import Held
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
@@ -60,21 +60,31 @@ class Ledger(LedgerReader):
     another run took the lock over.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Held | None = None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: OutputLock | None = None) -> None:
         super().__init__(path, connection)
-        self._lock = lock
-        # Open until the connection is closed: to close it earlier would let go of SQLite's own locks (fcntl(2)).
-        self._whole = path.open("rb", buffering=0)
+        self.lock = lock
         self._next_snapshot = 0.0
-        self.has_news = has_news(path, path.with_name(SNAPSHOT))
-        """Whether the last run left what its snapshot does not hold: it died."""
+        try:
+            with reporting(path):
+                self.has_news = has_news(path, path.with_name(SNAPSHOT))
+                """Whether the last run left what its snapshot does not hold: it died."""
+                # Open until the connection is closed: to close it earlier would let go of SQLite's locks (fcntl(2)).
+                self._whole = path.open("rb", buffering=0)
+        except BaseException:
+            super().close()
+            raise
+
+    def check_lock(self) -> None:
+        """Raise `LockedError` if another run took the lock over: what lies in the folder is its own."""
+        if self.lock is not None:
+            self.lock.check()
 
     def publish_snapshot(self, *, if_due: bool = False) -> None:
         """Show readers how things are now; with ``if_due`` only if the last time is a while ago."""
         started = time.monotonic()
         if not if_due or started >= self._next_snapshot:
             with self._turn, reporting(self.path):
-                self._check_lock()
+                self.check_lock()
                 publish_snapshot(self._connection, self.path, self._whole)
             took = time.monotonic() - started
             self._next_snapshot = time.monotonic() + max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * took)
@@ -222,10 +232,6 @@ class Ledger(LedgerReader):
         super().close()
         self._whole.close()
 
-    def _check_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.check()
-
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         connection = self._connection
@@ -233,7 +239,7 @@ class Ledger(LedgerReader):
             if connection.in_transaction:
                 # An interruption came between a BEGIN and its block.
                 connection.execute("ROLLBACK")
-            self._check_lock()
+            self.check_lock()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -40,7 +40,10 @@ def _jpeg(colour: tuple[int, int, int]) -> bytes:
     return kept.getvalue()
 
 
-ORIGIN = ModelOrigin(network="DDColor", contract="ddcolor", licence="Apache-2.0", device="Intel Xeon")
+FINGERPRINT = hashlib.sha256(b"weights and card").hexdigest()
+ORIGIN = ModelOrigin(
+    network="DDColor", contract="ddcolor", licence="Apache-2.0", device="Intel Xeon", fingerprint=FINGERPRINT
+)
 
 
 def photo(

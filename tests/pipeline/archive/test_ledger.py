@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -346,6 +347,39 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file", encoding="utf-8")
     with pytest.raises(OutputError, match="out"):
         open_ledger(tmp_path / "out")
+
+
+def test_a_ledger_that_cannot_be_opened_to_the_end_is_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(self))
+
+    open_ledger(tmp_path).close()
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(OutputError, match=r"ledger\.sqlite3: .*Too many open files"):
+        open_ledger(tmp_path)
+    monkeypatch.undo()
+    with closing(sqlite3.connect(tmp_path / ".autochrome" / "ledger.sqlite3", timeout=0)) as other:
+        assert other.execute("SELECT count(*) FROM items").fetchone() == (0,)
+
+
+def test_where_locks_keep_others_from_reading_a_large_ledger_its_snapshot_is_whole(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows beyond 1 GiB; the file is closed here, so to read it fails as well."""
+    ledger.plan(ledger.begin_run(version="1", options={}), [planned("a.png")])
+    ledger.publish_snapshot()
+    ledger.plan(1, [planned("b.png")])
+    ledger._whole.close()
+    with pytest.raises(ValueError, match="closed file"):
+        ledger.publish_snapshot()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("pipeline.archive.ledger.file._LOCK_BYTES", 0)
+    ledger.publish_snapshot()
+    monkeypatch.undo()
+    with closing(sqlite3.connect(tmp_path / ".autochrome" / "ledger-snapshot.sqlite3")) as snapshot:
+        assert snapshot.execute("SELECT path FROM items").fetchall() == [("a.png",), ("b.png",)]
 
 
 def test_the_schema_in_the_manual_is_the_one_that_is_made(ledger: Ledger) -> None:

@@ -16,6 +16,8 @@ import pytest
 from pipeline.archive.output_folder import filling_bag, locked
 from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError, UsageError
+from pipeline.originals import NO_ORIGINALS
+from pipeline.publish import publishing
 from tests.commands import PATIENCE
 
 HOLD = """
@@ -79,6 +81,31 @@ def test_parts_are_worked_on_side_by_side_but_none_twice_and_not_beside_the_whol
             pass
     with locked(tmp_path / "b"), pytest.raises(UsageError), locked(tmp_path / "b", shard=one):
         pass
+
+
+@pytest.mark.parametrize("taken", [".autochrome/lock", ".autochrome/shard-1-of-2/lock"], ids=["the whole", "its own"])
+def test_a_shard_notices_that_its_lock_or_the_whole_was_taken_over(taken: str, tmp_path: Path) -> None:
+    with locked(tmp_path, shard=Shard(index=1, count=2)) as one, locked(tmp_path, shard=Shard(index=2, count=2)) as two:
+        one.check()
+        two.check()
+        (tmp_path / taken).write_text('{"pid": 7, "host": "elsewhere", "started": 0}')
+        with pytest.raises(LockedError, match="process 7 on elsewhere"):
+            one.check()
+        (tmp_path / taken).write_text("")
+
+
+def test_no_file_gets_its_name_in_a_folder_that_another_run_took_over(tmp_path: Path) -> None:
+    def publish(folder: str) -> None:
+        with publishing(tmp_path / folder / "deep" / "a.txt", overwrite=False, originals=NO_ORIGINALS) as temporary:
+            temporary.write_text("late")
+
+    with locked(tmp_path / "out"):
+        (tmp_path / "out" / ".autochrome" / "lock").write_text("another")
+        with pytest.raises(LockedError, match="took it over"):
+            publish("out")
+        assert not list((tmp_path / "out" / "deep").iterdir())
+        publish("elsewhere")
+    publish("out")
 
 
 def test_of_those_that_fill_a_bag_only_the_last_to_end_is_told_so(tmp_path: Path) -> None:

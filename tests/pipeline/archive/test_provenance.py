@@ -14,7 +14,7 @@ from pipeline.archive.provenance import write_sidecar
 from pipeline.errors import InputError, OutputError
 from pipeline.options import Options, Tone
 from pipeline.results import Doubt, FilmResult, Note, NoteKind, PhotoResult, SourceTone, Treatment
-from tests.pipeline.archive.outcomes import CALM, WEIGHTS, film, photo, sha256, shot
+from tests.pipeline.archive.outcomes import CALM, FINGERPRINT, WEIGHTS, film, photo, sha256, shot
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "provenance.schema.json"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -60,6 +60,7 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
     assert found["model"] == {
         "name": "fast",
         "weights_sha256": WEIGHTS,
+        "fingerprint": FINGERPRINT,
         "network": "DDColor",
         "contract": "ddcolor",
         "licence": "Apache-2.0",

@@ -230,6 +230,7 @@ def test_a_run_whose_lock_another_run_took_over_ends_and_writes_nothing_more(
         run(archive, colorizer, progress=taking)
     assert lock.read_text() == other
     assert last_run(output).exit_code is None
+    assert results(output) == ["people/a.jpg", "people/b.png", "places/far/c.tif"]
     assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 

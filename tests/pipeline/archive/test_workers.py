@@ -19,10 +19,11 @@ import pytest
 
 from pipeline.archive.executors.fence import FencedError, behind, close_all_fences, close_fence, raise_fence
 from pipeline.archive.ledger import State
+from pipeline.archive.output_folder import folders_below
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import EngineError, UsageError, WeightsError
+from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
@@ -59,16 +60,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 class Acting(Silent):
-    """Does something when so many items are done."""
+    """Does something when so many items are done, and so does the one that is told of them ``then``."""
 
-    def __init__(self, after: int, act: Callable[[], object]) -> None:
-        self._left, self._act = after, act
+    def __init__(self, after: int, act: Callable[[], object], *, then: Acting | None = None) -> None:
+        self._left, self._act, self._then = after, act, then
 
     def advance(self, item: str, count: int = 1) -> None:
         if item == "archive":
             self._left -= count
             if self._left == 0:
                 self._act()
+        if self._then is not None:
+            self._then.advance(item, count)
 
 
 def processes() -> list[int]:
@@ -107,6 +110,58 @@ def test_workers_that_are_killed_are_replaced_and_their_work_is_done_again(world
         result = world.run(output, progress=Acting(after, kill), quarantine_after=9)
         assert (result.failed, result.exit_code) == (0, 0)
         check_finished(output, world.undisturbed)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
+def test_a_run_that_lost_a_worker_and_its_lock_leaves_the_files_of_the_run_that_took_over(
+    world: World, tmp_path: Path
+) -> None:
+    output, planted = tmp_path / "out", ".autochrome-0123456789ab.jpg"
+
+    def kill() -> None:
+        os.kill(processes()[0], signal.SIGKILL)
+
+    def take_over() -> None:
+        (output / ".autochrome" / "lock").write_text('{"pid": 7, "host": "elsewhere", "started": 0}')
+        for folder in folders_below(output):
+            (folder / planted).write_bytes(b"half")
+
+    both = Acting(1, kill, then=Acting(24, take_over))
+    with pytest.raises(LockedError, match="process 7 on elsewhere"):
+        world.run(output, progress=both, workers=1, quarantine_after=9)
+    assert all((folder / planted).exists() for folder in folders_below(output))
+
+
+TAKEN_OVER = """
+import sys
+from pathlib import Path
+from pipeline.archive.executors.fence import raise_fence
+from pipeline.archive.executors.worker import Settings, Worker
+from pipeline.archive.output_folder import locked
+from pipeline.archive.run_options import RunOptions
+from pipeline.options import Options
+from pipeline.originals import NO_ORIGINALS
+from pipeline.publish import publishing
+
+folder = Path(sys.argv[1])
+with locked(folder / "out") as lock:
+    shared = {"until": None, "level": 30, "cores": None, "network": "", "version": "", "lock": lock}
+    archive = {"source": folder, "output": folder / "out", "options": Options(), "run_options": RunOptions()}
+    Worker(Settings(**archive, **shared), raise_fence(folder))
+    for name in ("before", "after"):
+        with publishing(folder / name, overwrite=False, originals=NO_ORIGINALS) as temporary:
+            temporary.write_text(name)
+        (folder / "out" / ".autochrome" / "lock").write_text("another")
+"""
+
+
+def test_a_worker_publishes_nothing_once_another_run_took_over(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TAKEN_OVER, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "LockedError" in done.stderr
+    assert (tmp_path / "before").read_text() == "before"
+    assert not (tmp_path / "after").exists()
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")

@@ -23,6 +23,7 @@ from pipeline.film.job import colorize_video
 from pipeline.interruption import Cancelled, Interruption, StopRequest
 from pipeline.options import Codec, Hint, Options, Quality, TreatAs
 from pipeline.progress import Silent
+from pipeline.publish import names_checked
 from pipeline.results import FilmResult
 from tests.commands import PATIENCE, ROOT, python
 from tests.engines.faults import fault_entries
@@ -319,6 +320,21 @@ def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_th
     assert taking.segments > 0
     assert output.read_bytes() == b"taken"
     assert not segments(tmp_path)
+
+
+def test_the_segments_of_a_film_that_another_run_took_over_are_left_to_it(
+    film: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    def taken_over() -> None:
+        raise LockedError("another run took it over")
+
+    output, chosen = tmp_path / "result.mkv", options(Quality.MASTER)
+    with pytest.raises(KeyboardInterrupt):
+        colour(film, output, colorizer, chosen, progress=Stopping(MIDDLE, KeyboardInterrupt()))
+    assert (kept := made(tmp_path))
+    with pytest.raises(LockedError), names_checked(tmp_path, taken_over):
+        colour(film, output, colorizer, chosen)
+    assert made(tmp_path) == kept
 
 
 def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
