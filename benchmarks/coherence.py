@@ -28,6 +28,7 @@ import numpy.typing as npt
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.frame_record import FrameRecord
+from pipeline.color.key_frame_answers import Predict
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
@@ -100,13 +101,14 @@ def smooth(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma
 def pool(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
     """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions."""
     records = [FrameRecord(index=n, model_input=ModelInput(picture)) for n, picture in enumerate(luma)]
-    known = {id(record.model_input): one for record, one in zip(records, predictions, strict=True)}
-
-    def predict(pictures: Sequence[ModelInput]) -> Predictions:
-        return [known[id(picture)] for picture in pictures]
-
-    coloured = smoothed(find_shots(records), predict, stride=stride, every=None)
+    coloured = smoothed(find_shots(records), known(records, predictions), stride=stride, every=None)
     return [record.ab for record in coloured if record.ab is not None]
+
+
+def known(records: Sequence[FrameRecord], predictions: Predictions) -> Predict:
+    """Return what answers for a network whose ``predictions`` for ``records`` are there already."""
+    answers = {id(record.model_input): one for record, one in zip(records, predictions, strict=True)}
+    return lambda pictures: [answers[id(picture)] for picture in pictures]
 
 
 def tracks(luma: Sequence[F32], length: int) -> Iterator[tuple[int, Points, Points]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.coherence import Clip, read
+from benchmarks.coherence import Clip, known, read
 from pipeline.color.colorizer import open_colorizer
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint
@@ -39,14 +39,8 @@ def coloured(clip: Clip, stated: Statement | None, number: int, *, stride: int) 
         record.link, record.treatment = (Link.SAME if index else Link.CUT), Treatment.COLOURED
         record.statements = (stated,) if stated is not None and index == number else ()
         records.append(record)
-    known = {id(record.model_input): one for record, one in zip(records, clip.predictions, strict=True)}
-    made = predict_chroma(
-        records,
-        lambda pictures: [known[id(picture)] for picture in pictures],
-        Options(),
-        stride=stride,
-        statements=() if stated is None else (stated,),
-    )
+    answers, statements = known(records, clip.predictions), () if stated is None else (stated,)
+    made = predict_chroma(records, answers, Options(), stride=stride, statements=statements)
     return [record.ab for record in made if record.ab is not None]
 
 

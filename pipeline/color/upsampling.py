@@ -167,21 +167,21 @@ def upsample(
     asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
-    coefficients = np.stack(_fitted(whole, asked * room))
+    height, width = max(rows, whole.shape[0] // 2), max(columns, whole.shape[1] // 2)
+    guide = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    coefficients = np.stack(_fitted(guide, asked * room))
     if hints:
-        _state(coefficients, whole, hints, spec.matrix, space)
+        _state(coefficients, guide, hints, spec.matrix, space)
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()))
 
 
-def _state(coefficients: F32, luma: F32, hints: Sequence[ColorHint], matrix: Matrix, space: RgbSpace | None) -> None:
-    """Make chroma from ``coefficients`` (4, h, w) what ``hints`` state within their reach, for ``luma`` (H, W).
+def _state(coefficients: F32, guide: F32, hints: Sequence[ColorHint], matrix: Matrix, space: RgbSpace | None) -> None:
+    """Make chroma from ``coefficients`` (4, h, w) what ``hints`` state within their reach, for luma ``guide`` (h, w).
 
     Around the reach it fades out, on the same side of edges of luma. Each place is one hint's: that of the nearest that
     reaches it, else of the one that says most there; of equal ones that of the later.
     """
-    height, width = coefficients.shape[1:]
-    guide = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    say, whose = np.zeros((height, width), np.float32), np.zeros((height, width), np.int64)
+    say, whose = np.zeros(guide.shape, np.float32), np.zeros(guide.shape, np.int64)
     for number, hint in enumerate(hints):
         patch, says = _say(guide, hint)
         is_more = says >= say[patch]
@@ -222,11 +222,13 @@ def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
     return (rows, columns), np.asarray(says, np.float32)
 
 
-def _fitted(luma: F32, planes: F32) -> list[F32]:
-    """Return slope and offset, by turns, of each of ``planes`` (n, h, w) as a function of ``luma`` (H, W) near by."""
+def _fitted(guide: F32, planes: F32) -> list[F32]:
+    """Return slope and offset (h, w), by turns, of each of ``planes`` as a function of the luma ``guide`` near by.
+
+    ``planes`` are (n, rows, columns), and no larger than ``guide`` (h, w).
+    """
     rows, columns = planes.shape[1:]
-    width, height = max(columns, luma.shape[1] // 2), max(rows, luma.shape[0] // 2)
-    guide = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    height, width = guide.shape
     mean_guide = _box(guide)
     variance: F32 = _box(guide * guide) - mean_guide * mean_guide
     spread, share = variance + np.float32(_EDGE**2), _STEP**2 / (variance + np.float32(_STEP**2))
