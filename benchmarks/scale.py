@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -113,44 +112,44 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
     """Write the ledger of a run that did ``count`` scans, or those of them that belong to ``shard``."""
     options = Options(engine="onnxruntime", model=str(model))
     photo_recipe = recipe(Kind.PHOTO, options, network=fingerprint(options))
-    wanted = (
+    wanted = [
         (number, name)
         for number, name in enumerate(names(count))
         if shard is None or shard_of(name, shard.count) == shard.index
-    )
-    with locked(output, shard=shard), open_ledger(output, shard=shard) as ledger:
-        run, done = ledger.begin_run(version="0", options={"run_options": {}}), 0
-        while page := list(islice(wanted, _PAGE)):
-            stats = {name: (FileStat.of(source / name), FileStat.of(output / name)) for _, name in page}
-            ledger.plan(
-                run,
-                [
+    ]
+    with locked(output, shard=shard):
+        with open_ledger(output, shard=shard) as ledger:
+            run = ledger.begin_run(version="0", options={"run_options": {}})
+            for first in range(0, len(wanted), _PAGE):
+                planned = [
                     Planned(
                         path=name,
                         kind="photo",
                         output=name,
-                        source=stats[name][0],
+                        source=FileStat.of(source / name),
                         recipe=photo_recipe,
                         attempts=0,
                         deaths=0,
                         weight=0,
                         replaces=False,
                     )
-                    for _, name in page
-                ],
+                    for _, name in wanted[first : first + _PAGE]
+                ]
+                ledger.plan(run, planned)
+            ledger.end_run(
+                run, outcome="finished", exit_code=0, done=len(wanted), kept=0, failed=0, skipped=0, left_out={}
             )
-            # In one step, where runs take two for each item.
-            with closing(sqlite3.connect(ledger.path)) as connection, connection:
-                connection.executemany(
-                    _DONE,
-                    (
-                        (*stats[name][1], time.time(), _result_text(source / name, output / name, number), name)
-                        for number, name in page
-                    ),
-                )
-            done += len(page)
-        ledger.end_run(run, outcome="finished", exit_code=0, done=done, kept=0, failed=0, skipped=0, left_out={})
-        ledger.publish_snapshot()
+        # In one step, where runs take two for each item; nobody else has an open ledger.
+        with closing(sqlite3.connect(ledger.path)) as connection, connection:
+            connection.executemany(
+                _DONE,
+                (
+                    (*FileStat.of(output / name), time.time(), _result_text(source / name, output / name, number), name)
+                    for number, name in wanted
+                ),
+            )
+        with open_ledger(output, shard=shard) as ledger:
+            ledger.publish_snapshot()
 
 
 def _figures(action: Callable[[], Any]) -> dict[str, Any]:
