@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import subprocess
 import sys
 import textwrap
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path, PureWindowsPath
 from types import ModuleType
 
@@ -14,6 +15,8 @@ import pytest
 
 from engines.errors import WeightsError
 from engines.library import add_model, load_weights
+from pipeline.archive.ledger.file import as_uri as ledger_uri
+from pipeline.archive.report.page import as_uri as page_uri
 from pipeline.archive.walk import compiled
 from pipeline.errors import OutputError
 from pipeline.originals import Originals
@@ -199,3 +202,27 @@ def test_commands_to_copy_are_quoted_for_the_shell_that_is_there(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert shell_line(["colorize-photo", "my scan.jpg", "-o", "$HOME"]) == expected
+
+
+WINDOWS = [
+    (r"D:\my scans\1%.db", "file:///D:/my%20scans/1%25.db"),
+    (r"\\nas\share\a#b\1?.db", "file://nas/share/a%23b/1%3F.db"),
+    (r"\\?\D:\scans\1.db", "file:///D:/scans/1.db"),
+    (r"\\?\UNC\nas\share\1.db", "file://nas/share/1.db"),
+]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in WINDOWS])
+def test_sqlite_opens_a_ledger_on_a_drive_and_on_a_share(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is SQLite that reads the URI: what it takes for the path is, here, the name of one file."""
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect(f"{ledger_uri(PureWindowsPath(path))}?mode=rwc", uri=True)) as connection:
+        connection.execute("CREATE TABLE items (path)")
+    assert [found.name for found in tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(("path", "uri"), WINDOWS)
+def test_a_report_leads_to_a_drive_and_to_a_share(path: str, uri: str) -> None:
+    assert page_uri(PureWindowsPath(path)) == uri

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
+from urllib.parse import quote_from_bytes
 
 from pipeline.archive.output_folder import home, is_at_rest
 from pipeline.archive.run_options import Shard
@@ -189,7 +191,7 @@ def _stats(*paths: Path) -> list[tuple[int, int]]:
 def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
     """Open the file at ``path`` with ``pragma``; errors name ``named``."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}",
+        f"{as_uri(path.absolute())}?{mode}",
         uri=True,
         timeout=_PATIENCE,
         isolation_level=None,
@@ -202,6 +204,15 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
         connection.close()
         raise
     return connection
+
+
+def as_uri(path: PurePath) -> str:
+    """Return ``path``, which is absolute, as a URI for SQLite.
+
+    It takes none that names a machine, as others' URIs do for network shares: the path stands in it as the system
+    writes it, quoted.
+    """
+    return f"file:{quote_from_bytes(os.fsencode(path), safe='')}"
 
 
 def _make(path: Path) -> None:
