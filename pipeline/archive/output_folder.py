@@ -16,6 +16,7 @@ from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import Held, held, lock, opened
+from pipeline.open_files import delete
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import HOME, PARTIAL_PREFIX, names_checked, publishing
 
@@ -165,7 +166,7 @@ def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) ->
             try:
                 if older_than and path.stat().st_mtime > latest:
                     continue
-                path.unlink(missing_ok=True)
+                delete(path)
             except FileNotFoundError:
                 continue
             except OSError as error:

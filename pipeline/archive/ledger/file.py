@@ -130,8 +130,22 @@ def connect_snapshot(
                 raise
             scratch.cleanup()
         if snapshot.exists():
-            return _opened(snapshot, snapshot, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
+            return _opened_snapshot(snapshot)
     return None
+
+
+def _opened_snapshot(path: Path) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None]:
+    if sys.platform != "win32":
+        return _opened(path, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
+    # While it is open there, no other can take its place: readers have a copy.
+    scratch = TemporaryDirectory(prefix="autochrome-")
+    try:
+        copy = Path(scratch.name, SNAPSHOT)
+        _copy(path, copy)
+        return _opened(copy, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), scratch
+    except BaseException:
+        scratch.cleanup()
+        raise
 
 
 def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) -> None:
@@ -179,9 +193,13 @@ def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
     before = _stats(path, log)
     for source, target in ((path, copy), (log, _log_of(copy))):
         if source.exists():
-            with source.open("rb") as reading, target.open("wb") as writing:
-                shutil.copyfileobj(reading, writing)
+            _copy(source, target)
     return is_at_rest(output, shard=shard) and _stats(path, log) == before
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing, _BLOCK)
 
 
 def _stats(*paths: Path) -> list[tuple[int, int]]:
