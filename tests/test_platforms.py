@@ -16,9 +16,10 @@ import pytest
 from engines.errors import WeightsError
 from engines.library import add_model, load_weights
 from pipeline.archive.ledger.file import as_uri as ledger_uri
+from pipeline.archive.plan import below
 from pipeline.archive.report.page import as_uri as page_uri
 from pipeline.archive.walk import compiled
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.os_errors import advice_for, says_no_file
 from pipeline.publish import publishing
@@ -85,6 +86,21 @@ def test_patterns_may_be_written_with_the_slashes_of_the_place(monkeypatch: pyte
     assert compiled(r"\1931.jpg").fullmatch("1931.jpg")
     assert compiled(r"\1931.jpg").fullmatch("album/1931.jpg") is None
     assert compiled("people/*.jpg").fullmatch("people/a.jpg")
+
+
+@pytest.mark.parametrize("pattern", [r"D:\scans\*.tif", "D:*.tif", r"\\nas\scans\*.tif", r"\\?\D:\scans\*.tif"])
+def test_patterns_that_begin_elsewhere_than_in_the_source_folder_are_refused(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UsageError, match="below the source folder"):
+        compiled(pattern)
+
+
+def test_sources_below_a_verbatim_path_are_reached_with_the_separator_of_the_place() -> None:
+    """Windows takes a slash for a part of a name there."""
+    assert below("\\\\?\\D:\\scans\\", "people/a.jpg", separator="\\") == r"\\?\D:\scans\people\a.jpg"
+    assert below("/scans/", "people/a.jpg") == "/scans/people/a.jpg"
 
 
 @pytest.mark.parametrize("name", ["con", "NUL.fast", "Com1", "lpt9 .x", "fast.", "fast ", "a:b", r"a\b"])
