@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import numpy.typing as npt
 from pipeline.errors import InputError
 from pipeline.media.probe import open_film, probe
 from pipeline.media.source import bound_pixels, demux
-from pipeline.options import Layout
+from pipeline.options import Layout, Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, announced
 from pipeline.publish import publishing
+from pipeline.results import FilmResult
 
 _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
 _WIDEST = 3840
@@ -30,6 +31,29 @@ Picture = npt.NDArray[np.uint8]
 def comparison_output(result: Path) -> Path:
     """Return ``film.colorized.comparison.mp4`` beside the result ``film.colorized.mp4``."""
     return result.with_name(f"{result.stem}.comparison.mp4")
+
+
+def write_comparisons(
+    films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress
+) -> list[Path]:
+    """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths.
+
+    Raises what `write_comparison` does.
+    """
+    if layout is None:
+        return []
+    paths = [comparison_output(film.output) for film in films]
+    for film, path in zip(films, paths, strict=True):
+        write_comparison(
+            film.source,
+            film.output,
+            path,
+            layout=layout,
+            overwrite=options.overwrite,
+            progress=progress,
+            rate=options.frame_rate,
+        )
+    return paths
 
 
 def write_comparison(
