@@ -196,5 +196,11 @@ def test_only_publish_makes_final_names() -> None:
     assert not _lines([path for path in pipeline if path != publish], makers)
 
 
+def test_one_module_opens_what_ffmpeg_reads_and_writes() -> None:
+    only = ROOT / "pipeline" / "media" / "containers.py"
+    assert _lines([only], {"av.open"})
+    assert not _lines([path for path in MODULES if path != only], {"av.open"})
+
+
 def test_modules_are_at_most_400_lines() -> None:
     assert not [str(path) for path in MODULES if len(path.read_text(encoding="utf-8").splitlines()) > 400]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
+from pipeline.media.containers import open_container
 from pipeline.media.probe import open_film, probe
 from pipeline.media.source import bound_pixels, demux
 from pipeline.options import Layout, Options
@@ -94,7 +95,7 @@ def _write(
 ) -> None:
     picture = after.streams.video[0]
     size = _size(picture.codec_context.width, picture.codec_context.height, layout)
-    with av.open(str(target), "w", format="mp4") as writing:
+    with open_container(str(target), "w", format="mp4") as writing:
         stream: Any = writing.add_stream(_CODEC, rate=picture.average_rate or Fraction(25), options=_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = size[0] * (2 if layout is Layout.SIDE else 1), size[1], "yuv420p"
         stream.codec_context.time_base = picture.time_base
