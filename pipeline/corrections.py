@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pipeline.documents import from_json, json_text, to_json
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.options import Hint, Options, Tone, TreatAs
 from pipeline.originals import Originals
 from pipeline.publish import HOME, publishing
@@ -99,6 +99,20 @@ class CorrectionFile:
         *earlier, last = self.history
         return replace(self, correction=last.correction, history=tuple(earlier))
 
+    def text(self) -> str:
+        """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
+
+        Raises `UsageError` if what holds now is too large by itself.
+        """
+        kept = self
+        while len(text := f"{json_text(to_json(kept))}\n") > _MOST_BYTES:
+            if not kept.history:
+                raise UsageError(
+                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="State fewer colours."
+                )
+            kept = replace(kept, history=kept.history[1:])
+        return text
+
 
 class CorrectionTree:
     """The corrections of a tree of sources, by the path of the item below that tree's root."""
@@ -119,10 +133,13 @@ class CorrectionTree:
         return _file_at(self.path_of(item))
 
     def write(self, item: PurePath, file: CorrectionFile) -> Path:
-        """Keep ``file`` for ``item`` and return its path. Raises `OutputError` when the disk refuses."""
-        path = self.path_of(item)
+        """Keep ``file`` for ``item``, as `CorrectionFile.text` has it, and return its path.
+
+        Raises `OutputError` when the disk refuses, and the errors of that.
+        """
+        path, text = self.path_of(item), file.text()
         with publishing(path, overwrite=True, originals=self._originals) as temporary:
-            temporary.write_text(f"{json_text(to_json(file))}\n", encoding="ascii")
+            temporary.write_text(text, encoding="ascii")
         return path
 
     def keep_reference(self, item: PurePath, content: bytes) -> str:

@@ -63,6 +63,19 @@ def test_revisions_are_kept_and_can_be_undone(tree: CorrectionTree) -> None:
         CorrectionFile().undone()
 
 
+def test_the_oldest_revisions_go_before_the_file_is_too_large_to_read(tree: CorrectionTree) -> None:
+    hints = tuple(Hint(x=number / 2000, y=0.5, color="#3A5FCD") for number in range(2000))
+    for number in range(6):
+        tree.write(ITEM, tree.read(ITEM).revised(Correction(hints=hints, saturation=number / 10)))
+    kept = [revision.correction.saturation for revision in tree.read(ITEM).history]
+    assert 1 <= len(kept) < 6
+    assert kept == [number / 10 for number in range(5 - len(kept), 5)]
+    before = tree.path_of(ITEM).read_bytes()
+    with pytest.raises(UsageError, match="too large"):
+        tree.write(ITEM, CorrectionFile(correction=Correction(hints=hints * 6)))
+    assert tree.path_of(ITEM).read_bytes() == before
+
+
 def test_only_what_shapes_the_result_is_in_its_fingerprint() -> None:
     assert Correction().fingerprint == Correction(accepted=True).fingerprint == ""
     prints = {
