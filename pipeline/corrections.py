@@ -57,8 +57,15 @@ class Correction:
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def reference_files(self, kept: Path) -> tuple[Path, ...]:
-        """Return the files of its references; ``kept`` is its own."""
-        return tuple(kept.with_name(name) for name in self.references)
+        """Return the files of its references; ``kept`` is its own. Raises `InputError` for one that is not there."""
+        found = tuple(kept.with_name(name) for name in self.references)
+        for path in found:
+            if not path.exists():
+                raise InputError(
+                    f"{path}: this reference of a correction is not there",
+                    advice=f"Restore it, or remove it from {kept}.",
+                )
+        return found
 
     def applied(self, options: Options) -> Options:
         """Return ``options`` with what this correction says in their place; its hints come after theirs."""

@@ -102,13 +102,13 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({}, "format"),
         ({"format": "autochrome-correction-9"}, "format"),
         ({"correction": {"saturatoin": 1}}, "saturatoin"),
-        ({"correction": {"saturation": 9}}, "saturation 9"),
-        ({"correction": {"saturation": "much"}}, "much"),
+        ({"correction": {"saturation": 9}}, "not a correction: saturation 9"),
+        ({"correction": {"saturation": "much"}}, "not a correction: saturation: 'much' is no number"),
         ({"correction": {"hints": [{"x": 0.5, "y": 2, "color": "neutral"}]}}, "between 0 and 1"),
-        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, "not a colour"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, r"hints\[0\].color: red is no colour"),
         ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
-        ({"correction": {"hints": [{"x": 0.5}]}}, "y"),
-        ({"correction": {"treat_as": "blue"}}, "blue"),
+        ({"correction": {"hints": [{"x": 0.5}]}}, r"hints\[0\].y: is missing"),
+        ({"correction": {"treat_as": "blue"}}, "treat_as: 'blue' is none of auto, mono"),
         ({"correction": {"hints": {"x": 0.5}}}, "a list is wanted"),
         ({"correction": {"references": ["../../etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["/etc/passwd"]}}, "not the name of a file beside"),
@@ -116,6 +116,7 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({"correction": {"references": [".hidden"]}}, "not the name of a file beside"),
         ({"correction": []}, "correction"),
         ({"notes": 1}, "notes"),
+        ({"history": [{"correction": {}}]}, r"history\[0\].until: is missing"),
     ],
 )
 def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, content: Any, wrong: str) -> None:
@@ -125,6 +126,7 @@ def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, conten
     with pytest.raises(InputError, match=wrong) as caught:
         read_correction(path)
     assert str(path) in str(caught.value)
+    assert "Error" not in str(caught.value)
     assert caught.value.advice
 
 
@@ -143,6 +145,17 @@ def test_a_reference_is_kept_once_whoever_gives_it(tree: CorrectionTree) -> None
     assert tree.keep_reference(ITEM, b"a picture") == name
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == (b"a picture", before.st_mtime_ns)
     assert tree.keep_reference(ITEM, b"another picture") != name
+
+
+def test_a_reference_that_is_gone_is_an_error_that_says_where_it_was_named(tree: CorrectionTree) -> None:
+    correction = Correction(references=(tree.keep_reference(ITEM, b"a picture"),))
+    kept = tree.path_of(ITEM)
+    (path,) = correction.reference_files(kept)
+    path.unlink()
+    with pytest.raises(InputError, match="is not there") as caught:
+        correction.reference_files(kept)
+    assert str(path) in str(caught.value)
+    assert caught.value.advice == f"Restore it, or remove it from {kept}."
 
 
 @pytest.mark.parametrize("item", ["/etc/passwd", "../outside.jpg", "album/../../outside.jpg"])
