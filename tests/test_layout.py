@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -143,6 +144,13 @@ def test_a_subsystem_of_the_archive_is_entered_by_its_door(door: str) -> None:
         for line, name in imports(path)
         if name.startswith(f"{door}.")
     ]
+
+
+def test_the_page_on_architecture_has_every_module_of_the_foundation() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("The foundation, one module per concern:")[2].partition("## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    assert sorted(f"pipeline.{name}" for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(FOUNDATION)
 
 
 def test_modules_import_each_other_in_no_circle() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,6 +44,10 @@ def test_a_correction_is_read_as_it_was_written(tree: CorrectionTree) -> None:
     assert path == tree.folder / "album" / "1931.jpg.correction.json"
     assert tree.read(ITEM) == CorrectionFile(correction=FULL)
     jsonschema.validate(json.loads(path.read_text(encoding="ascii")), SCHEMA)
+
+
+def test_the_schema_knows_every_kind_of_correction() -> None:
+    assert SCHEMA["$defs"]["correction"]["properties"].keys() == {field.name for field in fields(Correction)}
 
 
 def test_an_item_without_a_correction_has_an_empty_one(tree: CorrectionTree) -> None:

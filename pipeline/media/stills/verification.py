@@ -102,7 +102,7 @@ def quantisation_error(table: tuple[int, ...]) -> float:
 
 
 def failed(path: Path, what: str) -> VerificationError:
-    """Make the error of a result that is not what it must be."""
+    """Return the error of a result whose verification failed."""
     return VerificationError(
         f"{path}: the finished result failed verification: {what}",
         advice="It was not given its name, and the source is untouched. Run it again; if it fails again, test memory "
