@@ -9,11 +9,12 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.archive.context import Archive
@@ -85,19 +86,9 @@ def page(contents: Contents, *, now: float) -> str:
     policy allows no other script, and pictures and packs of pictures from beside it only. ``now`` is in seconds since
     1970.
     """
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": _count, "duration": duration, "when": _when, "date": _date, "iso": _iso}
-    loader = environment.loader
-    assert loader is not None
-    style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    template, style, script = _parts()
     found, source = contents.summary, contents.archive.source
-    return environment.get_template("page.html").render(
+    return template.render(
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
@@ -125,6 +116,18 @@ def page(contents: Contents, *, now: float) -> str:
         output=contents.archive.output.resolve(),
         previews=FOLDER,
     )
+
+
+@cache
+def _parts() -> tuple[Template, str, str]:
+    """Return the page's template, compiled once for all sheets, its style and its script."""
+    loader = PackageLoader(__package__)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"count": _count, "duration": duration, "when": _when, "date": _date, "iso": _iso}
+    style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    return environment.get_template("page.html"), style, script
 
 
 def _policy(style: str, script: str) -> str:

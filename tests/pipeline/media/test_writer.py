@@ -14,7 +14,6 @@ import pytest
 from pipeline.errors import InputError, OutputError
 from pipeline.media.decode import frames
 from pipeline.media.film_plan import plan_film
-from pipeline.media.frames import neutral_chroma
 from pipeline.media.probe import ColorTags, probe
 from pipeline.media.stream_plan import Action
 from pipeline.media.video_plan import plan_video
@@ -32,7 +31,7 @@ from tests.films import (
     packets,
     positions,
 )
-from tests.pipeline.media.rewriting import rewrite
+from tests.pipeline.media.rewriting import neutral_chroma, rewrite
 
 ROOT = Path(__file__).parents[3]
 UNEVEN = (0, 40, 55, 100, 340, 345, 400, 1000, 1001, 1100)
