@@ -37,7 +37,7 @@ def test_many_pictures_are_few_files_and_a_run_never_adds_to_those_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(previews, "_FULL", 4000)
-    first, second = Packs(tmp_path, originals=NO_ORIGINALS), Packs(tmp_path)
+    first, second = Packs(tmp_path, originals=NO_ORIGINALS), Packs(tmp_path, originals=NO_ORIGINALS)
     kept = [first.keep(f"{number}.jpg", shots(1)) for number in range(200)]
     assert len(files(tmp_path)) < 12
     assert all(len(pictures(tmp_path, packed, 1)) == 1 for packed in kept)
