@@ -143,7 +143,15 @@ def _part(
         renamed = _Renamed(part.path, film)
         with renamed.errors():
             heard = _Heard(progress, renamed)
-            result = colorize_video(part.path, name, wanted, references=references, progress=heard, stop=stop)
+            result = colorize_video(
+                part.path,
+                name,
+                wanted,
+                references=references,
+                progress=heard,
+                stop=stop,
+                description=f"preview: a part of a film, from {clock(part.start)} on",
+            )
             both = compared([result], options, compare, heard)
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
