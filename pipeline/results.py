@@ -105,7 +105,7 @@ class LumaCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The proof that a finished film or photograph is what it must be; one that fails never gets its name.
+    """What was verified in a finished film or photograph; one that fails never gets its name.
 
     ``checks`` tells by name what was compared and found, ``not_checked`` what was not, and why.
     """
