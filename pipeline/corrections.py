@@ -129,6 +129,11 @@ class CorrectionTree:
         self.folder = folder
         self._originals = originals
 
+    def items(self) -> frozenset[str]:
+        """Return the paths of the items that have a correction, with ``/``: one look for very many."""
+        kept = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob(f"*{SUFFIX}"))
+        return frozenset(path.removesuffix(SUFFIX) for path in kept)
+
     def path_of(self, item: PurePath) -> Path:
         """Return where the correction of ``item``, a relative path, is kept. Raises `InputError` for other paths."""
         if item.is_absolute() or ".." in item.parts:
