@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -16,16 +16,17 @@ import numpy.typing as npt
 from pipeline.errors import InputError
 from pipeline.film.frames import DECLARATION
 from pipeline.media.codecs import Container
+from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film, probe
 from pipeline.media.remux import Remuxer
 from pipeline.media.source import bound_pixels
 from pipeline.media.stream_plan import Action, StreamPlan
-from pipeline.options import Layout, OnDamage
+from pipeline.options import Layout, OnDamage, Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, announced
 from pipeline.publish import publishing
-from pipeline.results import Note, NoteKind
+from pipeline.results import FilmResult, Note, NoteKind
 
 _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
 _WIDEST = 3840
@@ -44,6 +45,29 @@ Picture = npt.NDArray[np.uint8]
 def comparison_output(result: Path) -> Path:
     """Return ``film.colorized.comparison.mp4`` beside the result ``film.colorized.mp4``."""
     return result.with_name(f"{result.stem}.comparison.mp4")
+
+
+def write_comparisons(
+    films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress
+) -> list[Path]:
+    """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths.
+
+    Raises what `write_comparison` does.
+    """
+    if layout is None:
+        return []
+    paths = [comparison_output(film.output) for film in films]
+    for film, path in zip(films, paths, strict=True):
+        write_comparison(
+            film.source,
+            film.output,
+            path,
+            layout=layout,
+            overwrite=options.overwrite,
+            progress=progress,
+            rate=options.frame_rate,
+        )
+    return paths
 
 
 def write_comparison(
@@ -111,8 +135,8 @@ def _write(
     size = _size(after, layout)
     damage = Damage(after.path, OnDamage.CONCEAL)
     with (
-        av.open(str(target), "w", format=Container.MP4.muxer) as writing,
-        closing(Remuxer(after, sound, writing, Container.MP4, damage)) as heard,
+        open_container(str(target), "w", format=Container.MP4.muxer) as writing,
+        closing(Remuxer(after, sound, writing, Container.MP4, damage)) as remuxer,
         closing(_pictures(before, size)) as shown,
         closing(_pictures(after, size)) as coloured,
     ):
@@ -124,7 +148,7 @@ def _write(
 
         def mux(packets: list[Any]) -> None:
             for packet in packets:
-                writing.mux([*heard.until(packet.dts * packet.time_base), packet])
+                writing.mux([*remuxer.until(packet.dts * packet.time_base), packet])
 
         for frame, right in coloured:
             pair = next(shown, None)
@@ -135,7 +159,7 @@ def _write(
             mux(stream.encode(both))
             progress.advance(item)
         mux(stream.encode(None))
-        writing.mux(list(heard.until(None)))
+        writing.mux(list(remuxer.until(None)))
     for note in damage.notes():
         progress.note(item, note)
 
