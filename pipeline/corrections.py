@@ -106,6 +106,11 @@ class CorrectionFile:
         *earlier, last = self.history
         return replace(self, correction=last.correction, history=tuple(earlier))
 
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all of it, by which a change is noticed."""
+        return hashlib.blake2b(json.dumps(to_json(self)).encode(), digest_size=8).hexdigest()
+
     def text(self) -> str:
         """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
 
