@@ -134,10 +134,15 @@ class FileItem:
 
 
 class Files:
-    """Photographs and films named one by one, with their corrections in ``.autochrome/corrections`` beside results."""
+    """Photographs and films named one by one, with their corrections beside results or in a tree of their own."""
 
-    def __init__(self, sources: Sequence[tuple[str, Path, Path]], options: Options) -> None:
-        """Take kind, source and output of each. Names that occur twice are told apart by a number."""
+    def __init__(
+        self, sources: Sequence[tuple[str, Path, Path]], options: Options, *, corrections: Path | None = None
+    ) -> None:
+        """Take kind, source and output of each, and the folder of their ``corrections``, see `correction_of_file`.
+
+        Names that occur twice are told apart by a number.
+        """
         self._items: dict[str, FileItem] = {}
         self._options = options
         originals = Originals(tuple(source for _, source, _ in sources))
@@ -150,7 +155,7 @@ class Files:
                 name = f"{title} ({number})"
             labels = _moments(source, options) if kind == FILM else ()
             self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output, labels=labels)
-            self._kept[name] = correction_of_file(source, output, originals=originals)
+            self._kept[name] = correction_of_file(source, output, originals=originals, tree=corrections)
 
     @property
     def options(self) -> Options:
