@@ -6,17 +6,18 @@ memory, so several runs share it and the operating system keeps what fits.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -69,7 +70,8 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
     """Raise `PhotosError` if `build_cache` would not make ``cache`` of these arguments.
 
     ``sources`` and ``short_side`` may be None for whichever it was made with. ``enough`` None asks for all photographs;
-    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is.
+    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is,
+    and so is one of whose ``sources`` one is gone.
     """
     if not (cache / _MADE_OF).exists():
         return
@@ -79,6 +81,8 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
             f"{cache}: was made of other photographs: {', '.join(made_of['sources'])}",
             advice="Choose a new run folder, or leave out --photos to go on with those.",
         )
+    if sources is not None and "digest" in made_of and all(source.exists() for source in sources):
+        _check_unchanged(cache, sources, made_of)
     few = made_of.get("enough")
     if few is not None and (enough is None or enough > few):
         raise PhotosError(
@@ -93,8 +97,25 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
         )
 
 
+def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str, Any]) -> None:
+    now, then = _stamped(sources), made_of["pictures"]
+    if now["digest"] == made_of["digest"]:
+        return
+    said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
+    raise PhotosError(
+        f"{', '.join(map(str, sources))}: {said} when {cache} was made of them",
+        advice="Choose a new run folder for those of today, or leave out --photos to go on with those of then.",
+    )
+
+
 def _named(sources: Sequence[Path]) -> list[str]:
     return sorted(str(source.resolve()) for source in sources)
+
+
+def _stamped(sources: Sequence[Path]) -> dict[str, Any]:
+    """Return how many ``pictures`` there are, and a ``digest`` of what `_pictures` tells of them."""
+    told = [one for source in sorted(sources, key=Path.resolve) for one in _pictures(source)]
+    return {"pictures": len(told), "digest": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
 
 
 def build_cache(
@@ -106,6 +127,7 @@ def build_cache(
     enough: int | None = None,
     workers: int | None = None,
     watch: Callable[[int, int], None] = lambda _, __: None,
+    accept: Callable[[CacheReport], None] = lambda _: None,
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
 
@@ -114,8 +136,9 @@ def build_cache(
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
     sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
-    ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. Raises
-    `PhotosError` for a source that is not there, and if no photograph can be used; then nothing is left in ``cache``.
+    ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. ``accept``
+    may raise what is wrong with the result. Raises `PhotosError` for a source that is not there, and if no photograph
+    can be used. After an error nothing is left in ``cache``.
     """
     for source in sources:
         if not source.exists():
@@ -135,6 +158,7 @@ def build_cache(
                 advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
+        accept(report)
     except BaseException:
         for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _MADE_OF):
             (cache / name).unlink(missing_ok=True)
@@ -158,8 +182,9 @@ def _decode(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **_stamped(sources)}
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
-        names = [(source, name) for source in sources for name in _names(source)][:limit]
+        names = [(source, name) for source in sources for name, _, _ in _pictures(source)][:limit]
         files = _files(names)
         while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
             for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
@@ -174,7 +199,6 @@ def _decode(
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
-    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough}
     (cache / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
@@ -189,14 +213,21 @@ def _files(names: list[tuple[Path, str]]) -> Iterator[bytes]:
             yield from ((source / name).read_bytes() for _, name in group)
 
 
-def _names(source: Path) -> list[str]:
-    """Return the pictures of a folder or a zip file, in the order in which they are read."""
+def _pictures(source: Path) -> list[tuple[str, int, int]]:
+    """Return the pictures of a folder or a zip file, in the order in which they are read.
+
+    Of each its name, its size in bytes, and what tells that it was changed: when that was, in ns, or its checksum.
+    """
     if source.is_file():
         with zipfile.ZipFile(source) as archive:
-            names = sorted(archive.namelist())
-    else:
-        names = [str(path.relative_to(source)) for path in sorted(source.rglob("*"))]
-    return [name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+            inside = sorted((one.filename, one.file_size, one.CRC) for one in archive.infolist())
+        return [one for one in inside if _is_picture(Path(one[0]))]
+    stats = ((path, path.stat()) for path in sorted(source.rglob("*")) if _is_picture(path))
+    return [(str(path.relative_to(source)), one.st_size, one.st_mtime_ns) for path, one in stats]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:

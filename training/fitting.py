@@ -1,6 +1,6 @@
-"""Whether a configuration fits its architecture, and both the weights that a run begins with.
+"""Whether a configuration fits its architecture, and both the weights that a run begins with and the photographs.
 
-Nothing here needs photographs: it is asked before they are decoded, which may take minutes.
+But for their number nothing here needs photographs: it is asked before they are decoded, which may take minutes.
 """
 
 from __future__ import annotations
@@ -127,6 +127,17 @@ def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
     for one in tables:
         table = table[int(one)] if one.isdigit() else getattr(table, one)
     return getattr(table, key), next(field.default for field in dataclasses.fields(table) if field.name == key)
+
+
+def check_enough(config: TrainConfig, photographs: int) -> None:
+    """Raise `ConfigError` for fewer ``photographs`` than ``config`` holds out and has in a batch."""
+    batch = max(stage.batch for stage in config.stages)
+    if photographs - config.holdout < batch:
+        raise ConfigError(
+            f"{config.name}: {photographs} photographs are too few: {config.holdout} are held out to measure on, and a "
+            f"batch has {batch}",
+            advice="Give more photographs, or lower holdout, evaluate_photos and batch in the configuration.",
+        )
 
 
 def check_weights(

@@ -19,7 +19,7 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
-from training.fitting import check
+from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
@@ -65,7 +65,7 @@ def train(
         clock = Clock(sitting, machine)
         cache = open_photos(photos) if isinstance(photos, Path) else photos
         architecture = check(config, ranks=machine.ranks)
-        _enough(config, len(cache))
+        check_enough(config, len(cache))
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
         plan = planned(config, sitting, state)
         first = 0
@@ -134,16 +134,6 @@ def train(
 def _rates(config: TrainConfig) -> dict[str, float]:
     encoder = config.encoder_learning_rate
     return {"lr": config.learning_rate, **({} if encoder is None else {"lr/encoder": encoder})}
-
-
-def _enough(config: TrainConfig, photographs: int) -> None:
-    batch = max(stage.batch for stage in config.stages)
-    if photographs - config.holdout < batch:
-        raise ConfigError(
-            f"{config.name}: {photographs} photographs are too few: {config.holdout} are held out to measure on, and a "
-            f"batch has {batch}",
-            advice="Give more photographs, or lower holdout, evaluate_photos and batch in the configuration.",
-        )
 
 
 def _stream(cache: Photos, config: TrainConfig, machine: Machine) -> CropStream:

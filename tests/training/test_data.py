@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,61 @@ def test_a_cache_knows_what_it_was_made_of(photo_zip: Path, tmp_path: Path) -> N
         check_cache(cache, sources=[tmp_path], short_side=None, enough=None)
     with pytest.raises(PhotosError, match="reduced to 64 pixels, not 128"):
         check_cache(cache, sources=None, short_side=128, enough=None)
+
+
+def _album(folder: Path, numbers: range) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number:02}.png").write_bytes(png(synthetic_photo(number)))
+    return folder
+
+
+def _zipped(path: Path, numbers: range) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in numbers:
+            archive.writestr(f"{number:02}.png", png(synthetic_photo(number)))
+    return path
+
+
+def test_a_cache_is_not_taken_for_photographs_that_came_later(tmp_path: Path) -> None:
+    album, packed = _album(tmp_path / "album", range(3)), _zipped(tmp_path / "more.zip", range(2))
+    cache = tmp_path / "cache"
+    build_cache([album, packed], cache, short_side=64)
+    check_cache(cache, sources=[packed, album], short_side=None, enough=None)
+    _album(album, range(3, 4))
+    with pytest.raises(PhotosError, match=r"album.*: 6 pictures, 5 when .*cache was made of them") as changed:
+        check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+    assert "leave out --photos" in changed.value.advice
+    (album / "03.png").unlink()
+    check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+    _zipped(packed, range(1, 3))
+    with pytest.raises(PhotosError, match="5 pictures, but not those when"):
+        check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+
+
+def test_a_cache_stands_without_what_it_was_made_of(tmp_path: Path) -> None:
+    album, cache = _album(tmp_path / "album", range(3)), tmp_path / "cache"
+    build_cache([album], cache, short_side=64)
+    _album(album, range(4))
+    check_cache(cache, sources=None, short_side=None, enough=None)
+    shutil.rmtree(album)
+    check_cache(cache, sources=[album], short_side=None, enough=None)
+    made_of = json.loads((cache / "made-of.json").read_text())
+    assert made_of.pop("pictures") == 3
+    made_of.pop("digest")
+    # As earlier versions wrote it.
+    (cache / "made-of.json").write_text(json.dumps(made_of))
+    _album(album, range(5))
+    check_cache(cache, sources=[album], short_side=None, enough=None)
+
+
+def test_what_is_not_accepted_leaves_nothing(photo_zip: Path, tmp_path: Path) -> None:
+    def refuse(report: CacheReport) -> None:
+        raise PhotosError(f"{report.kept} are too few")
+
+    with pytest.raises(PhotosError, match="12 are too few"):
+        build_cache([photo_zip], tmp_path / "cache", short_side=64, accept=refuse)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_check_on_a_few_decodes_no_more_than_it_needs_and_is_never_taken_for_all(

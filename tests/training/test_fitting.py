@@ -18,11 +18,12 @@ from safetensors.torch import save_file  # noqa: E402
 
 from engines.errors import WeightsError  # noqa: E402
 from tests.commands import colorize  # noqa: E402
-from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
+from tests.training.conftest import png, synthetic_photo  # noqa: E402
+from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION, as_toml  # noqa: E402
 from training.architectures import ARCHITECTURES  # noqa: E402
 from training.architectures.encoders import ColourResNet18Encoder  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
-from training.data import build_cache  # noqa: E402
+from training.data import PhotoCache, build_cache  # noqa: E402
 from training.fitting import check, check_weights  # noqa: E402
 
 JUDGED = dataclasses.replace(
@@ -163,3 +164,33 @@ def test_a_run_does_not_go_on_with_the_few_photographs_of_a_check(photo_zip: Pat
         done = colorize("model", "train", "unet-plain", "--run", tmp_path / "run", *named, "--json")
         assert done.returncode == 4, done.stderr
         assert "holds 8 of the photographs, for a check" in json.loads(done.stdout)["error"]["message"]
+
+
+def _photographs(folder: Path, numbers: range) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number}.png").write_bytes(png(synthetic_photo(number)))
+    return folder
+
+
+@pytest.mark.parametrize("more", [[], ["--overfit", "12"]], ids=["run", "overfit"])
+def test_after_too_few_photographs_the_same_command_takes_those_that_were_added(
+    more: list[str], tmp_path: Path
+) -> None:
+    photos, run = _photographs(tmp_path / "photos", range(10)), tmp_path / "run"
+    config = _with(REGRESSION, holdout=8, evaluate_photos=1)
+    (tmp_path / "own.toml").write_text(as_toml(config))
+    words = ["train", tmp_path / "own.toml", "--photos", photos, "--run", run, "--crops", "4", "--no-tensorboard"]
+    few = colorize("model", *words, *more, "--json")
+    assert few.returncode in (4, 9), few.stderr
+    assert "10 photographs are too few" in json.loads(few.stdout)["error"]["message"]
+    assert not run.exists()
+    _photographs(photos, range(13))
+    enough = colorize("model", *words, *more, "--json")
+    # 3: not learnt by heart.
+    assert enough.returncode in (0, 3), enough.stderr
+    assert len(PhotoCache(run / "photos")) == (12 if more else 13)
+    _photographs(photos, range(14))
+    changed = colorize("model", *words, *more, "--json")
+    assert changed.returncode == 4, changed.stderr
+    assert "14 pictures, 13 when" in json.loads(changed.stdout)["error"]["message"]
