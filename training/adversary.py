@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
 from training.architectures.pretrained import PretrainedDiscriminator
-from training.backbone import read_backbone
+from training.backbone import load_backbone
 from training.config import AdversaryConfig, ConfigError
 from training.device import Machine
 from training.losses import patch_loss
@@ -43,7 +43,7 @@ class Adversary:
                 raise ConfigError(
                     "a pretrained discriminator needs ImageNet weights", advice="Name them by --backbone."
                 )
-            critic.load_imagenet(read_backbone(backbone))
+            load_backbone(critic, backbone)
         self._critic = critic.to(machine.device)
         self._optimizer = torch.optim.Adam(_groups(self._critic, config), betas=_BETAS)
 

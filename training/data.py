@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from PIL import Image
 
 from engines.errors import AutochromeError
 from engines.machine import usable_cores
+from training.files import check_place, writing
 from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
@@ -135,22 +137,28 @@ def build_cache(
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
-    sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
-    ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. ``accept``
-    may raise what is wrong with the result. Raises `PhotosError` for a source that is not there, and if no photograph
-    can be used. After an error nothing is left in ``cache``.
+    sepia prints) are left out and counted, and so are files that cannot be read. ``workers`` threads decode, as many
+    as there are processors if None. ``watch`` is told how many were looked at, of how many; with ``enough``, how many
+    were kept, of so many. ``accept`` may raise what is wrong with the result. Raises `PhotosError` for a source that
+    is not there, and if no photograph can be used, `WriteError` if ``cache`` cannot be written. After an error nothing
+    is left in it.
     """
     for source in sources:
         if not source.exists():
             raise PhotosError(f"{source}: no such folder or zip file")
         if source.is_file() and not zipfile.is_zipfile(source):
-            raise PhotosError(f"{source}: no folder and no zip file", advice="Name the folder that it lies in.")
+            raise PhotosError(
+                f"{source}: no folder and no zip file",
+                advice="Name the folder that it lies in; a zip file that is not whole must be got again.",
+            )
+    check_place(cache / PIXELS)
     made = not cache.exists()
-    cache.mkdir(parents=True, exist_ok=True)
     try:
-        report = _decode(
-            sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
-        )
+        with writing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            report = _decode(
+                sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
+            )
         if not report.kept:
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
@@ -162,7 +170,7 @@ def build_cache(
     except BaseException:
         for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _MADE_OF):
             (cache / name).unlink(missing_ok=True)
-        if made:
+        if made and cache.exists():
             cache.rmdir()
         raise
     return report
@@ -204,33 +212,63 @@ def _decode(
     return report
 
 
-def _files(names: list[tuple[Path, str]]) -> Iterator[bytes]:
+def _files(names: list[tuple[Path, str]]) -> Iterator[bytes | None]:
+    """Yield the content of every picture, None for one that cannot be read."""
     for source, group in groupby(names, key=itemgetter(0)):
         if source.is_file():
             with zipfile.ZipFile(source) as archive:
-                yield from (archive.read(name) for _, name in group)
+                yield from (_member(archive, name) for _, name in group)
         else:
-            yield from ((source / name).read_bytes() for _, name in group)
+            yield from (_file(source / name) for _, name in group)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    try:
+        return archive.read(name)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
+        # Damaged, encrypted, or compressed in a way that Python does not know.
+        return None
+
+
+def _file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _pictures(source: Path) -> list[tuple[str, int, int]]:
     """Return the pictures of a folder or a zip file, in the order in which they are read.
 
     Of each its name, its size in bytes, and what tells that it was changed: when that was, in ns, or its checksum.
+    Raises `PhotosError` for a zip file without a table of contents that can be read.
     """
     if source.is_file():
-        with zipfile.ZipFile(source) as archive:
-            inside = sorted((one.filename, one.file_size, one.CRC) for one in archive.infolist())
-        return [one for one in inside if _is_picture(Path(one[0]))]
-    stats = ((path, path.stat()) for path in sorted(source.rglob("*")) if _is_picture(path))
-    return [(str(path.relative_to(source)), one.st_size, one.st_mtime_ns) for path, one in stats]
+        try:
+            with zipfile.ZipFile(source) as archive:
+                members = [one for one in archive.infolist() if not one.is_dir() and _is_picture(Path(one.filename))]
+        except (OSError, zipfile.BadZipFile) as error:
+            raise PhotosError(f"{source}: a damaged zip file: {error}", advice="Make it again.") from error
+        return sorted((one.filename, one.file_size, one.CRC) for one in members)
+    files = [path for path in sorted(source.rglob("*")) if _is_picture(path) and not path.is_dir()]
+    return [(str(path.relative_to(source)), *_stamp(path)) for path in files]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
+def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
+    if data is None:
+        return "unreadable", None
     try:
         rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

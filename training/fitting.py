@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from engines.errors import WeightsError
 from training.adversary import Adversary
 from training.architectures import ARCHITECTURES, Architecture
-from training.backbone import read_backbone
+from training.backbone import load_backbone
 from training.config import ConfigError, TrainConfig
 from training.degrade import SHARES
 from training.device import Machine
@@ -171,8 +170,4 @@ def build_network(
     model = architecture.build()
     if backbone is None or not architecture.encoder:
         return model, ()
-    encoder: Any = model.encoder
-    try:
-        return model, encoder.load_imagenet(read_backbone(backbone))
-    except WeightsError as error:
-        raise WeightsError(f"{backbone}: {error}", advice=error.advice) from error
+    return model, load_backbone(model.encoder, backbone)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -19,6 +18,7 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
+from training.files import UNREADABLE, check_place, writing
 from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
@@ -53,10 +53,11 @@ def train(
     the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
     the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges; ``run`` is then as it was.
+    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files; ``run`` is then as it was.
     """
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
+    check_place(checkpoint)
     state = _saved(checkpoint, config)
     made_from: Any = None if state is None else state.get("made_from")
     # A run goes on in what it began in, wherever that is.
@@ -82,7 +83,8 @@ def train(
                 start_from=start_from,
                 precision=machine.precision,
             )
-        run.mkdir(parents=True, exist_ok=True)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
 
         def save(step: int) -> None:
             reached = {"step": step, "seconds": clock.seconds, "plan": dataclasses.asdict(plan)}
@@ -165,9 +167,10 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
         # On the CPU: optimisers count steps there, and would ask a GPU for every parameter's count at every step.
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         made_with = read_config(state["config"], where=str(checkpoint))
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+    except (*UNREADABLE, ConfigError) as error:
         raise WeightsError(
-            f"{checkpoint}: no checkpoint that can be resumed: {error!r}", advice="Choose a new run folder."
+            f"{checkpoint}: no checkpoint that can be resumed ({type(error).__name__})",
+            advice="Choose a new run folder.",
         ) from error
     if made_with != config:
         differing = [

@@ -215,6 +215,31 @@ def test_a_cache_stands_without_what_it_was_made_of(tmp_path: Path) -> None:
     check_cache(cache, sources=[album], short_side=None, enough=None)
 
 
+def test_what_cannot_be_read_among_photographs_is_counted(tmp_path: Path) -> None:
+    album, packed = _album(tmp_path / "album", range(3)), tmp_path / "damaged.zip"
+    (album / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    _album(album / "folder.png", range(3, 4))
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.mkdir("album.png")
+        for number in (4, 5):
+            archive.writestr(f"album.png/{number}.png", png(synthetic_photo(number)))
+    whole = packed.read_bytes()
+    first = whole.index(b"IDAT")
+    packed.write_bytes(whole[:first] + bytes(40) + whole[first + 40 :])
+    report = build_cache([album, packed], tmp_path / "cache", short_side=64)
+    assert report == CacheReport(kept=5, too_small=0, grey=0, toned=0, unreadable=2)
+    check_cache(tmp_path / "cache", sources=[album, packed], short_side=64, enough=None)
+
+
+def test_a_zip_file_without_its_table_of_contents_is_named(tmp_path: Path) -> None:
+    packed = _zipped(tmp_path / "photos.zip", range(2))
+    whole = packed.read_bytes()
+    packed.write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x00"))
+    with pytest.raises(PhotosError, match=r"photos\.zip: a damaged zip file"):
+        build_cache([packed], tmp_path / "cache", short_side=64)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_what_is_not_accepted_leaves_nothing(photo_zip: Path, tmp_path: Path) -> None:
     def refuse(report: CacheReport) -> None:
         raise PhotosError(f"{report.kept} are too few")

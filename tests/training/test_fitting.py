@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from tests.commands import colorize  # noqa: E402
 from tests.training.conftest import png, synthetic_photo  # noqa: E402
 from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION, as_toml  # noqa: E402
 from training.architectures import ARCHITECTURES  # noqa: E402
-from training.architectures.encoders import ColourResNet18Encoder  # noqa: E402
+from training.architectures.encoders import ColourResNet18Encoder, VGG16Encoder  # noqa: E402
+from training.backbone import convert_backbone  # noqa: E402
+from training.checkpoint import load_trained  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
-from training.data import PhotoCache, build_cache  # noqa: E402
+from training.data import build_cache  # noqa: E402
+from training.files import WriteError  # noqa: E402
 from training.fitting import check, check_weights  # noqa: E402
+from training.train import train  # noqa: E402
 
 JUDGED = dataclasses.replace(
     REGRESSION,
@@ -173,24 +178,58 @@ def _photographs(folder: Path, numbers: range) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("more", [[], ["--overfit", "12"]], ids=["run", "overfit"])
-def test_after_too_few_photographs_the_same_command_takes_those_that_were_added(
-    more: list[str], tmp_path: Path
-) -> None:
-    photos, run = _photographs(tmp_path / "photos", range(10)), tmp_path / "run"
-    config = _with(REGRESSION, holdout=8, evaluate_photos=1)
-    (tmp_path / "own.toml").write_text(as_toml(config))
-    words = ["train", tmp_path / "own.toml", "--photos", photos, "--run", run, "--crops", "4", "--no-tensorboard"]
-    few = colorize("model", *words, *more, "--json")
-    assert few.returncode in (4, 9), few.stderr
-    assert "10 photographs are too few" in json.loads(few.stdout)["error"]["message"]
+def test_after_too_few_the_same_command_takes_photographs_that_were_added(tmp_path: Path) -> None:
+    photos, run = _photographs(tmp_path / "photos", range(3)), tmp_path / "run"
+    (tmp_path / "own.toml").write_text(as_toml(_with(REGRESSION, holdout=2, evaluate_photos=1, batch=2)))
+    words = ["train", tmp_path / "own.toml", "--photos", photos, "--run", run, "--crops", "2", "--no-tensorboard"]
+    few = colorize("model", *words, "--json")
+    assert few.returncode == 9, few.stderr
+    assert "3 photographs are too few" in json.loads(few.stdout)["error"]["message"]
     assert not run.exists()
-    _photographs(photos, range(13))
-    enough = colorize("model", *words, *more, "--json")
-    # 3: not learnt by heart.
-    assert enough.returncode in (0, 3), enough.stderr
-    assert len(PhotoCache(run / "photos")) == (12 if more else 13)
-    _photographs(photos, range(14))
-    changed = colorize("model", *words, *more, "--json")
-    assert changed.returncode == 4, changed.stderr
-    assert "14 pictures, 13 when" in json.loads(changed.stdout)["error"]["message"]
+    _photographs(photos, range(3, 5))
+    enough = colorize("model", *words, "--json")
+    assert enough.returncode == 0, enough.stderr
+    assert json.loads(enough.stdout)["photographs"] == 5
+
+
+def _file(folder: Path) -> Path:
+    (folder / "file").write_text("a file")
+    return folder / "file"
+
+
+def test_a_run_below_a_file_is_refused_before_a_photograph_is_touched(tmp_path: Path) -> None:
+    photos = _photographs(tmp_path / "photos", range(1))
+    run = _file(tmp_path) / "run"
+    done = colorize("model", "train", "unet-plain", "--photos", photos, "--run", run, "--json")
+    assert done.returncode == 5, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert re.search(r"file/run.*: cannot be made: .*file is no folder", error["message"])
+    assert error["advice"]
+
+
+def test_places_that_take_no_files_are_named_and_nothing_is_made(photo_cache: Path, tmp_path: Path) -> None:
+    file = _file(tmp_path)
+    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is no folder"):
+        train(REGRESSION, photos=photo_cache, run=file)
+    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is no folder"):
+        build_cache([tmp_path], file / "photos", short_side=64)
+    save_file(dict(VGG16Encoder().state_dict()), tmp_path / "vgg16.safetensors")
+    with pytest.raises(WriteError, match=r"file/out.safetensors: cannot be written: Not a directory") as refused:
+        convert_backbone(tmp_path / "vgg16.safetensors", file / "out.safetensors")
+    assert refused.value.advice
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "vgg16.safetensors"]
+
+
+def test_weights_that_are_not_there_are_named_once_and_with_advice(tmp_path: Path) -> None:
+    gone = tmp_path / "none.safetensors"
+    for architecture, config in (("resnet18-bins", CONFIG), ("unet-plain", JUDGED)):
+        with pytest.raises(WeightsError, match=r"^[^:]*none\.safetensors: no such file$") as refused:
+            check_weights(config, ARCHITECTURES[architecture], backbone=gone, start_from=None)
+        assert "colorize-model backbone FILE" in refused.value.advice
+    with pytest.raises(WeightsError, match=r"^[^:]*none\.pt: no such file$") as refused:
+        load_trained(tmp_path / "none.pt")
+    assert "checkpoint.pt" in refused.value.advice
+    with pytest.raises(WeightsError, match=r"not a training checkpoint that can be used \(IndexError\)"):
+        load_trained(_file(tmp_path))
+    with pytest.raises(WeightsError, match=r"file: no checkpoint of a training run"):
+        check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "file")
