@@ -47,6 +47,12 @@ class Adversary:
         self._critic = critic.to(machine.device)
         self._optimizer = torch.optim.Adam(_groups(self._critic, config), betas=_BETAS)
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step, of all but a pretrained encoder."""
+        rate: float = self._optimizer.param_groups[0]["lr"]
+        return rate
+
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
         for group in self._optimizer.param_groups:

@@ -113,7 +113,7 @@ def train(
                 ends = plan.over(done)
                 stops = ends or clock.up()
                 if log is not None and (done % sitting.log_every == 0 or stops):
-                    rates = {name: rate * factor for name, rate in _rates(config).items()}
+                    rates = _rates(learner, factor)
                     log.write(done, {"crops": crops_before(config.stages, done), **tally.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
                     tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
@@ -133,9 +133,15 @@ def train(
     return checkpoint
 
 
-def _rates(config: TrainConfig) -> dict[str, float]:
-    encoder = config.encoder_learning_rate
-    return {"lr": config.learning_rate, **({} if encoder is None else {"lr/encoder": encoder})}
+def _rates(learner: Learner, factor: float) -> dict[str, float]:
+    """Return the learning rates of a step at ``factor`` times the configuration's; a discriminator has its own."""
+    config = learner.config
+    rates = {"lr": config.learning_rate * factor}
+    if config.encoder_learning_rate is not None:
+        rates["lr/encoder"] = config.encoder_learning_rate * factor
+    if learner.adversary is not None:
+        rates["lr/discriminator"] = learner.adversary.learning_rate
+    return rates
 
 
 def _stream(cache: Photos, config: TrainConfig, machine: Machine) -> CropStream:
