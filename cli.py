@@ -37,6 +37,9 @@ from pipeline.documents import json_text  # noqa: E402
 from pipeline.errors import AutochromeError  # noqa: E402
 from pipeline.process import before_numpy  # noqa: E402
 
+CONFIGURED = (_video, _photo, _archive, _review)
+"""The commands that one file of settings and one environment serve."""
+
 
 def video() -> None:
     """Run ``colorize-video``."""
@@ -70,7 +73,7 @@ def _run(commands: typer.Typer) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     json = "--json" in sys.argv or os.environ.get("AUTOCHROME_JSON", "").lower() in ("1", "true", "yes", "on")
     try:
-        raise SystemExit(commands(standalone_mode=not json))
+        raise SystemExit(commands(standalone_mode=not json, obj=CONFIGURED))
     except typer.TyperException as error:
         # A command line that is not understood: for a machine, too, one document.
         message = error.format_message()

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pipeline.documents import from_json, json_text, to_json
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.options import Hint, Options, Tone, TreatAs
 from pipeline.originals import Originals
 from pipeline.publish import HOME, publishing
@@ -57,8 +57,15 @@ class Correction:
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def reference_files(self, kept: Path) -> tuple[Path, ...]:
-        """Return the files of its references; ``kept`` is its own."""
-        return tuple(kept.with_name(name) for name in self.references)
+        """Return the files of its references; ``kept`` is its own. Raises `InputError` for one that is not there."""
+        found = tuple(kept.with_name(name) for name in self.references)
+        for path in found:
+            if not path.exists():
+                raise InputError(
+                    f"{path}: this reference of a correction is not there",
+                    advice=f"Restore it, or remove it from {kept}.",
+                )
+        return found
 
     def applied(self, options: Options) -> Options:
         """Return ``options`` with what this correction says in their place; its hints come after theirs."""
@@ -99,6 +106,20 @@ class CorrectionFile:
         *earlier, last = self.history
         return replace(self, correction=last.correction, history=tuple(earlier))
 
+    def text(self) -> str:
+        """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
+
+        Raises `UsageError` if what holds now is too large by itself.
+        """
+        kept = self
+        while len(text := f"{json_text(to_json(kept))}\n") > _MOST_BYTES:
+            if not kept.history:
+                raise UsageError(
+                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="State fewer colours."
+                )
+            kept = replace(kept, history=kept.history[1:])
+        return text
+
 
 class CorrectionTree:
     """The corrections of a tree of sources, by the path of the item below that tree's root."""
@@ -119,10 +140,13 @@ class CorrectionTree:
         return _file_at(self.path_of(item))
 
     def write(self, item: PurePath, file: CorrectionFile) -> Path:
-        """Keep ``file`` for ``item`` and return its path. Raises `OutputError` when the disk refuses."""
-        path = self.path_of(item)
+        """Keep ``file`` for ``item``, as `CorrectionFile.text` has it, and return its path.
+
+        Raises `OutputError` when the disk refuses, and the errors of that.
+        """
+        path, text = self.path_of(item), file.text()
         with publishing(path, overwrite=True, originals=self._originals) as temporary:
-            temporary.write_text(f"{json_text(to_json(file))}\n", encoding="ascii")
+            temporary.write_text(text, encoding="ascii")
         return path
 
     def keep_reference(self, item: PurePath, content: bytes) -> str:

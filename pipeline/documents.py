@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,9 +11,9 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from cattrs import BaseValidationError, Converter
+from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from pipeline.results import FilmResult, PhotoResult
@@ -34,12 +35,32 @@ def to_json(value: Any) -> Any:
 def from_json(kind: type[T], values: Any) -> T:
     """Return the ``kind`` (a class) of which ``values`` is the `to_json` form; keys that it does not have are ignored.
 
-    Raises `ValueError` if ``values`` is no such form.
+    Raises `ValueError` if ``values`` is no such form, which says what is wrong at which place: ``hints[0].x: ...``.
     """
     try:
         return _converter().structure(values, kind)
     except (BaseValidationError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"not a {getattr(kind, '__name__', kind)}: {error!r}") from error
+        found = (line.rpartition(" @ ") for line in transform_error(error, "", format_exception=_wrong))
+        raise ValueError("; ".join(_at(path.lstrip("."), wrong) for wrong, _, path in found)) from error
+
+
+def _wrong(error: BaseException, kind: Any) -> str:
+    """Return what is wrong with a value that should be of ``kind``."""
+    kinds = get_args(kind) or (kind,)
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, TypeError):
+        return "is of another kind"
+    for one in kinds:
+        if isinstance(one, type) and issubclass(one, StrEnum):
+            return f"{str(error).partition(' is not')[0]} is none of {', '.join(one)}"
+    return f"{str(error).rpartition(': ')[2]} is no number" if {int, float} & set(kinds) else str(error)
+
+
+def _at(path: str, wrong: str) -> str:
+    """Return ``wrong`` with the place where that is; it may begin with the name of a field there."""
+    names_field = re.match(r"\w+: ", wrong, re.ASCII)
+    return f"{path}{'.' if names_field else ': '}{wrong}" if path else wrong
 
 
 def result_from_json(values: Mapping[str, Any]) -> FilmResult | PhotoResult:

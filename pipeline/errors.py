@@ -41,7 +41,7 @@ class OutputError(AutochromeError):
 
 
 class VerificationError(AutochromeError):
-    """The finished file is not what it must be; it was not given its final name."""
+    """Verification of the finished file failed; it was not given its final name."""
 
     exit_code = 7
 

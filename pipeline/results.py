@@ -60,8 +60,8 @@ class Treatment(StrEnum):
         return self in (Treatment.COLOURED, Treatment.GREY)
 
 
-def has_new_colour(treatments: Iterable[Treatment]) -> bool:
-    """Whether colour was made in a result of which parts had ``treatments``; one of which none is known has it."""
+def has_new_colour(treatments: Iterable[str]) -> bool:
+    """Whether colour was made in a result of which parts had these `Treatment`; one of which none is known has it."""
     known = set(treatments)
     return not known or Treatment.COLOURED in known
 
@@ -105,7 +105,7 @@ class LumaCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The proof that a finished film or photograph is what it must be; one that fails never gets its name.
+    """What was verified in a finished film or photograph; one that fails never gets its name.
 
     ``checks`` tells by name what was compared and found, ``not_checked`` what was not, and why.
     """

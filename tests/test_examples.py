@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from cli import CONFIGURED
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, video
 from tests.commands import PATIENCE
@@ -55,7 +56,7 @@ def run(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
 def understood(words: list[str]) -> dict[str, Any]:
     """Parse the words behind ``colorize-archive``; the example's settings stand for those in /etc."""
     words = [str(NIGHTLY / "autochrome.toml") if word == "/etc/autochrome.toml" else word for word in words]
-    with get_command(archive.commands).make_context("colorize-archive", words) as context:
+    with get_command(archive.commands).make_context("colorize-archive", words, obj=CONFIGURED) as context:
         return context.params
 
 
@@ -87,7 +88,7 @@ def recorded(recorder: Path, *words: object, **variables: str) -> list[str]:
 @pytest.mark.parametrize("command", [video.commands, archive.commands], ids=["video", "archive"])
 def test_the_settings_are_understood_by_both_commands(command: Any) -> None:
     words = ["somewhere", "--config", str(NIGHTLY / "autochrome.toml")]
-    with get_command(command).make_context("colorize", words) as context:
+    with get_command(command).make_context("colorize", words, obj=CONFIGURED) as context:
         assert context.params["on_damage"] == "conceal"
         if command is archive.commands:
             assert context.params["keep_free"] == 50_000_000_000

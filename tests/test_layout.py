@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -98,13 +99,6 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, _imported(node.module, alias.name)) for alias in node.names)
 
 
-def loaded_with(path: Path) -> Iterator[str]:
-    """Yield the full names of what is imported when ``path`` is: not in functions, and not for types alone."""
-    for node in tree_of(path).body:
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield from (_imported(node.module, alias.name) for alias in node.names)
-
-
 @cache
 def _imported(module: str, name: str) -> str:
     inner = ROOT.joinpath(*module.split("."), name)
@@ -145,9 +139,16 @@ def test_a_subsystem_of_the_archive_is_entered_by_its_door(door: str) -> None:
     ]
 
 
+def test_the_page_on_architecture_has_every_module_of_the_foundation() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("The foundation, one module per concern:")[2].partition("## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    assert sorted(f"pipeline.{name}" for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(FOUNDATION)
+
+
 def test_modules_import_each_other_in_no_circle() -> None:
-    names = {name_of(path) for path in MODULES}
-    TopologicalSorter({name_of(path): set(loaded_with(path)) & names for path in MODULES}).prepare()
+    needed = {name_of(path): {name for _, name in imports(path)} for path in MODULES}
+    TopologicalSorter({own: names & needed.keys() for own, names in needed.items()}).prepare()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
@@ -193,6 +194,12 @@ def test_only_publish_makes_final_names() -> None:
     publish = ROOT / "pipeline" / "publish.py"
     assert _lines([publish], makers)
     assert not _lines([path for path in pipeline if path != publish], makers)
+
+
+def test_one_module_opens_what_ffmpeg_reads_and_writes() -> None:
+    only = ROOT / "pipeline" / "media" / "containers.py"
+    assert _lines([only], {"av.open"})
+    assert not _lines([path for path in MODULES if path != only], {"av.open"})
 
 
 def test_modules_are_at_most_400_lines() -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from engines.errors import WeightsError
-from training.files import replacing
-
 PART_BYTES = 15 * 2**20
 LIST_SUFFIX = ".sha256"
 
@@ -16,7 +13,7 @@ def split_file(path: Path, folder: Path, *, limit: int = PART_BYTES) -> tuple[Pa
     """Write ``path`` into ``folder`` as ``NAME.001``, ``NAME.002``, ... of at most ``limit`` bytes each.
 
     The list ``NAME.sha256`` beside them, in the format of sha256sum, names the parts in order and, last, the whole:
-    ``cat NAME.0* > NAME && sha256sum -c NAME.sha256`` does what `join_parts` does.
+    ``cat NAME.0* > NAME && sha256sum -c NAME.sha256`` joins and checks them.
     Return the parts and the list.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,34 +31,3 @@ def split_file(path: Path, folder: Path, *, limit: int = PART_BYTES) -> tuple[Pa
     listing = folder / f"{path.name}{LIST_SUFFIX}"
     listing.write_text("".join(lines) + f"{whole.hexdigest()}  {path.name}\n", encoding="utf-8")
     return (*parts, listing)
-
-
-def join_parts(listing: Path, output: Path) -> Path:
-    """Write the parts that ``listing`` of `split_file` names, beside it, as one file ``output``.
-
-    Raises `WeightsError` for a part that is missing or altered; then there is no ``output``.
-    """
-    try:
-        *parts, whole = (line.split("  ", 1) for line in listing.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{listing}: no list of parts: {error}") from error
-    digest = hashlib.sha256()
-    with replacing(output) as partial:
-        with partial.open("wb") as joined:
-            for expected, name in parts:
-                content = _part(listing.with_name(name), expected)
-                digest.update(content)
-                joined.write(content)
-        if digest.hexdigest() != whole[0]:
-            raise WeightsError(f"{listing}: the parts do not make up {whole[1]}")
-    return output
-
-
-def _part(path: Path, expected: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: a part is missing: {error.strerror}", advice="Fetch it again.") from error
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise WeightsError(f"{path}: the part was altered", advice="Fetch it again.")
-    return content

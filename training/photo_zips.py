@@ -27,7 +27,7 @@ _LOCAL_HEADER = 30
 _JPEG = frozenset({".jpg", ".jpeg"})
 
 
-def index_zips(folder: Path, *, workers: int | None = None) -> dict[str, int]:
+def index_zips(folder: Path) -> dict[str, int]:
     """Look at every JPEG in the zip files of ``folder`` and note in its `INDEX` where those lie that can be used.
 
     The order is that of the names' SHA-256, so that the last ones are chosen by chance, and stay chosen when others
@@ -40,7 +40,7 @@ def index_zips(folder: Path, *, workers: int | None = None) -> dict[str, int]:
     for number, path in enumerate(zips):
         places = list(_places(path))
         content: U8 = np.memmap(path, np.uint8, mode="r")
-        with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             judged = pool.map(_judge, (content[first : first + length] for _, first, length in places))
             for (name, first, length), (said, height, width) in zip(places, judged, strict=True):
                 counts[said] = counts.get(said, 0) + 1

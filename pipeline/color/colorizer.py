@@ -1,4 +1,4 @@
-"""The one door to colour: luma in, chroma out, in order. Films and photographs go through the same one."""
+"""Luma in, chroma out, in order: what films and photographs alike call for colour."""
 
 from __future__ import annotations
 

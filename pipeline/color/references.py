@@ -60,17 +60,15 @@ def reference_of(
     *,
     orientation: int = 1,
     space: RgbSpace | None = None,
-    size: int | None = None,
 ) -> Reference:
     """Return what a coloured picture lends.
 
     ``codes`` (H, W), uint8 or uint16, and ``chroma`` (2, h, w), -0.5..0.5, of any size, are full-range BT.601 luma and
-    Cb, Cr, stored by ``orientation`` (EXIF, 1 to 8); their R, G and B are of ``space``, sRGB if None. ``size`` is the
-    shorter side of what the network sees, by default that of photographs. Raises `UsageError` for networks without
-    features, ValueError for a picture that has no colour.
+    Cb, Cr, stored by ``orientation`` (EXIF, 1 to 8); their R, G and B are of ``space``, sRGB if None. Raises
+    `UsageError` for networks without features, ValueError for a picture that has no colour.
     """
     spec, turn = still_spec(8 * codes.dtype.itemsize), EXIF_TURNS[orientation]
-    seen = colorizer.model_input(codes, spec, size=size or colorizer.spec.size.photo, turn=turn)
+    seen = colorizer.model_input(codes, spec, size=colorizer.spec.size.photo, turn=turn)
     rows, columns = chroma.shape[1:]
     luma = spec.luma(np.asarray(cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA), codes.dtype))
     ab = ab_of_rgb(rgb_of(luma, chroma, spec.matrix), space)

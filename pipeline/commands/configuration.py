@@ -20,6 +20,7 @@ _NOT_IN_FILES = {"config", "version", "help"}
 class ConfiguredCommand(PlainCommand):
     """Takes an option from the command line, else from AUTOCHROME_..., else from the file of `apply_settings`.
 
+    The ``obj`` of its context is all such commands, each a `typer.Typer`: one file and one environment serve them all.
     Every switch has an opposite on the command line, which takes back what the others switched on. A value that
     does not fit raises `SettingsError` if it came from the environment or the file.
     """
@@ -68,7 +69,7 @@ class ConfiguredCommand(PlainCommand):
             if _READ in ctx.meta:
                 typer.echo(f"settings: {ctx.meta[_READ]}", err=True)
             strange = unknown_variables(os.environ, _variables(self))
-            for name in strange and unknown_variables(strange, set().union(*map(_variables, _commands()))):
+            for name in strange and unknown_variables(strange, set().union(*map(_variables, _commands(ctx)))):
                 typer.echo(f"ignored: the variable {name} names no option", err=True)
         return super().invoke(ctx)
 
@@ -79,7 +80,7 @@ def apply_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     if path is not None and not ctx.resilient_parsing:
         options = _options(ctx.command)
         shapes = {key: _shape(option) for key, option in options.items()}
-        others = {key for command in _commands() for key in _options(command)}
+        others = {key for command in _commands(ctx) for key in _options(command)}
         settings = read_settings(path, command=ctx.command.name or "", shapes=shapes, others=others)
         ctx.default_map = {options[key].name: setting for key, setting in settings.items()}
         ctx.meta[_READ] = path
@@ -90,11 +91,8 @@ def _variables(command: Any) -> set[str]:
     return {f"{PREFIX}_{option.name.upper()}" for option in _options(command).values()} | {f"{PREFIX}_CONFIG"}
 
 
-def _commands() -> list[Any]:
-    """Return all commands: one file and one environment may serve them all."""
-    from pipeline.commands import archive, photo, review, video
-
-    return [get_command(one.commands) for one in (video, photo, archive, review)]
+def _commands(ctx: typer.Context) -> list[Any]:
+    return [get_command(one) for one in ctx.obj]
 
 
 def _options(command: Any) -> dict[str, TyperOption]:

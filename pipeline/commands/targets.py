@@ -85,6 +85,16 @@ def targets(
     return list(found)
 
 
+def correction_of(film: Path, target: Path | None, corrections: Path | None) -> Path:
+    """Return the file of what a person set right about ``film``, beside its result or in ``corrections``."""
+    from pipeline.corrections import correction_of_file
+
+    # Without a target the result is named beside the film when that is opened.
+    beside = film.with_name("result") if target is None else target
+    tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
+    return tree.path_of(item)
+
+
 def existing(*, overwrite: bool) -> str:
     """Return what a dry run says below the name of a result that exists."""
     return "  which exists: " + ("it would be replaced" if overwrite else "this would be an error")

@@ -15,11 +15,9 @@ from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
 from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
 from pipeline.commands.values import parse_preview, parse_rate
-from pipeline.corrections import correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
-from pipeline.originals import Originals
 from pipeline.results import Failure, FilmResult
 from pipeline.wording import count
 
@@ -138,14 +136,6 @@ def _colorize_video(
     carry_out(reporting, action)
 
 
-def correction_of(film: Path, target: Path | None, corrections: Path | None) -> Path:
-    """Return the file of what a person set right about ``film``, beside its result or in ``corrections``."""
-    # Without a target the result is named beside the film when that is opened.
-    beside = film.with_name("result") if target is None else target
-    tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
-    return tree.path_of(item)
-
-
 def _colour(
     jobs: Sequence[tuple[Path, Path | None]],
     options: Options,
@@ -155,6 +145,8 @@ def _colour(
     corrections: Path | None,
 ) -> Answer:
     from pipeline.color.colorizer import open_colorizer
+    from pipeline.commands.targets import correction_of
+    from pipeline.film.comparison import write_comparisons
     from pipeline.film.job import colorize_video
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
@@ -169,7 +161,7 @@ def _colour(
             # Without a colorizer, so that the film is looked at before an engine starts.
             kept = correction_of(*jobs[0], corrections)
             result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
-            return _answer([result], options, count=1, compared=compared([result], options, compare, progress))
+            return _answer([result], options, count=1, compared=write_comparisons([result], options, compare, progress))
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
@@ -183,23 +175,8 @@ def _colour(
                 stop.check()
                 outcomes.append(_outcome(film, target, colour, progress))
         films = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
-        both = compared(films, options, compare, progress)
+        both = write_comparisons(films, options, compare, progress)
     return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code, compared=both)
-
-
-def compared(films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress) -> list[Path]:
-    """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths."""
-    from pipeline.film.comparison import comparison_output, write_comparison
-
-    if layout is None:
-        return []
-    paths = [comparison_output(film.output) for film in films]
-    for film, path in zip(films, paths, strict=True):
-        overwrite, rate = options.overwrite, options.frame_rate
-        write_comparison(
-            film.source, film.output, path, layout=layout, overwrite=overwrite, progress=progress, rate=rate
-        )
-    return paths
 
 
 def _outcome(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
-from pipeline.commands.targets import existing, targets
+from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, UsageError
@@ -84,7 +84,6 @@ def preview_films(
     corrections: Path | None,
 ) -> Answer:
     """Write the preview of each of ``films`` under its name."""
-    from pipeline.commands.video import correction_of
     from pipeline.film.job import stated
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
@@ -130,7 +129,7 @@ def _part(
     progress: Progress,
     stop: StopRequest,
 ) -> tuple[object, str]:
-    from pipeline.commands.video import compared
+    from pipeline.film.comparison import write_comparisons
     from pipeline.film.excerpt import excerpt, frame_number
     from pipeline.film.job import colorize_video
 
@@ -142,9 +141,17 @@ def _part(
             references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
         renamed = _Renamed(part.path, film)
         with renamed.errors():
-            heard = _Heard(progress, renamed)
-            result = colorize_video(part.path, name, wanted, references=references, progress=heard, stop=stop)
-            both = compared([result], options, compare, heard)
+            renaming = _RenamingProgress(progress, renamed)
+            result = colorize_video(
+                part.path,
+                name,
+                wanted,
+                references=references,
+                progress=renaming,
+                stop=stop,
+                description=f"preview: a part of a film, from {clock(part.start)} on",
+            )
+            both = write_comparisons([result], options, compare, renaming)
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
     if part.start < span.start:
@@ -171,7 +178,7 @@ class _Renamed:
             raise type(error)(self(str(error)), advice=self(error.advice)) from error
 
 
-class _Heard:
+class _RenamingProgress:
     """Passes progress on, ``renamed``."""
 
     def __init__(self, progress: Progress, renamed: _Renamed) -> None:

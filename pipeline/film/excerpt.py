@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from pipeline.errors import InputError, UsageError
+from pipeline.media.containers import open_container
 from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import open_film
 from pipeline.media.sequence import find_sequence
@@ -44,7 +45,7 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
         if not container.streams.video:
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
         try:
-            with av.open(str(target), "w", format="matroska") as writing:
+            with open_container(str(target), "w", format="matroska") as writing:
                 return Excerpt(path=target, start=_copied(container, writing, span, source))
         except (av.FFmpegError, ValueError) as error:
             raise InputError(

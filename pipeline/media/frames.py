@@ -154,11 +154,6 @@ class Frame:
         return self._picture
 
 
-def neutral_chroma(frame: Frame) -> Plane:
-    """Return a chroma plane for ``frame`` that holds no colour at all."""
-    return np.full(frame.chroma_shape, 1 << (frame.bits - 1), _dtype(frame.bits))
-
-
 def _in_format(picture: av.VideoFrame, source: PixelFormat, target: PixelFormat) -> av.VideoFrame:
     # PyAV has no other way to make a picture that keeps field order, captions and the rest. What swscale writes into
     # the planes does not matter: luma is copied over it here, chroma is painted over it later.

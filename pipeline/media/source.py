@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any, TypeAlias
 import av
 import av.container
 import av.error
-import av.logging
 
 from pipeline.errors import InputError
+from pipeline.media.containers import open_container, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
 from pipeline.os_errors import check_is_no_stream
@@ -23,7 +22,6 @@ MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
-_log_level = threading.Lock()
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
@@ -41,15 +39,13 @@ def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContain
         if probe_size:
             options |= {"probesize": str(probe_size), "analyzeduration": str(_HOURS_OF_ANALYSIS * 3_600_000_000)}
         # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
-        return av.open(str(path.absolute()), "r", options=options, metadata_errors="surrogateescape")
+        return open_container(str(path.absolute()), "r", options=options)
 
 
 def open_sequence(sequence: Sequence) -> av.container.InputContainer:
     """Open a folder of numbered pictures for reading. Raises `InputError`."""
-    # Opening decodes the first picture. PyAV's stubs ask for a list of texts here.
-    bounds: list[Any] = [{"max_pixels": str(MAX_PIXELS)}]
     with reporting(sequence.folder):
-        return av.open(
+        return open_container(
             sequence.pattern,
             "r",
             format="image2",
@@ -58,8 +54,9 @@ def open_sequence(sequence: Sequence) -> av.container.InputContainer:
                 "start_number": str(sequence.first),
                 "framerate": str(sequence.rate),
                 "protocol_whitelist": "file",
+                # For the decoder: opening decodes the first picture.
+                "max_pixels": str(MAX_PIXELS),
             },
-            stream_options=bounds,
         )
 
 
@@ -118,15 +115,8 @@ def describe_streams(container: av.container.InputContainer) -> Mapping[int, str
     layout frees memory that is not its own. Asked before the first picture is decoded: afterwards cropping is no
     longer listed.
     """
-    with _log_level:
-        before = av.logging.get_level()
-        av.logging.set_level(av.logging.VERBOSE)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        try:
-            dump: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
-        finally:
-            av.logging.set_libav_level(av.logging.INFO)
-            av.logging.set_level(before)
+    with verbose_log():
+        dump: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
     parts = re.split(r"^  Stream #0:(\d+)", dump, flags=re.MULTILINE)
     return {int(index): text for index, text in zip(parts[1::2], parts[2::2], strict=True)}
 

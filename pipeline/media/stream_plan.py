@@ -13,6 +13,7 @@ import av
 import av.container
 
 from pipeline.media.codecs import Container
+from pipeline.media.containers import open_container
 from pipeline.media.probe import FilmInfo, StreamInfo
 from pipeline.media.video_plan import VideoPlan
 from pipeline.results import Note, NoteKind
@@ -151,7 +152,7 @@ def _lacks_layout(container: Container, stream: StreamInfo) -> str:
 
 def _refusal(container: Container, stream: av.stream.Stream) -> str:
     """Return why ``container`` refuses a copy of ``stream``; an empty text if it does not."""
-    trial = av.open(io.BytesIO(), "w", format=container.muxer)
+    trial = open_container(io.BytesIO(), "w", format=container.muxer)
     try:
         trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()

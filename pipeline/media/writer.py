@@ -18,6 +18,7 @@ import av.container
 from pipeline.errors import InputError
 from pipeline.interruption import called_from_native
 from pipeline.media.codecs import Container
+from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
 from pipeline.media.encoder import configure, encode, refusals
 from pipeline.media.frames import Frame
@@ -159,14 +160,13 @@ class FilmWriter:
     def _open(self) -> None:
         # A handle of our own: PyAV would leave its own open if the header cannot be written.
         file = self._cleanup.enter_context(_WholeWrites(self._output, "x+"))
-        self._result = av.open(
+        self._result = open_container(
             file,
             "w",
             format=self._plan.container.muxer,
             container_options=_muxer_options(
                 self._plan.container, self._finest_scale(), free_keys=self._uses_free_keys()
             ),
-            metadata_errors="surrogateescape",
             buffer_size=_WRITE_SIZE,
         )
         self._cleanup.callback(_close_quietly, self._result)

@@ -1,6 +1,6 @@
 """Engines that fail in the ways that engines do, and one that works without any runtime.
 
-They come through the registry's own door: ``open_network("nan", model, extra=fault_entries())``. All work for their
+They are opened as any other engine: ``open_network("nan", model, extra=fault_entries())``. All work for their
 first ``good_calls`` calls; the first call is the registry's trial, so with the default they open and then fail. Then
 they fail: for ``bad_calls`` calls, after which they work again, or for good if that is None.
 """

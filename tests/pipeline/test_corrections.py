@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,6 +46,10 @@ def test_a_correction_is_read_as_it_was_written(tree: CorrectionTree) -> None:
     jsonschema.validate(json.loads(path.read_text(encoding="ascii")), SCHEMA)
 
 
+def test_the_schema_knows_every_kind_of_correction() -> None:
+    assert SCHEMA["$defs"]["correction"]["properties"].keys() == {field.name for field in fields(Correction)}
+
+
 def test_an_item_without_a_correction_has_an_empty_one(tree: CorrectionTree) -> None:
     assert tree.read(ITEM) == CorrectionFile()
     assert not tree.folder.exists()
@@ -61,6 +66,19 @@ def test_revisions_are_kept_and_can_be_undone(tree: CorrectionTree) -> None:
     assert back.undone().undone() == CorrectionFile()
     with pytest.raises(ValueError, match="nothing to undo"):
         CorrectionFile().undone()
+
+
+def test_the_oldest_revisions_go_before_the_file_is_too_large_to_read(tree: CorrectionTree) -> None:
+    hints = tuple(Hint(x=number / 2000, y=0.5, color="#3A5FCD") for number in range(2000))
+    for number in range(6):
+        tree.write(ITEM, tree.read(ITEM).revised(Correction(hints=hints, saturation=number / 10)))
+    kept = [revision.correction.saturation for revision in tree.read(ITEM).history]
+    assert 1 <= len(kept) < 6
+    assert kept == [number / 10 for number in range(5 - len(kept), 5)]
+    before = tree.path_of(ITEM).read_bytes()
+    with pytest.raises(UsageError, match="too large"):
+        tree.write(ITEM, CorrectionFile(correction=Correction(hints=hints * 6)))
+    assert tree.path_of(ITEM).read_bytes() == before
 
 
 def test_only_what_shapes_the_result_is_in_its_fingerprint() -> None:
@@ -89,13 +107,13 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({}, "format"),
         ({"format": "autochrome-correction-9"}, "format"),
         ({"correction": {"saturatoin": 1}}, "saturatoin"),
-        ({"correction": {"saturation": 9}}, "saturation 9"),
-        ({"correction": {"saturation": "much"}}, "much"),
+        ({"correction": {"saturation": 9}}, "not a correction: saturation 9"),
+        ({"correction": {"saturation": "much"}}, "not a correction: saturation: 'much' is no number"),
         ({"correction": {"hints": [{"x": 0.5, "y": 2, "color": "neutral"}]}}, "between 0 and 1"),
-        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, "not a colour"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, r"hints\[0\].color: red is no colour"),
         ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
-        ({"correction": {"hints": [{"x": 0.5}]}}, "y"),
-        ({"correction": {"treat_as": "blue"}}, "blue"),
+        ({"correction": {"hints": [{"x": 0.5}]}}, r"hints\[0\].y: is missing"),
+        ({"correction": {"treat_as": "blue"}}, "treat_as: 'blue' is none of auto, mono"),
         ({"correction": {"hints": {"x": 0.5}}}, "a list is wanted"),
         ({"correction": {"references": ["../../etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["/etc/passwd"]}}, "not the name of a file beside"),
@@ -103,6 +121,7 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({"correction": {"references": [".hidden"]}}, "not the name of a file beside"),
         ({"correction": []}, "correction"),
         ({"notes": 1}, "notes"),
+        ({"history": [{"correction": {}}]}, r"history\[0\].until: is missing"),
     ],
 )
 def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, content: Any, wrong: str) -> None:
@@ -112,6 +131,7 @@ def test_a_broken_correction_is_a_clear_error_of_its_item(tmp_path: Path, conten
     with pytest.raises(InputError, match=wrong) as caught:
         read_correction(path)
     assert str(path) in str(caught.value)
+    assert "Error" not in str(caught.value)
     assert caught.value.advice
 
 
@@ -130,6 +150,17 @@ def test_a_reference_is_kept_once_whoever_gives_it(tree: CorrectionTree) -> None
     assert tree.keep_reference(ITEM, b"a picture") == name
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == (b"a picture", before.st_mtime_ns)
     assert tree.keep_reference(ITEM, b"another picture") != name
+
+
+def test_a_reference_that_is_gone_is_an_error_that_says_where_it_was_named(tree: CorrectionTree) -> None:
+    correction = Correction(references=(tree.keep_reference(ITEM, b"a picture"),))
+    kept = tree.path_of(ITEM)
+    (path,) = correction.reference_files(kept)
+    path.unlink()
+    with pytest.raises(InputError, match="is not there") as caught:
+        correction.reference_files(kept)
+    assert str(path) in str(caught.value)
+    assert caught.value.advice == f"Restore it, or remove it from {kept}."
 
 
 @pytest.mark.parametrize("item", ["/etc/passwd", "../outside.jpg", "album/../../outside.jpg"])

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.main import get_command
 
+from cli import CONFIGURED
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, photo, review, video
 from pipeline.settings import COMMANDS, FILE_NAME, SettingsError, Shape, read_settings, unknown_variables
@@ -29,7 +30,7 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def parsed(command: str, *words: str) -> dict[str, Any]:
     """Return the values that ``command`` would work with."""
-    with get_command(APPS[command]).make_context(f"colorize-{command}", ["there", *words]) as context:
+    with get_command(APPS[command]).make_context(f"colorize-{command}", ["there", *words], obj=CONFIGURED) as context:
         return context.params
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from PIL import Image  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
-from training.parts import PART_BYTES, join_parts  # noqa: E402
+from training.parts import PART_BYTES  # noqa: E402
 from training.recipe import main  # noqa: E402
 
 CONFIG = """
@@ -89,8 +90,9 @@ def test_slices_lead_from_photographs_to_measured_weights_in_small_files(
     parts = sorted((run / "parts").iterdir())
     assert max(path.stat().st_size for path in parts) <= PART_BYTES
     for name in ("small-weights.pt", "small.onnx", "checkpoint.pt"):
-        joined = join_parts(run / "parts" / f"{name}.sha256", tmp_path / name)
-        assert joined.read_bytes() == (run / name).read_bytes()
+        joined = b"".join(path.read_bytes() for path in parts if re.fullmatch(rf"{name}\.\d+", path.name))
+        assert joined == (run / name).read_bytes()
+        (tmp_path / name).write_bytes(joined)
     assert load_trained(tmp_path / "small-weights.pt").step == 40
 
 

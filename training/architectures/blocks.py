@@ -13,10 +13,10 @@ AB_REACH = 110.0
 """The farthest that a bounded answer lies from grey on either axis: sRGB's a* and b* lie within -108..99 (CIELAB)."""
 
 
-def conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Return convolution, batch normalisation and ReLU."""
+def conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """Return a 3 x 3 convolution, batch normalisation and ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )

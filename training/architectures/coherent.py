@@ -127,7 +127,7 @@ class Hints(nn.Module):
 
 
 class Coherence(nn.Module):
-    """Every place hears the places that look alike, before colours are chosen.
+    """Averages the features of places that look alike, before colours are chosen.
 
     With a linear head the mean of log-probabilities over places is the head's answer to the mean of their features, so
     that features are averaged here: weights are exp(s cos - d^2 / (2 r^2) - dL^2 / (2 t^2)), normalised, with cos the

@@ -1,7 +1,8 @@
 """What film and time do to a picture, applied to modern photographs: the network must know such input.
 
 Each degradation is a function of pictures and a random generator on the same device, and changes every picture that it
-is given, by a strength drawn for each. `old_film` is the door: it chooses the pictures, and which of them suffer what.
+is given, by a strength drawn for each. `old_film` is the entry point: it chooses the pictures, and which of them suffer
+what.
 """
 
 from __future__ import annotations

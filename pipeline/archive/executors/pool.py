@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pipeline.archive.context import RunContext
-from pipeline.archive.executors import Lost, Outcome, Unit
+from pipeline.archive.executors.base import Lost, Outcome, Unit
 from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
 from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Ready, Settings, Task, TaskEnded
 from pipeline.archive.provenance import Sealed

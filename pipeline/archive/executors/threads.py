@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.archive.context import Archive
-from pipeline.archive.executors import Unit
+from pipeline.archive.executors.base import Unit
 from pipeline.archive.output_folder import check_space
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import WeightsError

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from engines.machine import limit_cores
 from pipeline.archive.context import Archive
-from pipeline.archive.executors import Unit
+from pipeline.archive.executors.base import Unit
 from pipeline.archive.executors.fence import behind
 from pipeline.archive.executors.threads import ThreadExecutor
 from pipeline.archive.fingerprints import FileStat

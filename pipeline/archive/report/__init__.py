@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ __all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
 SHEETS = f"{HOME}/report"
+_SHEET = re.compile(r"sheet-\d{4,}\.html")
 ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
 _PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
@@ -40,6 +42,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     output = archive.output
     homes = {shard.ledger: shard.home for shard in shards if shard.ledger is not None}
     ledgers = list(homes)
+    addresses_of = {ledger: home.relative_to(output).as_posix() for ledger, home in homes.items()}
     found, items = summarise(ledgers, archive)
     runs = sorted((run for shard in shards for run in shard.runs), key=lambda run: run.started)
     sheets, left_out = _sheets(found), _left_out(shards)
@@ -50,7 +53,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
         for ledger, record in records_at(ledgers, found.order[sheet.first : sheet.first + ROWS]):
             item = items.shown(record)
-            rows.add(item, homes[ledger].relative_to(output).as_posix())
+            rows.add(item, addresses_of[ledger])
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(
@@ -70,7 +73,8 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
             temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
     addresses = {sheet.address for sheet in sheets}
     for path in (output / SHEETS).glob("*.html"):
-        if path.relative_to(output).as_posix() not in addresses:
+        if _SHEET.fullmatch(path.name) and path.relative_to(output).as_posix() not in addresses:
+            archive.originals.check(path)
             path.unlink()
     return output / REPORT
 

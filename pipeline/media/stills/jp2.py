@@ -24,10 +24,9 @@ from pipeline.media.stills.jp2_boxes import (
 )
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
-from pipeline.media.stills.still import ColourModel, Still, StillFormat
-from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
+from pipeline.media.stills.still import ColourModel, Page, PageCheck, Still, StillFormat
+from pipeline.media.stills.verification import Found, verify_lossless
 from pipeline.results import Note, NoteKind
 
 # OpenJPEG holds four bytes for every sample.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pipeline.media.stills.exif import orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.png_adam7 import decode_interlaced
 from pipeline.media.stills.png_chunks import (
     GREY,
@@ -35,8 +34,8 @@ from pipeline.media.stills.png_chunks import (
     transparency_fits,
 )
 from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
-from pipeline.media.stills.still import ColourModel, Still, StillFormat
-from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
+from pipeline.media.stills.still import ColourModel, Page, PageCheck, Still, StillFormat
+from pipeline.media.stills.verification import Found, failed, verify_lossless
 from pipeline.results import Note, NoteKind
 
 XMP_KEY = b"XML:com.adobe.xmp\0"

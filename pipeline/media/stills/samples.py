@@ -78,14 +78,14 @@ def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:
 
 
 def refuse(path: object, what: str, *, advice: str = "") -> UnsupportedError:
-    """Name the kind of picture that is not coloured, in one voice for all formats."""
+    """Return the error for a kind of picture that is not coloured, worded alike for all formats."""
     return UnsupportedError(
         f"{path}: {what}", advice=advice or "Save it as 8- or 16-bit grey or RGB TIFF or PNG, and colour that."
     )
 
 
 def damaged(path: object, what: object) -> InputError:
-    """Name what is wrong with a picture that cannot be read as it is, in one voice for all formats."""
+    """Return the error for a picture that cannot be read as it is, worded alike for all formats."""
     return InputError(
         f"{path}: {what}",
         advice="Copy it again from its source or a backup. If no copy is better, open it in another program and save "

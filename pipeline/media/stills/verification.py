@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VerificationError
 from pipeline.media.stills.metadata import Metadata
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.samples import luma_of_rgb, rows_per_step
+from pipeline.media.stills.still import Page, PageCheck
 from pipeline.results import LumaCheck, Proof
 
 # Luma of R, G and B that were rounded is at most this far from the luma they were made for.
 _ROUNDING = 1
 # What integer transforms and the rounding of samples add to the error of quantisation (ITU-T T.83 allows less).
 _TRANSFORM = 1.0
-
-
-@dataclass(frozen=True)
-class PageCheck:
-    """What was compared in one page, by name, and how far its luma is from the source's."""
-
-    luma: LumaCheck
-    checks: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +93,7 @@ def quantisation_error(table: tuple[int, ...]) -> float:
 
 
 def failed(path: Path, what: str) -> VerificationError:
-    """Make the error of a result that is not what it must be."""
+    """Return the error of a result whose verification failed."""
     return VerificationError(
         f"{path}: the finished result failed verification: {what}",
         advice="It was not given its name, and the source is untouched. Run it again; if it fails again, test memory "

@@ -20,10 +20,9 @@ from PIL import Image
 from pipeline.media.stills.exif import PREFIX, orientation_of
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.samples import damaged, planes, refuse, trailing, undecodable
-from pipeline.media.stills.still import ColourModel, Still, StillFormat
-from pipeline.media.stills.verification import Found, PageCheck, verify_lossless
+from pipeline.media.stills.still import ColourModel, Page, PageCheck, Still, StillFormat
+from pipeline.media.stills.verification import Found, verify_lossless
 from pipeline.results import Note, NoteKind
 
 # For lossless WebP this is effort, not quality.

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.film.verification import verify
 from pipeline.media.decode import frames
-from pipeline.media.frames import Frame, neutral_chroma
+from pipeline.media.frames import Frame, Plane
 from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
@@ -29,6 +29,11 @@ def survey(path: Path) -> FilmInfo:
     """Describe the film at ``path`` after reading all its packets."""
     with surveyed(path) as (info, _):
         return info
+
+
+def neutral_chroma(frame: Frame) -> Plane:
+    """Return a chroma plane for ``frame`` that holds no colour at all."""
+    return np.full(frame.chroma_shape, 1 << (frame.bits - 1), frame.luma.dtype)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media.frames import Frame, Timestamp, neutral_chroma
+from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat, pixel_format, planar
 from tests.films import fill_rgb, marked, moving_luma, plane
+from tests.pipeline.media.rewriting import neutral_chroma
 
 SIZES = [(96, 64), (121, 81), (7, 5)]
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ctypes
 import shutil
 import struct
+import sys
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.logging
 import numpy as np
 import pytest
 
@@ -15,6 +19,23 @@ from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.source import MAX_PIXELS
 from tests.films import Sound, Subtitles, make_film, write_pictures
 from tests.pipeline.media.rewriting import rewrite
+
+
+@pytest.fixture
+def levels() -> Iterator[tuple[int, int]]:
+    """Set the levels of FFmpeg's log and of what PyAV passes on, as a caller might, and return them."""
+    av.logging.set_libav_level(av.logging.ERROR)
+    av.logging.set_level(av.logging.WARNING)
+    yield av.logging.ERROR, av.logging.WARNING
+    av.logging.set_libav_level(av.logging.INFO)
+    av.logging.set_level(None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the level is in a library that has another name in every wheel")
+def test_a_callers_levels_of_log_stay(tmp_path: Path, levels: tuple[int, int]) -> None:
+    probe(make_film(tmp_path / "film.mkv"))
+    ffmpeg = ctypes.CDLL(av.logging.__file__)
+    assert (ffmpeg.av_log_get_level(), av.logging.get_level()) == levels
 
 
 def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:

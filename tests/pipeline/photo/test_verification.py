@@ -16,9 +16,8 @@ from PIL import Image
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import VerificationError
 from pipeline.media.stills import read_still
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.registry import FORMATS
-from pipeline.media.stills.still import StillFormat
+from pipeline.media.stills.still import Page, StillFormat
 from pipeline.options import Options, Tone
 from pipeline.photo.job import colorize_photo
 from pipeline.photo.verification import verify_copy

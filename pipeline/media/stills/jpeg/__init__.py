@@ -1,6 +1,7 @@
 """JPEG: the coded luma of a photograph is carried over bit for bit, and chroma is added beside it.
 
-The one door to this package: `JPEG` is its format, `read_frame` reads the header of a JPEG inside of another file.
+What others use of this package: `JPEG`, its format, and `read_frame`, which reads the header of a JPEG inside of
+another file.
 """
 
 from __future__ import annotations

@@ -43,10 +43,9 @@ from pipeline.media.stills.jpeg.segments import (
     read_frame,
 )
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing, undecodable
-from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat, Strip
-from pipeline.media.stills.verification import Found, PageCheck, failed, verify_ycbcr
+from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip
+from pipeline.media.stills.verification import Found, failed, verify_ycbcr
 from pipeline.results import Note, NoteKind
 from pipeline.wording import count
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.media.stills.ifd import DamagedIfdError, Entry
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.page import Page
 from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb, refuse, small_chroma, undecodable
-from pipeline.media.stills.still import ColourModel, Plane, Still, StillFormat
+from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat
 from pipeline.media.stills.tiff.checks import COLOURS, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
 from pipeline.media.stills.tiff.pages import DEFLATE, LOSSLESS, TiffPages
 from pipeline.media.stills.tiff.sequence import StoredPage, opened, pages_of, parsed, stored_pieces
 from pipeline.media.stills.tiff.tags import PageTags, all_entries, entries_for, read_tags
-from pipeline.media.stills.verification import Found, PageCheck, failed, verify_lossless
+from pipeline.media.stills.verification import Found, failed, verify_lossless
 from pipeline.results import LumaCheck, Note, NoteKind, Proof
 
 # What tifffile and its codecs are seen to raise on damaged pixels, beside errors of their own.
