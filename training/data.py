@@ -6,17 +6,14 @@ memory, so several runs share it and the operating system keeps what fits.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby, islice, repeat
-from operator import itemgetter
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,25 +22,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engines.errors import AutochromeError
 from engines.machine import usable_cores
 from training.files import check_place, writing
+from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
 from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
 
 PIXELS = "pixels.u8"
 REPORT = "report.json"
-PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
 # Files in memory at a time.
 _CHUNK = 64
-
-
-class PhotosError(AutochromeError):
-    """Photographs to train on that are not there or cannot be used."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
 
 
 def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str, Any]) -> None:
-    now, then = _stamped(sources), made_of["pictures"]
+    now, then = stamped(sources), made_of["pictures"]
     if now["digest"] == made_of["digest"]:
         return
     said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
@@ -112,12 +102,6 @@ def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str,
 
 def _named(sources: Sequence[Path]) -> list[str]:
     return sorted(str(source.resolve()) for source in sources)
-
-
-def _stamped(sources: Sequence[Path]) -> dict[str, Any]:
-    """Return how many ``pictures`` there are, and a ``digest`` of what `_pictures` tells of them."""
-    told = [one for source in sorted(sources, key=Path.resolve) for one in _pictures(source)]
-    return {"pictures": len(told), "digest": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
 
 
 def build_cache(
@@ -190,10 +174,10 @@ def _decode(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
-    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **_stamped(sources)}
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **stamped(sources)}
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
-        names = [(source, name) for source in sources for name, _, _ in _pictures(source)][:limit]
-        files = _files(names)
+        names = [(source, name) for source in sources for name, _, _ in pictures(source)][:limit]
+        files = contents(names)
         while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
             for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
                 counts[said] += 1
@@ -210,60 +194,6 @@ def _decode(
     (cache / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
-
-
-def _files(names: list[tuple[Path, str]]) -> Iterator[bytes | None]:
-    """Yield the content of every picture, None for one that cannot be read."""
-    for source, group in groupby(names, key=itemgetter(0)):
-        if source.is_file():
-            with zipfile.ZipFile(source) as archive:
-                yield from (_member(archive, name) for _, name in group)
-        else:
-            yield from (_file(source / name) for _, name in group)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
-    try:
-        return archive.read(name)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
-        # Damaged, encrypted, or compressed in a way that Python does not know.
-        return None
-
-
-def _file(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes() if path.is_file() else None
-    except OSError:
-        return None
-
-
-def _pictures(source: Path) -> list[tuple[str, int, int]]:
-    """Return the pictures of a folder or a zip file, in the order in which they are read.
-
-    Of each its name, its size in bytes, and what tells that it was changed: when that was, in ns, or its checksum.
-    Raises `PhotosError` for a zip file without a table of contents that can be read.
-    """
-    if source.is_file():
-        try:
-            with zipfile.ZipFile(source) as archive:
-                members = [one for one in archive.infolist() if not one.is_dir() and _is_picture(Path(one.filename))]
-        except (OSError, zipfile.BadZipFile) as error:
-            raise PhotosError(f"{source}: a damaged zip file: {error}", advice="Make it again.") from error
-        return sorted((one.filename, one.file_size, one.CRC) for one in members)
-    files = [path for path in sorted(source.rglob("*")) if _is_picture(path) and not path.is_dir()]
-    return [(str(path.relative_to(source)), *_stamp(path)) for path in files]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0, 0
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from training.cielab import rgb_to_lab
 from training.config import ConfigError, TrainConfig
-from training.data import U8, Photos, PhotosError, middle_crop
+from training.data import U8, Photos, middle_crop
 from training.evaluate import grey, lightness_of
 from training.metrics import ciede2000
+from training.photo_files import PhotosError
 from training.runlog import LOG, Progress
 from training.samples import SAMPLES
 from training.sitting import Sitting

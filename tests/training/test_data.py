@@ -14,7 +14,6 @@ from training.data import (
     CacheReport,
     CropStream,
     PhotoCache,
-    PhotosError,
     Stage,
     build_cache,
     check_cache,
@@ -23,6 +22,7 @@ from training.data import (
     middle_crop,
     random_crop,
 )
+from training.photo_files import PhotosError
 
 pytestmark = pytest.mark.slow
 
