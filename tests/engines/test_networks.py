@@ -354,18 +354,33 @@ def test_a_size_that_changes_inside_is_found_when_opening(tmp_path: Path) -> Non
         open_network("onnxruntime", str(path))
 
 
+FIXED, WHOLE = {"side": 256, "dynamic": False}, ((1, 256, 256),)
+# Millions of parameters of the published networks, at their full width.
+REAL = {
+    "ddcolor": (55.0, Case("ddcolor", DDColor, by_ddcolor, (3,), FIXED, WHOLE)),
+    "deoldify": (63.6, Case("deoldify", DeOldify, by_deoldify, (3,), {"outputs": ("out",), **FIXED}, WHOLE)),
+    "eccv16": (32.2, Case("eccv16", Eccv16, by_eccv16, (1,), FIXED, WHOLE)),
+    "siggraph17": (34.1, Case("siggraph17", Siggraph17, by_siggraph17, (1, 2, 1), {**HINTED, **FIXED}, WHOLE)),
+}
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_ddcolor_at_its_real_size(tmp_path: Path, runtime: str) -> None:
+@pytest.mark.parametrize("name", REAL)
+def test_a_network_of_its_real_size_colours_as_its_authors_program_would(
+    tmp_path: Path, name: str, runtime: str
+) -> None:
+    """The figures of docs/networks.md are of this comparison."""
     pytest.importorskip(runtime)
-    network = randomised(DDColor())
-    assert 54e6 < sum(one.numel() for one in network.parameters()) < 56e6
-    path = export(network, tmp_path / "ddcolor.onnx", channels=(3,), side=256, dynamic=False)
-    opened, _ = open_network(runtime, str(path))
-    grey = lightness(1, 256, 256)
-    expected = by_ddcolor(network, grey)
-    spread = float(np.ptp(expected))
-    assert (
-        np.abs(opened.predict(grey).ab - expected).mean() < (1e-4 if opened.spec.precision == "f32" else 0.03) * spread
+    millions, case = REAL[name]
+    network = randomised(case.build())
+    assert abs(sum(one.numel() for one in network.parameters()) / 1e6 - millions) < 0.05
+    opened, _ = open_network(
+        runtime, str(export(network, tmp_path / "theirs.onnx", channels=case.channels, **case.exporting))
     )
+    grey = lightness(*case.shapes[0])
+    answer, expected = opened.predict(grey).ab, case.by_hand(network, grey)
+    spread = float(np.ptp(expected))
+    difference = np.abs(answer - expected) / spread
+    assert difference.mean() < (1e-4 if opened.spec.precision == "f32" else 0.03)
     opened.close()

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from pipeline.archive.executors.fence import FencedError, behind, close_all_fences, close_fence, raise_fence
@@ -98,6 +100,35 @@ def test_processes_make_what_threads_make_and_tell_the_same(world: World, tmp_pa
     assert not heard.open
     assert not list((tmp_path / "out" / ".autochrome" / "workers").iterdir())
     assert world.run(tmp_path / "out").skipped == 25
+
+
+def test_the_driver_opens_no_engine(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines fail to open in this process; its workers are begun anew and know nothing of that."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("no engine opens here")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refused)
+    with pytest.raises(EngineError, match="no engine opens here"):
+        world.run(tmp_path / "threads", on="threads")
+    assert world.run(tmp_path / "out").exit_code == 0
+    check_finished(tmp_path / "out", world.undisturbed)
+
+
+def test_workers_stop_when_time_is_up_and_the_next_run_does_the_rest(world: World, tmp_path: Path) -> None:
+    output, stop = tmp_path / "out", StopRequest()
+    result = world.run(output, until=datetime.now() - timedelta(hours=1))
+    assert (result.outcome, result.exit_code, result.photos, result.waiting) == ("until", 0, 0, 25)
+
+    def end_night() -> None:
+        stop.until = datetime.now()
+
+    result = world.run(output, stop=stop, progress=Acting(3, end_night))
+    assert (result.outcome, result.exit_code, result.films) == ("until", 0, 0)
+    assert 3 <= result.photos < 24
+    assert result.photos + result.waiting == 25
+    assert world.run(output).exit_code == 0
+    check_finished(output, world.undisturbed)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
