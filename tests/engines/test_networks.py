@@ -355,12 +355,13 @@ def test_a_size_that_changes_inside_is_found_when_opening(tmp_path: Path) -> Non
 
 
 FIXED, WHOLE = {"side": 256, "dynamic": False}, ((1, 256, 256),)
-# Millions of parameters of the published networks, at their full width.
+# Millions of parameters of the published networks, at their full width, and how far the mean answer may be from the
+# authors' program in float32, in parts of the range of its answers. DeOldify's is a picture, which both turn into ab.
 REAL = {
-    "ddcolor": (55.0, Case("ddcolor", DDColor, by_ddcolor, (3,), FIXED, WHOLE)),
-    "deoldify": (63.6, Case("deoldify", DeOldify, by_deoldify, (3,), {"outputs": ("out",), **FIXED}, WHOLE)),
-    "eccv16": (32.2, Case("eccv16", Eccv16, by_eccv16, (1,), FIXED, WHOLE)),
-    "siggraph17": (34.1, Case("siggraph17", Siggraph17, by_siggraph17, (1, 2, 1), {**HINTED, **FIXED}, WHOLE)),
+    "ddcolor": (55.0, 1e-5, Case("ddcolor", DDColor, by_ddcolor, (3,), FIXED, WHOLE)),
+    "deoldify": (63.6, 2e-4, Case("deoldify", DeOldify, by_deoldify, (3,), {"outputs": ("out",), **FIXED}, WHOLE)),
+    "eccv16": (32.2, 1e-5, Case("eccv16", Eccv16, by_eccv16, (1,), FIXED, WHOLE)),
+    "siggraph17": (34.1, 1e-5, Case("siggraph17", Siggraph17, by_siggraph17, (1, 2, 1), {**HINTED, **FIXED}, WHOLE)),
 }
 
 
@@ -372,9 +373,9 @@ def test_a_network_of_its_real_size_colours_as_its_authors_program_would(
 ) -> None:
     """The figures of docs/networks.md are of this comparison."""
     pytest.importorskip(runtime)
-    millions, case = REAL[name]
+    millions, tolerance, case = REAL[name]
     network = randomised(case.build())
-    assert abs(sum(one.numel() for one in network.parameters()) / 1e6 - millions) < 0.05
+    assert abs(sum(one.numel() for one in network.parameters()) / 1e6 - millions) < 0.06
     opened, _ = open_network(
         runtime, str(export(network, tmp_path / "theirs.onnx", channels=case.channels, **case.exporting))
     )
@@ -382,5 +383,5 @@ def test_a_network_of_its_real_size_colours_as_its_authors_program_would(
     answer, expected = opened.predict(grey).ab, case.by_hand(network, grey)
     spread = float(np.ptp(expected))
     difference = np.abs(answer - expected) / spread
-    assert difference.mean() < (1e-4 if opened.spec.precision == "f32" else 0.03)
+    assert difference.mean() < (tolerance if opened.spec.precision == "f32" else 0.03)
     opened.close()
