@@ -100,14 +100,14 @@ def _write(
         stream.width, stream.height, stream.pix_fmt = size[0] * (2 if layout is Layout.SIDE else 1), size[1], "yuv420p"
         stream.codec_context.time_base = picture.time_base
         stream.codec_context.sample_aspect_ratio = picture.sample_aspect_ratio
-        heard = after.streams.audio[0] if after.streams.audio else None
-        sound = None if heard is None else writing.add_stream_from_template(heard)
+        audio = after.streams.audio[0] if after.streams.audio else None
+        copied = None if audio is None else writing.add_stream_from_template(audio)
         shown = _frames(before, before.streams.video[0])
         bound_pixels(picture)
-        for packet in demux(after, picture, *([] if heard is None else [heard])):
-            if packet.stream is heard:
+        for packet in demux(after, picture, *([] if audio is None else [audio])):
+            if packet.stream is audio:
                 if packet.size and packet.dts is not None:
-                    packet.stream = sound
+                    packet.stream = copied
                     writing.mux(packet)
                 continue
             for frame in packet.decode():
