@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PRODUCT = "autochrome"
@@ -9,6 +10,7 @@ PRODUCT = "autochrome"
 DISTRIBUTION = "autochrome-archive"
 
 
+@cache
 def program_version() -> str:
     """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
     try:

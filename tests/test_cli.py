@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from pipeline.archive.ledger import State, read_ledger
@@ -803,11 +804,16 @@ def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, m
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["preview"] is True
         assert name in {path.name for path in out.iterdir()}
+        assert "converted: the result" not in done.stderr
     assert {path.name for path in out.iterdir()} == {
         "reel.preview.mp4",
         "reel.preview.comparison.mp4",
         "reel.preview.jpg",
     }
+    for name in ("reel.preview.mp4", "reel.preview.comparison.mp4"):
+        with av.open(str(out / name)) as made:
+            assert "artificial intelligence" in made.metadata["comment"]
+            assert made.metadata["description"] == "preview: a part of a film, from 0:00:00.0 on"
 
 
 def test_what_a_person_set_right_about_a_film_holds(film: Path, model: Path) -> None:

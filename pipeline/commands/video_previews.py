@@ -142,7 +142,15 @@ def _part(
         renamed = _Renamed(part.path, film)
         with renamed.errors():
             renaming = _RenamingProgress(progress, renamed)
-            result = colorize_video(part.path, name, wanted, references=references, progress=renaming, stop=stop)
+            result = colorize_video(
+                part.path,
+                name,
+                wanted,
+                references=references,
+                progress=renaming,
+                stop=stop,
+                description=f"preview: a part of a film, from {clock(part.start)} on",
+            )
             both = write_comparisons([result], options, compare, renaming)
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
+from pipeline.film.frames import DECLARATION
+from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
-from pipeline.media.probe import open_film, probe
-from pipeline.media.source import bound_pixels, demux
-from pipeline.options import Layout, Options
+from pipeline.media.damage import Damage
+from pipeline.media.probe import FilmInfo, StreamInfo, open_film, probe
+from pipeline.media.remux import Remuxer
+from pipeline.media.source import bound_pixels
+from pipeline.media.stream_plan import Action, StreamPlan
+from pipeline.options import Layout, OnDamage, Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, announced
 from pipeline.publish import publishing
-from pipeline.results import FilmResult
+from pipeline.results import FilmResult, Note, NoteKind
 
 _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
 _WIDEST = 3840
 _LINE = 2  # half of the white line between the halves, in pixels
 _WHITE = 235
+# Sound that players find in MP4; other sound becomes AAC, which has no sampling rate above its own.
+_PLAYED = ("aac", "mp3", "ac3", "eac3")
+_SOUND, _FASTEST = "aac", 96_000
+# What AAC makes of channels, by FFmpeg's names; Matroska's PCM does not say which of two is which.
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "mono": "mono", "stereo": "stereo", "5.1": "5.1"}
+_REMARK = "comparison, before and after"
 
 Picture = npt.NDArray[np.uint8]
 
@@ -69,68 +82,117 @@ def write_comparison(
 ) -> None:
     """Write ``output``, MP4 with H.264 at 8 bits and the sound of ``result``, from ``source`` and ``result``.
 
-    Frames are paired one by one, in order. Side by side, the pictures shrink where they would be wider than 3,840
-    pixels. ``rate`` is that of a folder of numbered pictures. Raises `InputError` for films that cannot be read,
-    `OutputError` where ``output`` is taken or the disk refuses.
+    Frames are paired one by one, in order, and upright. Side by side, the pictures shrink where they would be wider
+    than 3,840 pixels. The first stream of sound is copied if MP4 players know it, else it becomes AAC, or is left out
+    with a note. What ``result`` declares of its colour is declared here too. ``rate`` is that of a folder of numbered
+    pictures. Raises `InputError` for films that cannot be read, `OutputError` where ``output`` is taken or the disk
+    refuses.
     """
     item = str(output)
     originals = Originals((source, result))
-    films = probe(source, rate=rate), probe(result)
+    before, after = probe(source, rate=rate), probe(result)
+    sound, notes = _sound(after)
+    for note in notes:
+        progress.note(item, note)
     with (
         publishing(output, overwrite=overwrite, originals=originals) as temporary,
-        open_film(films[0]) as before,
-        open_film(films[1]) as after,
-        announced(progress, item, films[1].frame_count, "frames"),
+        announced(progress, item, after.frame_count, "frames"),
     ):
-        _write(before, after, temporary, layout, progress, item)
+        _write(before, after, sound, temporary, layout, progress, item)
+
+
+def _sound(film: FilmInfo) -> tuple[tuple[StreamPlan, ...], tuple[Note, ...]]:
+    """Return what becomes of the first stream of sound of ``film``, and what there is to say of it."""
+    first = next((stream for stream in film.streams if stream.type == "audio"), None)
+    if first is None:
+        return (), ()
+    if first.codec in _PLAYED:
+        return (StreamPlan(stream=first, action=Action.COPY, codec=first.codec),), ()
+    if reason := _unconvertible(first):
+        return (), (Note(NoteKind.DROPPED, f"the comparison has no sound: {first.codec} {reason}"),)
+    named = replace(first, layout=_LAYOUTS[first.layout])
+    return (StreamPlan(stream=named, action=Action.CONVERT, codec=_SOUND),), ()
+
+
+def _unconvertible(sound: StreamInfo) -> str:
+    """Return why ``sound`` cannot become AAC, an empty text if it can."""
+    if not sound.is_decodable or not sound.is_clear:
+        return "cannot be decoded"
+    if sound.layout not in _LAYOUTS:
+        return f"with {sound.layout} has no place in AAC"
+    return f"of {sound.sample_rate:,} Hz has no place in AAC" if sound.sample_rate > _FASTEST else ""
 
 
 def _write(
-    before: av.container.InputContainer,
-    after: av.container.InputContainer,
+    before: FilmInfo,
+    after: FilmInfo,
+    sound: tuple[StreamPlan, ...],
     target: Path,
     layout: Layout,
     progress: Progress,
     item: str,
 ) -> None:
-    picture = after.streams.video[0]
-    size = _size(picture.codec_context.width, picture.codec_context.height, layout)
-    with open_container(str(target), "w", format="mp4") as writing:
-        stream: Any = writing.add_stream(_CODEC, rate=picture.average_rate or Fraction(25), options=_OPTIONS)
+    size = _size(after, layout)
+    damage = Damage(after.path, OnDamage.CONCEAL)
+    with (
+        open_container(str(target), "w", format=Container.MP4.muxer) as writing,
+        closing(Remuxer(after, sound, writing, Container.MP4, damage)) as remuxer,
+        closing(_pictures(before, size)) as shown,
+        closing(_pictures(after, size)) as coloured,
+    ):
+        stream: Any = writing.add_stream(_CODEC, rate=after.average_rate or Fraction(25), options=_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = size[0] * (2 if layout is Layout.SIDE else 1), size[1], "yuv420p"
-        stream.codec_context.time_base = picture.time_base
-        stream.codec_context.sample_aspect_ratio = picture.sample_aspect_ratio
-        audio = after.streams.audio[0] if after.streams.audio else None
-        copied = None if audio is None else writing.add_stream_from_template(audio)
-        shown = _frames(before, before.streams.video[0])
-        bound_pixels(picture)
-        for packet in demux(after, picture, *([] if audio is None else [audio])):
-            if packet.stream is audio:
-                if packet.size and packet.dts is not None:
-                    packet.stream = copied
-                    writing.mux(packet)
-                continue
-            for frame in packet.decode():
-                pair = next(shown, None)
-                if pair is None:
-                    raise InputError(f"{before.name}: has fewer frames than its result", advice="Colour it again.")
-                both = av.VideoFrame.from_ndarray(_joined(_planes(pair, size), _planes(frame, size), layout), "yuv420p")
-                both.pts, both.time_base = frame.pts, frame.time_base
-                writing.mux(stream.encode(both))
-                progress.advance(item)
-        writing.mux(stream.encode(None))
+        stream.codec_context.time_base = after.time_base
+        stream.codec_context.sample_aspect_ratio = _aspect(after)
+        writing.metadata.update(_declared(after))
+
+        def mux(packets: list[Any]) -> None:
+            for packet in packets:
+                writing.mux([*remuxer.until(packet.dts * packet.time_base), packet])
+
+        for frame, right in coloured:
+            pair = next(shown, None)
+            if pair is None:
+                raise InputError(f"{before.path}: has fewer frames than its result", advice="Colour it again.")
+            both = av.VideoFrame.from_ndarray(_joined(pair[1], right, layout), "yuv420p")
+            both.pts, both.time_base = frame.pts, frame.time_base
+            mux(stream.encode(both))
+            progress.advance(item)
+        mux(stream.encode(None))
+        writing.mux(list(remuxer.until(None)))
+    for note in damage.notes():
+        progress.note(item, note)
 
 
-def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    bound_pixels(stream)
-    yield from container.decode(stream)
+def _declared(film: FilmInfo) -> dict[str, str]:
+    """Return the tags of a comparison with ``film``: what that declares of its colour, and what this is."""
+    said = [line for text in film.metadata.values() for line in text.splitlines() if line.startswith(DECLARATION)]
+    described = {key: text for key, text in film.metadata.items() if key.lower() == "description"}
+    return {**described, "comment": "; ".join([*(line.strip() for line in said), _REMARK])}
 
 
-def _size(width: int, height: int, layout: Layout) -> tuple[int, int]:
-    """Return the even size that both pictures get."""
+def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.VideoFrame, list[Picture]], None, None]:
+    """Yield every frame of ``film`` with its Y, Cb and Cr, upright and of ``size``."""
+    quarters = film.rotation // 90 % 4
+    with open_film(film) as container:
+        stream = container.streams[film.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        bound_pixels(stream)
+        for frame in container.decode(stream):
+            planes = _planes(frame, size[::-1] if quarters % 2 else size)
+            yield frame, [np.rot90(plane, quarters) for plane in planes]
+
+
+def _size(film: FilmInfo, layout: Layout) -> tuple[int, int]:
+    """Return the even size that both pictures get, upright."""
+    width, height = (film.height, film.width) if film.rotation // 90 % 2 else (film.width, film.height)
     room = _WIDEST // 2 if layout is Layout.SIDE else _WIDEST
     scale = min(1.0, room / width)
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _aspect(film: FilmInfo) -> Fraction:
+    return 1 / film.sample_aspect_ratio if film.rotation // 90 % 2 else film.sample_aspect_ratio
 
 
 def _planes(frame: av.VideoFrame, size: tuple[int, int]) -> list[Picture]:

@@ -26,10 +26,12 @@ from pipeline.film.reference_frames import NO_REFERENCES, FilmReferences
 from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
+from pipeline.media.stills import OWN_SYSTEM, AiColour, declare_ai_colour
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
+from pipeline.results import Treatment
 
 SUFFIXES = (".jpg", ".jpeg")
 # The frame of a shot that is shown: the last about which something is stated, else the last of these that it has.
@@ -38,13 +40,14 @@ _MOST = 240
 _SIDE = 320
 _TEXT, _GAP = 14, 6
 _QUALITY = 90
+_COMMENT = "preview: one frame of every shot of a film"
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
     """A frame to show: ``luma`` (h, w), 0..1, small, and, where it keeps the source's own, ``chroma`` (2, h, w).
 
-    ``stated`` is what a person states about it.
+    ``stated`` is what a person states about it; ``is_coloured`` says that its colour will be new.
     """
 
     label: str
@@ -52,6 +55,7 @@ class _Shown:
     luma: F32
     chroma: F32 | None
     stated: tuple[Statement, ...]
+    is_coloured: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +96,12 @@ def write_contact_sheet(
             stated = stated_frames(film, opened)
             shown = list(_shown(film, opened, stated, progress))
         some = shown[:: -(-len(shown) // _MOST) or 1]
+        declared = AiColour(system=OWN_SYSTEM, version=opened.weights) if any(one.is_coloured for one in some) else None
         pictures = (_coloured(one, film, opened, stated) for one in some)
         sheet = _sheet([(one.label, picture) for one, picture in zip(some, pictures, strict=True)])
     with publishing(output, overwrite=options.overwrite, originals=originals) as temporary:
-        sheet.save(temporary, "JPEG", quality=_QUALITY)
+        xmp = b"" if declared is None else declare_ai_colour(None, declared)[0]
+        sheet.save(temporary, "JPEG", quality=_QUALITY, xmp=xmp, comment=_COMMENT)
     return ContactSheet(output=output, shots=len(shown), shown=len(some))
 
 
@@ -129,7 +135,8 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     own = None
     if not record.treatment.is_new:
         own = np.stack(film.small_chroma(frame))
-    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own, record.statements)
+    is_coloured = record.treatment is Treatment.COLOURED
+    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own, record.statements, is_coloured)
 
 
 def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: StatedFrames) -> Image.Image:

@@ -49,6 +49,7 @@ def colorize_video(
     originals: Originals = NO_ORIGINALS,
     segment_frames: int = SEGMENT_FRAMES,
     stop: StopRequest | None = None,
+    description: str = "",
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
@@ -58,9 +59,9 @@ def colorize_video(
     resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
     what a person set right about it, which need not exist; ``item`` is the path by which a tree of references knows it,
     see `film_references`, whose answer ``references`` take the place of. Where ``stop`` is made, the film ends after
-    the segment under way, with `Cancelled`. Neither ``source`` nor any of ``originals`` is ever replaced. Raises the
-    errors of `pipeline.errors`, `LockedError` while another run colours the same film; then nothing stands under the
-    final name that was not there before.
+    the segment under way, with `Cancelled`. ``description`` is said in the tags of a result that is no whole film.
+    Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`, `LockedError`
+    while another run colours the same film; then nothing stands under the final name that was not there before.
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
@@ -89,7 +90,7 @@ def colorize_video(
             temporary,
             final=final,
             colors=film.colors,
-            metadata=declared,
+            metadata={**declared, **({"description": description} if description else {})},
             on_damage=film.options.on_damage,
         )
         colouring = Colouring(film, colorizer)

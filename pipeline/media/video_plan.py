@@ -201,9 +201,10 @@ def _container(info: FilmInfo, codec: Codec, suffix: str | None) -> tuple[Contai
         wanted = Container.MATROSKA
     else:
         wanted = own if own in encoder.containers else encoder.containers[0]
-    if info.sequence is not None or (wanted is own and info.path.suffix.lower() != ".webm"):
+    named = info.path.suffix.lower()
+    if info.sequence is not None or wanted.suffix == named or (wanted is own and named != ".webm"):
         return wanted, ()
-    text = f"the result is {wanted.suffix}, not {info.path.suffix.lower() or info.container}"
+    text = f"the result is {wanted.suffix}, not {named or info.container}"
     return wanted, (Note(NoteKind.CONVERTED, text),)
 
 

@@ -20,6 +20,7 @@ from pipeline.corrections import Correction, correction_at
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
+    OWN_SYSTEM,
     AiColour,
     Page,
     StillFormat,
@@ -31,7 +32,7 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import OWN_SYSTEM, Answer, Picture, PictureResult, look_at, paint
+from pipeline.photo.page import Answer, Picture, PictureResult, look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent

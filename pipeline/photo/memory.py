@@ -13,12 +13,12 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.errors import InputError, UsageError
-from pipeline.media.stills import AiColour, Page, StillFormat
+from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
 from pipeline.media.stills.arrays import still_of
 from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.page import OWN_SYSTEM, look_at, paint
+from pipeline.photo.page import look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.progress import Silent
 

@@ -20,6 +20,7 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.media.stills import (
+    OWN_SYSTEM,
     ColourModel,
     Still,
     Strip,
@@ -31,7 +32,6 @@ from pipeline.options import Options, TreatAs
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 from pipeline.sizes import size_within
 
-OWN_SYSTEM = "Autochrome"  # what results say in their XMP of what coloured them
 _UNSURE = 0.5  # confidence up to which a judgement is in doubt
 
 

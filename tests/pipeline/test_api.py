@@ -41,6 +41,7 @@ from pipeline import (
 )
 from tests.films import Sound, make_film
 from tests.photos import save, scene
+from tests.sampled import sampled
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -285,6 +286,7 @@ def test_photographs_that_are_not_asked_for_any_more_are_not_made(media: Path, c
     assert 1 <= len(made) <= 9
 
 
+@pytest.mark.slow
 def test_a_cancelled_long_film_goes_on_after_its_last_segment(tmp_path: Path, colorizer: Colorizer) -> None:
     def shots(number: int) -> Any:
         blocks = np.random.default_rng(number // SHOT).integers(20, 235, (8, 12))
@@ -371,7 +373,13 @@ def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, med
 
 
 @pytest.mark.parametrize(
-    ("method", "count"), [("begin", 1), ("advance", 1), ("advance", 8), ("say", 1), ("note", 1), ("end", 1), ("end", 3)]
+    "told",
+    sampled(
+        [("begin", 1), ("advance", 1), ("advance", 8), ("say", 1), ("note", 1), ("end", 1), ("end", 3)],
+        ("begin", 1),
+        ("advance", 8),
+        ("end", 3),
+    ),
 )
 @pytest.mark.parametrize(
     "error",
@@ -381,8 +389,9 @@ def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, med
     ],
 )
 def test_what_a_callback_raises_ends_an_archive_and_is_no_failure_of_an_item(
-    method: str, count: int, error: BaseException, media: Path, colorizer: Colorizer
+    told: tuple[str, int], error: BaseException, media: Path, colorizer: Colorizer
 ) -> None:
+    method, count = told
     Path("scans/d.jpg").write_text("no picture", encoding="utf-8")
     progress = Ending(error, method=method, count=count)
     with pytest.raises(type(error)) as caught:

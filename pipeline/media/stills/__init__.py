@@ -14,11 +14,12 @@ from pipeline.media.stills.refused import RefusedFormat
 from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_suffix
 from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip
-from pipeline.media.stills.xmp import AiColour, declares_ai_colour
+from pipeline.media.stills.xmp import OWN_SYSTEM, AiColour, declare_ai_colour, declares_ai_colour
 from pipeline.os_errors import check_is_no_stream, reading
 from pipeline.results import Note
 
 __all__ = [
+    "OWN_SYSTEM",
     "PIXEL_LIMIT",
     "AiColour",
     "ColourModel",
@@ -30,6 +31,7 @@ __all__ = [
     "StillFormat",
     "Strip",
     "converted_suffix",
+    "declare_ai_colour",
     "declares_ai_colour",
     "is_taken_by_camera",
     "output_suffix",

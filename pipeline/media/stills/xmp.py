@@ -11,6 +11,7 @@ from xml.parsers.expat import ExpatError
 
 from pipeline.results import Note, NoteKind
 
+OWN_SYSTEM = "Autochrome"  # what results say of what coloured them
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _SYSTEM = "AISystemUsed"

@@ -97,6 +97,7 @@ def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Pat
     assert night(films, output, model).films == 0
 
 
+@pytest.mark.slow
 def test_references_that_are_named_reach_the_films_of_an_archive(tmp_path: Path, output: Path) -> None:
     films, lent = tmp_path / "films", tmp_path / "lent"
     (films / "reels").mkdir(parents=True)

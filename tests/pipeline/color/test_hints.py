@@ -7,6 +7,7 @@ from pipeline.color.hints import Adjustments, ColorHint, Features, Spread, ab_of
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import chroma_from_ab, rgb_of, still_spec
 from pipeline.color.upsampling import upsample
+from tests.sampled import sampled
 from training.cielab import rgb_to_lab
 from training.metrics import ciede2000
 
@@ -93,9 +94,11 @@ def test_by_the_network_s_features_a_statement_is_about_a_thing(answer: np.ndarr
     assert by_looks[0, *shadow] < -15
 
 
-@pytest.mark.parametrize("side", [8, 24, 64])
+@pytest.mark.parametrize("side", sampled([8, 24, 64], 8, 64))
 @pytest.mark.parametrize("features", [None, np.ones((4, 32, 32), np.float32)])
-@pytest.mark.parametrize("color", ["neutral", "#3A5FCD", "#C8201E", "#0E8C2A", "#F0C000"])
+@pytest.mark.parametrize(
+    "color", sampled(["neutral", "#3A5FCD", "#C8201E", "#0E8C2A", "#F0C000"], "neutral", "#C8201E", "#F0C000")
+)
 def test_what_is_stated_comes_out_within_the_reach(color: str, side: int, features: np.ndarray | None) -> None:
     """A small thing would lose a quarter of its colour to the average of upsampling; strong ones would miss by most."""
     luma = np.full((256, 256), 0.3, np.float32)

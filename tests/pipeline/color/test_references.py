@@ -68,6 +68,7 @@ def test_a_match_is_a_hint_at_the_same_thing(shipped: Colorizer) -> None:
         assert np.hypot(*(wanted[:, row, column] - hint.ab)) < 15
 
 
+@pytest.mark.slow
 def test_an_unlike_reference_lends_its_palette(shipped: Colorizer) -> None:
     rng = np.random.default_rng(1)
     noise = np.kron(rng.integers(60, 200, (12, 16)), np.ones((16, 16))).astype(np.uint8)

@@ -20,6 +20,7 @@ from pipeline.options import Codec, Quality
 from pipeline.results import NoteKind
 from tests.films import Sound, Subtitles, frame_times, luma_planes, make_film, moving_luma, packets
 from tests.pipeline.media.rewriting import Rewritten, rewrite
+from tests.sampled import sampled
 
 REAL = os.environ.get("AUTOCHROME_FILMS")
 QUIET = {"options": {"x265-params": "log-level=none"}}
@@ -217,7 +218,7 @@ SOUNDS = [
 ]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2], ids=[".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("place", sampled([0, 1, 2], 0, 1), ids=[".mkv", ".mp4", ".mov"])
 @pytest.mark.parametrize("converted", SOUNDS, ids=[codec for codec, *_ in SOUNDS])
 def test_sound_is_copied_or_becomes_a_lossless_codec(
     tmp_path: Path, converted: tuple[str, str, str, str], place: int

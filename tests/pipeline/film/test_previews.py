@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,8 +18,10 @@ from pipeline.film.comparison import comparison_output, write_comparison
 from pipeline.film.contact_sheet import sheet_output, write_contact_sheet
 from pipeline.film.excerpt import excerpt, frame_number
 from pipeline.film.job import colorize_video
-from pipeline.options import Layout, Options, Span
-from pipeline.progress import Silent
+from pipeline.media.stills import OWN_SYSTEM, declares_ai_colour, read_still
+from pipeline.options import Layout, Options, Quality, Span, TreatAs
+from pipeline.progress import Progress, Silent
+from pipeline.results import Note
 from tests.films import Sound, make_film
 
 
@@ -107,6 +110,68 @@ def test_before_and_after_are_in_one_picture(tmp_path: Path, colorizer: Colorize
     assert colour[:, width // 2 + 8 :].mean() > 8
     with pytest.raises(UsageError, match="exists already"):
         write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
+
+
+def compared(source: Path, colorizer: Colorizer, tell: Progress | None = None, **asked: Any) -> Path:
+    result = colorize_video(source, None, Options(**asked), colorizer=colorizer)
+    output = comparison_output(result.output)
+    write_comparison(source, result.output, output, layout=Layout.SIDE, overwrite=False, progress=tell or Silent())
+    return output
+
+
+@pytest.mark.parametrize(
+    ("sound", "found"),
+    [
+        (Sound(codec="aac"), "aac"),
+        (Sound(codec="pcm_s16le"), "aac"),
+        (Sound(codec="flac", rate=96000), "aac"),
+        (Sound(codec="pcm_s16le", rate=192000), None),
+    ],
+)
+def test_a_comparison_can_be_heard(tmp_path: Path, colorizer: Colorizer, sound: Sound, found: str | None) -> None:
+    told: list[str] = []
+
+    class Told(Silent):
+        def note(self, item: str, note: Note) -> None:
+            told.append(f"{Path(item).name}: {note.kind}: {note.text}")
+
+    film = make_film(tmp_path / "film.mkv", codec="libx264", times=range(15), sounds=[sound])
+    with av.open(str(compared(film, colorizer, Told(), quality=Quality.MASTER))) as made:
+        heard = next(iter(made.streams.audio), None)
+        assert (heard and heard.codec_context.name) == found
+        if heard is not None:
+            seconds = sum(frame.samples / frame.sample_rate for frame in made.decode(heard))
+            assert seconds == pytest.approx(sound.seconds, abs=0.08)
+    dropped = "film.colorized.comparison.mp4: dropped: the comparison has no sound: pcm_s16le of 192,000 Hz"
+    assert [line.startswith(dropped) for line in told] == [True] * (found is None)
+
+
+def test_a_comparison_is_upright_and_says_what_it_is(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(3), rotation=90, sar=Fraction(4, 3))
+    with av.open(str(compared(film, colorizer))) as made:
+        stream = made.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (2 * 64, 96, Fraction(3, 4))
+        picture = next(made.decode(stream)).to_ndarray(format="gray").astype(int)
+        comment = made.metadata["comment"]
+    upright = np.rot90(frames(film)[0].astype(int))
+    assert np.abs(picture[:, :64] - upright).mean() < 6
+    assert comment.startswith("Colour made by artificial intelligence: Autochrome, model ")
+    assert comment.endswith("; comparison, before and after")
+
+
+def test_a_comparison_of_what_kept_its_colours_declares_none(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(3))
+    with av.open(str(compared(film, colorizer, treat_as=TreatAs.COLOUR))) as made:
+        assert made.metadata["comment"] == "comparison, before and after"
+
+
+def test_a_sheet_declares_colour_where_some_was_made(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(5))
+    for asked, declares in ((Options(), True), (Options(saturation=0), False)):
+        sheet = write_contact_sheet(film, tmp_path / f"{declares}.jpg", asked, colorizer=colorizer)
+        with Image.open(sheet.output) as made:
+            assert b"one frame of every shot" in made.info["comment"]
+        assert declares_ai_colour(read_still(sheet.output).metadata.xmp, OWN_SYSTEM) is declares
 
 
 @pytest.mark.parametrize(

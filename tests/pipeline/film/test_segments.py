@@ -275,6 +275,7 @@ def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, c
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_segments_of_another_film_of_that_name_are_thrown_away(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -287,6 +288,7 @@ def test_segments_of_another_film_of_that_name_are_thrown_away(
     assert progress.resumed == 0
 
 
+@pytest.mark.slow
 def test_segments_made_under_another_card_of_the_network_are_thrown_away(tmp_path: Path) -> None:
     film = make_film(
         tmp_path / "film.mkv", codec="ffv1", width=96, height=72, times=range(SHOT * SHOTS), luma=returning

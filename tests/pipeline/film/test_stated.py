@@ -130,6 +130,7 @@ def test_a_reference_beside_the_film_gives_its_colours_to_frame_and_scene(
     assert np.abs(made[SHOT + 5].astype(int) - unstated[SHOT + 5]).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_a_reference_of_no_frame_lends_wherever_the_film_looks_like_it(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:

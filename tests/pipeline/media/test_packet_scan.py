@@ -228,6 +228,7 @@ def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec
     assert len(frame_times(result.output)) == 125
 
 
+@pytest.mark.slow
 def test_raw_dv_whose_sound_begins_late_is_known(tmp_path: Path) -> None:
     film = raw_dv(tmp_path / "a.dv", frames=60)
     data = bytearray(film.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -85,9 +84,7 @@ def test_jpeg_and_tiff_are_packages_with_one_door() -> None:
             path for path in STILLS.parents[2].joinpath("pipeline").rglob("*.py") if path.parent.name not in doors
         ]
         for path in outside:
-            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            names = [node.module for node in tree if isinstance(node, ast.ImportFrom) and node.module]
-            assert not [name for name in names if name.startswith(inner)], path
+            assert f"from {inner}" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".bmp", ".gif", ".avif", ".jp2"])

@@ -22,6 +22,7 @@ from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
 from pipeline.results import PhotoResult
 from tests import photos
+from tests.sampled import sampled
 
 PROFILES: dict[str, Callable[[], bytes | None]] = {
     "none": lambda: None,
@@ -92,14 +93,14 @@ def written(path: Path, profile: bytes | None) -> Path:
     return photos.save(path, grey(), icc_profile=profile, **options)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("suffix", sampled([".jpg", ".png", ".tif"], ".jpg"))
 @pytest.mark.parametrize("name", PROFILES)
 def test_greys_stay_neutral(name: str, suffix: str, tmp_path: Path, tiny: Path) -> None:
     result, _ = painted(written(tmp_path / f"a{suffix}", PROFILES[name]()), tiny, (0, 0))
     assert np.ptp(in_srgb(result), axis=2).max() <= 1.01 / 255
 
 
-@pytest.mark.parametrize("ab", [(20, -25), (28, 25), (-22, 20)])
+@pytest.mark.parametrize("ab", sampled([(20, -25), (28, 25), (-22, 20)], (28, 25)))
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_known_colour_comes_out_within_two_delta_e(
     name: str, ab: tuple[float, float], tmp_path: Path, tiny: Path

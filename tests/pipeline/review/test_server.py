@@ -165,6 +165,7 @@ def test_a_view_is_made_as_the_result_would_be(tmp_path: Path, tiny: Path) -> No
         assert np.abs(anew - before).mean() > 10
 
 
+@pytest.mark.slow
 def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> None:
     pages = [Image.fromarray(page) for page in (scene(), scene(width=90))]
     pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
@@ -196,6 +197,7 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
         assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text_are_told_with_signs_for_what_has_none(tmp_path: Path, tiny: Path) -> None:
     odd = save(tmp_path / "one.png", scene()).rename(tmp_path / "odd\udcff.png")
     with served(str(tiny), odd) as address:

@@ -1,0 +1,19 @@
+"""Which of many parameters the fast tests take: the rest are of the same kind, and slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def sampled(values: Iterable[Any], *fast: Any) -> list[Any]:
+    """Return ``values`` for ``pytest.mark.parametrize``, all but those in ``fast`` marked slow.
+
+    A ``value`` that is a tuple is one parameter. Raises `ValueError` for one of ``fast`` that is none of ``values``.
+    """
+    found = list(values)
+    if strangers := [one for one in fast if one not in found]:
+        raise ValueError(f"{strangers} are not among {found}")
+    return [value if value in fast else pytest.param(value, marks=pytest.mark.slow) for value in found]
