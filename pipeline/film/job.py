@@ -113,7 +113,7 @@ def colorize_video(
         output=final,
         frames=written.frames,
         seconds=round(time.monotonic() - started, 3),
-        codec=plan.codec.value,
+        codec=plan.codec,
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
