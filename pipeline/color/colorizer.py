@@ -113,7 +113,9 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
         network.close()
 
 
-def lent(colorizer: Colorizer | None, options: Options, *, progress: Progress) -> AbstractContextManager[Colorizer]:
+def given_or_opened(
+    colorizer: Colorizer | None, options: Options, *, progress: Progress
+) -> AbstractContextManager[Colorizer]:
     """Give ``colorizer`` and leave it open, or, if it is None, one that is opened for the block."""
     return open_colorizer(options, progress=progress) if colorizer is None else nullcontext(colorizer)
 

@@ -52,7 +52,7 @@ def _quiz(
 
     def action() -> Answer:
         from pipeline.review.quiz import Quiz
-        from training.compare import Settings, painter_of
+        from training.compare import Settings, predictor_of
         from training.evaluate import find_set, rival_systems
         from training.quiz import draw_rounds, pairs_of
 
@@ -65,7 +65,7 @@ def _quiz(
             asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
             return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
         settings = Settings(engine=engine, device=device, size=size, temperature=temperature, saturation=saturation)
-        with painter_of(model, settings) as (name, paint):
+        with predictor_of(model, settings) as (name, paint):
             asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
             return _counted(name, _asked(asked, no_browser=no_browser, json=json))
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from pipeline.callbacks import guarded
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
@@ -72,7 +72,7 @@ def colorize_video(
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
         guarded(progress or Silent(), stop) as progress,
-        lent(colorizer, film.options, progress=progress) as colorizer,
+        given_or_opened(colorizer, film.options, progress=progress) as colorizer,
         announced(progress, str(info.path), info.frame_count, "frames"),
         kept_segments(
             film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
@@ -113,7 +113,7 @@ def colorize_video(
         output=final,
         frames=written.frames,
         seconds=round(time.monotonic() - started, 3),
-        codec=plan.codec.value,
+        codec=plan.codec,
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
@@ -172,7 +172,7 @@ def _planned(
         originals.check(Path(output))
     planned = plan_film(source, options, suffix=None if output is None else Path(output).suffix)
     film = film_source(planned.info, planned.video, options, references)
-    final = beside(source, _ending(planned.video)) if output is None else Path(output)
+    final = beside(source, _suffix(planned.video)) if output is None else Path(output)
     return film, planned, final, originals
 
 
@@ -241,8 +241,8 @@ def outline(source: Path, options: Options) -> tuple[Path, int]:
     """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
     info = probe(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality)
-    return beside(source, _ending(plan)), (info.frame_count or 0) * info.width * info.height
+    return beside(source, _suffix(plan)), (info.frame_count or 0) * info.width * info.height
 
 
-def _ending(plan: VideoPlan) -> str:
+def _suffix(plan: VideoPlan) -> str:
     return f".colorized{plan.suffix}"

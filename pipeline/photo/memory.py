@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.errors import InputError, UsageError
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
 from pipeline.media.stills.arrays import still_of
@@ -66,7 +66,7 @@ def colorize_picture(
     arrays and images of other kinds.
     """
     options = options or Options()
-    with lent(colorizer, options, progress=Silent()) as opened:
+    with given_or_opened(colorizer, options, progress=Silent()) as opened:
         if isinstance(picture, bytes):
             return _encoded(picture, options, opened)
         if isinstance(picture, Image.Image):
