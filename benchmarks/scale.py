@@ -207,6 +207,7 @@ def main() -> None:
 
 
 def _make(folder: Path, items: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     write_tiny_model(folder)
     for name in ("scans", "out", "shards"):
         make_tree(folder / name, items)

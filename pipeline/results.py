@@ -61,8 +61,8 @@ class Treatment(StrEnum):
         return self in (Treatment.COLOURED, Treatment.GREY)
 
 
-def has_new_colour(treatments: Iterable[Treatment]) -> bool:
-    """Whether colour was made in a result of which parts had ``treatments``; one of which none is known has it."""
+def has_new_colour(treatments: Iterable[str]) -> bool:
+    """Whether colour was made in a result of which parts had these `Treatment`; one of which none is known has it."""
     known = set(treatments)
     return not known or Treatment.COLOURED in known
 

@@ -71,7 +71,7 @@ def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -
 
 def aside(work: Callable[[], None], *, name: str) -> None:
     """Run ``work``, which raises nothing, in a thread that ends with its process at the latest."""
-    threading.Thread(target=run_worker, name=name, daemon=True).start()
+    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def abreast(
@@ -119,7 +119,7 @@ def several(
     finished: queue.Queue[R | _End] = queue.Queue()
     turn, stopping = threading.Lock(), threading.Event()
 
-    def run_worker() -> None:
+    def worker() -> None:
         error: BaseException | None = None
         try:
             while not stopping.is_set():
@@ -132,7 +132,7 @@ def several(
             error = raised
         finished.put(_End(error))
 
-    threads = [threading.Thread(target=run_worker, name=f"{name} {number + 1}", daemon=True) for number in range(workers)]
+    threads = [threading.Thread(target=worker, name=f"{name} {number + 1}", daemon=True) for number in range(workers)]
     for thread in threads:
         thread.start()
     left = workers

@@ -40,8 +40,7 @@ def _stat(size: int | None, mtime_ns: int | None) -> FileStat | None:
     return None if size is None or mtime_ns is None else FileStat(size, mtime_ns)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """One work item.
 
     ``path`` is below the source folder and ``output`` below the output folder, both with ``/``; ``kind`` is ``photo``,
@@ -198,7 +197,8 @@ def _text(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else os.fsdecode(stored)
 
 
-_COLUMNS = tuple(field.name for field in fields(Record))
+_COLUMNS = Record._fields
+_RESULT, _PREVIEWS = (_COLUMNS.index(name) for name in ("result", "previews"))
 # What ended a run is one column, an outcome or the name of an error.
 _RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
 _OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
@@ -370,14 +370,16 @@ class LedgerReader:
 
 
 def _to_record(row: Sequence[Any]) -> Record:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for name in ("path", "output", "error", "advice"):
-        values[name] = _text(values[name])
-    result, labels = values["result"], values["previews"]
-    values["state"] = _STATES[values["state"]]
-    values["result"] = None if result is None else json.loads(result)
-    values["previews"] = () if labels is None else tuple(json.loads(labels))
-    return Record(**values)
+    raw = Record(*row)
+    return raw._replace(
+        path=_text(raw.path),
+        output=_text(raw.output),
+        state=_STATES[raw.state],
+        result=None if raw.result is None else json.loads(row[_RESULT]),
+        previews=() if raw.previews is None else tuple(json.loads(row[_PREVIEWS])),
+        error=_text(raw.error),
+        advice=_text(raw.advice),
+    )
 
 
 def _to_known(row: Sequence[Any]) -> Known:

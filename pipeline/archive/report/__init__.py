@@ -40,6 +40,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     output = archive.output
     homes = {shard.ledger: shard.home for shard in shards if shard.ledger is not None}
     ledgers = list(homes)
+    addresses_of = {ledger: home.relative_to(output).as_posix() for ledger, home in homes.items()}
     found, items = summarise(ledgers, archive)
     runs = sorted((run for shard in shards for run in shard.runs), key=lambda run: run.started)
     sheets, left_out = _sheets(found), _left_out(shards)
@@ -50,7 +51,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
         for ledger, record in records_at(ledgers, found.order[sheet.first : sheet.first + ROWS]):
             item = items.shown(record)
-            rows.add(item, homes[ledger].relative_to(output).as_posix())
+            rows.add(item, addresses_of[ledger])
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.archive.ledger import Record
 from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
-from pipeline.results import NoteKind, Treatment, has_new_colour
+from pipeline.results import NoteKind, has_new_colour
 
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
@@ -64,7 +64,7 @@ def attention(
     are the source's own, or grey was asked for.
     """
     signs = _SIGNS if is_coloured else _SIGNS[:1]
-    found = {} if measures is None else {sign.words: _weight(sign, measures) for sign in signs}
+    found = {sign.words: weight for sign in signs if measures and (weight := _weight(sign, measures))}
     if is_in_doubt:
         words = _SIGNS[0].words
         found[words] = max(_IN_DOUBT, found.get(words, 0.0))
@@ -73,8 +73,7 @@ def attention(
     left = 1.0
     for weight in found.values():
         left *= 1 - weight
-    reasons = sorted((words for words, weight in found.items() if weight > 0), key=lambda words: -found[words])
-    return Attention(round(1 - left, 4), tuple(reasons))
+    return Attention(round(1 - left, 4), tuple(sorted(found, key=lambda words: -found[words])))
 
 
 def attention_of(result: Mapping[str, Any]) -> Attention:
@@ -87,11 +86,11 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
     )
 
 
-def _treatments(result: Mapping[str, Any]) -> Iterator[Treatment]:
+def _treatments(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield those of a photograph or of a film's shots."""
     for part in result.get("shots", (result,)):
         if "treatment" in part:
-            yield Treatment(part["treatment"])
+            yield part["treatment"]
 
 
 def attention_left(record: Record, corrections: CorrectionTree | None) -> Attention:

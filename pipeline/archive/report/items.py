@@ -27,6 +27,7 @@ FIELDS = (
     "attempts", "started", "seconds", "result", "preview", "pack", "labels",
 )  # fmt: skip
 MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
 
@@ -180,7 +181,7 @@ class _Texts:
 
 def as_json(value: Any) -> str:
     """Return ``value`` as JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 class Rows:

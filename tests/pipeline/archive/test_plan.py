@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ def test_a_result_that_fits_its_source_is_done(pair: tuple[Path, Path, Record], 
 
 def test_a_changed_source_or_recipe_makes_a_result_stale(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     source, _, record = pair
-    assert status(replace(record, recipe="others"), tmp_path) is Status.STALE
+    assert status(record._replace(recipe="others"), tmp_path) is Status.STALE
     source.write_bytes(b"+")
     assert status(record, tmp_path) is Status.STALE
     source.write_bytes(b"longer")
@@ -136,16 +135,16 @@ def test_a_new_time_without_a_new_content_changes_nothing(pair: tuple[Path, Path
     source, result, record = pair
     touch(source)
     result.write_bytes(b"coloured")
-    old = replace(record, source_mtime_ns=1, result_mtime_ns=2)
+    old = record._replace(source_mtime_ns=1, result_mtime_ns=2)
     assert status(old, tmp_path) is Status.DONE
-    assert status(replace(old, source_sha256=""), tmp_path) is Status.STALE
+    assert status(old._replace(source_sha256=""), tmp_path) is Status.STALE
 
 
 def test_a_file_that_is_not_known_to_be_ours_is_kept(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     _, result, record = pair
     assert status(None, tmp_path) is Status.FOREIGN
     result.write_bytes(b"retouched by hand")
-    for known in (record, replace(record, recipe="others"), replace(record, state=State.FAILED)):
+    for known in (record, record._replace(recipe="others"), record._replace(state=State.FAILED)):
         assert status(known, tmp_path) is Status.FOREIGN
         assert status(known, tmp_path, overwrite=True) is Status.STALE
 
@@ -155,7 +154,7 @@ def test_what_stands_under_the_name_of_an_item_left_running_is_replaced(
 ) -> None:
     _, result, record = pair
     result.write_bytes(b"published just before the end")
-    assert status(replace(record, state=State.RUNNING), tmp_path) is Status.STALE
+    assert status(record._replace(state=State.RUNNING), tmp_path) is Status.STALE
 
 
 def test_damage_behind_an_unchanged_time_is_found_when_all_is_verified(
@@ -176,17 +175,17 @@ def test_damage_behind_an_unchanged_time_is_found_when_all_is_verified(
 def test_quarantine_lasts_until_the_source_or_recipe_changes(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
     source, result, record = pair
     result.unlink()
-    known = replace(record, state=State.QUARANTINED, attempts=3)
+    known = record._replace(state=State.QUARANTINED, attempts=3)
     assert status(known, tmp_path) is Status.QUARANTINED
     assert status(known, tmp_path, run_options=RunOptions(quarantine_after=4)) is Status.DUE
-    assert status(replace(known, recipe="others"), tmp_path) is Status.DUE
+    assert status(known._replace(recipe="others"), tmp_path) is Status.DUE
     source.write_bytes(b"longer")
     assert status(known, tmp_path) is Status.DUE
 
 
 def test_attempts_count_for_one_source_and_one_recipe(pair: tuple[Path, Path, Record], tmp_path: Path) -> None:
-    known = replace(pair[2], state=State.FAILED, attempts=2)
-    for record, attempts in ((known, 2), (replace(known, recipe="others"), 0), (replace(known, source_size=7), 0)):
+    known = pair[2]._replace(state=State.FAILED, attempts=2)
+    for record, attempts in ((known, 2), (known._replace(recipe="others"), 0), (known._replace(source_size=7), 0)):
         (job,) = jobs(tmp_path / "in", tmp_path / "out", known=lambda _path, record=record: record)
         assert job.attempts == attempts
 

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -433,7 +432,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     with ledger, pytest.raises(sqlite3.OperationalError, match="readonly"):
         ledger._connection.execute("UPDATE items SET state = 'done'")
     assert results(tmp_path) == []
-    assert replace(records(tmp_path)["a.png"], path="b.png").path == "b.png"
+    assert records(tmp_path)["a.png"]._replace(path="b.png").path == "b.png"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
