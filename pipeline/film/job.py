@@ -53,7 +53,8 @@ def colorize_video(
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container, and in a
+    folder that is there the result has the name that it would have beside the film. An engine is
     opened for it, or ``colorizer`` is used and left open. A film of more than twice ``segment_frames`` frames is
     written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
     resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
@@ -168,12 +169,16 @@ def _planned(
     options, found = stated(source, options or Options(), correction, item)
     references = found if known is None else known
     originals = originals.and_of(source)
-    if output is not None:
-        originals.check(Path(output))
-    planned = plan_film(source, options, suffix=None if output is None else Path(output).suffix)
+    folder = None if output is None or not Path(output).is_dir() else Path(output)
+    named = None if output is None or folder is not None else Path(output)
+    if named is not None:
+        originals.check(named)
+    planned = plan_film(source, options, suffix=None if named is None else named.suffix)
     film = film_source(planned.info, planned.video, options, references)
-    final = beside(source, _suffix(planned.video)) if output is None else Path(output)
-    return film, planned, final, originals
+    if named is None:
+        named = beside(source, _suffix(planned.video))
+        named = named if folder is None else folder / named.name
+    return film, planned, named, originals
 
 
 def stated(
