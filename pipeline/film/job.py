@@ -16,6 +16,7 @@ from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
+from pipeline.film.segment_folder import check_segment_folder
 from pipeline.film.segments import SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
@@ -173,6 +174,7 @@ def _planned(
     planned = plan_film(source, options, suffix=None if output is None else Path(output).suffix)
     film = film_source(planned.info, planned.video, options, references)
     final = beside(source, _suffix(planned.video)) if output is None else Path(output)
+    check_segment_folder(final, originals=originals)
     return film, planned, final, originals
 
 
