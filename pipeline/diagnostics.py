@@ -80,7 +80,8 @@ def _file_handler(path: Path) -> logging.Handler:
         with path.open("ab+") as file:
             file.seek(0)
             start = file.read(len(_HEADER))
-            if not start:
+            # An empty file of several names is not known to be ours.
+            if not start and os.fstat(file.fileno()).st_nlink <= 1:
                 file.write(_HEADER)
             elif start != _HEADER:
                 raise UsageError(

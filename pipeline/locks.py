@@ -18,6 +18,7 @@ from typing import IO
 
 from pipeline.errors import LockedError, OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+from pipeline.originals import check_own
 from pipeline.os_errors import unwritable
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
 
     ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then.
     The holder may delete it before the block ends. One who looks whether it is held does so for a moment: ``patience``
-    is for how many seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`, or
-    `OutputError` if it cannot be written.
+    is for how many seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`,
+    `OutputError` if it cannot be written, `UsageError` if it is a link.
     """
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
@@ -114,10 +115,11 @@ def _is_still(file: IO[str], path: Path) -> bool:
 
 
 def opened(path: Path, subject: Path) -> IO[str]:
-    """Open the lock file ``path`` without locking it. Raises `OutputError`."""
+    """Open the lock file ``path`` without locking it. Raises `OutputError`, and `UsageError` if it is a link."""
     try:
         for _ in range(_TRIES):
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_own(path)
             with contextlib.suppress(FileNotFoundError):  # a run that ended just now has removed its folder
                 return path.open("a+", encoding="utf-8")
         return path.open("a+", encoding="utf-8")

@@ -1,8 +1,9 @@
-"""What nothing this program writes may ever take the place of: the sources of a run."""
+"""What nothing this program writes may ever take the place of, the sources of a run, nor be written into."""
 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,25 @@ class Originals:
 
 
 NO_ORIGINALS = Originals()
+
+
+def check_own(path: Path) -> None:
+    """Raise `UsageError` unless ``path``, a file that is changed in place, is one of a single name, or is not there.
+
+    Locks, ledgers and the like are written where they lie: behind a symbolic or a hard link that would be another file,
+    such as an original. Raises `OSError`.
+    """
+    try:
+        state = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+        kind = "a hard link" if stat.S_ISREG(state.st_mode) else "a link" if path.is_symlink() else "no file"
+        raise UsageError(
+            f"{path}: is {kind}, and a file of this program's own is changed in place there; nothing was written",
+            advice="Delete this name, which leaves other names of the file as they are; what is Autochrome's own, copy "
+            "and put the copy in its place.",
+        )
 
 
 def is_same(one: Path, other: Path) -> bool:

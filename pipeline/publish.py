@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -21,6 +22,8 @@ HOME = ".autochrome"
 # Bytes of a name that file systems hold, all but a few.
 LONGEST_NAME = 255
 PARTIAL_PREFIX = f"{HOME}-"
+# The names of unfinished files.
+PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.archive.bag import PAYLOAD, check_bag
 from pipeline.archive.ledger import Ledger
-from pipeline.archive.output_folder import home
+from pipeline.archive.output_folder import home, own_folders
 from pipeline.archive.run_log import Reporter
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import PHOTO_SUFFIXES, RESULT_MARK
@@ -16,7 +16,6 @@ from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals, lies_in
-from pipeline.publish import HOME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ class Archive:
             raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
         if output.exists() and not output.is_dir():
             raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
-        for place in (output, output / HOME, output / PAYLOAD):
+        for place in (output, output / PAYLOAD, *own_folders(output)):
             if lies_in(place, source) or lies_in(source, place):
                 raise UsageError(
                     f"{place}: source and output lie in each other",

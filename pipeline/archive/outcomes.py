@@ -58,7 +58,7 @@ class Outcomes:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._begun: dict[Path, _Begun] = {}
-        self._packs = Packs(context.home)
+        self._packs = Packs(context.home, originals=context.originals)
         self._free_since = time.monotonic()
         self.counts = Counts()
         self.done = {Kind.PHOTO: 0, Kind.FILM: 0}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +16,11 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import Held, held, lock, opened
 from pipeline.originals import NO_ORIGINALS
-from pipeline.publish import HOME, PARTIAL_PREFIX, names_checked, publishing
+from pipeline.publish import HOME, PARTIAL, PARTIAL_PREFIX, names_checked, publishing
 
 LOCK, BAG_LOCK, SHARDS = "lock", "bag-lock", "shards.json"
 # Readers that look whether a run is at work hold the lock for a moment.
 _PATIENCE = 1.0
-_PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -30,6 +28,20 @@ def home(output: Path, shard: Shard | None) -> Path:
     """Return the folder for what a run keeps beside its results; every shard of an archive has one of its own."""
     folder = output / HOME
     return folder if shard is None else folder / f"shard-{shard.index}-of-{shard.count}"
+
+
+def own_folders(output: Path) -> Iterator[Path]:
+    """Yield the folder for what runs keep beside the results in ``output``, and those in it that they write into."""
+    whole = home(output, None)
+    yield whole
+    for folder in _folders_in(whole):
+        yield folder
+        if folder.name.startswith("shard-"):
+            yield from _folders_in(folder)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [folder / name for name in _names_in(folder) if (folder / name).is_dir()]
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) ->
     """
     latest, count = time.time() - older_than, 0
     for folder in folders:
-        for name in filter(_PARTIAL.fullmatch, _names_in(folder)):
+        for name in filter(PARTIAL.fullmatch, _names_in(folder)):
             path = folder / name
             try:
                 if older_than and path.stat().st_mtime > latest:

@@ -58,6 +58,9 @@ FIELDS: Mapping[Event, frozenset[str]] = {
 }
 
 
+_BEGINS = b'{"ts": "'
+
+
 class RunLog:
     """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
 
@@ -81,7 +84,13 @@ class RunLog:
 
     def _refuse_other_content(self, file: FileIO) -> None:
         """Lines are added in place: what is another file, by any of its names, must not get them."""
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and (file.seek(0), file.read(1))[1] not in (b"", b"{"):
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            return
+        file.seek(0)
+        start = file.read(len(_BEGINS))
+        # An empty file of several names is not known to be ours.
+        if start != _BEGINS and (start or state.st_nlink > 1):
             file.close()
             self._file = None
             raise UsageError(

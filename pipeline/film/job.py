@@ -16,6 +16,7 @@ from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
+from pipeline.film.segment_folder import check_segment_folder
 from pipeline.film.segments import SegmentMaker, kept_segments, shared_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
@@ -175,10 +176,11 @@ def _planned(
         originals.check(named)
     planned = plan_film(source, options, suffix=None if named is None else named.suffix)
     film = film_source(planned.info, planned.video, options, references)
-    if named is None:
-        named = beside(source, _suffix(planned.video))
-        named = named if folder is None else folder / named.name
-    return film, planned, named, originals
+    final = beside(source, _suffix(planned.video)) if named is None else named
+    if folder is not None:
+        final = folder / final.name
+    check_segment_folder(final, originals=originals)
+    return film, planned, final, originals
 
 
 def stated(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from av import Packet
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT
 from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
-from pipeline.originals import Originals
-from pipeline.publish import PARTIAL_PREFIX, publishing
+from pipeline.originals import Originals, check_own
+from pipeline.publish import PARTIAL, PARTIAL_PREFIX, publishing
 
 LOCK = "lock"
 _RECIPE = "recipe.json"
@@ -34,6 +35,7 @@ _END = struct.Struct("<Q16s8s")
 _MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
 _LONGEST_NAME = 200  # bytes: most file systems hold 255
+_OWN = re.compile(rf"\d{{6,}}\.(segment|claim)|recipe\.json|{PARTIAL.pattern}", PARTIAL.flags)
 
 
 def segment_folder(final: Path) -> Path:
@@ -42,6 +44,17 @@ def segment_folder(final: Path) -> Path:
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest()
     return final.with_name(f"{PARTIAL_PREFIX}{name}.segments")
+
+
+def check_segment_folder(final: Path, *, originals: Originals) -> None:
+    """Raise `UsageError` if the segments of ``final`` would lie elsewhere, through a link, or among ``originals``."""
+    folder = segment_folder(final)
+    originals.check(folder)
+    if folder.is_symlink():
+        raise UsageError(
+            f"{folder}: is a link, and the segments of {final.name} would be written and deleted in another folder",
+            advice="Delete the link, or choose another name with --output.",
+        )
 
 
 def bytes_in_segments(final: Path) -> int:
@@ -147,6 +160,7 @@ class SegmentFolder:
     def _is_mine(self, number: int, stack: ExitStack, *, is_owner: bool) -> bool:
         """Claim segment ``number`` until ``stack`` is left; False if another process has."""
         path = self._path(number, _CLAIM)
+        check_own(path)
         try:
             file = stack.enter_context(path.open("a+", encoding="utf-8"))
             lock(file, path, EXCLUSIVE | NO_WAIT)
@@ -188,9 +202,12 @@ class SegmentFolder:
         """Delete all segments; first of all what tells other processes that there are to be any."""
         (self._folder / _RECIPE).unlink(missing_ok=True)
         self.segments.clear()
-        for path in self._folder.iterdir() if self._folder.exists() else ():
-            if path.name != LOCK:
-                path.unlink(missing_ok=True)
+        for path in self._own() if self._folder.exists() else ():
+            path.unlink(missing_ok=True)
+
+    def _own(self) -> Iterator[Path]:
+        """Yield what a folder of segments holds, but for the lock: whatever else is there is somebody's."""
+        return (path for path in self._folder.iterdir() if _OWN.fullmatch(path.name))
 
     def _clean_up(self) -> None:
         """Delete what does not count: what is damaged or half-made, unless a process is at work here."""
@@ -198,8 +215,8 @@ class SegmentFolder:
         if any(self.is_claimed(number) for number in claims):
             return
         kept = {segment.path for segment in self.segments.values()}
-        for path in self._folder.iterdir():
-            if path.name not in (LOCK, _RECIPE) and path not in kept:
+        for path in self._own():
+            if path.name != _RECIPE and path not in kept:
                 path.unlink(missing_ok=True)
 
 

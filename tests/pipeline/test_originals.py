@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from pipeline import Options, UsageError, colorize_archive, colorize_photo, colorize_video
-from pipeline.archive.run_options import RunOptions
+from pipeline.archive.report.previews import Packs
+from pipeline.archive.run_log import RunLog
+from pipeline.archive.run_options import RunOptions, Shard
+from pipeline.diagnostics import logged
+from pipeline.film.segment_folder import segment_folder
 from pipeline.originals import Originals
 from pipeline.publish import publishing
+from pipeline.results import Preview
 from tests.films import make_film
 from tests.photos import save, scene
 
@@ -157,3 +163,171 @@ def test_what_becomes_a_source_while_a_result_is_made_is_not_replaced(tmp_path: 
         temporary.write_bytes(b"colour")
         os.link(source, final)
     assert source.read_bytes() == final.read_bytes() == b"the only one"
+
+
+def by_a_link_to(original: Path, alias: Path) -> None:
+    alias.symlink_to(original)
+
+
+def by_a_hard_link_to(original: Path, alias: Path) -> None:
+    alias.hardlink_to(original)
+
+
+Link = Callable[[Path, Path], None]
+LINKS = [by_a_link_to, by_a_hard_link_to]
+HOME = ".autochrome"
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize(
+    "name", ["lock", "bag-lock", "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-journal", "ledger.sqlite3-shm"]
+)
+def test_what_an_archive_changes_in_place_is_never_a_photograph(
+    photo: Path, tmp_path: Path, name: str, link: Link, tiny: Path
+) -> None:
+    before = fingerprint(photo)
+    output = tmp_path / "out"
+    (output / HOME).mkdir(parents=True)
+    link(photo, output / HOME / name)
+    options, run_options = Options(engine="onnxruntime", model=str(tiny)), RunOptions(bag=name == "bag-lock")
+    with pytest.raises(UsageError, match="changed in place"):
+        colorize_archive(photo.parent, output, options, run_options=run_options)
+    assert fingerprint(photo) == before
+
+
+def test_the_log_of_a_ledger_never_is_a_photograph_once_there_is_one(photo: Path, tmp_path: Path, tiny: Path) -> None:
+    before = fingerprint(photo)
+    options, log = Options(engine="onnxruntime", model=str(tiny)), tmp_path / "out" / HOME / "ledger.sqlite3-wal"
+    colorize_archive(photo.parent, tmp_path / "out", options)
+    log.unlink(missing_ok=True)
+    log.hardlink_to(photo)
+    with pytest.raises(UsageError, match="changed in place"):
+        colorize_archive(photo.parent, tmp_path / "out", options)
+    assert fingerprint(photo) == before
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_the_lock_of_a_shard_is_never_a_photograph(photo: Path, tmp_path: Path, link: Link, tiny: Path) -> None:
+    before = fingerprint(photo)
+    output, shard = tmp_path / "out", Shard(index=1, count=2)
+    (output / HOME / "shard-1-of-2").mkdir(parents=True)
+    link(photo, output / HOME / "shard-1-of-2" / "lock")
+    options = Options(engine="onnxruntime", model=str(tiny))
+    with pytest.raises(UsageError, match="changed in place"):
+        colorize_archive(photo.parent, output, options, run_options=RunOptions(shard=shard))
+    assert fingerprint(photo) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["previews", "report", "workers", "corrections", "shard-1-of-2", "shard-1-of-2/previews"]
+)
+def test_no_folder_beside_the_results_lies_among_the_sources(
+    photo: Path, tmp_path: Path, name: str, tiny: Path
+) -> None:
+    page = photo.with_name("about.html")
+    page.write_text("our family")
+    output = tmp_path / "out"
+    folder = output / HOME / name
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(photo.parent, target_is_directory=True)
+    before = {path: fingerprint(path) for path in photo.parent.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="lie in each other"):
+        colorize_archive(photo.parent, output, Options(engine="onnxruntime", model=str(tiny)))
+    assert {path: fingerprint(path) for path in photo.parent.rglob("*") if path.is_file()} == before
+
+
+def test_of_pages_and_packs_only_those_of_the_program_are_deleted(photo: Path, tmp_path: Path, tiny: Path) -> None:
+    output = tmp_path / "out"
+    options = Options(engine="onnxruntime", model=str(tiny))
+    colorize_archive(photo.parent, output, options)
+    strangers = [output / HOME / "report" / "about.html", output / HOME / "workers" / "family.fence"]
+    for path in strangers:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("somebody's")
+    old = output / HOME / "report" / "sheet-0002.html"
+    old.write_text("a sheet of a larger report")
+    colorize_archive(photo.parent, output, options, run_options=RunOptions(on="processes", jobs=1))
+    assert [path.read_text() for path in strangers] == ["somebody's"] * 2
+    assert not old.exists()
+
+
+def test_pictures_for_the_report_never_lie_among_the_sources(scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "previews").mkdir()
+    (tmp_path / "previews" / "000").symlink_to(scans, target_is_directory=True)
+    other = scans / "000007.css"
+    other.write_text("somebody's")
+    packs = Packs(tmp_path, originals=Originals((scans,)))
+    with pytest.raises(UsageError, match="originals"):
+        packs.keep("a.jpg", [Preview(label="", before=b"1", after=b"2")])
+    with pytest.raises(UsageError, match="originals"):
+        packs.discard(set())
+    assert [path.name for path in scans.iterdir() if path.is_file()] == [other.name]
+
+
+@pytest.mark.parametrize("what", ["log", "log file"])
+@pytest.mark.parametrize("content", ["", '{"title": "Anna, 1931"}'], ids=["empty", "JSON"])
+def test_no_log_goes_on_in_another_file_by_a_hard_link(photo: Path, tmp_path: Path, what: str, content: str) -> None:
+    other = photo.with_name("anna.json")
+    other.write_text(content)
+    alias = tmp_path / "night.log"
+    alias.hardlink_to(other)
+    with pytest.raises(UsageError, match="is not a log"):
+        if what == "log":
+            with RunLog(alias, originals=Originals((photo.parent,))):
+                pytest.fail("it was opened")
+        else:
+            with logged(verbosity=0, file=alias):
+                pytest.fail("it was opened")
+    assert other.read_text() == content
+
+
+@pytest.fixture
+def film(scans: Path) -> Path:
+    return make_film(scans / "film.mkv", codec="libx264", times=range(12))
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("name", ["lock", "000000.claim", "000001.claim"])
+def test_what_is_changed_in_place_beside_segments_is_never_a_film(
+    film: Path, tmp_path: Path, name: str, link: Link, tiny: Path
+) -> None:
+    before = fingerprint(film)
+    final = tmp_path / "result.mkv"
+    folder = segment_folder(final)
+    folder.mkdir()
+    link(film, folder / name)
+    options = Options(engine="onnxruntime", model=str(tiny))
+    # What is left of segments that nobody makes is deleted: names, never what is behind them.
+    with pytest.raises(UsageError, match="changed in place") if name == "lock" else nullcontext():
+        colorize_video(film, final, options, segment_frames=5)
+    assert fingerprint(film) == before
+
+
+@pytest.mark.parametrize("segment_frames", [2, 500])
+def test_a_folder_of_segments_that_is_a_link_is_refused_and_nothing_behind_it_is_deleted(
+    film: Path, tmp_path: Path, segment_frames: int, tiny: Path
+) -> None:
+    final, elsewhere = tmp_path / "result.mkv", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "000000.segment").write_text("somebody's")
+    options = Options(engine="onnxruntime", model=str(tiny))
+    before = fingerprint(film)
+    for target in (film.parent, elsewhere, tmp_path / "nowhere"):
+        segment_folder(final).symlink_to(target, target_is_directory=True)
+        with pytest.raises(UsageError):
+            colorize_video(film, final, options, originals=Originals((film.parent,)), segment_frames=segment_frames)
+        segment_folder(final).unlink()
+    assert fingerprint(film) == before
+    assert [path.name for path in elsewhere.iterdir()] == ["000000.segment"]
+    assert not final.exists()
+
+
+def test_among_segments_only_what_the_program_made_is_deleted(film: Path, tmp_path: Path, tiny: Path) -> None:
+    final = tmp_path / "result.mkv"
+    folder = segment_folder(final)
+    folder.mkdir()
+    (folder / "note.txt").write_text("somebody's")
+    for name in ("000000.segment", "000007.claim", ".autochrome-0123456789ab.segment", "recipe.json"):
+        (folder / name).write_text("left by a run that died")
+    colorize_video(film, final, Options(engine="onnxruntime", model=str(tiny)), segment_frames=5)
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "note.txt"]

@@ -8,6 +8,7 @@ for a while either has published before that, or never does. It rests on file lo
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pipeline.os_errors import unwritable
 
 FOLDER = "workers"
 _SUFFIX = ".fence"
+_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(_SUFFIX)}")
 _PAUSE = 0.05
 
 
@@ -59,7 +61,8 @@ def close_fence(path: Path, *, patience: float = 60.0) -> bool:
 
 def close_all_fences(home: Path, *, patience: float = 60.0) -> bool:
     """Close the fences that the workers of dead runs below ``home`` may still stand behind."""
-    closed = [close_fence(path, patience=patience) for path in (home / FOLDER).glob(f"*{_SUFFIX}")]
+    fences = (path for path in (home / FOLDER).glob(f"*{_SUFFIX}") if _NAME.fullmatch(path.name))
+    closed = [close_fence(path, patience=patience) for path in fences]
     return all(closed)
 
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from pipeline.archive.output_folder import home, is_at_rest
 from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError
-from pipeline.originals import NO_ORIGINALS
+from pipeline.originals import NO_ORIGINALS, check_own
 from pipeline.publish import publishing
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ APPLICATION = 0x41434C47
 _PATIENCE = 30.0
 _BLOCK = 1 << 20
 _LOCK_BYTES = 1 << 30
+# Of the files that SQLite writes beside a ledger.
+_BESIDE = ("-wal", "-shm", "-journal")
 # Two bytes of the header (https://www.sqlite.org/fileformat.html, 1.3) say that there may be a write-ahead log. A
 # snapshot has none, so that any reader of SQLite can open it where it may not write.
 _JOURNAL_MODE, _NO_LOG = 18, b"\1\1"
@@ -88,8 +90,13 @@ _START_ANEW = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the ledger at ``path`` for a run; make it if there is none. Raises `OutputError`."""
+    """Open the ledger at ``path`` for a run; make it if there is none.
+
+    Raises `OutputError`, and `UsageError` if it or a log of SQLite's beside it is a link: they are changed in place.
+    """
     with reporting(path):
+        for own in (path, *(path.with_name(f"{path.name}{ending}") for ending in _BESIDE)):
+            check_own(own)
         if not path.exists():
             logger.info("%s: a new ledger", path)
             _make(path)
@@ -205,9 +212,10 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
 
 
 def _make(path: Path) -> None:
-    # A ledger has its name only when it has its tables, whenever the run may die.
+    # A ledger has its name only when it has its tables, whenever the run may die, and never two names, as files that
+    # must not replace another have for a moment: the lock keeps others from making one.
     with (
-        publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary,
+        publishing(path, overwrite=True, originals=NO_ORIGINALS) as temporary,
         closing(sqlite3.connect(temporary)) as connection,
     ):
         connection.executescript(_SCHEMA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ __all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
 SHEETS = f"{HOME}/report"
+_SHEET = re.compile(r"sheet-\d{4,}\.html")
 ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
 _PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
@@ -71,7 +73,8 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
             temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
     addresses = {sheet.address for sheet in sheets}
     for path in (output / SHEETS).glob("*.html"):
-        if path.relative_to(output).as_posix() not in addresses:
+        if _SHEET.fullmatch(path.name) and path.relative_to(output).as_posix() not in addresses:
+            archive.originals.check(path)
             path.unlink()
     return output / REPORT
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from pipeline.archive.ledger import Record
 from pipeline.errors import OutputError
+from pipeline.originals import Originals, check_own
 from pipeline.results import Preview
 
 FOLDER = "previews"
@@ -54,17 +55,19 @@ def pack_name(number: int) -> str:
 
 
 class Packs:
-    """The packs below ``home``, to which one run at a time adds."""
+    """The packs below ``home``, to which one run at a time adds. They never lie among ``originals``, by no link."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, originals: Originals) -> None:
         self._folder = home / FOLDER
+        self._originals = originals
         self._number: int | None = None
         self._size = 0
 
     def keep(self, path: str, previews: Sequence[Preview]) -> Packed | None:
-        """Add the pictures of a new result of the source at ``path``; None if there are none. Raises `OutputError`.
+        """Add the pictures of a new result of the source at ``path``; None if there are none.
 
-        They are not forced onto the disk one by one, as results are: nothing depends on them.
+        Raises `OutputError`, and `UsageError` for a pack that would be written among the originals or into a link. They
+        are not forced onto the disk one by one, as results are: nothing depends on them.
         """
         if not previews:
             return None
@@ -75,7 +78,9 @@ class Packs:
             elif self._size >= _FULL:
                 self._number, self._size = self._number + 1, 0
             file = self._folder / pack_name(self._number)
+            self._originals.check(file)
             file.parent.mkdir(parents=True, exist_ok=True)
+            check_own(file)
             with file.open("ab", buffering=0) as pack:
                 offset = pack.tell()
                 pack.write(lines)
@@ -87,7 +92,9 @@ class Packs:
         with _reporting(self._folder):
             for number in self._numbers():
                 if number not in live:
-                    (self._folder / pack_name(number)).unlink(missing_ok=True)
+                    pack = self._folder / pack_name(number)
+                    self._originals.check(pack)
+                    pack.unlink(missing_ok=True)
 
     def _numbers(self) -> list[int]:
         names = (path.name for path in self._folder.glob("*/*.css"))

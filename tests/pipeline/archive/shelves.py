@@ -9,6 +9,7 @@ from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned, RunEnd, RunOutcome, ShardRecord, ShardStatus
 from pipeline.archive.report import write_report
 from pipeline.archive.report.previews import Packs
+from pipeline.originals import NO_ORIGINALS
 from pipeline.results import Failure, FilmResult, PhotoResult
 
 RECIPE = "ab" * 32
@@ -20,7 +21,7 @@ class Shelf:
 
     def __init__(self, source: Path, output: Path, ledger: Ledger, *, sidecars: bool = True) -> None:
         self.source, self.output, self.ledger = source, output, ledger
-        self.packs = Packs(ledger.path.parent)
+        self.packs = Packs(ledger.path.parent, originals=NO_ORIGINALS)
         self.run = ledger.begin_run(version="0.1.0", options={"run_options": {"sidecars": sidecars}})
 
     def plan(self, path: str, *, kind: str = "photo") -> None:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.archive.report import previews
 from pipeline.archive.report.previews import Packed, Packs, read
 from pipeline.errors import OutputError
+from pipeline.originals import NO_ORIGINALS
 from pipeline.results import Preview
 
 
@@ -25,7 +26,7 @@ def files(home: Path) -> list[Path]:
 
 
 def test_pictures_are_found_again_where_they_were_put(tmp_path: Path) -> None:
-    packs = Packs(tmp_path)
+    packs = Packs(tmp_path, originals=NO_ORIGINALS)
     film, photo = packs.keep("people/a.mp4", shots(2)), packs.keep("caf\udce9.jpg", shots(1, b"!"))
     assert pictures(tmp_path, film, 2) == [(b"before0", b"after0"), (b"before1", b"after1")]
     assert pictures(tmp_path, photo, 1) == [(b"before0!", b"after0!")]
@@ -36,7 +37,7 @@ def test_many_pictures_are_few_files_and_a_run_never_adds_to_those_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(previews, "_FULL", 4000)
-    first, second = Packs(tmp_path), Packs(tmp_path)
+    first, second = Packs(tmp_path, originals=NO_ORIGINALS), Packs(tmp_path, originals=NO_ORIGINALS)
     kept = [first.keep(f"{number}.jpg", shots(1)) for number in range(200)]
     assert len(files(tmp_path)) < 12
     assert all(len(pictures(tmp_path, packed, 1)) == 1 for packed in kept)
@@ -46,7 +47,7 @@ def test_many_pictures_are_few_files_and_a_run_never_adds_to_those_of_another(
 
 
 def test_what_a_run_that_died_left_half_written_harms_no_other(tmp_path: Path) -> None:
-    kept = Packs(tmp_path).keep("a.jpg", shots(1))
+    kept = Packs(tmp_path, originals=NO_ORIGINALS).keep("a.jpg", shots(1))
     (pack,) = files(tmp_path)
     with pack.open("ab") as file:
         file.write(b":root{--0123-0-before:url(data:image/jpeg;base64,AAAA")
@@ -56,13 +57,13 @@ def test_what_a_run_that_died_left_half_written_harms_no_other(tmp_path: Path) -
 
 
 def test_packs_that_hold_nothing_any_more_are_deleted(tmp_path: Path) -> None:
-    kept = [Packs(tmp_path).keep("a.jpg", shots(1)) for _ in range(3)]
-    Packs(tmp_path).discard({2})
+    kept = [Packs(tmp_path, originals=NO_ORIGINALS).keep("a.jpg", shots(1)) for _ in range(3)]
+    Packs(tmp_path, originals=NO_ORIGINALS).discard({2})
     assert [len(read(tmp_path, packed, 1)) for packed in kept if packed] == [0, 1, 0]
 
 
 def test_a_disk_that_refuses_is_named(tmp_path: Path) -> None:
     (tmp_path / "previews").write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(OutputError, match="small pictures") as caught:
-        Packs(tmp_path).keep("a.jpg", shots(1))
+        Packs(tmp_path, originals=NO_ORIGINALS).keep("a.jpg", shots(1))
     assert caught.value.advice

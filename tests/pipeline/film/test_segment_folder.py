@@ -79,7 +79,7 @@ def test_a_segment_that_was_being_written_when_the_run_was_killed_is_thrown_away
     folder = open_segments(tmp_path / "film.mkv", RECIPE)
     make(folder, FIRST)
     made = folder.segments[0].path
-    half = made.with_name(f"{PARTIAL_PREFIX}1234.segment")
+    half = made.with_name(f"{PARTIAL_PREFIX}0123456789ab.segment")
     half.write_bytes(b"half a segment")
     again = open_segments(tmp_path / "film.mkv", RECIPE)
     assert [segment.path for segment in again.segments.values()] == [made]
