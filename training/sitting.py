@@ -23,7 +23,7 @@ class Sitting:
 
     device: DeviceName = "auto"
     minutes: float | None = None
-    """Stop with a checkpoint after so long, start-up included; the next sitting goes on from there."""
+    """Stop with a checkpoint after so long, start-up included; the next sitting resumes from it."""
     total_minutes: float | None = None
     """Fix the run's steps by the clock, not by the config: as many as fit into so much time in all sittings."""
     finish_minutes: float | None = None
