@@ -96,7 +96,7 @@ def network_threads() -> int:
 def open_colorizer(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Colorizer]:
     """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_network`.
 
-    ``progress`` hears which engine it is and why, and which were tried in vain.
+    ``progress`` is told which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
     setup = Setup(device=options.device, threads=network_threads(), cache=cache_folder(), say=progress.say)

@@ -1,8 +1,8 @@
 """What a person states about one frame of a film: hints at places of it, or a coloured picture of it (a reference).
 
 A statement holds exactly in its own frame. From there it is carried along optical flow with a weight that no answer of
-the network outweighs for some seconds; and every place of its shot, and of later and earlier shots of its scene, hears
-it as far as it looks like the places that something was stated of, and unlike those of which nothing was.
+the network outweighs for some seconds; and it counts at every place of its shot, and of later and earlier shots of its
+scene, as far as that looks like the places that something was stated of, and unlike those of which nothing was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.color.spaces import F32
 _CERTAIN = np.float32(1e4)
 """Weight of a statement beside the network's answer of one frame."""
 _UNLIKE = np.float32(0.3)
-"""How many like places it takes for half of a statement's say."""
+"""How many like places it takes for half of a statement's weight."""
 _NOTHING = np.float32(1e-6)
 """Share, or difference in CIELAB, that is none."""
 

@@ -147,7 +147,7 @@ def help_with_video(
     """Write segments of the film that a `colorize_video` in another process makes of the same ``source``.
 
     All arguments are as there. The result is the same with any number of helpers, or none. Returns when there is
-    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` hears of
+    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` gets
     the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
     """
     film, _, final, originals = _planned(source, output, options, correction, item, originals)
