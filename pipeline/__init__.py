@@ -32,7 +32,7 @@ _HOMES = {
         "WeightsError",
     ),
     "pipeline.interruption": ("Cancelled", "StopRequest"),
-    "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
+    "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs", "Unit"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.photo.memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
@@ -99,6 +99,7 @@ __all__ = [
     "Tone",
     "TreatAs",
     "Treatment",
+    "Unit",
     "UnsupportedError",
     "UsageError",
     "Verification",
@@ -136,7 +137,7 @@ if TYPE_CHECKING:
     from pipeline.film.job import colorize_video
     from pipeline.film.memory import colorize_frames
     from pipeline.interruption import Cancelled, StopRequest
-    from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs
+    from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs, Unit
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent

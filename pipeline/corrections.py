@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.documents import from_json, json_text, to_json
 from pipeline.errors import InputError, UsageError
-from pipeline.options import Hint, Options, Tone, TreatAs
+from pipeline.options import Hint, Options, Tone, TreatAs, Unit
 from pipeline.originals import Originals
 from pipeline.publish import HOME, publishing
 
@@ -54,6 +54,10 @@ class Correction:
         shaping = to_json(replace(self, accepted=False))
         if shaping == to_json(Correction()):
             return ""
+        for hint in shaping["hints"]:
+            # As it was before there was a choice: nothing is made again for that.
+            if hint["unit"] == Unit.SHARE:
+                del hint["unit"]
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def reference_files(self, kept: Path) -> tuple[Path, ...]:
@@ -106,6 +110,11 @@ class CorrectionFile:
         *earlier, last = self.history
         return replace(self, correction=last.correction, history=tuple(earlier))
 
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all of it, by which a change is noticed."""
+        return hashlib.blake2b(json.dumps(to_json(self)).encode(), digest_size=8).hexdigest()
+
     def text(self) -> str:
         """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
 
@@ -128,6 +137,11 @@ class CorrectionTree:
         """Use ``folder``, which need not exist; ``originals`` are never replaced."""
         self.folder = folder
         self._originals = originals
+
+    def items(self) -> frozenset[str]:
+        """Return the paths of the items that have a correction, with ``/``: one look for very many."""
+        kept = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob(f"*{SUFFIX}"))
+        return frozenset(path.removesuffix(SUFFIX) for path in kept)
 
     def path_of(self, item: PurePath) -> Path:
         """Return where the correction of ``item``, a relative path, is kept. Raises `InputError` for other paths."""

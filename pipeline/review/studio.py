@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,16 @@ from pipeline.color.model_input import EXIF_TURNS
 from pipeline.color.references import Reference
 from pipeline.color.spaces import still_spec
 from pipeline.corrections import SUFFIX, Correction
+from pipeline.film.clip import write_clip
 from pipeline.film.frame_at import frame_at
+from pipeline.film.frames import upright_size as film_size
+from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
+from pipeline.media.probe import probe
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
-from pipeline.options import Options
+from pipeline.options import Hint, Options, Span, Unit, hints_in_shares
+from pipeline.photo.page import upright_size
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
@@ -65,6 +70,7 @@ class Studio:
         with self._turn:
             photo = self._photo(item, place)
             wanted = correction.applied(self._catalogue.options)
+            wanted = replace(wanted, hints=self.hints_in_shares(item, wanted.hints))
             is_coloured = photo.is_coloured(wanted)
             if item.kind == FILM and is_coloured:
                 made = self._film_frame(item, place.time, correction, wanted)
@@ -76,6 +82,17 @@ class Studio:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
             return self._photo(item, place).likely_colors(x, y)
+
+    def hints_in_shares(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
+        """Return ``hints`` of an item with those in pixels as shares. Raises `InputError` for those outside."""
+        if all(hint.unit is Unit.SHARE for hint in hints):
+            return hints
+        if item.kind == FILM:
+            sizes = {1: film_size(probe(item.source, rate=self._catalogue.options.frame_rate))}
+        else:
+            whole = read_still(item.source)
+            sizes = {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
+        return hints_in_shares(hints, sizes, source=item.source)
 
     def keep_reference(self, item: Item, content: bytes) -> str:
         """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.
@@ -103,19 +120,32 @@ class Studio:
         with self._turn:
             return self._catalogue.render(item.name, self._colorizer)
 
-    def render_film(self, item: Item, *, progress: Progress, stop: StopRequest) -> Path:
+    def render_film(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
         """Make the result of a film anew, beside whatever else is asked meanwhile, and return its path.
 
         Raises what `Catalogue.render` does.
         """
         return self._catalogue.render(item.name, self._colorizer, progress=progress, stop=stop)
 
+    def play(
+        self, item: Item, span: Span, correction: Correction, output: Path, progress: Progress, stop: StopRequest
+    ) -> Path:
+        """Write a part of a film to ``output`` as it would come out with ``correction``, see `write_clip`."""
+        options, references = correction.applied(self._catalogue.options), self._film_references(item, correction)
+        write_clip(
+            item.source, span, output, options, references, colorizer=self._colorizer, progress=progress, stop=stop
+        )
+        return output
+
+    def _film_references(self, item: Item, correction: Correction) -> FilmReferences:
+        chosen = correction.reference_files(self._catalogue.correction_path(item.name))
+        return self._catalogue.film_references(item.name, chosen)
+
     def _film_frame(self, item: Item, time: float, correction: Correction, wanted: Options) -> Rgb:
         def at(time: float) -> ScreenPhoto:
             return self._photo(item, Place(time=time))
 
-        chosen = correction.reference_files(self._catalogue.correction_path(item.name))
-        references = self._catalogue.film_references(item.name, chosen)
+        references = self._film_references(item, correction)
         return at(time).with_chroma(self._films.chroma(item.source, at, time, wanted, references))
 
     def _reference(self, item: Item, correction: Correction) -> Reference | None:
