@@ -14,7 +14,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
-    "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
+    "pipeline.archive.ledger": ("Record", "RunOutcome", "State", "read_ledger"),
     "pipeline.archive.run_options": ("RunOptions", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
     "pipeline.archive.dry_run": ("Survey", "survey_archive"),
@@ -89,6 +89,7 @@ __all__ = [
     "Quality",
     "Record",
     "RunOptions",
+    "RunOutcome",
     "Shard",
     "ShotRecord",
     "Silent",
@@ -118,7 +119,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Survey, survey_archive
-    from pipeline.archive.ledger import Record, State, read_ledger
+    from pipeline.archive.ledger import Record, RunOutcome, State, read_ledger
     from pipeline.archive.run import ArchiveResult, colorize_archive
     from pipeline.archive.run_options import RunOptions, Shard
     from pipeline.color.colorizer import Colorizer, open_colorizer

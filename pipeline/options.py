@@ -137,8 +137,8 @@ class Options:
 
     ``device`` is what the engine runs on, see `engines.base.Setup`. ``every`` is for films: the network sees every n-th
     frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
-    second, if None as their headers say. ``verify`` asks for the luma error of every frame of a film and for the
-    opinion of the ffmpeg program. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
+    second, if None as their headers say. ``verify`` measures the luma error of every frame of a film and has the
+    ffmpeg program decode it. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
     photographs and of frames. ``reference`` is a coloured picture that lends its colours, or a folder of them, see
     `pipeline.reference_files` and, for films, `pipeline.film.reference_frames`.
     """

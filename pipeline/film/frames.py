@@ -164,10 +164,10 @@ def upright_size(info: FilmInfo) -> tuple[int, int]:
     return (info.height, info.width) if info.rotation // 90 % 2 else (info.width, info.height)
 
 
-def beside(source: Path, ending: str) -> Path:
-    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``ending``."""
+def beside(source: Path, suffix: str) -> Path:
+    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``suffix``."""
     whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{ending}")
+    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{suffix}")
 
 
 def reduced(plane: Plane) -> Plane:
