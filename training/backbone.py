@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engines.errors import MissingDependencyError, WeightsError
 from training.architectures.encoders import GREY_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN, VGG16Encoder
-from training.files import replacing
+from training.files import check_output, replacing
 
 _RESNET18 = re.compile(r"(conv1|bn1|layer[1-4]\.[01]\.(conv[12]|bn[12]|downsample\.[01]))\.\w+")
 _VGG16_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
@@ -72,8 +72,7 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
         kept, lacking = _vgg16(source, tensors, keras=keras)
         ignored = tuple(sorted(name for name in tensors if name.removeprefix("features.") not in kept))
     output = output or Path(f"{encoder}.safetensors")
-    if output.exists() and output.samefile(source):
-        raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
+    check_output(output, [source])
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as partial:
         save_file({name: value.half().contiguous() for name, value in kept.items()}, partial)

@@ -25,6 +25,7 @@ from PIL import Image
 
 from engines.errors import AutochromeError
 from engines.machine import usable_cores
+from training.files import check_output
 from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
@@ -116,7 +117,9 @@ def build_cache(
     sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
     ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. Raises
     `PhotosError` for a source that is not there, and if no photograph can be used; then nothing is left in ``cache``.
+    Raises `SourceError` for a ``cache`` among the sources.
     """
+    check_output(cache, sources)
     for source in sources:
         if not source.exists():
             raise PhotosError(f"{source}: no such folder or zip file")

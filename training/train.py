@@ -19,6 +19,7 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
+from training.files import check_output
 from training.fitting import check
 from training.learner import Learner
 from training.origins import origins
@@ -53,8 +54,11 @@ def train(
     the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
     the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges; ``run`` is then as it was.
+    `TrainingError` if the loss diverges, `SourceError` if ``run`` lies among the photographs; ``run`` is then as it
+    was.
     """
+    if isinstance(photos, Path):
+        check_output(run, [photos])
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
     state = _saved(checkpoint, config)
