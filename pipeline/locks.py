@@ -18,6 +18,7 @@ from typing import IO
 
 from pipeline.errors import LockedError, OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+from pipeline.open_files import delete_locked
 from pipeline.originals import check_own
 from pipeline.os_errors import unwritable
 
@@ -39,8 +40,8 @@ class Held:
     ``is_written`` is false where the disk did not take that: what stands in the file tells nothing then.
     """
 
-    def __init__(self, path: Path, subject: Path, said: str) -> None:
-        self._path, self._subject, self._said = path, subject, said
+    def __init__(self, file: IO[str], path: Path, subject: Path, said: str) -> None:
+        self._file, self._path, self._subject, self._said = file, path, subject, said
         self.is_written = True
 
     def check(self) -> None:
@@ -54,6 +55,11 @@ class Held:
                 f"{self._subject}: another run took it over{_described(self._path)}",
                 advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
             )
+
+    def delete(self) -> None:
+        """Let the lock go by deleting its file, unless, on Windows, others have that open by now. Raises `OSError`."""
+        _write(self._file, "")
+        delete_locked(self._file, self._path)
 
     def is_ours(self) -> bool:
         """Say whether the file still says what this holder wrote, as far as it can be read."""
@@ -70,21 +76,21 @@ class Held:
 def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[Held]:
     """Hold the lock file ``path`` for the block, alone or ``shared``; folders that are missing are made.
 
-    ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then.
-    The holder may delete it before the block ends. One who looks whether it is held does so for a moment: ``patience``
-    is for how many seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`,
-    `OutputError` if it cannot be written, `UsageError` if it is a link.
+    ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then,
+    or the holder deletes it. One who looks whether it is held does so for a moment: ``patience`` is for how many
+    seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`, `OutputError` if it cannot
+    be written, `UsageError` if it is a link.
     """
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         said = "" if shared else _holder()
-        lock_held = Held(path, subject, said)
+        lock_held = Held(file, path, subject, said)
         try:
             lock_held.is_written = _write(file, said)
             logger.debug("%s: locked%s", path, ", shared" if shared else "")
             yield lock_held
         finally:
-            if not shared and lock_held.is_ours():
+            if not shared and not file.closed and lock_held.is_ours():
                 _write(file, "")
 
 

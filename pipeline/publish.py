@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pipeline.errors import AutochromeError, UsageError
+from pipeline.open_files import patiently
 from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
@@ -119,7 +120,7 @@ def _check_writable(final: Path) -> None:
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
     if overwrite:
-        os.replace(temporary, final)
+        patiently(lambda: os.replace(temporary, final))
         return
     try:
         os.link(temporary, final)

@@ -31,6 +31,7 @@ FOUNDATION = (
     "pipeline.file_systems",
     "pipeline.interruption",
     "pipeline.locks",
+    "pipeline.open_files",
     "pipeline.options",
     "pipeline.originals",
     "pipeline.os_errors",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import subprocess
 import sys
 import textwrap
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path, PureWindowsPath
 from types import ModuleType
 
@@ -14,8 +15,11 @@ import pytest
 
 from engines.errors import WeightsError
 from engines.library import add_model, load_weights
+from pipeline.archive.ledger.file import as_uri as ledger_uri
+from pipeline.archive.plan import below
+from pipeline.archive.report.page import as_uri as page_uri
 from pipeline.archive.walk import compiled
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UsageError
 from pipeline.originals import Originals
 from pipeline.os_errors import advice_for, says_no_file
 from pipeline.publish import publishing
@@ -82,6 +86,21 @@ def test_patterns_may_be_written_with_the_slashes_of_the_place(monkeypatch: pyte
     assert compiled(r"\1931.jpg").fullmatch("1931.jpg")
     assert compiled(r"\1931.jpg").fullmatch("album/1931.jpg") is None
     assert compiled("people/*.jpg").fullmatch("people/a.jpg")
+
+
+@pytest.mark.parametrize("pattern", [r"D:\scans\*.tif", "D:*.tif", r"\\nas\scans\*.tif", r"\\?\D:\scans\*.tif"])
+def test_patterns_that_begin_elsewhere_than_in_the_source_folder_are_refused(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UsageError, match="below the source folder"):
+        compiled(pattern)
+
+
+def test_sources_below_a_verbatim_path_are_reached_with_the_separator_of_the_place() -> None:
+    """Windows takes a slash for a part of a name there."""
+    assert below("\\\\?\\D:\\scans\\", "people/a.jpg", separator="\\") == r"\\?\D:\scans\people\a.jpg"
+    assert below("/scans/", "people/a.jpg") == "/scans/people/a.jpg"
 
 
 @pytest.mark.parametrize("name", ["con", "NUL.fast", "Com1", "lpt9 .x", "fast.", "fast ", "a:b", r"a\b"])
@@ -199,3 +218,27 @@ def test_commands_to_copy_are_quoted_for_the_shell_that_is_there(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert shell_line(["colorize-photo", "my scan.jpg", "-o", "$HOME"]) == expected
+
+
+WINDOWS = [
+    (r"D:\my scans\1%.db", "file:///D:/my%20scans/1%25.db"),
+    (r"\\nas\share\a#b\1?.db", "file://nas/share/a%23b/1%3F.db"),
+    (r"\\?\D:\scans\1.db", "file:///D:/scans/1.db"),
+    (r"\\?\UNC\nas\share\1.db", "file://nas/share/1.db"),
+]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in WINDOWS])
+def test_sqlite_opens_a_ledger_on_a_drive_and_on_a_share(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is SQLite that reads the URI: what it takes for the path is, here, the name of one file."""
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect(f"{ledger_uri(PureWindowsPath(path))}?mode=rwc", uri=True)) as connection:
+        connection.execute("CREATE TABLE items (path)")
+    assert [found.name for found in tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(("path", "uri"), WINDOWS)
+def test_a_report_leads_to_a_drive_and_to_a_share(path: str, uri: str) -> None:
+    assert page_uri(PureWindowsPath(path)) == uri

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from training.architectures.encoder_decoder_6 import EncoderDiscriminator
 from training.architectures.patchgan import PatchGAN
 from training.architectures.pretrained import PretrainedDiscriminator
-from training.backbone import read_backbone
+from training.backbone import load_backbone
 from training.config import AdversaryConfig, ConfigError
 from training.device import Machine
 from training.losses import patch_loss
@@ -43,9 +43,15 @@ class Adversary:
                 raise ConfigError(
                     "a pretrained discriminator needs ImageNet weights", advice="Name them by --backbone."
                 )
-            critic.load_imagenet(read_backbone(backbone))
+            load_backbone(critic, backbone)
         self._critic = critic.to(machine.device)
         self._optimizer = torch.optim.Adam(_groups(self._critic, config), betas=_BETAS)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step, of all but a pretrained encoder."""
+        rate: float = self._optimizer.param_groups[0]["lr"]
+        return rate
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
         """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""

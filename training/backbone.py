@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,18 +16,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engines.errors import MissingDependencyError, WeightsError
-from training.architectures.encoders import GREY_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN, VGG16Encoder
-from training.files import check_output, replacing
+from training.architectures.encoders import (
+    GREY_MEAN,
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    VGG16Encoder,
+    WholeResNet18Encoder,
+)
+from training.files import UNREADABLE, check_output, replacing
 
-_RESNET18 = re.compile(r"(conv1|bn1|layer[1-4]\.[01]\.(conv[12]|bn[12]|downsample\.[01]))\.\w+")
 _VGG16_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-_VGG16_OUTPUTS = tuple(outputs for outputs, count in VGG16Encoder.BLOCKS for _ in range(count))
 _KERAS_VGG16 = tuple(
     f"block{block}_conv{number}"
     for block, (_, count) in enumerate(VGG16Encoder.BLOCKS, 1)
     for number in range(1, count + 1)
 )
-_FEWEST = 7
+_FIRST_BLOCK = {"0.weight": (64, 3, 3, 3), "2.weight": (64, 64, 3, 3)}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -51,9 +53,10 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     Without ``output`` it is ``resnet18.safetensors`` or ``vgg16.safetensors`` in the current folder.
 
     ``source`` is a PyTorch state dict (.pth, .pt, .bin) or safetensors with torchvision's names, which are timm's too,
-    of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. torchvision's
-    VGG-16 is for 0..1 less mean over deviation; its first convolution is changed to what the encoder sees. Raises
-    `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's.
+    of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. A file may end
+    early, with ResNet-18's layer3 or within VGG-16's last two blocks; nothing else of the encoder may be missing.
+    torchvision's VGG-16 is for 0..1 less mean over deviation; its first convolution is changed to what the encoder
+    sees. Raises `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's, `WriteError`.
     """
     if not source.is_file():
         raise WeightsError(f"{source}: no such file")
@@ -61,33 +64,63 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
         raise WeightsError(f"{output}: the name must end in .safetensors")
     keras = _is_keras(source)
     tensors = _read_keras(source) if keras else _read_torch(source)
+    model: WholeResNet18Encoder | VGG16Encoder
     if not keras and _is_resnet18(tensors):
         encoder: Literal["resnet18", "vgg16"] = "resnet18"
-        kept = {name: value for name, value in tensors.items() if _RESNET18.fullmatch(name)}
-        kept = {name: value for name, value in kept.items() if not name.endswith("num_batches_tracked")}
-        lacking: tuple[str, ...] = () if any(name.startswith("layer4.") for name in kept) else ("layer4",)
-        ignored = tuple(sorted(name for name in tensors if not _RESNET18.fullmatch(name)))
+        model = WholeResNet18Encoder()
+        parts = dict(model.named_children())
+        own = {name: name for name in tensors if name.partition(".")[0] in parts}
     else:
         encoder = "vgg16"
-        kept, lacking = _vgg16(source, tensors, keras=keras)
-        ignored = tuple(sorted(name for name in tensors if name.removeprefix("features.") not in kept))
+        model = VGG16Encoder()
+        places = {name if keras else name.removeprefix("features."): name for name in tensors}
+        own = {name: places[name] for name in model.state_dict() if name in places}
+        if any(name not in own or tensors[own[name]].shape != shape for name, shape in _FIRST_BLOCK.items()):
+            raise WeightsError(
+                f"{source}: neither ResNet-18 nor VGG-16 with torchvision's, timm's or Keras's names",
+                advice=f"It holds {', '.join(sorted(tensors)[:4]) or 'nothing'}. VGG-16 with batch normalisation and "
+                "larger ResNets have no encoder here.",
+            )
+    kept = {name: tensors[theirs] for name, theirs in own.items() if not name.endswith("num_batches_tracked")}
+    try:
+        lacking = model.load_imagenet(kept)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{source}: begins like {encoder}, but is {error}",
+            advice="Give a whole file, or one that ends with ResNet-18's layer3 or within VGG-16's last two blocks.",
+        ) from error
+    if "0.weight" in kept and not keras and any(name.startswith("features.") for name in tensors):
+        kept |= _for_grey(kept["0.weight"].float(), kept["0.bias"].float())
     output = output or Path(f"{encoder}.safetensors")
     check_output(output, [source])
-    output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as partial:
         save_file({name: value.half().contiguous() for name, value in kept.items()}, partial)
+    ignored = tuple(sorted(tensors.keys() - set(own.values())))
     return Backbone(output, encoder, "keras" if keras else "torchvision", lacking, ignored)
+
+
+def load_backbone(encoder: Any, path: Path) -> tuple[str, ...]:
+    """Give ``encoder``, one of `training.architectures.encoders`, the weights of ``path``; return what it lacks.
+
+    Raises `WeightsError` for a file that cannot be read, and for weights of another encoder.
+    """
+    weights = read_backbone(path)
+    try:
+        lacking: tuple[str, ...] = encoder.load_imagenet(weights)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}", advice=error.advice) from error
+    return lacking
 
 
 def read_backbone(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `convert_backbone` wrote. Raises `WeightsError`."""
+    advice = "Make one of torchvision's, timm's or Keras's file with: colorize-model backbone FILE."
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file", advice=advice)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{path}: no backbone (safetensors) that can be read: {error}",
-            advice="Make one of torchvision's, timm's or Keras's file with: colorize-model backbone FILE.",
-        ) from error
+        raise WeightsError(f"{path}: no backbone (safetensors) that can be read: {error}", advice=advice) from error
 
 
 def _is_resnet18(tensors: Mapping[str, Tensor]) -> bool:
@@ -97,37 +130,13 @@ def _is_resnet18(tensors: Mapping[str, Tensor]) -> bool:
     return "layer1.2.conv1.weight" not in tensors and "layer1.0.conv3.weight" not in tensors
 
 
-def _vgg16(source: Path, tensors: Mapping[str, Tensor], *, keras: bool) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return VGG-16's convolutions by their place in ``features``, and those that are missing at the end."""
-    named = tensors if keras else {name.removeprefix("features."): one for name, one in tensors.items()}
-    kept: dict[str, Tensor] = {}
-    inputs, found = 3, 0
-    for place, outputs in zip(_VGG16_PLACES, _VGG16_OUTPUTS, strict=True):
-        weight, bias = named.get(f"{place}.weight"), named.get(f"{place}.bias")
-        if weight is None or bias is None:
-            break
-        if weight.shape != (outputs, inputs, 3, 3) or bias.shape != (outputs,):
-            break
-        kept[f"{place}.weight"], kept[f"{place}.bias"] = weight.float(), bias.float()
-        inputs, found = outputs, found + 1
-    strange = any(f"{place}.weight" in named for place in _VGG16_PLACES[found:])
-    if found < _FEWEST or strange:
-        raise WeightsError(
-            f"{source}: neither ResNet-18 nor VGG-16 with torchvision's, timm's or Keras's names",
-            advice=f"It holds {', '.join(sorted(tensors)[:4]) or 'nothing'}. VGG-16 with batch normalisation and "
-            "larger ResNets have no encoder here.",
-        )
-    if not keras and any(name.startswith("features.") for name in tensors):
-        _for_grey(kept)
-    return kept, tuple(str(place) for place in _VGG16_PLACES[found:])
-
-
-def _for_grey(kept: dict[str, Tensor]) -> None:
-    """Change torchvision's first convolution for an input of 0..255 less 114.8 in every channel."""
+def _for_grey(weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """Return torchvision's first convolution for an input of 0..255 less 114.8 in every channel."""
     deviation, mean = torch.tensor(IMAGENET_DEVIATION), torch.tensor(IMAGENET_MEAN)
-    weight = kept["0.weight"]
-    kept["0.weight"] = weight / (255 * deviation).view(1, 3, 1, 1)
-    kept["0.bias"] = kept["0.bias"] + weight.sum(dim=(2, 3)) @ ((GREY_MEAN / 255 - mean) / deviation)
+    return {
+        "0.weight": weight / (255 * deviation).view(1, 3, 1, 1),
+        "0.bias": bias + weight.sum(dim=(2, 3)) @ ((GREY_MEAN / 255 - mean) / deviation),
+    }
 
 
 def _read_torch(source: Path) -> dict[str, Tensor]:
@@ -135,7 +144,7 @@ def _read_torch(source: Path) -> dict[str, Tensor]:
         if source.suffix == ".safetensors":
             return load_file(source)
         state: Any = torch.load(source, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+    except (*UNREADABLE, SafetensorError) as error:
         raise WeightsError(
             f"{source}: no file of weights that can be read ({type(error).__name__})",
             advice="Give a state dict (.pth, .safetensors) or Keras's weights (.h5, .keras).",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier, double
 from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
-from training.files import replacing
+from training.files import UNREADABLE, replacing
 from training.lab import rgb_to_lab
 from training.quantization import ab_bins
 
@@ -73,6 +72,9 @@ class Trained:
 
 def load_trained(path: Path) -> Trained:
     """Read a checkpoint of `training.train.train`. Raises `WeightsError` if it is not one of this version's."""
+    advice = "Name what a training run wrote: RUN/checkpoint.pt."
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file", advice=advice)
     try:
         content = path.read_bytes()
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -80,8 +82,9 @@ def load_trained(path: Path) -> Trained:
         model = ARCHITECTURES[config.architecture].build()
         model.load_state_dict(state["ema"])
         step, made_from = int(state["step"]), state.get("made_from")
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, ConfigError) as error:
-        raise WeightsError(f"{path}: not a training checkpoint that can be used: {error!r}") from error
+    except (*UNREADABLE, ConfigError) as error:
+        said = str(error) if isinstance(error, ConfigError) else type(error).__name__
+        raise WeightsError(f"{path}: not a training checkpoint that can be used ({said})", advice=advice) from error
     model.eval().requires_grad_(False)
     sha256 = hashlib.sha256(content).hexdigest()
     return Trained(path=path, sha256=sha256, config=config, step=step, model=model, made_from=made_from)

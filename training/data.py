@@ -9,39 +9,31 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby, islice, repeat
-from operator import itemgetter
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engines.errors import AutochromeError
 from engines.machine import usable_cores
-from training.files import check_output
+from training.files import check_output, check_place, writing
+from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
 from training.usable import MIN_SIDE, verdict
 
 U8 = npt.NDArray[np.uint8]
 
 PIXELS = "pixels.u8"
 REPORT = "report.json"
-PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
 # Files in memory at a time.
 _CHUNK = 64
-
-
-class PhotosError(AutochromeError):
-    """Photographs to train on that are not there or cannot be used."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,8 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
     """Raise `PhotosError` if `build_cache` would not make ``cache`` of these arguments.
 
     ``sources`` and ``short_side`` may be None for whichever it was made with. ``enough`` None asks for all photographs;
-    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is.
+    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is,
+    and so is one of whose ``sources`` one is gone.
     """
     if not (cache / _MADE_OF).exists():
         return
@@ -80,6 +73,8 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
             f"{cache}: was made of other photographs: {', '.join(made_of['sources'])}",
             advice="Choose a new run folder, or leave out --photos to go on with those.",
         )
+    if sources is not None and "digest" in made_of and all(source.exists() for source in sources):
+        _check_unchanged(cache, sources, made_of)
     few = made_of.get("enough")
     if few is not None and (enough is None or enough > few):
         raise PhotosError(
@@ -92,6 +87,17 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
             f"{cache}: its photographs have been reduced to {made_of['short_side']} pixels, not {short_side}",
             advice="Choose a new run folder, or leave out --short-side.",
         )
+
+
+def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str, Any]) -> None:
+    now, then = stamped(sources), made_of["pictures"]
+    if now["digest"] == made_of["digest"]:
+        return
+    said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
+    raise PhotosError(
+        f"{', '.join(map(str, sources))}: {said} when {cache} was made of them",
+        advice="Choose a new run folder for those of today, or leave out --photos to go on with those of then.",
+    )
 
 
 def _named(sources: Sequence[Path]) -> list[str]:
@@ -107,6 +113,7 @@ def build_cache(
     enough: int | None = None,
     workers: int | None = None,
     watch: Callable[[int, int], None] = lambda _, __: None,
+    accept: Callable[[CacheReport], None] = lambda _: None,
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
 
@@ -114,23 +121,29 @@ def build_cache(
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
     without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
-    sepia prints) are left out and counted. ``workers`` threads decode, as many as there are processors if None.
-    ``watch`` is told how many were looked at, of how many; with ``enough``, how many were kept, of so many. Raises
-    `PhotosError` for a source that is not there, and if no photograph can be used; then nothing is left in ``cache``.
-    Raises `SourceError` for a ``cache`` among the sources.
+    sepia prints) are left out and counted, and so are files that cannot be read. ``workers`` threads decode, as many
+    as there are processors if None. ``watch`` is told how many were looked at, of how many; with ``enough``, how many
+    were kept, of so many. ``accept`` may raise what is wrong with the result. Raises `PhotosError` for a source that
+    is not there, and if no photograph can be used, `WriteError` if ``cache`` cannot be written, `SourceError` if it
+    lies among the sources. After an error nothing is left in it.
     """
     check_output(cache, sources)
     for source in sources:
         if not source.exists():
             raise PhotosError(f"{source}: no such folder or zip file")
         if source.is_file() and not zipfile.is_zipfile(source):
-            raise PhotosError(f"{source}: no folder and no zip file", advice="Name the folder that it lies in.")
+            raise PhotosError(
+                f"{source}: no folder and no zip file",
+                advice="Name the folder that it lies in; a zip file that is not whole must be got again.",
+            )
+    check_place(cache / PIXELS)
     made = not cache.exists()
-    cache.mkdir(parents=True, exist_ok=True)
     try:
-        report = _decode(
-            sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
-        )
+        with writing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            report = _decode(
+                sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
+            )
         if not report.kept:
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
@@ -138,10 +151,11 @@ def build_cache(
                 advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
+        accept(report)
     except BaseException:
         for name in (_PARTIAL, PIXELS, "index.npy", REPORT, _MADE_OF):
             (cache / name).unlink(missing_ok=True)
-        if made:
+        if made and cache.exists():
             cache.rmdir()
         raise
     return report
@@ -161,9 +175,10 @@ def _decode(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **stamped(sources)}
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
-        names = [(source, name) for source in sources for name in _names(source)][:limit]
-        files = _files(names)
+        names = [(source, name) for source in sources for name, _, _ in pictures(source)][:limit]
+        files = contents(names)
         while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
             for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
                 counts[said] += 1
@@ -177,32 +192,14 @@ def _decode(
     np.save(cache / "index.npy", np.array(index, np.int64).reshape(-1, 3))
     report = CacheReport(**counts)
     (cache / REPORT).write_text(json.dumps(counts), encoding="utf-8")
-    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough}
     (cache / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
     partial.rename(cache / PIXELS)
     return report
 
 
-def _files(names: list[tuple[Path, str]]) -> Iterator[bytes]:
-    for source, group in groupby(names, key=itemgetter(0)):
-        if source.is_file():
-            with zipfile.ZipFile(source) as archive:
-                yield from (archive.read(name) for _, name in group)
-        else:
-            yield from ((source / name).read_bytes() for _, name in group)
-
-
-def _names(source: Path) -> list[str]:
-    """Return the pictures of a folder or a zip file, in the order in which they are read."""
-    if source.is_file():
-        with zipfile.ZipFile(source) as archive:
-            names = sorted(archive.namelist())
-    else:
-        names = [str(path.relative_to(source)) for path in sorted(source.rglob("*"))]
-    return [name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
-
-
-def _prepare(data: bytes, short_side: int) -> tuple[str, U8 | None]:
+def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
+    if data is None:
+        return "unreadable", None
     try:
         rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

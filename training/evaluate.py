@@ -23,7 +23,6 @@ from engines.tensors import F32
 from training import DISTRIBUTION
 from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
-from training.data import PICTURE_SUFFIXES
 from training.detectors import (
     ColourBias,
     Faults,
@@ -36,6 +35,7 @@ from training.detectors import (
     lattice_power,
 )
 from training.metrics import RebalancedAuc, argmax_agreement, ciede2000, colourfulness, error_credit, psnr
+from training.photo_files import PICTURE_SUFFIXES
 from training.scores import PSNR_CEILING, PictureScore, SetScore
 
 Paint = Callable[[int, F32], U8]

@@ -33,7 +33,7 @@ from training.card import ACTIVATIONS, BINS, write_card
 from training.checkpoint import Decoding, Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
 from training.data import Photos, crops_before
-from training.files import check_output
+from training.files import check_output, check_place, writing
 from training.onnx_graph import graph_of, to_onnx
 from training.origins import photos_of, published
 from training.photo_zips import open_photos
@@ -109,12 +109,13 @@ def export_command(
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card. ``watch`` is told what is done.
-    Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`, `SourceError`.
+    Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`, `WriteError`, `SourceError`.
     """
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
     for written in (output, output.with_suffix(".json")):
         check_output(written, [path for path in (checkpoint, evaluation, photos) if path is not None])
+    check_place(output)
     trained = load_trained(checkpoint)
     found = photos or photos_of(checkpoint, trained.made_from)
     cache = None if found is None else open_photos(found)
@@ -167,17 +168,18 @@ def export_command(
         card[ACTIVATIONS] = activation_ranges(content, cache, bins=len(_centres(trained)))
     if calibration is not None:
         card["calibration"] = _calibration(calibration, calibration_size)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
-        candidate = Path(folder, output.name)
-        candidate.write_bytes(content)
-        write_card(candidate, card)
-        watch(f"comparing with the checkpoint in {', '.join(runtimes)}")
-        parity = check_parity(candidate, generator, cache, runtimes=runtimes)
-        card["parity"] = [dataclasses.asdict(one) for one in parity]
-        write_card(candidate, card)
-        os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
-        os.replace(candidate, output)
+    with writing(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
+            candidate = Path(folder, output.name)
+            candidate.write_bytes(content)
+            write_card(candidate, card)
+            watch(f"comparing with the checkpoint in {', '.join(runtimes)}")
+            parity = check_parity(candidate, generator, cache, runtimes=runtimes)
+            card["parity"] = [dataclasses.asdict(one) for one in parity]
+            write_card(candidate, card)
+            os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
+            os.replace(candidate, output)
     return Exported(output, output.with_suffix(".json"), card, parity, calibration)
 
 

@@ -1,13 +1,50 @@
-"""Files that appear when they are complete, or not at all, and never in the place of what was read to make them."""
+"""Files that appear when they are complete, or not at all, and never in the place of what is read; what is raised."""
 
 from __future__ import annotations
 
 import os
+import pickle
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engines.errors import AutochromeError
+
+UNREADABLE = (
+    *(OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError),
+    *(pickle.UnpicklingError, struct.error),
+)
+"""What ``torch.load`` raises for files that are not its own, or are damaged, and what a wrong content raises."""
+
+
+class WriteError(AutochromeError):
+    """A place that takes no files: below a file, without permission, full."""
+
+    exit_code = 5
+    usual_advice = "Check the path, the permissions and the free space there, or choose another place."
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make what the system refuses in this block a `WriteError` about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def check_place(path: Path) -> None:
+    """Raise `WriteError` if ``path`` cannot be made for sure: below a file, or where nothing may be written.
+
+    For what begins with work of minutes. Nothing is made.
+    """
+    with writing(path):
+        there = next(place for place in path.absolute().parents if place.is_symlink() or place.exists())
+        if not there.is_dir():
+            raise WriteError(f"{path}: cannot be made: {there} is no folder", advice="Choose another place.")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise WriteError(f"{path}: cannot be made: {there} may not be written to")
 
 
 class SourceError(AutochromeError):
@@ -39,12 +76,18 @@ def _is_same(one: Path, other: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a file to write beside ``path``; in the end it takes that name, after an error it is gone."""
+    """Give the name of a file to write beside ``path``; in the end it takes that name, after an error it is gone.
+
+    Its folder is made if it is not there. Raises `WriteError` if the system refuses.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    # Left by a process that died; or a link, behind which another file would be written.
-    partial.unlink(missing_ok=True)
     try:
-        yield partial
-        os.replace(partial, path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Left by a process that died; or a link, behind which another file would be written.
+            partial.unlink(missing_ok=True)
+            yield partial
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with writing(path):
+            partial.unlink(missing_ok=True)

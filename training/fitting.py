@@ -1,6 +1,6 @@
-"""Whether a configuration fits its architecture, and both the weights that a run begins with.
+"""Whether a configuration fits its architecture, and both the weights that a run begins with and the photographs.
 
-Nothing here needs photographs: it is asked before they are decoded, which may take minutes.
+But for their number nothing here needs photographs: it is asked before they are decoded, which may take minutes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from engines.errors import WeightsError
 from training.adversary import Adversary
 from training.architectures import ARCHITECTURES, Architecture
-from training.backbone import read_backbone
+from training.backbone import load_backbone
 from training.config import ConfigError, TrainConfig
 from training.degrade import SHARES
 from training.device import Machine
@@ -129,6 +128,17 @@ def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
     return getattr(table, key), next(field.default for field in dataclasses.fields(table) if field.name == key)
 
 
+def check_enough(config: TrainConfig, photographs: int) -> None:
+    """Raise `ConfigError` for fewer ``photographs`` than ``config`` holds out and has in a batch."""
+    batch = max(stage.batch for stage in config.stages)
+    if photographs - config.holdout < batch:
+        raise ConfigError(
+            f"{config.name}: {photographs} photographs are too few: {config.holdout} are held out to measure on, and a "
+            f"batch has {batch}",
+            advice="Give more photographs, or lower holdout, evaluate_photos and batch in the configuration.",
+        )
+
+
 def check_weights(
     config: TrainConfig, architecture: Architecture, *, backbone: Path | None, start_from: Path | None
 ) -> None:
@@ -160,8 +170,4 @@ def build_network(
     model = architecture.build()
     if backbone is None or not architecture.encoder:
         return model, ()
-    encoder: Any = model.encoder
-    try:
-        return model, encoder.load_imagenet(read_backbone(backbone))
-    except WeightsError as error:
-        raise WeightsError(f"{backbone}: {error}", advice=error.advice) from error
+    return model, load_backbone(model.encoder, backbone)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from training.data import REPORT, Photos, read_report
 from training.device import Precision
+from training.files import UNREADABLE
 from training.photo_zips import is_ready
 
 
@@ -74,7 +74,7 @@ def _parent(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         parent |= {"config": state["config"]["name"], "steps": state["step"]}
         parent["made_from"] = published(state.get("made_from")) or None
-    except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError):
+    except UNREADABLE:
         # Nothing but weights is needed to start from.
         return parent
     return parent

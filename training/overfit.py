@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from training.cielab import rgb_to_lab
 from training.config import ConfigError, TrainConfig
-from training.data import U8, Photos, PhotosError, middle_crop
+from training.data import U8, Photos, middle_crop
 from training.evaluate import grey, lightness_of
 from training.metrics import ciede2000
+from training.photo_files import PhotosError
 from training.runlog import LOG, Progress
 from training.samples import SAMPLES
 from training.sitting import Sitting
@@ -60,8 +61,7 @@ def overfit(
     Everything goes to ``run``, which must not hold another run. Raises `PhotosError` for fewer photographs, and what
     `train` raises.
     """
-    if len(photos) < count:
-        raise PhotosError(f"{len(photos)} photographs are too few to overfit {count}")
+    check_count(len(photos), count)
     if (run / CHECKPOINT).exists():
         raise ConfigError(f"{run}: holds a run already", advice="Choose a new run folder.")
     batch = min(config.batch, count)
@@ -92,6 +92,14 @@ def overfit(
     greys = [_grey_error(middle_crop(few[number], size)) for number in range(count)]
     sheet = run / SAMPLES / f"{last['step']:07}.png"
     return Overfit(count, last["step"], float(np.mean(greys)), last["held_out/ciede2000"], sheet)
+
+
+def check_count(photographs: int, count: int) -> None:
+    """Raise `PhotosError` for fewer ``photographs`` than ``count``."""
+    if photographs < count:
+        raise PhotosError(
+            f"{photographs} photographs are too few to overfit {count}", advice="Give more, or a smaller --overfit."
+        )
 
 
 def _grey_error(truth: U8) -> float:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from engines.errors import WeightsError
 from engines.machine import usable_cores
-from training.data import U8, PhotoCache, Photos, PhotosError, is_cache
+from training.data import U8, PhotoCache, Photos, is_cache
 from training.files import replacing
+from training.photo_files import PhotosError
 from training.usable import verdict
 
 INDEX = "index.npz"

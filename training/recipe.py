@@ -22,9 +22,10 @@ from engines.errors import AutochromeError
 from training.checkpoint import keep_weights
 from training.compare import Settings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
-from training.data import build_cache, is_cache
+from training.data import build_cache, check_cache, is_cache
 from training.export import RUNTIMES, add_scores, export_command
 from training.files import check_output
+from training.fitting import check_enough
 from training.parts import PART_BYTES, split_file
 from training.sitting import Sitting
 from training.train import CHECKPOINT, train
@@ -135,8 +136,16 @@ def _train(place: Workplace, asked: argparse.Namespace) -> None:
     if not is_cache(place.cache):
         if not asked.photos:
             raise ConfigError(f"{place.cache}: no decoded photographs there", advice="Give --photos.")
-        report = build_cache(asked.photos, place.cache, short_side=asked.short_side, limit=asked.limit)
+        report = build_cache(
+            asked.photos,
+            place.cache,
+            short_side=asked.short_side,
+            limit=asked.limit,
+            accept=lambda report: check_enough(place.config, report.kept),
+        )
         _say(f"decoded in {time.monotonic() - began:.0f} s: {report}")
+    else:
+        check_cache(place.cache, sources=asked.photos or None, short_side=None, enough=None)
     if asked.stage is None and place.checkpoint.exists() and _finished(place):
         return
     sitting = Sitting(

@@ -15,6 +15,7 @@ from PIL import Image
 
 from engines.errors import AutochromeError, MissingDependencyError
 from training import DISTRIBUTION
+from training.files import writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,17 +59,18 @@ class RunLog:
     def __init__(self, run: Path, *, first: int, tensorboard: bool) -> None:
         """Go on at step ``first``: what an earlier process wrote of later steps is forgotten.
 
-        Raises `MissingDependencyError` if TensorBoard is wanted and not installed.
+        Raises `MissingDependencyError` if TensorBoard is wanted and not installed, `WriteError`.
         """
         self._path = run / LOG
-        if self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            self._path.write_text("".join(line for line in lines if json.loads(line)["step"] <= first), "utf-8")
-        self._writer = _open_writer(run / "tensorboard", first) if tensorboard else None
+        with writing(self._path):
+            if self._path.exists():
+                lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+                self._path.write_text("".join(line for line in lines if json.loads(line)["step"] <= first), "utf-8")
+            self._writer = _open_writer(run / "tensorboard", first) if tensorboard else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Note ``values`` as those after ``step`` steps."""
-        with self._path.open("a", encoding="utf-8") as log:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": step, **{key: round(value, 6) for key, value in values.items()}}) + "\n")
         if self._writer is not None:
             for key, value in values.items():

@@ -105,7 +105,6 @@ def worst(scores: Iterable[SetScore], count: int) -> list[tuple[str, int]]:
 
 def save_sheet(strips: Sequence[Strip], output: Path, *, across: int = 2) -> Path:
     """Write ``strips`` as the PNG file ``output``, which appears when it is complete, and return its path."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as partial:
         draw_sheet(strips, across=across).save(partial, format="PNG")
     return output

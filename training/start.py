@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from training.architectures.blocks import BinClassifier
 from training.architectures.coherent import GROWN, Coherent
 from training.cielab import rgb_to_lab
 from training.data import Photos, middle_crop
+from training.files import UNREADABLE
 from training.unfold import load_exported
 
 _PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
@@ -28,7 +28,7 @@ def read_start(path: Path) -> dict[str, Tensor]:
         return {}
     try:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["ema"]
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise WeightsError(
             f"{path}: no checkpoint of a training run ({type(error).__name__})",
             advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",

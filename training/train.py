@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -19,8 +18,8 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
-from training.files import check_output
-from training.fitting import check
+from training.files import UNREADABLE, check_output, check_place, writing
+from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
@@ -54,13 +53,14 @@ def train(
     the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
     the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges, `SourceError` if ``run`` lies among the photographs; ``run`` is then as it
-    was.
+    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files, `SourceError` if ``run`` lies
+    among the photographs; ``run`` is then as it was.
     """
     if isinstance(photos, Path):
         check_output(run, [photos])
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
+    check_place(checkpoint)
     state = _saved(checkpoint, config)
     made_from: Any = None if state is None else state.get("made_from")
     # A run goes on in what it began in, wherever that is.
@@ -69,7 +69,7 @@ def train(
         clock = Clock(sitting, machine)
         cache = open_photos(photos) if isinstance(photos, Path) else photos
         architecture = check(config, ranks=machine.ranks)
-        _enough(config, len(cache))
+        check_enough(config, len(cache))
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
         plan = planned(config, sitting, state)
         first = 0
@@ -86,7 +86,8 @@ def train(
                 start_from=start_from,
                 precision=machine.precision,
             )
-        run.mkdir(parents=True, exist_ok=True)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
 
         def save(step: int) -> None:
             reached = {"step": step, "seconds": clock.seconds, "plan": dataclasses.asdict(plan)}
@@ -115,7 +116,7 @@ def train(
                 ends = plan.over(done)
                 stops = ends or clock.up()
                 if log is not None and (done % sitting.log_every == 0 or stops):
-                    rates = {name: rate * factor for name, rate in _rates(config).items()}
+                    rates = _rates(learner, factor)
                     log.write(done, {"crops": crops_before(config.stages, done), **tally.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
                     tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
@@ -135,19 +136,15 @@ def train(
     return checkpoint
 
 
-def _rates(config: TrainConfig) -> dict[str, float]:
-    encoder = config.encoder_learning_rate
-    return {"lr": config.learning_rate, **({} if encoder is None else {"lr/encoder": encoder})}
-
-
-def _enough(config: TrainConfig, photographs: int) -> None:
-    batch = max(stage.batch for stage in config.stages)
-    if photographs - config.holdout < batch:
-        raise ConfigError(
-            f"{config.name}: {photographs} photographs are too few: {config.holdout} are held out to measure on, and a "
-            f"batch has {batch}",
-            advice="Give more photographs, or lower holdout, evaluate_photos and batch in the configuration.",
-        )
+def _rates(learner: Learner, factor: float) -> dict[str, float]:
+    """Return the learning rates of a step at ``factor`` times the configuration's; a discriminator has its own."""
+    config = learner.config
+    rates = {"lr": config.learning_rate * factor}
+    if config.encoder_learning_rate is not None:
+        rates["lr/encoder"] = config.encoder_learning_rate * factor
+    if learner.adversary is not None:
+        rates["lr/discriminator"] = learner.adversary.learning_rate
+    return rates
 
 
 def _stream(cache: Photos, config: TrainConfig, machine: Machine) -> CropStream:
@@ -179,9 +176,10 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
         # On the CPU: optimisers count steps there, and would ask a GPU for every parameter's count at every step.
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         made_with = read_config(state["config"], where=str(checkpoint))
-    except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+    except (*UNREADABLE, ConfigError) as error:
         raise WeightsError(
-            f"{checkpoint}: no checkpoint that can be resumed: {error!r}", advice="Choose a new run folder."
+            f"{checkpoint}: no checkpoint that can be resumed ({type(error).__name__})",
+            advice="Choose a new run folder.",
         ) from error
     if made_with != config:
         differing = [

@@ -53,8 +53,12 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
 def complete_bag(output: Path, shards: Sequence[ShardRecord], *, originals: Originals) -> None:
     """Write the manifests of the bag ``output`` with the results of ``shards``.
 
-    Call this while no run adds to it. Raises `OutputError`.
+    Call this while no run adds to it. Raises `OutputError`, also for a shard whose ledger is damaged: what of its files
+    is a result cannot be told.
     """
+    for shard in shards:
+        if shard.damage is not None:
+            raise shard.damage
     ledgers = [shard.ledger for shard in shards if shard.ledger is not None]
     records = (record for ledger in ledgers for state in (State.DONE, State.GONE) for record in ledger.known_in(state))
     known = {

@@ -12,13 +12,14 @@ from typing import TypeAlias
 
 from pipeline.archive.bag import complete_bag
 from pipeline.archive.context import Archive, archive_at
-from pipeline.archive.ledger import ShardRecord, ShardStatus, State, all_shards, to_run_again
+from pipeline.archive.ledger import LEDGER, ShardRecord, ShardStatus, State, all_shards, to_run_again
 from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, RunLog
 from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.results import Failure
 from pipeline.version import program_version
 
 Write: TypeAlias = Callable[[str, int], None]
@@ -67,10 +68,10 @@ def write_in_order(steps: Sequence[Step], outcome: str, exit_code: int) -> tuple
 class JointReport:
     """Where an archive stands: how many ``items`` there are in each state, and how each of its ``shards``.
 
-    ``missing``, ``running`` and ``unfinished`` are numbers of shards, from 1 on: no run was made of them, one is at
-    work now, or the last one did not end well. ``again`` names the shards that another run has work in, as Slurm's
-    ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all shards finished and nothing failed,
-    otherwise 3.
+    ``missing``, ``running``, ``stopped``, ``failed``, ``died`` and ``damaged`` are numbers of shards, from 1 on, see
+    `ShardStatus`; ``failures`` tell what is wrong with the ledgers that are damaged. ``again`` names the shards that
+    another run has work in, as Slurm's ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all
+    shards finished and nothing failed, otherwise 3.
     """
 
     source: Path
@@ -80,7 +81,11 @@ class JointReport:
     items: Mapping[str, int]
     missing: tuple[int, ...]
     running: tuple[int, ...]
-    unfinished: tuple[int, ...]
+    stopped: tuple[int, ...]
+    failed: tuple[int, ...]
+    died: tuple[int, ...]
+    damaged: tuple[int, ...]
+    failures: tuple[Failure, ...]
     again: str
     bag: bool
     seconds: float
@@ -93,8 +98,9 @@ def report_archive(
     """Write the report of all shards of ``output``, the manifests of its bag, a line of the log, and the metrics.
 
     Nothing is coloured and no ledger is written; runs may be at work. The report is written first and the metrics last,
-    and what cannot be written is said by all that comes after. The bag is left as it is while a run adds to it. Raises
-    `InputError` if no run was ever made, `UsageError`, `OutputError`.
+    and what cannot be written is said by all that comes after. Shards whose ledgers are damaged are named, and the rest
+    is reported. The bag is left as it is while a run adds to it or a shard is damaged. Raises `InputError` if no run
+    was ever made, `UsageError`, `OutputError`.
     """
     archive = archive_at(source, output, run_options=run_options)
     if archive.run_options.shard is not None:
@@ -105,7 +111,7 @@ def report_archive(
             all_shards(archive.output) as shards,
             RunLog(archive.run_options.log, originals=archive.originals) as log,
         ):
-            if all(shard.ledger is None for shard in shards):
+            if all(shard.status is ShardStatus.MISSING for shard in shards):
                 raise InputError(
                     f"{archive.output}: no run was made yet", advice="Check --output, or run without --report-only."
                 )
@@ -144,15 +150,19 @@ class _Joint:
             items=dict(self._items),
             missing=self._of(ShardStatus.MISSING),
             running=self._of(ShardStatus.RUNNING),
-            unfinished=self._of(ShardStatus.STOPPED, ShardStatus.FAILED, ShardStatus.DIED),
+            stopped=self._of(ShardStatus.STOPPED),
+            failed=self._of(ShardStatus.FAILED),
+            died=self._of(ShardStatus.DIED),
+            damaged=self._of(ShardStatus.DAMAGED),
+            failures=tuple(Failure.of(shard.home / LEDGER, shard.damage) for shard in self._shards if shard.damage),
             again=self._again,
             bag=self._is_bag_written,
             seconds=self._seconds,
             exit_code=exit_code,
         )
 
-    def _of(self, *statuses: ShardStatus) -> tuple[int, ...]:
-        return tuple(shard.index for shard in self._shards if shard.status in statuses)
+    def _of(self, status: ShardStatus) -> tuple[int, ...]:
+        return tuple(shard.index for shard in self._shards if shard.status is status)
 
     @property
     def _seconds(self) -> float:
@@ -162,7 +172,7 @@ class _Joint:
         self._report = write_report(self._archive, self._shards)
 
     def _write_bag(self, _outcome: str, _exit_code: int) -> None:
-        if not self._archive.run_options.bag:
+        if not self._archive.run_options.bag or self._of(ShardStatus.DAMAGED):
             return
         with filling_bag(self._archive.output) as is_last:
             if is_last():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +16,15 @@ from pipeline.archive.run_options import Shard
 from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, UNLOCK, lock_file
 from pipeline.locks import Held, held, lock, opened
+from pipeline.open_files import delete
 from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import HOME, PARTIAL, PARTIAL_PREFIX, names_checked, publishing
 
 LOCK, BAG_LOCK, SHARDS = "lock", "bag-lock", "shards.json"
 # Readers that look whether a run is at work hold the lock for a moment.
 _PATIENCE = 1.0
+_SHARD = re.compile(r"shard-[0-9]+-of-([0-9]+)")
+_LEDGERS = "ledger*.sqlite3"
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -93,15 +97,29 @@ def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
 def shard_count(output: Path) -> int | None:
     """Return in how many shards the results in ``output`` are made, 1 for the whole; None if no run began yet.
 
-    Raises `OutputError` if that cannot be read.
+    If the file that says it is lost, the ledgers tell. Raises `OutputError` if that cannot be read.
     """
     path = home(output, None) / SHARDS
     try:
         return int(json.loads(path.read_text(encoding="utf-8"))["shards"])
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return _count_by_ledgers(output)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: cannot be read: {error}", advice="Restore it from a backup.") from error
+
+
+def _count_by_ledgers(output: Path) -> int | None:
+    whole = home(output, None)
+    counts = {1} if any(whole.glob(_LEDGERS)) else set()
+    for path in whole.glob(f"shard-*/{_LEDGERS}"):
+        if found := _SHARD.fullmatch(path.parent.name):
+            counts.add(int(found[1]))
+    if len(counts) > 1:
+        raise OutputError(
+            f"{whole / SHARDS}: is lost, and there are ledgers of {' and of '.join(map(str, sorted(counts)))} shards",
+            advice="Restore it from a backup, or move the ledgers elsewhere that do not belong here.",
+        )
+    return min(counts, default=None)
 
 
 def shards_of(output: Path) -> list[Shard | None]:
@@ -177,7 +195,7 @@ def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) ->
             try:
                 if older_than and path.stat().st_mtime > latest:
                     continue
-                path.unlink(missing_ok=True)
+                delete(path)
             except FileNotFoundError:
                 continue
             except OSError as error:

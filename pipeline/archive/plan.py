@@ -159,7 +159,7 @@ class _Planner:
         self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether pictures in it lend colours
 
     def source_of(self, name: str) -> str:
-        return self._below_source + name
+        return below(self._below_source, name)
 
     def barred(self, entry: Entry, record: Known | None) -> Rejected:
         path = self._source / entry.path
@@ -293,7 +293,7 @@ class _Planner:
             )
 
     def _status(self, name: str, record: Known | None, *, fits: bool) -> tuple[Status, FileStat | None]:
-        target = self._below_output + name
+        target = below(self._below_output, name)
         found = _reach(target)[0]
         if found is None:
             return Status.DUE, None
@@ -310,6 +310,14 @@ class _Planner:
         thorough = self._run_options.verify_all and found == known
         is_whole = not thorough or is_same(target, found, known, sha256, thorough=True)
         return Status.DONE if fits and is_whole else Status.STALE, found
+
+
+def below(folder: str, name: str, *, separator: str = os.sep) -> str:
+    """Return the path of ``name``, with ``/``, below ``folder``, which ends in the system's separator.
+
+    In what is meant verbatim (``//?/`` with backslashes) Windows takes nothing else for one.
+    """
+    return folder + (name if separator == "/" else name.replace("/", separator))
 
 
 def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Rejected:

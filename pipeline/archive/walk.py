@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, Self
 
 from pipeline.archive.run_options import RunOptions, Shard
@@ -305,13 +305,19 @@ def _normal(path: str) -> str:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return ``pattern`` as a regular expression for whole paths with ``/``. Raises `UsageError` if it is empty.
+    """Return ``pattern`` as a regular expression for whole paths with ``/``.
 
     ``?`` and ``*`` match within a name, ``[abc]`` one character, ``**`` any number of folders. A pattern without a
     slash is looked for in every folder; one with a slash begins at the source folder. What matches a folder matches
-    all that lies in it. Upper and lower case differ. On Windows a backslash is a slash as well.
+    all that lies in it. Upper and lower case differ. On Windows a backslash is a slash as well. Raises `UsageError` if
+    it is empty or, on Windows, begins with a drive or a share.
     """
     if sys.platform == "win32":
+        if drive := PureWindowsPath(pattern).drive:
+            raise UsageError(
+                f"{pattern!r}: begins with {drive}, and patterns are for paths below the source folder",
+                advice=r"Leave out the way to that folder: people\**\1920*, or \*.tif for its own files only.",
+            )
         pattern = pattern.replace("\\", "/")
     parts = [part for part in unicodedata.normalize("NFC", pattern).split("/") if part not in ("", ".")]
     if not parts:

@@ -178,13 +178,21 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
         f"[bold green]{markup(found.report)}[/bold green]",
         f"  {count(found.shards, 'shard')}: {', '.join(states) or 'no items'}",
     ]
-    statuses = {"no run yet": found.missing, "at work": found.running, "not finished": found.unfinished}
+    statuses = {
+        "no run yet": found.missing,
+        "at work": found.running,
+        "stopped in order, before all was done": found.stopped,
+        "ended by an error": found.failed,
+        "died": found.died,
+        "ledger damaged": found.damaged,
+    }
     lines += [f"  {words}: {as_ranges(numbers)}" for words, numbers in statuses.items() if numbers]
     if found.again:
         lines.append(f"  to be run again: --array={found.again}" if found.shards > 1 else "  to be run again")
     if run_options.bag and not found.bag:
-        lines.append("  the bag is incomplete: runs are adding to it")
-    return Answer(to_json(found), lines, exit_code=found.exit_code)
+        why = "a ledger is damaged" if found.damaged else "runs are adding to it"
+        lines.append(f"  the bag is incomplete: {why}")
+    return Answer(to_json(found), lines, exit_code=found.exit_code, failures=found.failures, failed=len(found.failures))
 
 
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:

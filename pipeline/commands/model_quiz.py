@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,7 @@ from pipeline.options import Options
 
 if TYPE_CHECKING:
     from pipeline.review.quiz import Quiz
+    from training.evaluate import Paint
     from training.quiz import Count
 
 __all__ = ["commands"]
@@ -37,7 +40,7 @@ def _quiz(
     seed: Annotated[int, typer.Option(help="Decides the order and the sides.")] = 1,
     engine: EngineOption = EngineName.AUTO,
     device: DeviceOption = Options.device,
-    size: Annotated[int, typer.Option(min=32, help="Short side that the network sees.")] = 256,
+    size: Annotated[int, typer.Option(min=32, help="Of checkpoints: short side that the network sees.")] = 256,
     temperature: Annotated[float, typer.Option(help="Of checkpoints: sharpness of choice.")] = 0.4,
     saturation: Annotated[float, typer.Option(help="Of checkpoints: factor on the colours.")] = 1.0,
     no_browser: NoBrowser = False,
@@ -47,12 +50,14 @@ def _quiz(
 ) -> None:
     """Ask people which picture is real: photographs of DIR beside the same ones coloured. Ctrl-C ends and counts.
 
-    The page is served to this computer alone.
+    MODEL colours them as colorize-photo does; of a checkpoint the bare network's colours are shown. The page is served
+    to this computer alone.
     """
 
     def action() -> Answer:
         from pipeline.review.quiz import Quiz
         from training.compare import Settings, painter_of
+        from training.cost import CHECKPOINT_SUFFIX
         from training.evaluate import find_set, rival_systems
         from training.quiz import draw_rounds, pairs_of
 
@@ -64,12 +69,30 @@ def _quiz(
                 raise UsageError(f"{photos}: no results of {rival}", advice=f"There are {', '.join(published)}.")
             asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
             return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
-        settings = Settings(engine=engine, device=device, size=size, temperature=temperature, saturation=saturation)
-        with painter_of(model, settings) as (name, paint):
+        if Path(model).suffix == CHECKPOINT_SUFFIX:
+            bare = Settings(device=device, size=size, temperature=temperature, saturation=saturation)
+            painter = painter_of(model, bare)
+        else:
+            painter = product_painter(Options(engine=engine, device=device, model=model))
+        with painter as (name, paint):
             asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
             return _counted(name, _asked(asked, no_browser=no_browser, json=json))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
+
+
+@contextmanager
+def product_painter(options: Options) -> Iterator[tuple[str, Paint]]:
+    """Give the name of a network and what paints with it as the program colours grey photographs of its users."""
+    from pipeline.color.colorizer import open_colorizer
+    from pipeline.photo.memory import colorize_picture
+    from training.evaluate import grey
+
+    with open_colorizer(options) as colorizer:
+        yield (
+            colorizer.spec.model,
+            lambda _, lightness: colorize_picture(grey(lightness)[..., 0], options, colorizer=colorizer),
+        )
 
 
 def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:

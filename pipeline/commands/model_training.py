@@ -20,6 +20,7 @@ from pipeline.wording import count
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
+    from training.data import CacheReport
 
 __all__ = ["commands"]
 
@@ -267,6 +268,8 @@ def _decode(
     shown: TrainingShown,
 ) -> Path:
     from training.data import build_cache
+    from training.fitting import check_enough
+    from training.overfit import check_count
 
     cache = run / "photos"
     if not sources:
@@ -278,12 +281,28 @@ def _decode(
         )
     needed = max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
     made = not run.exists()
+
+    def accept(report: CacheReport) -> None:
+        shown.kept(report)
+        if enough is None:
+            check_enough(config, report.kept)
+        else:
+            check_count(report.kept, enough)
+
     try:
-        shown.kept(build_cache(sources, cache, short_side=short_side or needed, enough=enough, watch=shown.decoded))
+        build_cache(
+            sources,
+            cache,
+            short_side=short_side or needed,
+            enough=enough,
+            watch=shown.decoded,
+            accept=accept,
+        )
     except BaseException:
         if made and run.exists() and not any(run.iterdir()):
             run.rmdir()
         raise
+    shown.starting()
     return cache
 
 

@@ -35,7 +35,6 @@ class TrainingShown:
         left_out = {why: number for why, number in vars(report).items() if why != "kept" and number}
         said = [f"{number:,} {why.replace('_', ' ')}" for why, number in left_out.items()]
         self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(said)}" if said else ""))
-        self.starting()
 
     def starting(self) -> None:
         """Tell that the network is made ready, up to the end of its first step."""

@@ -17,7 +17,7 @@ from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segment_folder import check_segment_folder
-from pipeline.film.segments import SegmentMaker, kept_segments, shared_segments
+from pipeline.film.segments import SegmentMaker, helped_segments, kept_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
@@ -150,9 +150,13 @@ def help_with_video(
     the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
     """
     film, _, final, originals = _planned(source, output, options, correction, item, originals)
-    segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
-    if segments.is_open():
-        with guarded(progress, stop) as progress:
+    with (
+        guarded(progress, stop) as progress,
+        helped_segments(
+            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
+        ) as segments,
+    ):
+        if segments is not None:
             SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
 
 

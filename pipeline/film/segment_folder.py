@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT
 from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
+from pipeline.open_files import delete, delete_locked, is_in_use
 from pipeline.originals import Originals, check_own
 from pipeline.publish import PARTIAL, PARTIAL_PREFIX, publishing
 
@@ -141,12 +142,12 @@ class SegmentFolder:
         `OSError`.
         """
         with ExitStack() as stack:
-            is_free = number not in self.segments and self._is_mine(number, stack, is_owner=is_owner)
-            if not is_free or self._is_done(number, whole=is_owner):
+            claim = None if number in self.segments else self._claim(number, stack, is_owner=is_owner)
+            if claim is None or self._is_done(number, whole=is_owner):
                 yield None
             elif not self.is_open():
                 # In this order: the owner may have been removing all that there was.
-                self._path(number, _CLAIM).unlink(missing_ok=True)
+                delete_locked(claim, self._path(number, _CLAIM))
                 yield None
             else:
                 path = self._path(number, _SUFFIX)
@@ -155,20 +156,20 @@ class SegmentFolder:
     def is_claimed(self, number: int) -> bool:
         """Say whether a process has claimed segment ``number``. Raises `OSError`."""
         with ExitStack() as stack:
-            return not self._is_mine(number, stack, is_owner=True)
+            return self._claim(number, stack, is_owner=True) is None
 
-    def _is_mine(self, number: int, stack: ExitStack, *, is_owner: bool) -> bool:
-        """Claim segment ``number`` until ``stack`` is left; False if another process has."""
+    def _claim(self, number: int, stack: ExitStack, *, is_owner: bool) -> IO[str] | None:
+        """Claim segment ``number`` until ``stack`` is left, and return the file; None if another process has."""
         path = self._path(number, _CLAIM)
         check_own(path)
         try:
             file = stack.enter_context(path.open("a+", encoding="utf-8"))
             lock(file, path, EXCLUSIVE | NO_WAIT)
         except (FileNotFoundError, BlockingIOError):
-            return False
+            return None
         except NoLocksError:
-            return is_owner
-        return True
+            return file if is_owner else None
+        return file
 
     def _is_done(self, number: int, *, whole: bool) -> bool:
         path = self._path(number, _SUFFIX)
@@ -199,11 +200,23 @@ class SegmentFolder:
             return writer.finish()
 
     def remove(self) -> None:
-        """Delete all segments; first of all what tells other processes that there are to be any."""
-        (self._folder / _RECIPE).unlink(missing_ok=True)
+        """Delete all segments; first of all what tells other processes that there are to be any.
+
+        What these have open, Windows does not let go: they `sweep`.
+        """
+        delete(self._folder / _RECIPE)
         self.segments.clear()
         for path in self._own() if self._folder.exists() else ():
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except PermissionError as error:
+                if not is_in_use(error):
+                    raise
+
+    def sweep(self) -> None:
+        """Delete what is left where there are to be no segments, by whatever recipe."""
+        if self._folder.exists() and not (self._folder / _RECIPE).exists():
+            self.remove()
 
     def _own(self) -> Iterator[Path]:
         """Yield what a folder of segments holds, but for the lock: whatever else is there is somebody's."""

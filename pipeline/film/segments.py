@@ -66,7 +66,7 @@ def kept_segments(
             with _counting(None):
                 yield None
             return
-        segments = shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+        segments = _shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
         segments.prepare()
         is_over = True
         try:
@@ -90,12 +90,32 @@ def _counting(segments: SegmentFolder | None) -> Iterator[None]:
         raise
 
 
-def shared_segments(
+def _shared_segments(
     film: FilmSource, final: Path, colorizer: Colorizer, *, segment_frames: int, originals: Originals
 ) -> SegmentFolder:
     """Return the segments of the result ``final`` as those find them who make them of the same film in the same way."""
     recipe = {**_recipe(film, colorizer), "segment_frames": segment_frames}
     return SegmentFolder(segment_folder(final), final, recipe, originals=originals)
+
+
+@contextmanager
+def helped_segments(
+    film: FilmSource,
+    final: Path,
+    colorizer: Colorizer,
+    *,
+    segment_frames: int,
+    originals: Originals,
+    progress: Progress,
+) -> Iterator[SegmentFolder | None]:
+    """Give the segments of the result ``final`` that another process makes; None if it makes none in this way."""
+    segments = _shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+    try:
+        yield segments if segments.is_open() else None
+    finally:
+        if segment_folder(final).exists() and not segments.is_open():
+            with suppress(OSError, OutputError, LockedError), _alone(final, progress):
+                segments.sweep()
 
 
 @contextmanager
@@ -119,10 +139,12 @@ def _remove_if_empty(folder: Path, final: Path) -> None:
     """Remove the folder if nothing but the lock is in it, unless another run holds that."""
     lock = folder / LOCK
     with ExitStack() as stack:
-        with suppress(NoLocksError):
-            stack.enter_context(held(lock, final))
+        try:
+            delete = stack.enter_context(held(lock, final)).delete
+        except NoLocksError:
+            delete = lock.unlink
         if [path.name for path in folder.iterdir()] == [LOCK]:
-            lock.unlink()
+            delete()
             folder.rmdir()
 
 

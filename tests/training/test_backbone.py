@@ -133,18 +133,55 @@ def _other_networks(vgg16: dict[str, Tensor]) -> dict[str, Any]:
         "a list": [1, 2],
         "no tensors": {"epoch": 3},
         "a hole": {name: one for name, one in vgg16.items() if not name.startswith("features.19.")},
+        "half a convolution": {name: one for name, one in vgg16.items() if name != "features.28.weight"},
     }
 
 
-@pytest.mark.parametrize("kind", ["resnet34", "vgg16_bn", "a list", "no tensors", "a hole"])
+_TOLD = {"a hole": r"other\.pth: .* without 19\.bias, 19\.weight$", "half a convolution": r"without 28\.weight$"}
+
+
+@pytest.mark.parametrize("kind", ["resnet34", "vgg16_bn", "a list", "no tensors", "a hole", "half a convolution"])
 def test_another_networks_file_is_refused_and_nothing_is_left(
     kind: str, vgg16: dict[str, Tensor], tmp_path: Path
 ) -> None:
     source = tmp_path / "other.pth"
     torch.save(_other_networks(vgg16)[kind], source)
-    with pytest.raises(WeightsError, match=r"other\.pth: (neither ResNet-18 nor VGG-16|holds no state dict)"):
+    with pytest.raises(WeightsError, match=_TOLD.get(kind, "neither ResNet-18 nor VGG-16|holds no state dict")):
         convert_backbone(source, tmp_path / "out.safetensors")
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("drop", "told"),
+    [
+        ("layer2.0.conv1.weight", "without layer2.0.conv1.weight"),
+        ("layer4.1.", "without layer4.1.bn1.bias, layer4.1.bn1.running_mean"),
+        ("layer3.", "without layer3.0.bn1.bias"),
+        ("conv1.weight", "neither ResNet-18 nor VGG-16"),
+    ],
+)
+def test_resnet18_with_a_hole_is_refused_and_what_is_missing_named(drop: str, told: str, tmp_path: Path) -> None:
+    source = tmp_path / "resnet18.pth"
+    torch.save({name: one for name, one in _resnet18().items() if not name.startswith(drop)}, source)
+    with pytest.raises(WeightsError, match=rf"resnet18\.pth: .*{told}"):
+        convert_backbone(source, tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("name", ["layer1.0.downsample.0.weight", "layer1.1.se.fc1.weight", "layer2.1.bn2.weight"])
+def test_a_network_like_resnet18_is_refused_for_what_it_has_besides(name: str, tmp_path: Path) -> None:
+    source = tmp_path / "resnet18.pth"
+    torch.save({**_resnet18(), name: torch.rand(3)}, source)
+    with pytest.raises(WeightsError, match=rf"(unknown|of another shape): {name}"):
+        convert_backbone(source, tmp_path / "out.safetensors")
+
+
+def test_resnet18_that_ends_with_layer3_says_what_it_lacks(tmp_path: Path) -> None:
+    state = {name: one for name, one in _resnet18().items() if not name.startswith(("layer4.", "fc."))}
+    torch.save(state, tmp_path / "short.pth")
+    made = convert_backbone(tmp_path / "short.pth", tmp_path / "short.safetensors")
+    assert made.lacking == ("layer4",)
+    assert WholeResNet18Encoder().load_imagenet(read_backbone(made.path)) == ("layer4",)
 
 
 @pytest.mark.parametrize("name", ["none.pth", "text.pth", "text.safetensors", "damaged.h5", "folder"])

@@ -26,7 +26,9 @@ def test_every_config_of_the_project_can_be_read_and_fits_its_architecture(path:
 def test_the_smaller_pix2pix_differs_from_the_whole_one_in_what_it_says() -> None:
     whole, small = (dataclasses.asdict(find_config(name)) for name in ("pix2pix", "pix2pix-128"))
     differing = {key for key in whole if whole[key] != small[key]}
-    assert differing == {"name", "architecture", "crop", "batch", "steps", "checkpoint_every", "evaluate_every"}
+    assert differing == {
+        *("name", "architecture", "crop", "min_scale", "batch", "steps", "checkpoint_every", "evaluate_every")
+    }
 
 
 def test_a_run_can_be_made_shorter_by_its_crops() -> None:

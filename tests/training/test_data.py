@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ from training.data import (
     CacheReport,
     CropStream,
     PhotoCache,
-    PhotosError,
     Stage,
     build_cache,
     check_cache,
@@ -21,6 +22,7 @@ from training.data import (
     middle_crop,
     random_crop,
 )
+from training.photo_files import PhotosError
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +167,86 @@ def test_a_cache_knows_what_it_was_made_of(photo_zip: Path, tmp_path: Path) -> N
         check_cache(cache, sources=[tmp_path], short_side=None, enough=None)
     with pytest.raises(PhotosError, match="reduced to 64 pixels, not 128"):
         check_cache(cache, sources=None, short_side=128, enough=None)
+
+
+def _album(folder: Path, numbers: range) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number:02}.png").write_bytes(png(synthetic_photo(number)))
+    return folder
+
+
+def _zipped(path: Path, numbers: range) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in numbers:
+            archive.writestr(f"{number:02}.png", png(synthetic_photo(number)))
+    return path
+
+
+def test_a_cache_is_not_taken_for_photographs_that_came_later(tmp_path: Path) -> None:
+    album, packed = _album(tmp_path / "album", range(3)), _zipped(tmp_path / "more.zip", range(2))
+    cache = tmp_path / "cache"
+    build_cache([album, packed], cache, short_side=64)
+    check_cache(cache, sources=[packed, album], short_side=None, enough=None)
+    _album(album, range(3, 4))
+    with pytest.raises(PhotosError, match=r"album.*: 6 pictures, 5 when .*cache was made of them") as changed:
+        check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+    assert "leave out --photos" in changed.value.advice
+    (album / "03.png").unlink()
+    check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+    _zipped(packed, range(1, 3))
+    with pytest.raises(PhotosError, match="5 pictures, but not those when"):
+        check_cache(cache, sources=[album, packed], short_side=None, enough=None)
+
+
+def test_a_cache_stands_without_what_it_was_made_of(tmp_path: Path) -> None:
+    album, cache = _album(tmp_path / "album", range(3)), tmp_path / "cache"
+    build_cache([album], cache, short_side=64)
+    _album(album, range(4))
+    check_cache(cache, sources=None, short_side=None, enough=None)
+    shutil.rmtree(album)
+    check_cache(cache, sources=[album], short_side=None, enough=None)
+    made_of = json.loads((cache / "made-of.json").read_text())
+    assert made_of.pop("pictures") == 3
+    made_of.pop("digest")
+    # As earlier versions wrote it.
+    (cache / "made-of.json").write_text(json.dumps(made_of))
+    _album(album, range(5))
+    check_cache(cache, sources=[album], short_side=None, enough=None)
+
+
+def test_what_cannot_be_read_among_photographs_is_counted(tmp_path: Path) -> None:
+    album, packed = _album(tmp_path / "album", range(3)), tmp_path / "damaged.zip"
+    (album / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    _album(album / "folder.png", range(3, 4))
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.mkdir("album.png")
+        for number in (4, 5):
+            archive.writestr(f"album.png/{number}.png", png(synthetic_photo(number)))
+    whole = packed.read_bytes()
+    first = whole.index(b"IDAT")
+    packed.write_bytes(whole[:first] + bytes(40) + whole[first + 40 :])
+    report = build_cache([album, packed], tmp_path / "cache", short_side=64)
+    assert report == CacheReport(kept=5, too_small=0, grey=0, toned=0, unreadable=2)
+    check_cache(tmp_path / "cache", sources=[album, packed], short_side=64, enough=None)
+
+
+def test_a_zip_file_without_its_table_of_contents_is_named(tmp_path: Path) -> None:
+    packed = _zipped(tmp_path / "photos.zip", range(2))
+    whole = packed.read_bytes()
+    packed.write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x00"))
+    with pytest.raises(PhotosError, match=r"photos\.zip: a damaged zip file"):
+        build_cache([packed], tmp_path / "cache", short_side=64)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_not_accepted_leaves_nothing(photo_zip: Path, tmp_path: Path) -> None:
+    def refuse(report: CacheReport) -> None:
+        raise PhotosError(f"{report.kept} are too few")
+
+    with pytest.raises(PhotosError, match="12 are too few"):
+        build_cache([photo_zip], tmp_path / "cache", short_side=64, accept=refuse)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_check_on_a_few_decodes_no_more_than_it_needs_and_is_never_taken_for_all(

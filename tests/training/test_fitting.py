@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ from safetensors.torch import save_file  # noqa: E402
 
 from engines.errors import WeightsError  # noqa: E402
 from tests.commands import colorize  # noqa: E402
-from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION  # noqa: E402
+from tests.training.conftest import png, synthetic_photo  # noqa: E402
+from tests.training.tiny import COHERENT, CONFIG, GAN, LATENT, REGRESSION, as_toml  # noqa: E402
 from training.architectures import ARCHITECTURES  # noqa: E402
-from training.architectures.encoders import ColourResNet18Encoder  # noqa: E402
+from training.architectures.encoders import ColourResNet18Encoder, VGG16Encoder  # noqa: E402
+from training.backbone import convert_backbone  # noqa: E402
+from training.checkpoint import load_trained  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
 from training.data import build_cache  # noqa: E402
+from training.files import WriteError  # noqa: E402
 from training.fitting import check, check_weights  # noqa: E402
+from training.train import train  # noqa: E402
 
 JUDGED = dataclasses.replace(
     REGRESSION,
@@ -163,3 +169,67 @@ def test_a_run_does_not_go_on_with_the_few_photographs_of_a_check(photo_zip: Pat
         done = colorize("model", "train", "unet-plain", "--run", tmp_path / "run", *named, "--json")
         assert done.returncode == 4, done.stderr
         assert "holds 8 of the photographs, for a check" in json.loads(done.stdout)["error"]["message"]
+
+
+def _photographs(folder: Path, numbers: range) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number}.png").write_bytes(png(synthetic_photo(number)))
+    return folder
+
+
+def test_after_too_few_the_same_command_takes_photographs_that_were_added(tmp_path: Path) -> None:
+    photos, run = _photographs(tmp_path / "photos", range(3)), tmp_path / "run"
+    (tmp_path / "own.toml").write_text(as_toml(_with(REGRESSION, holdout=2, evaluate_photos=1, batch=2)))
+    words = ["train", tmp_path / "own.toml", "--photos", photos, "--run", run, "--crops", "2", "--no-tensorboard"]
+    few = colorize("model", *words, "--json")
+    assert few.returncode == 9, few.stderr
+    assert "3 photographs are too few" in json.loads(few.stdout)["error"]["message"]
+    assert not run.exists()
+    _photographs(photos, range(3, 5))
+    enough = colorize("model", *words, "--json")
+    assert enough.returncode == 0, enough.stderr
+    assert json.loads(enough.stdout)["photographs"] == 5
+
+
+def _file(folder: Path) -> Path:
+    (folder / "file").write_text("a file")
+    return folder / "file"
+
+
+def test_a_run_below_a_file_is_refused_before_a_photograph_is_touched(tmp_path: Path) -> None:
+    photos = _photographs(tmp_path / "photos", range(1))
+    run = _file(tmp_path) / "run"
+    done = colorize("model", "train", "unet-plain", "--photos", photos, "--run", run, "--json")
+    assert done.returncode == 5, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert re.search(r"file/run.*: cannot be made: .*file is no folder", error["message"])
+    assert error["advice"]
+
+
+def test_places_that_take_no_files_are_named_and_nothing_is_made(photo_cache: Path, tmp_path: Path) -> None:
+    file = _file(tmp_path)
+    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is no folder"):
+        train(REGRESSION, photos=photo_cache, run=file)
+    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is no folder"):
+        build_cache([tmp_path], file / "photos", short_side=64)
+    save_file(dict(VGG16Encoder().state_dict()), tmp_path / "vgg16.safetensors")
+    with pytest.raises(WriteError, match=r"file/out.safetensors: cannot be written: Not a directory") as refused:
+        convert_backbone(tmp_path / "vgg16.safetensors", file / "out.safetensors")
+    assert refused.value.advice
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "vgg16.safetensors"]
+
+
+def test_weights_that_are_not_there_are_named_once_and_with_advice(tmp_path: Path) -> None:
+    gone = tmp_path / "none.safetensors"
+    for architecture, config in (("resnet18-bins", CONFIG), ("unet-plain", JUDGED)):
+        with pytest.raises(WeightsError, match=r"^[^:]*none\.safetensors: no such file$") as refused:
+            check_weights(config, ARCHITECTURES[architecture], backbone=gone, start_from=None)
+        assert "colorize-model backbone FILE" in refused.value.advice
+    with pytest.raises(WeightsError, match=r"^[^:]*none\.pt: no such file$") as refused:
+        load_trained(tmp_path / "none.pt")
+    assert "checkpoint.pt" in refused.value.advice
+    with pytest.raises(WeightsError, match=r"not a training checkpoint that can be used \(IndexError\)"):
+        load_trained(_file(tmp_path))
+    with pytest.raises(WeightsError, match=r"file: no checkpoint of a training run"):
+        check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "file")

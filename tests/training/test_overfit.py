@@ -12,8 +12,9 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from tests.training.tiny import CONFIG  # noqa: E402
 from training.config import ConfigError  # noqa: E402
-from training.data import PhotoCache, PhotosError  # noqa: E402
+from training.data import PhotoCache  # noqa: E402
 from training.overfit import overfit  # noqa: E402
+from training.photo_files import PhotosError  # noqa: E402
 from training.runlog import Progress  # noqa: E402
 from training.sitting import Sitting  # noqa: E402
 

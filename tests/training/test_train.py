@@ -199,6 +199,20 @@ def test_weights_of_another_architecture_are_refused_by_name(run: Path, photo_ca
         train(REGRESSION, photos=photo_cache, run=tmp_path, start_from=run / CHECKPOINT, sitting=PLAIN)
 
 
+def test_the_discriminators_rate_is_logged_beside_the_generators(photo_cache: Path, tmp_path: Path) -> None:
+    waits = dataclasses.replace(GAN.adversary, head_start=1, learning_rate=3e-4)
+    config = dataclasses.replace(
+        GAN, steps=3, warmup=3, cooldown=1, evaluate_every=0, evaluate_photos=0, adversary=waits
+    )
+    train(config, photos=photo_cache, run=tmp_path, sitting=Sitting(tensorboard=False, log_every=1))
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    factors = [record["lr"] / config.learning_rate for record in records]
+    rates = [record["lr/discriminator"] for record in records]
+    # While the generator waits, its warm-up is not the discriminator's.
+    assert factors == pytest.approx([1 / 3, 2 / 3, 1], abs=0.01)
+    assert rates == pytest.approx([3e-4, 2e-4, 3e-4], abs=1e-6)
+
+
 def test_log_and_tensorboard_say_the_same(run: Path) -> None:
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [4, 4]

@@ -29,7 +29,7 @@ from PIL import Image  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from tests.commands import PATIENCE  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
-from tests.training.tiny import CONFIG  # noqa: E402
+from tests.training.tiny import CONFIG, as_toml  # noqa: E402
 from training.architectures.encoders import WholeResNet18Encoder  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -39,16 +39,6 @@ SHORTER = {"--total-minutes 60": "--crops 16", "--overfit 8": "--overfit 3 --cro
 # As many steps as a test has time for are too few to learn by heart: 3.
 EXITS = {"--overfit 8": (0, 3)}
 PORT = "16067"
-
-
-def _toml(values: dict[str, object]) -> str:
-    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    plain = [
-        f"{key} = {json.dumps(value)}"
-        for key, value in values.items()
-        if not isinstance(value, dict | tuple) and value is not None
-    ]
-    return "\n".join(plain + [f"\n[{name}]\n{_toml(table)}" for name, table in tables.items()]) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +102,7 @@ def test_every_command_of_the_page_does_what_it_says(folder: Path, environment: 
         if "> mine.toml" in line:
             assert (folder / "mine.toml").read_text().startswith("#")
             small = dataclasses.replace(CONFIG, name="mine", crop=64, evaluate_every=1)
-            (folder / "mine.toml").write_text(_toml(dataclasses.asdict(small)))
+            (folder / "mine.toml").write_text(as_toml(small))
     card = load_weights(str(folder / "mine.onnx")).card
     assert card["licence"] == "CC-BY-4.0"
     training = card["training"]

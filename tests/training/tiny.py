@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from typing import Any
 
 from training.config import AdversaryConfig, GrowthConfig, LossConfig, TrainConfig
 
@@ -66,3 +68,18 @@ COHERENT = dataclasses.replace(
     crop=64,
     loss=dataclasses.replace(CONFIG.loss, regression=0.0, distance=None, hue=0.0, evidence=0.25),
 )
+
+
+def as_toml(config: TrainConfig) -> str:
+    """Return ``config`` as a file of its own would say it."""
+    return _toml(dataclasses.asdict(config))
+
+
+def _toml(values: dict[str, Any]) -> str:
+    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
+    plain = [
+        f"{key} = {json.dumps(value)}"
+        for key, value in values.items()
+        if not isinstance(value, dict | tuple) and value is not None
+    ]
+    return "\n".join(plain + [f"\n[{name}]\n{_toml(table)}" for name, table in tables.items()]) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -139,10 +139,12 @@ class VGG16Encoder(nn.Sequential):
         convolution.weight /= size
 
 
-def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Collection[str]) -> tuple[str, ...]:
-    """Give ``encoder`` its weights; return which of the parts ``may_lack`` are missing as a whole, in order."""
-    own = encoder.state_dict()
-    lacking = tuple(part for part in may_lack if _has(own, part) and not _has(_learned(state), part))
+def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Sequence[str]) -> tuple[str, ...]:
+    """Give ``encoder`` its weights; return the last of the parts ``may_lack`` if all of them is missing, in order."""
+    own, learned = encoder.state_dict(), _learned(state)
+    parts = [part for part in may_lack if _has(own, part)]
+    there = [number for number, part in enumerate(parts, 1) if _has(learned, part)]
+    lacking = tuple(parts[max(there, default=0) :])
     wanted = {name for name in own if name.partition(".")[0] not in lacking}
     missing = sorted(wanted - state.keys())
     unknown = sorted(state.keys() - own.keys())
@@ -151,7 +153,8 @@ def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Collecti
         if names:
             raise WeightsError(
                 f"not this encoder's weights: {said} {', '.join(names[:5])}",
-                advice="Make them with: colorize-model backbone FILE.",
+                advice="colorize-model backbone FILE makes them, of a whole file or one that ends early, and says for "
+                "which encoder.",
             )
     encoder.load_state_dict({**own, **{name: value for name, value in state.items() if name in wanted}})
     return lacking

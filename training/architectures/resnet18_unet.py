@@ -13,9 +13,10 @@ from training.architectures.encoders import WholeResNet18Encoder
 class ResNet18UNet(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W).
 
-    The source builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, for 256 x 256 and
-    two channels: normalised bottom, two 3 x 3 convolutions to 1024 channels and back, four `UpBlock`s, a last doubling
-    by pixel shuffle, the input beside it, a residual block, a 1 x 1 convolution. No tanh: the answer is ab / 110.
+    The source, M. Shariatnia, "Colorizing black & white images with U-Net and conditional GAN: a tutorial", 2020,
+    builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, for 256 x 256 and two
+    channels: normalised bottom, two 3 x 3 convolutions to 1024 channels and back, four `UpBlock`s, a last doubling by
+    pixel shuffle, the input beside it, a residual block, a 1 x 1 convolution. No tanh: the answer is ab / 110.
 
     Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source leaves
     out, and the first convolution is the sum over the backbone's three channels. The weights at hand end with layer3;

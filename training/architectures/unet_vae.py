@@ -21,12 +21,13 @@ _LOG_VARIANCE = 10.0
 class UNetVAE(nn.Module):
     """L* (N, 1, H, W), 0..100, to sRGB (N, 3, H, W), 0..1; both are scaled from and to 150 x 150, bilinearly.
 
-    The source, three levels: 64 x 74 x 74, 64 x 36 x 36, 64 x 17 x 17 (kernel 4, stride 2), a variational middle, and
-    128 x 17 x 17, 64 x 38 x 38, 64 x 80 x 80, 64 x 164 x 164 (transposed, kernel 6, stride 2), 3 x 150 x 150, nothing
-    padded; skips are interpolated to the size that they join. The variant it calls its good one has four levels of
-    kernel 3. The middle is a map of normal variables with the standard normal as prior (Kingma and Welling 2013).
+    Built from a list of its maps; no published text of it was found. The list, of three levels: 64 x 74 x 74, 64 x 36 x
+    36, 64 x 17 x 17 (kernel 4, stride 2), a variational middle, and 128 x 17 x 17, 64 x 38 x 38, 64 x 80 x 80, 64 x 164
+    x 164 (transposed, kernel 6, stride 2), 3 x 150 x 150, nothing padded; skips are interpolated to the size that they
+    join. The variant that it calls the good one has four levels of kernel 3. The middle is a map of normal variables
+    with the standard normal as prior (Kingma and Welling 2013).
 
-    What the source leaves open is ours: means and variances by 1 x 1 convolutions, a last convolution of 15 x 15 (its
+    What the list leaves open is ours: means and variances by 1 x 1 convolutions, a last convolution of 15 x 15 (its
     164 less 150) and of the four-level variant, whose last map is 143 x 143, a transposed one of 8 x 8; ReLU, sigmoid
     at the end. The encoder sees grey alone, in training too: nothing is missing when there is no colour to look at.
     """

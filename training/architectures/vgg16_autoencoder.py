@@ -16,13 +16,15 @@ _SMALL = 0.01
 class VGG16Autoencoder(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W) within +-128: tanh, for a squared error.
 
-    The transfer-learning tutorials' network for 224 x 224: L three times into VGG-16 without its classifier (Simonyan
-    and Zisserman 2014) to 7 x 7 x 512; then 3 x 3 convolutions, "same", with ReLU: 256, 128, up, 64, up, 32, up, 16,
-    up, 2 with tanh, up, where "up" doubles both sides by nearest neighbour; targets are ab / 128.
+    The source is S. Bhattiprolu, "Python for Microscopists", lesson 92 (transfer learning with VGG), for 224 x 224: L
+    three times into VGG-16 without its classifier (Simonyan and Zisserman 2014) to 7 x 7 x 512; then 3 x 3
+    convolutions, "same", with ReLU: 256, 128, up, 64, up, 32, up, 16, up, 2 with tanh, up, where "up" doubles both
+    sides by nearest neighbour; targets are ab / 128, and the encoder is frozen.
 
-    Deviations: L* is scaled to 0..255 minus the mean that the weights were trained for (the tutorials give them 0..1);
-    weights of the decoder start as He et al. 2015 has them, the last at a hundredth of that, so that tanh is not flat
-    (Keras's start, Glorot's, is smaller). A backbone that ends with conv3_3 leaves blocks 4 and 5 random.
+    Deviations: L* is scaled to 0..255 minus the mean that the weights were trained for (the source gives them L* as it
+    is, 0..100); the encoder may learn; weights of the decoder start as He et al. 2015 has them, the last at a hundredth
+    of that, so that tanh is not flat (Keras's start, Glorot's, is smaller). A backbone that ends with conv3_3 leaves
+    blocks 4 and 5 random.
     """
 
     def __init__(self) -> None:

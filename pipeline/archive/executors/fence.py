@@ -1,8 +1,9 @@
 """A worker that is given up may still be alive; a fence keeps it from giving any file its name.
 
-A fence is a file that stands while its worker is trusted. The worker holds it shared while it gives a file its name;
-the driver takes it alone, and removes it, before the worker's items are handed to another. So one that was only stopped
-for a while either has published before that, or never does. It rests on file locks, which network disks have too.
+A fence is a file that says "open" while its worker is trusted. The worker holds it shared while it gives a file its
+name; the driver takes it alone, empties and deletes it, before the worker's items are handed to another. So one that
+was only stopped for a while either has published before that, or never does. It rests on file locks, which network
+disks have too.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
+from pipeline.open_files import delete_locked
 from pipeline.os_errors import unwritable
 
 FOLDER = "workers"
 _SUFFIX = ".fence"
 _NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(_SUFFIX)}")
+_OPEN = b"open"
 _PAUSE = 0.05
 
 
@@ -36,7 +39,8 @@ def raise_fence(home: Path) -> Path:
     path = home / FOLDER / f"{secrets.token_hex(8)}{_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
+        with path.open("xb") as file:
+            file.write(_OPEN)
     except OSError as error:
         raise unwritable(path, error) from error
     return path
@@ -49,7 +53,9 @@ def close_fence(path: Path, *, patience: float = 60.0) -> bool:
         try:
             with path.open("rb+") as file:
                 lock_file(file, EXCLUSIVE | NO_WAIT)
-                path.unlink(missing_ok=True)
+                # Windows does not delete what its worker has open. To cut it off needs no space on a full disk.
+                file.truncate(0)
+                delete_locked(file, path)
                 return True
         except FileNotFoundError:
             return True
@@ -73,7 +79,7 @@ def behind(path: Path) -> Iterator[None]:
         with path.open("rb") as file:
             lock_file(file, SHARED)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                if file.read() == _OPEN and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     yield
                     return
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Pla
 from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import OutputLock, home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
+from pipeline.errors import OutputError
 
 __all__ = [
     "FOLDER_KIND",
@@ -59,7 +60,7 @@ def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | N
 class ShardStatus(StrEnum):
     """How the last run of a shard ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
 
-    DIED and RUNNING ones have not ended; MISSING is a shard that no run was made of.
+    DIED and RUNNING ones have not ended; MISSING is a shard that no run was made of; of a DAMAGED one nothing is known.
     """
 
     FINISHED = "finished"
@@ -68,13 +69,14 @@ class ShardStatus(StrEnum):
     DIED = "died"
     RUNNING = "running"
     MISSING = "missing"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
     """What is known of one shard: its ``ledger`` as its run published it last, and its runs.
 
-    ``key`` is None for an archive that is not divided.
+    ``key`` is None for an archive that is not divided. ``damage`` is why a ledger that is there cannot be read.
     """
 
     key: Shard | None
@@ -82,6 +84,7 @@ class ShardRecord:
     ledger: LedgerReader | None
     runs: Sequence[RunRecord]
     status: ShardStatus
+    damage: OutputError | None = None
 
     @property
     def index(self) -> int:
@@ -103,19 +106,39 @@ class ShardRecord:
 def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[ShardRecord]]:
     """Give all shards of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
 
-    Nothing is written. Raises `OutputError` if a ledger cannot be read.
+    Nothing is written. Ledgers of others are read through; one that cannot be read is a shard that is DAMAGED. Raises
+    `OutputError` if it cannot be told in how many shards the archive is.
     """
     with ExitStack() as stack:
         shards = []
         for one in shards_of(output):
-            is_own = own is not None and one == shard
-            ledger = own if is_own else read_ledger(output, shard=one)
-            if ledger is not None and not is_own:
-                stack.enter_context(ledger)
-            runs = ledger.runs() if ledger is not None else []
-            status = _status(runs, is_running=not is_own and not is_at_rest(output, shard=one))
-            shards.append(ShardRecord(key=one, home=home(output, one), ledger=ledger, runs=runs, status=status))
+            if own is not None and one == shard:
+                shards.append(_record(output, one, own))
+                continue
+            try:
+                with ExitStack() as opening:
+                    ledger = read_ledger(output, shard=one)
+                    if ledger is not None:
+                        opening.enter_context(ledger)
+                        ledger.check()
+                    shards.append(_record(output, one, ledger, is_running=not is_at_rest(output, shard=one)))
+                    stack.enter_context(opening.pop_all())
+            except OutputError as error:
+                shards.append(_record(output, one, None, damage=error))
         yield shards
+
+
+def _record(
+    output: Path,
+    key: Shard | None,
+    ledger: LedgerReader | None,
+    *,
+    is_running: bool = False,
+    damage: OutputError | None = None,
+) -> ShardRecord:
+    runs = ledger.runs() if ledger is not None else []
+    status = ShardStatus.DAMAGED if damage is not None else _status(runs, is_running=is_running)
+    return ShardRecord(key=key, home=home(output, key), ledger=ledger, runs=runs, status=status, damage=damage)
 
 
 def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
+from urllib.parse import quote_from_bytes
 
 from pipeline.archive.output_folder import home, is_at_rest
 from pipeline.archive.run_options import Shard
@@ -135,8 +137,22 @@ def connect_snapshot(
                 raise
             scratch.cleanup()
         if snapshot.exists():
-            return _opened(snapshot, snapshot, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
+            return _opened_snapshot(snapshot)
     return None
+
+
+def _opened_snapshot(path: Path) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None]:
+    if sys.platform != "win32":
+        return _opened(path, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
+    # While it is open there, no other can take its place: readers have a copy.
+    scratch = TemporaryDirectory(prefix="autochrome-")
+    try:
+        copy = Path(scratch.name, SNAPSHOT)
+        _copy(path, copy)
+        return _opened(copy, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), scratch
+    except BaseException:
+        scratch.cleanup()
+        raise
 
 
 def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) -> None:
@@ -184,9 +200,13 @@ def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
     before = _stats(path, log)
     for source, target in ((path, copy), (log, _log_of(copy))):
         if source.exists():
-            with source.open("rb") as reading, target.open("wb") as writing:
-                shutil.copyfileobj(reading, writing)
+            _copy(source, target)
     return is_at_rest(output, shard=shard) and _stats(path, log) == before
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing, _BLOCK)
 
 
 def _stats(*paths: Path) -> list[tuple[int, int]]:
@@ -196,7 +216,7 @@ def _stats(*paths: Path) -> list[tuple[int, int]]:
 def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
     """Open the file at ``path`` with ``pragma``; errors name ``named``."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}",
+        f"{as_uri(path.absolute())}?{mode}",
         uri=True,
         timeout=_PATIENCE,
         isolation_level=None,
@@ -209,6 +229,15 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
         connection.close()
         raise
     return connection
+
+
+def as_uri(path: PurePath) -> str:
+    """Return ``path``, which is absolute, as a URI for SQLite.
+
+    It takes none that names a machine, as others' URIs do for network shares: the path stands in it as the system
+    writes it, quoted.
+    """
+    return f"file:{quote_from_bytes(os.fsencode(path), safe='')}"
 
 
 def _make(path: Path) -> None:

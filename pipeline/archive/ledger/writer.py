@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,11 @@ from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, r
 from pipeline.archive.ledger.reader import LedgerReader, Planned, State, stored
 from pipeline.archive.output_folder import OutputLock
 from pipeline.documents import to_json
+from pipeline.errors import OutputError
+from pipeline.open_files import is_in_use
 from pipeline.results import Failure, FilmResult, PhotoResult
+
+logger = logging.getLogger(__name__)
 
 # Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 60.0, 50
@@ -80,12 +85,20 @@ class Ledger(LedgerReader):
             self.lock.check()
 
     def publish_snapshot(self, *, if_due: bool = False) -> None:
-        """Show readers how things are now; with ``if_due`` only if the last time is a while ago."""
+        """Show readers how things are now; with ``if_due`` only if the last time is a while ago.
+
+        With ``if_due`` it may wait for the next time where Windows does not let it: others have the last one open.
+        """
         started = time.monotonic()
         if not if_due or started >= self._next_snapshot:
             with self._turn, reporting(self.path):
                 self.check_lock()
-                publish_snapshot(self._connection, self.path, self._whole)
+                try:
+                    publish_snapshot(self._connection, self.path, self._whole)
+                except OutputError as error:
+                    if not if_due or not is_in_use(error.__cause__):
+                        raise
+                    logger.info("%s: put off", self.path.with_name(SNAPSHOT), exc_info=True)
             took = time.monotonic() - started
             self._next_snapshot = time.monotonic() + max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * took)
 

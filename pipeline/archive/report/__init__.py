@@ -93,7 +93,9 @@ def _sheets(found: Summary) -> list[Sheet]:
 
 
 def _line(shard: ShardRecord) -> ShardLine:
-    if shard.status in _WORDS:
+    if shard.damage is not None:
+        words = f"its items are missing from this page: {shard.damage}. {shard.damage.advice}"
+    elif shard.status in _WORDS:
         words = _WORDS[shard.status]
     else:
         last = shard.runs[-1]

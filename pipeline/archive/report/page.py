@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ _NOTES = {
     "dropped": "Dropped",
     "converted": "Converted",
 }
+_VERBATIM = {"\\\\?\\UNC\\": "\\\\", "\\\\?\\": ""}
 _OUTCOMES = {"": "broken off, or at work", "until": "stopped at the time set"}
 
 
@@ -286,7 +287,16 @@ def _address(source: Path, folder: Path) -> str:
     try:
         return link(Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()) + "/"
     except ValueError:
-        return source.resolve().as_uri() + "/"
+        return as_uri(source.resolve()) + "/"
+
+
+def as_uri(path: PurePath) -> str:
+    r"""Return ``path``, which is absolute, as browsers take it: without the ``\\?\`` of Windows' verbatim paths."""
+    for prefix, plain in _VERBATIM.items():
+        usual = type(path)(str(path).replace(prefix, plain, 1))
+        if str(path).startswith(prefix) and usual.is_absolute():
+            return usual.as_uri()
+    return path.as_uri()
 
 
 def _has_sidecars(runs: Sequence[RunRecord]) -> bool:

@@ -63,15 +63,48 @@ def test_parts_that_are_missing_died_or_at_work_are_named_with_what_to_run_again
         ledger.begin_run(version="0", options={"run_options": {}})
         ledger.publish_snapshot()
         found = report_archive(archive, run_options=RunOptions(metrics=tmp_path / "all.prom"))
-        assert (found.running, found.missing, found.unfinished, found.again) == ((1,), (3,), (), "3")
+        assert (found.running, found.missing, found.died, found.again) == ((1,), (3,), (), "3")
         assert found.exit_code == 3
         assert "last_success" not in (tmp_path / "all.prom").read_text(encoding="utf-8")
     found = report_archive(archive)
-    assert (found.running, found.missing, found.unfinished, found.again) == ((), (3,), (1,), "1,3")
+    assert (found.running, found.missing, found.died, found.again) == ((), (3,), (1,), "1,3")
     text = Reader(found.report.read_text(encoding="utf-8")).text
     assert "--array=1,3" in text
     assert "Shard 3 of 3: no run yet" in text
     assert "Shard 1 of 3: its last run died" in text
+
+
+@pytest.mark.parametrize(("start", "kept"), [(0, 0), (100, 0), (0, 5000)], ids=["header", "tables", "end"])
+def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(
+    archive: Path, colorizer: Colorizer, start: int, kept: int
+) -> None:
+    output = run_parts(archive, colorizer, 1, 2, 3, bag=True)
+    before = report_archive(archive, run_options=RunOptions(bag=True))
+    home = output / ".autochrome" / "shard-2-of-3"
+    for path in home.glob("*.sqlite3"):
+        content = path.read_bytes()
+        path.write_bytes(content[:kept] if kept else content[:start] + bytes(2 << 16)[start:])
+    found = report_archive(archive, run_options=RunOptions(bag=True))
+    assert (found.damaged, found.again, found.exit_code, found.bag) == ((2,), "2", 3, False)
+    assert 0 < found.items["done"] <= before.items["done"]
+    assert str(home) in found.failures[0].error
+    assert "move it elsewhere" in found.failures[0].advice
+    text = Reader(found.report.read_text(encoding="utf-8")).text
+    assert "Shard 2 of 3: its items are missing from this page" in text
+
+
+def test_shards_that_were_stopped_failed_or_died_are_told_apart(archive: Path, colorizer: Colorizer) -> None:
+    output = run_parts(archive, colorizer, 1, 2, 3)
+    for index, outcome in ((1, "until"), (2, "OutputError")):
+        with open_ledger(output, shard=shard(index)) as ledger:
+            number = ledger.begin_run(version="0", options={"run_options": {}})
+            ledger.end_run(number, outcome=outcome, exit_code=5, done=0, kept=0, failed=0, skipped=0, left_out={})
+            ledger.publish_snapshot()
+    with open_ledger(output, shard=shard(3)) as ledger:
+        ledger.begin_run(version="0", options={"run_options": {}})
+        ledger.publish_snapshot()
+    found = report_archive(archive)
+    assert (found.stopped, found.failed, found.died, found.again) == ((1,), (2,), (3,), "1-3")
 
 
 def test_sources_that_failed_or_are_gone_are_in_the_numbers(archive: Path, colorizer: Colorizer) -> None:

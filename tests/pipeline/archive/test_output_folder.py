@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.output_folder import filling_bag, locked
+from pipeline.archive.ledger import open_ledger
+from pipeline.archive.output_folder import SHARDS, filling_bag, home, locked, shard_count
 from pipeline.archive.run_options import Shard
 from pipeline.errors import LockedError, OutputError, UsageError
 from pipeline.originals import NO_ORIGINALS
@@ -143,3 +144,30 @@ def test_an_output_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"), locked(tmp_path):
         pass
+
+
+def test_the_number_of_shards_is_told_by_their_ledgers_where_the_file_that_says_it_is_lost(tmp_path: Path) -> None:
+    for index in (1, 3):
+        with locked(tmp_path, shard=Shard(index=index, count=3)):
+            open_ledger(tmp_path, shard=Shard(index=index, count=3)).close()
+    pinned = home(tmp_path, None) / SHARDS
+    pinned.unlink()
+    for other in (None, Shard(index=1, count=2)):
+        with pytest.raises(UsageError, match="was begun in 3 shards"), locked(tmp_path, shard=other):
+            pytest.fail("it was let in")
+    assert shard_count(tmp_path) == 3
+    with locked(tmp_path, shard=Shard(index=2, count=3)):
+        assert pinned.exists()
+
+
+def test_ledgers_of_several_divisions_without_the_file_that_says_which_counts_are_refused(tmp_path: Path) -> None:
+    for count in (2, 3):
+        open_ledger(tmp_path, shard=Shard(index=1, count=count)).close()
+    with pytest.raises(OutputError, match=r"shards\.json: is lost, .* 2 and of 3 shards"):
+        shard_count(tmp_path)
+
+
+def test_a_whole_archive_stays_one_where_that_file_is_lost(tmp_path: Path) -> None:
+    open_ledger(tmp_path).close()
+    with pytest.raises(UsageError, match="without --shard"), locked(tmp_path, shard=Shard(index=1, count=2)):
+        pytest.fail("it was let in")

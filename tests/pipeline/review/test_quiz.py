@@ -8,6 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.commands.model_quiz import product_painter
+from pipeline.options import Options
+from pipeline.photo.job import colorize_photo
 from tests.browser import PROGRAM, browsing
 from tests.commands import PATIENCE, command
 from tests.training.conftest import synthetic_photo
-from training.quiz import wilson
+from training.evaluate import find_set, grey, lightness_of
+from training.quiz import pairs_of, wilson
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -34,6 +39,21 @@ def photos(tmp_path: Path) -> Path:
         Image.fromarray(picture).save(tmp_path / "truth" / f"{number}.png")
         Image.fromarray(np.uint8([255, 0, 0]) * np.ones_like(picture)).save(tmp_path / "red" / f"{number}.png")
     return tmp_path
+
+
+def test_a_network_is_shown_as_the_program_colours(tiny: Path, tmp_path: Path) -> None:
+    Image.fromarray(synthetic_photo(3, 240, 320)).save(tmp_path / "one.png")
+    options = Options(engine="onnxruntime", model=str(tiny))
+    with product_painter(options) as (name, paint):
+        pair = pairs_of(find_set(tmp_path), paint, largest=None)
+        real, coloured = (np.asarray(Image.open(BytesIO(one))) for one in pair(0))
+    assert name == "tiny"
+    assert np.array_equal(real, synthetic_photo(3, 240, 320))
+    Image.fromarray(grey(lightness_of(real))).convert("L").save(tmp_path / "grey.png")
+    colorize_photo(tmp_path / "grey.png", tmp_path / "made.png", options)
+    made = np.asarray(Image.open(tmp_path / "made.png").convert("RGB"))
+    assert np.array_equal(coloured, made)
+    assert np.ptp(coloured, axis=2).max() > 0
 
 
 @pytest.fixture

@@ -111,6 +111,39 @@ def test_the_gans_discriminator_is_the_encoder_with_the_grey_picture_beside_the_
     assert config.adversary.discriminator == "encoder"
 
 
+def _recipe(name: str) -> tuple[object, ...]:
+    """Return crop, batch, optimiser, rate, momentums and decay of a configuration, its loss and the kind of adversary.
+
+    The loss is what its terms weigh and compare by; the rate is constant, and nothing is averaged or clipped.
+    """
+    config = load_config(CONFIGS / f"{name}.toml")
+    assert (config.warmup, config.cooldown, config.clip, config.ema, config.growth) == (0, 0, 0.0, 0.0, ())
+    assert (config.min_scale, config.degraded_share, config.loss.classification) == (1.0, 0.0, 0.0)
+    return (
+        *(config.crop, config.batch, config.steps),
+        *(config.optimizer, config.learning_rate, config.beta1, config.beta2, config.weight_decay),
+        *(config.loss.distance, config.loss.regression, config.loss.divergence),
+        None if config.adversary is None else (config.adversary.objective, config.adversary.learning_rate),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        ("encoder-decoder-6", (256, 16, 50_000, "adam", 2e-4, 0.5, 0.999, 0.0, "l2", 1.0, 0.0, None)),
+        (
+            "encoder-decoder-6-gan",
+            (256, 16, 50_000, "adam", 2e-4, 0.5, 0.999, 0.0, "l1", 100.0, 0.0, ("vanilla", 2e-4)),
+        ),
+        ("unet-simple", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 0.0, None)),
+        ("unet-vae", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 1e-5, None)),
+        ("unet-vae-4", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 1e-5, None)),
+    ],
+)
+def test_what_a_source_leaves_open_is_what_its_configuration_says(name: str, recipe: tuple[object, ...]) -> None:
+    assert _recipe(name) == recipe
+
+
 def test_zhang2016() -> None:
     model = Zhang2016(313)
     convolutions = [c for c in model.blocks.modules() if isinstance(c, nn.Conv2d)]
@@ -145,7 +178,7 @@ def test_pix2pix() -> None:
     assert _parameters(model) == 54_410_434
     assert _parameters(PatchGAN()) == 2_765_633
     config = load_config(CONFIGS / "pix2pix.toml")
-    assert (config.architecture, config.crop, config.batch) == ("pix2pix-unet", 256, 4)
+    assert (config.architecture, config.crop, config.batch, config.min_scale) == ("pix2pix-unet", 256, 4, 1.0)
     assert (config.learning_rate, config.beta1, config.loss.distance, config.loss.regression) == (2e-4, 0.5, "l1", 100)
     assert config.adversary is not None
     assert (config.adversary.objective, config.adversary.discriminator) == ("vanilla", "patchgan")

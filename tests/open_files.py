@@ -1,0 +1,39 @@
+"""Windows' rule that nobody deletes or replaces a file that is open, for files that this process has open."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def refuse_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the system refuse to delete or to replace what this process has open, and be called Windows."""
+
+    def refusing(act: Callable[..., None]) -> Callable[..., None]:
+        def refused(*paths: Any, **options: Any) -> None:
+            for path in paths:
+                if os.path.realpath(path) in _open_files():
+                    raise PermissionError(errno.EACCES, "The file is in use by another process", str(path))
+            act(*paths, **options)
+
+        return refused
+
+    for name in ("unlink", "remove", "replace", "rename"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
+def _open_files() -> set[str]:
+    found = set()
+    for handle in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(str(handle.readlink()))
+        except OSError:
+            continue
+    return found

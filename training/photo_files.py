@@ -1,0 +1,83 @@
+"""The files of photographs to train on, in folders and in zip files: which there are, and what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from engines.errors import AutochromeError
+
+PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+
+
+class PhotosError(AutochromeError):
+    """Photographs to train on that are not there or cannot be used."""
+
+    exit_code = 4
+
+
+def stamped(sources: Sequence[Path]) -> dict[str, Any]:
+    """Return how many ``pictures`` there are, and a ``digest`` of what `pictures` tells of them."""
+    told = [one for source in sorted(sources, key=Path.resolve) for one in pictures(source)]
+    return {"pictures": len(told), "digest": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
+
+
+def contents(names: list[tuple[Path, str]]) -> Iterator[bytes | None]:
+    """Yield the content of every picture, None for one that cannot be read."""
+    for source, group in groupby(names, key=itemgetter(0)):
+        if source.is_file():
+            with zipfile.ZipFile(source) as archive:
+                yield from (_member(archive, name) for _, name in group)
+        else:
+            yield from (_file(source / name) for _, name in group)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    try:
+        return archive.read(name)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
+        # Damaged, encrypted, or compressed in a way that Python does not know.
+        return None
+
+
+def _file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError:
+        return None
+
+
+def pictures(source: Path) -> list[tuple[str, int, int]]:
+    """Return the pictures of a folder or a zip file, in the order in which they are read.
+
+    Of each its name, its size in bytes, and what tells that it was changed: when that was, in ns, or its checksum.
+    Raises `PhotosError` for a zip file without a table of contents that can be read.
+    """
+    if source.is_file():
+        try:
+            with zipfile.ZipFile(source) as archive:
+                members = [one for one in archive.infolist() if not one.is_dir() and _is_picture(Path(one.filename))]
+        except (OSError, zipfile.BadZipFile) as error:
+            raise PhotosError(f"{source}: a damaged zip file: {error}", advice="Make it again.") from error
+        return sorted((one.filename, one.file_size, one.CRC) for one in members)
+    files = [path for path in sorted(source.rglob("*")) if _is_picture(path) and not path.is_dir()]
+    return [(str(path.relative_to(source)), *_stamp(path)) for path in files]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
