@@ -106,6 +106,11 @@ class CorrectionFile:
         *earlier, last = self.history
         return replace(self, correction=last.correction, history=tuple(earlier))
 
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all of it, by which a change is noticed."""
+        return hashlib.blake2b(json.dumps(to_json(self)).encode(), digest_size=8).hexdigest()
+
     def text(self) -> str:
         """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
 
@@ -128,6 +133,11 @@ class CorrectionTree:
         """Use ``folder``, which need not exist; ``originals`` are never replaced."""
         self.folder = folder
         self._originals = originals
+
+    def items(self) -> frozenset[str]:
+        """Return the paths of the items that have a correction, with ``/``: one look for very many."""
+        kept = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob(f"*{SUFFIX}"))
+        return frozenset(path.removesuffix(SUFFIX) for path in kept)
 
     def path_of(self, item: PurePath) -> Path:
         """Return where the correction of ``item``, a relative path, is kept. Raises `InputError` for other paths."""

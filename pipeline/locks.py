@@ -37,12 +37,14 @@ class NoLocksError(OutputError):
 class Held:
     """A lock file that is held; ``said`` is what its holder writes into it, "" by those who share it.
 
-    ``is_written`` is false where the disk did not take that: what stands in the file tells nothing then.
+    ``is_written`` is false where the disk did not take that: what stands in the file tells nothing then. With
+    ``is_to_go`` the file is deleted when the lock is let go of. Workers in other processes are given it to `check`.
     """
 
-    def __init__(self, file: IO[str], path: Path, subject: Path, said: str) -> None:
-        self._file, self._path, self._subject, self._said = file, path, subject, said
+    def __init__(self, path: Path, subject: Path, said: str) -> None:
+        self._path, self._subject, self._said = path, subject, said
         self.is_written = True
+        self.is_to_go = False
 
     def check(self) -> None:
         """Raise `LockedError` if another run took the lock meanwhile.
@@ -55,11 +57,6 @@ class Held:
                 f"{self._subject}: another run took it over{_described(self._path)}",
                 advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
             )
-
-    def delete(self) -> None:
-        """Let the lock go by deleting its file, unless, on Windows, others have that open by now. Raises `OSError`."""
-        _write(self._file, "")
-        delete_locked(self._file, self._path)
 
     def is_ours(self) -> bool:
         """Say whether the file still says what this holder wrote, as far as it can be read."""
@@ -84,13 +81,15 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
         said = "" if shared else _holder()
-        lock_held = Held(file, path, subject, said)
+        lock_held = Held(path, subject, said)
         try:
             lock_held.is_written = _write(file, said)
             logger.debug("%s: locked%s", path, ", shared" if shared else "")
             yield lock_held
         finally:
-            if not shared and not file.closed and lock_held.is_ours():
+            if lock_held.is_to_go:
+                delete_locked(file, path)
+            elif not shared and lock_held.is_ours():
                 _write(file, "")
 
 

@@ -177,6 +177,25 @@ def test_without_json_the_summary_is_on_standard_output_and_progress_on_standard
     assert "2 photos" in done.stderr
 
 
+def test_the_last_line_says_where_results_and_report_are(scans: Path, film: Path, model: Path) -> None:
+    (scans / "bad.tif").write_text("no picture", encoding="utf-8")
+    output = scans.with_name("scans-colorized")
+    cases = {
+        ("archive", scans): f"results: {output}; report: {output / 'report.html'}",
+        ("archive", scans, "--report-only"): f"report: {output / 'report.html'}",
+        ("video", film, "--compare", "side"): str(film.with_name("reel.colorized.mp4")),
+        ("photo", scans / "a.jpg", scans / "bad.tif"): f"coloured: {scans / 'a.colorized.jpg'}",
+    }
+    for (name, *rest), last in cases.items():
+        more = () if "--report-only" in rest else ("--model", model)
+        words = command(name, *rest, *more)
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), text=True, check=False
+        )
+        assert done.returncode in (0, 3), done.stdout
+        assert done.stdout.splitlines()[-1].endswith(last)
+
+
 def test_quiet_says_nothing_but_failures(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     done = colorize("archive", scans, "--model", model, "-q")

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.archive.context import Archive
 from pipeline.archive.fingerprints import FILMS_ONLY, FileStat, fingerprint
 from pipeline.archive.walk import pattern_of
-from pipeline.corrections import correction_at
+from pipeline.corrections import NO_CORRECTION, Correction, correction_at
 from pipeline.documents import json_text, to_json
 from pipeline.errors import InputError, OutputError
 from pipeline.media.stills.xmp import SOURCE_TYPE
@@ -83,6 +83,7 @@ def sealed(
                 source_sha256=sha256[0],
                 result_sha256=sha256[1],
                 options=correction.applied(archive.options),
+                correction=correction,
                 root=archive.source,
                 originals=archive.originals,
             )
@@ -134,12 +135,14 @@ def write_sidecar(
     source_sha256: str,
     result_sha256: str,
     options: Options,
+    correction: Correction = NO_CORRECTION,
     root: Path | None = None,
     made: datetime | None = None,
     originals: Originals = NO_ORIGINALS,
 ) -> Path:
     """Write the sidecar of ``result`` beside it, whole or not at all, in the place of an older one; return its path.
 
+    ``options`` are those that the result was made with, ``correction`` what of them a person set right about it.
     The fingerprints are SHA-256 in hexadecimal digits. The source is named by its path below ``root``, or by its
     name alone. ``made`` is the time that is written down, by default now; all else depends on the arguments and the
     sizes of the two files only. Raises `InputError` if the source is gone, `OutputError` if the disk refuses.
@@ -150,6 +153,7 @@ def write_sidecar(
         source_sha256=source_sha256,
         result_sha256=result_sha256,
         options=options,
+        correction=correction,
         root=root,
         made=made or datetime.now(UTC),
     )
@@ -164,6 +168,7 @@ def describe(
     source_sha256: str,
     result_sha256: str,
     options: Options,
+    correction: Correction,
     root: Path | None,
     made: datetime,
 ) -> dict[str, Any]:
@@ -182,6 +187,7 @@ def describe(
         "engine": result.engine,
         "device": result.origin.device,
         "options": _shaping(options, result),
+        "correction": _corrected(correction),
         **(_of_photo(result) if isinstance(result, PhotoResult) else _of_film(result)),
         "doubts": [
             {"reason": doubt.reason, "instead": doubt.instead.value, "option": doubt.reverse} for doubt in result.doubts
@@ -226,6 +232,14 @@ def _shaping(options: Options, result: PhotoResult | FilmResult) -> dict[str, An
     without = _UNSEEN | FILMS_ONLY if isinstance(result, PhotoResult) else _UNSEEN
     fields = (field.name for field in dataclasses.fields(options) if field.name not in without)
     return {name: to_json(getattr(options, name)) for name in fields}
+
+
+def _corrected(correction: Correction) -> dict[str, Any] | None:
+    """Return what of ``correction`` shapes the result; None where nothing does."""
+    if not correction.fingerprint:
+        return None
+    # That it was accepted is said later, of the result.
+    return {name: value for name, value in to_json(correction).items() if name != "accepted"}
 
 
 def _by_kind(notes: Iterable[Note]) -> Mapping[str, list[str]]:

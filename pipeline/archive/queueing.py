@@ -9,14 +9,14 @@ from dataclasses import replace
 from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 
-from pipeline.archive.context import RunContext
+from pipeline.archive.context import Archive, RunContext
 from pipeline.archive.counts import NAMED, Counts
 from pipeline.archive.fingerprints import recipes
 from pipeline.archive.ledger import FOLDER_KIND, Planned, State
 from pipeline.archive.outcomes import Outcomes
 from pipeline.archive.plan import KINDS, Job, Rejected, Status, plan, rejected_folder
 from pipeline.archive.run_log import Event
-from pipeline.archive.walk import Entry, Selection, walk
+from pipeline.archive.walk import Entry, Kind, Selection, walk
 from pipeline.errors import InputError, UsageError
 from pipeline.options import TreatAs
 from pipeline.os_errors import says_no_file
@@ -26,6 +26,16 @@ from pipeline.wording import count
 logger = logging.getLogger(__name__)
 
 _PAGE = 500
+
+
+def check_any(archive: Archive) -> None:
+    """Raise `InputError` if there is no photograph or film in the source folder; looks no further than the first."""
+    counts = Counts()
+    for entry in walk(archive.source, follow_links=archive.run_options.follow_links, output=archive.output):
+        if entry.kind in (*KINDS, Kind.BARRED):
+            return
+        counts.add(entry)
+    counts.check_any(archive.source, known=0)
 
 
 def keep_decision(context: RunContext) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +22,8 @@ from pipeline.corrections import CorrectionFile, CorrectionTree
 from pipeline.documents import from_json
 from pipeline.errors import InputError
 from pipeline.film.reference_frames import FilmReferences, film_references
+from pipeline.film.shot_bounds import Shots
+from pipeline.film.shot_records import previewed
 from pipeline.interruption import StopRequest
 from pipeline.options import Options
 from pipeline.progress import Progress
@@ -45,7 +48,10 @@ class ReviewedItem:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is kept of each of very many items. Paths have ``/``; ``ledger`` is the number of its ledger."""
+    """What is kept of each of very many items. Paths have ``/``; ``ledger`` is the number of its ledger.
+
+    ``starts`` and ``ends`` are those of the shots of a film that have labels, in seconds.
+    """
 
     path: str
     output: str
@@ -55,6 +61,8 @@ class _Entry:
     ledger: int
     labels: tuple[str, ...]
     packed: previews.Packed | None
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
 
 
 class ReviewedArchive:
@@ -133,6 +141,12 @@ class ReviewedArchive:
         entry = self._entry(name)
         item, files = PurePosixPath(entry.path), self._reference_files(entry)
         return film_references(self._source / entry.path, files, item=item, chosen=chosen)
+
+    def shots(self, name: str) -> Shots:
+        """Return the shots of a film that have small pictures. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        rate = self._archives[entry.ledger].options.frame_rate
+        return Shots.of(self._source / entry.path, entry.labels, entry.starts, entry.ends, rate=rate)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
@@ -238,4 +252,14 @@ def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> 
             continue
         found, packed = attention_left(record, kept), previews.packed_of(record)
         words = ", ".join(found.reasons)
-        yield _Entry(record.path, record.output, record.kind, words, found.score, number, record.previews, packed)
+        starts, ends = _bounds(record.result)
+        yield _Entry(
+            record.path, record.output, record.kind, words, found.score, number, record.previews, packed, starts, ends
+        )
+
+
+def _bounds(result: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return where the shots of a film that have small pictures begin, and where they end; nothing of photographs."""
+    starts = [*(shot["start_seconds"] for shot in result.get("shots", ())), math.inf]
+    shown = previewed(len(starts) - 1)
+    return tuple(starts[number] for number in shown), tuple(starts[number + 1] for number in shown)

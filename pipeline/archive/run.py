@@ -33,7 +33,7 @@ from pipeline.archive.output_folder import (
     locked,
 )
 from pipeline.archive.processing import Processing
-from pipeline.archive.queueing import keep_decision, queue_all, report_plan
+from pipeline.archive.queueing import check_any, keep_decision, queue_all, report_plan
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, Reporter, RunLog
 from pipeline.archive.run_options import RunOptions
@@ -121,6 +121,9 @@ def colorize_archive(
     stop.until = stop.until or run_options.until
     with metrics_of_failed_start(archive) as begun:
         archive.check()
+        if not output.exists():
+            # A wrong path leaves no output folder.
+            check_any(archive)
         with (
             locked(output, shard=run_options.shard) as lock,
             open_ledger(output, shard=run_options.shard, lock=lock) as ledger,

@@ -142,8 +142,7 @@ def _colour(
         finish_on_signals(stop, progress.say)
         result = colorize_archive(folder, output, options, run_options=run_options, progress=progress, stop=stop)
     lines = [
-        f"[bold green]{markup(result.output)}[/bold green]",
-        f"  {count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
+        f"{count(result.photos, 'photo')} and {count(result.films, 'film')} coloured in {duration(result.seconds)}; "
         f"{result.skipped:,} done before, {count(result.ignored, 'other file')} ignored",
     ]
     if result.kept:
@@ -161,10 +160,10 @@ def _colour(
     done = result.photos, result.films, result.kept, result.skipped
     if not any((*done, result.failed, result.quarantined, result.refused, result.waiting)):
         lines.append("  --include, --exclude and --since leave nothing of what is there")
-    if result.report is not None:
-        lines.append(f"  report: {markup(result.report)}")
     if result.photos or result.films or result.skipped:
         lines.append(f"  not content with a colour? {markup(shell_line(['colorize-review', str(result.output)]))}")
+    report = f"; report: {markup(result.report)}" if result.report is not None else ""
+    lines.append(f"results: [bold green]{markup(result.output)}[/bold green]{report}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
 
 
@@ -174,10 +173,7 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
 
     found = report_archive(folder, output, run_options=run_options)
     states = [f"{number:,} {state}" for state, number in found.items.items() if number]
-    lines = [
-        f"[bold green]{markup(found.report)}[/bold green]",
-        f"  {count(found.shards, 'shard')}: {', '.join(states) or 'no items'}",
-    ]
+    lines = [f"{count(found.shards, 'shard')}: {', '.join(states) or 'no items'}"]
     statuses = {
         "no run yet": found.missing,
         "at work": found.running,
@@ -192,6 +188,7 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
     if run_options.bag and not found.bag:
         why = "a ledger is damaged" if found.damaged else "runs are adding to it"
         lines.append(f"  the bag is incomplete: {why}")
+    lines.append(f"report: [bold green]{markup(found.report)}[/bold green]")
     return Answer(to_json(found), lines, exit_code=found.exit_code, failures=found.failures, failed=len(found.failures))
 
 

@@ -68,7 +68,7 @@ def answer_for_several(
     results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     document = {"results": to_json(results), "failures": to_json(failures), "exit_code": code}
     if left := count - len(outcomes):
-        lines = [*lines, f"interrupted: {left:,} of {count:,} left"]
+        lines = [f"interrupted: {left:,} of {count:,} left", *lines]
     return Answer(document, lines, code, failures=failures, failed=len(failures))
 
 
@@ -210,10 +210,6 @@ def _print_lines(reporting: Reporting, answer: Answer) -> None:
     from pipeline.terminal import error_console
 
     console = error_console()
-    if not reporting.quiet:
-        out = console if reporting.json else Console(highlight=False, soft_wrap=True)
-        for line in answer.lines:
-            out.print(line)
     if answer.failures:
         console.print(f"[bold red]{answer.failed:,} failed:[/bold red]")
     for failed in answer.failures:
@@ -222,3 +218,8 @@ def _print_lines(reporting: Reporting, answer: Answer) -> None:
             console.print(f"    [dim]{markup(failed.advice)}[/dim]")
     if answer.failed > len(answer.failures):
         console.print(f"  ... and {answer.failed - len(answer.failures):,} more")
+    # The last line says where results are.
+    if not reporting.quiet:
+        out = console if reporting.json else Console(highlight=False, soft_wrap=True)
+        for line in answer.lines:
+            out.print(line)

@@ -122,7 +122,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
 
 
 def _line(result: PhotoResult) -> str:
-    return f"[bold green]{markup(result.output)}[/bold green]  {', '.join(result.tones)}; {result.treatment}"
+    return f"{', '.join(result.tones)}; {result.treatment}: [bold green]{markup(result.output)}[/bold green]"
 
 
 def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:

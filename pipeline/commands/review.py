@@ -47,7 +47,9 @@ def _review(
         str | None,
         common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
     ] = None,
+    output: common_options.Output = None,
     reference: common_options.ReferenceOption = None,
+    corrections: common_options.Corrections = None,
     no_browser: NoBrowser = False,
     config: common_options.Config = None,  # noqa: ARG001 - read by its callback
     log_file: common_options.LogFile = None,
@@ -62,7 +64,7 @@ def _review(
         from pipeline.review.studio import Studio
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
-        catalogue = _catalogue(listed(items), source, asked)
+        catalogue = catalogue_of(listed(items), source, asked, output=output, corrections=corrections)
         opened = replace(asked, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))
@@ -72,10 +74,18 @@ def _review(
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)
 
 
-def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> Catalogue:
+def catalogue_of(
+    items: Sequence[Path], source: Path | None, options: Options, *, output: Path | None, corrections: Path | None
+) -> Catalogue:
+    """Return what is to be reviewed: the archive, or the files, that ``items`` name.
+
+    ``output`` and ``corrections`` are those of the commands that coloured single files. Raises `InputError` for what
+    is not there, `UsageError` for what does not go together.
+    """
     from pipeline.archive.context import default_output as results_of
     from pipeline.archive.reviewed import ReviewedArchive, is_archive
-    from pipeline.commands.targets import is_film
+    from pipeline.commands.targets import is_film, targets
+    from pipeline.corrections import check_corrections
     from pipeline.film.job import default_output as film_output
     from pipeline.photo.job import default_output
     from pipeline.review.catalogue import FILM, PHOTO, Files
@@ -90,14 +100,21 @@ def _catalogue(items: Sequence[Path], source: Path | None, options: Options) -> 
             raise InputError(
                 f"{items[0]}: holds no results of colorize-archive", advice=f"Run colorize-archive {items[0]} first."
             )
+        if output is not None or corrections is not None:
+            raise UsageError(
+                f"{found}: is an archive, which knows where its results and corrections are",
+                advice="Leave --output and --corrections out.",
+            )
         return ReviewedArchive(found, source=source)
     for item in items:
         if item.is_dir():
             raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")
-    return Files(
-        [
-            (FILM, item, film_output(item, options)) if is_film(item) else (PHOTO, item, default_output(item))
-            for item in items
-        ],
-        options,
-    )
+    check_corrections(corrections)
+    films = [is_film(item) for item in items]
+
+    def default(item: Path) -> Path:
+        return film_output(item, options) if films[items.index(item)] else default_output(item)
+
+    names = targets(items, output, default, overwrite=True)
+    kinds = (FILM if film else PHOTO for film in films)
+    return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections)

@@ -199,13 +199,13 @@ def _answer(
     compared: Sequence[Path] = (),
 ) -> Answer:
     lines: list[str] = []
-    for result in outcomes:
-        if isinstance(result, FilmResult):
-            lines += [f"[bold green]{markup(result.output)}[/bold green]"]
-            lines += [f"  {markup('; '.join((result.codec, *result.streams)))}"]
-            if options.verify:
-                lines += [f"  {markup(line)}" for line in result.verification.lines()]
-    lines += [f"[bold green]{markup(path)}[/bold green]  before and after" for path in compared]
+    results = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
+    for result in results:
+        lines += [f"{markup(result.source)}: {markup('; '.join((result.codec, *result.streams)))}"]
+        if options.verify:
+            lines += [f"  {markup(line)}" for line in result.verification.lines()]
+    lines += [f"before and after: [bold green]{markup(path)}[/bold green]" for path in compared]
+    lines += [f"[bold green]{markup(result.output)}[/bold green]" for result in results]
     if count == 1:
         return Answer(to_json(outcomes[0]), lines)
     return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)

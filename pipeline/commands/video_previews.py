@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from pipeline.commands.exits import Answer, Reporting, markup
 from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
-from pipeline.errors import AutochromeError, UsageError
+from pipeline.errors import UsageError
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.progress import Progress
@@ -23,6 +21,7 @@ from pipeline.publish import PARTIAL_PREFIX
 from pipeline.wording import count
 
 if TYPE_CHECKING:
+    from pipeline.film.excerpt import Renamed
     from pipeline.film.reference_frames import FilmReferences
 
 
@@ -104,10 +103,6 @@ def preview_films(
     return Answer({"preview": True, "previews": documents}, lines)
 
 
-# Seconds at the end of a part that it may lack.
-_LACKING = 0.1
-
-
 def _sheet(
     film: Path, name: Path, options: Options, references: FilmReferences, progress: Progress
 ) -> tuple[object, str]:
@@ -130,7 +125,7 @@ def _part(
     stop: StopRequest,
 ) -> tuple[object, str]:
     from pipeline.film.comparison import write_comparisons
-    from pipeline.film.excerpt import excerpt, frame_number
+    from pipeline.film.excerpt import Renamed, excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
 
     name.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +134,7 @@ def _part(
         wanted = moved(options, part.start, span.start + span.seconds)
         if references.numbered:
             references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
-        renamed = _Renamed(part.path, film)
+        renamed = Renamed(part.path, film)
         with renamed.errors():
             renaming = _RenamingProgress(progress, renamed)
             result = colorize_video(
@@ -160,41 +155,12 @@ def _part(
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 
 
-class _Renamed:
-    """Texts that name ``film`` where they mean the ``part`` of it that was cut out: nobody knows the name of that."""
-
-    def __init__(self, part: Path, film: Path) -> None:
-        self._part, self._film = str(part), str(film)
-
-    def __call__(self, text: str) -> str:
-        return text.replace(self._part, self._film)
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Let errors of the block have such texts."""
-        try:
-            yield
-        except AutochromeError as error:
-            raise type(error)(self(str(error)), advice=self(error.advice)) from error
-
-
 class _RenamingProgress:
     """Passes progress on, ``renamed``."""
 
-    def __init__(self, progress: Progress, renamed: _Renamed) -> None:
+    def __init__(self, progress: Progress, renamed: Renamed) -> None:
         def telling(tell: Callable[..., None]) -> Callable[..., None]:
             return lambda text, *more: tell(renamed(text), *more)
 
         self.begin, self.advance, self.end = telling(progress.begin), telling(progress.advance), telling(progress.end)
         self.say, self.note = telling(progress.say), telling(progress.note)
-
-
-def moved(options: Options, start: Fraction, end: Fraction) -> Options:
-    """Return ``options`` for the part of a film between two times in seconds.
-
-    Hints of what lies outside are left out, and the place to look for references, which are found for the whole film.
-    """
-    times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
-    inside = float(end - start) - _LACKING
-    hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
-    return replace(options, hints=hints, reference=None)

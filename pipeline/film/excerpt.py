@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.media.containers import open_container
 from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import open_film
 from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, open_source, reporting
-from pipeline.options import Span
+from pipeline.options import Options, Span
 
 _COPIED = {"video", "audio"}
 # So many packets for every frame say that those of fields are meant.
 _FIELDS = 1.5
+# Seconds at the end of a part that it may lack.
+_LACKING = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,36 @@ def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None
                 count += 1
                 before += _place(packet) < end
     return before // 2 if count > _FIELDS * (info.frame_count or count) else before
+
+
+def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = _LACKING) -> Options:
+    """Return ``options`` for the part of a film between two times in seconds, at whose end ``lacking`` may be missing.
+
+    Hints of what lies outside are left out, and the place to look for references, which are found for the whole film.
+    """
+    times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
+    inside = float(end - start) - lacking
+    hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
+    return replace(options, hints=hints, reference=None)
+
+
+class Renamed:
+    """Texts that name ``film`` where they mean the ``part`` of it that was cut out: nobody knows the name of that."""
+
+    def __init__(self, part: Path, film: Path) -> None:
+        self._part, self._film = str(part), str(film)
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with the film's name."""
+        return text.replace(self._part, self._film)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Let errors of the block have such texts."""
+        try:
+            yield
+        except AutochromeError as error:
+            raise type(error)(self(str(error)), advice=self(error.advice)) from error
 
 
 def _copied(

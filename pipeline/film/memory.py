@@ -40,8 +40,8 @@ def colorize_frames(
     """Colour the frames of a film and yield each as an array (H, W, 3) of R, G and B, one to one and in order.
 
     ``frames`` are arrays (H, W) of grey or (H, W, 3) of R, G and B, uint8 or uint16, full range, in sRGB. Cuts are
-    found, and colours held together within each shot, as `colorize_video` does; for that some eighty frames are read
-    ahead, so memory does not grow with the film. BT.601 luma of the result is that of the source to within the
+    found, and colours held together within each shot, as `colorize_video` does; for that, up to some ninety frames are
+    read ahead, so memory does not grow with the film. BT.601 luma of the result is that of the source to within the
     rounding of R, G and B. Shots in colour come back as they are. Of ``options`` those count that are not about files:
     engine, device, model, every, tone, treat_as, saturation. An engine is opened for the film, or ``colorizer`` is
     used and left open. Raises the errors of `pipeline.errors`: `UsageError` for arrays of other kinds.
@@ -66,6 +66,11 @@ def _coloured(
 
 def _records(frames: Iterable[NDArray[Any]], colorizer: Colorizer) -> Iterator[_ArrayFrame]:
     for index, pixels in enumerate(frames):
+        if not isinstance(pixels, np.ndarray):
+            raise UsageError(
+                f"frame {index}: is a {type(pixels).__name__}, not an array",
+                advice="Give (H, W) or (H, W, 3); of a Pillow image, numpy.asarray(image).",
+            )
         still = still_of(pixels)
         if still.alpha is not None:
             raise UsageError(f"frame {index}: has alpha", advice="Give (H, W) or (H, W, 3).")

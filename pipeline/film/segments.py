@@ -139,13 +139,16 @@ def _remove_if_empty(folder: Path, final: Path) -> None:
     """Remove the folder if nothing but the lock is in it, unless another run holds that."""
     lock = folder / LOCK
     with ExitStack() as stack:
-        try:
-            delete = stack.enter_context(held(lock, final)).delete
-        except NoLocksError:
-            delete = lock.unlink
-        if [path.name for path in folder.iterdir()] == [LOCK]:
-            delete()
-            folder.rmdir()
+        own = None
+        with suppress(NoLocksError):
+            own = stack.enter_context(held(lock, final))
+        if [path.name for path in folder.iterdir()] != [LOCK]:
+            return
+        if own is None:
+            lock.unlink()
+        else:
+            own.is_to_go = True
+    folder.rmdir()
 
 
 def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class _Shot:
     change: float = 0.0
 
 
+def previewed(shots: int) -> range:
+    """Return the numbers of those of so many ``shots`` that have previews: at most 60, spread evenly."""
+    return range(0, shots, -(-shots // _PREVIEWS) or 1)
+
+
 class ShotLog:
     """The shots of ``film``, or of a part of it, in order; ``first_frame`` is the number of the first frame to come."""
 
@@ -108,8 +113,7 @@ class ShotLog:
     @property
     def previews(self) -> tuple[Preview, ...]:
         """Pictures of at most 60 of the shots, spread evenly."""
-        stride = -(-len(self._shots) // _PREVIEWS) or 1
-        return tuple(shot.preview for shot in self._shots[::stride])
+        return tuple(self._shots[number].preview for number in previewed(len(self._shots)))
 
     @property
     def measures(self) -> Measures | None:

@@ -127,9 +127,14 @@ def colorize_photo(
 
     An engine is opened for it, or ``colorizer`` is used and left open. A photograph that is coloured already, or whose
     tint is wanted, is copied byte for byte. ``correction`` is the file of what a person set right about it, which need
-    not exist. Raises the errors of `pipeline.errors`; then nothing stands under the
-    final name that was not there before.
+    not exist. A picture in memory is for `colorize_picture`. Raises the errors of `pipeline.errors`; then nothing
+    stands under the final name that was not there before.
     """
+    if not isinstance(source, str | PurePath):
+        raise UsageError(
+            f"source: is a {type(source).__name__}, not a path",
+            advice="Name a file; what is in memory (array, Pillow image, bytes, file object) colorize_picture colours.",
+        )
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
     # All that is cheap to know, before an engine starts.

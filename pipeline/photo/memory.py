@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, overload
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, lent
 from pipeline.errors import InputError, UsageError
+from pipeline.interruption import StopRequest
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
 from pipeline.media.stills.arrays import still_of
 from pipeline.media.stills.registry import HEAD, format_of
@@ -20,32 +23,50 @@ from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
 from pipeline.photo.page import look_at, paint
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
-from pipeline.progress import Silent
+from pipeline.progress import Progress, Silent
+from pipeline.results import Note
 
-_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
+_MODES = ("L", "LA", "RGB", "RGBA")
+_NAME = "picture in memory"
 
 
 @overload
 def colorize_picture(
-    picture: bytes, options: Options | None = None, *, colorizer: Colorizer | None = None
+    picture: bytes,
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
 ) -> bytes: ...
 
 
 @overload
 def colorize_picture(
-    picture: IO[bytes], options: Options | None = None, *, colorizer: Colorizer | None = None
+    picture: IO[bytes],
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
 ) -> BytesIO: ...
 
 
 @overload
 def colorize_picture(
-    picture: Image.Image, options: Options | None = None, *, colorizer: Colorizer | None = None
+    picture: Image.Image,
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
 ) -> Image.Image: ...
 
 
 @overload
 def colorize_picture(
-    picture: NDArray[Any], options: Options | None = None, *, colorizer: Colorizer | None = None
+    picture: NDArray[Any],
+    options: Options | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[Any]: ...
 
 
@@ -54,6 +75,7 @@ def colorize_picture(
     options: Options | None = None,
     *,
     colorizer: Colorizer | None = None,
+    progress: Progress | None = None,
 ) -> bytes | BytesIO | Image.Image | NDArray[Any]:
     """Colour a photograph in memory and return it as the kind of object that it was given as.
 
@@ -62,54 +84,57 @@ def colorize_picture(
     profile, or gets one made of it for colour. ``bytes`` are an encoded file of any format that is read; the result is
     one as `colorize_photo` writes it, verified, with its metadata. A file object that is open for reading bytes is read
     to its end, and the result is one in memory. A picture that is coloured already comes back as it is. An engine is
-    opened for it, or ``colorizer`` is used and left open. Raises the errors of `pipeline.errors`: `UsageError` for
-    arrays and images of other kinds.
+    opened for it, or ``colorizer`` is used and left open. ``progress`` is told the notes that a result of
+    `colorize_photo` has. Raises the errors of `pipeline.errors`: `UsageError` for arrays and images of other kinds.
     """
     options = options or Options()
-    with lent(colorizer, options, progress=Silent()) as opened:
+    with (
+        guarded(progress or Silent(), StopRequest()) as heard,
+        lent(colorizer, options, progress=heard) as opened,
+    ):
         if isinstance(picture, bytes):
-            return _encoded(picture, options, opened)
+            return _encoded(picture, options, opened, heard)
         if isinstance(picture, Image.Image):
-            return _image(picture, options, opened)
+            return _image(picture, options, opened, heard)
         if isinstance(picture, np.ndarray):
-            return _array(picture, options, opened)[0]
+            return _array(picture, options, opened, heard)[0]
         if hasattr(picture, "read") and isinstance(data := picture.read(), bytes):
-            return BytesIO(_encoded(data, options, opened))
+            return BytesIO(_encoded(data, options, opened, heard))
     raise UsageError(
-        f"picture in memory: is a {type(picture).__name__}",
+        f"{_NAME}: is a {type(picture).__name__}",
         advice="Give an array, a Pillow image, bytes or a file open for reading bytes; of a path, colorize_photo.",
     )
 
 
 def _array(
-    pixels: NDArray[Any], options: Options, colorizer: Colorizer, *, profile: bytes | None = None
+    pixels: NDArray[Any], options: Options, colorizer: Colorizer, progress: Progress, *, profile: bytes | None = None
 ) -> tuple[NDArray[Any], bytes | None]:
     """Return R, G, B and alpha, and the profile that they have."""
     still = still_of(pixels, profile=profile)
     seen = look_at(still, colorizer, options)
+    _tell(progress, seen.notes)
     if not seen.is_coloured:
         return pixels, profile
     lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
     answer = answer_of(colorizer.examine(seen.model_input), seen, colorizer, lending)
     page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
+    _tell(progress, (*colorizer.notes(), *still.notes))
     made = np.concatenate(list(page.strips_with_alpha()))
     return made, page.metadata[0].profile
 
 
-def _image(image: Image.Image, options: Options, colorizer: Colorizer) -> Image.Image:
+def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress: Progress) -> Image.Image:
     if image.mode not in _MODES:
+        # Pillow has no colour images of 16 bits.
+        instead = "Give it as an array of uint16" if image.mode.startswith("I;16") else "Convert it"
         raise UsageError(
-            f"picture in memory: is a Pillow image of mode {image.mode}", advice=f"Convert it to {', '.join(_MODES)}."
+            f"{_NAME}: is a Pillow image of mode {image.mode}, not {', '.join(_MODES)}", advice=f"{instead}."
         )
     profile = image.info.get("icc_profile")
     pixels = np.asarray(image)
-    made, now = _array(pixels, options, colorizer, profile=profile)
+    made, now = _array(pixels, options, colorizer, progress, profile=profile)
     if made is pixels:
         return image
-    if made.dtype == np.uint16:
-        raise UsageError(
-            "picture in memory: Pillow has no colour images of 16 bits", advice="Give it as an array of uint16."
-        )
     result = Image.fromarray(made)
     result.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
     if now is not None:
@@ -117,14 +142,20 @@ def _image(image: Image.Image, options: Options, colorizer: Colorizer) -> Image.
     return result
 
 
-def _encoded(data: bytes, options: Options, colorizer: Colorizer) -> bytes:
+def _encoded(data: bytes, options: Options, colorizer: Colorizer, progress: Progress) -> bytes:
     found = format_of(data[:HEAD])
     if not isinstance(found, StillFormat):
-        raise InputError("picture in memory: is not in a format that is read", advice="See docs/photos.md.")
+        raise InputError(f"{_NAME}: is not in a format that is read", advice="See docs/photos.md.")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"picture{found.suffixes[0]}"
         source.write_bytes(data)
         result = colorize_photo(
             source, Path(folder) / f"coloured{found.result.suffixes[0]}", options, colorizer=colorizer
         )
+        _tell(progress, result.notes)
         return result.output.read_bytes()
+
+
+def _tell(progress: Progress, notes: Iterable[Note]) -> None:
+    for note in notes:
+        progress.note(_NAME, note)

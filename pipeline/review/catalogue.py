@@ -15,6 +15,7 @@ from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_f
 from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences, film_references
+from pipeline.film.shot_bounds import Shots
 from pipeline.interruption import StopRequest
 from pipeline.media.probe import probe
 from pipeline.options import Options
@@ -104,6 +105,9 @@ class Catalogue(Protocol):
     def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
         """Return the references that a run finds for a film whose correction names ``chosen``. Raises `InputError`."""
 
+    def shots(self, name: str) -> Shots:
+        """Return the shots of a film, one for each of its labels. Raises `InputError`."""
+
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
 
@@ -130,10 +134,15 @@ class FileItem:
 
 
 class Files:
-    """Photographs and films named one by one, with their corrections in ``.autochrome/corrections`` beside results."""
+    """Photographs and films named one by one, with their corrections beside results or in a tree of their own."""
 
-    def __init__(self, sources: Sequence[tuple[str, Path, Path]], options: Options) -> None:
-        """Take kind, source and output of each. Names that occur twice are told apart by a number."""
+    def __init__(
+        self, sources: Sequence[tuple[str, Path, Path]], options: Options, *, corrections: Path | None = None
+    ) -> None:
+        """Take kind, source and output of each, and the folder of their ``corrections``, see `correction_of_file`.
+
+        Names that occur twice are told apart by a number.
+        """
         self._items: dict[str, FileItem] = {}
         self._options = options
         originals = Originals(tuple(source for _, source, _ in sources))
@@ -146,7 +155,7 @@ class Files:
                 name = f"{title} ({number})"
             labels = _moments(source, options) if kind == FILM else ()
             self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output, labels=labels)
-            self._kept[name] = correction_of_file(source, output, originals=originals)
+            self._kept[name] = correction_of_file(source, output, originals=originals, tree=corrections)
 
     @property
     def options(self) -> Options:
@@ -193,6 +202,13 @@ class Files:
     def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
         """Return the references that `render` finds for a film. Raises `KeyError`, `InputError`."""
         return film_references(self._items[name].source, ReferenceFiles(self._options.reference), chosen=chosen)
+
+    def shots(self, name: str) -> Shots:
+        """Return even parts of a film: its shots are not known. Raises `KeyError`, `InputError`."""
+        item, rate = self._items[name], self._options.frame_rate
+        duration, parts = float(probe(item.source, rate=rate).duration or 0), len(item.labels)
+        bounds = [duration * number / parts for number in range(parts + 1)]
+        return Shots.of(item.source, item.labels, bounds[:-1], bounds[1:], rate=rate)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return a frame of a film as it is, JPEG; photographs have no small pictures. Raises `InputError`."""

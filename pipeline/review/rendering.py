@@ -1,4 +1,4 @@
-"""The film that is being coloured behind the page, while a person goes on with other things."""
+"""What is being coloured behind the page, a film or a shot of one, while a person goes on with other things."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.interruption import Cancelled, StopRequest
-from pipeline.progress import Silent
+from pipeline.progress import Progress, Silent
 from pipeline.results import Failure
 from pipeline.review.catalogue import Item
-from pipeline.review.studio import Studio
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,14 @@ class RenderState:
     advice: str = ""
 
 
-class Rendering:
-    """Colours one film at a time, with what a person set right about it; calls may come from several threads."""
+Work = Callable[[Progress, StopRequest], Path]
+"""What colours something and returns the path of that; it raises `Cancelled` when it is stopped."""
 
-    def __init__(self, studio: Studio) -> None:
-        """Colour what is in ``studio``."""
-        self._studio = studio
+
+class Rendering:
+    """Colours one thing at a time; calls may come from several threads."""
+
+    def __init__(self) -> None:
         self._turn = threading.Lock()
         self._state: RenderState | None = None
         self._stop = StopRequest()
@@ -50,8 +52,8 @@ class Rendering:
         """How far the last one is; None before the first."""
         return self._state
 
-    def begun(self, item: Item) -> Callable[[], None]:
-        """Take ``item`` on, and return what colours it and returns when it is over.
+    def begun(self, item: Item, work: Work) -> Callable[[], None]:
+        """Take ``work`` on ``item`` on, and return what carries it out and returns when it is over.
 
         Raises `UsageError` while another is under way.
         """
@@ -61,15 +63,15 @@ class Rendering:
                     f"{self._state.title} is being coloured", advice="Wait for it, or leave this one to the next run."
                 )
             self._state, self._stop = RenderState(name=item.name, title=item.title), StopRequest()
-        return lambda: self._carry_out(item)
+        return lambda: self._carry_out(item, work)
 
     def stop(self) -> None:
         """End what is under way after the frame at hand; of a long film the finished segments are kept."""
         self._stop.make(at_once=True)
 
-    def _carry_out(self, item: Item) -> None:
+    def _carry_out(self, item: Item, work: Work) -> None:
         try:
-            output = self._studio.render_film(item, progress=_Watching(self._advanced), stop=self._stop)
+            output = work(_Watching(self._advanced), self._stop)
             self._change(is_over=True, output="" if self._stop.is_made else str(output))
         except Cancelled:
             self._change(is_over=True)

@@ -1,46 +1,54 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served as `pipeline.review.local` does. Nothing but corrections, and results on demand, is ever written.
+It is served as `pipeline.review.local` does. Nothing but corrections, and results on demand, is ever written; the shot
+that was played last is kept in a temporary folder until the server ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from fractions import Fraction
+from functools import partial
 from json import JSONDecodeError
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from pipeline.corrections import Correction, correction_from_json
+from pipeline.corrections import Correction, CorrectionFile, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.options import Span
 from pipeline.review.catalogue import FILM, Catalogue, Item
 from pipeline.review.local import Json, page_file
-from pipeline.review.rendering import Rendering
+from pipeline.review.rendering import Rendering, Work
 from pipeline.review.studio import Place, Studio
 
 _MOST_ITEMS = 200
 _LONGEST_FILM = 1e6
+_LONGEST_CLIP = 10
 _LARGEST_REFERENCE = 64 << 20
 _STATIC = ("review.css", "review.js")
 
 
 def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
     """Return the application that shows ``catalogue`` and takes corrections."""
-    rendering = Rendering(studio)
-    pages = _Pages(catalogue, studio, rendering)
+    folder = tempfile.TemporaryDirectory(prefix="autochrome-", ignore_cleanup_errors=True)
+    pages = _Pages(catalogue, studio, Path(folder.name))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        rendering.stop()
+        with folder:
+            yield
+            await pages.end()
 
     return Starlette(
         lifespan=lifespan,
@@ -60,6 +68,10 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             Route("/api/render", pages.render, methods=["POST"]),
             Route("/api/rendering", pages.rendering),
             Route("/api/rendering", pages.stop, methods=["DELETE"]),
+            Route("/api/clip", pages.play, methods=["POST"]),
+            Route("/api/clip", pages.clip),
+            Route("/api/playing", pages.playing),
+            Route("/api/playing", pages.stop_playing, methods=["DELETE"]),
         ],
         exception_handlers={AutochromeError: _told, KeyError: _unknown, ValueError: _refused},
     )
@@ -68,11 +80,20 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
 class _Pages:
     """The answers that need the catalogue."""
 
-    def __init__(self, catalogue: Catalogue, studio: Studio, rendering: Rendering) -> None:
-        self._catalogue, self._studio, self._rendering = catalogue, studio, rendering
-        self._under_way: asyncio.Task[None] | None = None
+    def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
+        self._catalogue, self._studio, self._clips = catalogue, studio, clips
+        self._rendering, self._playing = Rendering(), Rendering()
+        # Kept, or nobody would hold the tasks.
+        self._under_way: dict[Rendering, asyncio.Task[None]] = {}
         # A correction is read, changed and written by one at a time.
         self._turn = threading.Lock()
+
+    async def end(self) -> None:
+        """Stop what is under way; of a shot wait until it is."""
+        self._rendering.stop()
+        self._playing.stop()
+        if self._playing in self._under_way:
+            await self._under_way[self._playing]
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -126,7 +147,7 @@ class _Pages:
         return Json(await run_in_threadpool(self._studio.likely_colors, item, place, x, y))
 
     async def correct(self, request: Request) -> Response:
-        based_on = request.query_params.get("earlier")
+        based_on = request.query_params.get("version")
         return await run_in_threadpool(self._corrected, self._named(request), await _sent(request), based_on)
 
     async def reference(self, request: Request) -> Response:
@@ -143,15 +164,18 @@ class _Pages:
         return Json({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
 
     async def undo(self, request: Request) -> Response:
-        return await run_in_threadpool(self._undone, self._named(request))
+        based_on = request.query_params.get("version")
+        return await run_in_threadpool(self._undone, self._named(request), based_on)
 
     async def render(self, request: Request) -> Response:
         item = self._named(request)
         if item.kind != FILM:
             return await run_in_threadpool(self._rendered, item)
-        work = self._rendering.begun(item)
-        # Kept, or nobody would hold the task.
-        self._under_way = asyncio.create_task(run_in_threadpool(work))
+        return self._begin(self._rendering, item, partial(self._studio.render_film, item))
+
+    def _begin(self, rendering: Rendering, item: Item, work: Work) -> Response:
+        carried_out = rendering.begun(item, work)
+        self._under_way[rendering] = asyncio.create_task(run_in_threadpool(carried_out))
         return Json({}, 202)
 
     async def rendering(self, _: Request) -> Response:
@@ -161,11 +185,32 @@ class _Pages:
         self._rendering.stop()
         return Response(status_code=204)
 
+    async def play(self, request: Request) -> Response:
+        item, correction, span = self._named(request), await _sent(request), _span(request)
+        if item.kind != FILM:
+            raise ValueError(f"{item.title}: is no film")
+        output = self._clips / "clip.mp4"
+        return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
+
+    async def clip(self, _: Request) -> Response:
+        state = self._playing.state
+        if state is None or not state.output:
+            raise KeyError("to play")
+        return FileResponse(state.output, media_type="video/mp4")
+
+    async def playing(self, _: Request) -> Response:
+        return Json(to_json(self._playing.state))
+
+    async def stop_playing(self, _: Request) -> Response:
+        self._playing.stop()
+        return Response(status_code=204)
+
     def _named(self, request: Request) -> Item:
         return self._catalogue.find(request.query_params["name"])
 
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
+        shots = self._catalogue.shots(item.name) if item.kind == FILM else None
         return Json(
             {
                 "name": item.name,
@@ -173,26 +218,33 @@ class _Pages:
                 "kind": item.kind,
                 "attention": item.attention,
                 "labels": item.labels,
+                "frame": shots and shots.frame,
+                "shots": to_json(shots.shots if shots else ()),
                 "correction": to_json(file.correction),
                 "earlier": len(file.history),
+                "version": file.fingerprint,
             }
         )
 
     def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
         with self._turn:
-            file = self._catalogue.correction(item.name)
-            if based_on is not None and based_on != str(len(file.history)):
-                raise UsageError(
-                    f"{item.title}: somebody else changed it meanwhile",
-                    advice="Reload the page to see how; what you did here is not saved.",
-                )
-            self._catalogue.correct(item.name, file.revised(correction))
+            self._catalogue.correct(item.name, self._unchanged(item, based_on).revised(correction))
             return self._described(item)
 
-    def _undone(self, item: Item) -> Response:
+    def _undone(self, item: Item, based_on: str | None) -> Response:
         with self._turn:
-            self._catalogue.correct(item.name, self._catalogue.correction(item.name).undone())
+            self._catalogue.correct(item.name, self._unchanged(item, based_on).undone())
             return self._described(item)
+
+    def _unchanged(self, item: Item, based_on: str | None) -> CorrectionFile:
+        """Return the file of an item's correction if it is still the one that the page knows, where that says which."""
+        file = self._catalogue.correction(item.name)
+        if based_on is not None and based_on != file.fingerprint:
+            raise UsageError(
+                f"{item.title}: somebody else changed it meanwhile",
+                advice="Reload the page to see how; what you did here is not saved.",
+            )
+        return file
 
     def _rendered(self, item: Item) -> Response:
         return Json({"output": str(self._studio.render(item))})
@@ -208,6 +260,13 @@ def _place(request: Request) -> Place:
     if not 0 <= time < _LONGEST_FILM:
         raise ValueError(f"time {time}: seconds from the beginning of a film are wanted")
     return Place(page=int(request.query_params.get("page", 1)), time=time)
+
+
+def _span(request: Request) -> Span:
+    start, seconds = (float(request.query_params[name]) for name in ("start", "seconds"))
+    if not (0 <= start < _LONGEST_FILM and 0 < seconds <= _LONGEST_CLIP):
+        raise ValueError(f"{seconds} s from {start}: at most {_LONGEST_CLIP} s of a film can be played")
+    return Span(seconds=Fraction(seconds), start=Fraction(start))
 
 
 async def _sent(request: Request) -> Correction:

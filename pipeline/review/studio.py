@@ -17,11 +17,13 @@ from pipeline.color.model_input import EXIF_TURNS
 from pipeline.color.references import Reference
 from pipeline.color.spaces import still_spec
 from pipeline.corrections import SUFFIX, Correction
+from pipeline.film.clip import write_clip
 from pipeline.film.frame_at import frame_at
+from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
-from pipeline.options import Options
+from pipeline.options import Options, Span
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
@@ -103,19 +105,32 @@ class Studio:
         with self._turn:
             return self._catalogue.render(item.name, self._colorizer)
 
-    def render_film(self, item: Item, *, progress: Progress, stop: StopRequest) -> Path:
+    def render_film(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
         """Make the result of a film anew, beside whatever else is asked meanwhile, and return its path.
 
         Raises what `Catalogue.render` does.
         """
         return self._catalogue.render(item.name, self._colorizer, progress=progress, stop=stop)
 
+    def play(
+        self, item: Item, span: Span, correction: Correction, output: Path, progress: Progress, stop: StopRequest
+    ) -> Path:
+        """Write a part of a film to ``output`` as it would come out with ``correction``, see `write_clip`."""
+        options, references = correction.applied(self._catalogue.options), self._film_references(item, correction)
+        write_clip(
+            item.source, span, output, options, references, colorizer=self._colorizer, progress=progress, stop=stop
+        )
+        return output
+
+    def _film_references(self, item: Item, correction: Correction) -> FilmReferences:
+        chosen = correction.reference_files(self._catalogue.correction_path(item.name))
+        return self._catalogue.film_references(item.name, chosen)
+
     def _film_frame(self, item: Item, time: float, correction: Correction, wanted: Options) -> Rgb:
         def at(time: float) -> ScreenPhoto:
             return self._photo(item, Place(time=time))
 
-        chosen = correction.reference_files(self._catalogue.correction_path(item.name))
-        references = self._catalogue.film_references(item.name, chosen)
+        references = self._film_references(item, correction)
         return at(time).with_chroma(self._films.chroma(item.source, at, time, wanted, references))
 
     def _reference(self, item: Item, correction: Correction) -> Reference | None:

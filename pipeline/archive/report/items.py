@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,9 @@ from pipeline.archive.output_folder import as_size
 from pipeline.archive.report.attention import REASONS, Attention, attention_left
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.report.previews import FOLDER, Packed, pack_name, packed_of, stem
+from pipeline.corrections import Correction
 from pipeline.documents import from_json
+from pipeline.errors import InputError
 from pipeline.results import LumaCheck
 from pipeline.wording import count
 
@@ -78,8 +80,8 @@ class Items:
 
     def __init__(self, archive: Archive) -> None:
         self._source, self._output = archive.source, archive.output
-        # One look instead of one for each of very many items.
-        self._corrections = archive.corrections if archive.corrections.folder.is_dir() else None
+        self._corrections = archive.corrections
+        self._corrected = archive.corrections.items()
         self.failures, self.notes = Groups(), Groups()
 
     def counted(self, record: Record) -> Item:
@@ -102,7 +104,8 @@ class Items:
             (self.notes.take(note["kind"], note["text"], names=names, is_counted=is_first).number, note)
             for note in result.get("notes", ())
         ]
-        found = attention_left(record, self._corrections)
+        is_corrected = record.path in self._corrected
+        found = attention_left(record, self._corrections if is_corrected else None)
         # What is in doubt asks for a look, unless it was accepted.
         doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ()) if found.reasons]
         return Item(
@@ -112,7 +115,7 @@ class Items:
             output=record.output if record.result is not None else "",
             attention=found,
             measures=result.get("measures"),
-            facts=[] if is_first else _facts(record, result),
+            facts=[] if is_first else [*_facts(record, result), *(self._set_right(record) if is_corrected else ())],
             checks=[] if is_first else _checks(result.get("verification")),
             notes=[] if is_first else [(number, f"{note['kind']}: {note['text']}") for number, note in noted],
             doubts=doubts,
@@ -125,6 +128,31 @@ class Items:
             packed=packed_of(record),
             labels=record.previews,
         )
+
+    def _set_right(self, record: Record) -> list[tuple[str, str]]:
+        """Return the facts about what a person set right about the item."""
+        try:
+            correction = self._corrections.read(PurePosixPath(record.path)).correction
+        except InputError:
+            # The run names what is wrong with it as an error of this item.
+            return [("Set right", "cannot be read")]
+        said = ", ".join(_said(correction))
+        accepted = [("Accepted", "by a person")] if correction.accepted else []
+        return [*([("Set right", said)] if said else []), *accepted]
+
+
+def _said(correction: Correction) -> Iterator[str]:
+    """Yield what ``correction`` says, in words."""
+    if correction.hints:
+        yield count(len(correction.hints), "colour")
+    if correction.references:
+        yield count(len(correction.references), "reference")
+    if correction.saturation is not None:
+        yield f"saturation {correction.saturation:g}"
+    if correction.treat_as is not None:
+        yield f"taken for {correction.treat_as}"
+    if correction.tone is not None:
+        yield f"tint: {correction.tone}"
 
 
 def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ const $ = (id) => document.getElementById(id);
 const PAGE = 60;
 const LIKELY = 6;
 const SECOND = 1000;
+// Seconds of a shot that are played.
+const LONGEST = 10;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -29,10 +31,14 @@ let asked = 0;
 let place = null;
 let picking = false;
 let earlier = 0;
+let version = "";
 let page = 1;
 let pages = 1;
 let shot = 0;
 let shots = [];
+// Where in the film, and how long one of its frames is shown, in seconds.
+let time = 0;
+let frame = 0;
 
 function blank() {
   return { hints: [], references: [], saturation: null, treat_as: null, tone: null, accepted: false };
@@ -49,7 +55,7 @@ async function call(path, options = {}) {
 const named = (path) => `${path}?name=${encodeURIComponent(items[current].name)}`;
 const isFilm = () => current >= 0 && items[current].kind === "film";
 // Where in the item: a page of a photograph, a moment of a film.
-const placed = (path) => `${named(path)}&page=${page}${isFilm() && shots.length ? `&time=${shots[shot].seconds}` : ""}`;
+const placed = (path) => `${named(path)}&page=${page}${isFilm() && shots.length ? `&time=${time}` : ""}`;
 const sending = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 function tell(text) {
@@ -166,8 +172,8 @@ async function open(number) {
   const found = await working(async () => (await call(named("/api/item"))).json());
   if (current !== number) return;
   take(found);
-  if (found.kind === "film") shots = found.labels.map((label) => ({ label, seconds: secondsOf(label) }));
-  drawShots();
+  if (found.kind === "film") ({ shots, frame } = found);
+  turnTo(0);
   await show();
 }
 
@@ -175,12 +181,64 @@ function take(found) {
   isLoaded = true;
   correction = { ...blank(), ...found.correction };
   saved = JSON.stringify(correction);
-  earlier = found.earlier;
+  ({ earlier, version } = found);
   draw();
 }
 
 // The label of a shot is a time cut to tenths: the middle of the tenth lies in the shot.
 const secondsOf = (label) => label.split(":").reduce((sum, part) => 60 * sum + Number(part), 0) + 0.05;
+
+// A shot is shown at the time of its small picture at first; the slider goes over all of it, in the middle of frames.
+function turnTo(number) {
+  shot = number;
+  if (shots.length) {
+    const { label, start, end } = shots[shot];
+    const slider = $("time");
+    slider.step = frame;
+    slider.min = start + frame / 2;
+    slider.max = Math.max(start + frame / 2, end);
+    slider.value = secondsOf(label);
+    slider.disabled = end - start < 2 * frame;
+    time = Number(slider.value);
+  }
+  drawShots();
+  drawTime();
+}
+
+function goTo(seconds) {
+  turnTo(shotAt(seconds));
+  $("time").value = seconds;
+  time = seconds;
+  drawTime();
+  return guarded(show);
+}
+
+function drawTime() {
+  const text = clockOf(time);
+  $("clock").textContent = text;
+  $("time").setAttribute("aria-valuetext", `${text}, shot ${shot + 1} of ${shots.length}`);
+  drawHints();
+}
+
+function clockOf(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${(seconds % 60).toFixed(2).padStart(5, "0")}`;
+}
+
+// Work that is asked for faster than it is done: one at a time, and at the end the last.
+function latest(work) {
+  let isBusy = false;
+  let isWanted = false;
+  return async () => {
+    isWanted = true;
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      while (isWanted) { isWanted = false; await guarded(work); }
+    } finally { isBusy = false; }
+  };
+}
 
 async function show() {
   await preview();
@@ -192,11 +250,11 @@ async function show() {
 }
 
 function drawShots() {
-  $("shots").hidden = $("single").hidden = !shots.length;
+  $("shots").hidden = $("single").hidden = $("moment").hidden = !shots.length;
   $("shots").replaceChildren(...shots.map(({ label }, number) => {
     const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
     button.setAttribute("aria-pressed", String(number === shot));
-    button.addEventListener("click", () => guarded(async () => { shot = number; drawShots(); await show(); }));
+    button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
     return lineOf(button);
   }));
 }
@@ -209,11 +267,11 @@ function setPicture(which, url) {
   if (which === "before") beforeUrl = url; else afterUrl = url;
 }
 
-async function preview() {
+async function preview(wanted = correction) {
   const turn = ++asked;
   $("working").hidden = false;
   try {
-    const answer = await call(placed("/api/view"), sending("POST", correction));
+    const answer = await call(placed("/api/view"), sending("POST", wanted));
     const blob = await answer.blob();
     if (turn !== asked) return;
     pages = Number(answer.headers.get("Autochrome-Pages") ?? 1);
@@ -233,7 +291,7 @@ function change(next) {
   future = [];
   correction = next;
   draw();
-  return guarded(preview);
+  return guarded(() => preview());
 }
 
 function step(from, to) {
@@ -241,7 +299,24 @@ function step(from, to) {
   to.push(correction);
   correction = from.pop();
   draw();
-  guarded(preview);
+  guarded(() => preview());
+}
+
+// When nothing is left to undo of what was done here, what was saved last can be taken back.
+function undo() {
+  if (past.length) step(past, future);
+  else if (earlier && !isChanged()) $("taking").showModal();
+}
+
+async function takeBack() {
+  const number = current;
+  const found = await (await call(`${named("/api/undo")}&version=${version}`, { method: "POST" })).json();
+  if (current !== number) return;
+  past = []; future = [];
+  take(found);
+  tellCorrected(number, correction);
+  tell("The last save was taken back.");
+  await preview();
 }
 
 function draw() {
@@ -260,7 +335,9 @@ function draw() {
   $("pageOn").disabled = page >= pages;
   $("compare").setAttribute("aria-pressed", String(showsBefore));
   $("accept").setAttribute("aria-pressed", String(correction.accepted));
-  $("undo").disabled = !past.length;
+  const takesBack = !past.length && earlier > 0 && !isChanged();
+  $("undo").disabled = !past.length && !takesBack;
+  $("undo").textContent = takesBack ? "Take back the last save" : "Undo";
   $("redo").disabled = !future.length;
   $("save").disabled = !isChanged();
   $("previous").disabled = current <= 0;
@@ -281,8 +358,12 @@ function drawHints() {
     return mark;
   }));
   $("stated").replaceChildren(...correction.hints.map((hint, number) => {
-    const where = hint.time !== null ? `at ${hint.time.toFixed(1)} s` : pages > 1 ? `page ${hint.page}` : "";
-    return lineOf(`${number + 1}`, sample(hint.color), `${label(hint.color)} ${where}`, remover("colour", "hints", number));
+    const where = hint.time !== null ? `at ${clockOf(hint.time)}` : pages > 1 ? `page ${hint.page}` : "";
+    const words = document.createElement("span");
+    words.className = "words";
+    words.textContent = `${label(hint.color)} ${where}`;
+    const other = isFilm() && hint.time !== null && !isShown(hint.time) ? [shower(hint, number)] : [];
+    return lineOf(`${number + 1}`, sample(hint.color), words, ...other, remover("colour", "hints", number));
   }));
   $("lending").replaceChildren(...correction.references.map((_, number) =>
     lineOf(`Reference ${number + 1}`, remover("reference", "references", number))));
@@ -296,14 +377,24 @@ function remover(what, list, number) {
   return button;
 }
 
+// What goes to the frame of a hint that is not shown.
+function shower(hint, number) {
+  const button = buttonOf("Show");
+  button.setAttribute("aria-label", `Show the frame of colour ${number + 1}`);
+  button.addEventListener("click", () => goTo(hint.time));
+  return button;
+}
+
+const isShown = (moment) => Math.abs(moment - time) < frame / 2;
+
 // Hints of what is shown, with their numbers among all.
 function here() {
   const all = correction.hints.map((hint, number) => [hint, number]);
   if (!isFilm()) return all.filter(([hint]) => hint.page === page);
-  return all.filter(([hint]) => hint.time !== null && shots.length && shotAt(hint.time) === shot);
+  return all.filter(([hint]) => hint.time !== null && isShown(hint.time));
 }
 
-const shotAt = (time) => Math.max(0, shots.findLastIndex(({ seconds }) => seconds <= time + 0.1));
+const shotAt = (moment) => Math.max(0, shots.findLastIndex(({ start }) => start <= moment));
 
 async function lend(file) {
   if (!file) return;
@@ -319,7 +410,25 @@ function turnPage(to) {
 }
 
 const shown = (color) => (color === "neutral" ? "#808080" : color);
-const label = (color) => PALETTE.find(([, value]) => value === color)?.[0] ?? color;
+const label = (color) => PALETTE.find(([, value]) => value === color)?.[0] ?? `${words(color)} ${color}`;
+
+const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [215, "light blue"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
+
+// A colour in words: how light, how strong, which hue.
+function words(color) {
+  if (color === "neutral") return "neutral";
+  const [red, green, blue] = [1, 3, 5].map((from) => parseInt(color.slice(from, from + 2), 16));
+  const most = Math.max(red, green, blue);
+  const range = most - Math.min(red, green, blue);
+  const light = 0.3 * red + 0.6 * green + 0.1 * blue;
+  const tone = light < 70 ? "dark " : light > 190 ? "light " : "";
+  if (range < 14) return `${tone}grey`;
+  const sixth = most === red ? (green - blue) / range : most === green ? 2 + (blue - red) / range : 4 + (red - green) / range;
+  const hue = (sixth * 60 + 360) % 360;
+  const isBrown = hue >= 10 && hue < 45 && light < 150;
+  const name = isBrown ? "brown" : HUES.find(([end]) => hue <= end)[1];
+  return `${tone}${range < 50 ? "greyish " : range > 150 ? "strong " : ""}${name}`;
+}
 
 function sample(color) {
   const box = document.createElement("span");
@@ -376,7 +485,7 @@ async function offerLikely({ x, y }) {
   if (place?.x !== x || place?.y !== y) return;
   // In the places kept for them: what is below must not move under a finger.
   [...$("likely").children].forEach((kept, number) => {
-    if (colors[number]) kept.replaceWith(swatch(`likely ${number + 1}`, colors[number]));
+    if (colors[number]) kept.replaceWith(swatch(`likely ${number + 1}: ${words(colors[number])}`, colors[number]));
     else kept.style.visibility = "hidden";
   });
 }
@@ -384,7 +493,7 @@ async function offerLikely({ x, y }) {
 function state(color) {
   $("chooser").close();
   if (!place) return;
-  const hint = { x: place.x, y: place.y, color, reach: 0.01, time: isFilm() && shots.length ? shots[shot].seconds : null, page };
+  const hint = { x: place.x, y: place.y, color, reach: 0.01, time: isFilm() && shots.length ? time : null, page };
   place = null;
   change({ ...correction, hints: [...correction.hints, hint] });
 }
@@ -414,7 +523,17 @@ $("pick").addEventListener("click", () => {
   tell("Click on the place whose colour you want.");
 });
 $("saturation").addEventListener("change", (event) => change({ ...correction, saturation: Number(event.target.value) }));
-$("saturation").addEventListener("input", (event) => { $("amount").textContent = `${Math.round(event.target.value * 100)} %`; });
+const dragged = latest(() => preview({ ...correction, saturation: Number($("saturation").value) }));
+$("saturation").addEventListener("input", (event) => {
+  $("amount").textContent = `${Math.round(event.target.value * 100)} %`;
+  if (isLoaded) dragged();
+});
+const moved = latest(show);
+$("time").addEventListener("input", (event) => { time = Number(event.target.value); drawTime(); moved(); });
+$("play").addEventListener("click", () => guarded(play));
+$("stopPlaying").addEventListener("click", () => guarded(() => call("/api/playing", { method: "DELETE" })));
+$("player").addEventListener("close", () => { $("clip").removeAttribute("src"); $("clip").load(); });
+$("taking").addEventListener("close", () => { if ($("taking").returnValue === "yes") guarded(takeBack); $("taking").returnValue = ""; });
 $("treatAs").addEventListener("change", (event) => change({ ...correction, treat_as: event.target.value || null }));
 $("tone").addEventListener("change", (event) => change({ ...correction, tone: event.target.value || null }));
 $("lend").addEventListener("click", () => $("file").click());
@@ -428,7 +547,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop") guarded(() => lend(event.dataTransfer.files[0]));
   });
 }
-$("undo").addEventListener("click", () => step(past, future));
+$("undo").addEventListener("click", undo);
 $("redo").addEventListener("click", () => step(future, past));
 $("compare").addEventListener("click", () => { showsBefore = !showsBefore; draw(); });
 $("previous").addEventListener("click", () => guarded(() => open(current - 1)));
@@ -440,62 +559,100 @@ $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
   await save();
   const answer = await working(() => call(named("/api/render"), { method: "POST" }));
-  if (answer.status === 202) return follow();
+  if (answer.status === 202) { await follow("rendering"); return; }
   const { output } = await answer.json();
   tell(`Coloured: ${output}`);
 }));
 $("stop").addEventListener("click", () => guarded(() => call("/api/rendering", { method: "DELETE" })));
 
-let following = false;
+// How far something is that takes its time is told below the picture, whatever is looked at meanwhile.
+const following = new Set();
+const WORK = {
+  rendering: {
+    begun: (title) => `Colouring ${title}`,
+    done: (output) => `Coloured: ${output}`,
+    stopped: (title) => `${title}: stopped; coloured again, it resumes.`,
+  },
+  playing: { begun: (title) => `Colouring a shot of ${title}`, done: () => "The shot is ready.", stopped: () => "Stopped." },
+};
 
-// A film takes its time: how far it is is told below the picture, whatever is looked at meanwhile.
-async function follow() {
-  if (following) return;
-  following = true;
+// Return how the work ended, null if there is none.
+async function follow(which) {
+  if (following.has(which)) return null;
+  following.add(which);
   try {
     for (;;) {
-      const state = await (await call("/api/rendering")).json();
-      if (!state) return;
-      drawRendering(state);
-      if (state.is_over) return;
-      await new Promise((wake) => { setTimeout(wake, SECOND); });
+      const state = await (await call(`/api/${which}`)).json();
+      if (!state) return null;
+      drawWork(which, state);
+      if (state.is_over) return state;
+      await new Promise((wake) => { setTimeout(wake, SECOND / 4); });
     }
-  } finally { following = false; }
+  } finally { following.delete(which); }
 }
 
-function drawRendering({ title, done, total, is_over, output, error, advice }) {
+function drawWork(which, { title, done, total, is_over, output, error, advice }) {
+  const said = WORK[which];
   const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
-  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? `Coloured: ${output}` : `${title}: stopped; coloured again, it resumes.`;
-  $("rendering").hidden = false;
-  $("rendering").querySelector("span").textContent = is_over ? end : `Colouring ${title}: ${done.toLocaleString("en")}${of} frames. You can go on meanwhile.`;
-  const bar = $("rendering").querySelector("progress");
-  bar.hidden = $("stop").hidden = is_over;
+  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? said.done(output) : said.stopped(title);
+  const line = $(which);
+  line.hidden = false;
+  line.querySelector("span").textContent = is_over ? end : `${said.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can go on meanwhile.`;
+  const bar = line.querySelector("progress");
+  bar.hidden = line.querySelector("button").hidden = is_over;
   if (total) bar.value = done / total; else bar.removeAttribute("value");
 }
+
+// The shot, or of a long one what is around the moment that is shown, as it will be in the film with what is stated now.
+async function play() {
+  if (!isLoaded || !shots.length || following.has("playing")) return;
+  const { start, end } = shots[shot];
+  const seconds = Math.min(Math.max(end - start, frame), LONGEST);
+  const from = Math.max(start, Math.min(time - seconds / 2, end - seconds));
+  const number = current;
+  const title = items[number].title;
+  await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
+  $("play").disabled = true;
+  try {
+    const state = await follow("playing");
+    if (!state?.output || current !== number) return;
+    $("playing").hidden = true;
+    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film`;
+    // Another address each time, or the browser would show the one before.
+    $("clip").src = `/api/clip?number=${++played}`;
+    $("player").showModal();
+    await $("clip").play().catch(() => { /* it is played by its own controls */ });
+  } finally { $("play").disabled = false; }
+}
+
+let played = 0;
 
 async function save() {
   if (!isChanged()) return;
   const number = current;
   const sent = correction;
-  const found = await (await call(`${named("/api/correction")}&earlier=${earlier}`, sending("PUT", sent))).json();
+  const found = await (await call(`${named("/api/correction")}&version=${version}`, sending("PUT", sent))).json();
   if (current === number) {
     saved = JSON.stringify(sent);
-    earlier = found.earlier;
+    ({ earlier, version } = found);
   }
-  const { accepted, ...shaping } = sent;
+  tellCorrected(number, sent);
+  draw();
+}
+
+function tellCorrected(number, { accepted, ...shaping }) {
   const { accepted: _, ...nothing } = blank();
   Object.assign(items[number], { accepted, corrected: JSON.stringify(shaping) !== JSON.stringify(nothing) });
   tellState($("list").children[number], items[number]);
   drawProgress();
-  draw();
 }
 
 document.addEventListener("keydown", (event) => {
-  if ($("chooser").open || event.target.matches("input, select")) return;
+  if (document.querySelector("dialog[open]") || event.target.matches("input, select")) return;
   const control = event.ctrlKey || event.metaKey;
   const actions = control
-    ? { z: () => step(past, future), y: () => step(future, past), s: () => guarded(save) }
-    : { ArrowLeft: () => guarded(() => open(current - 1)), ArrowRight: () => guarded(() => open(current + 1)), b: () => $("compare").click(), a: () => $("accept").click(), s: () => guarded(save) };
+    ? { z: undo, y: () => step(future, past), s: () => guarded(save) }
+    : { ArrowLeft: () => guarded(() => open(current - 1)), ArrowRight: () => guarded(() => open(current + 1)), b: () => $("compare").click(), a: () => $("accept").click(), p: () => guarded(play), s: () => guarded(save) };
   const action = actions[event.key];
   if (action) { event.preventDefault(); action(); }
 });
@@ -513,6 +670,6 @@ unfold(matchMedia("(min-width: 46rem)").matches);
 
 guarded(async () => {
   await loadItems();
-  guarded(follow);
+  guarded(() => follow("rendering"));
   if (total) await open(0); else tell("There is nothing to review.");
 });

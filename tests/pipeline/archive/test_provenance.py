@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipeline.archive.provenance import write_sidecar
+from pipeline.corrections import Correction
 from pipeline.errors import InputError, OutputError
-from pipeline.options import Options, Tone
+from pipeline.options import Hint, Options, Tone
 from pipeline.results import Doubt, FilmResult, Note, NoteKind, PhotoResult, SourceTone, Treatment
 from tests.pipeline.archive.outcomes import CALM, FINGERPRINT, WEIGHTS, film, photo, sha256, shot
 
@@ -99,6 +100,18 @@ def test_a_photograph_says_what_was_made_with_what(tmp_path: Path) -> None:
         },
     }
     assert found["doubts"] == []
+
+
+def test_what_a_person_set_right_is_told_apart_from_what_the_run_was_asked_for(tmp_path: Path) -> None:
+    result = photo(tmp_path / "in.png", tmp_path / "out.png")
+    correction = Correction(hints=(Hint(x=0.5, y=0.25, color="#3A5FCD"),), saturation=0.5, accepted=True)
+    found = sidecar(result, correction.applied(Options(tone=Tone.KEEP)), correction=correction)
+    hint = {"x": 0.5, "y": 0.25, "color": "#3A5FCD", "reach": 0.01, "time": None, "page": 1}
+    nothing = {"references": [], "treat_as": None, "tone": None}
+    assert found["correction"] == {"hints": [hint], "saturation": 0.5, **nothing}
+    assert (found["options"]["hints"], found["options"]["tone"]) == ([hint], "keep")
+    for none in (Correction(), Correction(accepted=True)):
+        assert sidecar(result, correction=none)["correction"] is None
 
 
 def test_a_photograph_says_what_is_in_doubt_and_what_decides_otherwise_without_paths(tmp_path: Path) -> None:

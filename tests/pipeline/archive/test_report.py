@@ -6,7 +6,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -17,7 +17,9 @@ from pipeline.archive.output_folder import locked
 from pipeline.archive.report import write_report
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.run_options import Shard
+from pipeline.corrections import Correction, CorrectionFile
 from pipeline.errors import OutputError
+from pipeline.options import Hint, TreatAs
 from pipeline.results import Note, NoteKind
 from tests.pipeline.archive.outcomes import film, photo, preview
 from tests.pipeline.archive.shelves import Shelf
@@ -69,6 +71,32 @@ def read(shelf: Shelf) -> Reader:
 
 def done(shelf: Shelf, path: str, **changes: Any) -> None:
     shelf.done(path, photo(shelf.source / path, shelf.output / path, **changes))
+
+
+def facts(page: Reader, path: str) -> dict[str, str]:
+    texts = json.loads(page.data)["texts"]
+    (found,) = (row["facts"] for row in page.rows() if row["path"] == path)
+    return {texts[label]: texts[value] for label, value in zip(found[::2], found[1::2], strict=True)}
+
+
+def test_what_a_person_set_right_is_a_fact_of_its_item(shelf: Shelf) -> None:
+    for path in ("box/a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        done(shelf, path)
+    tree = archive_at(shelf.source, shelf.output).corrections
+    hints = (Hint(x=0.1, y=0.2, color="neutral"), Hint(x=0.3, y=0.4, color="#3A5FCD"))
+    both = Correction(hints=hints, saturation=0.5, treat_as=TreatAs.MONOCHROME, accepted=True)
+    tree.write(PurePosixPath("box/a.jpg"), CorrectionFile(correction=both))
+    tree.write(PurePosixPath("b.jpg"), CorrectionFile(correction=Correction(accepted=True)))
+    tree.path_of(PurePosixPath("c.jpg")).write_text("no correction", encoding="ascii")
+    shelf.end(done=4)
+    page = read(shelf)
+    said = facts(page, "box/a.jpg")
+    assert said["Set right"] == "2 colours, saturation 0.5, taken for monochrome"
+    assert said["Accepted"] == "by a person"
+    assert facts(page, "b.jpg").get("Set right") is None
+    assert facts(page, "b.jpg")["Accepted"] == "by a person"
+    assert facts(page, "c.jpg")["Set right"] == "cannot be read"
+    assert not {"Set right", "Accepted"} & facts(page, "d.jpg").keys()
 
 
 def test_totals_and_the_last_run_are_told_in_the_first_lines(shelf: Shelf) -> None:

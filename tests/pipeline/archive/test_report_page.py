@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,21 @@ def test_the_doubtful_ones_come_first_with_reasons_in_words(page: Page) -> None:
     assert names(page)[:4] == ["unsure.jpg", "vivid.jpg", "reel.mov", HOSTILE]
     reasons = page.run("document.querySelector('.card .chips').innerText.split('\\n')")
     assert reasons == ["unsure whether already coloured", "hardly any colour"]
+
+
+def test_an_item_has_commands_that_set_it_right(page: Page, report: Path) -> None:
+    page.press("j", "Enter")
+    page.wait("document.getElementById('detail').open")
+    commands = page.run("[...document.querySelectorAll('#detail code')].map((one) => one.textContent)")
+    archive = ["colorize-archive", str(report.parents[1] / "in"), "-o", str(report.parent)]
+    only = [*archive, "--include", "/box/unsure.jpg"]
+    assert [shlex.split(command) for command in commands] == [
+        ["colorize-review", str(report.parent)],
+        [*only, "--decide", "monochrome"],
+        [*only, "--overwrite"],
+        [*only, "--overwrite", "--saturation", "0.8"],
+        [*only, "--overwrite", "--reference", "PICTURE"],
+    ]
 
 
 def test_names_and_messages_that_are_markup_stay_text(page: Page) -> None:

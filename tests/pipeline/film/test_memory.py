@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UsageError
@@ -66,6 +67,9 @@ def test_what_is_no_frame_and_hints_are_errors_of_use(colorizer: Colorizer) -> N
         next(colorize_frames([np.zeros((4, 4), np.float32)], colorizer=colorizer))
     with pytest.raises(UsageError, match="alpha"):
         next(colorize_frames([np.zeros((32, 32, 4), np.uint8)], colorizer=colorizer))
+    with pytest.raises(UsageError, match="frame 0: is a Image, not an array") as caught:
+        next(colorize_frames([Image.new("L", (32, 32))], colorizer=colorizer))  # type: ignore[list-item]
+    assert "numpy.asarray" in caught.value.advice
     hinted = Options(hints=(Hint(x=0, y=0, color="neutral"),))
     with pytest.raises(UsageError, match="hints"):
         next(colorize_frames(moving(1), hinted, colorizer=colorizer))

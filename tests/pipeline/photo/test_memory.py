@@ -11,8 +11,11 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, UsageError
+from pipeline.options import Options, TreatAs
 from pipeline.photo.job import colorize_photo
 from pipeline.photo.memory import colorize_picture
+from pipeline.progress import Silent
+from pipeline.results import Note
 from tests.photos import grey_profile, jpeg_bytes, rgb_of, save, save_with_metadata, scene, sepia, tinted
 
 
@@ -87,6 +90,39 @@ def test_a_name_or_a_file_of_text_is_an_error_of_use(picture: object, colorizer:
     with pytest.raises(UsageError, match="picture in memory: is a") as caught:
         colorize_picture(picture, colorizer=colorizer)  # type: ignore[call-overload]
     assert "colorize_photo" in caught.value.advice
+
+
+@pytest.mark.parametrize("source", [scene(), Image.fromarray(scene()), b"scan", BytesIO()])
+def test_what_is_in_memory_is_no_path_and_the_error_names_what_takes_it(source: object, colorizer: Colorizer) -> None:
+    with pytest.raises(UsageError, match="source: is a") as caught:
+        colorize_photo(source, None, colorizer=colorizer)  # type: ignore[arg-type]
+    assert "colorize_picture" in caught.value.advice
+
+
+def test_a_pillow_image_of_16_bits_is_refused_with_what_is_taken(colorizer: Colorizer) -> None:
+    with pytest.raises(UsageError, match="mode I;16, not L, LA, RGB, RGBA") as caught:
+        colorize_picture(Image.fromarray(scene().astype(np.uint16) * 257), colorizer=colorizer)
+    assert "array of uint16" in caught.value.advice
+    assert colorize_picture(scene().astype(np.uint16) * 257, colorizer=colorizer).dtype == np.uint16
+
+
+def test_notes_are_told(tmp_path: Path, colorizer: Colorizer) -> None:
+    class Notes(Silent):
+        def __init__(self) -> None:
+            self.heard: list[tuple[str, Note]] = []
+
+        def note(self, item: str, note: Note) -> None:
+            self.heard.append((item, note))
+
+    options, notes = Options(treat_as=TreatAs.MONOCHROME), Notes()
+    data = save(tmp_path / "a.bmp", scene()).read_bytes()
+    result = colorize_photo(tmp_path / "a.bmp", tmp_path / "a.png", options, colorizer=colorizer)
+    colorize_picture(data, options, colorizer=colorizer, progress=notes)
+    assert notes.heard == [("picture in memory", note) for note in result.notes]
+    assert notes.heard
+    notes.heard.clear()
+    colorize_picture(rgb_of(scene(), *tinted(scene())), colorizer=colorizer, progress=notes)
+    assert notes.heard
 
 
 def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.corrections import read_correction
 from tests.browser import PROGRAM, Page, browsing
+from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.review.serving import served
 
@@ -88,6 +90,77 @@ def test_undo_redo_and_the_keyboard(tiny: Path, photos: list[Path]) -> None:
         page.wait("document.querySelector('#compare').getAttribute('aria-pressed') === 'true'")
         assert not page.complaints
     assert read_correction(kept(photos[1])).correction.accepted
+
+
+def test_what_was_saved_can_be_taken_back_later(tiny: Path, photos: list[Path]) -> None:
+    undo = "document.querySelector('#undo').innerText === 'Take back the last save'"
+    with opened(tiny, photos) as page:
+        assert page.run("document.querySelector('#undo').disabled")
+        page.press("a")
+        page.wait("document.querySelector('#progress').innerText.includes('1 accepted')")
+    with opened(tiny, photos) as page:
+        page.wait(undo)
+        click(page, "#undo")
+        page.wait("document.querySelector('#taking').open")
+        page.run("document.querySelector('#taking button[value=no]').click()")
+        assert read_correction(kept(photos[0])).correction.accepted
+        click(page, "#undo")
+        page.wait("document.querySelector('#taking').open")
+        page.run("document.querySelector('#taking button[value=yes]').click()")
+        page.wait("document.querySelector('#progress').innerText.includes('0 accepted')")
+        assert page.run("document.querySelector('#undo').disabled")
+        assert not page.complaints
+    assert not read_correction(kept(photos[0])).correction.accepted
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_hint_is_on_any_frame_and_the_shot_is_played(tiny: Path, tmp_path: Path, width: int) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", width=320, height=240, times=range(120))
+    marks = "document.querySelectorAll('.mark').length"
+    with opened(tiny, [film], width=width) as page:
+        page.run("document.querySelectorAll('#shots button')[12].click()")
+        page.wait(READY)
+        page.run("document.querySelector('#time').focus()")
+        before = page.run("Number(document.querySelector('#time').value)")
+        page.press("ArrowLeft", "ArrowLeft")
+        page.wait(f"Number(document.querySelector('#time').value) < {before} - 0.07 && {READY}")
+        stated = page.run("Number(document.querySelector('#time').value)")
+        click(page, "#picture")
+        page.wait("document.querySelector('#chooser').open")
+        page.run("document.querySelector('#palette [data-color=\"#B3272D\"]').click()")
+        page.wait(f"{marks} === 1 && {READY}")
+        page.run("document.querySelector('#time').focus()")
+        page.press("ArrowRight")
+        page.wait(f"{marks} === 0")
+        page.run("document.querySelector('[aria-label=\"Show the frame of colour 1\"]').click()")
+        page.wait(f"{marks} === 1 && {READY}")
+        page.run("document.querySelector('#play').click()")
+        page.wait("document.querySelector('#player').open && document.querySelector('#clip').readyState >= 2")
+        assert page.run("document.querySelector('#clip').videoWidth") == 320
+        page.run("document.querySelector('#player button').click()")
+        page.run("document.querySelector('#save').click()")
+        page.wait("document.querySelector('#save').disabled")
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert not page.complaints
+    (hint,) = read_correction(kept(film)).correction.hints
+    assert hint.time == pytest.approx(stated)
+
+
+def test_colours_are_told_in_words_and_saturation_while_it_is_dragged(two: Path, photos: list[Path]) -> None:
+    with opened(two, photos) as page:
+        first = page.run("document.querySelector('#picture').src")
+        drag = "document.querySelector('#saturation').value = 0.1;"
+        page.run(f"{drag} document.querySelector('#saturation').dispatchEvent(new Event('input'))")
+        page.wait(f"document.querySelector('#picture').src !== {first!r} && {READY}")
+        assert page.run("document.querySelector('#save').disabled")
+        click(page, "#picture")
+        page.wait("document.querySelector('#chooser').open && !!document.querySelector('#likely [data-color]')")
+        assert re.match(
+            r"likely 1: [a-z ]+$", page.run("document.querySelector('#likely [data-color]').innerText.trim()")
+        )
+        page.run("document.querySelector('#own').value = '#7a1020'; document.querySelector('#useOwn').click()")
+        page.wait("document.querySelectorAll('.mark').length === 1")
+        assert "dark red #7A1020" in page.run("document.querySelector('#stated').innerText")
 
 
 def test_a_name_with_markup_is_text(tiny: Path, photos: list[Path]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -185,7 +186,10 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
     with served(str(tiny), tmp_path / "film.mp4") as address:
         client = entered(address)
         found = json.loads(client.ask("/api/item?name=film.mp4")[1])
-        assert (found["kind"], len(found["labels"])) == ("film", 24)
+        assert (found["kind"], len(found["labels"]), len(found["shots"])) == ("film", 24, 24)
+        assert found["frame"] == pytest.approx(0.04)
+        assert [shot["label"] for shot in found["shots"]] == found["labels"]
+        assert (found["shots"][0]["start"], found["shots"][23]["end"]) == (0, pytest.approx(1.92))
         assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
         assert client.ask("/api/thumbnail?name=film.mp4&number=24")[0] == 204
         hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "time": 0.1}]}
@@ -195,6 +199,52 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, 
             )
             assert bool(np.abs(plain - stated).max() > 10) is is_there
         assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
+
+
+@pytest.mark.slow
+def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> None:
+    make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "24"})
+    save(tmp_path / "one.png", scene())
+    with served(str(tiny), tmp_path / "film.mp4", tmp_path / "one.png") as address:
+        client = entered(address)
+        assert client.ask("/api/clip")[0] == 404
+        for correction, is_grey in (({"saturation": 0}, True), ({}, False)):
+            assert client.ask("/api/clip?name=film.mp4&start=0.5&seconds=1", correction, method="POST")[0] == 202
+            state = ended(client, "playing")
+            assert (state["error"], state["done"]) == ("", 25)
+            status, content = client.ask("/api/clip", Range="bytes=0-")
+            assert status == 206
+            (tmp_path / "played.mp4").write_bytes(content)
+            with av.open(str(tmp_path / "played.mp4")) as made:
+                pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in made.decode(video=0)]
+            assert len(pictures) == 25
+            assert bool(np.ptp(pictures[12], axis=2).mean() < 2) is is_grey
+        for wrong in ("film.mp4&start=0&seconds=11", "film.mp4&start=-1&seconds=1", "one.png&start=0&seconds=1"):
+            assert client.ask(f"/api/clip?name={wrong}", {}, method="POST")[0] == 400
+        assert client.ask("/api/playing", method="DELETE")[0] == 204
+        assert Path(state["output"]).exists()
+    assert not Path(state["output"]).parent.exists()
+    assert not list(tmp_path.glob("*.colorized.*"))
+
+
+def test_who_saves_second_is_told_and_changes_nothing(tmp_path: Path, tiny: Path) -> None:
+    photo = save(tmp_path / "one.png", scene())
+    with served(str(tiny), photo) as address:
+        client = entered(address)
+
+        def version() -> str:
+            return str(json.loads(client.ask("/api/item?name=one.png")[1])["version"])
+
+        known, path = version(), "/api/correction?name=one.png&version="
+        assert client.ask(path + known, {"saturation": 0.5}, method="PUT")[0] == 200
+        assert client.ask(path + known, {"saturation": 0.9}, method="PUT")[0] == 409
+        known = version()
+        # Taken back and saved again it has as many revisions as before.
+        assert client.ask(f"/api/undo?name=one.png&version={known}", method="POST")[0] == 200
+        assert client.ask(path + version(), {"saturation": 0.7}, method="PUT")[0] == 200
+        for wrong, method in ((path, "PUT"), ("/api/undo?name=one.png&version=", "POST")):
+            assert client.ask(wrong + known, {"saturation": 0.9}, method=method)[0] == 409
+        assert json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["saturation"] == 0.7
 
 
 @pytest.mark.slow
@@ -219,9 +269,13 @@ def test_names_that_are_no_text_are_told_with_signs_for_what_has_none(tmp_path: 
 
 
 def rendered(client: Client) -> dict[str, Any]:
+    return ended(client, "rendering")
+
+
+def ended(client: Client, which: str) -> dict[str, Any]:
     """Wait until what is coloured behind the page is over, and return how it ended."""
     while True:
-        state: dict[str, Any] = json.loads(client.ask("/api/rendering")[1])
+        state: dict[str, Any] = json.loads(client.ask(f"/api/{which}")[1])
         if state["is_over"]:
             return state
         time.sleep(0.05)

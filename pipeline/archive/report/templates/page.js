@@ -240,6 +240,8 @@
       ["Colours are set right on a page of their own, for every later run: ", data.review],
       ["Treat it as black and white, for every later run: ", `${only} --decide monochrome`],
       ["Colour it again: ", `${only} --overwrite`],
+      ["Colour it again with less colour; a later run without the option takes that back, a saturation chosen on the page stays: ", `${only} --overwrite --saturation 0.8`],
+      ["Colour it again with the colours of another picture of the same; one that is dropped on the page stays: ", `${only} --overwrite --reference PICTURE`],
     ];
     return [make("h3", {}, "Not right?"), make("ul", { className: "lines" }, ...ways.map(([what, command]) => make("li", {}, what, make("code", {}, command))))];
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.commands.video_previews import moved
+from pipeline.film.excerpt import moved
 from pipeline.options import Hint, Options
 
 

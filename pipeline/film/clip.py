@@ -1,0 +1,121 @@
+"""Some seconds of a film, coloured as the film would be, at the size of a screen: for those who look at a shot."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.clock import clock
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import UsageError
+from pipeline.film.excerpt import Renamed, frame_number, moved
+from pipeline.film.job import colorize_video
+from pipeline.film.reference_frames import FilmReferences
+from pipeline.interruption import StopRequest
+from pipeline.media.codecs import Container
+from pipeline.media.containers import open_container
+from pipeline.media.probe import FilmInfo, open_film, probe
+from pipeline.media.source import bound_pixels, reporting
+from pipeline.options import Codec, Options, Quality, Span
+from pipeline.progress import Progress
+from pipeline.sizes import size_within
+
+_LARGEST = 1280
+# Of the small copy that is coloured: nearly without loss, and fast.
+_COPY = {"crf": "10", "preset": "ultrafast"}
+
+
+def write_clip(
+    source: Path,
+    span: Span,
+    output: Path,
+    options: Options,
+    references: FilmReferences,
+    *,
+    colorizer: Colorizer,
+    progress: Progress,
+    stop: StopRequest,
+) -> None:
+    """Write the part ``span`` of the film ``source``, coloured, to ``output``: MP4 that browsers play, without sound.
+
+    It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
+    moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
+    `UsageError` if the film ends before.
+    """
+    info = probe(source, rate=options.frame_rate)
+    with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
+        part = Path(folder, "part.mp4")
+        _copy(info, span, part, stop)
+        if references.numbered:
+            references = references.of_part(frame_number(source, span.start, rate=options.frame_rate))
+        wanted = replace(
+            moved(options, span.start, span.start + span.seconds, lacking=0),
+            codec=Codec.H264,
+            quality=Quality.ACCESS,
+            overwrite=True,
+            deinterlace=False,
+            frame_rate=None,
+            verify=False,
+        )
+        with Renamed(part, source).errors():
+            colorize_video(
+                part,
+                output,
+                wanted,
+                references=references,
+                colorizer=colorizer,
+                progress=progress,
+                stop=stop,
+                description=f"preview: a part of a film, from {clock(span.start)} on",
+            )
+
+
+def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
+    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero."""
+    width, height = size_within(_LARGEST, info.width, info.height)
+    with (
+        reporting(info.path),
+        open_film(info) as container,
+        open_container(str(target), "w", format=Container.MP4.muxer) as writing,
+    ):
+        shown = container.streams[info.stream_index]
+        assert isinstance(shown, av.VideoStream)
+        bound_pixels(shown)
+        stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
+        first = (shown.start_time or 0) + round(span.start / info.time_base)
+        last = first + round(span.seconds / info.time_base)
+        if first > 0:
+            container.seek(first, stream=shown)
+        count = 0
+        for frame in container.decode(shown):
+            stop.check()
+            if frame.pts is None or frame.pts < first:
+                continue
+            if frame.pts >= last:
+                break
+            small = frame.reformat(
+                width=stream.width, height=stream.height, format=stream.pix_fmt, dst_color_range="MPEG"
+            )
+            small.pts, small.time_base = frame.pts - first, info.time_base
+            writing.mux(stream.encode(small))
+            count += 1
+        writing.mux(stream.encode(None))
+    if not count:
+        raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
+
+
+def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
+    stream: Any = writing.add_stream("libx264", rate=info.average_rate or Fraction(25), options=_COPY)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    context = stream.codec_context
+    context.time_base = stream.time_base = info.time_base
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    context.colorspace, context.color_range = info.colors.matrix, 1
+    if info.display_matrix is not None:
+        stream.set_display_matrix(info.display_matrix)
+    return stream

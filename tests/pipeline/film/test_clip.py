@@ -1,0 +1,78 @@
+"""Some seconds of a film for the review page: the frames asked for, small, with what is stated about them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import UsageError
+from pipeline.film.clip import write_clip
+from pipeline.film.reference_frames import NO_REFERENCES
+from pipeline.interruption import Cancelled, StopRequest
+from pipeline.options import Hint, Options, Quality, Span
+from pipeline.progress import Silent
+from tests.films import make_film
+
+
+def clip(
+    film: Path, colorizer: Colorizer, *, stop: StopRequest | None = None, start: float = 1.0, **asked: object
+) -> Path:
+    output = film.with_name("clip.mp4")
+    write_clip(
+        film,
+        Span(seconds=Fraction(1, 2), start=Fraction(start)),
+        output,
+        Options(overwrite=True, **asked),  # type: ignore[arg-type]
+        NO_REFERENCES,
+        colorizer=colorizer,
+        progress=Silent(),
+        stop=stop or StopRequest(),
+    )
+    return output
+
+
+def rgb(film: Path) -> list[np.ndarray]:
+    with av.open(str(film)) as container:
+        return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+
+
+def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mkv", codec="libx264", times=range(60), options={"g": "50"})
+    made = rgb(clip(film, colorizer))
+    whole = rgb(film)
+    assert len(made) == 13  # frames 25 to 37 begin in this half second
+    for number in (0, 12):
+        found = [np.abs(made[number] - frame).mean() for frame in whole]
+        assert int(np.argmin(found)) == 25 + number
+    assert np.ptp(made[6], axis=2).mean() > 8
+    with pytest.raises(UsageError, match=r"film\.mkv: has no frames at 60"):
+        clip(film, colorizer, start=60)
+
+
+def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(
+        tmp_path / "film.mkv", pixel_format="yuv422p10le", width=1600, height=96, times=range(40), rotation=90
+    )
+    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=1.02)
+    asked = {"quality": Quality.MASTER, "hints": (hint,)}
+    with av.open(str(clip(film, colorizer, **asked))) as made:
+        stream = made.streams.video[0]
+        assert (stream.width, stream.height) == (1280, 76)
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert made.metadata["description"] == "preview: a part of a film, from 0:00:01.0 on"
+        stated = next(made.decode(stream)).to_ndarray(format="rgb24").astype(int)[38, 640]
+    assert stated[0] - max(stated[1:]) > 40
+
+
+def test_a_clip_can_be_stopped(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(40))
+    stop = StopRequest()
+    stop.make(at_once=True)
+    with pytest.raises(Cancelled):
+        clip(film, colorizer, stop=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
