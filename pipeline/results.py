@@ -13,6 +13,7 @@ from subprocess import list2cmdline
 from typing import Self
 
 from pipeline.errors import NO_MEMORY, AutochromeError, UnreadableError, UnsupportedError
+from pipeline.options import Codec
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class FilmResult:
     output: Path
     frames: int
     seconds: float
-    codec: str
+    codec: Codec
     engine: str
     model: str
     weights_sha256: str

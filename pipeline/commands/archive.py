@@ -131,6 +131,7 @@ def _colorize_archive(
 def _colour(
     folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
 ) -> Answer:
+    from pipeline.archive.ledger import RunOutcome
     from pipeline.archive.run import colorize_archive
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.process import prepare_process
@@ -154,7 +155,7 @@ def _colour(
     lines += _set_aside(result.quarantined, result.set_aside)
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
-    if result.outcome != "finished":
+    if result.outcome is not RunOutcome.FINISHED:
         why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
     done = result.photos, result.films, result.kept, result.skipped
