@@ -89,6 +89,8 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
         shown = container.streams[info.stream_index]
         assert isinstance(shown, av.VideoStream)
         bound_pixels(shown)
+        # A result of this program says so there, and keeps its colours.
+        writing.metadata.update(info.metadata)
         stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
         first = (shown.start_time or 0) + round(span.start / info.time_base)
         last = first + round(span.seconds / info.time_base)
