@@ -29,10 +29,12 @@ from training.evaluate import (
     open_model,
     rival_systems,
 )
+from training.files import check_output
 from training.scores import EvaluationReport, ModelInfo, SetScore
 from training.sheets import draw_strip, save_sheet, spread, worst
 
 MOST_STRIPS = 40
+_WORST = "worst"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class SheetPlan:
     worst: int | None = None
     old: Sequence[Path] = ()
 
+    def named(self, name: str) -> Path:
+        """Return the file of the sheet ``name``, of several."""
+        return self.output.with_stem(f"{self.output.stem}-{name}")
+
+    def names(self, sets: Sequence[str]) -> list[Path]:
+        """Return all files that there may be for ``sets``."""
+        return [self.output, *map(self.named, (_WORST, *sets))]
+
 
 def compare_command(
     models: Sequence[str],
@@ -85,7 +95,8 @@ def compare_command(
 
     Of a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` bounds the pictures of a set. Without
     ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for folders, pictures
-    and settings that cannot be, and what `training.evaluate.open_model` raises.
+    and settings that cannot be, `SourceError` for a sheet that would take the place of what is read or lie among it,
+    and what `training.evaluate.open_model` raises.
     """
     settings = settings or Settings()
     if settings.upsampling not in UPSAMPLING:
@@ -94,6 +105,10 @@ def compare_command(
     found += [find_landscapes(folder, limit=limit) for folder in landscapes]
     old = [find_set(folder, limit=limit) for folder in sheet.old] if sheet else []
     _require_distinct([one.name for one in (*found, *old)], "sets")
+    if sheet is not None:
+        files = [path for path in (*map(Path, models), lpips_weights) if path is not None and path.is_file()]
+        for path in sheet.names([one.name for one in (*found, *old)]):
+            check_output(path, [*sets, *landscapes, *sheet.old, *files])
     distance, notes = _lpips(lpips_weights)
     with _opened(models, settings) as (predictors, infos, opening_notes):
         by_set = {one.name: {**predictors, **(rival_systems(one) if rivals else GREY)} for one in found}
@@ -197,7 +212,7 @@ def _draw(
     if plan.worst is not None:
         first = next(iter(predictors))
         chosen = worst([score for score in scores if score.system == first], plan.worst)
-        wanted = [("worst", [(by_name[name], number) for name, number in chosen])] if chosen else []
+        wanted = [(_WORST, [(by_name[name], number) for name, number in chosen])] if chosen else []
     else:
         wanted = [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in found]
     wanted += [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in old]
@@ -205,7 +220,7 @@ def _draw(
         raise EvaluationError("a contact sheet needs pictures", advice="Name a folder of photographs.")
     sheets = []
     for name, places in wanted:
-        path = plan.output if len(wanted) == 1 else plan.output.with_stem(f"{plan.output.stem}-{name}")
+        path = plan.output if len(wanted) == 1 else plan.named(name)
         strips = [
             draw_strip(one, number, systems.get(one.name, predictors), truth=one not in old, scores=scores)
             for one, number in places

@@ -18,7 +18,7 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
-from training.files import UNREADABLE, check_place, writing
+from training.files import UNREADABLE, check_output, check_place, writing
 from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
@@ -53,8 +53,11 @@ def train(
     the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
     the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files; ``run`` is then as it was.
+    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files, `SourceError` if ``run`` lies
+    among the photographs; ``run`` is then as it was.
     """
+    if isinstance(photos, Path):
+        check_output(run, [photos])
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
     check_place(checkpoint)

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.archive.bag import begin_bag, complete_bag
 from pipeline.archive.closing import SOME_FAILED, Step, write_in_order
 from pipeline.archive.context import RunContext, archive_at
+from pipeline.archive.counts import NAMED
 from pipeline.archive.executors import executor_for
 from pipeline.archive.ledger import RunEnd, RunOutcome, ShardRecord, all_shards, open_ledger
 from pipeline.archive.metrics import (
@@ -32,7 +33,7 @@ from pipeline.archive.output_folder import (
     locked,
 )
 from pipeline.archive.processing import Processing
-from pipeline.archive.queueing import NAMED, check_any, keep_decision, queue_all, report_plan
+from pipeline.archive.queueing import check_any, keep_decision, queue_all, report_plan
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, Reporter, RunLog
 from pipeline.archive.run_options import RunOptions

@@ -201,6 +201,7 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
     expected = _forecast(survey, options, run_options, reporting)
     free = free_space(survey.output)
     aside = f", {count(survey.refused, 'item')} refused" if survey.refused else ""
+    aside += f", {survey.hidden:,} hidden left out" if survey.hidden else ""
     lines = [
         f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
         f"into {markup(survey.output)}",
@@ -209,6 +210,8 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
+    if survey.films:
+        lines.append("  films were opened, not read: what one of them will not keep, colorize-video --dry-run tells")
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed or survey.quarantined else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)

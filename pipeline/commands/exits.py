@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.diagnostics import logged
 from pipeline.documents import json_text, to_json
-from pipeline.errors import AutochromeError, MissingDependencyError
+from pipeline.errors import NO_MEMORY, AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.os_errors import unwritable
 from pipeline.results import Failure, FilmResult, PhotoResult, shell_line
@@ -119,6 +119,9 @@ def _answer(action: Callable[[], Answer]) -> Answer:
     except Cancelled as stopped:
         logger.info("interrupted, exit code %d", stopped.exit_code)
         return _error("Interrupted", *_kept(stopped), stopped.exit_code)
+    except MemoryError as error:
+        logger.error("not enough memory", exc_info=True)
+        return _error(type(error).__name__, "this needs more memory than there is", NO_MEMORY, 1)
     except Exception as error:
         logger.exception("unexpected error")
         return _error(type(error).__name__, f"unexpected {type(error).__name__}: {error}", _REPORT, 1)
