@@ -137,7 +137,7 @@ def _luma(rgb: U8) -> U8:
 
 
 @dataclass
-class _Tally:
+class _Measured:
     histograms: list[F64] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     colours: list[float] = field(default_factory=list)
@@ -158,33 +158,33 @@ def _scores(
     cpu: dict[str, float],
     limit: int | None,
 ) -> dict[str, Score]:
-    tallies = {name: _Tally() for name in (TRUTH, GREY, *chroma)}
+    measured = {name: _Measured() for name in (TRUTH, GREY, *chroma)}
     warp = WarpError()
     for number, (truth, frame) in enumerate(zip(_frames(clip, limit), frames, strict=True)):
         luma = _luma(truth)
         pictures = {TRUTH: truth, GREY: np.repeat(luma[..., None], 3, axis=2)}
-        pictures |= {name: _painted(frame.model_input, ab[number], luma) for name, ab in chroma.items()}
+        pictures |= {name: _rgb(frame.model_input, ab[number], luma) for name, ab in chroma.items()}
         if frame.link is Link.CUT:
             warp.cut()
         warp.add(luma, pictures)
         for name, picture in pictures.items():
-            tallies[name].add(picture, truth, error=number % _THINNED == 0)
-    has_truth = float(np.mean(tallies[TRUTH].colours)) > _COLOURLESS
+            measured[name].add(picture, truth, error=number % _THINNED == 0)
+    has_truth = float(np.mean(measured[TRUTH].colours)) > _COLOURLESS
     return {
         name: Score(
-            cdc(tally.histograms),
+            cdc(one.histograms),
             warp.value(name),
-            float(np.mean(tally.errors)) if has_truth else None,
-            float(np.mean(tally.colours)),
+            float(np.mean(one.errors)) if has_truth else None,
+            float(np.mean(one.colours)),
             asked.get(name),
             cpu.get(name),
         )
-        for name, tally in tallies.items()
+        for name, one in measured.items()
         if has_truth or name != TRUTH
     }
 
 
-def _painted(small: ModelInput, ab: F32, luma: U8) -> U8:
+def _rgb(small: ModelInput, ab: F32, luma: U8) -> U8:
     """Return the picture as R, G, B (H, W, 3), as the pipeline would write it."""
     strips = upsample(small, ab, _SPEC).strips(luma, _SPEC, luma.shape)
     return np.asarray(np.concatenate([_SPEC.rgb_codes(y, cb, cr) for _, y, cb, cr in strips]), np.uint8)

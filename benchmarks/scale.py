@@ -25,7 +25,7 @@ from benchmarks.memory import peak_megabytes
 from pipeline.archive.closing import report_archive
 from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat, recipe
-from pipeline.archive.ledger import Planned, all_shards, open_ledger
+from pipeline.archive.ledger import Planned, RunEnd, RunOutcome, all_shards, open_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.report import write_report
 from pipeline.archive.run import colorize_archive
@@ -136,9 +136,8 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
                     for _, name in wanted[first : first + _PAGE]
                 ]
                 ledger.plan(run, planned)
-            ledger.end_run(
-                run, outcome="finished", exit_code=0, done=len(wanted), kept=0, failed=0, skipped=0, left_out={}
-            )
+            end = RunEnd(outcome=RunOutcome.FINISHED, exit_code=0)
+            ledger.end_run(run, end, done=len(wanted), kept=0, failed=0, skipped=0, left_out={})
         # In one step, where runs take two for each item; nobody else has an open ledger.
         with closing(sqlite3.connect(ledger.path)) as connection, connection:
             connection.executemany(

@@ -8,22 +8,30 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_limit: int | None = None
 _CPUINFO = Path("/proc/cpuinfo")
+_limit: int | None = None
 
 
-def cpu_name() -> str:
-    """Return the processor's name as its maker gives it, without trade marks, such as "Intel Xeon"."""
-    return _plain(_from_kernel() or platform.processor() or platform.machine() or "CPU")
+def cpu_name(info: Path = _CPUINFO) -> str:
+    """Return the processor's name as its maker gives it, without trade marks, such as "Intel Xeon".
+
+    ``info`` is the kernel's description of it.
+    """
+    return _plain(_from_kernel(info) or platform.processor() or platform.machine() or "CPU")
 
 
-def usable_cores() -> int:
-    """Return how many CPU cores this process may use: its affinity, the quota of its container, and `limit_cores`."""
+def usable_cores(groups: Path = _CGROUPS) -> int:
+    """Return how many CPU cores this process may use: its affinity, the quota of its container, and `limit_cores`.
+
+    ``groups`` is the folder of the kernel's control groups.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(_CGROUPS)
+    quota = _quota(groups)
     return min(allowed, _limit or allowed, max(1, math.ceil(quota)) if quota else allowed)
 
 
@@ -53,10 +61,13 @@ def _quota(root: Path) -> float | None:
         return None
 
 
-def gpu_count() -> int:
-    """Return how many NVIDIA GPUs this process may use: the driver's own answer, so ``CUDA_VISIBLE_DEVICES`` holds."""
+def gpu_count(load: Callable[[str], Any] = ctypes.CDLL) -> int:
+    """Return how many NVIDIA GPUs this process may use: the driver's own answer, so ``CUDA_VISIBLE_DEVICES`` holds.
+
+    ``load`` opens the driver's library by its name.
+    """
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver = load("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return 0
     count = ctypes.c_int(0)
@@ -65,10 +76,10 @@ def gpu_count() -> int:
     return count.value
 
 
-def _from_kernel() -> str:
-    if not _CPUINFO.is_file():
+def _from_kernel(info: Path) -> str:
+    if not info.is_file():
         return ""
-    found = re.search(r"^model name\s*:\s*(.+)$", _CPUINFO.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -120,8 +120,8 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
         if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
             raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
         imported = _imported(core, device.id, how, cache, key, setup)
-        compiled, lent = imported or (_compiled(core, device.id, how, model, activations), None)
-        engine = _engine(compiled, lent, spec, model, hint)
+        compiled, memory = imported or (_compiled(core, device.id, how, model, activations), None)
+        engine = _engine(compiled, memory, spec, model, hint)
         if imported is None:
             if precision in ("int8", "f16") or (precision == "bf16" and not model.is_ours):
                 _accept(engine, model, cache, key)
@@ -166,14 +166,14 @@ def _compiled(
     return core.compile_model(graph, device, how)
 
 
-def _engine(compiled: Any, lent: Body | None, spec: EngineSpec, model: Model, hint: str) -> OpenVinoEngine:
+def _engine(compiled: Any, memory: Body | None, spec: EngineSpec, model: Model, hint: str) -> OpenVinoEngine:
     used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     request = compiled.create_infer_request()
     leave_signal_stack()
     require_ports(_names(compiled.inputs), _names(compiled.outputs), model.graph, model.weights)
     if used != hint:
         raise EngineError(f"{NAME}: {spec.device} computes in {used}, not in {hint}")
-    return OpenVinoEngine(request, lent, spec)
+    return OpenVinoEngine(request, memory, spec)
 
 
 def _accept(engine: OpenVinoEngine, model: Model, cache: CompiledCache | None, key: dict[str, str]) -> None:
@@ -207,10 +207,10 @@ def leave_signal_stack() -> None:
 class OpenVinoEngine:
     """An `Engine` on OpenVINO, for a `GuardedEngine` to hold; make one with `open_openvino`."""
 
-    def __init__(self, request: Any, lent: Body | None, spec: EngineSpec) -> None:
+    def __init__(self, request: Any, memory: Body | None, spec: EngineSpec) -> None:
         """Keep OpenVINO's infer request, and with it the memory that it reads weights from."""
         self._request = request
-        self._lent = lent
+        self._memory = memory
         self._spec = spec
         self._half = {one.name for one in spec.graph.inputs if one.half}
         self._outputs = [one.name for one in spec.graph.outputs]
@@ -235,7 +235,7 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Release the compiled model."""
         del self._request
-        self._lent = None
+        self._memory = None
 
 
 def _names(ports: Any) -> list[str]:

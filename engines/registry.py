@@ -56,6 +56,19 @@ class EngineChoice:
         )
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What the order of engines depends on: the number of NVIDIA GPUs, and ONNX Runtime's package."""
+
+    gpus: int
+    is_accelerated: bool
+
+
+def this_machine() -> Machine:
+    """Look at the machine that this runs on; imports no runtime."""
+    return Machine(gpu_count(), onnxruntime.is_accelerated())
+
+
 _TENSORRT = Entry(
     tensorrt.NAME,
     "NVIDIA's TensorRT: the fastest on its GPUs",
@@ -82,8 +95,8 @@ _ON_CPU = Entry(
 ENTRIES: tuple[Entry, ...] = (_OPENVINO, _ANYWHERE, _TENSORRT)
 
 
-def fastest_first(device: str = AUTO) -> tuple[Entry, ...]:
-    """Return what "auto" tries on this machine for ``device``, in order: engines of a GPU, then of the CPU.
+def fastest_first(device: str = AUTO, machine: Machine | None = None) -> tuple[Entry, ...]:
+    """Return what "auto" tries on ``machine`` (None: this one) for ``device``: engines of a GPU, then of the CPU.
 
     For ``device`` "auto", those of a GPU are no choice that was passed over where there is none: TensorRT comes in
     where the NVIDIA driver sees one, ONNX Runtime's accelerators where a package of it for them is installed.
@@ -91,22 +104,24 @@ def fastest_first(device: str = AUTO) -> tuple[Entry, ...]:
     if device != AUTO:
         every = (_TENSORRT, _ON_GPU, _OPENVINO, _ON_CPU)
         return tuple(entry for entry in every if entry.takes(device))
-    nvidia = (_TENSORRT,) if gpu_count() else ()
-    accelerated = (_ON_GPU,) if nvidia or onnxruntime.is_accelerated() else ()
+    machine = machine or this_machine()
+    nvidia = (_TENSORRT,) if machine.gpus else ()
+    accelerated = (_ON_GPU,) if nvidia or machine.is_accelerated else ()
     return (*nvidia, *accelerated, _OPENVINO, _ON_CPU)
 
 
 def open_engine(
-    name: str, model: Model, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+    name: str, model: Model, *, setup: Setup = PLAIN, extra: Sequence[Entry] = (), machine: Machine | None = None
 ) -> tuple[Engine, EngineChoice]:
     """Open the engine ``name`` with ``model``.
 
-    "auto" takes the first of `fastest_first` that works on this machine, tried out on one small picture; those it
-    passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are tried
-    before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and `EngineError`.
+    "auto" takes the first of `fastest_first` on ``machine`` that works on this one, tried out on one small picture;
+    those it passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are
+    tried before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and
+    `EngineError`.
     """
     require_device(setup.device)
-    ours = fastest_first(setup.device) if name == AUTO else ENTRIES
+    ours = fastest_first(setup.device, machine) if name == AUTO else ENTRIES
     entries = (*extra, *(one for one in ours if one.name not in {new.name for new in extra}))
     if name == AUTO:
         return _first_that_works(entries, model, setup)

@@ -14,7 +14,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 DISTRIBUTION = "autochrome-archive"
 
 _HOMES = {
-    "pipeline.archive.ledger": ("Record", "State", "read_ledger"),
+    "pipeline.archive.ledger": ("Record", "RunOutcome", "State", "read_ledger"),
     "pipeline.archive.run_options": ("RunOptions", "Shard"),
     "pipeline.archive.run": ("ArchiveResult", "colorize_archive"),
     "pipeline.archive.dry_run": ("Survey", "survey_archive"),
@@ -26,13 +26,14 @@ _HOMES = {
         "LockedError",
         "MissingDependencyError",
         "OutputError",
+        "UnreadableError",
         "UnsupportedError",
         "UsageError",
         "VerificationError",
         "WeightsError",
     ),
     "pipeline.interruption": ("Cancelled", "StopRequest"),
-    "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs"),
+    "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs", "Unit"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
     "pipeline.photo.memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
@@ -89,6 +90,7 @@ __all__ = [
     "Quality",
     "Record",
     "RunOptions",
+    "RunOutcome",
     "Shard",
     "ShotRecord",
     "Silent",
@@ -99,6 +101,8 @@ __all__ = [
     "Tone",
     "TreatAs",
     "Treatment",
+    "Unit",
+    "UnreadableError",
     "UnsupportedError",
     "UsageError",
     "Verification",
@@ -117,7 +121,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from pipeline.archive.dry_run import Survey, survey_archive
-    from pipeline.archive.ledger import Record, State, read_ledger
+    from pipeline.archive.ledger import Record, RunOutcome, State, read_ledger
     from pipeline.archive.run import ArchiveResult, colorize_archive
     from pipeline.archive.run_options import RunOptions, Shard
     from pipeline.color.colorizer import Colorizer, open_colorizer
@@ -128,6 +132,7 @@ if TYPE_CHECKING:
         LockedError,
         MissingDependencyError,
         OutputError,
+        UnreadableError,
         UnsupportedError,
         UsageError,
         VerificationError,
@@ -136,7 +141,7 @@ if TYPE_CHECKING:
     from pipeline.film.job import colorize_video
     from pipeline.film.memory import colorize_frames
     from pipeline.interruption import Cancelled, StopRequest
-    from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs
+    from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs, Unit
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
     from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent

@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 def guarded(progress: Progress, stop: StopRequest) -> Iterator[Progress]:
     """Give a `Progress` that passes a run's events on to ``progress``, and raise at the end what that raised.
 
-    The first fault of ``progress`` ends the run at once through ``stop``, and nothing more is passed on. `begin` and
+    The first fault of ``progress`` ends the run at once through ``stop``, and nothing more is passed on; where another
+    error has ended the run already, that one is raised. `begin` and
     `advance` come between items and between frames: these raise `Cancelled` when the run is to end at once. The other
     events come amid writes of the ledger and the log, and raise nothing.
     """
@@ -62,5 +63,5 @@ class _Guarded:
             if isinstance(error, Cancelled) and self._stop.is_at_once:
                 raise
             logger.debug("a callback ends the run", exc_info=error)
-            self.fault = error
-            self._stop.fail(error)
+            # Of several that fail at the same time, one ends the run, and all tell of that one.
+            self.fault = self._stop.fail(error)

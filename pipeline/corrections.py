@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.documents import from_json, json_text, to_json
 from pipeline.errors import InputError, UsageError
-from pipeline.options import Hint, Options, Tone, TreatAs
+from pipeline.options import Hint, Options, Tone, TreatAs, Unit
 from pipeline.originals import Originals
 from pipeline.publish import HOME, publishing
 
@@ -54,6 +54,10 @@ class Correction:
         shaping = to_json(replace(self, accepted=False))
         if shaping == to_json(Correction()):
             return ""
+        for hint in shaping["hints"]:
+            # As it was before there was a choice: nothing is made again for that.
+            if hint["unit"] == Unit.SHARE:
+                del hint["unit"]
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def reference_files(self, kept: Path) -> tuple[Path, ...]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from engines.errors import AutochromeError, EngineError, MissingDependencyError, WeightsError
 
 __all__ = [
+    "NO_MEMORY",
     "AutochromeError",
     "EngineError",
     "InputError",
     "LockedError",
     "MissingDependencyError",
     "OutputError",
+    "UnreadableError",
     "UnsupportedError",
     "UsageError",
     "VerificationError",
     "WeightsError",
 ]
+
+NO_MEMORY = "Free memory by ending other programs, or use a computer with more."
+"""The advice where there was not enough."""
 
 
 class UsageError(AutochromeError):
@@ -28,6 +33,10 @@ class InputError(AutochromeError):
     """The source cannot be read, or is not something this program colours."""
 
     exit_code = 4
+
+
+class UnreadableError(InputError):
+    """The source cannot be read now, which tells nothing of what is in it: its disk, a share, permissions."""
 
 
 class UnsupportedError(InputError):

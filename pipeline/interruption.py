@@ -66,9 +66,8 @@ class StopReason(StrEnum):
 class StopRequest:
     """A wish that a run end, at its next safe boundary or at once. It is never taken back.
 
-    Any thread, and a signal handler, may make it (its fields are only ever assigned, one at a time, so no lock is
-    needed). ``reason`` is None and ``exit_code`` 0 before it was made; of several reasons a fault counts before one who
-    asked, and that before the time. ``error`` is the fault, which the run raises at its end. ``until`` is a deadline.
+    Any thread, and a signal handler, may make it: what it is told is appended to lists, of which the first one counts,
+    so no lock is needed, which a handler might find held. ``until`` is a deadline.
     """
 
     def __init__(
@@ -76,17 +75,37 @@ class StopRequest:
     ) -> None:
         """Begin without a request; ``clock`` returns the time of a time zone, or local time for None."""
         self.until = until
-        self.reason: StopReason | None = None
-        self.exit_code = 0
-        self.error: BaseException | None = None
         self._clock = clock
-        self._is_at_once = False
+        self._is_at_once = self._is_time_up = False
+        self._errors: list[BaseException] = []
+        self._asked: list[int] = []
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first fault, which the run raises at its end; None if there is none."""
+        return self._errors[0] if self._errors else None
+
+    @property
+    def reason(self) -> StopReason | None:
+        """Why it was made: a fault counts before one who asked, and that before the time. None if it was not made."""
+        if self._errors:
+            return StopReason.FAULT
+        if self._asked:
+            return StopReason.ASKED
+        return StopReason.TIME if self._is_time_up else None
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with for this reason; 0 for the time, and if it was not made."""
+        if self._errors:
+            return int(getattr(self._errors[0], "exit_code", 1))
+        return self._asked[0] if self._asked else 0
 
     @property
     def is_made(self) -> bool:
         """Whether the run is to begin nothing more: it was asked to end, or the deadline has come."""
         if self.reason is None and self.until is not None and self._clock(self.until.tzinfo) >= self.until:
-            self.reason = StopReason.TIME
+            self._is_time_up = True
             logger.info("the run ends: it is %s", self.until)
         return self.reason is not None
 
@@ -100,18 +119,18 @@ class StopRequest:
 
         Writes no log: a signal may have come amid a record.
         """
-        if self.reason in (None, StopReason.TIME):
-            self.exit_code, self.reason = exit_code, StopReason.ASKED
+        self._asked.append(exit_code)
         if at_once:
             self._is_at_once = True
 
-    def fail(self, error: BaseException) -> None:
-        """End the run at once because of ``error``, unless another error came before."""
-        if self.error is None:
-            logger.error("the run ends", exc_info=error)
-            self.error, self.reason = error, StopReason.FAULT
-            self.exit_code = getattr(error, "exit_code", 1)
+    def fail(self, error: BaseException) -> BaseException:
+        """End the run at once because of ``error``, or of another that came before; return the one that counts."""
+        self._errors.append(error)
         self._is_at_once = True
+        first = self._errors[0]
+        if first is error:
+            logger.error("the run ends", exc_info=error)
+        return first
 
     def check(self) -> None:
         """Raise `Cancelled` if the request is made: for places where nothing is lost."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+
+from pipeline.errors import InputError
 
 # A minute at 25 frames a second: what is lost of a long film when a run dies.
 SEGMENT_FRAMES = 1500
@@ -68,11 +72,19 @@ class Span:
     start: Fraction = Fraction(0)
 
 
+class Unit(StrEnum):
+    """What places in a picture are counted in."""
+
+    SHARE = "share"
+    PIXEL = "px"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hint:
     """A colour that a person states at a place of the upright picture.
 
-    ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``color`` is sRGB ``#RRGGBB`` or
+    ``x`` and ``y`` are shares of its width and height, 0..1, from the top left, or, if ``unit`` says so, the column and
+    row of a pixel, counted from 0, see `hints_in_shares`; ``color`` is sRGB ``#RRGGBB`` or
     ``neutral``. It is exact at the place, as far as the gamut has room, nearly so within ``reach``, a share of the
     shorter side, and beyond it spreads over what is like it. ``time`` is in seconds, for films; ``page`` counts from 1,
     for files of several.
@@ -84,14 +96,39 @@ class Hint:
     reach: float = 0.01
     time: float | None = None
     page: int = 1
+    unit: Unit = Unit.SHARE
 
     def __post_init__(self) -> None:
-        if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and 0 <= self.reach <= 1):
+        if self.unit is Unit.PIXEL and not (self.x >= 0 and self.y >= 0):
+            raise ValueError(f"x and y are pixels, counted from 0, not {self.x}, {self.y}")
+        most = 1 if self.unit is Unit.SHARE else math.inf
+        if not (0 <= self.x <= most and 0 <= self.y <= most and 0 <= self.reach <= 1):
             raise ValueError(f"x, y and reach must lie between 0 and 1, not {self.x}, {self.y}, {self.reach}")
         if self.color != "neutral" and not re.fullmatch("#[0-9A-Fa-f]{6}", self.color):
             raise ValueError(f"color: {self.color} is no colour; write #RRGGBB, or neutral")
         if self.page < 1 or (self.time is not None and not self.time >= 0):
             raise ValueError(f"page {self.page} at {self.time} s: pages count from 1, times from 0")
+
+
+def hints_in_shares(hints: Iterable[Hint], sizes: Mapping[int, tuple[int, int]], *, source: Path) -> tuple[Hint, ...]:
+    """Return ``hints`` with those in pixels as shares: of the middle of the pixel.
+
+    ``sizes`` are width and height of the upright pages of ``source`` by their numbers; hints of other pages stay as
+    they are. Raises `InputError` for a pixel that lies outside.
+    """
+    found = []
+    for hint in hints:
+        size = sizes.get(hint.page) if hint.unit is Unit.PIXEL else None
+        if size is not None:
+            width, height = size
+            if hint.x >= width or hint.y >= height:
+                raise InputError(
+                    f"{source}: a hint at pixel {hint.x:g}, {hint.y:g} lies outside its {width:,} x {height:,}",
+                    advice="Count columns and rows of the upright picture from 0.",
+                )
+            hint = replace(hint, x=(hint.x + 0.5) / width, y=(hint.y + 0.5) / height, unit=Unit.SHARE)
+        found.append(hint)
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +137,8 @@ class Options:
 
     ``device`` is what the engine runs on, see `engines.base.Setup`. ``every`` is for films: the network sees every n-th
     frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
-    second, if None as their headers say. ``verify`` asks for the luma error of every frame of a film and for the
-    opinion of the ffmpeg program. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
+    second, if None as their headers say. ``verify`` measures the luma error of every frame of a film and has the
+    ffmpeg program decode it. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
     photographs and of frames. ``reference`` is a coloured picture that lends its colours, or a folder of them, see
     `pipeline.reference_files` and, for films, `pipeline.film.reference_frames`.
     """

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import AutochromeError, InputError, OutputError
+from pipeline.errors import AutochromeError, InputError, OutputError, UnreadableError
 from pipeline.originals import Originals, lies_in
 
 _ADVICE = {
@@ -83,9 +83,9 @@ def _length(name: str) -> int:
     return len(str(Path(name).absolute()))
 
 
-def unreadable(path: Path | str, error: OSError) -> InputError:
+def unreadable(path: Path | str, error: OSError) -> UnreadableError:
     """Return the error for a source at ``path`` that cannot be read."""
-    return InputError(f"{path}: cannot be read: {error.strerror or error}", advice=advice_for(error))
+    return UnreadableError(f"{path}: cannot be read: {error.strerror or error}", advice=advice_for(error))
 
 
 def unwritable(path: Path | str, error: OSError) -> OutputError:
@@ -102,7 +102,7 @@ def check_is_no_stream(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Make what the system refuses in this block an `InputError` about ``path``."""
+    """Make what the system refuses in this block an `UnreadableError` about ``path``."""
     try:
         yield
     except AutochromeError:

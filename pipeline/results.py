@@ -12,7 +12,8 @@ from pathlib import Path
 from subprocess import list2cmdline
 from typing import Self
 
-from pipeline.errors import AutochromeError, UnsupportedError
+from pipeline.errors import NO_MEMORY, AutochromeError, UnreadableError, UnsupportedError
+from pipeline.options import Codec
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class FilmResult:
     output: Path
     frames: int
     seconds: float
-    codec: str
+    codec: Codec
     engine: str
     model: str
     weights_sha256: str
@@ -269,13 +270,18 @@ class PhotoResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An item that has no result, and why; ``refused`` where it is of a kind that is not coloured, by design."""
+    """An item that has no result, and why.
+
+    ``refused`` where it is of a kind that is not coloured, by design; ``unreadable`` where its disk, a share or its
+    permissions keep it from being read now, which tells nothing of what is in it.
+    """
 
     source: Path
     error: str
     advice: str
     exit_code: int
     refused: bool = False
+    unreadable: bool = False
 
     @classmethod
     def of(cls, source: Path, error: Exception) -> Self:
@@ -288,6 +294,14 @@ class Failure:
                 advice=error.advice,
                 exit_code=error.exit_code,
                 refused=isinstance(error, UnsupportedError),
+                unreadable=isinstance(error, UnreadableError),
+            )
+        if isinstance(error, MemoryError):
+            return cls(
+                source=source,
+                error=f"{source}: needs more memory than there is",
+                advice=NO_MEMORY,
+                exit_code=1,
             )
         return cls(
             source=source,

@@ -119,7 +119,7 @@ def several(
     finished: queue.Queue[R | _End] = queue.Queue()
     turn, stopping = threading.Lock(), threading.Event()
 
-    def labour() -> None:
+    def worker() -> None:
         error: BaseException | None = None
         try:
             while not stopping.is_set():
@@ -132,7 +132,7 @@ def several(
             error = raised
         finished.put(_End(error))
 
-    threads = [threading.Thread(target=labour, name=f"{name} {number + 1}", daemon=True) for number in range(workers)]
+    threads = [threading.Thread(target=worker, name=f"{name} {number + 1}", daemon=True) for number in range(workers)]
     for thread in threads:
         thread.start()
     left = workers

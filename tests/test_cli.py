@@ -485,6 +485,15 @@ def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
     assert answer(done)["error"]["kind"] == "UsageError"
 
 
+def test_a_sheet_of_an_evaluation_takes_the_place_of_no_photograph(model: Path, photos: Path) -> None:
+    before = {path: path.read_bytes() for path in photos.iterdir()}
+    sheet = next(path for path in sorted(before) if path.suffix in (".png", ".jpg"))
+    done = colorize("model", "evaluate", model, "--sets", photos, "--sheet", sheet, "--json")
+    assert done.returncode == 2, done.stderr
+    assert str(sheet) in answer(done)["error"]["message"]
+    assert {path: path.read_bytes() for path in photos.iterdir()} == before
+
+
 def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("", encoding="utf-8")
     program = (

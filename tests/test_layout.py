@@ -59,6 +59,12 @@ FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ON_ONE_FLOOR = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
 
 
+# Names that this program once had for what the field has words for.
+OWN_WORDS = {"sketch", "wash", "painter", "painters", "painted", "wound", "books", "stamp", "tally", "tallies"}
+OWN_WORDS |= {"companion", "lane", "lanes", "opinion", "opinions", "awaited", "revival", "manner", "ending", "endings"}
+OWN_WORDS |= {"likeness", "glance", "labour", "heard", "lent"}
+
+
 def may_import(own: str, other: str) -> bool:
     """Whether the part ``own`` may lean on ``other``."""
     if (own, other) in ON_ONE_FLOOR:
@@ -114,6 +120,17 @@ def used_names(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"{owner}.{node.attr}"
         elif isinstance(node, ast.Name):
             yield node.lineno, node.id
+
+
+def given_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield every name that ``path`` gives, with its line: of variables, parameters, functions and classes."""
+    for node in nodes_of(path):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
@@ -201,6 +218,17 @@ def test_one_module_opens_what_ffmpeg_reads_and_writes() -> None:
     only = ROOT / "pipeline" / "media" / "containers.py"
     assert _lines([only], {"av.open"})
     assert not _lines([path for path in MODULES if path != only], {"av.open"})
+
+
+def test_words_of_our_own_do_not_come_back() -> None:
+    paths = [*MODULES, *(ROOT / "benchmarks").rglob("*.py")]
+    assert not [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in paths
+        for line, name in given_names(path)
+        if OWN_WORDS & set(re.findall(r"[a-z]+", re.sub(r"([A-Z])", r"_\1", name).lower()))
+    ]
+    assert not [path for path in paths if OWN_WORDS & set(path.stem.split("_"))]
 
 
 def test_modules_are_at_most_400_lines() -> None:

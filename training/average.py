@@ -8,17 +8,23 @@ to balance or to start from.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from engines.errors import WeightsError
+from engines.errors import AutochromeError, WeightsError
 from training.checkpoint import load_trained, save_state
+from training.files import check_output
 
 
 def average(first: Path, second: Path, output: Path, *, share: float) -> None:
-    """Write ``first`` to ``output`` with weights of which ``share``, 0..1, is ``second``'s. Raises `WeightsError`."""
+    """Write ``first`` to ``output`` with weights of which ``share``, 0..1, is ``second``'s.
+
+    Raises `WeightsError`, and `SourceError` if ``output`` is one of them.
+    """
+    check_output(output, [first, second])
     ours, theirs = load_trained(first), load_trained(second)
     if ours.config.architecture != theirs.config.architecture:
         raise WeightsError(f"{second}: {theirs.config.architecture}, but {first} is {ours.config.architecture}")
@@ -31,16 +37,21 @@ def average(first: Path, second: Path, output: Path, *, share: float) -> None:
     save_state(state, output)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.average", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("first", "second", "output"):
         add(name, type=Path)
     add("--share", type=float, default=0.5)
     asked = parser.parse_args(arguments)
-    average(asked.first, asked.second, asked.output, share=asked.share)
+    try:
+        average(asked.first, asked.second, asked.output, share=asked.share)
+    except AutochromeError as error:
+        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

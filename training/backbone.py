@@ -23,7 +23,7 @@ from training.architectures.encoders import (
     VGG16Encoder,
     WholeResNet18Encoder,
 )
-from training.files import UNREADABLE, replacing
+from training.files import UNREADABLE, check_output, replacing
 
 _VGG16_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _KERAS_VGG16 = tuple(
@@ -92,8 +92,7 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     if "0.weight" in kept and not keras and any(name.startswith("features.") for name in tensors):
         kept |= _for_grey(kept["0.weight"].float(), kept["0.bias"].float())
     output = output or Path(f"{encoder}.safetensors")
-    if output.exists() and output.samefile(source):
-        raise WeightsError(f"{output}: that is the file to be read", advice="Give another name with -o.")
+    check_output(output, [source])
     with replacing(output) as partial:
         save_file({name: value.half().contiguous() for name, value in kept.items()}, partial)
     ignored = tuple(sorted(tensors.keys() - set(own.values())))

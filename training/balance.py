@@ -9,6 +9,7 @@ that a run left; what `training.checkpoint.keep_weights` keeps of it is not enou
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.errors import WeightsError
+from engines.errors import AutochromeError, WeightsError
 from training.checkpoint import load_trained, save_state
 from training.data import Photos, middle_crop
+from training.files import check_output
 from training.lab import rgb_to_lab
 from training.photo_zips import open_photos
 from training.quantization import AbBins, ab_bins, class_weights
@@ -35,8 +37,10 @@ def bin_shares(bins: AbBins, photos: Photos, *, count: int) -> Tensor:
 def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, power: float, share: float) -> None:
     """Write ``checkpoint`` to ``output`` with ``share`` of its rebalancing undone in the head.
 
-    Colours are counted in the photographs that training held out. Raises `WeightsError`.
+    Colours are counted in the photographs that training held out. Raises `WeightsError`, and `SourceError` if
+    ``output`` is the checkpoint itself.
     """
+    check_output(output, [checkpoint])
     trained = load_trained(checkpoint)
     if trained.architecture.bins is None:
         raise WeightsError(f"{checkpoint}: answers with ab, there are no colours to balance")
@@ -48,8 +52,8 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
     save_state(state, output)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.balance", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("checkpoint", "photos", "output"):
@@ -58,15 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--power", type=float, required=True)
     add("--share", type=float, default=0.5)
     asked = parser.parse_args(arguments)
-    balance(
-        asked.checkpoint,
-        open_photos(asked.photos),
-        asked.output,
-        uniform=asked.uniform,
-        power=asked.power,
-        share=asked.share,
-    )
+    try:
+        check_output(asked.output, [asked.photos])
+        balance(
+            asked.checkpoint,
+            open_photos(asked.photos),
+            asked.output,
+            uniform=asked.uniform,
+            power=asked.power,
+            share=asked.share,
+        )
+    except AutochromeError as error:
+        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -178,8 +178,8 @@ class TellingGenerator(Generator):
         model = self.model
         assert isinstance(model, Coherent)
         evidence = model.evidence(lightness, hints)
-        places, likeness, change = model.coherence.heard(evidence, lightness)
-        return self.decode(evidence + double(change)), model.head(places), likeness
+        places, vectors, change = model.coherence.averaged(evidence, lightness)
+        return self.decode(evidence + double(change)), model.head(places), vectors
 
 
 def _chroma(ab: Tensor) -> Tensor:

@@ -29,10 +29,12 @@ from training.evaluate import (
     open_model,
     rival_systems,
 )
+from training.files import check_output
 from training.scores import EvaluationReport, ModelInfo, SetScore
 from training.sheets import draw_strip, save_sheet, spread, worst
 
 MOST_STRIPS = 40
+_WORST = "worst"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class SheetPlan:
     worst: int | None = None
     old: Sequence[Path] = ()
 
+    def named(self, name: str) -> Path:
+        """Return the file of the sheet ``name``, of several."""
+        return self.output.with_stem(f"{self.output.stem}-{name}")
+
+    def names(self, sets: Sequence[str]) -> list[Path]:
+        """Return all files that there may be for ``sets``."""
+        return [self.output, *map(self.named, (_WORST, *sets))]
+
 
 def compare_command(
     models: Sequence[str],
@@ -85,7 +95,8 @@ def compare_command(
 
     Of a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` bounds the pictures of a set. Without
     ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for folders, pictures
-    and settings that cannot be, and what `training.evaluate.open_model` raises.
+    and settings that cannot be, `SourceError` for a sheet that would take the place of what is read or lie among it,
+    and what `training.evaluate.open_model` raises.
     """
     settings = settings or Settings()
     if settings.upsampling not in UPSAMPLING:
@@ -94,16 +105,20 @@ def compare_command(
     found += [find_landscapes(folder, limit=limit) for folder in landscapes]
     old = [find_set(folder, limit=limit) for folder in sheet.old] if sheet else []
     _require_distinct([one.name for one in (*found, *old)], "sets")
+    if sheet is not None:
+        files = [path for path in (*map(Path, models), lpips_weights) if path is not None and path.is_file()]
+        for path in sheet.names([one.name for one in (*found, *old)]):
+            check_output(path, [*sets, *landscapes, *sheet.old, *files])
     distance, notes = _lpips(lpips_weights)
-    with _opened(models, settings) as (painters, infos, opening_notes):
-        by_set = {one.name: {**painters, **(rival_systems(one) if rivals else GREY)} for one in found}
+    with _opened(models, settings) as (predictors, infos, opening_notes):
+        by_set = {one.name: {**predictors, **(rival_systems(one) if rivals else GREY)} for one in found}
         scores: list[SetScore] = []
         for one in found:
             systems = by_set[one.name]
             scores += evaluate(one, systems, size=settings.size, distance=distance, progress=progress)
         drawn: tuple[Path, ...] = ()
         if sheet is not None:
-            drawn = _draw(sheet, found, by_set, scores, old, painters)
+            drawn = _draw(sheet, found, by_set, scores, old, predictors)
     report = EvaluationReport(
         models=infos,
         network_size=settings.size,
@@ -124,7 +139,7 @@ Opened = tuple[Mapping[str, Paint], tuple[ModelInfo, ...], tuple[str, ...]]
 
 @contextmanager
 def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
-    """Give the models as painters by name, what is known of them, and notes; they are closed in the end."""
+    """Give the models as predictors by name, what is known of them, and notes; they are closed in the end."""
     with ExitStack() as stack:
         engines: list[Network] = []
         notes: list[str] = []
@@ -140,8 +155,8 @@ def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
             notes += unknown
             spec = engine.spec
             infos.append(ModelInfo(name, spec.runtime, spec.device, spec.precision, spec.weights_sha256, cost))
-        painters = {name: _painter(engine, settings) for name, engine in zip(names, engines, strict=True)}
-        yield painters, tuple(infos), tuple(dict.fromkeys(notes))
+        predictors = {name: _predictor(engine, settings) for name, engine in zip(names, engines, strict=True)}
+        yield predictors, tuple(infos), tuple(dict.fromkeys(notes))
 
 
 def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
@@ -156,11 +171,11 @@ def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
 
 
 @contextmanager
-def painter_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
-    """Give the name of one model and what paints with it; it is closed in the end. Raises what `open_model` does."""
+def predictor_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
+    """Give the name of one model and what predicts with it; it is closed in the end. Raises what `open_model` does."""
     network, _ = _open(model, settings)
     try:
-        yield network.spec.model, _painter(network, settings)
+        yield network.spec.model, _predictor(network, settings)
     finally:
         network.close()
 
@@ -175,7 +190,7 @@ def _open(model: str, settings: Settings) -> tuple[Network, tuple[str, ...]]:
     )
 
 
-def _painter(engine: Network, settings: Settings) -> Paint:
+def _predictor(engine: Network, settings: Settings) -> Paint:
     colourise = Colouriser(engine, size=settings.size, upsampling=settings.upsampling)
 
     def paint(_number: int, lightness: F32) -> U8:
@@ -190,14 +205,14 @@ def _draw(
     systems: Mapping[str, Mapping[str, Paint]],
     scores: Sequence[SetScore],
     old: Sequence[EvaluationSet],
-    painters: Mapping[str, Paint],
+    predictors: Mapping[str, Paint],
 ) -> tuple[Path, ...]:
     by_name = {one.name: one for one in found}
     wanted: list[tuple[str, list[tuple[EvaluationSet, int]]]]
     if plan.worst is not None:
-        first = next(iter(painters))
+        first = next(iter(predictors))
         chosen = worst([score for score in scores if score.system == first], plan.worst)
-        wanted = [("worst", [(by_name[name], number) for name, number in chosen])] if chosen else []
+        wanted = [(_WORST, [(by_name[name], number) for name, number in chosen])] if chosen else []
     else:
         wanted = [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in found]
     wanted += [(one.name, [(one, number) for number in spread(len(one.truths), MOST_STRIPS)]) for one in old]
@@ -205,9 +220,9 @@ def _draw(
         raise EvaluationError("a contact sheet needs pictures", advice="Name a folder of photographs.")
     sheets = []
     for name, places in wanted:
-        path = plan.output if len(wanted) == 1 else plan.output.with_stem(f"{plan.output.stem}-{name}")
+        path = plan.output if len(wanted) == 1 else plan.named(name)
         strips = [
-            draw_strip(one, number, systems.get(one.name, painters), truth=one not in old, scores=scores)
+            draw_strip(one, number, systems.get(one.name, predictors), truth=one not in old, scores=scores)
             for one, number in places
         ]
         sheets.append(save_sheet(strips, path))

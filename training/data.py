@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from engines.machine import usable_cores
-from training.files import check_place, writing
+from training.files import check_output, check_place, writing
 from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
 from training.usable import MIN_SIDE, verdict
 
@@ -124,9 +124,10 @@ def build_cache(
     sepia prints) are left out and counted, and so are files that cannot be read. ``workers`` threads decode, as many
     as there are processors if None. ``watch`` is told how many were looked at, of how many; with ``enough``, how many
     were kept, of so many. ``accept`` may raise what is wrong with the result. Raises `PhotosError` for a source that
-    is not there, and if no photograph can be used, `WriteError` if ``cache`` cannot be written. After an error nothing
-    is left in it.
+    is not there, and if no photograph can be used, `WriteError` if ``cache`` cannot be written, `SourceError` if it
+    lies among the sources. After an error nothing is left in it.
     """
+    check_output(cache, sources)
     for source in sources:
         if not source.exists():
             raise PhotosError(f"{source}: no such folder or zip file")

@@ -173,7 +173,7 @@ def checkerboard(power: float, true_power: float) -> float:
 
 
 def chroma_sharpness(lab: Lab, truth: Lab) -> float | None:
-    """Return how sharp colour is at the strongest tenth of luma edges: 1 as the truth, 0 for a wash without detail.
+    """Return how sharp colour is at the strongest tenth of luma edges: 1 as the truth, 0 for colour without detail.
 
     Sharpness is the RMS of the finest detail of a* and b* (what a Gaussian of 1.5 pixels removes) over that of
     coarser detail (between 1.5 and 6 pixels); being a ratio it does not depend on saturation. Noise and

@@ -196,8 +196,7 @@ def rival_systems(pictures: EvaluationSet) -> dict[str, Paint]:
     def published(paths: Sequence[Path]) -> Paint:
         return lambda number, _: read_picture(paths[number])
 
-    painted = {rival: published(paths) for rival, paths in pictures.rivals.items()}
-    return {**GREY, **painted}
+    return {**GREY, **{rival: published(paths) for rival, paths in pictures.rivals.items()}}
 
 
 def evaluate(

@@ -33,7 +33,7 @@ from training.card import ACTIVATIONS, BINS, write_card
 from training.checkpoint import Decoding, Generator, TellingGenerator, Trained, generator_for, load_trained
 from training.cielab import rgb_to_lab
 from training.data import Photos, crops_before
-from training.files import check_place, writing
+from training.files import check_output, check_place, writing
 from training.onnx_graph import graph_of, to_onnx
 from training.origins import photos_of, published
 from training.photo_zips import open_photos
@@ -109,10 +109,12 @@ def export_command(
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
     the same settings, whose file was the same to the byte: its scores go into the card. ``watch`` is told what is done.
-    Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`, `WriteError`.
+    Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`, `WriteError`, `SourceError`.
     """
     if output.suffix != ".onnx":
         raise ExportError(f"{output}: the name must end in .onnx")
+    for written in (output, output.with_suffix(".json")):
+        check_output(written, [path for path in (checkpoint, evaluation, photos) if path is not None])
     check_place(output)
     trained = load_trained(checkpoint)
     found = photos or photos_of(checkpoint, trained.made_from)

@@ -1,11 +1,11 @@
-"""Files that appear when they are complete, or not at all, and what is raised where files are not as they must be."""
+"""Files that appear when they are complete, or not at all, and never in the place of what is read; what is raised."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,33 @@ def check_place(path: Path) -> None:
             raise WriteError(f"{path}: cannot be made: {there} may not be written to")
 
 
+class SourceError(AutochromeError):
+    """What is to be written would take the place of something that is read."""
+
+    exit_code = 2
+
+
+def check_output(output: Path, reads: Iterable[Path]) -> None:
+    """Raise `SourceError` if ``output``, a file or folder that need not exist, is one of ``reads``, or lies in one.
+
+    What is the same is told by the file system, so links, other spellings and mounts lead to it as well.
+    """
+    whole = Path(os.path.realpath(output))
+    for path in reads:
+        if any(_is_same(place, path) for place in (whole, *whole.parents)):
+            what = "lies among what is read" if path.is_dir() else "is read"
+            raise SourceError(
+                f"{output}: {what} ({path}); nothing was written", advice="Name another place for it, outside of that."
+            )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the name of a file to write beside ``path``; in the end it takes that name, after an error it is gone.
@@ -57,6 +84,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Left by a process that died; or a link, behind which another file would be written.
+            partial.unlink(missing_ok=True)
             yield partial
             os.replace(partial, path)
     finally:

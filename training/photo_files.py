@@ -68,10 +68,10 @@ def pictures(source: Path) -> list[tuple[str, int, int]]:
             raise PhotosError(f"{source}: a damaged zip file: {error}", advice="Make it again.") from error
         return sorted((one.filename, one.file_size, one.CRC) for one in members)
     files = [path for path in sorted(source.rglob("*")) if _is_picture(path) and not path.is_dir()]
-    return [(str(path.relative_to(source)), *_stamp(path)) for path in files]
+    return [(str(path.relative_to(source)), *_file_stat(path)) for path in files]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _file_stat(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError:

@@ -45,7 +45,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def pairs_of(pictures: EvaluationSet, paint: Paint, *, largest: int | None) -> Callable[[int], tuple[bytes, bytes]]:
-    """Return what gives the real and the painted picture of a number, PNG, reduced to ``largest`` pixels a side."""
+    """Return what gives the real and the coloured picture of a number, PNG, reduced to ``largest`` pixels a side."""
 
     def pair(number: int) -> tuple[bytes, bytes]:
         truth = pictures.truth(number)

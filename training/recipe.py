@@ -24,6 +24,7 @@ from training.compare import Settings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
 from training.data import build_cache, check_cache, is_cache
 from training.export import RUNTIMES, add_scores, export_command
+from training.files import check_output
 from training.fitting import check_enough
 from training.parts import PART_BYTES, split_file
 from training.sitting import Sitting
@@ -57,6 +58,12 @@ class Workplace:
         """The averaged weights alone, a checkpoint that can be evaluated, exported and started from."""
         return self.run / f"{self.config.name}-weights.pt"
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The files that are made anew, whatever is there."""
+        names = ("calibration.md", "evaluation.png", "evaluation.json", "evaluation.md")
+        return (self.weights, self.exported, self.exported.with_suffix(".json"), *(self.run / name for name in names))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the stages that the command line names, or all that are due; return the exit code."""
@@ -64,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(asked.config)
         place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
+        check_output(place.run, [*asked.photos, *asked.sets])
+        for path in place.written:
+            check_output(path, [one for one in (*asked.photos, asked.backbone, asked.start_from, asked.lpips) if one])
         if asked.stage in (None, "train", "finish"):
             _train(place, asked)
         everything = asked.stage is None and _finished(place)

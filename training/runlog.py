@@ -101,7 +101,7 @@ def _open_writer(folder: Path, first: int) -> SummaryWriter:
     return SummaryWriter(str(folder), purge_step=first + 1)
 
 
-class Tally:
+class LossMeter:
     """Means of the loss's terms, and the rate, since they were last asked for; and whoever watches is told."""
 
     def __init__(

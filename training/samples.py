@@ -75,8 +75,8 @@ class HeldOut:
             if self._drawn:
                 coloured += list(np.asarray((255 * answer).round().permute(0, 2, 3, 1).cpu().numpy(), np.uint8))
             else:
-                painted = torch.cat([lab[:, :1], ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
-                coloured += [lab_to_rgb(one) for one in painted]
+                predicted = torch.cat([lab[:, :1], ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
+                coloured += [lab_to_rgb(one) for one in predicted]
         _draw(greys, coloured[:_DRAWN], self._truths[:_DRAWN], sheet)
         scores = np.mean([_score(*pair) for pair in zip(coloured, self._truths, strict=True)], axis=0)
         names = ("held_out/ciede2000", "held_out/cf", "held_out/cf_truth")

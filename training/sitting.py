@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class Sitting:
 
     device: DeviceName = "auto"
     minutes: float | None = None
-    """Stop with a checkpoint after so long, start-up included; the next sitting goes on from there."""
+    """Stop with a checkpoint after so long, start-up included; the next sitting resumes from it."""
     total_minutes: float | None = None
     """Fix the run's steps by the clock, not by the config: as many as fit into so much time in all sittings."""
     finish_minutes: float | None = None
@@ -65,10 +65,10 @@ def planned(config: TrainConfig, sitting: Sitting, state: Mapping[str, Any] | No
 class Clock:
     """The time of a sitting."""
 
-    def __init__(self, sitting: Sitting, machine: Machine) -> None:
-        """Start now."""
-        self._sitting, self._machine = sitting, machine
-        self._began = self._timed_from = time.monotonic()
+    def __init__(self, sitting: Sitting, machine: Machine, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Start now, by the seconds that ``monotonic`` gives."""
+        self._sitting, self._machine, self._monotonic = sitting, machine, monotonic
+        self._began = self._timed_from = monotonic()
         self._settled, self._spent = _SETTLING, 0.0
 
     def resume(self, first: int, spent: float) -> None:
@@ -78,15 +78,15 @@ class Clock:
     @property
     def seconds(self) -> float:
         """All sittings' seconds until now."""
-        return self._spent + time.monotonic() - self._began
+        return self._spent + self._monotonic() - self._began
 
     def fix(self, plan: Plan, done: int, *, share: float) -> Plan:
         """Return ``plan``, its steps fixed if they were open and ``done`` steps have shown the pace."""
         if plan.steps is not None or self._sitting.total_minutes is None:
             return plan
         if done == self._settled:
-            self._timed_from = time.monotonic()
-        timed = time.monotonic() - self._timed_from
+            self._timed_from = self._monotonic()
+        timed = self._monotonic() - self._timed_from
         if self._machine.agreed(done > self._settled and timed >= self._sitting.pace_seconds) > 0:
             left = 60 * self._sitting.total_minutes - self.seconds
             more = max(1.0, (done - self._settled) / max(timed, 1e-9) * left * _MARGIN)
@@ -96,4 +96,4 @@ class Clock:
     def up(self) -> bool:
         """Return whether this sitting has had its minutes."""
         minutes = self._sitting.minutes
-        return minutes is not None and self._machine.agreed(time.monotonic() - self._began > 60 * minutes) > 0
+        return minutes is not None and self._machine.agreed(self._monotonic() - self._began > 60 * minutes) > 0

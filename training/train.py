@@ -18,12 +18,12 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
-from training.files import UNREADABLE, check_place, writing
+from training.files import UNREADABLE, check_output, check_place, writing
 from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
-from training.runlog import Progress, RunLog, Tally
+from training.runlog import LossMeter, Progress, RunLog
 from training.samples import SAMPLES, HeldOut
 from training.sitting import Clock, Sitting, planned
 
@@ -53,8 +53,11 @@ def train(
     the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
     the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files; ``run`` is then as it was.
+    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files, `SourceError` if ``run`` lies
+    among the photographs; ``run`` is then as it was.
     """
+    if isinstance(photos, Path):
+        check_output(run, [photos])
     sitting = sitting or Sitting()
     checkpoint = run / CHECKPOINT
     check_place(checkpoint)
@@ -99,7 +102,7 @@ def train(
         log = RunLog(run, first=first, tensorboard=sitting.tensorboard) if machine.writes else None
         bins = learner.bins if learner.classifies else None
         held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
-        tally = Tally(first, watch, every=_TELL_EVERY, computes=machine.computes, lacking=learner.lacking)
+        meter = LossMeter(first, watch, every=_TELL_EVERY, computes=machine.computes, lacking=learner.lacking)
         stream = _stream(cache, config, machine)
         kept = time.monotonic()
         with closing(_batches(cache, stream, sitting, machine, first)) as batches:
@@ -108,24 +111,24 @@ def train(
                 numbers = [crop.number for crop in stream.plan(step)] if config.embeddings else ()
                 terms = learner.learn(step, crops, factor=factor, numbers=numbers)
                 done = step + 1
-                tally.add(terms, crops=stage_at(config.stages, step).batch)
+                meter.add(terms, crops=stage_at(config.stages, step).batch)
                 plan = clock.fix(plan, done, share=config.cooldown / config.steps)
                 ends = plan.over(done)
                 stops = ends or clock.up()
                 if log is not None and (done % sitting.log_every == 0 or stops):
                     rates = _rates(learner, factor)
-                    log.write(done, {"crops": crops_before(config.stages, done), **tally.means(done), **rates})
+                    log.write(done, {"crops": crops_before(config.stages, done), **meter.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
-                    tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
+                    meter.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=True, measures=True)
                     sheet = run / SAMPLES / f"{done:07}.png"
                     log.write(done, held_out(learner.averaged, learner.loss, sheet))
                     log.show(done, sheet)
-                    tally.drew(sheet)
+                    meter.drew(sheet)
                 due = time.monotonic() - kept > _SAVE_EVERY
                 if machine.writes and (done % config.checkpoint_every == 0 or stops or due):
                     save(done)
                     kept = time.monotonic()
-                tally.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=stops)
+                meter.tell(done, plan.steps, learning_rate=config.learning_rate * factor, now=stops)
                 if stops:
                     break
         if log is not None:

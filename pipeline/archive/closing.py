@@ -12,7 +12,16 @@ from typing import TypeAlias
 
 from pipeline.archive.bag import complete_bag
 from pipeline.archive.context import Archive, archive_at
-from pipeline.archive.ledger import LEDGER, ShardRecord, ShardStatus, State, all_shards, to_run_again
+from pipeline.archive.ledger import (
+    LEDGER,
+    RunEnd,
+    RunOutcome,
+    ShardRecord,
+    ShardStatus,
+    State,
+    all_shards,
+    to_run_again,
+)
 from pipeline.archive.metrics import Figures, metrics_of_failed_start, write_metrics
 from pipeline.archive.output_folder import filling_bag, free_space
 from pipeline.archive.report import write_report
@@ -22,24 +31,24 @@ from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.results import Failure
 from pipeline.version import program_version
 
-Write: TypeAlias = Callable[[str, int], None]
+Write: TypeAlias = Callable[[RunEnd], None]
 
 SOME_FAILED = 3
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is written at the end: ``write`` takes the outcome in one word and the exit code.
+    """Something that is written at the end of a run, with what ended it.
 
-    One that ``says`` them is written again when a later one makes them others.
+    One that ``says`` so is written again when a later one fails.
     """
 
     write: Write
     says: bool = True
 
 
-def write_in_order(steps: Sequence[Step], outcome: str, exit_code: int) -> tuple[str, int]:
-    """Do ``steps``, and return the outcome and the exit code in the end.
+def write_in_order(steps: Sequence[Step], end: RunEnd) -> None:
+    """Do ``steps``.
 
     What cannot be written makes a run that did all its work one that failed: the later steps say so, and the earlier
     ones are done again. All are tried, then the first error is raised.
@@ -48,20 +57,19 @@ def write_in_order(steps: Sequence[Step], outcome: str, exit_code: int) -> tuple
     written: list[Write] = []
     for step in steps:
         try:
-            step.write(outcome, exit_code)
+            step.write(end)
         except AutochromeError as error:
             problem = problem or error
-            if exit_code in (0, SOME_FAILED):
-                outcome, exit_code = type(error).__name__, error.exit_code
+            if end.exit_code in (0, SOME_FAILED):
+                end = RunEnd(outcome=None, exit_code=error.exit_code, error=type(error).__name__)
                 for earlier in written:
                     with suppress(AutochromeError):
-                        earlier(outcome, exit_code)
+                        earlier(end)
         else:
             if step.says:
                 written.append(step.write)
     if problem is not None:
         raise problem
-    return outcome, exit_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +149,8 @@ class _Joint:
             Step(self._write_log),
             Step(self._write_metrics),
         ]
-        _, exit_code = write_in_order(steps, "finished", 0 if is_good else SOME_FAILED)
+        end = RunEnd(outcome=RunOutcome.FINISHED, exit_code=0 if is_good else SOME_FAILED)
+        write_in_order(steps, end)
         return JointReport(
             source=self._archive.source,
             output=self._archive.output,
@@ -158,7 +167,7 @@ class _Joint:
             again=self._again,
             bag=self._is_bag_written,
             seconds=self._seconds,
-            exit_code=exit_code,
+            exit_code=end.exit_code,
         )
 
     def _of(self, status: ShardStatus) -> tuple[int, ...]:
@@ -168,10 +177,10 @@ class _Joint:
     def _seconds(self) -> float:
         return round(time.monotonic() - self._clock, 3)
 
-    def _write_report(self, _outcome: str, _exit_code: int) -> None:
+    def _write_report(self, _end: RunEnd) -> None:
         self._report = write_report(self._archive, self._shards)
 
-    def _write_bag(self, _outcome: str, _exit_code: int) -> None:
+    def _write_bag(self, _end: RunEnd) -> None:
         if not self._archive.run_options.bag or self._of(ShardStatus.DAMAGED):
             return
         with filling_bag(self._archive.output) as is_last:
@@ -179,20 +188,20 @@ class _Joint:
                 complete_bag(self._archive.output, self._shards, originals=self._archive.originals)
                 self._is_bag_written = True
 
-    def _write_log(self, outcome: str, exit_code: int) -> None:
+    def _write_log(self, end: RunEnd) -> None:
         self._log.write(
             Event.REPORTED,
             source=self._archive.source,
             output=self._archive.output,
-            outcome=outcome,
-            exit_code=exit_code,
+            outcome=end.word,
+            exit_code=end.exit_code,
             items=self._items,
             shards={str(shard.index): shard.status for shard in self._shards},
             again=self._again,
             seconds=self._seconds,
         )
 
-    def _write_metrics(self, _outcome: str, exit_code: int) -> None:
+    def _write_metrics(self, end: RunEnd) -> None:
         if self._archive.run_options.metrics is None:
             return
         last = [shard.runs[-1] for shard in self._shards if shard.runs]
@@ -212,7 +221,7 @@ class _Joint:
                 - min((run.started for run in last), default=0),
                 3,
             ),
-            exit_code=exit_code,
+            exit_code=end.exit_code,
             # All shards were good at the latest when the last of them was.
             last_success=min(ends[-1] for ends in good) if all(good) else None,
             free_bytes=free_space(self._archive.output),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.archive.ledger import State
@@ -15,6 +16,8 @@ from pipeline.results import Failure
 MOST_FAILURES = 1000
 _MOST_NAMES = 1000
 _MOST_NAMED = 5
+# So many names are told in one line.
+NAMED = 20
 
 
 class Counts:
@@ -67,11 +70,18 @@ class Counts:
         before = f", but {known:,} were there in earlier runs" if known else ""
         most = ", ".join(suffix or "without suffix" for suffix, _count in self.suffixes.most_common(_MOST_NAMED))
         instead = f" (there are others: {most})" if most else ""
+        left_out = f"; {self.hidden_said()}" if self.hidden_count else ""
+        if self.links:
+            left_out += f"; links to folders and results of earlier runs, left out: {_listed(self.links)}"
         raise InputError(
-            f"{source}: there is no photograph or film in it{before}{instead}",
+            f"{source}: there is no photograph or film in it{before}{instead}{left_out}",
             advice="Check the path, and that its disk is mounted. If all were removed on purpose, there is nothing "
             "to do here.",
         )
+
+    def hidden_said(self) -> str:
+        """Say what is hidden and was left out, the first of it by name."""
+        return f"{self.hidden_count:,} hidden, files and folders, left out: {_listed(self.hidden, self.hidden_count)}"
 
     def fail(self, failure: Failure) -> None:
         """Count ``failure``, and keep it if it is among the first."""
@@ -94,3 +104,9 @@ class Counts:
             self.skipped += 1
             self.unknown += job.status is Status.FOREIGN
             self.finished += job.record is not None and job.record.state in (State.DONE, State.GONE)
+
+
+def _listed(names: Sequence[Path], number: int | None = None) -> str:
+    """Return the first of ``names``, and how many more there are of ``number``, by default of the names themselves."""
+    more = (len(names) if number is None else number) - NAMED
+    return ", ".join(map(str, names[:NAMED])) + (f" and {more:,} more" if more > 0 else "")

@@ -82,17 +82,17 @@ def for_item(recipe: str, correction: Correction, references: Sequence[Path] = (
     return hashlib.sha256(f"{recipe} {found}".encode(errors="surrogateescape")).hexdigest() if found else recipe
 
 
-def recipe(kind: Kind, options: Options, *, network: str) -> str:
+def recipe(kind: Kind, options: Options, *, network: str, version: str | None = None) -> str:
     """Return the SHA-256 of what shapes results of ``kind``: options, version of the program, and the network.
 
-    ``network`` is its fingerprint, `engines.network.NetworkSpec.fingerprint`.
+    ``network`` is its fingerprint, `engines.network.NetworkSpec.fingerprint`; ``version`` is by default this one's.
 
     When it changes, finished work is stale. An option that is not known to be without effect on ``kind`` counts.
     Options that only concern films do not make photographs stale.
     """
     without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
     chosen = {name: value for name, value in to_json(options).items() if name not in without}
-    parts = {"kind": kind.value, "options": chosen, "network": network, "version": program_version()}
+    parts = {"kind": kind.value, "options": chosen, "network": network, "version": version or program_version()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -182,8 +182,10 @@ class Outcomes:
         """Write down that an item failed, ``attempts`` times before, or was refused."""
         reporter = self._context.reporter
         own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind != FOLDER_KIND
-        if own and _is_out_of_reach(self._context.source / path):
-            # It says nothing of what is in the file: it is tried again whenever it opens.
+        # What cannot be read says nothing of what is in the file: it is tried again whenever it opens.
+        if own and failure.unreadable:
+            own = False
+        elif own and _is_out_of_reach(self._context.source / path):
             own, failure = False, replace(failure, advice="Check its permissions and its disk.")
         limit = self._context.run_options.quarantine_after if own else None
         state = self._context.ledger.failed(path, failure, seconds=seconds, quarantine_after=limit)

@@ -10,7 +10,7 @@ from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 
 from pipeline.archive.context import Archive, RunContext
-from pipeline.archive.counts import Counts
+from pipeline.archive.counts import NAMED, Counts
 from pipeline.archive.fingerprints import recipes
 from pipeline.archive.ledger import FOLDER_KIND, Planned, State
 from pipeline.archive.outcomes import Outcomes
@@ -25,7 +25,6 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-NAMED = 20
 _PAGE = 500
 
 
@@ -215,9 +214,7 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
     for path in counts.links:
         reporter.say(f"{context.source / path}: left out, a link, a reference or the result of an earlier run")
     if counts.hidden_count:
-        more = f" and {counts.hidden_count - NAMED:,} more" if counts.hidden_count > NAMED else ""
-        names = ", ".join(map(str, counts.hidden[:NAMED]))
-        reporter.say(f"{counts.hidden_count:,} hidden, files and folders, left out: {names}{more}")
+        reporter.say(counts.hidden_said())
     if counts.ignored:
         kinds = ", ".join(
             f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()

@@ -13,8 +13,9 @@ from typing import Any
 from pipeline.archive.bag import begin_bag, complete_bag
 from pipeline.archive.closing import SOME_FAILED, Step, write_in_order
 from pipeline.archive.context import RunContext, archive_at
+from pipeline.archive.counts import NAMED
 from pipeline.archive.executors import executor_for
-from pipeline.archive.ledger import ShardRecord, all_shards, open_ledger
+from pipeline.archive.ledger import RunEnd, RunOutcome, ShardRecord, all_shards, open_ledger
 from pipeline.archive.metrics import (
     Figures,
     known_figures,
@@ -32,7 +33,7 @@ from pipeline.archive.output_folder import (
     locked,
 )
 from pipeline.archive.processing import Processing
-from pipeline.archive.queueing import NAMED, check_any, keep_decision, queue_all, report_plan
+from pipeline.archive.queueing import check_any, keep_decision, queue_all, report_plan
 from pipeline.archive.report import write_report
 from pipeline.archive.run_log import Event, Reporter, RunLog
 from pipeline.archive.run_options import RunOptions
@@ -50,7 +51,6 @@ from pipeline.version import program_version
 
 logger = logging.getLogger(__name__)
 
-_FINISHED, _UNTIL, _INTERRUPTED = "finished", "until", "interrupted"
 _LONG_AGO = 24 * 3600.0
 
 
@@ -66,8 +66,7 @@ class ArchiveResult:
     in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
     ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
     folders were left out. ``failed`` counts the failures, of which ``failures`` holds the first thousand. ``report`` is
-    the page about it all, None if none was asked for. ``outcome`` is ``finished``, ``until`` or ``interrupted``;
-    ``exit_code`` is what the command ends with.
+    the page about it all, None if none was asked for. ``exit_code`` is what the command ends with.
     """
 
     source: Path
@@ -89,7 +88,7 @@ class ArchiveResult:
     hidden: int
     seconds: float
     report: Path | None
-    outcome: str
+    outcome: RunOutcome
     exit_code: int
 
 
@@ -168,16 +167,21 @@ class _Run:
             self._end(error)
             raise
         if stop.reason is StopReason.ASKED:
-            return self._close(_INTERRUPTED, stop.exit_code)
+            return self._close(RunOutcome.INTERRUPTED, stop.exit_code)
         counts = self._outcomes.counts
         code = SOME_FAILED if counts.failed or counts.quarantined else 0
-        return self._close(_UNTIL if stop.reason is StopReason.TIME else _FINISHED, code)
+        outcome = RunOutcome.UNTIL if stop.reason is StopReason.TIME else RunOutcome.FINISHED
+        return self._close(outcome, code)
 
     def _end(self, error: BaseException) -> None:
-        is_asked = isinstance(error, Cancelled | KeyboardInterrupt)
+        exit_code = getattr(error, "exit_code", 1)
+        if isinstance(error, Cancelled | KeyboardInterrupt):
+            end = RunEnd(outcome=RunOutcome.INTERRUPTED, exit_code=exit_code)
+        else:
+            end = RunEnd(outcome=None, exit_code=exit_code, error=type(error).__name__)
         # What ended the run is what is reported, even if the disk does not take its last words.
         with suppress(AutochromeError):
-            self._close(_INTERRUPTED if is_asked else type(error).__name__, getattr(error, "exit_code", 1))
+            self._write_end(end)
 
     def _work(self, colorizer: Colorizer | None) -> None:
         context = self._context
@@ -227,7 +231,11 @@ class _Run:
         own = (context.output, home(context.output, None), context.home)
         return {*own, *(context.output / name for name in names)}
 
-    def _close(self, outcome: str, exit_code: int) -> ArchiveResult:
+    def _close(self, outcome: RunOutcome, exit_code: int) -> ArchiveResult:
+        self._write_end(RunEnd(outcome=outcome, exit_code=exit_code))
+        return self._result(outcome, exit_code)
+
+    def _write_end(self, end: RunEnd) -> None:
         """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
 
         What cannot be written makes a run that did all its work one that failed, and what was written before is
@@ -240,13 +248,13 @@ class _Run:
             Step(self._end_log),
             Step(self._write_metrics),
         ]
-        return self._result(*write_in_order(steps, outcome, exit_code))
+        write_in_order(steps, end)
 
     def _shards(self) -> AbstractContextManager[list[ShardRecord]]:
         context = self._context
         return all_shards(context.output, shard=context.run_options.shard, own=context.ledger)
 
-    def _end_ledger(self, outcome: str, exit_code: int) -> None:
+    def _end_ledger(self, end: RunEnd) -> None:
         counts = self._outcomes.counts
         left_out = {
             "ignored": dict(counts.suffixes.most_common()),
@@ -254,22 +262,22 @@ class _Run:
             "hidden_names": [str(path) for path in counts.hidden[:NAMED]],
         }
         ledger = self._context.ledger
-        logger.info("%s: run %s, exit code %d, %s", self._context.output, outcome, exit_code, self._counts())
-        ledger.end_run(self._context.run, outcome=outcome, exit_code=exit_code, left_out=left_out, **self._counts())
+        logger.info("%s: run %s, exit code %d, %s", self._context.output, end.word, end.exit_code, self._counts())
+        ledger.end_run(self._context.run, end, left_out=left_out, **self._counts())
         ledger.publish_snapshot()
 
-    def _write_report(self, _outcome: str, _exit_code: int) -> None:
+    def _write_report(self, _end: RunEnd) -> None:
         context = self._context
         if context.run_options.report:
             with self._shards() as shards:
                 self._report = write_report(context, shards)
 
-    def _end_log(self, outcome: str, exit_code: int) -> None:
-        ended = {"outcome": outcome, "exit_code": exit_code, "gone": self._gone, "seconds": self._seconds}
+    def _end_log(self, end: RunEnd) -> None:
+        ended = {"outcome": end.word, "exit_code": end.exit_code, "gone": self._gone, "seconds": self._seconds}
         waiting = self._context.ledger.left(self._context.run)
         self._context.reporter.write(Event.RUN_ENDED, **ended, waiting=waiting, **self._counts())
 
-    def _write_metrics(self, _outcome: str, exit_code: int) -> None:
+    def _write_metrics(self, end: RunEnd) -> None:
         context = self._context
         if context.run_options.metrics is not None:
             figures = Figures(
@@ -278,7 +286,7 @@ class _Run:
                 version=program_version(),
                 started=self._started,
                 seconds=self._seconds,
-                exit_code=exit_code,
+                exit_code=end.exit_code,
                 free_bytes=free_space(context.output),
                 **known_figures(context.ledger),
                 **self._counts(),
@@ -294,7 +302,7 @@ class _Run:
         done = sum(self._outcomes.done.values()) + kept
         return {"done": done, "kept": kept, "failed": counts.failed, "skipped": counts.skipped}
 
-    def _result(self, outcome: str, exit_code: int) -> ArchiveResult:
+    def _result(self, outcome: RunOutcome, exit_code: int) -> ArchiveResult:
         counts, outcomes = self._outcomes.counts, self._outcomes
         return ArchiveResult(
             source=self._context.source,

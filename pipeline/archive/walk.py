@@ -28,7 +28,7 @@ RESULT_MARK = "colorized"
 PHOTO_SUFFIXES = SUFFIXES | REFUSED_SUFFIXES
 # Files that are not opened to see whether they are pictures: sound, text, tables, programs, archives, what is ours.
 _OTHER_SUFFIXES = frozenset(
-    {".mp3", ".m4a", ".m4b", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff", ".mid"}
+    {".mp3", ".m4a", ".m4b", ".wav", ".flac", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff", ".mid"}
     | {".txt", ".md", ".rtf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".csv", ".tsv", ".json", ".jsonl"}
     | {".xml", ".xmp", ".html", ".htm", ".css", ".js", ".py", ".sh", ".db", ".sqlite", ".log", ".ini", ".toml", ".yaml"}
     | {".zip", ".gz", ".xz", ".bz2", ".zst", ".tar", ".7z", ".rar", ".iso", ".exe", ".dll", ".url", ".lnk", ".ttf"}

@@ -96,7 +96,7 @@ def network_threads() -> int:
 def open_colorizer(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Colorizer]:
     """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_network`.
 
-    ``progress`` hears which engine it is and why, and which were tried in vain.
+    ``progress`` is told which engine it is and why, and which were tried in vain.
     """
     options, progress = options or Options(), progress or Silent()
     setup = Setup(device=options.device, threads=network_threads(), cache=cache_folder(), say=progress.say)
@@ -113,7 +113,9 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
         network.close()
 
 
-def lent(colorizer: Colorizer | None, options: Options, *, progress: Progress) -> AbstractContextManager[Colorizer]:
+def given_or_opened(
+    colorizer: Colorizer | None, options: Options, *, progress: Progress
+) -> AbstractContextManager[Colorizer]:
     """Give ``colorizer`` and leave it open, or, if it is None, one that is opened for the block."""
     return open_colorizer(options, progress=progress) if colorizer is None else nullcontext(colorizer)
 

@@ -20,7 +20,7 @@ from pipeline.color.optical_flow import Path, Step
 from pipeline.color.prototypes import Prototypes, keys
 from pipeline.color.scene_memory import Recalled
 from pipeline.color.spaces import F32
-from pipeline.color.statements import Statement, heard
+from pipeline.color.statements import Statement, stated_at
 
 # Channels that OpenCV interpolates at once.
 _GROUP = 128
@@ -189,7 +189,7 @@ class EvidencePool:
         """Return ab (2, h, w): the colours of ``gathered``, and ``fine`` (h, w, 2), what is finer than they are."""
         evidence, places = self._split(gathered, key.luma)
         if len(self.prototypes.weight):
-            sums, weight = self.prototypes.heard(places)
+            sums, weight = self.prototypes.averaged_at(places)
             own = gathered.weight.reshape(-1, 1) * _OWN
             evidence = np.asarray(evidence * (own / (weight + own)) + sums * (1 / (weight + own)), np.float32)
         coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
@@ -198,7 +198,7 @@ class EvidencePool:
         coarse = compressed(coarse * np.float32(self.gain), self._told.knee)
         ab = (_resized(coarse, fine.shape) + fine) * self._saturation
         if self.statements:
-            stated, share = (part.reshape(*coarse.shape[:2], -1) for part in heard(self.statements, places))
+            stated, share = (part.reshape(*coarse.shape[:2], -1) for part in stated_at(self.statements, places))
             ab = ab + (_resized(stated, ab.shape) - ab) * _resized(share, ab.shape)[..., None]
         return np.ascontiguousarray(np.moveaxis(ab, -1, 0), np.float32)
 

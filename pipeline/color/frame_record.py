@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Step
-from pipeline.color.similarity import Glance
+from pipeline.color.similarity import Thumbnail
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import Estimate
@@ -44,7 +44,7 @@ class FrameRecord:
     weight: int = 0
 
     # Set by `pipeline.color.shots.find_shots`.
-    glance: Glance = field(init=False)
+    thumbnail: Thumbnail = field(init=False)
     change: float = field(init=False)
     """How unlike the frame before it in its shot: about 0 to 1."""
     blend_reach: int = field(init=False)

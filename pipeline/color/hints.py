@@ -1,9 +1,9 @@
 """Colours that a person states at places, spread over the things they are on.
 
 What is spread is the residual: how far the stated colour is from what the network answered there. Elsewhere it is
-estimated from the hints' residuals by kriging (Krige 1951; Matheron 1963): hints that say the same share their say, and
-those that contradict each other bound each other. Residuals are alike at places of like lightness and near by, in the
-manner of the joint bilateral weights of Levin et al. 2004 (Colorization using Optimization). Where the network tells
+estimated from the hints' residuals by kriging (Krige 1951; Matheron 1963): hints that agree share their weight, and
+those that contradict each other bound each other. Residuals are alike at places of like lightness and near by, as the
+joint bilateral weights of Levin et al. 2004 (Colorization using Optimization) have it. Where the network tells
 features of the picture, places must be like in these, and may differ more in lightness: a thing has lights and shadows.
 """
 
@@ -63,7 +63,7 @@ class ColorHint:
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``ab`` is CIELAB (D65), (0, 0) for
     neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness, that of
-    the nearest where several reach, as `pipeline.color.upsampling` sees to; beyond it fades by likeness and distance.
+    the nearest where several reach, as `pipeline.color.upsampling` sees to; beyond it fades by similarity and distance.
     """
 
     x: float

@@ -1,4 +1,4 @@
-"""Which frames of a shot the network is asked for, and what its answers come to when all of them are heard."""
+"""Which frames of a shot the network is asked for, and what its answers come to when all of them are pooled."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Follower:
 
 
 def _path(way: Flow, back: Flow, here: F32, there: F32, belief: float) -> Path:
-    """Return the path along ``way``, checked by the flow ``back`` and by the likeness of what lies at both ends."""
+    """Return the path along ``way``, checked by the flow ``back`` and by how alike both ends are."""
     rows, columns = here.shape
     places = way + _grid(rows, columns)
     miss = np.square(way + _at(back, places)).sum(axis=-1)

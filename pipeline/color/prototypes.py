@@ -86,17 +86,17 @@ class Prototypes:
             return Prototypes(held_keys[kept], held_evidence[kept], weight[kept])
         return Prototypes(held_keys, held_evidence, weight)
 
-    def heard(self, places: F32) -> tuple[F32, F32]:
-        """Return what they say of places (n, K): sums over them, weighted by likeness and weight.
+    def averaged_at(self, places: F32) -> tuple[F32, F32]:
+        """Return sums over them for places (n, K), weighted by similarity and weight.
 
-        They are those of the evidence (n, Q) and of the weights (n, 1): what is like none is told nothing.
+        They are those of the evidence (n, Q) and of the weights (n, 1), near 0 for a place that is like none of them.
         """
         weights = self._logarithms(places)
         np.exp(weights, out=weights)
         weights *= self.weight
         return np.asarray(weights @ self.evidence, np.float32), weights.sum(axis=1, keepdims=True)
 
-    def likeness(self, places: F32) -> float:
+    def similarity(self, places: F32) -> float:
         """Return how well places (n, K) are found among them, 0..1: the mean weight of each place's most alike."""
         return float(np.exp(self._logarithms(places).max(axis=1)).mean()) if len(self.weight) else 0.0
 

@@ -63,7 +63,7 @@ class ScanTone:
 def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
-    A page that the photographs are mounted on and a colour target beside them have no say in the tone, except that a
+    A page that the photographs are mounted on and a colour target beside them do not count in the tone, except that a
     tinted page makes a tinted picture of neutral prints. ``by_camera`` says that a digital camera took it.
     """
     target = colour_target(luma, chroma)
@@ -149,7 +149,7 @@ class Scan:
         return edge_figures(self.luma, left_over * self.shown[..., None], self.shown)
 
     def verdict(self, left_out: Bools) -> Verdict:
-        """Judge what is not ``left_out`` of the coarse picture; what is black has no say in the tone."""
+        """Judge what is not ``left_out`` of the coarse picture; what is black does not count."""
         luma = np.where(left_out, np.float32(0), _reduced(self.luma))
         found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
         is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN

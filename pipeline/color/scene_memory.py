@@ -22,7 +22,7 @@ _GOES_ON = 0.5
 _DOUBT = 2
 """Power of the trust in that flow: a scene's evidence is heavy, and must not outweigh what is new where it was."""
 _ALIKE = 0.35
-"""Mean likeness of a shot's first places to a scene's prototypes from which the scene is offered.
+"""Mean similarity of a shot's first places to a scene's prototypes from which the scene is offered.
 
 Between the clips of docs/temporal.md both are 0.28 at most; inside one, over seconds, rarely below 0.4.
 """
@@ -41,7 +41,7 @@ def is_going_on(step: Step) -> bool:
 
 def is_alike(prototypes: Prototypes, places: F32) -> bool:
     """Say whether a picture with keys ``places`` (n, K) shows what ``prototypes`` are of."""
-    return prototypes.likeness(places) >= _ALIKE
+    return prototypes.similarity(places) >= _ALIKE
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,9 @@ class SceneMemory:
             if is_going_on(step) and 1 + trust > best:
                 found, best = Recalled(number, scene, _sure(step), fading), 1 + trust
             elif best < 1:
-                likeness = scene.prototypes.likeness(places)
-                if likeness >= _ALIKE and likeness > best:
-                    found, best = Recalled(number, scene, None, fading), likeness
+                similarity = scene.prototypes.similarity(places)
+                if similarity >= _ALIKE and similarity > best:
+                    found, best = Recalled(number, scene, None, fading), similarity
         return found
 
     def filed(self, scene: Scene, *, replacing: Recalled | None) -> SceneMemory:

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Generic
 
 from pipeline.color.frame_record import Link, Record
-from pipeline.color.similarity import Glance, glance, mixture, unlike
+from pipeline.color.similarity import Thumbnail, mixture, thumbnail, unlike
 
 # Frames read ahead; heavy ones less far, so that no more than some 40 MB of them wait.
 _LOOK_AHEAD = 24
@@ -64,29 +64,29 @@ def find_shots(frames: Iterable[Record], *, look_ahead: int | None = None) -> It
 
 def _with_cuts(frames: Iterable[Record]) -> Iterator[Record]:
     """Mark the first frame of every shot."""
-    shot: deque[Glance] = deque(maxlen=_CUT_AHEAD)
+    shot: deque[Thumbnail] = deque(maxlen=_CUT_AHEAD)
     steps: deque[float] = deque(maxlen=_AROUND)
     for frame, following in _looking_ahead(map(_glanced, frames), _CUT_AHEAD - 1):
-        ahead = [frame.glance, *(other.glance for other in following)]
+        ahead = [frame.thumbnail, *(other.thumbnail for other in following)]
         is_cut, step = True, 0.0
-        if shot and shot[-1].even.shape == frame.glance.even.shape:
-            step = unlike(shot[-1], frame.glance)
+        if shot and shot[-1].even.shape == frame.thumbnail.even.shape:
+            step = unlike(shot[-1], frame.thumbnail)
             is_cut = step >= _CUT and _is_cut(step, steps, shot, _of_one_shape(ahead))
             steps.append(step)
         if is_cut:
             shot.clear()
             steps.clear()
-        shot.append(frame.glance)
+        shot.append(frame.thumbnail)
         frame.link, frame.change = (Link.CUT, 0.0) if is_cut else (Link.SAME, step)
         yield frame
 
 
 def _glanced(frame: Record) -> Record:
-    frame.glance = glance(frame.model_input.luma)
+    frame.thumbnail = thumbnail(frame.model_input.luma)
     return frame
 
 
-def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
+def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Thumbnail], ahead: Sequence[Thumbnail]) -> bool:
     # A shot of one frame is the blot in the splice between two others: it goes with the second.
     if len(shot) == 1:
         return False
@@ -103,7 +103,7 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Glance], ahead: 
     )
 
 
-def _fades(shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
+def _fades(shot: Sequence[Thumbnail], ahead: Sequence[Thumbnail]) -> bool:
     """Say whether contrast sinks up to the end of ``shot`` and stays low, or is low and then rises, as in a fade."""
     last, first = shot[-1].contrast, ahead[0].contrast
     sinks = last < _RAMP * shot[0].contrast and first < last / _RAMP
@@ -111,8 +111,8 @@ def _fades(shot: Sequence[Glance], ahead: Sequence[Glance]) -> bool:
     return sinks or rises
 
 
-def _of_one_shape(glances: list[Glance]) -> list[Glance]:
-    return list(takewhile(lambda other: other.even.shape == glances[0].even.shape, glances))
+def _of_one_shape(thumbnails: list[Thumbnail]) -> list[Thumbnail]:
+    return list(takewhile(lambda other: other.even.shape == thumbnails[0].even.shape, thumbnails))
 
 
 def _with_blends(frames: Iterable[Record], reaches: Sequence[int]) -> Iterator[Record]:
@@ -133,8 +133,8 @@ def _blend_reach(behind: Sequence[Record], frame: Record, ahead: Sequence[Record
     """Return how far the ends of the dissolve are of which ``frame`` seems to be the middle; 0 if it does not."""
     if not reaches:
         return 0
-    ends = {reach: (behind[-reach].glance, ahead[reach - 1].glance) for reach in reaches}
-    evidence = {reach: mixture(before, frame.glance, after) for reach, (before, after) in ends.items()}
+    ends = {reach: (behind[-reach].thumbnail, ahead[reach - 1].thumbnail) for reach in reaches}
+    evidence = {reach: mixture(before, frame.thumbnail, after) for reach, (before, after) in ends.items()}
     reach = max(evidence, key=evidence.__getitem__)
     haste = max(0.0, median((behind[-1].change, frame.change, ahead[0].change, ahead[1].change)) - _CALM)
     return reach if evidence[reach] > haste and unlike(*ends[reach]) > _ENDS else 0
@@ -181,19 +181,19 @@ class _Shot(Generic[Record]):
         elif not self._has_turned and (_is_central(here, middles) or self._goes_dark(frame, ahead)):
             turns = self._has_turned = True
             self._has_content = False
-        self._has_content = self._has_content or not frame.glance.is_empty
+        self._has_content = self._has_content or not frame.thumbnail.is_empty
         self._behind.append(frame)
         return blends, turns
 
     def _is_faint(self, frame: Record, ahead: Sequence[Record]) -> bool:
-        contrast = frame.glance.contrast
+        contrast = frame.thumbnail.contrast
         self._contrast = max(self._contrast * _FORGET, contrast)
-        most = max([self._contrast, *(other.glance.contrast for other in ahead)])
-        return frame.glance.is_empty or contrast < _FAINT * most
+        most = max([self._contrast, *(other.thumbnail.contrast for other in ahead)])
+        return frame.thumbnail.is_empty or contrast < _FAINT * most
 
     def _goes_dark(self, frame: Record, ahead: Sequence[Record]) -> bool:
         # A few dark frames are a flash.
-        dark = [other.glance.contrast for other in (frame, *ahead[:_FLASH])]
+        dark = [other.thumbnail.contrast for other in (frame, *ahead[:_FLASH])]
         return (
             self._has_content
             and len(dark) > _FLASH

@@ -14,7 +14,7 @@ from pipeline.color.spaces import F32
 Box = tuple[int, int, int, int]
 Lit = npt.NDArray[np.bool_]
 
-# A glance has 24 lines on its shorter side, and blocks of 12.
+# A thumbnail has 24 lines on its shorter side, and blocks of 12.
 _SIDE = 24
 _BLOCK = 12
 # Contrast below which a picture holds nothing but grain: about three codes of 255.
@@ -31,8 +31,8 @@ _DRIFT = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Glance:
-    """A picture at a glance: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
+class Thumbnail:
+    """A picture much reduced: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
 
     ``contrast`` is the standard deviation of the luma, ``edges`` the mean square of its slope. ``box`` (top, bottom,
     left, right) is what lies within black bars.
@@ -43,15 +43,15 @@ class Glance:
     contrast: float
     edges: float
     box: Box
-    _inside: dict[Box, Glance] = field(default_factory=dict, repr=False)
+    _inside: dict[Box, Thumbnail] = field(default_factory=dict, repr=False)
 
-    def inside(self, box: Box) -> Glance:
+    def inside(self, box: Box) -> Thumbnail:
         """Return what lies within ``box``, stretched to the whole size; it is asked for with many other frames."""
         if box not in self._inside:
             top, bottom, left, right = box
             size = self.plain.shape[::-1]
             stretched = cv2.resize(self.plain[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
-            self._inside[box] = _glance(np.asarray(stretched, np.float32))
+            self._inside[box] = _thumbnail(np.asarray(stretched, np.float32))
         return self._inside[box]
 
     @property
@@ -60,15 +60,15 @@ class Glance:
         return self.contrast < _NOTHING
 
 
-def glance(luma: F32) -> Glance:
+def thumbnail(luma: F32) -> Thumbnail:
     """Reduce luma (h, w), 0..1, to what tells one scene from another. Grain, dust and scratches mostly vanish."""
     height, width = luma.shape
     long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
     size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
-    return _glance(np.asarray(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3), np.float32))
+    return _thumbnail(np.asarray(cv2.medianBlur(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), 3), np.float32))
 
 
-def _glance(small: F32) -> Glance:
+def _thumbnail(small: F32) -> Thumbnail:
     plain: F32 = small - small.mean()
     variance = float(np.mean(plain * plain))
     across = small[1:-1, 2:] - small[1:-1, :-2]
@@ -77,7 +77,7 @@ def _glance(small: F32) -> Glance:
     even: F32 = plain / np.float32(np.sqrt(variance + _FLOOR * _FLOOR))
     black = small.min() + np.float32(_NOTHING)
     box = (*_ends(small.max(axis=1) > black), *_ends(small.max(axis=0) > black))
-    return Glance(plain, even, float(np.sqrt(variance)), edges, box)
+    return Thumbnail(plain, even, float(np.sqrt(variance)), edges, box)
 
 
 def _ends(lit: Lit) -> tuple[int, int]:
@@ -87,15 +87,15 @@ def _ends(lit: Lit) -> tuple[int, int]:
     return (int(where[0]), int(where[-1]) + 1) if len(where) > len(lit) // 2 else (0, len(lit))
 
 
-def _unbarred(*glances: Glance) -> tuple[Glance, ...]:
-    """Cut away the bars that all ``glances`` have, and stretch what is left to their size."""
-    tops, bottoms, lefts, rights = zip(*(glance.box for glance in glances), strict=True)
+def _unbarred(*thumbnails: Thumbnail) -> tuple[Thumbnail, ...]:
+    """Cut away the bars that all ``thumbnails`` have, and stretch what is left to their size."""
+    tops, bottoms, lefts, rights = zip(*(thumbnail.box for thumbnail in thumbnails), strict=True)
     box = min(tops), max(bottoms), min(lefts), max(rights)
-    rows, columns = glances[0].plain.shape
-    return glances if box == (0, rows, 0, columns) else tuple(glance.inside(box) for glance in glances)
+    rows, columns = thumbnails[0].plain.shape
+    return thumbnails if box == (0, rows, 0, columns) else tuple(thumbnail.inside(box) for thumbnail in thumbnails)
 
 
-def unlike(before: Glance, after: Glance, *, reach: int = 3) -> float:
+def unlike(before: Thumbnail, after: Thumbnail, *, reach: int = 3) -> float:
     """Return how little of ``after`` can be found in ``before``: about 0 (all) to 1 (nothing).
 
     Each block of ``after`` looks for its best place in ``before``, up to ``reach`` lines aside; brightness and
@@ -119,7 +119,7 @@ def _sums(columns: int) -> F32:
     return np.asarray(np.kron(np.eye(columns // _BLOCK), np.ones((_BLOCK, 1))), np.float32)
 
 
-def mixture(before: Glance, middle: Glance, after: Glance) -> float:
+def mixture(before: Thumbnail, middle: Thumbnail, after: Thumbnail) -> float:
     """Return the evidence, above 0 if convincing, that ``middle`` is a dissolve from ``before`` to ``after``.
 
     Three things speak for it: the ends have nothing in common; the middle is a weighted sum of both, each moved to

@@ -1,8 +1,8 @@
 """What a person states about one frame of a film: hints at places of it, or a coloured picture of it (a reference).
 
 A statement holds exactly in its own frame. From there it is carried along optical flow with a weight that no answer of
-the network outweighs for some seconds; and every place of its shot, and of later and earlier shots of its scene, hears
-it as far as it looks like the places that something was stated of, and unlike those of which nothing was.
+the network outweighs for some seconds; and it counts at every place of its shot, and of later and earlier shots of its
+scene, as far as that looks like the places that something was stated of, and unlike those of which nothing was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.color.spaces import F32
 _CERTAIN = np.float32(1e4)
 """Weight of a statement beside the network's answer of one frame."""
 _UNLIKE = np.float32(0.3)
-"""How many like places it takes for half of a statement's say."""
+"""How many like places it takes for half of a statement's weight."""
 _NOTHING = np.float32(1e-6)
 """Share, or difference in CIELAB, that is none."""
 
@@ -35,7 +35,7 @@ class Statement:
 
     ``share`` (h, w) is 0, nothing is stated there, to 1. ``places`` are the keys of what the frame shows, with sums of
     a* and b* times share, and of share; None where the network tells no features. ``seen`` is what motion is found in.
-    One that ``is_of_no_frame`` is heard in every shot.
+    One that ``is_of_no_frame`` counts in every shot.
     """
 
     ab: F32
@@ -96,12 +96,12 @@ def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, str
     return statement(seen, prediction, np.asarray(stated, np.float32), share, stride=stride)
 
 
-def heard(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
+def stated_at(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
     """Return what ``statements`` say of places with keys (n, K): a* and b* (n, 2), and their share (n, 1), 0..1."""
     sums, weight = np.zeros((len(places), 3), np.float32), np.zeros((len(places), 1), np.float32)
     for made in statements:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
-            said, like = made.places.heard(places)
+            said, like = made.places.averaged_at(places)
             sums, weight = sums + said, weight + like
     ab = sums[:, :2] / np.maximum(sums[:, 2:], _NOTHING)
     return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)

@@ -149,17 +149,17 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
     return Verdict(tone, certainty, cb, cr, reason)
 
 
-def treatment(verdict: Verdict, options: Options, *, is_lent: bool = False) -> Treatment:
+def treatment(verdict: Verdict, options: Options, *, has_references: bool = False) -> Treatment:
     """Return what a verdict means under ``options``; their ``treat_as``, unless AUTO, stands above the verdict.
 
-    ``is_lent`` says that references give colours whatever the saturation is, as coloured frames of a film do.
+    ``has_references`` says that references give colours whatever the saturation is, as coloured frames of a film do.
     """
     source = verdict.tone if options.treat_as is TreatAs.AUTO else SourceTone(options.treat_as.value)
     if source is SourceTone.COLOUR:
         return Treatment.KEPT
     if source is SourceTone.TINTED and options.tone is Tone.KEEP:
         return Treatment.TINT_KEPT
-    return Treatment.COLOURED if options.makes_colour or is_lent else Treatment.GREY
+    return Treatment.COLOURED if options.makes_colour or has_references else Treatment.GREY
 
 
 def inside(luma: F32, cb: F32, cr: F32) -> Bools:

@@ -37,27 +37,28 @@ def judge_shots(
     options: Options,
     *,
     usual: SourceTone | None = None,
-    is_lent: bool = False,
+    has_references: bool = False,
 ) -> Iterator[Record]:
     """Set every frame's ``verdict`` and ``treatment``: each shot is judged by the ``evidence`` of its first frames.
 
     At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
     (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone, and
-    on the ``usual`` tone of the film, which decides where the shot itself leaves doubt. ``is_lent`` as for `treatment`.
+    on the ``usual`` tone of the film, which decides where the shot itself leaves doubt. ``has_references`` as
+    for `treatment`.
     """
-    shot = _Shot[Record](options, usual, is_lent)
+    shot = _Shot[Record](options, usual, has_references)
     for frame in frames:
         if frame.link is Link.CUT or frame.shot != shot.number:
             yield from shot.released()
-            shot = _Shot(options, usual, is_lent, frame.shot)
+            shot = _Shot(options, usual, has_references, frame.shot)
         yield from shot.take(frame, evidence)
     yield from shot.released()
 
 
 class _Shot(Generic[Record]):
-    def __init__(self, options: Options, usual: SourceTone | None, is_lent: bool, number: int = -1) -> None:
+    def __init__(self, options: Options, usual: SourceTone | None, has_references: bool, number: int = -1) -> None:
         self.number = number
-        self._options, self._is_lent = options, is_lent
+        self._options, self._has_references = options, has_references
         self._usual = usual
         self._waiting: list[Record] = []
         self._seen: list[ToneEvidence] = []
@@ -77,7 +78,7 @@ class _Shot(Generic[Record]):
         """Yield the frames that wait, by the verdict on what was seen so far."""
         if self._verdict is None:
             self._verdict = self._judged()
-        what = treatment(self._verdict, self._options, is_lent=self._is_lent)
+        what = treatment(self._verdict, self._options, has_references=self._has_references)
         if self._waiting and not self._is_logged:
             self._is_logged = True
             verdict = self._verdict

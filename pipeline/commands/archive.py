@@ -131,6 +131,7 @@ def _colorize_archive(
 def _colour(
     folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
 ) -> Answer:
+    from pipeline.archive.ledger import RunOutcome
     from pipeline.archive.run import colorize_archive
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
     from pipeline.process import prepare_process
@@ -154,7 +155,7 @@ def _colour(
     lines += _set_aside(result.quarantined, result.set_aside)
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
-    if result.outcome != "finished":
+    if result.outcome is not RunOutcome.FINISHED:
         why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
     done = result.photos, result.films, result.kept, result.skipped
@@ -200,6 +201,7 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
     expected = _forecast(survey, options, run_options, reporting)
     free = free_space(survey.output)
     aside = f", {count(survey.refused, 'item')} refused" if survey.refused else ""
+    aside += f", {survey.hidden:,} hidden left out" if survey.hidden else ""
     lines = [
         f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
         f"into {markup(survey.output)}",
@@ -208,6 +210,8 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
+    if survey.films:
+        lines.append("  films were opened, not read: what one of them will not keep, colorize-video --dry-run tells")
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed or survey.quarantined else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)

@@ -153,8 +153,8 @@ HintOption = Annotated[
         "--hint",
         metavar="X,Y=COLOR",
         parser=parse_hint,
-        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral; of a film, at a time: "
-        "0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
+        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral; in pixels: "
+        "120px,80px=#3A5FCD; of a film, at a time: 0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
     ),
 ]
 ReferenceOption = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.diagnostics import logged
 from pipeline.documents import json_text, to_json
-from pipeline.errors import AutochromeError, MissingDependencyError
+from pipeline.errors import NO_MEMORY, AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.os_errors import unwritable
 from pipeline.results import Failure, FilmResult, PhotoResult, shell_line
@@ -116,22 +116,25 @@ def _answer(action: Callable[[], Answer]) -> Answer:
         logger.error("a package cannot be imported", exc_info=True)
         advice = f"Install Autochrome again, with everything it needs: pip install {DISTRIBUTION}"
         return _error(type(error).__name__, f"a package cannot be imported: {error}", advice, _MISSING)
-    except Cancelled as ending:
-        logger.info("interrupted, exit code %d", ending.exit_code)
-        return _error("Interrupted", *_kept(ending), ending.exit_code)
+    except Cancelled as stopped:
+        logger.info("interrupted, exit code %d", stopped.exit_code)
+        return _error("Interrupted", *_kept(stopped), stopped.exit_code)
+    except MemoryError as error:
+        logger.error("not enough memory", exc_info=True)
+        return _error(type(error).__name__, "this needs more memory than there is", NO_MEMORY, 1)
     except Exception as error:
         logger.exception("unexpected error")
         return _error(type(error).__name__, f"unexpected {type(error).__name__}: {error}", _REPORT, 1)
 
 
-def _kept(ending: Cancelled) -> tuple[str, str]:
+def _kept(stopped: Cancelled) -> tuple[str, str]:
     """Return what is left of a run that was ended, and what to do."""
     resumes = f"{_AGAIN}: it resumes."
-    if ending.frames_kept is None:
+    if stopped.frames_kept is None:
         return "interrupted; what was finished is kept", resumes
-    if not ending.frames_kept:
+    if not stopped.frames_kept:
         return "interrupted; nothing is kept of the film that was under way", f"{_AGAIN}."
-    return f"interrupted; {count(ending.frames_kept, 'frame')} of the film that was under way are kept", resumes
+    return f"interrupted; {count(stopped.frames_kept, 'frame')} of the film that was under way are kept", resumes
 
 
 def _failed(error: AutochromeError) -> Answer:

@@ -56,7 +56,7 @@ def _quiz(
 
     def action() -> Answer:
         from pipeline.review.quiz import Quiz
-        from training.compare import Settings, painter_of
+        from training.compare import Settings, predictor_of
         from training.cost import CHECKPOINT_SUFFIX
         from training.evaluate import find_set, rival_systems
         from training.quiz import draw_rounds, pairs_of
@@ -71,10 +71,10 @@ def _quiz(
             return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
         if Path(model).suffix == CHECKPOINT_SUFFIX:
             bare = Settings(device=device, size=size, temperature=temperature, saturation=saturation)
-            painter = painter_of(model, bare)
+            predictor = predictor_of(model, bare)
         else:
-            painter = product_painter(Options(engine=engine, device=device, model=model))
-        with painter as (name, paint):
+            predictor = product_predictor(Options(engine=engine, device=device, model=model))
+        with predictor as (name, paint):
             asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
             return _counted(name, _asked(asked, no_browser=no_browser, json=json))
 
@@ -82,7 +82,7 @@ def _quiz(
 
 
 @contextmanager
-def product_painter(options: Options) -> Iterator[tuple[str, Paint]]:
+def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
     """Give the name of a network and what paints with it as the program colours grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
     from pipeline.photo.memory import colorize_picture

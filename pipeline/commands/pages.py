@@ -34,6 +34,6 @@ def until_ctrl_c() -> Iterator[None]:
     """Leave the block in order on Ctrl-C: that is how a page that is served until somebody ends it ends well."""
     try:
         yield
-    except Cancelled as ending:
-        if ending.exit_code != _CTRL_C:
+    except Cancelled as stopped:
+        if stopped.exit_code != _CTRL_C:
             raise

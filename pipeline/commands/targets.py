@@ -89,8 +89,8 @@ def correction_of(film: Path, target: Path | None, corrections: Path | None) -> 
     """Return the file of what a person set right about ``film``, beside its result or in ``corrections``."""
     from pipeline.corrections import correction_of_file
 
-    # Without a target the result is named beside the film when that is opened.
-    beside = film.with_name("result") if target is None else target
+    # Without a target, or with a folder, the result is named when the film is opened.
+    beside = film.with_name("result") if target is None else target / "result" if target.is_dir() else target
     tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
     return tree.path_of(item)
 

@@ -11,7 +11,7 @@ import typer
 from pipeline.archive.run_options import Shard
 from pipeline.clock import TIME, seconds_of
 from pipeline.errors import UsageError
-from pipeline.options import Hint, Span
+from pipeline.options import Hint, Span, Unit
 
 SHOTS = "shots"
 _AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -42,18 +42,23 @@ def parse_device(text: object) -> str:
 
 
 def parse_hint(text: object) -> Hint:
-    """Return the hint of ``0.4,0.6=#3A5FCD``, for films with a time: ``0.4,0.6=#3A5FCD@1:12.5``.
+    """Return the hint of ``0.4,0.6=#3A5FCD``, or ``120px,80px=neutral``, for films with a time: ``...@1:12.5``.
 
     Raises `typer.BadParameter` for anything else.
     """
-    found = re.fullmatch(rf"({_SHARE}),({_SHARE})=(#[0-9A-Fa-f]{{6}}|neutral)(?:@({TIME}))?", str(text), re.ASCII)
-    if found is None or max(float(found[1]), float(found[2])) > 1:
+    place = rf"(?:({_SHARE}),({_SHARE})|(\d{{1,6}})px,(\d{{1,6}})px)"
+    found = re.fullmatch(rf"{place}=(#[0-9A-Fa-f]{{6}}|neutral)(?:@({TIME}))?", str(text), re.ASCII)
+    is_share = found is not None and found[1] is not None
+    if found is None or (is_share and max(float(found[1]), float(found[2])) > 1):
         raise typer.BadParameter(
             f"{text!r} is no hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
-            "bottom), as in 0.4,0.6=#3A5FCD; for films with a time: 0.4,0.6=#3A5FCD@1:12.5."
+            "bottom), as in 0.4,0.6=#3A5FCD, or in pixels: 120px,80px=#3A5FCD; for films with a time: "
+            "0.4,0.6=#3A5FCD@1:12.5."
         )
-    time = None if found[4] is None else float(seconds_of(found[4]))
-    return Hint(x=float(found[1]), y=float(found[2]), color=found[3], time=time)
+    time = None if found[6] is None else float(seconds_of(found[6]))
+    x, y = (found[1], found[2]) if is_share else (found[3], found[4])
+    unit = Unit.SHARE if is_share else Unit.PIXEL
+    return Hint(x=float(x), y=float(y), color=found[5], time=time, unit=unit)
 
 
 def parse_preview(text: object) -> Span | str:

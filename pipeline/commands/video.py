@@ -126,9 +126,9 @@ def _colorize_video(
         beside = None if compare is None else comparison_output
         if dry_run:
             return _plan(sources, targets(sources, output, default, overwrite=True, beside=beside), options, compare)
-        if len(sources) == 1 and output is None and compare is None:
+        if len(sources) == 1 and (output is None or output.is_dir()) and compare is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(sources[0], None)], options, reporting, compare=None, corrections=corrections)
+            return _colour([(sources[0], output)], options, reporting, compare=None, corrections=corrections)
         names = targets(sources, output, default, overwrite=overwrite, beside=beside)
         jobs = list(zip(sources, names, strict=True))
         return _colour(jobs, options, reporting, compare=compare, corrections=corrections)

@@ -14,6 +14,7 @@ from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UsageError
 from pipeline.film.excerpt import Renamed, frame_number, moved
+from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
@@ -21,7 +22,7 @@ from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.probe import FilmInfo, open_film, probe
 from pipeline.media.source import bound_pixels, reporting
-from pipeline.options import Codec, Options, Quality, Span
+from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
 from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
@@ -48,6 +49,8 @@ def write_clip(
     `UsageError` if the film ends before.
     """
     info = probe(source, rate=options.frame_rate)
+    # The copy has other pixels.
+    options = replace(options, hints=hints_in_shares(options.hints, {1: upright_size(info)}, source=source))
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
         part = Path(folder, "part.mp4")
         _copy(info, span, part, stop)
@@ -86,6 +89,8 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
         shown = container.streams[info.stream_index]
         assert isinstance(shown, av.VideoStream)
         bound_pixels(shown)
+        # A result of this program says so there, and keeps its colours.
+        writing.metadata.update(info.metadata)
         stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
         first = (shown.start_time or 0) + round(span.start / info.time_base)
         last = first + round(span.seconds / info.time_base)

@@ -55,8 +55,8 @@ class Colouring:
         film, options, spec = self._film, self._film.options, self._colorizer.spec
         predict, statements = self._colorizer.examine_all, self._stated.statements()
         memory = known_before(part.before, predict, options, stride=spec.stride, statements=statements)
-        usual, is_lent = self._usual_tone, bool(film.references.paths)
-        frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, is_lent=is_lent)
+        usual, has_references = self._usual_tone, bool(film.references.paths)
+        frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, has_references=has_references)
         frames = predict_chroma(frames, predict, options, stride=spec.stride, memory=memory, statements=statements)
         yield from paint(frames, film.spec)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
-from pipeline.film.frames import DECLARATION
+from pipeline.film.frames import DECLARATION, upright_size
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
@@ -185,7 +185,7 @@ def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.Video
 
 def _size(film: FilmInfo, layout: Layout) -> tuple[int, int]:
     """Return the even size that both pictures get, upright."""
-    width, height = (film.height, film.width) if film.rotation // 90 % 2 else (film.width, film.height)
+    width, height = upright_size(film)
     room = _WIDEST // 2 if layout is Layout.SIDE else _WIDEST
     scale = min(1.0, room / width)
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)

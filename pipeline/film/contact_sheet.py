@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.clock import clock
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
@@ -91,7 +91,7 @@ def write_contact_sheet(
     planned = plan_film(source, options)
     check_target(output, overwrite=options.overwrite, originals=originals)
     film = film_source(planned.info, planned.video, options, references)
-    with lent(colorizer, options, progress=progress) as opened:
+    with given_or_opened(colorizer, options, progress=progress) as opened:
         with announced(progress, str(source), planned.info.frame_count, "frames"):
             stated = stated_frames(film, opened)
             shown = list(_shown(film, opened, stated, progress))
@@ -109,10 +109,10 @@ def _shown(film: FilmSource, colorizer: Colorizer, stated: StatedFrames, progres
     """Yield a frame of every shot, in order."""
     last: _Shown | None = None
     shot, number = -1, 0
-    usual, is_lent = film.usual_tone(), bool(film.references.paths)
+    usual, has_references = film.usual_tone(), bool(film.references.paths)
     with closing(film.decode(ReadLog(luma=False))) as decoded:
         frames = find_shots(stated.attached(film.records(decoded, colorizer)))
-        records = judge_shots(frames, film.tone_evidence, film.options, usual=usual, is_lent=is_lent)
+        records = judge_shots(frames, film.tone_evidence, film.options, usual=usual, has_references=has_references)
         for record in records:
             progress.advance(str(film.info.path))
             if record.shot != shot:

@@ -49,6 +49,8 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
         try:
             with open_container(str(target), "w", format="matroska") as writing:
+                # A result of this program says so there, and keeps its colours.
+                writing.metadata.update(container.metadata)
                 return Excerpt(path=target, start=_copied(container, writing, span, source))
         except (av.FFmpegError, ValueError) as error:
             raise InputError(

@@ -23,7 +23,7 @@ from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.read_log import ReadLog
 from pipeline.media.sampling import sampled
 from pipeline.media.video_plan import VideoPlan
-from pipeline.options import Options, TreatAs
+from pipeline.options import Options, TreatAs, hints_in_shares
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
@@ -155,13 +155,19 @@ def film_source(
     is_own = options.treat_as is TreatAs.AUTO and any(text.startswith(DECLARATION) for text in info.metadata.values())
     if is_own:
         options = replace(options, treat_as=TreatAs.COLOUR)
-    return FilmSource(info, plan, spec, options, references, is_own)
+    hints = hints_in_shares(options.hints, {1: upright_size(info)}, source=info.path)
+    return FilmSource(info, plan, spec, replace(options, hints=hints), references, is_own)
 
 
-def beside(source: Path, ending: str) -> Path:
-    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``ending``."""
+def upright_size(info: FilmInfo) -> tuple[int, int]:
+    """Return width and height, in pixels, of the frames of a film as they are shown."""
+    return (info.height, info.width) if info.rotation // 90 % 2 else (info.width, info.height)
+
+
+def beside(source: Path, suffix: str) -> Path:
+    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``suffix``."""
     whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{ending}")
+    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{suffix}")
 
 
 def reduced(plane: Plane) -> Plane:

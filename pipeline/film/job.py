@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from pipeline.callbacks import guarded
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
@@ -54,7 +54,8 @@ def colorize_video(
 ) -> FilmResult:
     """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container. An engine is
+    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container, and in a
+    folder that is there the result has the name that it would have beside the film. An engine is
     opened for it, or ``colorizer`` is used and left open. A film of more than twice ``segment_frames`` frames is
     written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
     resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
@@ -73,7 +74,7 @@ def colorize_video(
     read_log = ReadLog(luma=plan.encoder.is_lossless)
     with (
         guarded(progress or Silent(), stop) as progress,
-        lent(colorizer, film.options, progress=progress) as colorizer,
+        given_or_opened(colorizer, film.options, progress=progress) as colorizer,
         announced(progress, str(info.path), info.frame_count, "frames"),
         kept_segments(
             film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
@@ -114,7 +115,7 @@ def colorize_video(
         output=final,
         frames=written.frames,
         seconds=round(time.monotonic() - started, 3),
-        codec=plan.codec.value,
+        codec=plan.codec,
         engine=colorizer.spec.engine,
         model=colorizer.spec.model,
         weights_sha256=colorizer.spec.weights_sha256,
@@ -146,7 +147,7 @@ def help_with_video(
     """Write segments of the film that a `colorize_video` in another process makes of the same ``source``.
 
     All arguments are as there. The result is the same with any number of helpers, or none. Returns when there is
-    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` hears of
+    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` gets
     the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
     """
     film, _, final, originals = _planned(source, output, options, correction, item, originals)
@@ -173,11 +174,15 @@ def _planned(
     options, found = stated(source, options or Options(), correction, item)
     references = found if known is None else known
     originals = originals.and_of(source)
-    if output is not None:
-        originals.check(Path(output))
-    planned = plan_film(source, options, suffix=None if output is None else Path(output).suffix)
+    folder = None if output is None or not Path(output).is_dir() else Path(output)
+    named = None if output is None or folder is not None else Path(output)
+    if named is not None:
+        originals.check(named)
+    planned = plan_film(source, options, suffix=None if named is None else named.suffix)
     film = film_source(planned.info, planned.video, options, references)
-    final = beside(source, _ending(planned.video)) if output is None else Path(output)
+    final = beside(source, _suffix(planned.video)) if named is None else named
+    if folder is not None:
+        final = folder / final.name
     check_segment_folder(final, originals=originals)
     return film, planned, final, originals
 
@@ -247,8 +252,8 @@ def outline(source: Path, options: Options) -> tuple[Path, int]:
     """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
     info = probe(source, rate=options.frame_rate)
     plan = plan_video(info, options.codec, options.quality)
-    return beside(source, _ending(plan)), (info.frame_count or 0) * info.width * info.height
+    return beside(source, _suffix(plan)), (info.frame_count or 0) * info.width * info.height
 
 
-def _ending(plan: VideoPlan) -> str:
+def _suffix(plan: VideoPlan) -> str:
     return f".colorized{plan.suffix}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.color.frame_record import FrameRecord
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import still_spec
@@ -51,7 +51,10 @@ def colorize_frames(
         raise UsageError(
             "frames in memory have no times, which hints for films need", advice="Colour a file, or do without hints."
         )
-    with lent(colorizer, options, progress=Silent()) as opened, closing(_coloured(frames, options, opened)) as coloured:
+    with (
+        given_or_opened(colorizer, options, progress=Silent()) as opened,
+        closing(_coloured(frames, options, opened)) as coloured,
+    ):
         yield from coloured
 
 
@@ -61,7 +64,7 @@ def _coloured(
     records = find_shots(_records(frames, colorizer))
     records = judge_shots(records, _evidence, options)
     for record in predict_chroma(records, colorizer.examine_all, options, stride=colorizer.spec.stride):
-        yield _painted(record)
+        yield _rgb(record)
 
 
 def _records(frames: Iterable[NDArray[Any]], colorizer: Colorizer) -> Iterator[_ArrayFrame]:
@@ -84,7 +87,7 @@ def _evidence(record: _ArrayFrame) -> ToneEvidence:
     return evidence(luma, None, None) if chroma is None else evidence(luma, *chroma)
 
 
-def _painted(record: _ArrayFrame) -> NDArray[Any]:
+def _rgb(record: _ArrayFrame) -> NDArray[Any]:
     if record.ab is None:
         return record.pixels if record.pixels.ndim == 3 else np.repeat(record.pixels[..., None], 3, axis=2)
     still, spec = record.still, still_spec(record.still.bits)

@@ -41,7 +41,7 @@ _FEW = 2
 _ENDS = 1 << 20
 _PAUSE, _LONG = 0.2, 60.0
 # Frames passed over before one who helps looks whether the film is done.
-_GLANCE = 100
+_CHECKED_EVERY = 100
 
 
 @contextmanager
@@ -239,7 +239,7 @@ class SegmentMaker:
                 if is_owner:
                     self._look()
                 for number, _ in enumerate(part.frames):
-                    if number % _GLANCE == 0 and not self._goes_on(is_owner=is_owner):
+                    if number % _CHECKED_EVERY == 0 and not self._goes_on(is_owner=is_owner):
                         return extents
                 extents.append((part.first, part.count))
         return extents

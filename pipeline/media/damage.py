@@ -47,10 +47,10 @@ class Damage:
         """True when damage is to be concealed."""
         return self._policy is OnDamage.CONCEAL
 
-    def met(self, what: str, *, advice: str = ADVICE) -> None:
+    def met(self, what: str) -> None:
         """Note ``what``, once however often it is met. Raises `InputError` under FAIL."""
         if not self.conceals:
-            raise InputError(f"{self._path}: {what}", advice=advice)
+            raise InputError(f"{self._path}: {what}", advice=ADVICE)
         if what not in self._places:
             logger.warning("%s: damaged: %s", self._path, what)
         self._places[what] = self._places.get(what, 0) + 1

@@ -187,7 +187,7 @@ class _Reader:
             # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
             if packet.stream.index == self._info.stream_index and not is_repeat:
                 for picture in self._decode(packet):
-                    self._stamp(picture)
+                    self._set_time(picture)
                     if self._fits(picture):
                         yield picture
                     self._decoded += 1
@@ -262,7 +262,7 @@ class _Reader:
             packet.pts = packet.dts = timeline.frame_times[number]
         return packet, is_at_joint
 
-    def _stamp(self, picture: av.VideoFrame) -> None:
+    def _set_time(self, picture: av.VideoFrame) -> None:
         """Give ``picture`` the time that its file does not say, or says wrongly."""
         times = self._info.timeline.frame_times
         if times:

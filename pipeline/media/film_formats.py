@@ -42,7 +42,8 @@ FILM_FORMATS = (
     _format("asf", "wmv asf wm", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     _format("flv", "flv f4v", rb"FLV\x01"),
     _format("dv", "dv dif", rb"\x1f\x07\x00[\x3f\xbf]"),
-    _format("ogg", "ogv ogm", rb"OggS.{1,200}?(?:\x80theora|\x01video|fishead|BBCD\x00|\x80daala|OVP80)"),
+    # The first pages are the beginnings of all streams, those of sound and a skeleton among them.
+    _format("ogg", "ogv ogm", rb"OggS.{1,2000}?(?:\x80theora|\x01video|BBCD\x00|\x80daala|OVP80)"),
     _format("gxf", "gxf", rb"\x00\x00\x00\x00\x01\xbc"),
     _format("rm", "rm rmvb", rb"\.RMF"),
     _format("yuv4mpegpipe", "y4m", rb"YUV4MPEG2 "),

@@ -82,7 +82,7 @@ class Frame:
             picture = _in_format(picture, source, target)
         picture.pts, picture.time_base, picture.duration = timestamp.pts, timestamp.time_base, timestamp.duration
         self._picture = picture
-        self._painted_lines = 0
+        self._written_lines = 0
         self.timestamp = timestamp
         self.bits = target.bits
 
@@ -130,11 +130,11 @@ class Frame:
             if codes.shape != plane.shape or codes.dtype != plane.dtype:
                 raise ValueError(f"chroma is {codes.dtype} {codes.shape}, must be {plane.dtype} {plane.shape}")
             plane[...] = codes
-        self._painted_lines += len(cb)
+        self._written_lines += len(cb)
 
     def keep(self) -> None:
         """Declare the source's own chroma to be that of the result."""
-        self._painted_lines = self.chroma_shape[0]
+        self._written_lines = self.chroma_shape[0]
 
     @property
     def chroma(self) -> tuple[Plane, Plane]:
@@ -149,7 +149,7 @@ class Frame:
     @property
     def picture(self) -> av.VideoFrame:
         """The picture for the encoder. Raises `ValueError` if some of it was never painted."""
-        if self._painted_lines < self.chroma_shape[0]:
+        if self._written_lines < self.chroma_shape[0]:
             raise ValueError("a frame without painted chroma must not be written")
         return self._picture
 

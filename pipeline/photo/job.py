@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from engines.machine import usable_cores
 from pipeline.callbacks import guarded
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.color.measures import averaged
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32
@@ -160,7 +160,7 @@ def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress:
     progress.begin(item, 1, "photos")
     try:
         with (
-            lent(colorizer, options, progress=progress) as colorizer,
+            given_or_opened(colorizer, options, progress=progress) as colorizer,
             closing(_outcomes([job], colorizer, options, progress)) as outcomes,
         ):
             outcome = next(outcomes)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.callbacks import guarded
-from pipeline.color.colorizer import Colorizer, lent
+from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
@@ -89,17 +89,17 @@ def colorize_picture(
     """
     options = options or Options()
     with (
-        guarded(progress or Silent(), StopRequest()) as heard,
-        lent(colorizer, options, progress=heard) as opened,
+        guarded(progress or Silent(), StopRequest()) as guarded_progress,
+        given_or_opened(colorizer, options, progress=guarded_progress) as opened,
     ):
         if isinstance(picture, bytes):
-            return _encoded(picture, options, opened, heard)
+            return _encoded(picture, options, opened, guarded_progress)
         if isinstance(picture, Image.Image):
-            return _image(picture, options, opened, heard)
+            return _image(picture, options, opened, guarded_progress)
         if isinstance(picture, np.ndarray):
-            return _array(picture, options, opened, heard)[0]
+            return _array(picture, options, opened, guarded_progress)[0]
         if hasattr(picture, "read") and isinstance(data := picture.read(), bytes):
-            return BytesIO(_encoded(data, options, opened, heard))
+            return BytesIO(_encoded(data, options, opened, guarded_progress))
     raise UsageError(
         f"{_NAME}: is a {type(picture).__name__}",
         advice="Give an array, a Pillow image, bytes or a file open for reading bytes; of a path, colorize_photo.",

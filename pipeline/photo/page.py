@@ -28,7 +28,7 @@ from pipeline.media.stills import (
     is_taken_by_camera,
     space_for_colour,
 )
-from pipeline.options import Options, TreatAs
+from pipeline.options import Options, TreatAs, hints_in_shares
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 from pipeline.sizes import size_within
 
@@ -124,6 +124,12 @@ class PictureResult:
     preview: Preview
 
 
+def upright_size(still: Still) -> tuple[int, int]:
+    """Return width and height of ``still`` as it is shown."""
+    is_turned = EXIF_TURNS[still.orientation].quarters % 2
+    return (still.height, still.width) if is_turned else (still.width, still.height)
+
+
 def look_at(
     still: Still, colorizer: Colorizer, options: Options, *, number: int = 1, size: int | None = None
 ) -> Picture:
@@ -133,6 +139,7 @@ def look_at(
     """
     spec = still_spec(still.bits)
     found = _judged(still, spec)
+    hints = hints_in_shares(options.hints, {number: upright_size(still)}, source=still.path)
     space = space_of(still)
     model_input = colorizer.model_input(
         still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
@@ -145,7 +152,7 @@ def look_at(
         treatment=treated(still, found.verdict, options),
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         treat_as=options.treat_as,
-        adjustments=adjustments(saturation=options.saturation, hints=options.hints, page=number),
+        adjustments=adjustments(saturation=options.saturation, hints=hints, page=number),
         is_own=_is_own(still, options),
     )
 

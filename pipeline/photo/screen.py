@@ -50,7 +50,7 @@ class ScreenPhoto:
     colorizer: Colorizer
     number: int = 1
     pages: int = 1
-    _lent: tuple[Reference | None, Answer] | None = field(default=None, init=False)
+    _answered: tuple[Reference | None, Answer] | None = field(default=None, init=False)
 
     @cached_property
     def luma(self) -> F32:
@@ -85,11 +85,11 @@ class ScreenPhoto:
         upsampled = upsample(seen, ab, spec, hints=asked.hints).times(beside)
         if picture.own_colour is not None and picture.still.chroma is not None:
             upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
-        return self._painted(upsampled)
+        return self._rgb(upsampled)
 
     def with_chroma(self, ab: F32) -> Rgb:
         """Return the picture with ``ab`` (2, h, w), CIELAB, upright, in place of the network's, (h, w, 3)."""
-        return self._painted(upsample(self.picture.model_input, ab, still_spec(_BITS)))
+        return self._rgb(upsample(self.picture.model_input, ab, still_spec(_BITS)))
 
     def likely_colors(self, x: float, y: float) -> list[str]:
         """Return the colours that the network thinks likely at a place, ``#RRGGBB`` at the place's own lightness.
@@ -109,13 +109,13 @@ class ScreenPhoto:
         return list(dict.fromkeys(found))
 
     def _answer(self, reference: Reference | None) -> Answer:
-        known = self._lent
+        known = self._answered
         if known is None or known[0] is not reference:
             known = reference, answer_of(self.prediction, self.picture, self.colorizer, reference)
-            self._lent = known
+            self._answered = known
         return known[1]
 
-    def _painted(self, upsampled: Upsampled) -> Rgb:
+    def _rgb(self, upsampled: Upsampled) -> Rgb:
         spec = still_spec(_BITS)
         strips = upsampled.strips(self.codes, spec, self.codes.shape)
         return self._upright(np.concatenate([spec.rgb_codes(luma, cb, cr) for _, luma, cb, cr in strips]))

@@ -40,15 +40,15 @@ class FilmFrames:
         frame = at(time)
         seen = frame.picture.model_input
         timed = self._timed(film, at, options)
-        lent = [self._reference(path, seen.luma.shape) for path in references.numbered.values()]
-        lent += [self._reference(path, None) for path in references.anywhere]
+        referenced = [self._reference(path, seen.luma.shape) for path in references.numbered.values()]
+        referenced += [self._reference(path, None) for path in references.anywhere]
         return predict_alone(
             seen,
             frame.prediction,
             options,
             stride=self._colorizer.spec.stride,
             stated=(timed[time],) if time in timed else (),
-            statements=(*timed.values(), *lent),
+            statements=(*timed.values(), *referenced),
         )
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:

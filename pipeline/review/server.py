@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from json import JSONDecodeError
@@ -211,6 +212,8 @@ class _Pages:
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
         shots = self._catalogue.shots(item.name) if item.kind == FILM else None
+        # The page knows the picture at another size.
+        hints = self._studio.hints_in_shares(item, file.correction.hints)
         return Json(
             {
                 "name": item.name,
@@ -220,7 +223,7 @@ class _Pages:
                 "labels": item.labels,
                 "frame": shots and shots.frame,
                 "shots": to_json(shots.shots if shots else ()),
-                "correction": to_json(file.correction),
+                "correction": to_json(replace(file.correction, hints=hints)),
                 "earlier": len(file.history),
                 "version": file.fingerprint,
             }

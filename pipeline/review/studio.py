@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,14 @@ from pipeline.color.spaces import still_spec
 from pipeline.corrections import SUFFIX, Correction
 from pipeline.film.clip import write_clip
 from pipeline.film.frame_at import frame_at
+from pipeline.film.frames import upright_size as film_size
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
+from pipeline.media.probe import probe
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
-from pipeline.options import Options, Span
+from pipeline.options import Hint, Options, Span, Unit, hints_in_shares
+from pipeline.photo.page import upright_size
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
@@ -67,6 +70,7 @@ class Studio:
         with self._turn:
             photo = self._photo(item, place)
             wanted = correction.applied(self._catalogue.options)
+            wanted = replace(wanted, hints=self.hints_in_shares(item, wanted.hints))
             is_coloured = photo.is_coloured(wanted)
             if item.kind == FILM and is_coloured:
                 made = self._film_frame(item, place.time, correction, wanted)
@@ -78,6 +82,17 @@ class Studio:
         """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
             return self._photo(item, place).likely_colors(x, y)
+
+    def hints_in_shares(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
+        """Return ``hints`` of an item with those in pixels as shares. Raises `InputError` for those outside."""
+        if all(hint.unit is Unit.SHARE for hint in hints):
+            return hints
+        if item.kind == FILM:
+            sizes = {1: film_size(probe(item.source, rate=self._catalogue.options.frame_rate))}
+        else:
+            whole = read_still(item.source)
+            sizes = {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
+        return hints_in_shares(hints, sizes, source=item.source)
 
     def keep_reference(self, item: Item, content: bytes) -> str:
         """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.library import library_folder
 from tests.engines.tiny import write_tiny_model
 
 
@@ -15,6 +16,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty library of added networks, in the place of the user's."""
-    folder = tmp_path / "library"
-    monkeypatch.setattr("engines.library.library_folder", lambda: folder)
-    return folder
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return library_folder()

@@ -12,7 +12,7 @@ from engines.adapters.registry import adapter_for
 from engines.base import PLAIN, Engine, Model, Setup
 from engines.library import load_weights
 from engines.parity import model_for
-from engines.registry import EngineChoice, Entry, open_engine
+from engines.registry import EngineChoice, Entry, Machine, open_engine
 from engines.tensors import F32
 
 
@@ -23,10 +23,15 @@ def model_of(name_or_path: str | Path) -> Model:
 
 
 def open_model(
-    engine: str, name_or_path: str | Path, *, setup: Setup = PLAIN, extra: Sequence[Entry] = ()
+    engine: str,
+    name_or_path: str | Path,
+    *,
+    setup: Setup = PLAIN,
+    extra: Sequence[Entry] = (),
+    machine: Machine | None = None,
 ) -> tuple[Engine, EngineChoice]:
     """Open an engine by name with weights by name or path."""
-    return open_engine(engine, model_of(name_or_path), setup=setup, extra=extra)
+    return open_engine(engine, model_of(name_or_path), setup=setup, extra=extra, machine=machine)
 
 
 def inputs_of(engine: Engine, lightness: F32) -> dict[str, F32]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engines import machine
+from tests.commands import python
 
 
 @pytest.mark.parametrize(
@@ -20,24 +21,18 @@ from engines import machine
         ("Processor", "Processor"),
     ],
 )
-def test_the_processor_is_named_without_trade_marks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, shown: str
-) -> None:
+def test_the_processor_is_named_without_trade_marks(tmp_path: Path, given: str, shown: str) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nmodel name\t: {given}\nflags\t\t: fpu\n\nprocessor\t: 1\nmodel name\t: other\n")
-    monkeypatch.setattr(machine, "_CPUINFO", info)
-    assert machine.cpu_name() == shown
+    assert machine.cpu_name(info) == shown
 
 
 @pytest.mark.parametrize("content", [None, "processor\t: 0\nBogoMIPS\t: 48.00\n"], ids=["no file", "no name in it"])
-def test_a_processor_without_a_name_still_has_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
-) -> None:
+def test_a_processor_without_a_name_still_has_one(tmp_path: Path, content: str | None) -> None:
     info = tmp_path / "cpuinfo"
     if content is not None:
         info.write_text(content)
-    monkeypatch.setattr(machine, "_CPUINFO", info)
-    assert machine.cpu_name()
+    assert machine.cpu_name(info)
 
 
 def driver(*, status: int, gpus: int) -> SimpleNamespace:
@@ -49,17 +44,12 @@ def driver(*, status: int, gpus: int) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(("status", "gpus", "expected"), [(0, 2, 2), (0, 0, 0), (100, 2, 0)])
-def test_gpus_are_counted_by_the_driver(monkeypatch: pytest.MonkeyPatch, status: int, gpus: int, expected: int) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver(status=status, gpus=gpus))
-    assert machine.gpu_count() == expected
+def test_gpus_are_counted_by_the_driver(status: int, gpus: int, expected: int) -> None:
+    assert machine.gpu_count(lambda _: driver(status=status, gpus=gpus)) == expected
 
 
-def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise OSError(f"{name}: cannot open shared object file")
-
-    monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert machine.gpu_count() == 0
+def test_without_a_driver_there_is_no_gpu() -> None:
+    assert machine.gpu_count(lambda name: ctypes.CDLL(f"{name}.not-there")) == 0
 
 
 @pytest.mark.parametrize(
@@ -82,13 +72,12 @@ def test_the_quota_of_a_container_is_read_in_either_version(
     assert machine._quota(tmp_path) == cores
 
 
-def test_a_quota_limits_the_cores_and_leaves_one_at_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_limits_the_cores_and_leaves_one_at_least(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("20000 100000\n", encoding="ascii")
-    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
-    assert machine.usable_cores() == 1
+    assert machine.usable_cores(tmp_path) == 1
 
 
-def test_one_of_several_processes_can_be_given_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_limit", None)
-    machine.limit_cores(1)
-    assert machine.usable_cores() == 1
+def test_one_of_several_processes_can_be_given_a_share() -> None:
+    code = "from engines import machine; machine.limit_cores(1); print(machine.usable_cores())"
+    done = python(code)
+    assert done.stdout == "1\n", done.stderr

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import registry
 from engines.base import EngineSpec, Model, Setup
 from engines.errors import EngineError, MissingDependencyError, WeightsError
 from engines.machine import gpu_count
 from engines.onnxruntime import open_reference
-from engines.registry import Entry, fastest_first
+from engines.registry import Entry, Machine, fastest_first
 from tests.commands import PATIENCE
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
 from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.tiny import tiny_model, write_model
 
 ROOT = Path(__file__).parents[2]
+PLAIN = Machine(gpus=0, is_accelerated=False)
 GREY = np.full((2, 1, 32, 64), 50, dtype=np.float32)
 
 
@@ -39,11 +39,6 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     """Make ``packages`` look as if they were not installed."""
     for package in packages:
         monkeypatch.setitem(sys.modules, package, None)
-
-
-@pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
 
 
 def test_importing_the_registry_imports_no_runtime() -> None:
@@ -81,22 +76,20 @@ def test_nobody_is_told_that_an_engine_is_used(name: str, tiny: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_gpu_only_engines_of_the_cpu_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
-    assert [entry.name for entry in fastest_first()] == ["openvino", "onnxruntime"]
+def test_without_a_gpu_only_engines_of_the_cpu_are_tried() -> None:
+    assert [entry.name for entry in fastest_first(machine=PLAIN)] == ["openvino", "onnxruntime"]
 
 
-def test_with_a_gpu_its_engines_are_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    assert [entry.name for entry in fastest_first()] == ["tensorrt", "onnxruntime", "openvino", "onnxruntime"]
+def test_with_a_gpu_its_engines_are_tried_first() -> None:
+    names = [entry.name for entry in fastest_first(machine=Machine(gpus=1, is_accelerated=False))]
+    assert names == ["tensorrt", "onnxruntime", "openvino", "onnxruntime"]
 
 
-def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_says_why_a_gpu_is_not_used(tiny: Path) -> None:
     pytest.importorskip("openvino")
     if gpu_count():
         pytest.skip("there is a GPU, and it would be used")
-    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    engine, choice = open_model("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny), machine=Machine(gpus=1, is_accelerated=False))
     engine.close()
     assert choice.engine == "openvino"
     reasons = dict(choice.rejected)
@@ -105,19 +98,19 @@ def test_auto_says_why_a_gpu_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyP
     assert "nothing that its package offers" in reasons["onnxruntime"]
 
 
-def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path, no_gpu: None) -> None:
+def test_auto_takes_the_fastest_and_says_which_and_why(tiny: Path) -> None:
     pytest.importorskip("openvino")
-    engine, choice = open_model("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny), machine=PLAIN)
     assert choice.engine == engine.spec.name == "openvino"
     assert choice.rejected == ()
     for part in (engine.spec.runtime, engine.spec.precision, engine.spec.device):
         assert part in choice.reason
 
 
-def test_auto_names_what_it_passed_over(tiny: Path, no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_names_what_it_passed_over(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     hide(monkeypatch, "openvino")
-    engine, choice = open_model("auto", str(tiny))
+    engine, choice = open_model("auto", str(tiny), machine=PLAIN)
     assert choice.engine == engine.spec.name == "onnxruntime"
     assert choice.rejected == (("openvino", "the package openvino is not installed"),)
 

@@ -20,7 +20,7 @@ from pipeline.corrections import (
     read_correction,
 )
 from pipeline.errors import InputError, UsageError
-from pipeline.options import Hint, Options, Tone, TreatAs
+from pipeline.options import Hint, Options, Tone, TreatAs, Unit
 from pipeline.originals import NO_ORIGINALS, Originals
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "correction.schema.json").read_text(encoding="utf-8"))
@@ -48,6 +48,19 @@ def test_a_correction_is_read_as_it_was_written(tree: CorrectionTree) -> None:
 
 def test_the_schema_knows_every_kind_of_correction() -> None:
     assert SCHEMA["$defs"]["correction"]["properties"].keys() == {field.name for field in fields(Correction)}
+
+
+def test_pixels_are_read_and_change_no_fingerprint_of_shares(tree: CorrectionTree) -> None:
+    hints = (Hint(x=120, y=80, color="neutral", unit=Unit.PIXEL), Hint(x=0.5, y=0.5, color="neutral"))
+    path = tree.write(ITEM, CorrectionFile(correction=Correction(hints=hints)))
+    assert tree.read(ITEM).correction.hints == hints
+    jsonschema.validate(json.loads(path.read_text(encoding="ascii")), SCHEMA)
+    wrong = {"format": FORMAT, "correction": {"hints": [{"x": 120, "y": 80, "color": "neutral"}]}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, SCHEMA)
+    assert Correction(hints=hints[:1]).fingerprint != Correction(hints=hints[1:]).fingerprint
+    # What it was before places could be pixels.
+    assert Correction(hints=hints[1:]).fingerprint == "12f6001b612e83f7"
 
 
 def test_an_item_without_a_correction_has_an_empty_one(tree: CorrectionTree) -> None:

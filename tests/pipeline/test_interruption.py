@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import ModuleType
 
 import pytest
 
+from pipeline import callbacks, interruption
+from pipeline.callbacks import guarded
 from pipeline.errors import OutputError
 from pipeline.interruption import (
     Cancelled,
@@ -18,6 +24,8 @@ from pipeline.interruption import (
     end_on_signals,
     finish_on_signals,
 )
+from pipeline.progress import Silent
+from tests.commands import PATIENCE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 
@@ -112,3 +120,97 @@ def test_a_fault_counts_before_all_and_the_first_of_several_stays() -> None:
     stop.fail(full)
     stop.fail(ValueError("later"))
     assert (stop.reason, stop.error, stop.exit_code, stop.is_at_once) == (StopReason.FAULT, full, 5, True)
+
+
+class Interposed(logging.Handler):
+    """Does something when the first record of a logger comes: between two steps of whoever made it."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        super().__init__()
+        self._actions = [action]
+
+    def createLock(self) -> None:  # noqa: N802 - of the standard library
+        """Other threads make records meanwhile."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._actions:
+            self._actions.pop()()
+
+
+@contextmanager
+def interposed(module: ModuleType, action: Callable[[], object]) -> Iterator[None]:
+    logger: logging.Logger = module.logger
+    handler, level = Interposed(action), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def test_of_two_faults_at_the_same_time_one_counts_from_then_on() -> None:
+    stop = StopRequest()
+    first, second = OutputError("full"), ValueError("another, amid the first")
+    seen: list[BaseException | None] = []
+
+    def amid() -> None:
+        stop.fail(second)
+        stop.make()
+        seen.append(stop.error)
+
+    with interposed(interruption, amid):
+        stop.fail(first)
+    assert (seen, stop.error, stop.reason, stop.exit_code) == ([first], first, StopReason.FAULT, 5)
+
+
+def test_of_two_callbacks_that_fail_at_the_same_time_both_tell_of_the_one_that_ends_the_run() -> None:
+    stop = StopRequest()
+    both = threading.Barrier(2)
+    told: dict[str, BaseException] = {}
+
+    class Failing(Silent):
+        def say(self, text: str) -> None:
+            both.wait(PATIENCE)
+            raise OutputError(text)
+
+    def film(name: str) -> None:
+        try:
+            with guarded(Failing(), stop) as progress:
+                progress.say(name)
+        except OutputError as error:
+            told[name] = error
+
+    films = [threading.Thread(target=film, args=(name,)) for name in ("a", "b")]
+    for thread in films:
+        thread.start()
+    for thread in films:
+        thread.join(PATIENCE)
+    assert told == {"a": stop.error, "b": stop.error}
+
+
+def test_of_two_events_that_fail_at_the_same_time_the_one_that_ends_the_run_is_raised() -> None:
+    stop = StopRequest()
+    first_raised, second_is_in = threading.Event(), threading.Event()
+
+    class Failing(Silent):
+        def say(self, text: str) -> None:
+            if text == "second":
+                second_is_in.set()
+                assert first_raised.wait(PATIENCE)
+            raise OutputError(text)
+
+    with pytest.raises(OutputError) as caught, guarded(Failing(), stop) as progress:
+        other = threading.Thread(target=progress.say, args=("second",))
+        other.start()
+        assert second_is_in.wait(PATIENCE)
+
+        def amid() -> None:
+            first_raised.set()
+            other.join(PATIENCE)
+
+        with interposed(callbacks, amid):
+            progress.say("first")
+    assert caught.value is stop.error

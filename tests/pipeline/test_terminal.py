@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pipeline import terminal
 from pipeline.progress import Progress
 from pipeline.results import Note, NoteKind
 from pipeline.terminal import Bars, Lines, duration, shown
@@ -101,3 +102,85 @@ def test_quiet_draws_nothing() -> None:
         with shown(console, quiet=True) as progress:
             run(progress)
         assert file.getvalue() == ""
+
+
+class Clock:
+    """The time of the bars, set by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(terminal, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def whole_left(bars: Bars) -> float | None:
+    (whole,) = (task for task in bars._progress.tasks if task.fields["unit"] == "items")
+    return bars._items_left(whole)
+
+
+def test_what_is_left_of_an_archive_is_told_by_its_films_once_they_begin(clock: Clock) -> None:
+    """Six photographs and four films: the pace of the photographs says nothing of the films."""
+    with Bars(screen()[0]) as bars:
+        bars.begin("archive", 10, "items")
+        for _ in range(6):
+            bars.advance("archive")
+        assert whole_left(bars) is None
+        clock.now += 60
+        bars.begin("a.mp4", 100, "frames")
+        assert whole_left(bars) is None
+        clock.now += 100
+        bars.advance("a.mp4", 50)
+        # Half a film in 100 seconds, three and a half are left.
+        assert whole_left(bars) == pytest.approx(700)
+        bars.advance("a.mp4", 50)
+        clock.now += 100
+        bars.end("a.mp4")
+        bars.advance("archive")
+        assert whole_left(bars) == pytest.approx(600)
+
+
+def test_films_side_by_side_count_together_and_those_of_unknown_length_when_they_are_done(clock: Clock) -> None:
+    with Bars(screen()[0]) as bars:
+        bars.begin("archive", 4, "items")
+        bars.begin("a.mp4", 100, "frames")
+        bars.begin("b.mp4", 200, "frames")
+        bars.begin("c.mp4", None, "frames")
+        clock.now += 30
+        bars.advance("a.mp4", 50)
+        bars.advance("b.mp4", 50)
+        bars.advance("c.mp4", 1000)
+        # Three quarters of a film in 30 seconds.
+        assert whole_left(bars) == pytest.approx(3.25 * 30 / 0.75)
+        bars.end("c.mp4")
+        bars.advance("archive")
+        assert whole_left(bars) == pytest.approx(2.25 * 30 / 1.75)
+
+
+def test_what_is_left_is_not_told_before_a_hundredth_of_a_film_or_without_a_total(clock: Clock) -> None:
+    with Bars(screen()[0]) as bars:
+        bars.begin("archive", None, "items")
+        bars.begin("a.mp4", 1000, "frames")
+        clock.now += 5
+        bars.advance("a.mp4", 9)
+        assert whole_left(bars) is None
+        bars.advance("a.mp4", 500)
+        assert whole_left(bars) is None
+
+
+def test_photographs_alone_leave_what_their_own_bar_says(clock: Clock) -> None:
+    with Bars(screen()[0]) as bars:
+        bars.begin("archive", 20, "items")
+        bars.begin("photographs", 20, "photos")
+        for _ in range(10):
+            clock.now += 1
+            bars.advance("photographs")
+            bars.advance("archive")
+        (photos,) = (task for task in bars._progress.tasks if task.fields["unit"] == "photos")
+        assert whole_left(bars) == photos.time_remaining

@@ -11,6 +11,7 @@ from tests.training.conftest import synthetic_photo
 from tests.training.evaluation_sets import write_pictures, write_rivals
 from training.compare import Settings, SheetPlan, compare_command
 from training.evaluate import EvaluationError
+from training.files import SourceError
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +98,39 @@ def test_one_sheet_has_the_name_asked_for_and_the_worst_pictures_only(models: li
     ranked = sorted(score.pictures, key=lambda one: -one.ciede2000)
     shown = [holds(done.sheets[0], photos[one.name]) for one in ranked]
     assert shown == [True, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["0.png", "new.png", "deep/new.png"])
+@pytest.mark.parametrize("kind", ["sets", "old"])
+def test_a_sheet_never_lies_among_the_pictures_that_it_shows(
+    models: list[str], tmp_path: Path, name: str, kind: str
+) -> None:
+    folder = write_pictures(tmp_path / "set", {"0.png": synthetic_photo(3)})
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    sets, old = ([folder], []) if kind == "sets" else ([], [folder])
+    with pytest.raises(SourceError, match="lies among what is read"):
+        compare_command(["absent.onnx"], sets, settings=SMALL, sheet=SheetPlan(output=folder / name, old=old))
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["all.png", "all-plain.png", "all-attic.png", "all-worst.png"])
+def test_no_sheet_of_several_replaces_a_picture_by_another_name(
+    models: list[str], sets: list[Path], tmp_path: Path, name: str
+) -> None:
+    old = write_pictures(tmp_path / "attic", {"x.png": synthetic_photo(20)})
+    before = (old / "x.png").read_bytes()
+    (tmp_path / name).symlink_to(old / "x.png")
+    plan = SheetPlan(output=tmp_path / "all.png", old=[old])
+    with pytest.raises(SourceError):
+        compare_command(["absent.onnx"], sets[1:], settings=SMALL, sheet=plan)
+    assert (old / "x.png").read_bytes() == before
+
+
+def test_a_sheet_never_replaces_a_model(models: list[str], sets: list[Path]) -> None:
+    before = Path(models[0]).read_bytes()
+    with pytest.raises(SourceError, match="is read"):
+        compare_command(models, sets, settings=SMALL, sheet=SheetPlan(output=Path(models[0]), worst=1))
+    assert Path(models[0]).read_bytes() == before
 
 
 def test_a_sheet_of_nothing_is_refused(models: list[str], tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def test_grain_has_no_mean_is_strongest_in_middle_tones_and_has_several_sizes() 
     assert answer.mean().abs() < 0.2
     assert 0.1 < sigma.min() < sigma.max() < 8
     assert (grain(_flat(5), _rng(6)) - 5).std() < 0.7 * answer.std()
-    likeness = (answer[..., 1:] * answer[..., :-1]).mean(dim=(1, 2, 3)) / sigma.square()
-    assert likeness.max() - likeness.min() > 0.2
+    correlation = (answer[..., 1:] * answer[..., :-1]).mean(dim=(1, 2, 3)) / sigma.square()
+    assert correlation.max() - correlation.min() > 0.2
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 5])
@@ -151,8 +151,8 @@ def test_noise_has_the_size_of_its_scale_and_no_favoured_side(scale: int) -> Non
     assert answer.shape == (30, 1, 61, 61)
     assert answer.mean().abs() < 0.1
     assert abs(answer.std() - 1) < 0.1
-    likeness = (answer[..., 1:] * answer[..., :-1]).mean() / answer.square().mean()
-    assert abs(likeness - {1: 0, 2: 0.74, 3: 0.87, 5: 0.95}[scale]) < 0.1
+    correlation = (answer[..., 1:] * answer[..., :-1]).mean() / answer.square().mean()
+    assert abs(correlation - {1: 0, 2: 0.74, 3: 0.87, 5: 0.95}[scale]) < 0.1
 
 
 def test_scratches_are_few_thin_and_nearly_upright() -> None:

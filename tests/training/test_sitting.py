@@ -10,7 +10,6 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from tests.training.tiny import CONFIG  # noqa: E402
-from training import sitting as sitting_module  # noqa: E402
 from training.config import ConfigError  # noqa: E402
 from training.device import Machine  # noqa: E402
 from training.schedule import Plan  # noqa: E402
@@ -29,13 +28,6 @@ class Time:
         return self.now
 
 
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(sitting_module, "time", time)
-    return time
-
-
 def _state(step: int, seconds: float, **plan: int | None) -> dict[str, Any]:
     return {"step": step, "seconds": seconds, "plan": {"warmup": 10, "cooldown": 400, "steps": 1000, **plan}}
 
@@ -46,9 +38,9 @@ def test_without_a_clock_the_config_plans() -> None:
     assert planned(LONG, Sitting(total_minutes=9.0), _state(50, 5.0)).steps == 1000
 
 
-def test_the_pace_of_the_first_minute_fixes_the_steps_and_the_fall_keeps_its_share(time: Time) -> None:
-    plan, done = Plan(10, 400, None), 0
-    clock = Clock(Sitting(total_minutes=10.0), MACHINE)
+def test_the_pace_of_the_first_minute_fixes_the_steps_and_the_fall_keeps_its_share() -> None:
+    plan, done, time = Plan(10, 400, None), 0, Time()
+    clock = Clock(Sitting(total_minutes=10.0), MACHINE, monotonic=time.monotonic)
     time.now += 30
     while plan.steps is None:
         done += 1
@@ -60,8 +52,9 @@ def test_the_pace_of_the_first_minute_fixes_the_steps_and_the_fall_keeps_its_sha
     assert clock.fix(plan, done + 1, share=0.4) == plan
 
 
-def test_time_of_earlier_sittings_counts(time: Time) -> None:
-    clock = Clock(Sitting(total_minutes=10.0, pace_seconds=0.0), MACHINE)
+def test_time_of_earlier_sittings_counts() -> None:
+    time = Time()
+    clock = Clock(Sitting(total_minutes=10.0, pace_seconds=0.0), MACHINE, monotonic=time.monotonic)
     clock.resume(5000, 590.0)
     time.now += 8
     plan = Plan(10, 400, None)
@@ -71,8 +64,9 @@ def test_time_of_earlier_sittings_counts(time: Time) -> None:
     assert clock.seconds == 599
 
 
-def test_minutes_end_a_sitting_whatever_came_before_it(time: Time) -> None:
-    clock = Clock(Sitting(minutes=1.0), MACHINE)
+def test_minutes_end_a_sitting_whatever_came_before_it() -> None:
+    time = Time()
+    clock = Clock(Sitting(minutes=1.0), MACHINE, monotonic=time.monotonic)
     clock.resume(5000, 590.0)
     time.now += 60
     assert not clock.up()

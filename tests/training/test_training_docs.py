@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -31,14 +32,21 @@ from tests.commands import PATIENCE  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, as_toml  # noqa: E402
 from training.architectures.encoders import WholeResNet18Encoder  # noqa: E402
+from training.checkpoint import load_trained  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
-SHORTER = {"--total-minutes 60": "--crops 16", "--overfit 8": "--overfit 3 --crops 6", "--cf-share 0.6": "--cf-share 0"}
+SHORTER = {
+    **({} if shutil.which("c++") else {"--compile ": ""}),
+    "--total-minutes 60": "--crops 16",
+    "--overfit 8": "--overfit 3 --crops 6",
+    "--cf-share 0.6": "--cf-share 0",
+}
 # As many steps as a test has time for are too few to learn by heart: 3.
 EXITS = {"--overfit 8": (0, 3)}
 PORT = "16067"
+CHECKPOINTS = ("mine/checkpoint.pt", "shared/checkpoint.pt", "more/checkpoint.pt", "mean.pt")
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +73,14 @@ def environment(folder: Path) -> dict[str, str]:
         entry = name.removeprefix("colorize-")
         program.write_text(f"#!{sys.executable}\nimport sys\nimport cli\nsys.argv[0] = {name!r}\ncli.{entry}()\n")
         program.chmod(0o755)
-    (programs / "tensorboard").write_text(f'#!/bin/sh\nexec {sys.executable} -m tensorboard.main --port {PORT} "$@"\n')
-    (programs / "tensorboard").chmod(0o755)
+    others = {
+        "tensorboard": f"-m tensorboard.main --port {PORT}",
+        "torchrun": "-m torch.distributed.run",
+        "python": "",
+    }
+    for name, words in others.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        (programs / name).chmod(0o755)
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
@@ -77,7 +91,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_every_command_of_the_page_does_what_it_says(folder: Path, environment: dict[str, str]) -> None:
-    assert len(COMMANDS) >= 13
+    assert len(COMMANDS) >= 17
+    said: dict[str, str] = {}
     for line in COMMANDS:
         shorter = line
         for long, short in SHORTER.items():
@@ -94,15 +109,21 @@ def test_every_command_of_the_page_does_what_it_says(folder: Path, environment: 
             timeout=PATIENCE,
             check=False,
         )
+        said[line.partition(" ")[0]] = done.stderr
         allowed = next((codes for word, codes in EXITS.items() if word in line), (0,))
         assert done.returncode in allowed, f"{line}\n{done.stdout}\n{done.stderr}"
-        if line.startswith("colorize-model train"):
+        if "--minutes 0" in line:
+            assert "step 1 of 4," in done.stderr, done.stderr
+        elif "colorize-model train" in line:
             assert re.search(r"step \d+ of \d+, loss \S+, rate \S+, \S+ crops/s, \S+ left", done.stderr), done.stderr
             assert "samples: " in done.stderr
         if "> mine.toml" in line:
             assert (folder / "mine.toml").read_text().startswith("#")
             small = dataclasses.replace(CONFIG, name="mine", crop=64, evaluate_every=1)
             (folder / "mine.toml").write_text(as_toml(small))
+    steps = {name: load_trained(folder / "runs" / name).step for name in CHECKPOINTS}
+    assert set(steps.values()) == {CONFIG.steps}
+    assert "one of 2 processes" in said["torchrun"]
     card = load_weights(str(folder / "mine.onnx")).card
     assert card["licence"] == "CC-BY-4.0"
     training = card["training"]

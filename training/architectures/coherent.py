@@ -65,7 +65,7 @@ class Coherent(BinClassifier):
         return coherent
 
     def evidence(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
-        """Return the features before places that look alike were heard, (N, 96, H / 4, W / 4)."""
+        """Return the features before those of places that look alike are averaged, (N, 96, H / 4, W / 4)."""
         told = self.hints(hints) if hints is not None else (None, None, None)
         half = self.encoder.stem(lightness)
         quarter = _joined(self.encoder.layer1(F.max_pool2d(half, 3, 2, 1)), told[0])
@@ -149,43 +149,43 @@ class Coherence(nn.Module):
         directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors)).eigenvectors
         self.project.weight.copy_(directions[:, -KEYS:].T[:, :, None, None])
 
-    def likeness(self, places: Tensor) -> Tensor:
+    def compared_by(self, places: Tensor) -> Tensor:
         """Return the unit vectors (N, 64, h, w) that places (N, width, h, w) are compared by."""
         keys: Tensor = self.project(places)
         lengths = (keys.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
         return keys / lengths
 
     def forward(self, features: Tensor, lightness: Tensor) -> Tensor:
-        """Return ``features`` (N, width, H / 4, W / 4), of one mind; ``lightness`` is L* (N, 1, H, W)."""
+        """Return ``features`` (N, width, H / 4, W / 4), averaged; ``lightness`` is L* (N, 1, H, W)."""
         with torch.autocast(features.device.type, enabled=False):
-            _, _, change = self.heard(features.float(), lightness)
+            _, _, change = self.averaged(features.float(), lightness)
         return features + double(change).to(features.dtype)
 
-    def heard(self, features: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the places (N, width, H / 8, W / 8), their `likeness`, and what others change in them."""
+    def averaged(self, features: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the places (N, width, H / 8, W / 8), what they are `compared_by`, and the change by averaging."""
         places = F.avg_pool2d(features, 2)
-        likeness = self.likeness(places)
-        keys = self._keys(likeness, F.avg_pool2d(lightness, 8))
+        vectors = self.compared_by(places)
+        keys = self._keys(vectors, F.avg_pool2d(lightness, 8))
         nearness = -0.5 * keys[:, :, KEYS:].square().sum(dim=2)[:, None]
         shares = F.softmax(keys @ keys.transpose(1, 2) + nearness, dim=2)
         values = places.flatten(2).transpose(1, 2)
         change = self.amount * (shares @ values - values)
-        return places, likeness, change.transpose(1, 2).reshape(places.shape)
+        return places, vectors, change.transpose(1, 2).reshape(places.shape)
 
-    def _keys(self, likeness: Tensor, lightness: Tensor) -> Tensor:
+    def _keys(self, vectors: Tensor, lightness: Tensor) -> Tensor:
         """Return vectors (N, places, 67) whose products, less half the keys' last squares, are the weights' logarithm.
 
         -|p - q|^2 / 2 is p q - |q|^2 / 2 but for a term that no softmax over q sees.
         """
-        height, width = likeness.shape[2:]
-        rows = torch.arange(height, dtype=torch.float32, device=likeness.device)
-        columns = torch.arange(width, dtype=torch.float32, device=likeness.device)
+        height, width = vectors.shape[2:]
+        rows = torch.arange(height, dtype=torch.float32, device=vectors.device)
+        columns = torch.arange(width, dtype=torch.float32, device=vectors.device)
         # Sizes are free in an export: what is computed from them are tensors.
         unit = _REACH * (torch.minimum(rows[-1], columns[-1]) + 1)
         rows, columns = (rows - rows.mean()) / unit, (columns - columns.mean()) / unit
-        shape = (likeness.shape[0], 1, height, width)
+        shape = (vectors.shape[0], 1, height, width)
         parts = [
-            likeness * self.sharpness * _SHARPNESS**0.5,
+            vectors * self.sharpness * _SHARPNESS**0.5,
             rows[:, None].expand(shape) * self.nearness,
             columns.expand(shape) * self.nearness,
             (lightness - 50) / _TONE * self.tone,

@@ -158,7 +158,7 @@ class PoolExecutor(Generic[R]):
                 waited = time.monotonic()
             self._pass_on_stop()
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
-                yield from self._lost(remote) if events is None else self._heard(remote, events)
+                yield from self._lost(remote) if events is None else self._received(remote, events)
 
     def _help(self, under_way: Collection[str]) -> None:
         """Have idle workers help with films under way, each once with each film, those first that have fewest."""
@@ -177,7 +177,7 @@ class PoolExecutor(Generic[R]):
     def _start(self) -> None:
         self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
 
-    def _heard(self, remote: R, events: list[Event]) -> Iterator[Outcome | None]:
+    def _received(self, remote: R, events: list[Event]) -> Iterator[Outcome | None]:
         for event in events:
             if isinstance(event, Ready):
                 self._starting.discard(remote)

@@ -12,7 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.archive.ledger.file import LEDGER, connect, connect_snapshot
-from pipeline.archive.ledger.reader import FOLDER_KIND, Known, LedgerReader, Planned, Record, RunRecord, State
+from pipeline.archive.ledger.reader import (
+    FOLDER_KIND,
+    Known,
+    LedgerReader,
+    Planned,
+    Record,
+    RunEnd,
+    RunOutcome,
+    RunRecord,
+    State,
+)
 from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import OutputLock, home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
@@ -26,6 +36,8 @@ __all__ = [
     "LedgerReader",
     "Planned",
     "Record",
+    "RunEnd",
+    "RunOutcome",
     "RunRecord",
     "ShardRecord",
     "ShardStatus",
@@ -148,8 +160,10 @@ def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:
         return ShardStatus.MISSING
     if runs[-1].ended is None:
         return ShardStatus.DIED
-    ends = {"finished": ShardStatus.FINISHED, "until": ShardStatus.STOPPED, "interrupted": ShardStatus.STOPPED}
-    return ends.get(runs[-1].outcome, ShardStatus.FAILED)
+    outcome = runs[-1].outcome
+    if outcome is None:
+        return ShardStatus.FAILED
+    return ShardStatus.FINISHED if outcome is RunOutcome.FINISHED else ShardStatus.STOPPED
 
 
 def to_run_again(shards: Iterable[ShardRecord]) -> str:

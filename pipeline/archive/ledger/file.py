@@ -97,7 +97,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises `OutputError`, and `UsageError` if it or a log of SQLite's beside it is a link: they are changed in place.
     """
     with reporting(path):
-        for own in (path, *(path.with_name(f"{path.name}{ending}") for ending in _BESIDE)):
+        for own in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
             check_own(own)
         if not path.exists():
             logger.info("%s: a new ledger", path)

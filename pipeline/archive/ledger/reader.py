@@ -117,9 +117,33 @@ class Known(NamedTuple):
         return _stat(self.result_size, self.result_mtime_ns)
 
 
+class RunOutcome(StrEnum):
+    """How a run ended that no error ended: all done, the time up (``--until``), or stopped by a person or a signal."""
+
+    FINISHED = "finished"
+    UNTIL = "until"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnd:
+    """How a run ended; where an error did, ``outcome`` is None and ``error`` the name of its class."""
+
+    outcome: RunOutcome | None
+    exit_code: int
+    error: str = ""
+
+    @property
+    def word(self) -> str:
+        """The outcome or the error, as ledger and log have it."""
+        return self.error if self.outcome is None else self.outcome.value
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None for a run that died or still goes.
+
+    ``outcome`` is None for these and for one that an error ended, of which ``error`` is the name of its class.
 
     ``options`` holds the `to_json` forms of `Options` and `RunOptions`. ``done``, ``failed`` and ``skipped`` count
     items; ``kept`` of those done were copied, because they are coloured already or their tint is wanted. ``left_out``
@@ -129,7 +153,8 @@ class RunRecord:
     number: int
     started: float
     ended: float | None
-    outcome: str
+    outcome: RunOutcome | None
+    error: str
     exit_code: int | None
     version: str
     options: Mapping[str, Any]
@@ -174,7 +199,9 @@ def _text(stored: str | bytes) -> str:
 
 _COLUMNS = Record._fields
 _RESULT, _PREVIEWS = (_COLUMNS.index(name) for name in ("result", "previews"))
-_RUN_COLUMNS = tuple(field.name for field in fields(RunRecord))
+# What ended a run is one column, an outcome or the name of an error.
+_RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
+_OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
 _STATES = {state.value: state for state in State}
 _PAGE = 256
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM items"
@@ -362,4 +389,6 @@ def _to_known(row: Sequence[Any]) -> Known:
 
 def _to_run_record(row: Sequence[Any]) -> RunRecord:
     values = dict(zip(_RUN_COLUMNS, row, strict=True))
+    word = values["outcome"]
+    values |= {"outcome": _OUTCOMES.get(word), "error": "" if word in _OUTCOMES else word}
     return RunRecord(**{**values, "options": json.loads(values["options"]), "left_out": json.loads(values["left_out"])})

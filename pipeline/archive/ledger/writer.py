@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, reporting
-from pipeline.archive.ledger.reader import LedgerReader, Planned, State, stored
+from pipeline.archive.ledger.reader import LedgerReader, Planned, RunEnd, State, stored
 from pipeline.archive.output_folder import OutputLock
 from pipeline.documents import to_json
 from pipeline.errors import OutputError
@@ -112,23 +112,22 @@ class Ledger(LedgerReader):
     def end_run(
         self,
         number: int,
+        end: RunEnd,
         *,
-        outcome: str,
-        exit_code: int,
         done: int,
         kept: int,
         failed: int,
         skipped: int,
         left_out: Mapping[str, Any],
     ) -> None:
-        """Write down how the run ended: ``outcome`` is one word, the next are counts of its items."""
+        """Write down how the run ended; ``done`` and the next are counts of its items."""
         query = """
             UPDATE runs SET ended = ?, outcome = ?, exit_code = ?, done = ?, kept = ?, failed = ?, skipped = ?,
             left_out = ? WHERE number = ?
         """
         counts = (done, kept, failed, skipped, json.dumps(left_out))
         with self._writing(durable=True) as connection:
-            connection.execute(query, (time.time(), outcome, exit_code, *counts, number))
+            connection.execute(query, (time.time(), end.word, end.exit_code, *counts, number))
 
     def plan(self, run: int, items: Iterable[Planned]) -> None:
         """Queue ``items`` for ``run``; what is known of their last results stays."""

@@ -99,7 +99,7 @@ def _line(shard: ShardRecord) -> ShardLine:
         words = _WORDS[shard.status]
     else:
         last = shard.runs[-1]
-        end = _ENDS.get(shard.status, f"ended by an error ({last.outcome})")
+        end = _ENDS.get(shard.status, f"ended by an error ({last.error})")
         words = f"{end}, {last.done:,} newly done, {last.failed:,} failed"
     name = f"{shard.index} of {shard.key.count}" if shard.key else "whole"
     return ShardLine(name=name, needs_look=shard.status is not ShardStatus.FINISHED, words=words)

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import RunRecord, State
+from pipeline.archive.ledger import RunOutcome, RunRecord, State
 from pipeline.archive.report.attention import REASONS
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import FIELDS, MEASURES, REFUSED, WITHOUT_RESULT, Rows, as_json, link
@@ -39,7 +39,7 @@ _NOTES = {
     "converted": "Converted",
 }
 _VERBATIM = {"\\\\?\\UNC\\": "\\\\", "\\\\?\\": ""}
-_OUTCOMES = {"": "broken off, or at work", "until": "stopped at the time set"}
+_OUTCOMES = {None: "broken off, or at work", RunOutcome.UNTIL: "stopped at the time set"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,7 @@ def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
             {
                 "run": run,
                 "took": took,
-                "outcome": _OUTCOMES.get(run.outcome, run.outcome),
+                "outcome": run.error or _OUTCOMES.get(run.outcome, run.outcome),
                 "hourly": f"{3600 * run.done / took:,.0f}" if took else "",
                 "bar": _segments([("done", run.done), ("failed", run.failed)], most),
             }

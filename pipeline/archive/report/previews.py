@@ -55,10 +55,13 @@ def pack_name(number: int) -> str:
 
 
 class Packs:
-    """The packs below ``home``, to which one run at a time adds. They never lie among ``originals``, by no link."""
+    """The packs below ``home``, to which one run at a time adds. They never lie among ``originals``, by no link.
 
-    def __init__(self, home: Path, *, originals: Originals) -> None:
-        self._folder = home / FOLDER
+    A pack of ``full`` bytes takes no more pictures.
+    """
+
+    def __init__(self, home: Path, *, originals: Originals, full: int = _FULL) -> None:
+        self._folder, self._full = home / FOLDER, full
         self._originals = originals
         self._number: int | None = None
         self._size = 0
@@ -75,7 +78,7 @@ class Packs:
         with _reporting(self._folder):
             if self._number is None:
                 self._number = max(self._numbers(), default=0) + 1
-            elif self._size >= _FULL:
+            elif self._size >= self._full:
                 self._number, self._size = self._number + 1, 0
             file = self._folder / pack_name(self._number)
             self._originals.check(file)

@@ -104,7 +104,7 @@ def output_suffix(path: Path, found: StillFormat) -> str:
 def converted_suffix(path: Path) -> str:
     """Give the suffix that the result of the file at ``path`` gets beside its own; "" where the format stays.
 
-    The content is asked only where the suffix is that of no format; it has no say where it cannot be read.
+    The content is asked only where the suffix is that of no format; one that cannot be read decides nothing.
     """
     source = format_of_suffix(path.suffix)
     if source is not None:

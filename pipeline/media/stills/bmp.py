@@ -15,12 +15,14 @@ from PIL.BmpImagePlugin import BmpImageFile
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
-from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma, undecodable
+from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, IndexError)
 _FILE_HEADER, _INFO_HEADER, _V4_HEADER, _V5_HEADER = 14, 40, 108, 124
+# Compression of pixels that lie row by row, each in whole words of 32 bits: none, bit fields, those with alpha.
+_UNPACKED = (0, 3, 6)
 _EMBEDDED, _LINKED, _CALIBRATED = b"DEBM", b"KNIL", bytes(4)
 
 
@@ -86,6 +88,7 @@ def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
     """Resolution and ICC profile of the header, as PNG has them, and what is left behind."""
     data = path.read_bytes()
     (size,) = struct.unpack_from("<I", data, _FILE_HEADER)
+    end = _picture_end(data, size)
     notes: list[Note] = []
     profile, other = None, []
     if size >= _INFO_HEADER:
@@ -93,11 +96,29 @@ def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
         if across > 0 and down > 0:
             other.append(("PNG chunk pHYs", struct.pack(">IIB", across, down, 1)))
     space = data[_FILE_HEADER + 56 : _FILE_HEADER + 60] if size >= _V4_HEADER else b""
-    if size >= _V5_HEADER and space == _EMBEDDED:
+    if size >= _V5_HEADER and space in (_EMBEDDED, _LINKED):
         at, length = struct.unpack_from("<II", data, _FILE_HEADER + 112)
-        profile = data[_FILE_HEADER + at : _FILE_HEADER + at + length] or None
-    elif space == _LINKED:
+        end = max(end, _FILE_HEADER + at + length)
+        if space == _EMBEDDED:
+            profile = data[_FILE_HEADER + at : _FILE_HEADER + at + length] or None
+    if space == _LINKED:
         notes.append(Note(NoteKind.DROPPED, "the BMP names a profile in another file: it is not carried over"))
     elif space == _CALIBRATED and any(data[_FILE_HEADER + 60 : _FILE_HEADER + 108]):
         notes.append(Note(NoteKind.DROPPED, "end points and gamma in the BMP header are not carried over"))
-    return Metadata(profile=profile, other=tuple(other)), tuple(notes)
+    behind = len(data[end:].rstrip(b"\0"))
+    return Metadata(profile=profile, other=tuple(other)), (*notes, *trailing("BMP", behind))
+
+
+def _picture_end(data: bytes, header: int) -> int:
+    """Where the pixels end; where the header does not tell, the end of the file, as it is said or as it is."""
+    whole, start = struct.unpack_from("<I4xI", data, 2)
+    if not start:
+        return len(data)
+    if header < _INFO_HEADER:
+        width, height, bits = struct.unpack_from("<HH2xH", data, _FILE_HEADER + 4)
+        packing = packed = 0
+    else:
+        width, height, bits, packing, packed = struct.unpack_from("<ii2xHII", data, _FILE_HEADER + 4)
+    if packing in _UNPACKED:
+        return int(start + -(-width * bits // 32) * 4 * abs(height))
+    return int(start + packed if packed else max(whole, start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills.still import Plane
+from pipeline.os_errors import unreadable
 from pipeline.results import Note, NoteKind
 from pipeline.sizes import size_within
 from pipeline.wording import count
@@ -93,8 +95,13 @@ def damaged(path: object, what: object) -> InputError:
     )
 
 
-def undecodable(path: object, error: Exception) -> InputError:
-    """Name what a decoder says of a picture; what Python says of a decoder that went astray helps nobody."""
+def undecodable(path: Path, error: Exception) -> InputError:
+    """Name what a decoder says of a picture; what Python says of a decoder that went astray helps nobody.
+
+    What the system says of a disk that cannot be read tells nothing of the picture, and is told as such.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return unreadable(path, error)
     said = str(error).strip()
     if not said or isinstance(error, UnicodeError | LookupError | TypeError | ArithmeticError | struct.error):
         said = "its parts contradict each other"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.options import Codec
 from pipeline.results import (
     Doubt,
     FilmResult,
@@ -103,7 +104,7 @@ def film(
         output=output,
         frames=144,
         seconds=seconds,
-        codec="h264",
+        codec=Codec.H264,
         engine="openvino",
         model="fast",
         weights_sha256=WEIGHTS,

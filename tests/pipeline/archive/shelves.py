@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Ledger, Planned, ShardRecord, ShardStatus
+from pipeline.archive.ledger import Ledger, Planned, RunEnd, RunOutcome, ShardRecord, ShardStatus
 from pipeline.archive.report import write_report
 from pipeline.archive.report.previews import Packs
 from pipeline.originals import NO_ORIGINALS
@@ -68,12 +68,11 @@ class Shelf:
         )
         return write_report(archive_at(self.source, self.output), [shard])
 
-    def end(self, *, outcome: str = "finished", done: int = 0, failed: int = 0, skipped: int = 0) -> None:
+    def end(self, *, done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""
         self.ledger.end_run(
             self.run,
-            outcome=outcome,
-            exit_code=0,
+            RunEnd(outcome=RunOutcome.FINISHED, exit_code=0),
             done=done,
             kept=0,
             failed=failed,

@@ -7,7 +7,7 @@ import bagit
 import pytest
 
 from pipeline.archive.closing import JointReport, report_archive
-from pipeline.archive.ledger import as_ranges, open_ledger
+from pipeline.archive.ledger import RunEnd, RunOutcome, as_ranges, open_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.color.colorizer import Colorizer
@@ -95,10 +95,12 @@ def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(
 
 def test_shards_that_were_stopped_failed_or_died_are_told_apart(archive: Path, colorizer: Colorizer) -> None:
     output = run_parts(archive, colorizer, 1, 2, 3)
-    for index, outcome in ((1, "until"), (2, "OutputError")):
+    until = RunEnd(outcome=RunOutcome.UNTIL, exit_code=0)
+    failed = RunEnd(outcome=None, error="OutputError", exit_code=5)
+    for index, end in ((1, until), (2, failed)):
         with open_ledger(output, shard=shard(index)) as ledger:
             number = ledger.begin_run(version="0", options={"run_options": {}})
-            ledger.end_run(number, outcome=outcome, exit_code=5, done=0, kept=0, failed=0, skipped=0, left_out={})
+            ledger.end_run(number, end, done=0, kept=0, failed=0, skipped=0, left_out={})
             ledger.publish_snapshot()
     with open_ledger(output, shard=shard(3)) as ledger:
         ledger.begin_run(version="0", options={"run_options": {}})

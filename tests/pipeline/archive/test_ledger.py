@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.archive.fingerprints import FileStat
-from pipeline.archive.ledger import Ledger, Planned, State, open_ledger, read_ledger
+from pipeline.archive.ledger import Ledger, Planned, RunEnd, RunOutcome, State, open_ledger, read_ledger
 from pipeline.archive.ledger.file import VERSION
 from pipeline.archive.run_options import Shard
 from pipeline.documents import to_json
@@ -226,13 +226,21 @@ def test_unfinished_items_that_a_run_did_not_meet_are_named_and_can_be_forgotten
 def test_runs_are_numbered_and_one_that_died_has_no_end(ledger: Ledger) -> None:
     first = ledger.begin_run(version="0.1.0", options={"every": 2})
     second = ledger.begin_run(version="0.1.0", options={})
-    ledger.end_run(second, outcome="finished", exit_code=3, done=3, kept=1, failed=1, skipped=2, left_out={"hidden": 1})
+    end = RunEnd(outcome=RunOutcome.FINISHED, exit_code=3)
+    ledger.end_run(second, end, done=3, kept=1, failed=1, skipped=2, left_out={"hidden": 1})
     died, ended = ledger.runs()
     assert (died.number, died.ended, died.options) == (first, None, {"every": 2})
     assert (ended.outcome, ended.exit_code, ended.left_out) == ("finished", 3, {"hidden": 1})
     assert (ended.done, ended.kept, ended.failed, ended.skipped) == (3, 1, 1, 2)
     assert ended.ended is not None
     assert ended.ended >= ended.started
+
+
+def test_the_error_that_ended_a_run_is_named_and_is_no_outcome(ledger: Ledger) -> None:
+    run = ledger.begin_run(version="0.1.0", options={})
+    end = RunEnd(outcome=None, error="EngineError", exit_code=6)
+    ledger.end_run(run, end, done=0, kept=0, failed=0, skipped=0, left_out={})
+    assert [(run.outcome, run.error, run.exit_code) for run in ledger.runs()] == [(None, "EngineError", 6)]
 
 
 def test_a_process_that_is_killed_loses_nothing_it_was_told_is_written(tmp_path: Path) -> None:

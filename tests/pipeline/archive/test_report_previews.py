@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.report import previews
 from pipeline.archive.report.previews import Packed, Packs, read
 from pipeline.errors import OutputError
 from pipeline.originals import NO_ORIGINALS
@@ -33,11 +32,8 @@ def test_pictures_are_found_again_where_they_were_put(tmp_path: Path) -> None:
     assert packs.keep("b.jpg", []) is None
 
 
-def test_many_pictures_are_few_files_and_a_run_never_adds_to_those_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(previews, "_FULL", 4000)
-    first, second = Packs(tmp_path, originals=NO_ORIGINALS), Packs(tmp_path, originals=NO_ORIGINALS)
+def test_many_pictures_are_few_files_and_a_run_never_adds_to_those_of_another(tmp_path: Path) -> None:
+    first, second = (Packs(tmp_path, originals=NO_ORIGINALS, full=4000) for _ in range(2))
     kept = [first.keep(f"{number}.jpg", shots(1)) for number in range(200)]
     assert len(files(tmp_path)) < 12
     assert all(len(pictures(tmp_path, packed, 1)) == 1 for packed in kept)

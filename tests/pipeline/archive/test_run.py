@@ -276,7 +276,21 @@ def test_a_folder_without_anything_to_colour_is_no_success_on_the_first_night(
             colorize_archive(source, output, Options(), run_options=run_options, colorizer=colorizer)
         assert "mounted" in caught.value.advice
         assert not output.exists()
+        assert ("1 hidden, files and folders, left out: .hidden.jpg" in str(caught.value)) == (name == ".hidden.jpg")
     with pytest.raises(InputError, match="no photograph or film in it"):
+        survey_archive(source, tmp_path / "other")
+
+
+def test_a_folder_of_nothing_but_links_and_hidden_folders_says_so(
+    archive: Path, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    source = tmp_path / "shelf"
+    (source / ".private").mkdir(parents=True)
+    (source / "album").symlink_to(archive, target_is_directory=True)
+    said = r"1 hidden.*left out: \.private; links to folders and results of earlier runs, left out: album"
+    with pytest.raises(InputError, match=said):
+        colorize_archive(source, tmp_path / "shelf-out", Options(), colorizer=colorizer)
+    with pytest.raises(InputError, match=said):
         survey_archive(source, tmp_path / "other")
 
 

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from pipeline.archive.walk import Kind, walk
-from tests.films import make_film
+from tests.films import Sound, make_film
 from tests.photos import save, scene
 
 
@@ -73,6 +74,20 @@ def test_a_file_of_an_unknown_suffix_is_what_its_first_bytes_say(tmp_path: Path)
         ("e", Kind.OTHER),
         ("song.m4a", Kind.OTHER),
     ]
+
+
+def test_ogg_is_a_film_only_if_there_is_one_in_it(tmp_path: Path) -> None:
+    make_film(tmp_path / "dance.ogg", codec="libvpx", sounds=[Sound(codec="libopus")], times=range(2))
+    make_film(tmp_path / "song.mkv", codec="libvpx", sounds=[Sound(codec="libopus")], times=range(2))
+    with av.open(str(tmp_path / "song.mkv")) as film, av.open(str(tmp_path / "song.ogg"), "w") as song:
+        sound = film.streams.audio[0]
+        stream = song.add_stream_from_template(sound)
+        for packet in film.demux(sound):
+            if packet.dts is not None:
+                packet.stream = stream
+                song.mux(packet)
+    (tmp_path / "song.mkv").unlink()
+    assert found(tmp_path) == [("dance.ogg", Kind.FILM), ("song.ogg", Kind.OTHER)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A statement is exact in its frame, is carried along the motion, and is heard by what looks like it alone."""
+"""A statement is exact in its frame, is carried along the motion, and counts for what looks like it alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint, Features
 from pipeline.color.model_input import ModelInput
-from pipeline.color.statements import heard, hinted, statement
+from pipeline.color.statements import hinted, stated_at, statement
 from pipeline.color.temporal import smoothed
 from tests.pipeline.color.scenes import COLUMNS, HEIGHT, ROWS, STRIDE, WIDTH, flat, pan, shown, texture, told
 
@@ -49,14 +49,14 @@ def test_what_is_like_nothing_that_was_stated_hears_nothing() -> None:
     seen, answer = ModelInput(luma), told(luma, (GREEN, 1.0))
     made = statement(seen, answer, RED, np.ones((ROWS, COLUMNS), np.float32), stride=STRIDE)
     assert made.places is not None
-    own, share = heard([made], made.places.keys)
+    own, share = stated_at([made], made.places.keys)
     assert share.min() > 0.7
     assert np.abs(own - (50, 20)).max() < 1
     elsewhere = statement(
         ModelInput(other), told(other, (GREEN, 1.0)), RED, np.ones((ROWS, COLUMNS), np.float32), stride=4
     )
     assert elsewhere.places is not None
-    assert heard([made], elsewhere.places.keys)[1].mean() < 0.1
+    assert stated_at([made], elsewhere.places.keys)[1].mean() < 0.1
 
 
 def test_hints_make_of_a_frame_what_they_make_of_a_photograph() -> None:

@@ -18,7 +18,7 @@ from pipeline.commands.values import (
     parse_size,
     parse_until,
 )
-from pipeline.options import Hint
+from pipeline.options import Hint, Unit
 
 
 @pytest.fixture(params=["UTC", "America/St_Johns"])
@@ -120,10 +120,12 @@ def test_what_is_not_understood_is_refused_by_name(parse: Callable[[object], obj
 def test_a_hint_is_a_place_and_a_colour() -> None:
     assert parse_hint("0.25,0.5=#3a5fcd") == Hint(x=0.25, y=0.5, color="#3a5fcd")
     assert parse_hint("0,1=neutral") == Hint(x=0, y=1, color="neutral")
+    assert parse_hint("120px,80px=#3A5FCD@2") == Hint(x=120, y=80, color="#3A5FCD", time=2, unit=Unit.PIXEL)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0.5=#ffffff", "0.5,0.5", "0.5,0.5=blue", "2,0=neutral", "a,b=neutral", "0,0,0=neutral"]
+    "text",
+    ["", "0.5=#ffffff", "0.5,0.5", "0.5,0.5=blue", "2,0=neutral", "a,b=neutral", "0,0,0=neutral", "9px,0.5=neutral"],
 )
 def test_other_words_are_no_hints(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write X,Y="):

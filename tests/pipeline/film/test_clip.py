@@ -12,6 +12,7 @@ import pytest
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UsageError
 from pipeline.film.clip import write_clip
+from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import NO_REFERENCES
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Hint, Options, Quality, Span
@@ -67,6 +68,14 @@ def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, color
         assert made.metadata["description"] == "preview: a part of a film, from 0:00:01.0 on"
         stated = next(made.decode(stream)).to_ndarray(format="rgb24").astype(int)[38, 640]
     assert stated[0] - max(stated[1:]) > 40
+
+
+def test_a_clip_of_a_result_keeps_its_colours_as_the_result_would(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(40))
+    result = colorize_video(film, None, colorizer=colorizer).output
+    made, there = rgb(clip(result, colorizer, saturation=0.0))[6], rgb(result)[31]
+    assert np.ptp(there, axis=2).mean() > 8
+    assert np.abs(made - there).mean() < 4
 
 
 def test_a_clip_can_be_stopped(tmp_path: Path, colorizer: Colorizer) -> None:

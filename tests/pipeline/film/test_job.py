@@ -257,6 +257,14 @@ def test_deinterlaced_film_has_whole_pictures_and_keeps_their_times(
         assert made.streams.video[0].codec_context.field_order in (0, 1)
 
 
+def test_in_a_folder_a_result_has_the_name_that_it_has_beside_its_film(tmp_path: Path, colorizer: Colorizer) -> None:
+    film, folder = make_film(tmp_path / "film.avi"), tmp_path / "results"
+    folder.mkdir()
+    assert colorize_video(film, folder, ACCESS, colorizer=colorizer).output == folder / "film.colorized.mkv"
+    with pytest.raises(UsageError, match="exists already"):
+        colorize_video(film, folder, ACCESS, colorizer=colorizer)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [

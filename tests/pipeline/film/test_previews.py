@@ -21,7 +21,7 @@ from pipeline.film.job import colorize_video
 from pipeline.media.stills import OWN_SYSTEM, declares_ai_colour, read_still
 from pipeline.options import Layout, Options, Quality, Span, TreatAs
 from pipeline.progress import Progress, Silent
-from pipeline.results import Note
+from pipeline.results import Note, Treatment
 from tests.films import Sound, make_film
 
 
@@ -59,6 +59,14 @@ def test_an_excerpt_has_its_part_of_the_sound(tmp_path: Path) -> None:
         heard = list(container.decode(audio=0))
         seconds = sum(frame.samples / frame.sample_rate for frame in heard)
     assert 0.8 < seconds < 1.5
+
+
+def test_an_excerpt_of_a_result_is_known_as_one(tmp_path: Path, film: Path, colorizer: Colorizer) -> None:
+    result = colorize_video(film, None, colorizer=colorizer).output
+    (tmp_path / "part").mkdir()
+    part = excerpt(result, Span(seconds=Fraction(1)), tmp_path / "part").path
+    again = colorize_video(part, tmp_path / "again.mp4", Options(saturation=0), colorizer=colorizer)
+    assert {shot.treatment for shot in again.shots} == {Treatment.KEPT}
 
 
 def test_what_lies_behind_the_end_is_an_error(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def test_a_preview_has_the_references_of_the_frames_that_it_shows(film: Path, tm
     assert missed[frame - first] == min(missed) < 2
     assert max(missed) < 6
     lab = cv2.cvtColor(cv2.imread(sheet["output"]).astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
-    is_lent = np.linalg.norm(lab[..., 1:] - (-25, 35), axis=2) < 8
+    has_references = np.linalg.norm(lab[..., 1:] - (-25, 35), axis=2) < 8
     # Two of three shots, in two columns and rows with text below.
-    assert 0.3 < is_lent.mean() < 0.6
+    assert 0.3 < has_references.mean() < 0.6
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.media.decode import frames
+from pipeline.media.frame_flags import known_side_data
 from pipeline.media.probe import probe
 from pipeline.media.read_log import ReadLog
-from tests.films import Sound, joined, make_film, moving_luma
+from tests import photos
+from tests.films import Sound, joined, make_film, moving_luma, plane
 
 FASTSTART = {"movflags": "+faststart"}
 
@@ -159,3 +162,27 @@ def test_times_that_do_not_increase_are_refused(tmp_path: Path) -> None:
             result.mux(packet)
     with pytest.raises(InputError, match=r"frame 9 is timed 0\.320 s, not after"):
         read_all(crooked)
+
+
+def test_side_data_that_pyav_has_no_name_for_keeps_nothing_else_from_being_read(tmp_path: Path) -> None:
+    """FFmpeg gives the EXIF of Motion JPEG as such; with one of them, PyAV shows none at all."""
+    straight = make_film(tmp_path / "a.mkv", codec="mjpeg", pixel_format="yuvj420p", times=range(5))
+    segment = b"Exif\0\0" + photos.exif().removeprefix(b"Exif\0\0")
+    film_path = tmp_path / "b.mkv"
+    with av.open(str(straight)) as read, av.open(str(film_path), "w") as film:
+        stream = film.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.size:
+                data = bytes(packet)
+                told = av.Packet(data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
+                told.pts, told.dts, told.time_base = packet.pts, packet.dts, packet.time_base
+                told.duration, told.is_keyframe, told.stream = packet.duration, packet.is_keyframe, stream
+                film.mux(told)
+    with av.open(str(film_path)) as film:
+        picture = next(film.decode(video=0))
+        with pytest.raises(ValueError, match="31 is not a valid"):
+            len(picture.side_data)
+        bare = known_side_data(picture)
+        assert len(bare.side_data) >= 0
+        assert np.array_equal(plane(bare, 0), plane(picture, 0))
+    assert read_all(film_path) == read_all(straight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_luma_in_another_form_is_told_as_not_checked(tmp_path: Path, program: st
 
 def test_no_program_is_told_as_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("pipeline.media.ffmpeg._packaged", lambda: None)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(NotCheckedError, match="not found"):
         find_program()
     verification = rewrite(make_film(tmp_path / "film.mkv", times=range(4)), full=True).verification

@@ -38,6 +38,16 @@ def test_a_film_without_its_suffix_is_known_and_opens(tmp_path: Path, suffix: st
     assert survey(film).frame_count == 5
 
 
+def test_a_film_in_ogg_is_known_behind_any_number_of_sounds(tmp_path: Path) -> None:
+    sounds = [Sound(codec="libopus", seconds=0.2)] * 5
+    film = make_film(tmp_path / "a.ogg", codec="libvpx", sounds=sounds, **TINY)
+    assert begins_like_film(film)
+    assert survey(film).frame_count == 5
+    page = b"OggS" + bytes(24)
+    (tmp_path / "b.ogg").write_bytes((page + b"\x01vorbis" + bytes(23)) * 6 + page + b"\x80theora\x03\x02")
+    assert begins_like_film(tmp_path / "b.ogg")
+
+
 @pytest.mark.parametrize("suffix", ALIASES)
 def test_suffixes_of_cameras_and_discs_are_those_of_films(tmp_path: Path, suffix: str) -> None:
     assert f".{suffix}" in FILM_SUFFIXES
@@ -53,6 +63,7 @@ def test_what_is_no_film_does_not_begin_like_one(tmp_path: Path) -> None:
         "wave": b"RIFF\x24\x00\x00\x00WAVEfmt ",
         "text": b"Goods and services" * 40,
         "vorbis": b"OggS" + bytes(24) + b"\x01\x1e\x01vorbis",
+        "vorbis with a skeleton": b"OggS" + bytes(24) + b"fishead\0" + bytes(72) + b"OggS" + bytes(24) + b"\x01vorbis",
         "empty": b"",
     }
     for name, data in starts.items():

@@ -50,6 +50,47 @@ def test_avi_with_b_frames_shows_all_frames_in_order_one_period_apart(tmp_path: 
     assert shows(result.output, 50)
 
 
+def with_packed_b_frames(path: Path, count: int) -> Path:
+    """`moving_luma` as DivX and XviD wrote it: each B-frame in the packet of the frame after it, then a placeholder."""
+    options = {"bf": "1", "g": "1000", "sc_threshold": "1000000000"}
+    straight = make_film(path.with_suffix(".straight.avi"), codec="mpeg4", options=options, times=range(count), **TINY)
+    with av.open(str(straight)) as read, av.open(str(path), "w") as film:
+        video = read.streams.video[0]
+        stream = film.add_stream_from_template(video)
+        first, *rest = (bytes(packet) for packet in read.demux(video) if packet.size)
+        assert [vop(data) for data in (first, *rest)] == [INTRA, *[PREDICTED, BETWEEN] * (count // 2)]
+        # The letter at the end tells decoders that the stream is packed.
+        packed = [first.replace(VOP, USER_DATA + b"DivX503b1393p" + VOP, 1)]
+        for later, between in zip(rest[::2], rest[1::2], strict=True):
+            # Type P, no further second, marker, time 0 (5 bits, of 25 a second), marker, not coded, stuffing.
+            placeholder = VOP + bytes((PREDICTED << 6 | 1 << 4, 0b0100_1111))
+            packed += [later + between, placeholder]
+        for number, data in enumerate(packed):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.duration, packet.stream = PERIOD, 1, stream
+            packet.is_keyframe = number == 0
+            film.mux(packet)
+    return path
+
+
+VOP, USER_DATA = b"\0\0\1\xb6", b"\0\0\1\xb2"
+INTRA, PREDICTED, BETWEEN = 0, 1, 2
+
+
+def vop(data: bytes) -> int:
+    """Return the type of the first picture in a packet of MPEG-4 (ISO/IEC 14496-2, 6.2.5)."""
+    return data[data.index(VOP) + len(VOP)] >> 6
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_avi_with_packed_b_frames_shows_all_frames_in_order_one_period_apart(tmp_path: Path, suffix: str) -> None:
+    film = with_packed_b_frames(tmp_path / "a.avi", 31)
+    result = rewrite(film, suffix=suffix)
+    assert steps(result.output) == {PERIOD}
+    assert shows(result.output, 31)
+
+
 def crossed(path: Path, order: Sequence[int], codec: str, options: dict[str, str]) -> Path:
     """A film without prediction that stores frames of `moving_luma` in ``order``, each with its time of display."""
     straight = make_film(

@@ -138,7 +138,7 @@ def test_a_gif_cut_behind_its_picture_is_coloured_and_says_so(lost: int, tmp_pat
     assert concealed(still) == ["the GIF breaks off behind its first picture, which is whole"]
 
 
-ENDINGS = {
+TAILS = {
     **{name: {"format": name} for name in ("PNG", "BMP", "JPEG2000", "AVIF")},
     "WebP": {"format": "WEBP", "lossless": True},
     "WebP, lossy": {"format": "WEBP"},
@@ -150,10 +150,10 @@ ENDINGS = {
 SUFFIXES = {"JPEG2000": "jp2"}
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", TAILS)
 def test_no_cut_of_any_format_goes_unsaid(name: str, tmp_path: Path) -> None:
     file = BytesIO()
-    options = dict(ENDINGS[name])
+    options = dict(TAILS[name])
     Image.fromarray(photos.sepia(GREY)).save(file, **options)  # type: ignore[arg-type]
     data = file.getvalue()
     path = tmp_path / f"photo.{SUFFIXES.get(name, str(options['format']).lower())}"

@@ -13,11 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.media.stills.jpeg import lockstep
 from pipeline.media.stills.jpeg.bits import counted, joined, sixteen_bits, windows
 from pipeline.media.stills.jpeg.graft import luma_alone
 from pipeline.media.stills.jpeg.huffman import STANDARD_DC, read_tables
-from pipeline.media.stills.jpeg.lockstep import walk_in_lockstep
+from pipeline.media.stills.jpeg.lockstep import Chunking, walk_in_lockstep
 from pipeline.media.stills.jpeg.luma import luma_scans
 from pipeline.media.stills.jpeg.segments import DRI, DamagedJpegError, parse
 from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, walk_in_turn
@@ -56,11 +55,8 @@ ASTRAY = {
 
 
 @pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.slow), "short-chunks"])
-def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "short-chunks":
-        monkeypatch.setattr(lockstep, "_CHUNK", 300)
-        monkeypatch.setattr(lockstep, "_RUN_UP", 40)
-        monkeypatch.setattr(lockstep, "_TOGETHER", 50)
+def chunking(request: pytest.FixtureRequest) -> Chunking:
+    return Chunking(bits=300, run_up=40, together=50) if request.param == "short-chunks" else Chunking()
 
 
 def walk_of(file: bytes, *, coded: bytes | None = None) -> Walk:
@@ -88,15 +84,14 @@ def assert_same(found: Blocks | None, expected: Blocks) -> None:
     np.testing.assert_array_equal(found.ends, expected.ends)
 
 
-@pytest.mark.usefixtures("_chunks")
 @pytest.mark.parametrize("name", FILES)
-def test_lockstep_finds_the_blocks_that_are_found_in_turn(name: str) -> None:
+def test_lockstep_finds_the_blocks_that_are_found_in_turn(name: str, chunking: Chunking) -> None:
     pixels, options = FILES[name]
     walk = walk_of(photos.jpeg_bytes(pixels, **options))
     expected = walk_in_turn(*walk)
     assert len(expected.first) == walk[1].mcus.sum() * len(walk[2])
     assert (walk[1].last - expected.ends < 8).all()
-    assert_same(walk_in_lockstep(*walk), expected)
+    assert_same(walk_in_lockstep(*walk, chunking), expected)
 
 
 @pytest.mark.parametrize("name", ASTRAY)
@@ -140,11 +135,10 @@ def damaged(data: bytes, seeds: range) -> Iterator[bytes]:
         yield bytes(made)
 
 
-@pytest.mark.usefixtures("_chunks")
 @pytest.mark.parametrize(
     "name", sampled(["grey", "grey-restarts", "420", "420-restarts", "422", "444"], "grey", "420-restarts")
 )
-def test_damage_is_left_to_the_walk_in_turn_and_all_else_is_the_same(name: str) -> None:
+def test_damage_is_left_to_the_walk_in_turn_and_all_else_is_the_same(name: str, chunking: Chunking) -> None:
     pixels, options = FILES[name]
     file = photos.jpeg_bytes(pixels[:64, :96], **options)
     outcomes = {"sound": 0, "damaged": 0}
@@ -154,10 +148,10 @@ def test_damage_is_left_to_the_walk_in_turn_and_all_else_is_the_same(name: str) 
             expected = walk_in_turn(*walk)
         except DamagedJpegError:
             outcomes["damaged"] += 1
-            assert walk_in_lockstep(*walk) is None
+            assert walk_in_lockstep(*walk, chunking) is None
         else:
             outcomes["sound"] += 1
-            assert_same(walk_in_lockstep(*walk), expected)
+            assert_same(walk_in_lockstep(*walk, chunking), expected)
     assert min(outcomes.values()) > 4
 
 

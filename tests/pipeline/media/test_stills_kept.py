@@ -36,7 +36,7 @@ def behind(suffix: str, **options: object) -> Callable[[Path], Path]:
     return make
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".avif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".avif", ".jp2", ".bmp", ".tif"])
 def test_bytes_behind_the_end_of_a_file_are_named(suffix: str, tmp_path: Path) -> None:
     still = read_still(behind(suffix)(tmp_path))
     dropped = [note.text for note in still.notes if note.kind is NoteKind.DROPPED]
@@ -44,11 +44,81 @@ def test_bytes_behind_the_end_of_a_file_are_named(suffix: str, tmp_path: Path) -
     assert "68 bytes after the end" in dropped[0]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".bmp", ".tif"])
 def test_zeros_behind_the_end_of_a_file_are_no_loss(suffix: str, tmp_path: Path) -> None:
     path = photos.save(tmp_path / f"photo{suffix}", GREY)
     path.write_bytes(path.read_bytes() + bytes(2000))
     assert NoteKind.DROPPED not in {note.kind for note in read_still(path).notes}
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 24, 32])
+@pytest.mark.parametrize("width", [29, 31, 32])
+def test_the_end_of_a_bmp_is_that_of_its_rows_whatever_its_header_says(bits: int, width: int, tmp_path: Path) -> None:
+    mode = {1: "1", 4: "P", 8: "L", 24: "RGB", 32: "RGBA"}[bits]
+    image = Image.fromarray(GREY[:20, :width])
+    image = image.quantize(16) if mode == "P" else image.convert(mode)
+    path = tmp_path / "photo.bmp"
+    image.save(path, bits=bits)
+    data = path.read_bytes()
+    for said in (0, len(data), len(data) + 5):
+        path.write_bytes(data[:2] + struct.pack("<I", said) + data[6:] + b"\0trail")
+        assert behind_notes(path) == ["6 bytes after the end of the BMP not carried over"]
+    path.write_bytes(data)
+    assert behind_notes(path) == []
+
+
+def behind_notes(path: Path) -> list[str]:
+    return [note.text for note in read_still(path).notes if "after the end" in note.text]
+
+
+TIFFS: dict[str, dict[str, object]] = {
+    "strips": {"rowsperstrip": 7},
+    "tiles": {"tile": (16, 16)},
+    "deflate": {"compression": "deflate"},
+    "big": {"bigtiff": True},
+    "big-endian": {"byteorder": ">"},
+    "description": {"description": "a long description behind the pixels " * 9},
+}
+
+
+@pytest.mark.parametrize("kind", TIFFS)
+@pytest.mark.parametrize("pages", [1, 3])
+def test_the_end_of_a_tiff_is_that_of_all_it_tells_of(kind: str, pages: int, tmp_path: Path) -> None:
+    options = dict(TIFFS[kind])
+    path = tmp_path / "photo.tif"
+    with tifffile.TiffWriter(
+        path, bigtiff=bool(options.pop("bigtiff", False)), byteorder=str(options.pop("byteorder", "<"))
+    ) as tiff:
+        for _ in range(pages):
+            tiff.write(GREY, photometric="minisblack", metadata=None, **options)
+    assert behind_notes(path) == []
+    path.write_bytes(path.read_bytes() + b"tail")
+    assert behind_notes(path) == ["4 bytes after the end of the TIFF not carried over"]
+
+
+def test_sub_pictures_of_a_tiff_are_named_as_such_and_lie_not_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(GREY, photometric="minisblack", metadata=None, subifds=2)
+        for step in (2, 4):
+            tiff.write(GREY[::step, ::step], photometric="minisblack", metadata=None, subfiletype=1)
+    notes = read_still(path).notes
+    assert any("reduced copies" in note.text for note in notes)
+    assert not any("after the end" in note.text for note in notes)
+
+
+def test_pictures_that_only_imagej_finds_in_a_tiff_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([GREY, GREY]), imagej=True)
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        first, second = tiff.pages[0], tiff.pages[1]
+        assert isinstance(first, tifffile.TiffPage)
+        # As ImageJ writes stacks of more than 4 GB: one directory, the other pictures behind its own.
+        link = first.offset + 2 + 12 * len(first.tags)
+        assert second.offset > 0
+    path.write_bytes(data[:link] + bytes(4) + data[link + 4 :])
+    assert any("after the end of the TIFF" in note.text for note in read_still(path).notes)
 
 
 def test_an_unknown_webp_chunk_is_named(tmp_path: Path) -> None:

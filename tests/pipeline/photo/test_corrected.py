@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -12,9 +13,9 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import ab_of_hex
 from pipeline.color.spaces import ab_of_rgb
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.film.job import colorize_video
-from pipeline.options import Hint, Options, TreatAs
+from pipeline.options import Hint, Options, TreatAs, Unit
 from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
 from pipeline.results import Failure, PhotoResult, Treatment
@@ -59,6 +60,31 @@ def test_places_are_those_of_the_upright_picture(tmp_path: Path, colorizer: Colo
     stored_row, stored_column = int(0.9 * ab.shape[1]), int(0.5 * ab.shape[2])
     assert np.hypot(*(ab[:, stored_row, stored_column] - ab_of_hex(hint.color))) < 5
     assert np.hypot(*ab[:, int(0.1 * ab.shape[1]), stored_column]) < 5
+
+
+def test_a_place_may_be_a_pixel_of_the_upright_picture(tmp_path: Path, colorizer: Colorizer) -> None:
+    turned = save(tmp_path / "turned.jpg", scene(width=160, height=120), exif=exif(orientation=6), quality=95)
+    share = Hint(x=(12 + 0.5) / 120, y=(80 + 0.5) / 160, color="#8060B0", reach=0.08)
+    pixel = Hint(x=12, y=80, color="#8060B0", reach=0.08, unit=Unit.PIXEL)
+    for name, hint in (("share.jpg", share), ("pixel.jpg", pixel)):
+        colorize_photo(turned, tmp_path / name, Options(hints=(hint,)), colorizer=colorizer)
+    assert (tmp_path / "pixel.jpg").read_bytes() == (tmp_path / "share.jpg").read_bytes()
+    outside = replace(pixel, x=120)
+    with pytest.raises(InputError, match=r"turned\.jpg: a hint at pixel 120, 80 lies outside its 120 x 160"):
+        colorize_photo(turned, tmp_path / "out.jpg", Options(hints=(outside,)), colorizer=colorizer)
+    with pytest.raises(ValueError, match="counted from 0"):
+        replace(pixel, y=-1)
+
+
+def test_a_place_in_a_film_may_be_a_pixel(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(4), rotation=90)
+    share = Hint(x=(12 + 0.5) / 64, y=(80 + 0.5) / 96, color="#8060B0", reach=0.08, time=0)
+    pixel = Hint(x=12, y=80, color="#8060B0", reach=0.08, time=0, unit=Unit.PIXEL)
+    for name, hint in (("share.mp4", share), ("pixel.mp4", pixel)):
+        colorize_video(film, tmp_path / name, Options(hints=(hint,)), colorizer=colorizer)
+    assert (tmp_path / "pixel.mp4").read_bytes() == (tmp_path / "share.mp4").read_bytes()
+    with pytest.raises(InputError, match=r"film\.mp4: a hint at pixel 70, 80 lies outside its 64 x 96"):
+        colorize_video(film, tmp_path / "out.mp4", Options(hints=(replace(pixel, x=70),)), colorizer=colorizer)
 
 
 def test_saturation_nought_is_black_and_white(tmp_path: Path, colorizer: Colorizer) -> None:

@@ -257,6 +257,21 @@ def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key
         found.find("../film.mp4")
 
 
+def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, opened: Colorizer) -> None:
+    def two_scenes(number: int) -> np.ndarray:
+        return scene(width=96, height=64) if number < 20 else 255 - scene(width=96, height=64)[::-1]
+
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    make_film(scans / "film.mp4", codec="libx264", times=range(50), luma=two_scenes)
+    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    found = ReviewedArchive(tmp_path / "out").shots("film.mp4")
+    assert found.frame == pytest.approx(0.04)
+    bounds = [(shot.start, shot.end) for shot in found.shots]
+    assert bounds == [pytest.approx((0, 0.8), abs=0.001), pytest.approx((0.8, 2.0), abs=0.001)]
+    assert [shot.label for shot in found.shots] == ["0:00:00.4", "0:00:01.2"]
+
+
 def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no archive"):
         ReviewedArchive(tmp_path / "none")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.commands.model_quiz import product_painter
+from pipeline.commands.model_quiz import product_predictor
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
 from tests.browser import PROGRAM, browsing
@@ -44,7 +44,7 @@ def photos(tmp_path: Path) -> Path:
 def test_a_network_is_shown_as_the_program_colours(tiny: Path, tmp_path: Path) -> None:
     Image.fromarray(synthetic_photo(3, 240, 320)).save(tmp_path / "one.png")
     options = Options(engine="onnxruntime", model=str(tiny))
-    with product_painter(options) as (name, paint):
+    with product_predictor(options) as (name, paint):
         pair = pairs_of(find_set(tmp_path), paint, largest=None)
         real, coloured = (np.asarray(Image.open(BytesIO(one))) for one in pair(0))
     assert name == "tiny"

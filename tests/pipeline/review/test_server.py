@@ -127,6 +127,18 @@ def test_a_view_shows_what_a_correction_would_do(client: Client) -> None:
     assert blue[middle][2] > blue[middle][0] + 30
 
 
+def test_the_page_is_told_shares_whatever_a_correction_says(tmp_path: Path, tiny: Path) -> None:
+    photo = save(tmp_path / "one.png", scene(width=200, height=100))
+    hint = {"x": 20, "y": 50, "unit": "px", "color": "#3A5FCD", "reach": 0.3}
+    with served(str(tiny), photo) as address:
+        client = entered(address)
+        assert client.ask("/api/correction?name=one.png", {"hints": [hint]}, method="PUT")[0] == 200
+        (told,) = json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["hints"]
+        assert (told["x"], told["y"], told["unit"]) == (pytest.approx(0.1025), pytest.approx(0.505), "share")
+        assert client.ask("/api/view?name=one.png", {"hints": [hint]})[0] == 200
+        assert client.ask("/api/view?name=one.png", {"hints": [hint | {"x": 200}]})[0] == 409
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", {"saturation": 99}, {"hints": [{"x": 5, "y": 0, "color": "neutral"}]}, {"tone": "blue"}]
 )

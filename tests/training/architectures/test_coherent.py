@@ -62,10 +62,10 @@ def test_coherence_is_the_mean_over_places_that_look_alike() -> None:
     vectors = places.flatten(1).T
     rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(6.0), indexing="ij")
     where = torch.stack([rows.flatten(), columns.flatten()], dim=1) / 4
-    likeness = F.cosine_similarity(vectors[:, None], vectors[None], dim=2)
+    cosines = F.cosine_similarity(vectors[:, None], vectors[None], dim=2)
     far = torch.cdist(where, where).square() / (2 * 0.2**2)
     unlike = (tone[:, None] - tone).square() / (2 * 25**2)
-    weights = ((likeness - 1) / 0.1 - far - unlike).exp()
+    weights = ((cosines - 1) / 0.1 - far - unlike).exp()
     mean = (weights / weights.sum(dim=1, keepdim=True)) @ vectors
     expected = features + double((mean - vectors).T.reshape(1, 64, 4, 6))
     with torch.inference_mode():

@@ -24,7 +24,6 @@ from pipeline.media.stills.jpeg.applications import (
     metadata_of,
     with_metadata,
 )
-from pipeline.media.stills.jpeg.endings import breaks_off
 from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone
 from pipeline.media.stills.jpeg.luma import NotSeparableError, coded_whole, luma_scans
 from pipeline.media.stills.jpeg.segments import (
@@ -42,6 +41,7 @@ from pipeline.media.stills.jpeg.segments import (
     parse,
     read_frame,
 )
+from pipeline.media.stills.jpeg.truncation import breaks_off
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.samples import damaged, luma_of_rgb, refuse, small_chroma, small_size, trailing, undecodable
 from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip

@@ -23,15 +23,9 @@ from pipeline.media.stills.jpeg.bits import counted, sixteen_bits
 from pipeline.media.stills.jpeg.huffman import END_OF_BLOCK, chained_steps
 from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, blocks_between
 
-# Bits. In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits
-# where it was grey, 82 % after 2,048 where it was 4:2:0. A run-up of 1,024 was the quickest over both.
-_CHUNK = 8192
-_RUN_UP = 1024
 # Rounds of reading wrong chunks again in lockstep, and for how many it is faster than to read them in turn.
 _ROUNDS = 3
 _MANY = 64
-# Readers that advance together: enough that NumPy's calls cost little, few enough that they stay in the cache.
-_TOGETHER = 8192
 # Steps until readers that have arrived are taken out.
 _STEPS = 32
 
@@ -41,6 +35,23 @@ _PLACE = 1024
 _LOST = 512
 # Blocks with fewer coefficients than this have room for several codes at once, of up to 64 - _NEARLY coefficients.
 _NEARLY = 48
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How coded data is divided among readers: ``bits`` to each, a ``run_up`` in bits before these.
+
+    In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits where
+    it was grey, 82 % after 2,048 where it was 4:2:0. A run-up of 1,024 was the quickest over both. Of readers that
+    advance ``together``, there are enough that NumPy's calls cost little, few enough that they stay in the cache.
+    """
+
+    bits: int = 8192
+    run_up: int = 1024
+    together: int = 8192
+
+
+_CHUNKING = Chunking()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +81,17 @@ class _Readers:
         self.position[some], self.state[some] = other.position, other.state
 
 
-def walk_in_lockstep(windows: NDArray[np.uint32], intervals: Intervals, places: Sequence[BlockTables]) -> Blocks | None:
+def walk_in_lockstep(
+    windows: NDArray[np.uint32],
+    intervals: Intervals,
+    places: Sequence[BlockTables],
+    chunking: Chunking = _CHUNKING,
+) -> Blocks | None:
     """Find the blocks that following the codes in turn would find; ``places`` are those of an MCU.
 
     None for damaged data. Raises `DamagedJpegError` for impossible tables.
     """
-    chunks = _Chunks(windows, intervals, _automaton(places))
+    chunks = _Chunks(windows, intervals, _automaton(places), chunking)
     rounds = 0
     while len(wrong := chunks.wrong()):
         if rounds < _ROUNDS and len(wrong) >= _MANY:
@@ -90,17 +106,19 @@ def walk_in_lockstep(windows: NDArray[np.uint32], intervals: Intervals, places: 
 class _Chunks:
     """Pieces of the intervals, how readers entered and left each, and the marks they made there (see `_read`)."""
 
-    def __init__(self, windows: NDArray[np.uint32], intervals: Intervals, automaton: _Automaton) -> None:
-        self._windows, self._automaton = windows, automaton
+    def __init__(
+        self, windows: NDArray[np.uint32], intervals: Intervals, automaton: _Automaton, chunking: Chunking
+    ) -> None:
+        self._windows, self._automaton, self._together = windows, automaton, chunking.together
         bits = intervals.last - intervals.first
-        chunks = np.maximum(bits // _CHUNK, 1)
+        chunks = np.maximum(bits // chunking.bits, 1)
         interval, number = np.repeat(np.arange(len(bits)), chunks), counted(chunks)
         start, bits, parts = intervals.first[interval], bits[interval], chunks[interval]
         begin, self._end = start + number * bits // parts, start + (number + 1) * bits // parts
         self._continues, self._final = number > 0, np.cumsum(chunks) - 1
-        guess = np.maximum(begin - _RUN_UP, start)
-        self._entered, _ = _read(windows, automaton, _Readers(guess, np.zeros_like(guess)), begin)
-        self._left, marks = _read(windows, automaton, self._entered, self._end)
+        guess = np.maximum(begin - chunking.run_up, start)
+        self._entered, _ = _read(windows, automaton, _Readers(guess, np.zeros_like(guess)), begin, self._together)
+        self._left, marks = _read(windows, automaton, self._entered, self._end, self._together)
         # The marks of every reading, and which reading of each chunk was the last.
         self._readings, self._latest = [marks], np.zeros_like(begin)
 
@@ -113,7 +131,7 @@ class _Chunks:
         """Read chunks from where the ones before were left, in lockstep."""
         self._entered[wrong] = self._left[wrong - 1]
         self._left[wrong], (marks, reader) = _read(
-            self._windows, self._automaton, self._entered[wrong], self._end[wrong]
+            self._windows, self._automaton, self._entered[wrong], self._end[wrong], self._together
         )
         self._latest[wrong] = len(self._readings)
         self._readings.append((marks, wrong[reader]))
@@ -151,17 +169,17 @@ def _blocks(
 
 
 def _read(
-    windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers, limit: NDArray[np.int64]
+    windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers, limit: NDArray[np.int64], together: int
 ) -> tuple[_Readers, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Let every reader go on until it is at its limit or past it.
+    """Let every reader go on until it is at its limit or past it, so many ``together``.
 
     Also returns the marks made on the way, and by which reader: twice the position of every block that begins before
     the limit, and one more behind damage.
     """
     left = _Readers(readers.position.copy(), readers.state.copy())
     marks, made_by = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for some in range(0, len(limit), _TOGETHER):
-        going = some + np.flatnonzero(left.position[some : some + _TOGETHER] < limit[some : some + _TOGETHER])
+    for some in range(0, len(limit), together):
+        going = some + np.flatnonzero(left.position[some : some + together] < limit[some : some + together])
         while going.size:
             position, state = _advance(windows, automaton, left[going])
             short = position < limit[going]

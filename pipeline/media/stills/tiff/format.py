@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.media.stills.ifd import DamagedIfdError, Entry
 from pipeline.media.stills.limits import check_size
-from pipeline.media.stills.samples import damaged, expand_to_8_bits, luma_of_rgb, refuse, small_chroma, undecodable
+from pipeline.media.stills.samples import (
+    damaged,
+    expand_to_8_bits,
+    luma_of_rgb,
+    refuse,
+    small_chroma,
+    trailing,
+    undecodable,
+)
 from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat
 from pipeline.media.stills.tiff.checks import COLOURS, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, check_page, packing_name
+from pipeline.media.stills.tiff.extent import bytes_behind
 from pipeline.media.stills.tiff.pages import DEFLATE, LOSSLESS, TiffPages
 from pipeline.media.stills.tiff.sequence import StoredPage, opened, pages_of, parsed, stored_pieces
 from pipeline.media.stills.tiff.tags import PageTags, all_entries, entries_for, read_tags
@@ -68,11 +77,12 @@ class TiffFormat(StillFormat):
                 number = len(found.pictures)
                 raise refuse(path, f"is a TIFF of {number} pages with {size / 1e6:.0f} million pixels together")
             stills = [self._read_page(path, page, followers) for page, followers in found.pictures]
+        behind = bytes_behind(path, known=max(_stored_end(still) for still in stills))
         more = tuple(
             replace(still, notes=tuple(replace(note, text=f"page {number}: {note.text}") for note in still.notes))
             for number, still in enumerate(stills[1:], 2)
         )
-        return replace(stills[0], notes=(*found.notes, *stills[0].notes), further=more)
+        return replace(stills[0], notes=(*found.notes, *stills[0].notes, *trailing("TIFF", behind)), further=more)
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
         """Write R, G and B packed without loss as the source was, with its tags; or a page as it was."""
@@ -146,6 +156,13 @@ class TiffFormat(StillFormat):
 
 
 TIFF = TiffFormat()
+
+
+def _stored_end(still: Still) -> int:
+    """Where the last strip or tile of a page, or of those that are kept after it, ends."""
+    carried = _carried(still)
+    pages = (carried.stored, *carried.followers)
+    return max(offset + size for page in pages for offset, size in page.segments)
 
 
 def _carried(still: Still) -> CarriedTiff:

@@ -14,6 +14,7 @@ import tifffile
 from pipeline.media.stills.ifd import TiffHeader
 from pipeline.media.stills.samples import damaged, refuse, undecodable
 from pipeline.media.stills.tiff.checks import check_whole
+from pipeline.media.stills.tiff.extent import reaches_beyond
 from pipeline.results import Note, NoteKind
 
 _REDUCED, _MASK = 1, 4
@@ -22,7 +23,7 @@ _OLD_JPEG = 6
 # What tifffile is seen to raise on damaged directories, beside errors of its own.
 _PARSER_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, OSError, AssertionError),
-    *(struct.error, MemoryError),
+    struct.error,
 )
 
 
@@ -51,12 +52,23 @@ class Pages:
 @contextmanager
 def opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF. Raises `InputError` where tifffile makes nothing of it."""
-    try:
+    with _parsing(path):
         tiff = tifffile.TiffFile(path)
-    except _PARSER_ERRORS as error:
-        raise undecodable(path, error) from error
     with tiff:
         yield tiff
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        # What is damaged asks for more than any computer has; what is sound may still ask for too much.
+        if not reaches_beyond(path):
+            raise
+        raise undecodable(path, error) from error
+    except _PARSER_ERRORS as error:
+        raise undecodable(path, error) from error
 
 
 def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
@@ -130,11 +142,9 @@ def parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
     """
     pages = iter(tiff.pages)
     while True:
-        try:
+        with _parsing(path):
             page = next(pages, None)
             page = page if page is None or isinstance(page, tifffile.TiffPage) else page.aspage()
-        except _PARSER_ERRORS as error:
-            raise undecodable(path, error) from error
         if page is None:
             return
         yield page

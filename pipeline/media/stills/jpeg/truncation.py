@@ -26,17 +26,17 @@ def breaks_off(jpeg: JpegFile) -> bool:
 
     It costs the time of two decodings. A last block or two may be missing unseen.
     """
-    ending = _THOUGHT_OF + _RANDOM if jpeg.frame.marker in (ARITHMETIC, ARITHMETIC_PROGRESSIVE) else _RANDOM
+    tail = _THOUGHT_OF + _RANDOM if jpeg.frame.marker in (ARITHMETIC, ARITHMETIC_PROGRESSIVE) else _RANDOM
     try:
-        return _decoded(jpeg, ending) != _decoded(jpeg, b"")
+        return _decoded(jpeg, tail) != _decoded(jpeg, b"")
     except (RuntimeError, ValueError):
         return True
 
 
-def _decoded(jpeg: JpegFile, ending: bytes) -> int:
-    """Return a checksum of the picture with ``ending`` wherever coded data ends."""
+def _decoded(jpeg: JpegFile, tail: bytes) -> int:
+    """Return a checksum of the picture with ``tail`` wherever coded data ends."""
     scans = (
-        replace(scan, data=RESTART.sub(lambda found: ending + found.group(), scan.data) + ending) for scan in jpeg.scans
+        replace(scan, data=RESTART.sub(lambda found: tail + found.group(), scan.data) + tail) for scan in jpeg.scans
     )
     data = b"".join((b"\xff\xd8", jpeg.frame.tobytes(), *(scan.tobytes() for scan in scans), b"\xff\xd9"))
     return zlib.crc32(imagecodecs.jpeg8_decode(data).tobytes())
