@@ -89,8 +89,11 @@ class Studio:
         return hints_in_shares(hints, self._sizes(item, hints), source=item.source)
 
     def hints_as_shown(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
-        """Return ``hints`` as `hints_in_shares` does, those that lie outside of the picture as they are."""
-        sizes = self._sizes(item, hints)
+        """Return ``hints`` as `hints_in_shares` does, as they are where they lie outside or the item is not there."""
+        try:
+            sizes = self._sizes(item, hints)
+        except InputError:
+            return hints
 
         def shown(hint: Hint) -> Hint:
             try:

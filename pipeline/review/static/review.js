@@ -358,7 +358,7 @@ function drawHints() {
     return mark;
   }));
   $("stated").replaceChildren(...correction.hints.map((hint, number) => {
-    const outside = isOutside(hint) ? `at pixel ${hint.x}, ${hint.y}, which is not there` : "";
+    const outside = isOutside(hint) ? `at pixel ${hint.x}, ${hint.y}` : "";
     const where = outside || (hint.time !== null ? `at ${clockOf(hint.time)}` : pages > 1 ? `page ${hint.page}` : "");
     const words = document.createElement("span");
     words.className = "words";
@@ -388,7 +388,7 @@ function shower(hint, number) {
 
 const isShown = (moment) => Math.abs(moment - time) < frame / 2;
 
-// The server tells places as shares, but of pixels that the picture does not have.
+// The server tells places as shares, but of pixels that the picture does not have, or while it is not there.
 const isOutside = (hint) => hint.unit === "px";
 
 // Hints of what is shown, with their numbers among all.
