@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ import av
 
 from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.film.excerpt import Renamed, frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
@@ -23,12 +25,14 @@ from pipeline.media.containers import open_container
 from pipeline.media.probe import FilmInfo, open_film, probe
 from pipeline.media.source import bound_pixels, reporting
 from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
+from pipeline.os_errors import unwritable
 from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
 # Of the small copy that is coloured: nearly without loss, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
+_LAYOUT = "yuv420p"
 
 
 def write_clip(
@@ -46,7 +50,7 @@ def write_clip(
 
     It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
     moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
-    `UsageError` if the film ends before.
+    `OutputError` also where the part cannot be copied, `UsageError` if the film ends before.
     """
     info = probe(source, rate=options.frame_rate)
     # The copy has other pixels.
@@ -79,44 +83,55 @@ def write_clip(
 
 
 def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
-    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero."""
-    width, height = size_within(_LARGEST, info.width, info.height)
-    with (
-        reporting(info.path),
-        open_film(info) as container,
-        open_container(str(target), "w", format=Container.MP4.muxer) as writing,
-    ):
+    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero. Raises `OutputError`."""
+    width, height = (side // 2 * 2 or 2 for side in size_within(_LARGEST, info.width, info.height))
+    count = 0
+    try:
+        with (
+            closing(_frames(info, span, width, height, stop)) as frames,
+            open_container(str(target), "w", format=Container.MP4.muxer) as writing,
+        ):
+            # A result of this program says so there, and keeps its colours.
+            writing.metadata.update(info.metadata)
+            stream = _stream(writing, info, width, height)
+            for frame in frames:
+                writing.mux(stream.encode(frame))
+                count += 1
+            writing.mux(stream.encode(None))
+    except OSError as error:
+        raise unwritable(target, error) from error
+    except av.FFmpegError as error:
+        raise OutputError(f"{target}: cannot be written: {error}", advice="Choose another moment.") from error
+    if not count:
+        raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
+
+
+def _frames(
+    info: FilmInfo, span: Span, width: int, height: int, stop: StopRequest
+) -> Generator[av.VideoFrame, None, None]:
+    """Yield the frames of ``span``, small and of 8 bits, with times from its beginning. Raises `InputError`."""
+    with reporting(info.path), open_film(info) as container:
         shown = container.streams[info.stream_index]
         assert isinstance(shown, av.VideoStream)
         bound_pixels(shown)
-        # A result of this program says so there, and keeps its colours.
-        writing.metadata.update(info.metadata)
-        stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
         first = (shown.start_time or 0) + round(span.start / info.time_base)
         last = first + round(span.seconds / info.time_base)
         if first > 0:
             container.seek(first, stream=shown)
-        count = 0
         for frame in container.decode(shown):
             stop.check()
             if frame.pts is None or frame.pts < first:
                 continue
             if frame.pts >= last:
-                break
-            small = frame.reformat(
-                width=stream.width, height=stream.height, format=stream.pix_fmt, dst_color_range="MPEG"
-            )
+                return
+            small = frame.reformat(width=width, height=height, format=_LAYOUT, dst_color_range="MPEG")
             small.pts, small.time_base = frame.pts - first, info.time_base
-            writing.mux(stream.encode(small))
-            count += 1
-        writing.mux(stream.encode(None))
-    if not count:
-        raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
+            yield small
 
 
 def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
     stream: Any = writing.add_stream("libx264", rate=info.average_rate or Fraction(25), options=_COPY)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = width, height, _LAYOUT
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base
     context.sample_aspect_ratio = info.sample_aspect_ratio
