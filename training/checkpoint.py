@@ -24,7 +24,7 @@ from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier, double
 from training.architectures.coherent import Coherent
 from training.config import ConfigError, TrainConfig, read_config
-from training.files import UNREADABLE, replacing
+from training.files import UNREADABLE, reason, replacing
 from training.lab import rgb_to_lab
 from training.quantization import ab_bins
 
@@ -83,7 +83,7 @@ def load_trained(path: Path) -> Trained:
         model.load_state_dict(state["ema"])
         step, made_from = int(state["step"]), state.get("made_from")
     except (*UNREADABLE, ConfigError) as error:
-        said = str(error) if isinstance(error, ConfigError) else type(error).__name__
+        said = str(error) if isinstance(error, ConfigError) else reason(error)
         raise WeightsError(f"{path}: not a training checkpoint that can be used ({said})", advice=advice) from error
     model.eval().requires_grad_(False)
     sha256 = hashlib.sha256(content).hexdigest()

@@ -18,6 +18,12 @@ UNREADABLE = (
 """What ``torch.load`` raises for files that are not its own, or are damaged, and what a wrong content raises."""
 
 
+def reason(error: BaseException) -> str:
+    """Return the class of one of `UNREADABLE` and the first sentence that it says, if it says any."""
+    said = str(error).partition("\n")[0].partition(". ")[0].rstrip(".: ")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class WriteError(AutochromeError):
     """A place that takes no files: below a file, without permission, full."""
 

@@ -18,7 +18,7 @@ from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
-from training.files import UNREADABLE, check_output, check_place, writing
+from training.files import UNREADABLE, check_output, check_place, reason, writing
 from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
@@ -178,7 +178,7 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
         made_with = read_config(state["config"], where=str(checkpoint))
     except (*UNREADABLE, ConfigError) as error:
         raise WeightsError(
-            f"{checkpoint}: no checkpoint that can be resumed ({type(error).__name__})",
+            f"{checkpoint}: no checkpoint that can be resumed ({reason(error)})",
             advice="Choose a new run folder.",
         ) from error
     if made_with != config:
