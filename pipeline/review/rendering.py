@@ -40,9 +40,10 @@ Work = Callable[[Progress, StopRequest], Path]
 
 
 class Rendering:
-    """Colours one thing at a time; calls may come from several threads."""
+    """Colours one thing at a time; calls may come from several threads. ``advice`` is for who asks for a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, advice: str) -> None:
+        self._advice = advice
         self._turn = threading.Lock()
         self._state: RenderState | None = None
         self._stop = StopRequest()
@@ -59,9 +60,7 @@ class Rendering:
         """
         with self._turn:
             if self._state is not None and not self._state.is_over:
-                raise UsageError(
-                    f"{self._state.title} is being coloured", advice="Wait for it, or leave this one to the next run."
-                )
+                raise UsageError(f"{self._state.title} is being coloured", advice=self._advice)
             self._state, self._stop = RenderState(name=item.name, title=item.title), StopRequest()
         return lambda: self._carry_out(item, work)
 

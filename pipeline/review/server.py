@@ -84,7 +84,8 @@ class _Pages:
 
     def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
         self._catalogue, self._studio, self._clips = catalogue, studio, clips
-        self._rendering, self._playing = Rendering(), Rendering()
+        self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
+        self._playing = Rendering(advice="Wait for that shot, or stop it below the picture.")
         # Kept, or nobody would hold the tasks.
         self._under_way: dict[Rendering, asyncio.Task[None]] = {}
         # A correction is read, changed and written by one at a time.

@@ -6,6 +6,8 @@ const LIKELY = 6;
 const SECOND = 1000;
 // Seconds of a shot that are played.
 const LONGEST = 10;
+// Seconds by which times may be rounded.
+const INSTANT = 1e-3;
 // Names stand beside every sample, so that no choice depends on telling colours apart.
 const PALETTE = [
   ["neutral", "neutral"], ["pale skin", "#E0B49A"], ["tanned skin", "#B97F5E"], ["dark skin", "#6F4A37"],
@@ -312,10 +314,13 @@ async function takeBack() {
   const number = current;
   const found = await (await call(`${named("/api/undo")}&version=${version}`, { method: "POST" })).json();
   if (current !== number) return;
-  past = []; future = [];
+  const withdrawn = correction;
+  past = [];
   take(found);
+  future = [withdrawn];
+  draw();
   tellCorrected(number, correction);
-  tell("The last save was taken back.");
+  tell("The last save was taken back. Redo brings it back, to be saved again.");
   await preview();
 }
 
@@ -386,7 +391,11 @@ function shower(hint, number) {
   return button;
 }
 
-const isShown = (moment) => Math.abs(moment - time) < frame / 2;
+// Moments of a frame reach from its start to its end; `time` is its middle.
+function isShown(moment) {
+  const since = moment - (time - frame / 2);
+  return since > -INSTANT && since < frame - INSTANT;
+}
 
 // The server tells places as shares, but of pixels that the picture does not have, or while it is not there.
 const isOutside = (hint) => hint.unit === "px";
@@ -615,19 +624,24 @@ async function play() {
   const from = Math.max(start, Math.min(time - seconds / 2, end - seconds));
   const number = current;
   const title = items[number].title;
+  const leftOut = correction.hints.some((hint) => isLeftOut(hint, from, seconds)) ? ", without colours stated at other moments" : "";
   await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
   $("play").disabled = true;
   try {
     const state = await follow("playing");
     if (!state?.output || current !== number) return;
     $("playing").hidden = true;
-    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film`;
+    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${leftOut}`;
     // Another address each time, or the browser would show the one before.
     $("clip").src = `/api/clip?number=${++played}`;
     $("player").showModal();
     await $("clip").play().catch(() => { /* it is played by its own controls */ });
   } finally { $("play").disabled = false; }
 }
+
+// A hint of the same shot holds through it in the film, and is not in what is played.
+const isLeftOut = ({ time: moment }, from, seconds) =>
+  moment !== null && shotAt(moment) === shot && (moment < from || moment >= from + seconds);
 
 let played = 0;
 
@@ -651,8 +665,12 @@ function tellCorrected(number, { accepted, ...shaping }) {
   drawProgress();
 }
 
+// Whether a control takes the key for itself: of a slider, those that move it.
+const MOVING = /^(Arrow.*|Home|End|Page.*)$/;
+const keepsKey = ({ target, key }) => target.matches("input[type=range]") ? MOVING.test(key) : target.matches("input, select");
+
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]") || event.target.matches("input, select")) return;
+  if (document.querySelector("dialog[open]") || keepsKey(event)) return;
   const control = event.ctrlKey || event.metaKey;
   const actions = control
     ? { z: undo, y: () => step(future, past), s: () => guarded(save) }
@@ -675,5 +693,7 @@ unfold(matchMedia("(min-width: 46rem)").matches);
 guarded(async () => {
   await loadItems();
   guarded(() => follow("rendering"));
+  // A shot that was asked for before the page was loaded anew can be stopped; nobody waits to see it.
+  guarded(async () => { if ((await follow("playing"))?.output) $("playing").hidden = true; });
   if (total) await open(0); else tell("There is nothing to review.");
 });

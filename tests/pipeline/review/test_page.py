@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -109,8 +111,39 @@ def test_what_was_saved_can_be_taken_back_later(tiny: Path, photos: list[Path]) 
         page.run("document.querySelector('#taking button[value=yes]').click()")
         page.wait("document.querySelector('#progress').innerText.includes('0 accepted')")
         assert page.run("document.querySelector('#undo').disabled")
+        assert not read_correction(kept(photos[0])).correction.accepted
+        click(page, "#redo")
+        page.wait("document.querySelector('#accept').getAttribute('aria-pressed') === 'true'")
+        # The keyboard works where the slider was used last.
+        page.run("document.querySelector('#saturation').focus()")
+        page.press("s")
+        page.wait("document.querySelector('#progress').innerText.includes('1 accepted')")
         assert not page.complaints
-    assert not read_correction(kept(photos[0])).correction.accepted
+    assert read_correction(kept(photos[0])).correction.accepted
+
+
+def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_is_told(
+    tiny: Path, tmp_path: Path
+) -> None:
+    # A picture a second: each of the 24 moments has 12.5 s.
+    film = make_film(
+        tmp_path / "film.mp4", codec="libx264", width=64, height=48, times=range(300), time_base=Fraction(1), rate=1
+    )
+    hints = [{"x": 0.5, "y": 0.5, "color": "#B3272D", "time": time} for time in (2, 12)]
+    kept(film).parent.mkdir(parents=True)
+    written = {"format": "autochrome-correction-1", "correction": {"hints": hints}}
+    kept(film).write_text(json.dumps(written), encoding="utf-8")
+    slider = "document.querySelector('#time')"
+    with opened(tiny, [film]) as page:
+        for moment, marks in ((1.5, 0), (2.5, 1), (3.5, 0)):
+            page.run(f"{slider}.value = {moment}; {slider}.dispatchEvent(new Event('input'))")
+            page.wait(f"document.querySelectorAll('.mark').length === {marks} && {READY}")
+        page.run(f"{slider}.focus()")
+        page.press("p")
+        page.wait("document.querySelector('#player').open")
+        caption = page.run("document.querySelector('#played').innerText")
+        assert caption.endswith("as it will be in the film, without colours stated at other moments")
+        assert not page.complaints
 
 
 @pytest.mark.parametrize("width", [1200, 390])
