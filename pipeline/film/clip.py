@@ -20,13 +20,15 @@ from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
-from pipeline.media.probe import FilmInfo, open_film, probe
-from pipeline.media.source import bound_pixels, reporting
+from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.sampling import frames_from
+from pipeline.media.source import reporting
 from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
 from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
+_USUAL_RATE = Fraction(25)
 # Of the small copy that is coloured: nearly without loss, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
 
@@ -53,11 +55,11 @@ def write_clip(
     options = replace(options, hints=hints_in_shares(options.hints, {1: upright_size(info)}, source=source))
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
         part = Path(folder, "part.mp4")
-        _copy(info, span, part, stop)
+        end = span.start + _copy(info, span, part, stop)
         if references.numbered:
             references = references.of_part(frame_number(source, span.start, rate=options.frame_rate))
         wanted = replace(
-            moved(options, span.start, span.start + span.seconds, lacking=0),
+            moved(options, span.start, end, lacking=0),
             codec=Codec.H264,
             quality=Quality.ACCESS,
             overwrite=True,
@@ -78,44 +80,46 @@ def write_clip(
             )
 
 
-def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
-    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero."""
+def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fraction:
+    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero; return how many seconds it has.
+
+    Times are those of the nearest frames.
+    """
     width, height = size_within(_LARGEST, info.width, info.height)
-    with (
-        reporting(info.path),
-        open_film(info) as container,
-        open_container(str(target), "w", format=Container.MP4.muxer) as writing,
-    ):
-        shown = container.streams[info.stream_index]
-        assert isinstance(shown, av.VideoStream)
-        bound_pixels(shown)
+    # The times of shots are rounded, and so are those of frames in some containers.
+    half = 1 / (2 * (info.average_rate or _USUAL_RATE))
+    begin = info.start + span.start
+    first, last = (round(moment / info.time_base) for moment in (begin, begin + span.seconds))
+    tolerance = half / info.time_base
+    with reporting(info.path), open_container(str(target), "w", format=Container.MP4.muxer) as writing:
         # A result of this program says so there, and keeps its colours.
         writing.metadata.update(info.metadata)
         stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
-        first = (shown.start_time or 0) + round(span.start / info.time_base)
-        last = first + round(span.seconds / info.time_base)
-        if first > 0:
-            container.seek(first, stream=shown)
-        count = 0
-        for frame in container.decode(shown):
+        written, seconds = -1, span.seconds
+        for frame in frames_from(info, begin - half):
             stop.check()
-            if frame.pts is None or frame.pts < first:
+            if frame.pts is None or frame.pts < first - tolerance:
                 continue
-            if frame.pts >= last:
+            if frame.pts >= last - tolerance:
+                seconds = (frame.pts - first) * info.time_base
                 break
+            place = max(frame.pts - first, 0)
+            if place == written:
+                continue
             small = frame.reformat(
                 width=stream.width, height=stream.height, format=stream.pix_fmt, dst_color_range="MPEG"
             )
-            small.pts, small.time_base = frame.pts - first, info.time_base
+            small.pts, small.time_base = place, info.time_base
             writing.mux(stream.encode(small))
-            count += 1
+            written = place
         writing.mux(stream.encode(None))
-    if not count:
+    if written < 0:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
+    return seconds
 
 
 def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
-    stream: Any = writing.add_stream("libx264", rate=info.average_rate or Fraction(25), options=_COPY)
+    stream: Any = writing.add_stream("libx264", rate=info.average_rate or _USUAL_RATE, options=_COPY)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base
