@@ -123,13 +123,18 @@ def opened(path: Path, subject: Path) -> IO[str]:
     """Open the lock file ``path`` without locking it. Raises `OutputError`, and `UsageError` if it is a link."""
     try:
         for _ in range(_TRIES):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            check_own(path)
-            with contextlib.suppress(FileNotFoundError):  # a run that ended just now has removed its folder
-                return path.open("a+", encoding="utf-8")
-        return path.open("a+", encoding="utf-8")
+            # A run that ended just now has removed its folder, maybe after it was found to be there.
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                return _made(path)
+        return _made(path)
     except OSError as error:
         raise unwritable(subject, error) from error
+
+
+def _made(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_own(path)
+    return path.open("a+", encoding="utf-8")
 
 
 def lock(file: IO[str], path: Path, how: int) -> None:

@@ -40,6 +40,7 @@ class Sound:
 
     codec: str = "aac"
     rate: int = 48000
+    layout: str = "stereo"
     pitch: float = 440.0
     start: float = 0.0
     seconds: float = 0.6
@@ -233,7 +234,7 @@ def plane(frame: av.VideoFrame, index: int, *, width: int | None = None) -> np.n
 
 
 def _add_sound(film: Any, sound: Sound) -> Any:
-    stream = film.add_stream(sound.codec, rate=sound.rate)
+    stream = film.add_stream(sound.codec, rate=sound.rate, layout=sound.layout)
     if sound.bit_rate:
         stream.codec_context.bit_rate = sound.bit_rate
     stream.metadata.update(sound.tags)

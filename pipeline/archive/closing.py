@@ -108,7 +108,7 @@ def report_archive(
     Nothing is coloured and no ledger is written; runs may be at work. The report is written first and the metrics last,
     and what cannot be written is said by all that comes after. Shards whose ledgers are damaged are named, and the rest
     is reported. The bag is left as it is while a run adds to it or a shard is damaged. Raises `InputError` if no run
-    was ever made, `UsageError`, `OutputError`.
+    was ever made, `UsageError`, `OutputError`, also if no ledger can be read.
     """
     archive = archive_at(source, output, run_options=run_options)
     if archive.run_options.shard is not None:
@@ -123,6 +123,8 @@ def report_archive(
                 raise InputError(
                     f"{archive.output}: no run was made yet", advice="Check --output, or run without --report-only."
                 )
+            if all(shard.ledger is None for shard in shards):
+                raise next(shard.damage for shard in shards if shard.damage is not None)
             begun()
             return _Joint(archive, shards, log).write()
 

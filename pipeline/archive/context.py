@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,10 @@ class Archive:
             raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
         if output.exists() and not output.is_dir():
             raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
-        for place in (output, output / PAYLOAD, *own_folders(output)):
+        whole = Path(os.path.realpath(output))
+        # What lies in the output folder by its real path is as far from the source as that is.
+        elsewhere = (place for place in own_folders(output) if not Path(os.path.realpath(place)).is_relative_to(whole))
+        for place in (output, output / PAYLOAD, *elsewhere):
             if lies_in(place, source) or lies_in(source, place):
                 raise UsageError(
                     f"{place}: source and output lie in each other",

@@ -50,7 +50,8 @@ class ReviewedItem:
 class _Entry:
     """What is kept of each of very many items. Paths have ``/``; ``ledger`` is the number of its ledger.
 
-    ``starts`` and ``ends`` are those of the shots of a film that have labels, in seconds.
+    ``starts`` and ``ends`` are those of the shots of a film that have labels, in seconds; the end of the film is
+    infinite, and the shot before it has ``frames``.
     """
 
     path: str
@@ -63,6 +64,7 @@ class _Entry:
     packed: previews.Packed | None
     starts: tuple[float, ...]
     ends: tuple[float, ...]
+    frames: int
 
 
 class ReviewedArchive:
@@ -146,7 +148,9 @@ class ReviewedArchive:
         """Return the shots of a film that have small pictures. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
         rate = self._archives[entry.ledger].options.frame_rate
-        return Shots.of(self._source / entry.path, entry.labels, entry.starts, entry.ends, rate=rate)
+        return Shots.of(
+            self._source / entry.path, entry.labels, entry.starts, entry.ends, rate=rate, frames=entry.frames
+        )
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
@@ -252,14 +256,29 @@ def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> 
             continue
         found, packed = attention_left(record, kept), previews.packed_of(record)
         words = ", ".join(found.reasons)
-        starts, ends = _bounds(record.result)
+        starts, ends, frames = _bounds(record.result)
         yield _Entry(
-            record.path, record.output, record.kind, words, found.score, number, record.previews, packed, starts, ends
+            record.path,
+            record.output,
+            record.kind,
+            words,
+            found.score,
+            number,
+            record.previews,
+            packed,
+            starts,
+            ends,
+            frames,
         )
 
 
-def _bounds(result: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return where the shots of a film that have small pictures begin, and where they end; nothing of photographs."""
-    starts = [*(shot["start_seconds"] for shot in result.get("shots", ())), math.inf]
-    shown = previewed(len(starts) - 1)
-    return tuple(starts[number] for number in shown), tuple(starts[number + 1] for number in shown)
+def _bounds(result: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """Return where the shots of a film that have small pictures begin and end, and the frames of its last shot.
+
+    Nothing of photographs.
+    """
+    shots = result.get("shots", ())
+    starts = [*(shot["start_seconds"] for shot in shots), math.inf]
+    shown = previewed(len(shots))
+    frames = shots[-1]["frames"] if shots else 0
+    return tuple(starts[number] for number in shown), tuple(starts[number + 1] for number in shown), frames

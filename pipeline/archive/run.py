@@ -270,6 +270,8 @@ class _Run:
         context = self._context
         if context.run_options.report:
             with self._shards() as shards:
+                for damage in filter(None, (shard.damage for shard in shards)):
+                    context.reporter.say(f"not in the report: {damage}. {damage.advice}")
                 self._report = write_report(context, shards)
 
     def _end_log(self, end: RunEnd) -> None:

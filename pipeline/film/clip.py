@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ import av
 
 from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.film.excerpt import Renamed, frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
@@ -24,6 +26,7 @@ from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
 from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
+from pipeline.os_errors import unwritable
 from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
@@ -31,6 +34,7 @@ _LARGEST = 1280
 _USUAL_RATE = Fraction(25)
 # Of the small copy that is coloured: nearly without loss, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
+_LAYOUT = "yuv420p"
 
 
 def write_clip(
@@ -48,7 +52,7 @@ def write_clip(
 
     It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
     moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
-    `UsageError` if the film ends before.
+    `OutputError` also where the part cannot be copied, `UsageError` if the film ends before.
     """
     info = probe(source, rate=options.frame_rate)
     # The copy has other pixels.
@@ -83,44 +87,63 @@ def write_clip(
 def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fraction:
     """Write the picture of ``span`` as a small film of 8 bits that begins at time zero; return how many seconds it has.
 
-    Times are those of the nearest frames.
+    Frames belong to ``span`` by the nearest moment where one begins. Raises `OutputError`.
     """
-    width, height = size_within(_LARGEST, info.width, info.height)
-    # The times of shots are rounded, and so are those of frames in some containers.
-    half = 1 / (2 * (info.average_rate or _USUAL_RATE))
-    begin = info.start + span.start
-    first, last = (round(moment / info.time_base) for moment in (begin, begin + span.seconds))
-    tolerance = half / info.time_base
-    with reporting(info.path), open_container(str(target), "w", format=Container.MP4.muxer) as writing:
-        # A result of this program says so there, and keeps its colours.
-        writing.metadata.update(info.metadata)
-        stream = _stream(writing, info, width // 2 * 2 or 2, height // 2 * 2 or 2)
-        written, seconds = -1, span.seconds
-        for frame in frames_from(info, begin - half):
-            stop.check()
-            if frame.pts is None or frame.pts < first - tolerance:
-                continue
-            if frame.pts >= last - tolerance:
-                seconds = (frame.pts - first) * info.time_base
-                break
-            place = max(frame.pts - first, 0)
-            if place == written:
-                continue
-            small = frame.reformat(
-                width=stream.width, height=stream.height, format=stream.pix_fmt, dst_color_range="MPEG"
-            )
-            small.pts, small.time_base = place, info.time_base
-            writing.mux(stream.encode(small))
-            written = place
-        writing.mux(stream.encode(None))
-    if written < 0:
+    width, height = (side // 2 * 2 or 2 for side in size_within(_LARGEST, info.width, info.height))
+    end = (span.seconds - _half_a_frame(info)) / info.time_base
+    count, seconds = 0, span.seconds
+    try:
+        with (
+            closing(_frames(info, span.start, width, height, stop)) as frames,
+            open_container(str(target), "w", format=Container.MP4.muxer) as writing,
+        ):
+            # A result of this program says so there, and keeps its colours.
+            writing.metadata.update(info.metadata)
+            stream = _stream(writing, info, width, height)
+            for place, frame in frames:
+                if place >= end:
+                    seconds = place * info.time_base
+                    break
+                writing.mux(stream.encode(frame))
+                count += 1
+            writing.mux(stream.encode(None))
+    except OSError as error:
+        raise unwritable(target, error) from error
+    except av.FFmpegError as error:
+        raise OutputError(f"{target}: cannot be written: {error}", advice="Choose another moment.") from error
+    if not count:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
     return seconds
 
 
+def _frames(
+    info: FilmInfo, start: Fraction, width: int, height: int, stop: StopRequest
+) -> Generator[tuple[int, av.VideoFrame], None, None]:
+    """Yield the frames from ``start`` on, small and of 8 bits, each with its time from there. Raises `InputError`."""
+    first = round((info.start + start) / info.time_base)
+    half = _half_a_frame(info)
+    before = -1
+    with reporting(info.path), closing(frames_from(info, info.start + start - half)) as decoded:
+        for frame in decoded:
+            stop.check()
+            if frame.pts is None or frame.pts < first - half / info.time_base:
+                continue
+            place = max(frame.pts - first, 0)
+            if place > before:
+                small = frame.reformat(width=width, height=height, format=_LAYOUT, dst_color_range="MPEG")
+                small.pts, small.time_base = place, info.time_base
+                yield place, small
+            before = place
+
+
+def _half_a_frame(info: FilmInfo) -> Fraction:
+    """Return by how many seconds times may be wrong: those of shots are rounded, in some containers those of frames."""
+    return 1 / (2 * (info.average_rate or _USUAL_RATE))
+
+
 def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
     stream: Any = writing.add_stream("libx264", rate=info.average_rate or _USUAL_RATE, options=_COPY)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = width, height, _LAYOUT
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base
     context.sample_aspect_ratio = info.sample_aspect_ratio

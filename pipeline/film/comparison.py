@@ -32,9 +32,9 @@ _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
 _WIDEST = 3840
 _LINE = 2  # half of the white line between the halves, in pixels
 _WHITE = 235
-# Sound that players find in MP4; other sound becomes AAC, which has no sampling rate above its own.
+# Sound that players find in MP4; other sound becomes AAC, at the next sampling rate that AAC knows.
 _PLAYED = ("aac", "mp3", "ac3", "eac3")
-_SOUND, _FASTEST = "aac", 96_000
+_SOUND = "aac"
 # What AAC makes of channels, by FFmpeg's names; Matroska's PCM does not say which of two is which.
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "mono": "mono", "stereo": "stereo", "5.1": "5.1"}
 _REMARK = "comparison, before and after"
@@ -118,9 +118,7 @@ def _unconvertible(sound: StreamInfo) -> str:
     """Return why ``sound`` cannot become AAC, an empty text if it can."""
     if not sound.is_decodable or not sound.is_clear:
         return "cannot be decoded"
-    if sound.layout not in _LAYOUTS:
-        return f"with {sound.layout} has no place in AAC"
-    return f"of {sound.sample_rate:,} Hz has no place in AAC" if sound.sample_rate > _FASTEST else ""
+    return "" if sound.layout in _LAYOUTS else f"with {sound.layout} has no place in AAC"
 
 
 def _write(

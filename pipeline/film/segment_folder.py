@@ -7,6 +7,7 @@ import json
 import os
 import re
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -212,6 +213,13 @@ class SegmentFolder:
             except PermissionError as error:
                 if not is_in_use(error):
                     raise
+
+    def is_to_sweep(self) -> bool:
+        """Say whether there is something left where there are to be no segments. Raises `OSError`."""
+        if (self._folder / _RECIPE).exists():
+            return False
+        # On Windows one who helps deletes its claim when the owner has gone, which had to leave the folder for that.
+        return self._folder.exists() and (sys.platform == "win32" or any(self._own()))
 
     def sweep(self) -> None:
         """Delete what is left where there are to be no segments, by whatever recipe."""

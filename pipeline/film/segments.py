@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 _FEW = 2
 _ENDS = 1 << 20
 _PAUSE, _LONG = 0.2, 60.0
+# Seconds in which one who sweeps up behind others lets go of the lock.
+_PATIENCE = 1.0
 # Frames passed over before one who helps looks whether the film is done.
 _CHECKED_EVERY = 100
 
@@ -113,9 +115,11 @@ def helped_segments(
     try:
         yield segments if segments.is_open() else None
     finally:
-        if segment_folder(final).exists() and not segments.is_open():
-            with suppress(OSError, OutputError, LockedError), _alone(final, progress):
-                segments.sweep()
+        with suppress(OSError, OutputError, LockedError):
+            # Without need the lock is left to an owner who begins.
+            if segments.is_to_sweep():
+                with _alone(final, progress):
+                    segments.sweep()
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def _alone(final: Path, progress: Progress) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             try:
-                stack.enter_context(held(folder / LOCK, final))
+                stack.enter_context(held(folder / LOCK, final, patience=_PATIENCE))
             except NoLocksError as error:
                 text = f"{error}: nothing keeps another run from colouring the same film at the same time"
                 progress.note(str(final), Note(NoteKind.FALLBACK, text))

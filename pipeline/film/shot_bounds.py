@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.media.probe import probe
+import av
+
+from pipeline.clock import clock
+from pipeline.media.probe import FilmInfo, open_film, probe
+from pipeline.media.source import reporting
 
 _USUAL_RATE = 25
 
@@ -30,13 +35,55 @@ class Shots:
 
     @staticmethod
     def of(
-        film: Path, labels: Sequence[str], starts: Sequence[float], ends: Sequence[float], *, rate: Fraction | None
+        film: Path,
+        labels: Sequence[str],
+        starts: Sequence[float],
+        ends: Sequence[float],
+        *,
+        rate: Fraction | None,
+        frames: int,
     ) -> Shots:
-        """Return those of ``film``; ends beyond its own are that. Raises `InputError` for a film that is not there."""
+        """Return those of ``film``. An end that is infinite is the film's.
+
+        That is told by the film, or by the ``frames`` of the shot where it does not say how long it is. Raises
+        `InputError` for a film that is not there.
+        """
         info = probe(film, rate=rate)
-        duration = float(info.duration or 0)
+        frame = _frame(info)
+        stated = float(info.duration or 0)
+
+        def ended(start: float) -> float:
+            return stated if stated - start >= frame else start + frames * frame
+
         shots = (
-            Shot(label=label, start=start, end=min(end, duration))
+            Shot(label=label, start=start, end=ended(start) if math.isinf(end) else end)
             for label, start, end in zip(labels, starts, ends, strict=False)
         )
-        return Shots(frame=float(1 / (info.average_rate or _USUAL_RATE)), shots=tuple(shots))
+        return Shots(frame=frame, shots=tuple(shots))
+
+    @staticmethod
+    def even(film: Path, parts: int, *, rate: Fraction | None) -> Shots:
+        """Return ``parts`` of ``film`` that are equally long, with labels of their middles.
+
+        A film that does not say how long it is is read through. Raises `InputError`.
+        """
+        info = probe(film, rate=rate)
+        frame = _frame(info)
+        stated = float(info.duration or 0)
+        part = (stated if stated >= frame else _pictures(info) * frame) / parts
+        shots = (
+            Shot(label=clock(part * (number + 0.5)), start=part * number, end=part * (number + 1))
+            for number in range(parts)
+        )
+        return Shots(frame=frame, shots=tuple(shots))
+
+
+def _frame(info: FilmInfo) -> float:
+    return float(1 / (info.average_rate or _USUAL_RATE))
+
+
+def _pictures(info: FilmInfo) -> int:
+    with reporting(info.path), open_film(info) as container:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        return sum(packet.size > 0 for packet in container.demux(stream))

@@ -227,7 +227,7 @@ class _Text:
 
 
 class _Sound:
-    """Sound is decoded and encoded without loss.
+    """Sound is decoded and encoded, without loss where the codec of the result has none.
 
     Frames follow each other sample by sample, whatever small steps the time stamps of their packets make, as those of
     Windows Media and old QuickTime do; only after a real pause the time stamps count again.
@@ -279,7 +279,7 @@ def _text_transfer(
 def _sound_transfer(
     original: AudioStream, plan: StreamPlan, result: av.container.OutputContainer
 ) -> tuple[AudioStream, _Transfer]:
-    made = result.add_stream(plan.codec, rate=original.codec_context.sample_rate)
+    made = result.add_stream(plan.codec, rate=_sampling_rate(original, plan.codec))
     assert isinstance(made, AudioStream)
     layout = plan.stream.layout
     if plan.stream.has_custom_layout:
@@ -289,6 +289,15 @@ def _sound_transfer(
     made.codec_context.layout = layout
     made.codec_context.format = _sample_format(original, plan.codec)
     return made, _Sound(original, made)
+
+
+def _sampling_rate(original: AudioStream, codec: str) -> int:
+    """Return the rate of ``original`` if ``codec`` knows it, else the next above, or the highest; FLAC knows all.
+
+    PyAV's encoder resamples what has another rate than its own.
+    """
+    rate, known = original.codec_context.sample_rate, av.codec.Codec(codec, "w").audio_rates
+    return min((at for at in known if at >= rate), default=max(known)) if known else rate
 
 
 def _sample_format(original: AudioStream, codec: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 
 import av
@@ -49,7 +49,7 @@ def sampled(
                 yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
 
 
-def frames_from(info: FilmInfo, seconds: Fraction) -> Iterator[av.VideoFrame]:
+def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, None, None]:
     """Yield decoded frames up to the end of the film, beginning with one that is shown at ``seconds`` or before.
 
     Where a search lands behind that moment, as among the packets of MPEG streams, which are no key frames, another

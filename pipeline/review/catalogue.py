@@ -9,7 +9,7 @@ from typing import Protocol
 
 import cv2
 
-from pipeline.clock import clock, seconds_of
+from pipeline.clock import seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
@@ -17,7 +17,6 @@ from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.shot_bounds import Shots
 from pipeline.interruption import StopRequest
-from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
@@ -141,10 +140,11 @@ class Files:
     ) -> None:
         """Take kind, source and output of each, and the folder of their ``corrections``, see `correction_of_file`.
 
-        Names that occur twice are told apart by a number.
+        Names that occur twice are told apart by a number. Raises `InputError` for a film that cannot be read.
         """
         self._items: dict[str, FileItem] = {}
         self._options = options
+        self._shots: dict[str, Shots] = {}
         originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
         for kind, source, output in sources:
@@ -153,7 +153,10 @@ class Files:
             while name in self._items:
                 number += 1
                 name = f"{title} ({number})"
-            labels = _moments(source, options) if kind == FILM else ()
+            labels: tuple[str, ...] = ()
+            if kind == FILM:
+                self._shots[name] = Shots.even(source, _MOMENTS, rate=options.frame_rate)
+                labels = tuple(shot.label for shot in self._shots[name].shots)
             self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output, labels=labels)
             self._kept[name] = correction_of_file(source, output, originals=originals, tree=corrections)
 
@@ -204,11 +207,8 @@ class Files:
         return film_references(self._items[name].source, ReferenceFiles(self._options.reference), chosen=chosen)
 
     def shots(self, name: str) -> Shots:
-        """Return even parts of a film: its shots are not known. Raises `KeyError`, `InputError`."""
-        item, rate = self._items[name], self._options.frame_rate
-        duration, parts = float(probe(item.source, rate=rate).duration or 0), len(item.labels)
-        bounds = [duration * number / parts for number in range(parts + 1)]
-        return Shots.of(item.source, item.labels, bounds[:-1], bounds[1:], rate=rate)
+        """Return even parts of a film: its shots are not known before it is coloured. Raises `KeyError`."""
+        return self._shots[name]
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return a frame of a film as it is, JPEG; photographs have no small pictures. Raises `InputError`."""
@@ -238,11 +238,3 @@ class Files:
         return colorize_photo(
             item.source, item.output, self._options, correction=correction, colorizer=colorizer
         ).output
-
-
-def _moments(film: Path, options: Options) -> tuple[str, ...]:
-    """Return the labels of moments of ``film``, spread evenly; its shots are not known before it is coloured."""
-    duration = probe(film, rate=options.frame_rate).duration
-    if not duration:
-        return (clock(0),)
-    return tuple(clock(float(duration) * (number + 0.5) / _MOMENTS) for number in range(_MOMENTS))

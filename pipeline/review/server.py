@@ -27,6 +27,7 @@ from starlette.routing import Route
 from pipeline.corrections import Correction, CorrectionFile, correction_from_json
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.film.shot_bounds import Shots
 from pipeline.options import Span
 from pipeline.review.catalogue import FILM, Catalogue, Item
 from pipeline.review.local import Json, page_file
@@ -211,7 +212,7 @@ class _Pages:
 
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
-        shots = self._catalogue.shots(item.name) if item.kind == FILM else None
+        shots = self._shots(item)
         # The page knows the picture at another size.
         hints = self._studio.hints_in_shares(item, file.correction.hints)
         return Json(
@@ -228,6 +229,15 @@ class _Pages:
                 "version": file.fingerprint,
             }
         )
+
+    def _shots(self, item: Item) -> Shots | None:
+        if item.kind != FILM:
+            return None
+        try:
+            return self._catalogue.shots(item.name)
+        except InputError:
+            # A correction is saved without the film as well; that it is not there tells whoever asks for a picture.
+            return None
 
     def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
         with self._turn:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import locks
-from pipeline.errors import LockedError
+from pipeline.errors import LockedError, OutputError
 from pipeline.interruption import Interruption
 from pipeline.locks import held
 
@@ -64,3 +64,29 @@ def test_on_a_disk_that_does_not_take_the_name_the_lock_holds_all_the_same(
         lock.check()
         with pytest.raises(LockedError), held(path, tmp_path):
             pytest.fail("it was let in")
+
+
+def test_a_folder_that_goes_while_the_lock_is_made_in_it_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkdir
+
+    def made_late(path: Path, mode: int = 0o777) -> None:
+        try:
+            make(path, mode)
+        except FileExistsError:
+            monkeypatch.undo()
+            Path(path).rmdir()
+            raise
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(os, "mkdir", made_late)
+    with held(folder / "lock", tmp_path):
+        assert (folder / "lock").read_text()
+
+
+def test_a_file_in_the_place_of_the_folder_of_a_lock_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_bytes(b"")
+    with pytest.raises(OutputError, match="File exists"), held(tmp_path / "folder" / "lock", tmp_path / "result"):
+        pytest.fail("it was let in")

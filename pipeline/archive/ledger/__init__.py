@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.archive.ledger.file import LEDGER, connect, connect_snapshot
+from pipeline.archive.ledger.file import LEDGER, DamagedLedgerError, connect, connect_snapshot
 from pipeline.archive.ledger.reader import (
     FOLDER_KIND,
     Known,
@@ -26,7 +26,6 @@ from pipeline.archive.ledger.reader import (
 from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import OutputLock, home, is_at_rest, shards_of
 from pipeline.archive.run_options import MAY_PASS, Shard
-from pipeline.errors import OutputError
 
 __all__ = [
     "FOLDER_KIND",
@@ -96,7 +95,7 @@ class ShardRecord:
     ledger: LedgerReader | None
     runs: Sequence[RunRecord]
     status: ShardStatus
-    damage: OutputError | None = None
+    damage: DamagedLedgerError | None = None
 
     @property
     def index(self) -> int:
@@ -118,8 +117,8 @@ class ShardRecord:
 def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[ShardRecord]]:
     """Give all shards of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
 
-    Nothing is written. Ledgers of others are read through; one that cannot be read is a shard that is DAMAGED. Raises
-    `OutputError` if it cannot be told in how many shards the archive is.
+    Nothing is written. Ledgers of others are read through to find those that are DAMAGED. Raises `OutputError` for
+    what may pass, such as a full temporary disk, and if it cannot be told in how many shards the archive is.
     """
     with ExitStack() as stack:
         shards = []
@@ -135,7 +134,7 @@ def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None =
                         ledger.check()
                     shards.append(_record(output, one, ledger, is_running=not is_at_rest(output, shard=one)))
                     stack.enter_context(opening.pop_all())
-            except OutputError as error:
+            except DamagedLedgerError as error:
                 shards.append(_record(output, one, None, damage=error))
         yield shards
 
@@ -146,7 +145,7 @@ def _record(
     ledger: LedgerReader | None,
     *,
     is_running: bool = False,
-    damage: OutputError | None = None,
+    damage: DamagedLedgerError | None = None,
 ) -> ShardRecord:
     runs = ledger.runs() if ledger is not None else []
     status = ShardStatus.DAMAGED if damage is not None else _status(runs, is_running=is_running)

@@ -91,6 +91,10 @@ _START_ANEW = (
 )
 
 
+class DamagedLedgerError(OutputError):
+    """What is in the ledger is no ledger, or not all of one: another try would find the same."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the ledger at ``path`` for a run; make it if there is none.
 
@@ -254,7 +258,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise OutputError(f"{path}: is not a ledger of Autochrome", advice=_START_ANEW)
+        raise DamagedLedgerError(f"{path}: is not a ledger of Autochrome", advice=_START_ANEW)
     if version > VERSION:
         raise OutputError(
             f"{path}: was written by a newer Autochrome (version {version} of the ledger; this one knows {VERSION})",
@@ -265,14 +269,14 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     if path.stat().st_size < pages * size and not _log_of(path).exists():
-        raise OutputError(f"{path}: is damaged: its end is missing", advice=_START_ANEW)
+        raise DamagedLedgerError(f"{path}: is damaged: its end is missing", advice=_START_ANEW)
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     """Read all of the ledger, which takes seconds for a million items. Raises `OutputError` if it is damaged."""
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
-        raise OutputError(f"{path}: is damaged: {found}", advice=_START_ANEW)
+        raise DamagedLedgerError(f"{path}: is damaged: {found}", advice=_START_ANEW)
 
 
 def _log_of(path: Path) -> Path:
@@ -290,7 +294,7 @@ def reporting(path: Path) -> Iterator[None]:
             advice="Check free space and permissions of this folder, and that its disk is not read-only.",
         ) from error
     except sqlite3.DatabaseError as error:
-        raise OutputError(f"{path}: is damaged: {error}", advice=_START_ANEW) from error
+        raise DamagedLedgerError(f"{path}: is damaged: {error}", advice=_START_ANEW) from error
     except OSError as error:
         raise OutputError(
             f"{error.filename or path}: cannot be written: {error.strerror or error}",

@@ -76,19 +76,23 @@ class Packs:
             return None
         lines = b"".join(_line(path, number, preview) for number, preview in enumerate(previews))
         with _reporting(self._folder):
-            if self._number is None:
-                self._number = max(self._numbers(), default=0) + 1
-            elif self._size >= self._full:
-                self._number, self._size = self._number + 1, 0
+            if self._number is None or self._size >= self._full:
+                self._number, self._size = self._begun()
             file = self._folder / pack_name(self._number)
-            self._originals.check(file)
-            file.parent.mkdir(parents=True, exist_ok=True)
             check_own(file)
             with file.open("ab", buffering=0) as pack:
                 offset = pack.tell()
                 pack.write(lines)
             self._size = offset + len(lines)
         return Packed(self._number, offset)
+
+    def _begun(self) -> tuple[int, int]:
+        """Return the number and the size of a new pack; see that it is not among the originals."""
+        number = (max(self._numbers(), default=0) if self._number is None else self._number) + 1
+        file = self._folder / pack_name(number)
+        self._originals.check(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return number, 0
 
     def discard(self, live: set[int]) -> None:
         """Delete the packs that hold nothing any more: all but those ``live``. Raises `OutputError`."""

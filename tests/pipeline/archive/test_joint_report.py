@@ -93,6 +93,27 @@ def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(
     assert "Shard 2 of 3: its items are missing from this page" in text
 
 
+def test_where_no_ledger_can_be_read_nothing_is_reported(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
+    output = run_parts(archive, colorizer, 1)
+    before = report_archive(archive).report.read_bytes()
+    for path in (output / ".autochrome" / "shard-1-of-3").glob("*.sqlite3"):
+        path.write_bytes(bytes(5000))
+    with pytest.raises(OutputError, match=r"ledger.*\.sqlite3: is "):
+        report_archive(archive, run_options=RunOptions(metrics=tmp_path / "all.prom"))
+    assert (output / "report.html").read_bytes() == before
+    assert figure(tmp_path / "all.prom", "run_exit_code") == 5
+
+
+def test_a_run_names_the_shard_whose_ledger_is_damaged(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
+    output = run_parts(archive, colorizer, 1, 2)
+    for path in (output / ".autochrome" / "shard-2-of-3").glob("*.sqlite3"):
+        path.write_bytes(bytes(5000))
+    log = tmp_path / "log.jsonl"
+    run(archive, colorizer, run_options=RunOptions(shard=shard(3), log=log))
+    said = [json.loads(line).get("text", "") for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in said if line.startswith("not in the report: ") and "shard-2-of-3" in line]
+
+
 def test_shards_that_were_stopped_failed_or_died_are_told_apart(archive: Path, colorizer: Colorizer) -> None:
     output = run_parts(archive, colorizer, 1, 2, 3)
     until = RunEnd(outcome=RunOutcome.UNTIL, exit_code=0)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ def test_a_run_that_died_between_a_result_and_its_fingerprints_is_caught_up_with
     for path in sidecars:
         path.unlink()
     assert counts(run(archive, colorizer)) == (0, 4, 0)
-    assert {path: replace(record, source_sha256="") for path, record in records(output).items()} == {
-        path: replace(record, source_sha256="") for path, record in before.items()
+    assert {path: record._replace(source_sha256="") for path, record in records(output).items()} == {
+        path: record._replace(source_sha256="") for path, record in before.items()
     }
 
     def timeless(content: bytes) -> Any:

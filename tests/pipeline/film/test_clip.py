@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.film.clip import write_clip
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import NO_REFERENCES
@@ -112,6 +113,27 @@ def test_a_clip_of_a_result_keeps_its_colours_as_the_result_would(tmp_path: Path
     made, there = rgb(clip(result, colorizer, saturation=0.0))[6], rgb(result)[31]
     assert np.ptp(there, axis=2).mean() > 8
     assert np.abs(made - there).mean() < 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file size")
+def test_a_full_disk_is_told_of_the_copy_not_of_the_film(tmp_path: Path, colorizer: Colorizer) -> None:
+    from tests.pipeline.archive.kills import full_disk
+
+    film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(40), grain=0.2)
+    with full_disk(20_000), pytest.raises(OutputError, match=r"part\.mp4: cannot be written: File too large") as caught:
+        clip(film, colorizer)
+    assert "film.mp4" not in str(caught.value)
+    assert "choose another place" in caught.value.advice
+
+
+def test_a_film_that_cannot_be_read_is_told_of_itself(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.avi", codec="mjpeg", pixel_format="yuvj420p", times=range(40))
+    data = film.read_bytes()
+    # All pictures but the first are gone.
+    place = data.index(b"\xff\xd8\xff", data.index(b"\xff\xd8\xff") + 3)
+    film.write_bytes(data[:place] + bytes(len(data) - place))
+    with pytest.raises(InputError, match=r"film\.avi: is not a film|film\.avi: cannot be read"):
+        clip(film, colorizer)
 
 
 def test_a_clip_can_be_stopped(tmp_path: Path, colorizer: Colorizer) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,13 @@ import numpy as np
 import pytest
 
 from engines.networks import open_network
+from pipeline import locks
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import EngineError, LockedError, UsageError
-from pipeline.film.job import colorize_video
+from pipeline.film.job import colorize_video, help_with_video
+from pipeline.film.segment_folder import LOCK, segment_folder
 from pipeline.interruption import Cancelled, Interruption, StopRequest
+from pipeline.locks import held
 from pipeline.options import Codec, Hint, Options, Quality, TreatAs
 from pipeline.progress import Silent
 from pipeline.publish import names_checked
@@ -442,3 +446,44 @@ def test_a_stop_request_ends_a_film_after_the_segment_under_way(
     again = Stopping(10_000, KeyboardInterrupt())
     colour(film, output, colorizer, options(Quality.MASTER), progress=again)
     assert again.resumed == 2 * SHOT
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    ["another", pytest.param("", marks=pytest.mark.skipif(sys.platform == "win32", reason="it tidies up there"))],
+)
+def test_one_who_finds_nothing_to_help_with_leaves_the_lock_to_an_owner_who_begins(
+    film: Path, tmp_path: Path, colorizer: Colorizer, recipe: str
+) -> None:
+    output = tmp_path / "out.mkv"
+    folder = segment_folder(output)
+    folder.mkdir()
+    (folder / LOCK).write_text("as it was")
+    if recipe:
+        (folder / "recipe.json").write_text(recipe)
+    help_with_video(
+        film,
+        output,
+        options(Quality.MASTER),
+        colorizer=colorizer,
+        progress=Silent(),
+        segment_frames=SEGMENT,
+        stop=StopRequest(),
+    )
+    assert (folder / LOCK).read_text() == "as it was"
+
+
+def test_an_owner_waits_for_one_who_sweeps_up_for_a_moment(
+    film: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mkv"
+    with ExitStack() as sweeper:
+        sweeper.enter_context(held(segment_folder(output) / LOCK, output))
+
+        def paused(seconds: float) -> None:
+            monkeypatch.undo()
+            sweeper.close()
+
+        monkeypatch.setattr(locks.time, "sleep", paused)
+        assert colour(film, output, colorizer, options(Quality.MASTER)).frames == SHOT * SHOTS
+    assert not segments(tmp_path)

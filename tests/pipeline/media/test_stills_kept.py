@@ -96,6 +96,24 @@ def test_the_end_of_a_tiff_is_that_of_all_it_tells_of(kind: str, pages: int, tmp
     assert behind_notes(path) == ["4 bytes after the end of the TIFF not carried over"]
 
 
+@pytest.mark.parametrize("place", [1 << 30, 1 << 62, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_tag_that_points_beyond_a_tiff_is_named_and_the_picture_coloured(place: int, tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    tags = [(65000, 7, 9, b"catalogue", True)]
+    tifffile.imwrite(path, GREY, photometric="minisblack", metadata=None, bigtiff=True, extratags=tags)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages.first.tags[65000].offset
+    struct.pack_into("<Q", data, at + 12, place)
+    path.write_bytes(data)
+    still, result = coloured(path)
+    assert np.array_equal(still.luma, GREY)
+    damaged = f"TIFF tag 65000 is damaged (9 bytes at {place} are not in the file)"
+    assert [note.text for note in still.notes if note.kind is NoteKind.DROPPED] == [damaged]
+    with tifffile.TiffFile(result) as made:
+        assert 65000 not in made.pages.first.tags
+
+
 def test_sub_pictures_of_a_tiff_are_named_as_such_and_lie_not_behind_it(tmp_path: Path) -> None:
     path = tmp_path / "photo.tif"
     with tifffile.TiffWriter(path) as tiff:

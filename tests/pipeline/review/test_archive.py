@@ -272,6 +272,46 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
     assert [shot.label for shot in found.shots] == ["0:00:00.4", "0:00:01.2"]
 
 
+@pytest.mark.parametrize("name", ["film.m2v", "film.m1v"], ids=["no duration", "a wrong one"])
+def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
+    tmp_path: Path, two: Path, opened: Colorizer, name: str
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    codec = {"film.m2v": "mpeg2video", "film.m1v": "mpeg1video"}[name]
+    film = make_film(scans / name, codec=codec, times=range(10))
+    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    (shot,) = ReviewedArchive(tmp_path / "out").shots(name).shots
+    assert shot.end - shot.start == pytest.approx(0.4, abs=0.001)
+    named = Files([(FILM, film, tmp_path / "made.mkv")], Options())
+    shots = named.shots(name).shots
+    assert [shot.label for shot in shots] == list(named.find(name).labels)
+    assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
+
+
+def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
+    tmp_path: Path, two: Path, opened: Colorizer
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    make_film(scans / "film.mp4", codec="libx264", times=range(6))
+    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    with served(str(two), tmp_path / "out") as address:
+        client = entered(address)
+        version = json.loads(client.ask("/api/item?name=film.mp4")[1])["version"]
+        scans.rename(tmp_path / "away")
+        for saturation in (0.5, 0.7):
+            path = f"/api/correction?name=film.mp4&version={version}"
+            status, content = client.ask(path, {"saturation": saturation}, method="PUT")
+            assert status == 200, content
+            version = json.loads(content)["version"]
+        status, content = client.ask(f"/api/undo?name=film.mp4&version={version}", method="POST")
+        assert (status, json.loads(content)["correction"]["saturation"]) == (200, 0.5)
+        status, content = client.ask("/api/before?name=film.mp4&time=0")
+        assert (status, "film.mp4" in json.loads(content)["error"]) == (409, True)
+    assert correction_of(tmp_path / "out", "film.mp4").saturation == 0.5
+
+
 def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no archive"):
         ReviewedArchive(tmp_path / "none")

@@ -24,11 +24,12 @@ _FARTHEST = 1 << 40
 def bytes_behind(path: Path, *, known: int) -> int:
     """Return how many bytes lie behind all that the TIFF at ``path`` tells of, but for zeros at its end.
 
-    ``known`` is an end that is known otherwise. What only a damaged directory tells of counts as lying behind. Raises
-    `DamagedIfdError`, `OSError`.
+    ``known`` is an end that is known otherwise. What only a damaged directory tells of counts as lying behind, and
+    places beyond the file, which damaged tags name, are no end of it. Raises `DamagedIfdError`, `OSError`.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
-        end = last = place = max(known, _end(file))
+        end = last = place = max(end for end in (known, *_ends(file)) if end <= size)
         file.seek(end)
         while block := file.read(_BLOCK):
             last = place + len(block.rstrip(b"\0")) if any(block) else last
@@ -40,12 +41,16 @@ def reaches_beyond(path: Path) -> bool:
     """Say whether the TIFF at ``path`` tells of more than is in it, or is too damaged to tell. Raises `OSError`."""
     try:
         with path.open("rb") as file:
-            return _end(file) > path.stat().st_size
+            return max(_ends(file)) > path.stat().st_size
     except DamagedIfdError:
         return True
 
 
-def _end(file: BinaryIO) -> int:
+def _ends(file: BinaryIO) -> list[int]:
+    """Return where each thing ends that the directories tell of, be it in the file or not; the header's is among them.
+
+    Raises `DamagedIfdError`.
+    """
     header = read_header(file)
     ends, waiting, seen = [8], [header.first], set[int]()
     while waiting and len(seen) < _MOST_DIRECTORIES:
@@ -73,7 +78,7 @@ def _end(file: BinaryIO) -> int:
         for tag, kind, *_ in items:
             if tag in _DIRECTORIES or kind in _DIRECTORY_TYPES:
                 waiting += values[tag]
-    return max(ends)
+    return ends
 
 
 def _value_end(header: TiffHeader, item: tuple[int, int, int, bytes]) -> int:
