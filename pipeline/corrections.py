@@ -23,6 +23,8 @@ from pipeline.publish import HOME, publishing
 SUFFIX = ".correction.json"
 FORMAT = "autochrome-correction-1"
 _MOST_BYTES = 1 << 20
+# Those that the first digests had, stated or not; another is in a digest only where it is stated.
+_ALWAYS_DIGESTED = {"hints", "references", "saturation", "treat_as", "tone", "accepted"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,11 @@ class Correction:
     def fingerprint(self) -> str:
         """A short digest of all that shapes the result; empty where nothing does."""
         shaping = to_json(replace(self, accepted=False))
-        if shaping == to_json(Correction()):
+        if shaping == to_json(type(self)()):
             return ""
+        for name in shaping.keys() - _ALWAYS_DIGESTED:
+            if shaping[name] is None:
+                del shaping[name]
         for hint in shaping["hints"]:
             # As it was before there was a choice: nothing is made again for that.
             if hint["unit"] == Unit.SHARE:

@@ -37,6 +37,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
+    ctx: typer.Context,
     items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, show_default=False)],
     source: Annotated[
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
@@ -64,7 +65,10 @@ def _review(
         from pipeline.review.studio import Studio
 
         asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
-        catalogue = catalogue_of(listed(items), source, asked, output=output, corrections=corrections)
+        is_stated = any(_is_typed(ctx, name) for name in ("output", "corrections"))
+        catalogue = catalogue_of(
+            listed(items), source, asked, output=output, corrections=corrections, is_stated=is_stated
+        )
         opened = replace(asked, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))
@@ -74,13 +78,24 @@ def _review(
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)
 
 
+def _is_typed(ctx: typer.Context, name: str) -> bool:
+    return getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
+
+
 def catalogue_of(
-    items: Sequence[Path], source: Path | None, options: Options, *, output: Path | None, corrections: Path | None
+    items: Sequence[Path],
+    source: Path | None,
+    options: Options,
+    *,
+    output: Path | None,
+    corrections: Path | None,
+    is_stated: bool,
 ) -> Catalogue:
     """Return what is to be reviewed: the archive, or the files, that ``items`` name.
 
-    ``output`` and ``corrections`` are those of the commands that coloured single files. Raises `InputError` for what
-    is not there, `UsageError` for what does not go together.
+    ``output`` and ``corrections`` are those of the commands that coloured single files. An archive has its own:
+    it passes over them, as settings that all commands share, unless ``is_stated``: then they were given for it.
+    Raises `InputError` for what is not there, `UsageError` for what does not go together.
     """
     from pipeline.archive.context import default_output as results_of
     from pipeline.archive.reviewed import ReviewedArchive, is_archive
@@ -100,7 +115,7 @@ def catalogue_of(
             raise InputError(
                 f"{items[0]}: holds no results of colorize-archive", advice=f"Run colorize-archive {items[0]} first."
             )
-        if output is not None or corrections is not None:
+        if is_stated:
             raise UsageError(
                 f"{found}: is an archive, which knows where its results and corrections are",
                 advice="Leave --output and --corrections out.",

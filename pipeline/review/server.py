@@ -213,8 +213,8 @@ class _Pages:
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
         shots = self._shots(item)
-        # The page knows the picture at another size.
-        hints = self._studio.hints_in_shares(item, file.correction.hints)
+        # The page knows the picture at another size; what does not fit is shown to be removed.
+        hints = self._studio.hints_as_shown(item, file.correction.hints)
         return Json(
             {
                 "name": item.name,
@@ -241,6 +241,7 @@ class _Pages:
 
     def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
         with self._turn:
+            self._studio.hints_in_shares(item, correction.hints)
             self._catalogue.correct(item.name, self._unchanged(item, based_on).revised(correction))
             return self._described(item)
 

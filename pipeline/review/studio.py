@@ -17,6 +17,7 @@ from pipeline.color.model_input import EXIF_TURNS
 from pipeline.color.references import Reference
 from pipeline.color.spaces import still_spec
 from pipeline.corrections import SUFFIX, Correction
+from pipeline.errors import InputError
 from pipeline.film.clip import write_clip
 from pipeline.film.frame_at import frame_at
 from pipeline.film.frames import upright_size as film_size
@@ -85,14 +86,32 @@ class Studio:
 
     def hints_in_shares(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
         """Return ``hints`` of an item with those in pixels as shares. Raises `InputError` for those outside."""
-        if all(hint.unit is Unit.SHARE for hint in hints):
+        return hints_in_shares(hints, self._sizes(item, hints), source=item.source)
+
+    def hints_as_shown(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
+        """Return ``hints`` as `hints_in_shares` does, as they are where they lie outside or the item is not there."""
+        try:
+            sizes = self._sizes(item, hints)
+        except InputError:
             return hints
+
+        def shown(hint: Hint) -> Hint:
+            try:
+                (found,) = hints_in_shares([hint], sizes, source=item.source)
+            except InputError:
+                return hint
+            return found
+
+        return tuple(map(shown, hints))
+
+    def _sizes(self, item: Item, hints: tuple[Hint, ...]) -> dict[int, tuple[int, int]]:
+        """Return width and height of the upright pages by their numbers, as far as ``hints`` ask for them."""
+        if all(hint.unit is Unit.SHARE for hint in hints):
+            return {}
         if item.kind == FILM:
-            sizes = {1: film_size(probe(item.source, rate=self._catalogue.options.frame_rate))}
-        else:
-            whole = read_still(item.source)
-            sizes = {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
-        return hints_in_shares(hints, sizes, source=item.source)
+            return {1: film_size(probe(item.source, rate=self._catalogue.options.frame_rate))}
+        whole = read_still(item.source)
+        return {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
 
     def keep_reference(self, item: Item, content: bytes) -> str:
         """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -102,6 +102,17 @@ def test_only_what_shapes_the_result_is_in_its_fingerprint() -> None:
     }
     assert len(prints) == 4
     assert "" not in prints
+
+
+def test_a_further_field_makes_nothing_again_until_it_is_stated() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Wider(Correction):
+        grain: float | None = None
+
+    assert Wider().fingerprint == ""
+    assert Correction(saturation=0.5).fingerprint == Wider(saturation=0.5).fingerprint == "a7b6fca808f3a965"
+    assert Wider(saturation=0.5, grain=1).fingerprint not in ("", "a7b6fca808f3a965")
+    assert Wider(grain=1).fingerprint
 
 
 def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:

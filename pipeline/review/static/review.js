@@ -358,7 +358,8 @@ function drawHints() {
     return mark;
   }));
   $("stated").replaceChildren(...correction.hints.map((hint, number) => {
-    const where = hint.time !== null ? `at ${clockOf(hint.time)}` : pages > 1 ? `page ${hint.page}` : "";
+    const outside = isOutside(hint) ? `at pixel ${hint.x}, ${hint.y}` : "";
+    const where = outside || (hint.time !== null ? `at ${clockOf(hint.time)}` : pages > 1 ? `page ${hint.page}` : "");
     const words = document.createElement("span");
     words.className = "words";
     words.textContent = `${label(hint.color)} ${where}`;
@@ -387,9 +388,12 @@ function shower(hint, number) {
 
 const isShown = (moment) => Math.abs(moment - time) < frame / 2;
 
+// The server tells places as shares, but of pixels that the picture does not have, or while it is not there.
+const isOutside = (hint) => hint.unit === "px";
+
 // Hints of what is shown, with their numbers among all.
 function here() {
-  const all = correction.hints.map((hint, number) => [hint, number]);
+  const all = correction.hints.map((hint, number) => [hint, number]).filter(([hint]) => !isOutside(hint));
   if (!isFilm()) return all.filter(([hint]) => hint.page === page);
   return all.filter(([hint]) => hint.time !== null && isShown(hint.time));
 }

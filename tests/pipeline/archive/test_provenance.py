@@ -106,7 +106,7 @@ def test_what_a_person_set_right_is_told_apart_from_what_the_run_was_asked_for(t
     result = photo(tmp_path / "in.png", tmp_path / "out.png")
     correction = Correction(hints=(Hint(x=0.5, y=0.25, color="#3A5FCD"),), saturation=0.5, accepted=True)
     found = sidecar(result, correction.applied(Options(tone=Tone.KEEP)), correction=correction)
-    hint = {"x": 0.5, "y": 0.25, "color": "#3A5FCD", "reach": 0.01, "time": None, "page": 1}
+    hint = {"x": 0.5, "y": 0.25, "color": "#3A5FCD", "reach": 0.01, "time": None, "page": 1, "unit": "share"}
     nothing = {"references": [], "treat_as": None, "tone": None}
     assert found["correction"] == {"hints": [hint], "saturation": 0.5, **nothing}
     assert (found["options"]["hints"], found["options"]["tone"]) == ([hint], "keep")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.publish import PARTIAL_PREFIX
 from tests.commands import python
 from tests.films import Sound, make_film
 
@@ -89,12 +88,12 @@ def test_a_folder_that_may_not_be_written_to_is_a_clean_error(readonly: Path, ti
 
 def test_a_result_that_may_not_be_replaced_stays(tmp_path: Path, tiny: Path) -> None:
     film = make_film(tmp_path / "film.mkv")
-    taken = tmp_path / "result.mkv"
-    taken.mkdir()
-    said = colour(film, taken, tiny, before="pass", options="overwrite=True")
+    taken = tmp_path / "results" / "film.colorized.mkv"
+    taken.mkdir(parents=True)
+    said = colour(film, taken.parent, tiny, before="pass", options="overwrite=True")
     assert said.startswith("5 OutputError")
     assert taken.is_dir()
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(PARTIAL_PREFIX)]  # noqa: PTH208
+    assert os.listdir(taken.parent) == [taken.name]  # noqa: PTH208
 
 
 def test_a_target_below_a_file_is_a_clean_error(tmp_path: Path, tiny: Path) -> None:

@@ -139,6 +139,25 @@ def test_the_page_is_told_shares_whatever_a_correction_says(tmp_path: Path, tiny
         assert client.ask("/api/view?name=one.png", {"hints": [hint | {"x": 200}]})[0] == 409
 
 
+def test_a_place_outside_of_the_picture_is_not_saved_and_can_be_removed(tmp_path: Path, tiny: Path) -> None:
+    photo = save(tmp_path / "one.png", scene(width=200, height=100))
+    inside, outside = ({"x": x, "y": 50, "unit": "px", "color": "#3A5FCD"} for x in (20, 200))
+    kept = tmp_path / ".autochrome" / "corrections" / "one.png.correction.json"
+    with served(str(tiny), photo) as address:
+        client, path = entered(address), "/api/correction?name=one.png"
+        status, told = client.ask(path, {"hints": [outside]}, method="PUT")
+        assert (status, "outside" in json.loads(told)["error"]) == (409, True)
+        assert not kept.exists()
+        kept.parent.mkdir(parents=True)
+        written = {"format": "autochrome-correction-1", "correction": {"hints": [inside, outside]}}
+        kept.write_text(json.dumps(written), encoding="utf-8")
+        hints = json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["hints"]
+        assert [(hint["unit"], hint["x"]) for hint in hints] == [("share", pytest.approx(0.1025)), ("px", 200)]
+        assert client.ask(path, {"hints": hints[:1]}, method="PUT")[0] == 200
+        status, told = client.ask("/api/undo?name=one.png", method="POST")
+        assert (status, json.loads(told)["correction"]["hints"]) == (200, hints)
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", {"saturation": 99}, {"hints": [{"x": 5, "y": 0, "color": "neutral"}]}, {"tone": "blue"}]
 )
