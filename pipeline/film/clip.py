@@ -22,14 +22,16 @@ from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
-from pipeline.media.probe import FilmInfo, open_film, probe
-from pipeline.media.source import bound_pixels, reporting
+from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.sampling import frames_from
+from pipeline.media.source import reporting
 from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
 from pipeline.os_errors import unwritable
 from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
+_USUAL_RATE = Fraction(25)
 # Of the small copy that is coloured: nearly without loss, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
 _LAYOUT = "yuv420p"
@@ -57,11 +59,11 @@ def write_clip(
     options = replace(options, hints=hints_in_shares(options.hints, {1: upright_size(info)}, source=source))
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
         part = Path(folder, "part.mp4")
-        _copy(info, span, part, stop)
+        end = span.start + _copy(info, span, part, stop)
         if references.numbered:
             references = references.of_part(frame_number(source, span.start, rate=options.frame_rate))
         wanted = replace(
-            moved(options, span.start, span.start + span.seconds, lacking=0),
+            moved(options, span.start, end, lacking=0),
             codec=Codec.H264,
             quality=Quality.ACCESS,
             overwrite=True,
@@ -82,19 +84,26 @@ def write_clip(
             )
 
 
-def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
-    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero. Raises `OutputError`."""
+def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fraction:
+    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero; return how many seconds it has.
+
+    Frames belong to ``span`` by the nearest moment where one begins. Raises `OutputError`.
+    """
     width, height = (side // 2 * 2 or 2 for side in size_within(_LARGEST, info.width, info.height))
-    count = 0
+    end = (span.seconds - _half_a_frame(info)) / info.time_base
+    count, seconds = 0, span.seconds
     try:
         with (
-            closing(_frames(info, span, width, height, stop)) as frames,
+            closing(_frames(info, span.start, width, height, stop)) as frames,
             open_container(str(target), "w", format=Container.MP4.muxer) as writing,
         ):
             # A result of this program says so there, and keeps its colours.
             writing.metadata.update(info.metadata)
             stream = _stream(writing, info, width, height)
-            for frame in frames:
+            for place, frame in frames:
+                if place >= end:
+                    seconds = place * info.time_base
+                    break
                 writing.mux(stream.encode(frame))
                 count += 1
             writing.mux(stream.encode(None))
@@ -104,33 +113,36 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> None:
         raise OutputError(f"{target}: cannot be written: {error}", advice="Choose another moment.") from error
     if not count:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
+    return seconds
 
 
 def _frames(
-    info: FilmInfo, span: Span, width: int, height: int, stop: StopRequest
-) -> Generator[av.VideoFrame, None, None]:
-    """Yield the frames of ``span``, small and of 8 bits, with times from its beginning. Raises `InputError`."""
-    with reporting(info.path), open_film(info) as container:
-        shown = container.streams[info.stream_index]
-        assert isinstance(shown, av.VideoStream)
-        bound_pixels(shown)
-        first = (shown.start_time or 0) + round(span.start / info.time_base)
-        last = first + round(span.seconds / info.time_base)
-        if first > 0:
-            container.seek(first, stream=shown)
-        for frame in container.decode(shown):
+    info: FilmInfo, start: Fraction, width: int, height: int, stop: StopRequest
+) -> Generator[tuple[int, av.VideoFrame], None, None]:
+    """Yield the frames from ``start`` on, small and of 8 bits, each with its time from there. Raises `InputError`."""
+    first = round((info.start + start) / info.time_base)
+    half = _half_a_frame(info)
+    before = -1
+    with reporting(info.path), closing(frames_from(info, info.start + start - half)) as decoded:
+        for frame in decoded:
             stop.check()
-            if frame.pts is None or frame.pts < first:
+            if frame.pts is None or frame.pts < first - half / info.time_base:
                 continue
-            if frame.pts >= last:
-                return
-            small = frame.reformat(width=width, height=height, format=_LAYOUT, dst_color_range="MPEG")
-            small.pts, small.time_base = frame.pts - first, info.time_base
-            yield small
+            place = max(frame.pts - first, 0)
+            if place > before:
+                small = frame.reformat(width=width, height=height, format=_LAYOUT, dst_color_range="MPEG")
+                small.pts, small.time_base = place, info.time_base
+                yield place, small
+            before = place
+
+
+def _half_a_frame(info: FilmInfo) -> Fraction:
+    """Return by how many seconds times may be wrong: those of shots are rounded, in some containers those of frames."""
+    return 1 / (2 * (info.average_rate or _USUAL_RATE))
 
 
 def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
-    stream: Any = writing.add_stream("libx264", rate=info.average_rate or Fraction(25), options=_COPY)
+    stream: Any = writing.add_stream("libx264", rate=info.average_rate or _USUAL_RATE, options=_COPY)
     stream.width, stream.height, stream.pix_fmt = width, height, _LAYOUT
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base

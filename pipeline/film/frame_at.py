@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
-from pipeline.media.probe import FilmInfo, open_film, probe
-from pipeline.media.source import bound_pixels, reporting
+from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.sampling import frames_from
+from pipeline.media.source import reporting
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
@@ -28,17 +29,11 @@ def frame_at(
     read, or end before.
     """
     info = probe(source, rate=rate)
-    with reporting(source), open_film(info) as container:
-        stream = container.streams[info.stream_index]
-        assert isinstance(stream, av.VideoStream)
-        bound_pixels(stream)
-        base = Fraction(stream.time_base or info.time_base)
-        wanted = (stream.start_time or 0) + int(Fraction(seconds) / base)
-        if wanted > 0:
-            container.seek(wanted, stream=stream)
-        found: av.VideoFrame | None = None
-        for frame in container.decode(stream):
-            if found is not None and frame.pts is not None and frame.pts > wanted:
+    moment = info.start + Fraction(seconds)
+    found: av.VideoFrame | None = None
+    with reporting(source):
+        for frame in frames_from(info, moment):
+            if found is not None and frame.pts is not None and frame.pts * info.time_base > moment:
                 break
             found = frame
     if found is None:

@@ -103,7 +103,8 @@ class Chapter:
 class FilmInfo:
     """A film as found: nothing here is assumed, and what the file does not say is None or its "unspecified" code.
 
-    ``duration`` is in seconds; ``rotation`` in degrees counter-clockwise, ``display_matrix`` its nine raw integers.
+    ``start``, the time of the first frame, and ``duration`` are in seconds; ``rotation`` is in degrees
+    counter-clockwise, ``display_matrix`` its nine raw integers.
     ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
     ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
     ``sequence`` is set when ``path`` is a folder of numbered pictures. ``hdr`` is what the first picture says of the
@@ -113,6 +114,7 @@ class FilmInfo:
 
     path: Path
     container: str
+    start: Fraction
     duration: Fraction | None
     stream_index: int
     codec: str
@@ -249,6 +251,7 @@ def _describe(
     return FilmInfo(
         path=path,
         container=container.format.name,
+        start=(stream.start_time or 0) * stream.time_base,
         duration=duration,
         stream_index=stream.index,
         codec=stream.codec_context.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 
 import av
@@ -11,6 +11,9 @@ from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.source import bound_pixels
+
+# Seconds before a moment where a second search begins: key frames of most films are nearer to each other.
+_LEAD = 10
 
 
 def sampled(
@@ -44,6 +47,30 @@ def sampled(
                 seen.add(picture.pts)
                 time = Timestamp(picture.pts or 0, info.time_base, 0)
                 yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
+
+
+def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, None, None]:
+    """Yield decoded frames up to the end of the film, beginning with one that is shown at ``seconds`` or before.
+
+    Where a search lands behind that moment, as among the packets of MPEG streams, which are no key frames, another
+    begins 10 s earlier; then the film is read from its start. Raises what PyAV raises.
+    """
+    wanted = int(seconds / info.time_base)
+    for lead in (0, _LEAD, None) if wanted > 0 else (None,):
+        with open_film(info) as container:
+            stream = container.streams[info.stream_index]
+            assert isinstance(stream, av.VideoStream)
+            bound_pixels(stream)
+            if lead is not None:
+                container.seek(int((seconds - lead) / info.time_base), stream=stream)
+            frames = container.decode(stream)
+            first = next(frames, None)
+            if lead is not None and (first is None or (first.pts is not None and first.pts > wanted)):
+                continue
+            if first is not None:
+                yield first
+                yield from frames
+            return
 
 
 def frame_at(

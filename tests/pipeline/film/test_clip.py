@@ -18,16 +18,22 @@ from pipeline.film.reference_frames import NO_REFERENCES
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.options import Hint, Options, Quality, Span
 from pipeline.progress import Silent
-from tests.films import make_film
+from tests.films import frame_times, make_film
 
 
 def clip(
-    film: Path, colorizer: Colorizer, *, stop: StopRequest | None = None, start: float = 1.0, **asked: object
+    film: Path,
+    colorizer: Colorizer,
+    *,
+    stop: StopRequest | None = None,
+    start: float = 1.0,
+    seconds: float = 0.5,
+    **asked: object,
 ) -> Path:
     output = film.with_name("clip.mp4")
     write_clip(
         film,
-        Span(seconds=Fraction(1, 2), start=Fraction(start)),
+        Span(seconds=Fraction(seconds), start=Fraction(start)),
         output,
         Options(overwrite=True, **asked),  # type: ignore[arg-type]
         NO_REFERENCES,
@@ -43,17 +49,47 @@ def rgb(film: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
 
 
-def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(tmp_path: Path, colorizer: Colorizer) -> None:
-    film = make_film(tmp_path / "film.mkv", codec="libx264", times=range(60), options={"g": "50"})
-    made = rgb(clip(film, colorizer))
+def check_shows(made: list[np.ndarray], film: Path, first: int, last: int) -> None:
     whole = rgb(film)
-    assert len(made) == 13  # frames 25 to 37 begin in this half second
-    for number in (0, 12):
+    assert len(made) == last - first + 1
+    for number, wanted in ((0, first), (-1, last)):
         found = [np.abs(made[number] - frame).mean() for frame in whole]
-        assert int(np.argmin(found)) == 25 + number
+        assert int(np.argmin(found)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "interval"),
+    [
+        ("film.mkv", "libx264", "50"),
+        ("film.ts", "mpeg2video", "12"),
+        ("film.ts", "libx264", "50"),
+        ("film.mpg", "mpeg2video", "12"),
+    ],
+)
+def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(
+    tmp_path: Path, colorizer: Colorizer, name: str, codec: str, interval: str
+) -> None:
+    film = make_film(tmp_path / name, codec=codec, times=range(60), options={"g": interval})
+    times = frame_times(film)
+    # On the first frame behind the clip.
+    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=float(times[38] - times[0]))
+    made = rgb(clip(film, colorizer, start=float(times[25] - times[0]), seconds=0.53, hints=(hint,)))
+    check_shows(made, film, 25, 37)
     assert np.ptp(made[6], axis=2).mean() > 8
-    with pytest.raises(UsageError, match=r"film\.mkv: has no frames at 60"):
+    with pytest.raises(UsageError, match=rf"{name}: has no frames at 60"):
         clip(film, colorizer, start=60)
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+@pytest.mark.parametrize(("first", "end"), [(32, 42), (31, 35)])
+def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
+    tmp_path: Path, colorizer: Colorizer, name: str, first: int, end: int
+) -> None:
+    rate = Fraction(30000, 1001)
+    film = make_film(tmp_path / name, codec="libx264", times=range(60), time_base=1 / rate, rate=rate)
+    start, stop = round(float(first / rate), 3), round(float(end / rate), 3)
+    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=start + float(1 / rate / 2))
+    check_shows(rgb(clip(film, colorizer, start=start, seconds=stop - start, hints=(hint,))), film, first, end - 1)
 
 
 def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.media.pixels import pixel_format
 from pipeline.media.probe import probe
-from pipeline.media.sampling import frame_at, sampled
+from pipeline.media.sampling import frame_at, frames_from, sampled
 from tests.films import frame_times, make_film, write_pictures
 
 
@@ -62,3 +62,25 @@ def test_the_frame_at_a_time_is_the_one_that_is_shown_then(
         assert frame is not None
         assert frame.timestamp.seconds == Fraction(times[number])
     assert frame_at(info, pixel_format("yuv420p"), Fraction(times[-1]) + 10) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "step", "interval"),
+    [
+        ("film.mkv", "libx264", 1, "50"),
+        ("film.ts", "mpeg2video", 1, "12"),
+        ("film.mpg", "mpeg2video", 1, "12"),
+        ("film.ts", "libx264", 1, "50"),
+        # 40 s with one key frame.
+        ("film.ts", "libx264", 20, "400"),
+    ],
+)
+def test_frames_from_a_moment_begin_at_or_before_it(
+    tmp_path: Path, name: str, codec: str, step: int, interval: str
+) -> None:
+    film = make_film(tmp_path / name, codec=codec, times=range(0, 60 * step, step), options={"g": interval})
+    info, times = probe(film), frame_times(film)
+    for number in (0, 17, 31, 59):
+        found = [(frame.pts or 0) * info.time_base for frame in frames_from(info, Fraction(times[number]))]
+        assert found[0] <= times[number]
+        assert found == times[-len(found) :]

@@ -376,8 +376,14 @@ def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_p
         assert catalogue.render("film.mkv", colorizer).read_bytes() == plain
 
 
-def test_a_frame_of_a_film_is_the_one_that_is_shown_then(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "film.mkv", times=range(30), codec="ffv1")
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("film.mkv", "ffv1", {}), ("film.ts", "mpeg2video", {"g": "12"}), ("film.ts", "libx264", {"g": "25"})],
+)
+def test_a_frame_of_a_film_is_the_one_that_is_shown_then(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    film = make_film(tmp_path / name, times=range(30), codec=codec, options=options)
     with av.open(str(film)) as container:
         truth = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     for number in (0, 7, 29):
