@@ -289,6 +289,13 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
     assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
+    film = make_film(tmp_path / name, codec="libx264", times=range(50, 98))
+    shots = Files([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
+    assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
+
+
 def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
