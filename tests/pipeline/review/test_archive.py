@@ -30,7 +30,7 @@ from pipeline.review.catalogue import FILM, Files
 from pipeline.review.studio import Studio
 from tests.browser import PROGRAM, Page, browsing
 from tests.engines.two import write_two_model
-from tests.films import make_film
+from tests.films import frame_times, make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
@@ -391,10 +391,11 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     film = make_film(tmp_path / name, times=range(30), codec=codec, options=options)
+    times = frame_times(film)
     with av.open(str(film)) as container:
         truth = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     for number in (0, 7, 29):
-        assert np.array_equal(frame_at(film, number / 25 + 0.01), truth[number])
+        assert np.array_equal(frame_at(film, float(times[number]) + 0.01), truth[number])
     assert np.array_equal(frame_at(film, 99), truth[29])
 
 
