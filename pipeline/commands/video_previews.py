@@ -131,7 +131,7 @@ def _part(
     name.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
         part = excerpt(film, span, Path(folder), rate=options.frame_rate)
-        wanted = moved(options, part.start, span.start + span.seconds)
+        wanted = moved(options, part.origin + part.start, part.origin + span.start + span.seconds)
         if references.numbered:
             references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
         renamed = Renamed(part.path, film)

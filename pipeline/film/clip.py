@@ -50,6 +50,7 @@ def write_clip(
 ) -> None:
     """Write the part ``span`` of the film ``source``, coloured, to ``output``: MP4 that browsers play, without sound.
 
+    Its times are those of the film's frames, of which the first may not be at zero.
     It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
     moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
     `OutputError` also where the part cannot be copied, `UsageError` if the film ends before.
@@ -61,7 +62,7 @@ def write_clip(
         part = Path(folder, "part.mp4")
         end = span.start + _copy(info, span, part, stop)
         if references.numbered:
-            references = references.of_part(frame_number(source, span.start, rate=options.frame_rate))
+            references = references.of_part(frame_number(source, span.start - info.start, rate=options.frame_rate))
         wanted = replace(
             moved(options, span.start, end, lacking=0),
             codec=Codec.H264,
@@ -120,10 +121,10 @@ def _frames(
     info: FilmInfo, start: Fraction, width: int, height: int, stop: StopRequest
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
     """Yield the frames from ``start`` on, small and of 8 bits, each with its time from there. Raises `InputError`."""
-    first = round((info.start + start) / info.time_base)
+    first = round(start / info.time_base)
     half = _half_a_frame(info)
     before = -1
-    with reporting(info.path), closing(frames_from(info, info.start + start - half)) as decoded:
+    with reporting(info.path), closing(frames_from(info, start - half)) as decoded:
         for frame in decoded:
             stop.check()
             if frame.pts is None or frame.pts < first - half / info.time_base:

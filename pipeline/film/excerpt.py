@@ -28,10 +28,14 @@ _LACKING = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
-    """A film that holds a part of another; ``start`` is where that part really begins, at a key frame, in seconds."""
+    """A film that holds a part of another; ``start`` is where that part really begins, at a key frame, in seconds.
+
+    It counts from the film's first frame, whose time in the film is ``origin``.
+    """
 
     path: Path
     start: Fraction
+    origin: Fraction
 
 
 def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = None) -> Excerpt:
@@ -51,7 +55,8 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             with open_container(str(target), "w", format="matroska") as writing:
                 # A result of this program says so there, and keeps its colours.
                 writing.metadata.update(container.metadata)
-                return Excerpt(path=target, start=_copied(container, writing, span, source))
+                start, origin = _copied(container, writing, span, source)
+                return Excerpt(path=target, start=start, origin=origin)
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{source}: a part of it cannot be cut out: {error}", advice="Colour the film without --preview."
@@ -78,8 +83,9 @@ def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None
 
 
 def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = _LACKING) -> Options:
-    """Return ``options`` for the part of a film between two times in seconds, at whose end ``lacking`` may be missing.
+    """Return ``options`` for the part of a film between two of its times, in seconds.
 
+    ``lacking`` seconds may be missing at its end.
     Hints of what lies outside are left out, and the place to look for references, which are found for the whole film.
     """
     times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
@@ -109,7 +115,7 @@ class Renamed:
 
 def _copied(
     container: av.container.InputContainer, writing: av.container.OutputContainer, span: Span, source: Path
-) -> Fraction:
+) -> tuple[Fraction, Fraction]:
     video = container.streams.video[0]
     kept: dict[int, Any] = {
         stream.index: writing.add_stream_from_template(stream)
@@ -138,7 +144,7 @@ def _copied(
         raise UsageError(
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
-    return max(first - origin, Fraction(0))
+    return max(first - origin, Fraction(0)), origin
 
 
 def _until(packets: Iterator[AnyPacket], end: Fraction, video: av.VideoStream) -> Iterator[AnyPacket]:
@@ -189,4 +195,4 @@ def _pictures(source: Path, span: Span, folder: Path, rate: Fraction | None) -> 
     for number in range(sequence.first + first, sequence.first + first + count):
         name = f"{sequence.prefix}{number:0{sequence.digits}}{sequence.suffix}"
         (inside / name).write_bytes((source / name).read_bytes())
-    return Excerpt(path=inside, start=first / sequence.rate)
+    return Excerpt(path=inside, start=first / sequence.rate, origin=Fraction(0))

@@ -22,14 +22,14 @@ _LARGEST = 1280
 def frame_at(
     source: Path, seconds: float, *, rate: Fraction | None = None, largest: int = _LARGEST
 ) -> npt.NDArray[np.uint8]:
-    """Return the frame of the film ``source`` that is shown at ``seconds`` from its beginning.
+    """Return the frame of the film ``source`` that is shown at ``seconds``, by the film's own times.
 
     It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most ``largest`` pixels
     on its longer side. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that cannot be
     read, or end before.
     """
     info = probe(source, rate=rate)
-    moment = info.start + Fraction(seconds)
+    moment = Fraction(seconds)
     found: av.VideoFrame | None = None
     with reporting(source):
         for frame in frames_from(info, moment):

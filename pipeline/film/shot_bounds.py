@@ -50,7 +50,7 @@ class Shots:
         """
         info = probe(film, rate=rate)
         frame = _frame(info)
-        stated = float(info.duration or 0)
+        stated = _stated_end(info)
 
         def ended(start: float) -> float:
             return stated if stated - start >= frame else start + frames * frame
@@ -69,10 +69,13 @@ class Shots:
         """
         info = probe(film, rate=rate)
         frame = _frame(info)
-        stated = float(info.duration or 0)
+        begin = float(info.start)
+        stated = _stated_end(info) - begin
         part = (stated if stated >= frame else _pictures(info) * frame) / parts
         shots = (
-            Shot(label=clock(part * (number + 0.5)), start=part * number, end=part * (number + 1))
+            Shot(
+                label=clock(begin + part * (number + 0.5)), start=begin + part * number, end=begin + part * (number + 1)
+            )
             for number in range(parts)
         )
         return Shots(frame=frame, shots=tuple(shots))
@@ -80,6 +83,13 @@ class Shots:
 
 def _frame(info: FilmInfo) -> float:
     return float(1 / (info.average_rate or _USUAL_RATE))
+
+
+def _stated_end(info: FilmInfo) -> float:
+    """Return when a film says that it ends, 0 if it does not: Matroska says when, other containers how long it is."""
+    if not info.duration:
+        return 0
+    return float(info.duration if "matroska" in info.container else info.start + info.duration)
 
 
 def _pictures(info: FilmInfo) -> int:

@@ -13,9 +13,13 @@ import pytest
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.film.clip import write_clip
+from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import NO_REFERENCES
 from pipeline.interruption import Cancelled, StopRequest
+from pipeline.media import sampling
+from pipeline.media.pixels import pixel_format
+from pipeline.media.probe import probe
 from pipeline.options import Hint, Options, Quality, Span
 from pipeline.progress import Silent
 from tests.films import frame_times, make_film
@@ -72,8 +76,8 @@ def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(
     film = make_film(tmp_path / name, codec=codec, times=range(60), options={"g": interval})
     times = frame_times(film)
     # On the first frame behind the clip.
-    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=float(times[38] - times[0]))
-    made = rgb(clip(film, colorizer, start=float(times[25] - times[0]), seconds=0.53, hints=(hint,)))
+    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=float(times[38]))
+    made = rgb(clip(film, colorizer, start=float(times[25]), seconds=0.53, hints=(hint,)))
     check_shows(made, film, 25, 37)
     assert np.ptp(made[6], axis=2).mean() > 8
     with pytest.raises(UsageError, match=rf"{name}: has no frames at 60"):
@@ -90,6 +94,23 @@ def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
     start, stop = round(float(first / rate), 3), round(float(end / rate), 3)
     hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=start + float(1 / rate / 2))
     check_shows(rgb(clip(film, colorizer, start=start, seconds=stop - start, hints=(hint,))), film, first, end - 1)
+
+
+def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
+    tmp_path: Path, colorizer: Colorizer
+) -> None:
+    film = make_film(tmp_path / "film.mkv", codec="libx264", times=range(50, 98))
+    (shot,) = colorize_video(film, tmp_path / "result.mkv", colorizer=colorizer).shots
+    assert shot.start_seconds == 2
+    hint = Hint(x=0.5, y=0.5, color="#B3272D", reach=0.3, time=3.02)
+    plain, made = (rgb(clip(film, colorizer, start=3.0, seconds=0.4, hints=hints)) for hints in ((), (hint,)))
+    check_shows(plain, film, 25, 34)
+    # Frame 25 is at 3 s, and so is the hint.
+    assert np.abs(made[0] - plain[0])[32, 48].max() > 20
+    picture = sampling.frame_at(probe(film), pixel_format("yuv420p"), Fraction(3.02))
+    assert picture is not None
+    assert picture.timestamp.seconds == 3
+    assert np.array_equal(frame_at(film, 3.02), rgb(film)[25])
 
 
 def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:

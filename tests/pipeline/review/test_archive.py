@@ -30,7 +30,7 @@ from pipeline.review.catalogue import FILM, Files
 from pipeline.review.studio import Studio
 from tests.browser import PROGRAM, Page, browsing
 from tests.engines.two import write_two_model
-from tests.films import make_film
+from tests.films import frame_times, make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
 from tests.pipeline.review.test_page import READY, click
@@ -289,6 +289,13 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
     assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
+    film = make_film(tmp_path / name, codec="libx264", times=range(50, 98))
+    shots = Files([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
+    assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
+
+
 def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
@@ -384,10 +391,11 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     film = make_film(tmp_path / name, times=range(30), codec=codec, options=options)
+    times = frame_times(film)
     with av.open(str(film)) as container:
         truth = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     for number in (0, 7, 29):
-        assert np.array_equal(frame_at(film, number / 25 + 0.01), truth[number])
+        assert np.array_equal(frame_at(film, float(times[number]) + 0.01), truth[number])
     assert np.array_equal(frame_at(film, 99), truth[29])
 
 
