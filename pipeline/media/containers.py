@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import av
 import av.container
@@ -43,15 +44,23 @@ def verbose_log() -> Iterator[None]:
             av.logging.set_level(passed_on)
 
 
-def _level() -> int:
-    """Return the level of FFmpeg's log, which PyAV can set and not read.
+def _getter() -> Callable[[], int] | None:
+    """Return what tells the level of FFmpeg's log, which PyAV can set and not read; None if it cannot be found.
 
-    INFO, which is FFmpeg's own, where the library cannot be found: PyAV from elsewhere than its wheels, on Windows.
+    That is so with PyAV from elsewhere than its wheels, on Windows.
     """
     # Elsewhere a module's symbols are those of the libraries it needs as well.
-    wheels = sorted(Path(av.__file__).parents[1].glob("av.libs/avutil-*.dll"))
+    wheels = sorted(Path(av.__file__).parents[1].glob("av.libs/avutil-*.dll")) if sys.platform == "win32" else []
     for library in (av.logging.__file__, *wheels):
         get = getattr(ctypes.CDLL(str(library)), "av_log_get_level", None)
         if get is not None:
-            return int(get())
-    return av.logging.INFO
+            return cast("Callable[[], int]", get)
+    return None
+
+
+# Looked for once: a process that gives up privileges may no longer see the libraries.
+_get_level = _getter()
+
+
+def _level() -> int:
+    return av.logging.INFO if _get_level is None else _get_level()
