@@ -212,7 +212,7 @@ def test_places_that_take_no_files_are_named_and_nothing_is_made(photo_cache: Pa
     with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is no folder"):
         train(REGRESSION, photos=photo_cache, run=file)
     with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is no folder"):
-        build_cache([tmp_path], file / "photos", short_side=64)
+        build_cache([photo_cache], file / "photos", short_side=64)
     save_file(dict(VGG16Encoder().state_dict()), tmp_path / "vgg16.safetensors")
     with pytest.raises(WriteError, match=r"file/out.safetensors: cannot be written: Not a directory") as refused:
         convert_backbone(tmp_path / "vgg16.safetensors", file / "out.safetensors")
