@@ -31,7 +31,6 @@ from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
-_USUAL_RATE = Fraction(25)
 # Of the small copy that is coloured: nearly without loss, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
 _LAYOUT = "yuv420p"
@@ -139,11 +138,11 @@ def _frames(
 
 def _half_a_frame(info: FilmInfo) -> Fraction:
     """Return by how many seconds times may be wrong: those of shots are rounded, in some containers those of frames."""
-    return 1 / (2 * (info.average_rate or _USUAL_RATE))
+    return 1 / (2 * info.usual_rate)
 
 
 def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, height: int) -> Any:
-    stream: Any = writing.add_stream("libx264", rate=info.average_rate or _USUAL_RATE, options=_COPY)
+    stream: Any = writing.add_stream("libx264", rate=info.usual_rate, options=_COPY)
     stream.width, stream.height, stream.pix_fmt = width, height, _LAYOUT
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base

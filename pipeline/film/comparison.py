@@ -18,9 +18,9 @@ from pipeline.film.frames import DECLARATION, upright_size
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
-from pipeline.media.probe import FilmInfo, StreamInfo, open_film, probe
+from pipeline.media.probe import FilmInfo, StreamInfo, probe
 from pipeline.media.remux import Remuxer
-from pipeline.media.source import bound_pixels
+from pipeline.media.sampling import frames_from
 from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.options import Layout, OnDamage, Options
 from pipeline.originals import Originals
@@ -138,7 +138,7 @@ def _write(
         closing(_pictures(before, size)) as shown,
         closing(_pictures(after, size)) as coloured,
     ):
-        stream: Any = writing.add_stream(_CODEC, rate=after.average_rate or Fraction(25), options=_OPTIONS)
+        stream: Any = writing.add_stream(_CODEC, rate=after.usual_rate, options=_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = size[0] * (2 if layout is Layout.SIDE else 1), size[1], "yuv420p"
         stream.codec_context.time_base = after.time_base
         stream.codec_context.sample_aspect_ratio = _aspect(after)
@@ -172,11 +172,8 @@ def _declared(film: FilmInfo) -> dict[str, str]:
 def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.VideoFrame, list[Picture]], None, None]:
     """Yield every frame of ``film`` with its Y, Cb and Cr, upright and of ``size``."""
     quarters = film.rotation // 90 % 4
-    with open_film(film) as container:
-        stream = container.streams[film.stream_index]
-        assert isinstance(stream, av.VideoStream)
-        bound_pixels(stream)
-        for frame in container.decode(stream):
+    with closing(frames_from(film, Fraction(0))) as frames:
+        for frame in frames:
             planes = _planes(frame, size[::-1] if quarters % 2 else size)
             yield frame, [np.rot90(plane, quarters) for plane in planes]
 

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-
 from pipeline.clock import clock
-from pipeline.media.probe import FilmInfo, open_film, probe
+from pipeline.media.probe import FilmInfo, open_picture, probe
 from pipeline.media.source import reporting
-
-_USUAL_RATE = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +78,7 @@ class Shots:
 
 
 def _frame(info: FilmInfo) -> float:
-    return float(1 / (info.average_rate or _USUAL_RATE))
+    return float(1 / info.usual_rate)
 
 
 def _stated_end(info: FilmInfo) -> float:
@@ -93,7 +89,5 @@ def _stated_end(info: FilmInfo) -> float:
 
 
 def _pictures(info: FilmInfo) -> int:
-    with reporting(info.path), open_film(info) as container:
-        stream = container.streams[info.stream_index]
-        assert isinstance(stream, av.VideoStream)
+    with reporting(info.path), open_picture(info) as (container, stream):
         return sum(packet.size > 0 for packet in container.demux(stream))

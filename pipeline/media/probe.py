@@ -22,6 +22,7 @@ from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
 from pipeline.media.source import (
     AnyPacket,
+    bound_pixels,
     describe_streams,
     open_sequence,
     open_source,
@@ -150,12 +151,27 @@ class FilmInfo:
     is_scanned: bool = False
     notes: tuple[Note, ...] = ()
 
+    @property
+    def usual_rate(self) -> Fraction:
+        """Frames a second, on average; 25 for a film that does not say."""
+        return self.average_rate or Fraction(25)
+
 
 def open_film(info: FilmInfo) -> av.container.InputContainer:
     """Open the film ``info`` again, be it a file or a folder of pictures. Raises `InputError`."""
     if info.sequence is not None:
         return open_sequence(info.sequence)
     return open_source(info.path, probe_size=info.probe_size)
+
+
+@contextmanager
+def open_picture(info: FilmInfo) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open the film ``info`` again, and give its video stream as well, bounded in pixels. Raises `InputError`."""
+    with open_film(info) as container:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        bound_pixels(stream)
+        yield container, stream
 
 
 def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:

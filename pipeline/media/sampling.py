@@ -9,8 +9,7 @@ import av
 
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
-from pipeline.media.probe import FilmInfo, open_film
-from pipeline.media.source import bound_pixels
+from pipeline.media.probe import FilmInfo, open_picture
 
 # Seconds before a moment where a second search begins: key frames of most films are nearer to each other.
 _LEAD = 10
@@ -27,10 +26,7 @@ def sampled(
     """
     if not info.duration:
         return
-    with open_film(info) as container:
-        stream = container.streams[info.stream_index]
-        assert isinstance(stream, av.VideoStream)
-        bound_pixels(stream)
+    with open_picture(info) as (container, stream):
         start = stream.start_time or 0
         seen = set[int | None]()
         for number in range(count):
@@ -57,10 +53,7 @@ def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, N
     """
     wanted = int(seconds / info.time_base)
     for lead in (0, _LEAD, None) if wanted > 0 else (None,):
-        with open_film(info) as container:
-            stream = container.streams[info.stream_index]
-            assert isinstance(stream, av.VideoStream)
-            bound_pixels(stream)
+        with open_picture(info) as (container, stream):
             if lead is not None:
                 container.seek(int((seconds - lead) / info.time_base), stream=stream)
             frames = container.decode(stream)
@@ -82,10 +75,7 @@ def frame_at(
     is left to the reading of the whole film.
     """
     for seeks in (True, False):
-        with open_film(info) as container:
-            stream = container.streams[info.stream_index]
-            assert isinstance(stream, av.VideoStream)
-            bound_pixels(stream)
+        with open_picture(info) as (container, stream):
             wanted = seconds / info.time_base
             shown, has_passed = None, False
             try:
