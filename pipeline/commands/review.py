@@ -125,11 +125,11 @@ def catalogue_of(
         if item.is_dir():
             raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")
     check_corrections(corrections)
-    films = [is_film(item) for item in items]
+    films = {item: is_film(item) for item in items}
 
     def default(item: Path) -> Path:
-        return film_output(item, options) if films[items.index(item)] else default_output(item)
+        return film_output(item, options) if films[item] else default_output(item)
 
     names = targets(items, output, default, overwrite=True)
-    kinds = (FILM if film else PHOTO for film in films)
+    kinds = (FILM if films[item] else PHOTO for item in items)
     return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections)

@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from io import FileIO
 from pathlib import Path, PurePath
@@ -32,6 +32,7 @@ _LOCK_BYTES = 1 << 30
 _BESIDE = ("-wal", "-shm", "-journal")
 # Two bytes of the header (https://www.sqlite.org/fileformat.html, 1.3) say that there may be a write-ahead log. A
 # snapshot has none, so that any reader of SQLite can open it where it may not write.
+_AS_IT_IS = "mode=ro&immutable=1"
 _JOURNAL_MODE, _NO_LOG = 18, b"\1\1"
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -130,33 +131,32 @@ def connect_snapshot(
     path, snapshot = home(output, shard) / LEDGER, home(output, shard) / SNAPSHOT
     with reporting(path):
         if has_news(path, snapshot):
-            scratch = TemporaryDirectory(prefix="autochrome-")
-            try:
-                copy = Path(scratch.name, LEDGER)
-                if _copied(output, shard, path, copy):
-                    logger.debug("%s: read as a copy, no run is at work", path)
-                    return _opened(copy, path, "mode=rw", "PRAGMA query_only = ON"), scratch
-            except BaseException:
-                scratch.cleanup()
-                raise
-            scratch.cleanup()
+            found = _opened_copy(path, lambda copy: _copied(output, shard, path, copy), "mode=rw")
+            if found is not None:
+                logger.debug("%s: read as a copy, no run is at work", path)
+                return found
         if snapshot.exists():
-            return _opened_snapshot(snapshot)
+            if sys.platform == "win32":
+                # While it is open there, no other can take its place: readers have a copy.
+                return _opened_copy(snapshot, lambda copy: _copy(snapshot, copy), _AS_IT_IS)
+            return _opened(snapshot, snapshot, _AS_IT_IS, "PRAGMA query_only = ON"), None
     return None
 
 
-def _opened_snapshot(path: Path) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None]:
-    if sys.platform != "win32":
-        return _opened(path, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), None
-    # While it is open there, no other can take its place: readers have a copy.
+def _opened_copy(
+    path: Path, copied: Callable[[Path], bool], mode: str
+) -> tuple[sqlite3.Connection, TemporaryDirectory[str]] | None:
+    """Open, to read, what ``copied`` writes of ``path`` into a temporary folder; None where it says that it did not."""
     scratch = TemporaryDirectory(prefix="autochrome-")
     try:
-        copy = Path(scratch.name, SNAPSHOT)
-        _copy(path, copy)
-        return _opened(copy, path, "mode=ro&immutable=1", "PRAGMA query_only = ON"), scratch
+        copy = Path(scratch.name, path.name)
+        if copied(copy):
+            return _opened(copy, path, mode, "PRAGMA query_only = ON"), scratch
     except BaseException:
         scratch.cleanup()
         raise
+    scratch.cleanup()
+    return None
 
 
 def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) -> None:
@@ -208,9 +208,10 @@ def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
     return is_at_rest(output, shard=shard) and _stats(path, log) == before
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> bool:
     with source.open("rb") as reading, target.open("wb") as writing:
         shutil.copyfileobj(reading, writing, _BLOCK)
+    return True
 
 
 def _stats(*paths: Path) -> list[tuple[int, int]]:
