@@ -8,14 +8,14 @@ to balance or to start from.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from engines.errors import AutochromeError, WeightsError
+from engines.errors import WeightsError
 from training.checkpoint import load_trained, save_state
+from training.commands import command
 from training.files import check_output
 
 
@@ -37,20 +37,16 @@ def average(first: Path, second: Path, output: Path, *, share: float) -> None:
     save_state(state, output)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.average", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("first", "second", "output"):
         add(name, type=Path)
     add("--share", type=float, default=0.5)
     asked = parser.parse_args(arguments)
-    try:
-        average(asked.first, asked.second, asked.output, share=asked.share)
-    except AutochromeError as error:
-        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
-        return error.exit_code
-    return 0
+    average(asked.first, asked.second, asked.output, share=asked.share)
 
 
 if __name__ == "__main__":

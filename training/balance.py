@@ -9,7 +9,6 @@ that a run left; what `training.checkpoint.keep_weights` keeps of it is not enou
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.errors import AutochromeError, WeightsError
+from engines.errors import WeightsError
 from training.checkpoint import load_trained, save_state
+from training.commands import command
 from training.data import Photos, middle_crop
 from training.files import check_output
 from training.lab import rgb_to_lab
@@ -52,8 +52,9 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
     save_state(state, output)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.balance", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("checkpoint", "photos", "output"):
@@ -62,20 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--power", type=float, required=True)
     add("--share", type=float, default=0.5)
     asked = parser.parse_args(arguments)
-    try:
-        check_output(asked.output, [asked.photos])
-        balance(
-            asked.checkpoint,
-            open_photos(asked.photos),
-            asked.output,
-            uniform=asked.uniform,
-            power=asked.power,
-            share=asked.share,
-        )
-    except AutochromeError as error:
-        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
-        return error.exit_code
-    return 0
+    check_output(asked.output, [asked.photos])
+    balance(
+        asked.checkpoint,
+        open_photos(asked.photos),
+        asked.output,
+        uniform=asked.uniform,
+        power=asked.power,
+        share=asked.share,
+    )
 
 
 if __name__ == "__main__":

@@ -18,15 +18,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.errors import AutochromeError
+from training.commands import command
 from training.config import CONFIGS, load_config
 from training.photo_zips import INDEX, index_zips
 from training.sitting import Sitting
 from training.train import CHECKPOINT, train
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m training.campaign", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("--config", type=Path, default=CONFIGS / "coherent.toml")
@@ -36,22 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--backbone", type=Path, help="ImageNet weights of the encoder, or of a pretrained discriminator")
     add("--minutes", type=float, help="stop with a checkpoint after so long")
     asked = parser.parse_args(arguments)
-    try:
-        _index(asked.photos)
-        # What a resumed run began with is history.
-        start_from = None if (asked.output / CHECKPOINT).exists() else asked.start_from
-        train(
-            load_config(asked.config),
-            photos=asked.photos,
-            run=asked.output,
-            backbone=asked.backbone,
-            start_from=start_from,
-            sitting=Sitting(device="cpu", minutes=asked.minutes, tensorboard=False),
-        )
-    except AutochromeError as error:
-        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
-        return error.exit_code
-    return 0
+    _index(asked.photos)
+    # What a resumed run began with is history.
+    start_from = None if (asked.output / CHECKPOINT).exists() else asked.start_from
+    train(
+        load_config(asked.config),
+        photos=asked.photos,
+        run=asked.output,
+        backbone=asked.backbone,
+        start_from=start_from,
+        sitting=Sitting(device="cpu", minutes=asked.minutes, tensorboard=False),
+    )
 
 
 def _index(photos: Path) -> None:

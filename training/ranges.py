@@ -7,7 +7,6 @@ card; ``colorize-model export`` does so itself where it has photographs.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,13 +17,13 @@ from engines import optional
 from engines.adapters import autochrome2
 from engines.adapters.autochrome1 import INPUT
 from engines.adapters.base import HINT_DIVISOR
-from engines.errors import AutochromeError
 from engines.int8 import layers
 from engines.openvino import leave_signal_stack
 from engines.tensors import F32
 from engines.weights import read_weights
 from training.card import ACTIVATIONS, write_card
 from training.cielab import rgb_to_lab
+from training.commands import command
 from training.data import Photos
 from training.evaluate import network_input
 from training.photo_zips import open_photos
@@ -79,21 +78,17 @@ def _feeds(photos: Photos, count: int) -> Iterator[dict[str, F32]]:
         yield {INPUT: seen, autochrome2.HINTS: hints}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure as the command line says; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m training.ranges", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("--photos", type=Path, required=True, help="photo cache, or folder of zip files with an index")
     asked = parser.parse_args(arguments)
-    try:
-        weights = read_weights(asked.weights)
-        bins = len(autochrome2.centres_of(weights))
-        ranges = activation_ranges(weights.read(), open_photos(asked.photos), bins=bins)
-        write_card(weights.path, {**weights.card, ACTIVATIONS: ranges})
-    except AutochromeError as error:
-        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
-        return error.exit_code
-    return 0
+    weights = read_weights(asked.weights)
+    bins = len(autochrome2.centres_of(weights))
+    ranges = activation_ranges(weights.read(), open_photos(asked.photos), bins=bins)
+    write_card(weights.path, {**weights.card, ACTIVATIONS: ranges})
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from engines.errors import AutochromeError
 from training.checkpoint import keep_weights
+from training.commands import command
 from training.compare import Settings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
 from training.data import build_cache, check_cache, is_cache
@@ -65,34 +65,30 @@ class Workplace:
         return (self.weights, self.exported, self.exported.with_suffix(".json"), *(self.run / name for name in names))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the stages that the command line names, or all that are due; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the stages that the command line names, or all that are due."""
     asked = _parser().parse_args(arguments)
-    try:
-        config = load_config(asked.config)
-        place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
-        check_output(place.run, [*asked.photos, *asked.sets])
-        for path in place.written:
-            check_output(path, [one for one in (*asked.photos, asked.backbone, asked.start_from, asked.lpips) if one])
-        if asked.stage in (None, "train", "finish"):
-            _train(place, asked)
-        everything = asked.stage is None and _finished(place)
-        if asked.stage in ("pack", "export") or everything:
-            keep_weights(place.checkpoint, place.weights)
-        # First what cost the most: whatever goes wrong later, the weights can be taken away.
-        if asked.stage == "pack" or everything:
-            _pack(place, place.weights)
-            if asked.whole:
-                _pack(place, place.checkpoint)
-        if asked.stage == "export" or everything:
-            _export(place, asked)
-            _pack(place, place.exported)
-        if asked.stage == "evaluate" or (everything and asked.sets):
-            _evaluate(place, asked)
-    except AutochromeError as error:
-        sys.stderr.write(f"Error: {error}\n{error.advice}\n")
-        return error.exit_code
-    return 0
+    config = load_config(asked.config)
+    place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
+    check_output(place.run, [*asked.photos, *asked.sets])
+    for path in place.written:
+        check_output(path, [one for one in (*asked.photos, asked.backbone, asked.start_from, asked.lpips) if one])
+    if asked.stage in (None, "train", "finish"):
+        _train(place, asked)
+    everything = asked.stage is None and _finished(place)
+    if asked.stage in ("pack", "export") or everything:
+        keep_weights(place.checkpoint, place.weights)
+    # First what cost the most: whatever goes wrong later, the weights can be taken away.
+    if asked.stage == "pack" or everything:
+        _pack(place, place.weights)
+        if asked.whole:
+            _pack(place, place.checkpoint)
+    if asked.stage == "export" or everything:
+        _export(place, asked)
+        _pack(place, place.exported)
+    if asked.stage == "evaluate" or (everything and asked.sets):
+        _evaluate(place, asked)
 
 
 def _parser() -> argparse.ArgumentParser:
