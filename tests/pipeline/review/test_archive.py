@@ -228,6 +228,18 @@ def test_fifty_thousand_items_come_a_page_at_a_time(archive: Path, two: Path) ->
         assert not page.complaints
 
 
+def new_folder(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def coloured(folder: Path, model: Path, opened: Colorizer) -> Path:
+    """Colour ``scans`` in ``folder`` into ``out`` beside it, and return that."""
+    output = folder / "out"
+    colorize_archive(folder / "scans", output, Options(engine="onnxruntime", model=str(model)), colorizer=opened)
+    return output
+
+
 def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) -> None:
     found = ReviewedArchive(archive)
     assert found.count() == 3
@@ -240,13 +252,11 @@ def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) 
 def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
-    scans = tmp_path / "scans"
-    scans.mkdir()
+    scans = new_folder(tmp_path / "scans")
     make_film(scans / "film.mp4", codec="libx264", times=range(6))
     odd = scans / "odd\udcff.png"
     save(scans / "odd.png", scene()).rename(odd)
-    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
-    found = ReviewedArchive(tmp_path / "out")
+    found = ReviewedArchive(coloured(tmp_path, two, opened))
     items = {item.kind: item for item in found.page(0, 10)}
     assert items["film"].labels
     assert found.thumbnail("film.mp4", 0)
@@ -261,11 +271,8 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
     def two_scenes(number: int) -> np.ndarray:
         return scene(width=96, height=64) if number < 20 else 255 - scene(width=96, height=64)[::-1]
 
-    scans = tmp_path / "scans"
-    scans.mkdir()
-    make_film(scans / "film.mp4", codec="libx264", times=range(50), luma=two_scenes)
-    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
-    found = ReviewedArchive(tmp_path / "out").shots("film.mp4")
+    make_film(new_folder(tmp_path / "scans") / "film.mp4", codec="libx264", times=range(50), luma=two_scenes)
+    found = ReviewedArchive(coloured(tmp_path, two, opened)).shots("film.mp4")
     assert found.frame == pytest.approx(0.04)
     bounds = [(shot.start, shot.end) for shot in found.shots]
     assert bounds == [pytest.approx((0, 0.8), abs=0.001), pytest.approx((0.8, 2.0), abs=0.001)]
@@ -276,12 +283,9 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
 def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
     tmp_path: Path, two: Path, opened: Colorizer, name: str
 ) -> None:
-    scans = tmp_path / "scans"
-    scans.mkdir()
     codec = {"film.m2v": "mpeg2video", "film.m1v": "mpeg1video"}[name]
-    film = make_film(scans / name, codec=codec, times=range(10))
-    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
-    (shot,) = ReviewedArchive(tmp_path / "out").shots(name).shots
+    film = make_film(new_folder(tmp_path / "scans") / name, codec=codec, times=range(10))
+    (shot,) = ReviewedArchive(coloured(tmp_path, two, opened)).shots(name).shots
     assert shot.end - shot.start == pytest.approx(0.4, abs=0.001)
     named = Files([(FILM, film, tmp_path / "made.mkv")], Options())
     shots = named.shots(name).shots
@@ -299,10 +303,9 @@ def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
 def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
-    scans = tmp_path / "scans"
-    scans.mkdir()
+    scans = new_folder(tmp_path / "scans")
     make_film(scans / "film.mp4", codec="libx264", times=range(6))
-    colorize_archive(scans, tmp_path / "out", Options(engine="onnxruntime", model=str(two)), colorizer=opened)
+    coloured(tmp_path, two, opened)
     with served(str(two), tmp_path / "out") as address:
         client = entered(address)
         version = json.loads(client.ask("/api/item?name=film.mp4")[1])["version"]
