@@ -72,15 +72,12 @@ def _read(
     broken = info.broken if info.is_scanned else find_break(info.path, info.container)
     if broken is not None:
         damage.met(broken)
-    container = open_film(info)
-    try:
+    with open_film(info) as container:
         reader = _Reader(info, container, damage)
         with closing(reader.shown(in_place=info.pixel_format.name == target.name)) as shown:
             for picture, time in shown:
                 yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
         reader.check_complete()
-    finally:
-        container.close()
 
 
 class _Reader:
