@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,36 +19,85 @@ from pipeline.errors import InputError
 from pipeline.media.containers import open_container, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
-from pipeline.os_errors import check_is_no_stream
+from pipeline.os_errors import check_is_no_stream, unreadable
 
 MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
+# What the system says of a place where no file has anything.
+_NO_PLACE = {errno.EINVAL, errno.EOVERFLOW}
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
-def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContainer:
+class _SourceFile:
+    """What FFmpeg reads a film from.
+
+    It takes a disk that fails for the end of the film in most containers, and for damage in others; here both are
+    an `UnreadableError`, which PyAV raises in place of whatever FFmpeg makes of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path.absolute())
+        self._path = path
+        self._file = path.open("rb", buffering=0)
+        self._has_failed = False
+
+    def read(self, size: int) -> bytes:
+        if self._has_failed:
+            # PyAV holds one error until FFmpeg is back, and would print a second one.
+            return b""
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            self._has_failed = True
+            raise unreadable(self._path, error) from error
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(place, whence)
+        except OSError as error:
+            if error.errno in _NO_PLACE:
+                # A damaged file points anywhere. FFmpeg is told as its own reader of files would.
+                return -error.errno
+            self._has_failed = True
+            raise unreadable(self._path, error) from error
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.InputContainer]:
     """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`.
 
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
+    Raises `UnreadableError`, also while it is read, if the disk refuses.
     """
     with reporting(path):
         check_is_no_stream(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
-        options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}
+        options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": ""}
         if probe_size:
             options |= {"probesize": str(probe_size), "analyzeduration": str(_HOURS_OF_ANALYSIS * 3_600_000_000)}
-        # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
-        return open_container(str(path.absolute()), "r", options=options)
+        file = _SourceFile(path)
+    with closing(file):
+        with reporting(path):
+            container = open_container(file, "r", options=options)
+        with container:
+            yield container
 
 
-def open_sequence(sequence: Sequence) -> av.container.InputContainer:
+@contextmanager
+def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
     """Open a folder of numbered pictures for reading. Raises `InputError`."""
     with reporting(sequence.folder):
-        return open_container(
+        container = open_container(
             sequence.pattern,
             "r",
             format="image2",
@@ -59,6 +110,8 @@ def open_sequence(sequence: Sequence) -> av.container.InputContainer:
                 "max_pixels": str(MAX_PIXELS),
             },
         )
+    with container:
+        yield container
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
@@ -140,8 +193,6 @@ def reporting(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
             f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
@@ -152,5 +203,10 @@ def reporting(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
         ) from error
-    except (av.FFmpegError, OSError) as error:
+    except (FileNotFoundError, PermissionError) as error:
+        raise unreadable(path, error) from error
+    except av.FFmpegError as error:
+        # Some have errno's numbers, and mean what is in the file.
         raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -78,7 +78,7 @@ TWELVE_BITS[TWELVE_BITS.index(b"\xff\xc0") + 4] = 12
 PROGRESSIVE = {".jpg": {"progressive": True}}
 CMYK_SECOND = {"save_all": True, "append_images": [IMAGE.convert("CMYK")]}
 REFUSED = {
-    "absent": (lambda folder: folder / "none.jpg", "cannot be opened"),
+    "absent": (lambda folder: folder / "none.jpg", "cannot be read"),
     "text": (_bytes("photo.jpg", b"dear diary"), "is not a picture"),
     "empty": (_bytes("photo.png", b""), "is empty"),
     "zeros": (_bytes("photo.jpg", bytes(5000)), "nothing but zeros"),
