@@ -600,7 +600,7 @@ def test_a_list_stands_for_the_files_in_it(scans: Path, film: Path, model: Path)
     many.write_text(f"{film}\n", encoding="utf-8")
     assert colorize("video", f"@{many}", "--dry-run").returncode == 0
     many.write_text("\n", encoding="utf-8")
-    for name, words in ((many, "names no file"), (scans / "none.txt", "cannot be read")):
+    for name, words in ((many, "lists no files"), (scans / "none.txt", "cannot be read")):
         done = colorize("photo", f"@{name}", "--json")
         assert (done.returncode, words in answer(done)["error"]["message"]) == (4, True)
 

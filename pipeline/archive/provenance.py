@@ -96,7 +96,7 @@ def sealed(
 
 def vanished(result: PhotoResult | FilmResult) -> Failure:
     """Return what is said of ``result`` where its file is not there."""
-    error = OutputError(f"{result.output}: is gone, right after it was made", advice="Check its disk.")
+    error = OutputError(f"{result.output}: disappeared right after it was written", advice="Check its disk.")
     return Failure.of(result.source, error)
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
 
 _HELP = common_options.folded("""
-    Colour every black-and-white photograph and film of a folder and of the folders in it.
+    Colour every black-and-white photograph and film in a folder and its subfolders.
 
-    The results go to DIR-colorized, in the same tree. What is done is skipped, so the command can be run again and
-    again, every night. A file that cannot be coloured is named at the end and stops nothing.
+    The results go to DIR-colorized, in the same folder structure. Finished items are skipped, so the command can be
+    run again every night. Files that cannot be coloured are listed at the end and do not stop the others.
 """)
 
 _NAMED = 20

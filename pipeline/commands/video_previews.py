@@ -52,7 +52,9 @@ def preview_targets(
     if isinstance(wanted, Span):
         return targets(films, output, part_output, overwrite=overwrite, beside=beside)
     if compare is not None:
-        raise UsageError("--preview shots: is a picture, and --compare is for films", advice="Leave one of them out.")
+        raise UsageError(
+            "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
+        )
     if len(films) == 1 and output is not None and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."

@@ -97,7 +97,7 @@ def test_a_name_that_is_taken_is_refused(library: Path, foreign: Path, name: str
 
 def test_a_network_that_cannot_run_is_not_kept(library: Path, tmp_path: Path) -> None:
     odd = write_foreign(tmp_path / "odd.onnx", answers=7)
-    with pytest.raises(WeightsError, match="is no network that is known"):
+    with pytest.raises(WeightsError, match="is not a known kind of network"):
         add_model(odd)
     assert not library.exists()
 

@@ -138,7 +138,7 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
         ({"correction": {"hints": [{"x": 0.5}]}}, r"hints\[0\].y: is missing"),
         ({"correction": {"treat_as": "blue"}}, "treat_as: 'blue' is none of auto, mono"),
-        ({"correction": {"hints": {"x": 0.5}}}, "a list is wanted"),
+        ({"correction": {"hints": {"x": 0.5}}}, "must be a list"),
         ({"correction": {"references": ["../../etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["/etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["C:secret.png"]}}, "not the name of a file beside"),

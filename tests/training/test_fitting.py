@@ -229,7 +229,7 @@ def test_weights_that_are_not_there_are_named_once_and_with_advice(tmp_path: Pat
     with pytest.raises(WeightsError, match=r"^[^:]*none\.pt: no such file$") as refused:
         load_trained(tmp_path / "none.pt")
     assert "checkpoint.pt" in refused.value.advice
-    with pytest.raises(WeightsError, match=r"not a training checkpoint that can be used \(IndexError.*\)"):
+    with pytest.raises(WeightsError, match=r"not a usable training checkpoint \(IndexError.*\)"):
         load_trained(_file(tmp_path))
-    with pytest.raises(WeightsError, match=r"file: no checkpoint of a training run"):
+    with pytest.raises(WeightsError, match=r"file: not a checkpoint of a training run"):
         check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "file")

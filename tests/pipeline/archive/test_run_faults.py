@@ -123,7 +123,9 @@ def test_what_is_too_large_for_the_disk_is_left_and_all_else_is_done(archive: Pa
         os.truncate(film, free_space(archive) + (1 << 40))
     except OSError:
         pytest.skip("this disk holds no such files")
-    with pytest.raises(OutputError, match=r"too little space is free for segments/large.mp4 \(.*\); all else is done"):
+    with pytest.raises(
+        OutputError, match=r"there is not enough free space for segments/large.mp4 \(.*\); everything else is done"
+    ):
         run(archive, colorizer, run_options=RunOptions(keep_free=0))
     output = archive.with_name(OUTPUT)
     left = {path: state for path, state in states(output).items() if state is not State.DONE}
@@ -171,7 +173,7 @@ def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
     assert night(source, output, tiny) == 3
     record = records(output)[deadly.name]
     assert record.state is State.QUARANTINED
-    assert "the program died in 3 runs while it was at work on it" in record.error
+    assert "the program died in 3 runs while it was processing it" in record.error
     # It is left alone, and still has no result.
     assert night(source, output, tiny) == 3
 

@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_stops_a_film_on_its_way(archive: Path, colorizer: 
 
     listener = Listener("d.mp4", 5, fill)
     try:
-        with pytest.raises(OutputError, match="are to stay free"):
+        with pytest.raises(OutputError, match="must stay free"):
             run(archive, colorizer, run_options=RunOptions(keep_free=room - size // 2), progress=listener)
     finally:
         filler.unlink(missing_ok=True)

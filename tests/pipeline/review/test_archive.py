@@ -147,7 +147,7 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
         )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
         click(other, "#save")
-        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else has changed it')")
         assert correction_of(archive, "album/one.png") == Correction(accepted=True)
         # Without it, the page would ask whether to leave.
         click(other, "#undo")
