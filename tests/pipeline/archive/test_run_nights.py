@@ -68,7 +68,7 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: P
     assert counts(run(archive, colorizer)) == (2, 2, 0)
 
 
-@pytest.mark.parametrize("how", ["time is up", "it was told to stop"])
+@pytest.mark.parametrize("how", ["time is up", "it was asked to stop"])
 def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run(
     how: str, tmp_path: Path, colorizer: Colorizer
 ) -> None:

@@ -128,7 +128,7 @@ def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_i
         stdout, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == code, said
     assert "finishing what is under way; told once more, it stops at once" in said
-    assert "1 item left for the next run: told to stop" in stdout
+    assert "1 item left for the next run: asked to stop" in stdout
     assert last_run(output).outcome == "interrupted"
     assert states(output) == {**dict.fromkeys(("a.png", "b.png", "c.png"), State.DONE), "long.mkv": State.WAITING}
     assert before <= len(segments(output)) < FRAMES // SHOT
