@@ -20,7 +20,7 @@ from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
-from tests.commands import PATIENCE, ROOT, colorize, command, environment
+from tests.commands import PATIENCE, ROOT, colorize, command, environment, terminal
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
@@ -188,10 +188,7 @@ def test_the_last_line_says_where_results_and_report_are(scans: Path, film: Path
     }
     for (name, *rest), last in cases.items():
         more = () if "--report-only" in rest else ("--model", model)
-        words = command(name, *rest, *more)
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), text=True, check=False
-        )
+        done = terminal(name, *rest, *more)
         assert done.returncode in (0, 3), done.stdout
         assert done.stdout.splitlines()[-1].endswith(last)
 

@@ -28,7 +28,7 @@ def archive(tmp_path: Path) -> Path:
     save(root / "people" / "a.jpg", scene())
     save(root / "people" / "b.png", scene())
     save_tiff(root / "places" / "far" / "c.tif", scene(bits=16))
-    make_film(root / "segments" / "d.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+    make_film(root / "segments" / "d.mp4", codec="libx264", times=range(4), sounds=[Sound(seconds=0.16)])
     (root / "notes.txt").write_text("shoe box, attic", encoding="utf-8")
     (root / "Thumbs.db").write_bytes(b"junk")
     return root
