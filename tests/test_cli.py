@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import av
@@ -57,9 +58,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("weights"))
 
 
+@pytest.fixture(scope="session")
+def shared_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "reel.mp4"
+    return make_film(path, codec="libx264", times=range(12), sounds=[Sound()])
+
+
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return make_film(tmp_path / "reel.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+def film(shared_film: Path, tmp_path: Path) -> Path:
+    return Path(copy2(shared_film, tmp_path))
 
 
 @pytest.fixture(scope="session")
