@@ -190,7 +190,7 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
 
 
 def _is_sequence(path: Path) -> bool:
-    """Tell whether the file holds a track of pictures (ISO/IEC 23008-12, 7): with a still one beside it, that is read."""
+    """Tell whether the file holds a track of pictures (ISO/IEC 23008-12, 7). A still one beside it would be read."""
     try:
         boxes, _ = read_boxes(path.read_bytes())
     except DamagedJp2Error:
