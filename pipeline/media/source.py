@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -114,38 +115,49 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
-    """Yield the packets of ``streams``, by default of all, each stream ended by an empty one.
+    """Return an iterator over the packets of ``streams``, by default of all, each stream ended by an empty one.
 
     Packets of streams that FFmpeg meets after opening, which PyAV does not know, are left out.
     """
-    try:
-        yield from container.demux(*streams)
-    except IndexError:
-        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
-        return
+    return iter(partial(_next_of, container.demux(*streams)), None)
 
 
 def demux_all(
-    container: av.container.InputContainer, *streams: av.stream.Stream, met: Callable[[Exception], None] | None = None
-) -> Generator[AnyPacket, None, bool]:
+    container: av.container.InputContainer,
+    *streams: av.stream.Stream,
+    met: Callable[[Exception], None] | None = None,
+    drained: av.stream.Stream | None = None,
+) -> Iterator[AnyPacket]:
     """Yield what `demux` does, going on behind what cannot be read, up to 100 times in a row.
 
-    ``met`` is told of each. Returns whether the end was reached; if not, no stream was ended by an empty packet.
+    ``met`` is told of each. Where the end is not reached, no stream is ended by an empty packet but ``drained``: its
+    decoder still holds pictures.
     """
-    failures, packets = 0, demux(container, *streams)
+    failures, packets = 0, container.demux(*streams)
     while failures < _FAILURES:
         try:
-            packet = next(packets, None)
+            packet = _next_of(packets)
         except (av.FFmpegError, OSError) as error:
             if met is not None:
                 met(error)
-            failures, packets = failures + 1, demux(container, *streams)
+            failures, packets = failures + 1, container.demux(*streams)
             continue
         if packet is None:
-            return True
+            return
         failures = 0
         yield packet
-    return False
+    if drained is not None:
+        last = av.Packet(0)
+        last.stream = drained
+        yield last
+
+
+def _next_of(packets: Iterator[AnyPacket]) -> AnyPacket | None:
+    try:
+        return next(packets, None)
+    except IndexError:
+        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
+        return None
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:
