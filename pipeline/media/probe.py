@@ -198,9 +198,9 @@ class Probes:
         """Return what `probe` says of the film at ``path``. Raises the errors of `probe`."""
         with reporting(path):
             state = path.stat()
-        stamp = state.st_size, state.st_mtime_ns
-        if path not in self._known or self._known[path][0] != stamp:
-            self._known[path] = stamp, probe(path, rate=self._rate)
+        version = state.st_size, state.st_mtime_ns
+        if path not in self._known or self._known[path][0] != version:
+            self._known[path] = version, probe(path, rate=self._rate)
         return self._known[path][1]
 
 
