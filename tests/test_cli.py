@@ -425,13 +425,13 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
         assert running.stderr is not None
         for number in numbers[:-1]:
             running.send_signal(number)
-            assert any("finishing what is under way" in line for line in running.stderr)
+            assert any("finishing work in progress" in line for line in running.stderr)
         running.send_signal(numbers[-1])
         stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
     error = json.loads(stdout)["error"]
     assert (error["exit_code"], error["advice"]) == (code, "Run the same command again.")
-    assert error["message"] == "interrupted; nothing is kept of the film that was under way"
+    assert error["message"] == "interrupted; nothing is kept of the current film"
     assert listing(tmp_path) == []
 
 

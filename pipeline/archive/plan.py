@@ -353,7 +353,7 @@ def _reach(path: str) -> tuple[FileStat | None, OSError | None]:
 
 def _unreachable(path: Path, error: OSError | None) -> InputError:
     if error is None or says_no_file(error):
-        return InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
+        return InputError(f"{path}: the link points to no file", advice="Check where the link leads.")
     return InputError(f"{path}: cannot be reached: {error.strerror or error}", advice=advice_for(error))
 
 

@@ -36,7 +36,7 @@ from pipeline.results import (
 )
 from pipeline.version import PRODUCT, program_version
 
-STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
+STILL_CHANGING = "Wait until it is copied completely; the next run tries it again."
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 # How the work was done, which no result shows.

@@ -163,7 +163,7 @@ def _evaluate(
     old: Annotated[
         list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")
     ] = None,
-    markdown: Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")] = False,
+    markdown: Annotated[bool, _measured("--markdown", says="Print complete tables as Markdown.")] = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,

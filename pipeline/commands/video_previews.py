@@ -161,7 +161,7 @@ def _part(
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
     if part.start < span.start:
-        line += ", the key frame before the moment asked for"
+        line += ", the key frame before the requested time"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 

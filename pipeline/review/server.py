@@ -92,7 +92,7 @@ class _Pages:
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop what is under way; of a shot wait until it is."""
+        """Stop the current work; for a shot, wait until it has stopped."""
         self._rendering.stop()
         self._playing.stop()
         if self._playing in self._under_way:
@@ -191,7 +191,7 @@ class _Pages:
     async def play(self, request: Request) -> Response:
         item, correction, span = self._named(request), await _sent(request), _span(request)
         if item.kind != FILM:
-            raise ValueError(f"{item.title}: is no film")
+            raise ValueError(f"{item.title}: is not a film")
         output = self._clips / "clip.mp4"
         return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
 

@@ -154,7 +154,7 @@ class PoolExecutor(Generic[R]):
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
-                self._context.reporter.say("no worker is there yet: waiting for free CPUs")
+                self._context.reporter.say("no worker has started yet: waiting for free CPUs")
                 waited = time.monotonic()
             self._pass_on_stop()
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):

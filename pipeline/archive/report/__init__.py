@@ -26,7 +26,7 @@ ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
 _PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
     ShardStatus.MISSING: "no run yet: its items are missing from this page",
-    ShardStatus.RUNNING: "at work; its items are as of the last minute or so",
+    ShardStatus.RUNNING: "active; its items are up to about a minute old",
     ShardStatus.DIED: "its last run died: run it again, and it resumes",
 }
 _ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped cleanly before everything was done"}

@@ -53,7 +53,7 @@ def test_links_that_lead_to_themselves_fail_by_name_and_stop_nothing(archive: Pa
     result = run(archive, colorizer)
     assert counts(result) == (4, 0, 3)
     assert sorted(failed.source.name for failed in result.failures) == ["one.mp4", "other.mp4", "self.jpg"]
-    assert all("there is no file behind this name" in failed.error for failed in result.failures)
+    assert all("the link points to no file" in failed.error for failed in result.failures)
 
 
 def test_times_beyond_what_the_ledger_holds_are_no_trouble(archive: Path, colorizer: Colorizer) -> None:
