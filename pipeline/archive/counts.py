@@ -48,16 +48,19 @@ class Counts:
 
     def add(self, item: Job | Rejected | Entry) -> None:
         """Count ``item``."""
-        self.sources += isinstance(item, Job | Rejected) or item.kind in KINDS
-        if isinstance(item, Rejected):
-            self.fail(item.failure)
-        elif isinstance(item, Job):
+        if isinstance(item, Job):
+            self.sources += 1
             self._add_job(item)
+        elif isinstance(item, Rejected):
+            self.sources += 1
+            self.fail(item.failure)
+        elif item.kind in KINDS:
+            self.sources += 1
         elif item.kind is Kind.OTHER:
             self.suffixes[item.suffix] += 1
         elif item.kind is Kind.ELSEWHERE:
             self.elsewhere += 1
-        elif item.kind not in KINDS:
+        else:
             self.hidden_count += item.kind is Kind.HIDDEN
             names = self.hidden if item.kind is Kind.HIDDEN else self.links
             if len(names) < _MOST_NAMES:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, Self
 
@@ -37,8 +38,8 @@ _OTHER_SUFFIXES = frozenset(
 # Suffixes of films that texts have as well: programs (TypeScript), translations (Qt).
 _AMBIGUOUS = frozenset({".ts", ".mts"})
 _TEXT_HEAD, _BINARY = 1024, set(range(32)) - set(b"\t\n\r\f\x1b")
-_JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
-_JUNK_FOLDERS = {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
+_JUNK |= {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
 
 
 class Kind(StrEnum):
@@ -110,7 +111,7 @@ def walk(
         folder, is_beyond = waiting.pop()
         try:
             with os.scandir(root / folder) as listing:
-                items = sorted((item for item in listing if not _is_junk(item.name)), key=_name_of)
+                items = sorted((item for item in listing if not _is_junk(item.name)), key=attrgetter("name"))
         except OSError as error:
             if not folder or takes(folder):
                 yield Entry(folder or ".", Kind.BARRED, error.strerror or str(error))
@@ -171,10 +172,6 @@ def _is_reference(name: str, sources: set[str]) -> bool:
 
 def _takes_all(_path: str) -> bool:
     return True
-
-
-def _name_of(item: os.DirEntry[str]) -> str:
-    return item.name
 
 
 class _Beyond:
@@ -247,7 +244,7 @@ def _is_regular(item: os.DirEntry[str]) -> bool:
 
 
 def _is_junk(name: str) -> bool:
-    return name.startswith(("._", ".autochrome")) or name.lower() in _JUNK_FILES | _JUNK_FOLDERS
+    return name.startswith(("._", ".autochrome")) or name.lower() in _JUNK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -91,30 +92,36 @@ class Record(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a plan needs to know of an item: the fields of its `Record` of these names."""
+    """What a plan needs to know of an item: what its `Record` has under these names."""
 
     path: str
     output: str
     state: State
     attempts: int
     deaths: int
-    source_size: int
-    source_mtime_ns: int
     source_sha256: str
     recipe: str
-    result_size: int | None
-    result_mtime_ns: int | None
     result_sha256: str | None
+    source_stat: FileStat
+    result_stat: FileStat | None
 
-    @property
-    def source_stat(self) -> FileStat:
-        """Size and time of the source when it was planned, or done."""
-        return FileStat(self.source_size, self.source_mtime_ns)
 
-    @property
-    def result_stat(self) -> FileStat | None:
-        """Size and time of the last result there is."""
-        return _stat(self.result_size, self.result_mtime_ns)
+class Outline(NamedTuple):
+    """What sums over very many items need of each: the fields of its `Record` of these names.
+
+    Of ``result`` only what `OUTLINED` names is there, as far as it has that.
+    """
+
+    path: str
+    kind: str
+    output: str
+    state: State
+    attempts: int
+    seconds: float | None
+    error: str
+    advice: str
+    exit_code: int
+    result: Mapping[str, Any] | None
 
 
 class RunOutcome(StrEnum):
@@ -197,15 +204,44 @@ def _text(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else os.fsdecode(stored)
 
 
-_COLUMNS = Record._fields
-_RESULT, _PREVIEWS = (_COLUMNS.index(name) for name in ("result", "previews"))
+def _whole(stored: str | None) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = None if stored is None else json.loads(stored)
+    return found
+
+
+def _outlined(stored: str | None) -> Mapping[str, Any] | None:
+    """Return the parts of a result that SQLite took out of its JSON, by name."""
+    if stored is None:
+        return None
+    parts = zip(OUTLINED, json.loads(stored), strict=True)
+    return {name: part for name, part in parts if part is not None}
+
+
+# The labels of most items are those of many others.
+@lru_cache(1024)
+def _labels(stored: str | None) -> tuple[str, ...]:
+    return () if stored is None else tuple(json.loads(stored))
+
+
+OUTLINED = ("measures", "notes", "doubts", "treatment", "shots", "frames", "seconds")
 # What ended a run is one column, an outcome or the name of an error.
 _RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
 _OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
 _STATES = {state.value: state for state in State}
+_CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("path", "output", "error", "advice"), _text),
+    "state": _STATES.__getitem__,
+    "result": _whole,
+    "previews": _labels,
+}
+_RECORD_STEPS = [(Record._fields.index(name), convert) for name, convert in _CONVERSIONS.items()]
 _PAGE = 256
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM items"
-_SELECT_KNOWN = f"SELECT {', '.join(Known._fields)} FROM items"
+_SELECT = f"SELECT {', '.join(Record._fields)} FROM items"
+_SELECT_NUMBERED = f"SELECT {', '.join(Record._fields)}, rowid FROM items"
+_PARTS = ", ".join(f"'$.{name}'" for name in OUTLINED)
+_SELECT_OUTLINE = f"SELECT {', '.join(Outline._fields[:-1])}, json_extract(result, {_PARTS}), rowid FROM items"
+_STATS = ("source_size", "source_mtime_ns", "result_size", "result_mtime_ns")
+_SELECT_KNOWN = f"SELECT {', '.join((*Known._fields[:-2], *_STATS))} FROM items"
 _OPEN = (State.RUNNING, State.WAITING)
 _WITHOUT_RESULT = (*_OPEN, State.FAILED, State.QUARANTINED, State.REFUSED)
 
@@ -321,17 +357,16 @@ class LedgerReader:
         """Return the numbers of the packs of small pictures that items need."""
         return {number for (number,) in self._rows("SELECT DISTINCT pack FROM items") if number is not None}
 
-    def numbered(self) -> Iterator[tuple[int, Record]]:
+    def outlines(self) -> Iterator[tuple[int, Outline]]:
         """Yield all items in order of path, each with the number by which `at` finds it again."""
-        query = f"SELECT {', '.join(_COLUMNS)}, rowid FROM items WHERE path > ?"
-        return ((row[-1], _to_record(row[:-1])) for row in self._row_pages(query, ()))
+        return ((row[-1], _to_outline(row)) for row in self._row_pages(f"{_SELECT_OUTLINE} WHERE path > ?", ()))
 
     def at(self, numbers: Sequence[int]) -> dict[int, Record]:
         """Return the items of these numbers, by number."""
         found: dict[int, Record] = {}
         for first in range(0, len(numbers), _PAGE):
             page = numbers[first : first + _PAGE]
-            query = f"SELECT {', '.join(_COLUMNS)}, rowid FROM items WHERE rowid IN ({', '.join('?' * len(page))})"
+            query = f"{_SELECT_NUMBERED} WHERE rowid IN ({', '.join('?' * len(page))})"
             found |= {row[-1]: _to_record(row[:-1]) for row in self._rows(query, page)}
         return found
 
@@ -370,21 +405,24 @@ class LedgerReader:
 
 
 def _to_record(row: Sequence[Any]) -> Record:
-    raw = Record(*row)
-    return raw._replace(
-        path=_text(raw.path),
-        output=_text(raw.output),
-        state=_STATES[raw.state],
-        result=None if raw.result is None else json.loads(row[_RESULT]),
-        previews=() if raw.previews is None else tuple(json.loads(row[_PREVIEWS])),
-        error=_text(raw.error),
-        advice=_text(raw.advice),
+    values = list(row)
+    for place, convert in _RECORD_STEPS:
+        values[place] = convert(values[place])
+    return Record._make(values)
+
+
+def _to_outline(row: Sequence[Any]) -> Outline:
+    path, kind, output, state, attempts, seconds, error, advice, exit_code, result, _number = row
+    return Outline(
+        *(_text(path), kind, _text(output), _STATES[state], attempts, seconds),
+        *(_text(error), _text(advice), exit_code, _outlined(result)),
     )
 
 
 def _to_known(row: Sequence[Any]) -> Known:
-    path, output, state, *others = row
-    return Known(_text(path), _text(output), _STATES[state], *others)
+    path, output, state, *others, source_size, source_mtime_ns, result_size, result_mtime_ns = row
+    source, result = FileStat(source_size, source_mtime_ns), _stat(result_size, result_mtime_ns)
+    return Known(_text(path), _text(output), _STATES[state], *others, source, result)
 
 
 def _to_run_record(row: Sequence[Any]) -> RunRecord:

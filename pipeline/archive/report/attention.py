@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.archive.ledger import Record
+from pipeline.archive.ledger import Outline, Record
 from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
 from pipeline.results import NoteKind, has_new_colour
@@ -23,6 +23,14 @@ class _Sign:
     words: str
     begins: float
     worst: float
+
+    def weight(self, measures: Mapping[str, float | None]) -> float:
+        """Return how far the measure is from where the sign begins, 0, to its worst, 1."""
+        value = measures.get(self.measure)
+        if value is None:
+            return 0.0
+        share = (value - self.begins) / (self.worst - self.begins)
+        return min(1.0, share) if share > 0 else 0.0
 
 
 # Of 294 photographs coloured by the weights ``fast`` (260 of everyday subjects made grey, 34 real old ones) 2 to 4 %
@@ -48,6 +56,10 @@ class Attention:
     reasons: tuple[str, ...]
 
 
+CALM = Attention(0.0, ())
+"""That of a result which asks for no look."""
+
+
 def attention(
     measures: Mapping[str, float | None] | None,
     *,
@@ -64,12 +76,14 @@ def attention(
     are the source's own, or grey was asked for.
     """
     signs = _SIGNS if is_coloured else _SIGNS[:1]
-    found = {sign.words: weight for sign in signs if measures and (weight := _weight(sign, measures))}
+    found = {sign.words: weight for sign in signs if (weight := sign.weight(measures))} if measures else {}
     if is_in_doubt:
         words = _SIGNS[0].words
         found[words] = max(_IN_DOUBT, found.get(words, 0.0))
     if is_concealed:
         found[_CONCEALED] = _SURELY
+    if not found:
+        return CALM
     left = 1.0
     for weight in found.values():
         left *= 1 - weight
@@ -93,11 +107,11 @@ def _treatments(result: Mapping[str, Any]) -> Iterator[str]:
             yield part["treatment"]
 
 
-def attention_left(record: Record, corrections: CorrectionTree | None) -> Attention:
+def attention_left(record: Record | Outline, corrections: CorrectionTree | None) -> Attention:
     """Return how much the result of ``record`` asks for a look: not at all if ``corrections`` say it was accepted."""
     found = attention_of(record.result or {})
     if found.reasons and corrections is not None and _is_accepted(record.path, corrections):
-        return Attention(0.0, ())
+        return CALM
     return found
 
 
@@ -107,10 +121,3 @@ def _is_accepted(path: str, corrections: CorrectionTree) -> bool:
     except InputError:
         # The next run names it as an error of this item, and so does the review when it is opened.
         return False
-
-
-def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:
-    value = measures.get(sign.measure)
-    if value is None:
-        return 0.0
-    return min(1.0, max(0.0, (float(value) - sign.begins) / (sign.worst - sign.begins)))
