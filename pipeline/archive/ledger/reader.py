@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -109,7 +109,7 @@ class Known(NamedTuple):
 class Outline(NamedTuple):
     """What sums over very many items need of each: the fields of its `Record` of these names.
 
-    Of ``result`` only what `OUTLINED` names is there, as far as it has that.
+    Of ``result`` only what is counted is there: ``measures``, ``notes``, ``doubts``, and what `_OUTLINE` names besides.
     """
 
     path: str
@@ -209,21 +209,51 @@ def _whole(stored: str | None) -> Mapping[str, Any] | None:
     return found
 
 
-def _outlined(stored: str | None) -> Mapping[str, Any] | None:
-    """Return the parts of a result that SQLite took out of its JSON, by name."""
-    if stored is None:
-        return None
-    parts = zip(OUTLINED, json.loads(stored), strict=True)
-    return {name: part for name, part in parts if part is not None}
-
-
 # The labels of most items are those of many others.
 @lru_cache(1024)
 def _labels(stored: str | None) -> tuple[str, ...]:
     return () if stored is None else tuple(json.loads(stored))
 
 
-OUTLINED = ("measures", "notes", "doubts", "treatment", "shots", "frames", "seconds")
+class _Parts:
+    """What is taken out of results, by SQLite: parts that are each item's ``own``, and those that many ``share``.
+
+    The latter are decoded once for all items that have the same, letter by letter, and are one object for them all. A
+    part has the path of its keys as its name. Decoding all of every result would take most of the time of a report.
+    """
+
+    def __init__(self, *, own: Sequence[str], shared: Sequence[str]) -> None:
+        self.columns = ", ".join(_extracted(names) for names in (own, shared))
+        self._own = own
+        self._shared = lru_cache(4096)(partial(_by_name, shared))
+
+    def result(self, own: str | None, shared: str | None) -> Mapping[str, Any] | None:
+        """Return the parts of a result of which these are the two columns; None if there is no result."""
+        return None if own is None or shared is None else {**self._shared(shared), **_by_name(self._own, own)}
+
+
+def _extracted(names: Sequence[str]) -> str:
+    paths = (f"'$.{name}'" for name in names)
+    return f"json_extract(result, {', '.join(paths)})"
+
+
+def _by_name(names: Sequence[str], stored: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, part in zip(names, json.loads(stored), strict=True):
+        if part is not None:
+            outer, _, inner = name.rpartition(".")
+            (found.setdefault(outer, {}) if outer else found)[inner] = part
+    return found
+
+
+_OUTLINE = _Parts(own=("measures", "frames", "seconds"), shared=("notes", "doubts", "treatment", "shots"))
+_TOLD = _Parts(
+    own=("measures", "width", "height", "frames"),
+    shared=(
+        *("kind", "bits", "tones", "treatment", "codec", "shots", "model", "engine", "notes", "doubts"),
+        *("verification.checks", "verification.not_checked", "verification.luma"),
+    ),
+)
 # What ended a run is one column, an outcome or the name of an error.
 _RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
 _OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
@@ -234,12 +264,12 @@ _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "result": _whole,
     "previews": _labels,
 }
+_RESULT = Record._fields.index("result")
 _RECORD_STEPS = [(Record._fields.index(name), convert) for name, convert in _CONVERSIONS.items()]
 _PAGE = 256
 _SELECT = f"SELECT {', '.join(Record._fields)} FROM items"
-_SELECT_NUMBERED = f"SELECT {', '.join(Record._fields)}, rowid FROM items"
-_PARTS = ", ".join(f"'$.{name}'" for name in OUTLINED)
-_SELECT_OUTLINE = f"SELECT {', '.join(Outline._fields[:-1])}, json_extract(result, {_PARTS}), rowid FROM items"
+_SELECT_TOLD = f"SELECT {', '.join(Record._fields).replace('result,', 'NULL,')}, {_TOLD.columns}, rowid FROM items"
+_SELECT_OUTLINE = f"SELECT {', '.join(Outline._fields[:-1])}, {_OUTLINE.columns}, rowid FROM items"
 _STATS = ("source_size", "source_mtime_ns", "result_size", "result_mtime_ns")
 _SELECT_KNOWN = f"SELECT {', '.join((*Known._fields[:-2], *_STATS))} FROM items"
 _OPEN = (State.RUNNING, State.WAITING)
@@ -362,12 +392,15 @@ class LedgerReader:
         return ((row[-1], _to_outline(row)) for row in self._row_pages(f"{_SELECT_OUTLINE} WHERE path > ?", ()))
 
     def at(self, numbers: Sequence[int]) -> dict[int, Record]:
-        """Return the items of these numbers, by number."""
+        """Return the items of these numbers, by number, and of their results what a report tells."""
         found: dict[int, Record] = {}
         for first in range(0, len(numbers), _PAGE):
             page = numbers[first : first + _PAGE]
-            query = f"{_SELECT_NUMBERED} WHERE rowid IN ({', '.join('?' * len(page))})"
-            found |= {row[-1]: _to_record(row[:-1]) for row in self._rows(query, page)}
+            query = f"{_SELECT_TOLD} WHERE rowid IN ({', '.join('?' * len(page))})"
+            found |= {
+                number: _to_record(row, _TOLD.result(own, shared))
+                for *row, own, shared, number in self._rows(query, page)
+            }
         return found
 
     def paths(self, state: State) -> Iterator[str]:
@@ -404,18 +437,21 @@ class LedgerReader:
             return self._connection.execute(query, values).fetchall()
 
 
-def _to_record(row: Sequence[Any]) -> Record:
+def _to_record(row: Sequence[Any], result: Mapping[str, Any] | None = None) -> Record:
+    """Return a row as a record, with ``result`` in the place of its own where that was not asked for."""
     values = list(row)
     for place, convert in _RECORD_STEPS:
         values[place] = convert(values[place])
+    if result is not None:
+        values[_RESULT] = result
     return Record._make(values)
 
 
 def _to_outline(row: Sequence[Any]) -> Outline:
-    path, kind, output, state, attempts, seconds, error, advice, exit_code, result, _number = row
+    path, kind, output, state, attempts, seconds, error, advice, exit_code, own, shared, _number = row
     return Outline(
         *(_text(path), kind, _text(output), _STATES[state], attempts, seconds),
-        *(_text(error), _text(advice), exit_code, _outlined(result)),
+        *(_text(error), _text(advice), exit_code, _OUTLINE.result(own, shared)),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.archive.ledger import Outline, Record
 from pipeline.corrections import CorrectionTree
@@ -15,22 +15,13 @@ from pipeline.results import NoteKind, has_new_colour
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 
-@dataclass(frozen=True)
-class _Sign:
+class _Sign(NamedTuple):
     """A measure that is suspicious from ``begins`` on, and at its worst at ``worst``."""
 
     measure: str
     words: str
     begins: float
     worst: float
-
-    def weight(self, measures: Mapping[str, float | None]) -> float:
-        """Return how far the measure is from where the sign begins, 0, to its worst, 1."""
-        value = measures.get(self.measure)
-        if value is None:
-            return 0.0
-        share = (value - self.begins) / (self.worst - self.begins)
-        return min(1.0, share) if share > 0 else 0.0
 
 
 # Of 294 photographs coloured by the weights ``fast`` (260 of everyday subjects made grey, 34 real old ones) 2 to 4 %
@@ -76,7 +67,11 @@ def attention(
     are the source's own, or grey was asked for.
     """
     signs = _SIGNS if is_coloured else _SIGNS[:1]
-    found = {sign.words: weight for sign in signs if (weight := sign.weight(measures))} if measures else {}
+    found: dict[str, float] = {}
+    for measure, words, begins, worst in signs:
+        value = measures.get(measure) if measures else None
+        if value is not None and (weight := (value - begins) / (worst - begins)) > 0:
+            found[words] = min(1.0, weight)
     if is_in_doubt:
         words = _SIGNS[0].words
         found[words] = max(_IN_DOUBT, found.get(words, 0.0))
@@ -100,11 +95,9 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
     )
 
 
-def _treatments(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield those of a photograph or of a film's shots."""
-    for part in result.get("shots", (result,)):
-        if "treatment" in part:
-            yield part["treatment"]
+def _treatments(result: Mapping[str, Any]) -> list[str]:
+    """Return those of a photograph or of a film's shots."""
+    return [part["treatment"] for part in result.get("shots", (result,)) if "treatment" in part]
 
 
 def attention_left(record: Record | Outline, corrections: CorrectionTree | None) -> Attention:
