@@ -458,7 +458,7 @@ def _to_outline(row: Sequence[Any]) -> Outline:
 def _to_known(row: Sequence[Any]) -> Known:
     path, output, state, *others, source_size, source_mtime_ns, result_size, result_mtime_ns = row
     source, result = FileStat(source_size, source_mtime_ns), _stat(result_size, result_mtime_ns)
-    return Known(_text(path), _text(output), _STATES[state], *others, source, result)
+    return Known._make((_text(path), _text(output), _STATES[state], *others, source, result))
 
 
 def _to_run_record(row: Sequence[Any]) -> RunRecord:
