@@ -100,9 +100,9 @@ def walk(
     references beside what they are for (``film.refs``, ``1931.ref.jpg``) as RESULT and not entered, folders that cannot
     be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of the one before it only in case.
     With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it was entered already, or is
-    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; other files are
-    ELSEWHERE, if they can be photographs or films, and not looked at. Only one path from the root down is kept in
-    memory, and the folders behind links.
+    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; of other files, which
+    are not looked at, the first in a folder that can be a photograph or a film is named, as ELSEWHERE. Only one path
+    from the root down is kept in memory, and the folders behind links.
     """
     waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -119,6 +119,7 @@ def walk(
         siblings = {item.name for item in items}
         stems: set[str] = set()
         sources: set[str] | None = None
+        has_others = False
         inner: dict[str, tuple[str, bool]] = {}
         kind: Kind | None
         for item in items:
@@ -131,7 +132,8 @@ def walk(
                         sources = _sources(siblings) if sources is None else sources
                         kind = Kind.RESULT if _is_reference(item.name, sources) else kind
                     yield Entry(path, kind)
-                elif _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
+                elif not has_others and _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
+                    has_others = True
                     yield Entry(path, Kind.ELSEWHERE)
                 continue
             needs_leave = is_beyond or item.is_symlink()
