@@ -235,7 +235,7 @@ def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
     assert document["forecast"]["seconds"] > 0
     assert document["forecast"]["size"] > 0
     assert document["free_bytes"] > 0
-    assert "judged by 2 photos and 0 films" in done.stderr
+    assert "estimated from 2 photos and 0 films" in done.stderr
     short = colorize("archive", scans, *words, "--keep-free", "900PB")
     assert "too little, with 900.0 PB to stay free" in short.stdout
 
