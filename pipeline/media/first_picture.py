@@ -10,7 +10,7 @@ import av
 import av.container
 
 from pipeline.errors import InputError, UnsupportedError
-from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, open_source
+from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, demux_all, open_source
 
 ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 # Enough to tell a cover of one picture from a film where the header does not count frames.
@@ -50,7 +50,7 @@ def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream
     counts = {stream.index: stream.frames for stream in candidates}
     if len(candidates) > 1 and not all(counts.values()):
         with open_source(path) as container:
-            packets = islice(demux(container), _COUNTED_PACKETS)
+            packets = islice(demux_all(container), _COUNTED_PACKETS)
             counts = dict(Counter(packet.stream_index for packet in packets if packet.size))
     most = max(counts.get(stream.index, 0) for stream in candidates)
     return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]

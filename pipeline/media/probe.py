@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +13,8 @@ import av
 import av.container
 import av.container.core
 
-from pipeline.errors import InputError, UsageError
-from pipeline.media.encryption import is_scrambled
+from pipeline.errors import InputError, UnreadableError, UnsupportedError, UsageError
+from pipeline.media.encryption import is_protected, is_scrambled
 from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
@@ -210,11 +210,20 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
             info, picture, packets = _described(path, container)
             yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
         return
-    with open_source(path, probe_size=probe_size) as container:
-        with reporting(path):
-            if is_scrambled(path, container.format.name):
-                raise encrypted(path)
-        info, _, packets = _described(path, container)
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(open_source(path, probe_size=probe_size))
+            with reporting(path):
+                if is_scrambled(path, container.format.name):
+                    raise encrypted(path)
+            info, _, packets = _described(path, container)
+        except (UnreadableError, UnsupportedError):
+            raise
+        except InputError as error:
+            with reporting(path):
+                if path.is_file() and is_protected(path):
+                    raise encrypted(path) from error
+            raise
         yield OpenFilm(replace(info, probe_size=probe_size), container, packets)
 
 

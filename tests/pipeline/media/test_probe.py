@@ -155,6 +155,39 @@ def test_an_encrypted_film_is_refused(tmp_path: Path) -> None:
         probe(film)
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damaged(tmp_path: Path, suffix: str) -> None:
+    film = protected_matroska(tmp_path) if suffix == "mkv" else fragment_of_protected_mp4(tmp_path)
+    with pytest.raises(InputError, match="is encrypted"):
+        probe(film)
+
+
+def protected_matroska(folder: Path) -> Path:
+    """A film whose pictures are none, and whose track says that they are encrypted, in the place of its name."""
+    name = "x" * 60
+    film = make_film(folder / "film.mkv", codec="png", pixel_format="gray", tags={"title": name})
+    method = b"\x47\xe1\x81\x05" + b"\x47\xe2\x84key1"
+    encoding = b"\x50\x31\x81\x00\x50\x32\x81\x01\x50\x33\x81\x01\x50\x35" + bytes([0x80 | len(method)]) + method
+    encodings = b"\x62\x40" + bytes([0x80 | len(encoding)]) + encoding
+    void = b"\xec" + bytes([0x80 | (len(name) - len(encodings) - 2)])
+    encodings += void.ljust(len(name) - len(encodings), b"\0")
+    data = film.read_bytes()
+    at = data.index(b"\x53\x6e\xbc" + name.encode())
+    data = data[:at] + b"\x6d\x80\xbc" + encodings + data[at + 63 :]
+    film.write_bytes(data.replace(b"\x89PNG", b"\x5aPNG"))
+    return film
+
+
+def fragment_of_protected_mp4(folder: Path) -> Path:
+    """A film of fragments, protected, whose boxes FFmpeg cannot make out."""
+    key = "0123456789abcdef0123456789abcdef"
+    options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key}
+    film = make_film(folder / "film.mp4", codec="libx264", muxer_options=options)
+    data = film.read_bytes()
+    film.write_bytes(data.replace(b"saio", b"senc", 1).replace(b"stsz", b"free", 1))
+    return film
+
+
 def test_absurd_dimensions_are_refused_before_a_picture_is_allocated(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.avi", codec="rawvideo")
     huge = 14000
