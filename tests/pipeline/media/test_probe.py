@@ -165,7 +165,9 @@ def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damage
 def protected_matroska(folder: Path) -> Path:
     """A film whose pictures are none, and whose track says that they are encrypted, in the place of its name."""
     name = "x" * 60
-    film = make_film(folder / "film.mkv", codec="png", pixel_format="gray", tags={"title": name})
+    film = make_film(folder / "film.mkv", codec="libx264", tags={"title": name})
+    with av.open(str(film)) as read:
+        pictures = [bytes(packet) for packet in read.demux(video=0) if packet.size]
     method = b"\x47\xe1\x81\x05" + b"\x47\xe2\x84key1"
     encoding = b"\x50\x31\x81\x00\x50\x32\x81\x01\x50\x33\x81\x01\x50\x35" + bytes([0x80 | len(method)]) + method
     encodings = b"\x62\x40" + bytes([0x80 | len(encoding)]) + encoding
@@ -174,7 +176,9 @@ def protected_matroska(folder: Path) -> Path:
     data = film.read_bytes()
     at = data.index(b"\x53\x6e\xbc" + name.encode())
     data = data[:at] + b"\x6d\x80\xbc" + encodings + data[at + 63 :]
-    film.write_bytes(data.replace(b"\x89PNG", b"\x5aPNG"))
+    for picture in pictures:
+        data = data.replace(picture, b"\xff" * len(picture))
+    film.write_bytes(data)
     return film
 
 
