@@ -184,6 +184,26 @@ def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
         return film.info
 
 
+class Probes:
+    """What films are, each looked at once for as long as its file stays as it is. Calls may come from several threads.
+
+    ``rate`` is that of folders of numbered pictures.
+    """
+
+    def __init__(self, rate: Fraction | None = None) -> None:
+        self._rate = rate
+        self._known: dict[Path, tuple[tuple[int, int], FilmInfo]] = {}
+
+    def of(self, path: Path) -> FilmInfo:
+        """Return what `probe` says of the film at ``path``. Raises the errors of `probe`."""
+        with reporting(path):
+            state = path.stat()
+        version = state.st_size, state.st_mtime_ns
+        if path not in self._known or self._known[path][0] != version:
+            self._known[path] = version, probe(path, rate=self._rate)
+        return self._known[path][1]
+
+
 @dataclass(frozen=True)
 class OpenFilm:
     """A film that is open; ``info`` is what `probe` returns.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, UnsupportedError
-from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.probe import FilmInfo, Probes, probe
 from pipeline.media.source import MAX_PIXELS
 from tests.films import Sound, Subtitles, make_film, write_pictures
 from tests.pipeline.media.rewriting import rewrite
@@ -72,6 +72,17 @@ def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:
     ]
     assert info.metadata["title"] == "A train"
     assert info.average_rate == 25
+
+
+def test_a_film_is_looked_at_again_where_its_file_has_changed(tmp_path: Path) -> None:
+    known = Probes()
+    first = known.of(make_film(tmp_path / "film.mkv", times=range(3)))
+    assert known.of(first.path) is first
+    changed = known.of(make_film(first.path, times=range(3), width=64))
+    assert (first.width, changed.width) == (96, 64)
+    first.path.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        known.of(first.path)
 
 
 def test_rotation_is_read_from_the_container(tmp_path: Path) -> None:
