@@ -14,6 +14,7 @@ import av.container
 import av.container.core
 
 from pipeline.errors import InputError, UnreadableError, UnsupportedError, UsageError
+from pipeline.media.containers import said
 from pipeline.media.encryption import is_protected, is_scrambled
 from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
@@ -256,7 +257,8 @@ def _described(
         picture, packets = first_picture(path, container, stream)
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
+            f"{path}: its first picture cannot be decoded: {said(error)}",
+            advice="Play the film to see if it is damaged.",
         ) from error
     return _describe(path, container, stream, known_side_data(picture), descriptions), picture, packets
 

@@ -290,5 +290,5 @@ def test_the_end_of_another_stream_is_no_part_of_a_picture_that_cannot_be_decode
             if packet.size:
                 data[packet.pos : packet.pos + packet.size] = b"\x55" * packet.size
     film.write_bytes(data)
-    with pytest.raises(InputError, match="its first picture cannot be decoded"):
+    with pytest.raises(InputError, match=r"its first picture cannot be decoded: Invalid data found when [a-z ]*$"):
         probe(film)
