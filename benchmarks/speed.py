@@ -106,7 +106,7 @@ class Ways:
             pass
 
     def _in_records(self) -> list[FilmFrame]:
-        return list(self._source.records(self._frames, self._colorizer))
+        return [self._source.record(number, frame, self._colorizer) for number, frame in enumerate(self._frames)]
 
     def _ask(self) -> list[Prediction]:
         pictures = [record.model_input for record in self._records]
@@ -146,7 +146,11 @@ class Ways:
 
     def _colour(self, options: Options) -> None:
         film = replace(self._source, options=options)
-        with closing(Colouring(film, self._colorizer).all_frames(ReadLog(luma=False))) as ready:
+        colouring = Colouring(film, self._colorizer)
+        with (
+            closing(colouring.parts(ReadLog(luma=False), at_least=None)) as parts,
+            closing(colouring.frames(next(parts))) as ready,
+        ):
             self._encode(record.frame for record in islice(ready, self.count))
 
 

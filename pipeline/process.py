@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 
 # Parameters of mallopt(3).
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _LARGE, _KEPT = 1 << 20, 8 << 20
+_NOWHERE = logging.NullHandler()
 
 
 def before_numpy() -> None:
@@ -19,10 +21,16 @@ def before_numpy() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def quiet_libraries() -> None:
+    """Keep off the terminal what other libraries log: Python prints their warnings where nobody takes them."""
+    logging.getLogger().addHandler(_NOWHERE)
+
+
 def prepare_process() -> None:
     """Tune OpenCV and the C library for stages that run side by side. Commands call this before they colour."""
     import cv2
 
+    quiet_libraries()
     # Stages run in threads of their own already: OpenCV's would mostly wait for each other, at full load.
     cv2.setNumThreads(1)
     _return_large_blocks()

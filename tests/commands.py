@@ -16,10 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 # In seconds. Only a hang is longer, on the busiest machine too.
@@ -39,6 +40,11 @@ def command(name: str, *arguments: object) -> list[str]:
 def colorize(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``colorize-name`` to its end and return its exit code and what it wrote."""
     return python(_program(name), *arguments, **variables)
+
+
+def terminal(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run ``colorize-name`` to its end; standard output has what standard error is told as well, in its place."""
+    return python(f"import os; os.dup2(1, 2); {_program(name)}", *arguments)
 
 
 def python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -134,7 +140,7 @@ def _import_all() -> None:
     gc.freeze()
 
 
-def _become(request: int, stdout: int, stderr: int) -> None:
+def _become(request: int, stdout: int, stderr: int) -> NoReturn:
     """Turn this process into the one that is asked for."""
     with os.fdopen(os.dup(request)) as file:
         file.seek(0)
@@ -146,7 +152,19 @@ def _become(request: int, stdout: int, stderr: int) -> None:
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
     sys.argv = ["-c", *asked["words"]]
-    exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
+    ended = 0
+    try:
+        exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
+    except SystemExit as ending:
+        if isinstance(ending.code, str):
+            raise
+        ended = ending.code or 0
+    # As the interpreter ends, but for taking down every module, which takes longer than most commands.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -32,6 +33,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """What is nightly is slow as well."""
     if item.get_closest_marker("nightly"):
         item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

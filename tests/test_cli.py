@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import av
@@ -20,7 +21,7 @@ from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
-from tests.commands import PATIENCE, ROOT, colorize, command, environment
+from tests.commands import PATIENCE, ROOT, colorize, command, environment, terminal
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
@@ -57,9 +58,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("weights"))
 
 
+@pytest.fixture(scope="session")
+def shared_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "reel.mp4"
+    return make_film(path, codec="libx264", times=range(12), sounds=[Sound()])
+
+
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return make_film(tmp_path / "reel.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+def film(shared_film: Path, tmp_path: Path) -> Path:
+    return Path(copy2(shared_film, tmp_path))
 
 
 @pytest.fixture(scope="session")
@@ -188,10 +195,7 @@ def test_the_last_line_says_where_results_and_report_are(scans: Path, film: Path
     }
     for (name, *rest), last in cases.items():
         more = () if "--report-only" in rest else ("--model", model)
-        words = command(name, *rest, *more)
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), text=True, check=False
-        )
+        done = terminal(name, *rest, *more)
         assert done.returncode in (0, 3), done.stdout
         assert done.stdout.splitlines()[-1].endswith(last)
 

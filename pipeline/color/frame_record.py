@@ -1,7 +1,9 @@
 """One record per frame of a film, which gathers what is known of it on its way from luma to chroma.
 
 A stage is a generator that takes records and yields the same records, one to one and in order; it sets the fields that
-are its own, may read a bounded number of frames ahead, and makes no threads.
+are its own, may read a bounded number of frames ahead, and makes no threads. What needs no frame after the one that it
+is given is no stage, but a function; what is part of a stage is an object with ``push``, which returns the records that
+are ready. Whoever takes records off the last stage counts them by ``index`` (`pipeline.film.shot_records.ShotLog`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Generic
 
 import numpy as np
@@ -41,13 +40,15 @@ class KeyFrameAnswers(Generic[Record]):
         *,
         stride: int,
         every: int | None,
+        look_ahead: int,
         memory: SceneMemory,
         statements: Sequence[Statement] = (),
         saturation: float = 1.0,
     ) -> None:
         """Begin a shot; ``memory`` is what is known of earlier ones, ``statements`` are those of the whole film.
 
-        ``saturation`` multiplies the network's chroma, and not what is stated.
+        Where there is evidence, ``look_ahead`` frames and a few more are seen before one is answered. ``saturation``
+        multiplies the network's chroma, and not what is stated.
         """
         self._predict = predict
         self._follower = Follower()
@@ -56,33 +57,33 @@ class KeyFrameAnswers(Generic[Record]):
         self._memory = memory
         self._statements = statements
         self._saturation = np.float32(saturation)
-        self._waiting: list[tuple[Record, Key]] = []
+        self._look_ahead = look_ahead
+        self._batch: list[tuple[Record, bool]] = []
+        self._unsettled: list[Record] = []
+        self._asked: list[tuple[Record, Key]] = []
         self._was_blend = False
         self.count = self.asked = 0
         self.seen: View | None = None
         self.pool: EvidencePool | None = None
         self.recalled: Recalled | None = None
 
-    def frames(self, shot: Iterable[tuple[Record, bool]], *, look_ahead: int) -> Iterator[Record]:
-        """Set ``step`` of every frame and ``prediction`` of key frames, reading up to ``look_ahead`` + 12 ahead.
+    def push(self, frame: Record, *, last: bool) -> list[Record]:
+        """Take the next frame of the shot, ``last`` if it is that; return those that are ready, in order.
 
-        ``shot`` gives each frame with whether it is the last. Without evidence nothing waits longer than its batch.
+        Their ``step`` is set, and ``prediction`` where they are key frames. Up to ``look_ahead`` + 12 frames wait;
+        without evidence none waits longer than its batch.
         """
-        waiting: list[Record] = []
-        of_shot = iter(shot)
-        while batch := list(islice(of_shot, BATCH)):
-            self._ask(batch)
-            waiting += (frame for frame, _ in batch)
-            if self.pool is None:
-                yield from waiting
-                waiting.clear()
-            elif len(waiting) >= look_ahead + BLOCK:
-                self._settle(waiting[BLOCK - 1].index)
-                yield from waiting[:BLOCK]
-                del waiting[:BLOCK]
-        if waiting:
-            self._settle(waiting[-1].index)
-        yield from waiting
+        self._batch.append((frame, last))
+        if len(self._batch) < BATCH and not last:
+            return []
+        self._ask(self._batch)
+        self._unsettled += (frame for frame, _ in self._batch)
+        self._batch.clear()
+        if self.pool is None:
+            ready, self._unsettled = self._unsettled, []
+            return ready
+        ready = self._settled(self.pool, BLOCK) if len(self._unsettled) >= self._look_ahead + BLOCK else []
+        return ready + self._settled(self.pool, len(self._unsettled)) if last else ready
 
     def _ask(self, batch: list[tuple[Record, bool]]) -> None:
         """Set the flow, ask the network for key frames, and add what it says to the pool."""
@@ -126,17 +127,18 @@ class KeyFrameAnswers(Generic[Record]):
             pool.follow(frame.step)
         pool.statements += (one for one in frame.statements if one not in pool.statements)
         if answer is not None:
-            self._waiting.append((frame, pool.add(answer, frame.model_input.luma, is_blend=is_blend)))
+            self._asked.append((frame, pool.add(answer, frame.model_input.luma, is_blend=is_blend)))
 
-    def _settle(self, last: int) -> None:
-        """Set the prediction of all key frames up to number ``last``."""
-        assert self.pool is not None
-        count = sum(frame.index <= last for frame, _ in self._waiting)
-        for (frame, _), ab in zip(
-            self._waiting, self.pool.pooled([key for _, key in self._waiting], count), strict=False
-        ):
-            frame.prediction = _estimate(frame, ab)
-        del self._waiting[:count]
+    def _settled(self, pool: EvidencePool, count: int) -> list[Record]:
+        """Return the first ``count`` of the frames that wait, after the prediction of key frames among them is set."""
+        ready = self._unsettled[:count]
+        del self._unsettled[:count]
+        if ready:
+            asked = sum(frame.index <= ready[-1].index for frame, _ in self._asked)
+            for (frame, _), ab in zip(self._asked, pool.pooled([key for _, key in self._asked], asked), strict=False):
+                frame.prediction = _estimate(frame, ab)
+            del self._asked[:asked]
+        return ready
 
     def _step(self, frame: Record) -> Step | None:
         before, self.seen = self.seen, view(frame.model_input.luma, stride=self._stride)

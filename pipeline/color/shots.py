@@ -8,8 +8,8 @@ their start.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, count, pairwise, takewhile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, pairwise, takewhile
 from statistics import median
 from typing import Generic
 
@@ -52,21 +52,70 @@ def find_shots(frames: Iterable[Record], *, look_ahead: int | None = None) -> It
     """
     if look_ahead is not None and look_ahead < _LEAST_LOOK_AHEAD:
         raise ValueError(f"look_ahead is {look_ahead}, must be at least {_LEAST_LOOK_AHEAD}")
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        return
+    passes: list[_Pass[Record]] = []
+    for frame in frames:
+        passes = passes or _passes(frame, look_ahead)
+        frame.thumbnail = thumbnail(frame.model_input.luma)
+        if (decided := _pushed(passes, frame)) is not None:
+            yield decided
+    for number, one in enumerate(passes):
+        while (left := one.pop()) is not None:
+            if (decided := _pushed(passes[number + 1 :], left)) is not None:
+                yield decided
+
+
+def _passes(first: Record, look_ahead: int | None) -> list[_Pass[Record]]:
+    """Return the decisions about every frame of a film that begins with ``first``, each resting on those before it."""
     look_ahead = look_ahead or max(_LEAST_LOOK_AHEAD, min(_LOOK_AHEAD, _WEIGHT // max(first.weight, 1)))
-    # Each stage looks ahead: the cuts 4 frames, the blends one reach, the numbers one reach and a frame.
+    # Each looks ahead: the cuts 4 frames, the blends one reach, the numbers one reach and a frame.
     reaches = [reach for reach in _REACHES if reach <= (look_ahead - _CUT_AHEAD - 1) // 2]
-    yield from _numbered(_with_blends(_with_cuts(chain([first], frames)), reaches), max(reaches))
+    return [
+        _Pass(_CUT_AHEAD - 1, _Cuts[Record]().mark),
+        _Pass(max(reaches), _Blends[Record](reaches).mark),
+        _Pass(max(reaches) + 1, _Numbers[Record](max(reaches)).mark),
+    ]
 
 
-def _with_cuts(frames: Iterable[Record]) -> Iterator[Record]:
-    """Mark the first frame of every shot."""
-    shot: deque[Thumbnail] = deque(maxlen=_CUT_AHEAD)
-    steps: deque[float] = deque(maxlen=_AROUND)
-    for frame, following in _looking_ahead(map(_glanced, frames), _CUT_AHEAD - 1):
+class _Pass(Generic[Record]):
+    """A decision about every frame, in order, which may look at up to ``most`` frames that follow it."""
+
+    def __init__(self, most: int, mark: Callable[[Record, Sequence[Record]], None]) -> None:
+        self._most, self._mark = most, mark
+        self._waiting: deque[Record] = deque()
+
+    def push(self, frame: Record) -> Record | None:
+        """Take the next frame; return the one about which enough is known now, if there is one, decided."""
+        self._waiting.append(frame)
+        return self.pop() if len(self._waiting) > self._most else None
+
+    def pop(self) -> Record | None:
+        """Return the first of the waiting frames, decided by those that are there; None if none waits."""
+        if not self._waiting:
+            return None
+        frame = self._waiting.popleft()
+        self._mark(frame, tuple(self._waiting))
+        return frame
+
+
+def _pushed(passes: Sequence[_Pass[Record]], frame: Record) -> Record | None:
+    """Hand ``frame`` from pass to pass, as far as frames come out; return what comes out of the last."""
+    arrived: Record | None = frame
+    for one in passes:
+        if arrived is None:
+            break
+        arrived = one.push(arrived)
+    return arrived
+
+
+class _Cuts(Generic[Record]):
+    """Marks the first frame of every shot."""
+
+    def __init__(self) -> None:
+        self._shot: deque[Thumbnail] = deque(maxlen=_CUT_AHEAD)
+        self._steps: deque[float] = deque(maxlen=_AROUND)
+
+    def mark(self, frame: Record, following: Sequence[Record]) -> None:
+        shot, steps = self._shot, self._steps
         ahead = [frame.thumbnail, *(other.thumbnail for other in following)]
         is_cut, step = True, 0.0
         if shot and shot[-1].even.shape == frame.thumbnail.even.shape:
@@ -78,12 +127,6 @@ def _with_cuts(frames: Iterable[Record]) -> Iterator[Record]:
             steps.clear()
         shot.append(frame.thumbnail)
         frame.link, frame.change = (Link.CUT, 0.0) if is_cut else (Link.SAME, step)
-        yield frame
-
-
-def _glanced(frame: Record) -> Record:
-    frame.thumbnail = thumbnail(frame.model_input.luma)
-    return frame
 
 
 def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Thumbnail], ahead: Sequence[Thumbnail]) -> bool:
@@ -115,18 +158,20 @@ def _of_one_shape(thumbnails: list[Thumbnail]) -> list[Thumbnail]:
     return list(takewhile(lambda other: other.even.shape == thumbnails[0].even.shape, thumbnails))
 
 
-def _with_blends(frames: Iterable[Record], reaches: Sequence[int]) -> Iterator[Record]:
-    """Mark what looks like the middle of a dissolve."""
-    longest = max(reaches)
-    shot: deque[Record] = deque(maxlen=longest)
-    for frame, following in _looking_ahead(frames, longest):
+class _Blends(Generic[Record]):
+    """Marks what looks like the middle of a dissolve."""
+
+    def __init__(self, reaches: Sequence[int]) -> None:
+        self._reaches = reaches
+        self._shot: deque[Record] = deque(maxlen=max(reaches))
+
+    def mark(self, frame: Record, following: Sequence[Record]) -> None:
         if frame.link is Link.CUT:
-            shot.clear()
+            self._shot.clear()
         ahead = _of_one_shot(following)
-        possible = [reach for reach in reaches if reach <= min(len(shot), len(ahead))]
-        frame.blend_reach = _blend_reach(shot, frame, ahead, possible)
-        shot.append(frame)
-        yield frame
+        possible = [reach for reach in self._reaches if reach <= min(len(self._shot), len(ahead))]
+        frame.blend_reach = _blend_reach(self._shot, frame, ahead, possible)
+        self._shot.append(frame)
 
 
 def _blend_reach(behind: Sequence[Record], frame: Record, ahead: Sequence[Record], reaches: Sequence[int]) -> int:
@@ -144,20 +189,22 @@ def _of_one_shot(following: Sequence[Record]) -> list[Record]:
     return list(takewhile(lambda other: other.link is not Link.CUT, following))
 
 
-def _numbered(frames: Iterable[Record], longest: int) -> Iterator[Record]:
-    """Give every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
-    number = -1
-    shot = _Shot[Record](longest)
-    for frame, following in _looking_ahead(frames, longest + 1):
+class _Numbers(Generic[Record]):
+    """Gives every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest, self._number = longest, -1
+        self._shot = _Shot[Record](longest)
+
+    def mark(self, frame: Record, following: Sequence[Record]) -> None:
         is_cut = frame.link is Link.CUT
         if is_cut:
-            shot = _Shot(longest)
-        blends, turns = shot.place(frame, _of_one_shot(following))
-        number += is_cut or turns
-        frame.shot = number
+            self._shot = _Shot(self._longest)
+        blends, turns = self._shot.place(frame, _of_one_shot(following))
+        self._number += is_cut or turns
+        frame.shot = self._number
         if blends and not is_cut:
             frame.link = Link.BLEND
-        yield frame
 
 
 class _Shot(Generic[Record]):
@@ -219,14 +266,3 @@ def _is_central(here: int, middles: set[int]) -> bool:
     behind = sum(1 for _ in takewhile(middles.__contains__, count(here - 1, -1)))
     ahead = sum(1 for _ in takewhile(middles.__contains__, count(here + 1)))
     return behind >= ahead
-
-
-def _looking_ahead(frames: Iterable[Record], most: int) -> Iterator[tuple[Record, Sequence[Record]]]:
-    """Yield each frame with up to ``most`` that follow it."""
-    window: deque[Record] = deque()
-    for frame in frames:
-        window.append(frame)
-        if len(window) > most:
-            yield window.popleft(), tuple(window)
-    while window:
-        yield window.popleft(), tuple(window)

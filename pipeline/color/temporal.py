@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, pairwise
 from typing import Generic
 
 import numpy as np
@@ -64,11 +64,17 @@ def predict_chroma(
             saturation=options.saturation,
         )
         for frame in coloured:
-            assert frame.ab is not None
-            frame.ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
-            for one in frame.statements:
-                frame.ab = one.applied(frame.ab)
+            frame.ab = _as_stated(frame)
             yield frame
+
+
+def _as_stated(frame: FrameRecord) -> F32:
+    """Return the chroma of a frame, without any in neutral areas, and with what is stated of it."""
+    assert frame.ab is not None
+    ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
+    for one in frame.statements:
+        ab = one.applied(ab)
+    return ab
 
 
 def predict_alone(
@@ -123,83 +129,78 @@ def smoothed(
     evidence; fewer where frames weigh more than ``weight`` bytes together.
     """
     scenes = scenes or Scenes()
-    frames = iter(frames)
-    first = next(frames, None)
-    while first is not None:
-        shot = _Shot(first, frames)
-        room = weight // max(first.weight, 1) - BATCH
-        ahead = max(1, min(max(look_ahead, every or 0), room))
-        answers = KeyFrameAnswers[Record](
-            predict, stride=stride, every=every, memory=scenes.memory, statements=statements, saturation=saturation
-        )
-        answered = answers.frames(shot, look_ahead=max(0, min(EVIDENCE_AHEAD, room - ahead - BLOCK)))
-        run = _Pass(answers, FADING if every == 1 else FADING_SPARSE)
-        yield from run.frames(answered, ahead=ahead)
-        scenes.memory = run.remembered(scenes.memory)
+    shot: _Shot[Record] | None = None
+    for frame, following in pairwise(chain(frames, (None,))):
+        assert frame is not None
+        if shot is None:
+            room = weight // max(frame.weight, 1) - BATCH
+            ahead = max(1, min(max(look_ahead, every or 0), room))
+            answers = KeyFrameAnswers[Record](
+                predict,
+                stride=stride,
+                every=every,
+                look_ahead=max(0, min(EVIDENCE_AHEAD, room - ahead - BLOCK)),
+                memory=scenes.memory,
+                statements=statements,
+                saturation=saturation,
+            )
+            shot = _Shot(answers, FADING if every == 1 else FADING_SPARSE, ahead=ahead)
+        is_last = following is None or following.link is Link.CUT or _shape(following) != _shape(frame)
+        yield from shot.push(frame, last=is_last)
+        if is_last:
+            scenes.memory = shot.remembered(scenes.memory)
+            shot = None
+
+
+def _shape(frame: FrameRecord) -> tuple[int, ...]:
+    return frame.model_input.luma.shape
+
+
+class _Shot(Generic[Record]):
+    """One shot on its way from model inputs to the chroma of all frames, by way of ``answers`` for key frames."""
+
+    def __init__(self, answers: KeyFrameAnswers[Record], fading: float, *, ahead: int) -> None:
+        self._answers = answers
+        self._fading = fading
+        self._ahead = ahead
+        self._anchor = Anchor()
+        self._before: Estimate | None = None
+        self._held: F32 | None = None
+        self._last = 0
+        self._waiting: list[Record] = []
+
+    def push(self, frame: Record, *, last: bool) -> list[Record]:
+        """Take the next frame, ``last`` if it is that; return those that are ready, in order, with their final chroma.
+
+        Of those that are answered, ``ahead`` + 4 wait.
+        """
+        ready: list[Record] = []
+        answered = iter(self._answers.push(frame, last=last))
+        while batch := list(islice(answered, BATCH)):
+            for one in batch:
+                self._estimate(one)
+            self._waiting += batch
+            if len(self._waiting) >= self._ahead + BATCH:
+                ready += self._settled(len(self._waiting) - self._ahead)
+        return ready + self._settled(len(self._waiting)) if last else ready
+
+    def _recall(self) -> None:
+        """Begin with what is remembered of the scene, if anything is."""
+        if (recalled := self._answers.recalled) is not None and recalled.step is not None:
+            scene = recalled.scene
+            self._before, self._anchor = scene.estimate, Anchor(scene.anchor)
+            self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
+
+    def remembered(self, memory: SceneMemory) -> SceneMemory:
+        """Return ``memory`` with the shot in it, once all of it has passed."""
+        answers = self._answers
         logger.debug(
             "a shot ends after %d frames, %d of them key frames%s",
             answers.count,
             answers.asked,
             "" if answers.recalled is None else "; its scene was known",
         )
-        first = shot.following
-
-
-class _Shot(Generic[Record]):
-    """The frames from ``first`` on up to a cut, each with whether it is the last of them.
-
-    Afterwards ``following`` is the first frame of the next shot, if there is one.
-    """
-
-    def __init__(self, first: Record, others: Iterator[Record]) -> None:
-        self._first = first
-        self._others = others
-        self.following: Record | None = None
-
-    def __iter__(self) -> Iterator[tuple[Record, bool]]:
-        held = self._first
-        for frame in self._others:
-            if frame.link is Link.CUT or frame.model_input.luma.shape != held.model_input.luma.shape:
-                self.following = frame
-                break
-            yield held, False
-            held = frame
-        yield held, True
-
-
-class _Pass(Generic[Record]):
-    """One shot on its way from the predictions of key frames to the chroma of all frames."""
-
-    def __init__(self, answers: KeyFrameAnswers[Record], fading: float) -> None:
-        self._answers = answers
-        self._fading = fading
-        self._anchor = Anchor()
-        self._before: Estimate | None = None
-        self._held: F32 | None = None
-        self._last = 0
-
-    def frames(self, answered: Iterator[Record], *, ahead: int) -> Iterator[Record]:
-        """Yield the frames with their final chroma, reading ``ahead`` + 4 frames ahead."""
-        first = next(answered)
-        if (recalled := self._answers.recalled) is not None and recalled.step is not None:
-            scene = recalled.scene
-            self._before, self._anchor = scene.estimate, Anchor(scene.anchor)
-            self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
-        waiting: list[Record] = []
-        of_shot = chain([first], answered)
-        while batch := list(islice(of_shot, BATCH)):
-            for frame in batch:
-                self._estimate(frame)
-            waiting += batch
-            if len(waiting) >= ahead + BATCH:
-                done = len(waiting) - ahead
-                yield from self._settled(waiting, done)
-                del waiting[:done]
-        yield from self._settled(waiting, len(waiting))
-
-    def remembered(self, memory: SceneMemory) -> SceneMemory:
-        """Return ``memory`` with the shot in it, once all of it has passed."""
-        pool, seen = self._answers.pool, self._answers.seen
+        pool, seen = answers.pool, answers.seen
         if pool is None or pool.so_far is None or pool.fine_so_far is None or pool.gain is None:
             return memory
         assert seen is not None
@@ -218,9 +219,11 @@ class _Pass(Generic[Record]):
             anchor=self._anchor.sum,
             prototypes=pool.prototypes,
         )
-        return memory.filed(scene, replacing=self._answers.recalled)
+        return memory.filed(scene, replacing=answers.recalled)
 
     def _estimate(self, frame: Record) -> None:
+        if self._before is None:
+            self._recall()
         earlier = None
         if self._before is not None and frame.step is not None:
             earlier = self._before.carried(frame.step.past, self._fading)
@@ -231,11 +234,13 @@ class _Pass(Generic[Record]):
         frame.estimate = self._before = known
         self._last = frame.index
 
-    def _settled(self, waiting: list[Record], count: int) -> Iterator[Record]:
-        """Yield the first ``count`` of the waiting frames with their final chroma."""
-        steps = [frame.step for frame in waiting[1:] if frame.step is not None]
-        later = from_behind([frame.prediction for frame in waiting], steps, self._fading) if waiting else []
-        for frame, behind in islice(zip(waiting, later, strict=True), count):
+    def _settled(self, count: int) -> list[Record]:
+        """Return the first ``count`` of the waiting frames with their final chroma."""
+        steps = [frame.step for frame in self._waiting[1:] if frame.step is not None]
+        later = from_behind([frame.prediction for frame in self._waiting], steps, self._fading)
+        ready = self._waiting[:count]
+        for frame, behind in zip(ready, later, strict=False):
             chroma = self._anchor.hold(frame.estimate.joined(behind).chroma, frame.step)
             frame.ab = np.ascontiguousarray(chroma.transpose(2, 0, 1))
-            yield frame
+        del self._waiting[:count]
+        return ready

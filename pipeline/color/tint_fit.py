@@ -80,9 +80,14 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
     levels = np.clip(luma[shown], 0, 1)
     by_luma = np.maximum(0, 1 - np.abs(levels[:, None] * (LUMA_KNOTS - 1) - np.arange(LUMA_KNOTS))).astype(np.float32)
     left = _LeftOver(chroma, shown)
-    free = _free_fit(by_luma, place, left)
+    if left.chroma.any():
+        free = _free_fit(by_luma, place, left)
+        strict, curve = _strict_fit(by_luma, place, left)
+    else:
+        # Grey in a format that could have colour, as most black-and-white films are: what fits of nothing come to.
+        free = strict = np.zeros_like(left.chroma)
+        curve = np.zeros((LUMA_KNOTS, 2), np.float32)
     fine, broad, rough = left.by(free)
-    strict, curve = _strict_fit(by_luma, place, left)
     _, strict_broad, _ = left.by(strict)
     figures = _figures(levels, left, free, strict, curve, (fine, broad, rough, strict_broad))
     return TintFit(free, fine, float(np.median(rough)), curve, figures)

@@ -49,10 +49,10 @@ def judge_shots(
     shot = _Shot[Record](options, usual, has_references)
     for frame in frames:
         if frame.link is Link.CUT or frame.shot != shot.number:
-            yield from shot.released()
+            yield from shot.rest()
             shot = _Shot(options, usual, has_references, frame.shot)
-        yield from shot.take(frame, evidence)
-    yield from shot.released()
+        yield from shot.push(frame, evidence)
+    yield from shot.rest()
 
 
 class _Shot(Generic[Record]):
@@ -65,17 +65,17 @@ class _Shot(Generic[Record]):
         self._verdict: Verdict | None = None
         self._is_logged = False
 
-    def take(self, frame: Record, evidence: Callable[[Record], ToneEvidence]) -> Iterator[Record]:
+    def push(self, frame: Record, evidence: Callable[[Record], ToneEvidence]) -> list[Record]:
+        """Take the next frame; return those that need not wait any more, by the verdict on what was seen so far."""
         self._waiting.append(frame)
         if self._verdict is None or self._verdict.confidence == 0:
             self._seen = [*self._seen[-_JUDGED + 1 :], evidence(frame)]
             if self._verdict is not None:
                 self._verdict = self._judged()
-        if self._verdict is not None or len(self._waiting) >= _JUDGED:
-            yield from self.released()
+        return self.rest() if self._verdict is not None or len(self._waiting) >= _JUDGED else []
 
-    def released(self) -> Iterator[Record]:
-        """Yield the frames that wait, by the verdict on what was seen so far."""
+    def rest(self) -> list[Record]:
+        """Return the frames that wait, by the verdict on what was seen so far."""
         if self._verdict is None:
             self._verdict = self._judged()
         what = treatment(self._verdict, self._options, has_references=self._has_references)
@@ -91,10 +91,10 @@ class _Shot(Generic[Record]):
                 verdict.reason,
                 what,
             )
-        for frame in self._waiting:
+        released, self._waiting = self._waiting, []
+        for frame in released:
             frame.verdict, frame.treatment = self._verdict, what
-            yield frame
-        self._waiting = []
+        return released
 
     def _judged(self) -> Verdict:
         verdict = judge(self._seen)

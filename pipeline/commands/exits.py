@@ -16,6 +16,7 @@ from pipeline.documents import json_text, to_json
 from pipeline.errors import NO_MEMORY, AutochromeError, MissingDependencyError
 from pipeline.interruption import Cancelled, end_on_signals
 from pipeline.os_errors import unwritable
+from pipeline.process import quiet_libraries
 from pipeline.results import Failure, FilmResult, PhotoResult, shell_line
 from pipeline.version import DISTRIBUTION
 from pipeline.wording import count
@@ -83,6 +84,7 @@ def markup(text: object) -> str:
 
 def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
     """Run ``action``, print its answer or its error, and exit with the code that it stands for."""
+    quiet_libraries()
     with _guarded_stdout(reporting) as write:
         end_on_signals()
         try:

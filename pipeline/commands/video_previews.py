@@ -16,6 +16,7 @@ from pipeline.documents import to_json
 from pipeline.errors import UsageError
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
+from pipeline.os_errors import unwritable
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
 from pipeline.wording import count
@@ -128,9 +129,15 @@ def _part(
     from pipeline.film.excerpt import Renamed, excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
 
-    name.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent) as folder:
-        part = excerpt(film, span, Path(folder), rate=options.frame_rate)
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent)
+    except OSError as error:
+        raise unwritable(name, error) from error
+    with scratch as folder:
+        # The folder is one beside the preview, which nobody knows.
+        with Renamed(Path(folder), name).errors():
+            part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.origin + part.start, part.origin + span.start + span.seconds)
         if references.numbered:
             references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
+from itertools import chain, pairwise
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.shots import find_shots
@@ -12,7 +13,8 @@ from pipeline.color.temporal import predict_chroma
 from pipeline.color.triage import judge_shots
 from pipeline.film.frames import FilmFrame, FilmSource, paint
 from pipeline.film.parts import Part, in_parts, known_before
-from pipeline.film.stated_frames import stated_frames
+from pipeline.film.stated_frames import StatedFrames, stated_frames
+from pipeline.media.frames import Frame
 from pipeline.media.read_log import ReadLog
 from pipeline.results import SourceTone
 from pipeline.stages import ahead
@@ -37,19 +39,12 @@ class Colouring:
         film = self._film
         decoded = ahead(film.decode(read_log), depth=_DEPTH, name="decode", threads=film.options.threads)
         with closing(decoded):
-            frames = find_shots(self._stated.attached(film.records(decoded, self._colorizer)))
+            frames = find_shots(records(decoded, film, self._colorizer, self._stated))
             yield from in_parts(frames, at_least=at_least)
 
     def frames(self, part: Part) -> Generator[FilmFrame, None, None]:
         """Yield the frames of a part with their final chroma; colouring runs ahead in a thread."""
         return ahead(self._coloured(part), depth=_DEPTH, name="colour", threads=self._film.options.threads)
-
-    def all_frames(self, read_log: ReadLog) -> Generator[FilmFrame, None, None]:
-        """Yield every frame of the film, as one part, with its final chroma; ``read_log`` counts them."""
-        with closing(self.parts(read_log, at_least=None)) as parts:
-            for part in parts:
-                with closing(self.frames(part)) as frames:
-                    yield from frames
 
     def _coloured(self, part: Part) -> Generator[FilmFrame, None, None]:
         film, options, spec = self._film, self._film.options, self._colorizer.spec
@@ -58,8 +53,25 @@ class Colouring:
         usual, has_references = self._usual_tone, bool(film.references.paths)
         frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, has_references=has_references)
         frames = predict_chroma(frames, predict, options, stride=spec.stride, memory=memory, statements=statements)
-        yield from paint(frames, film.spec)
+        for record in frames:
+            paint(record, film.spec)
+            yield record
 
     @cached_property
     def _usual_tone(self) -> SourceTone | None:
         return self._film.usual_tone()
+
+
+def records(
+    decoded: Iterable[Frame], film: FilmSource, colorizer: Colorizer, stated: StatedFrames
+) -> Iterator[FilmFrame]:
+    """Yield the record of every decoded frame, with its model input and what is ``stated`` of it.
+
+    Reads one frame ahead: a frame is shown until the next one is.
+    """
+    for index, (frame, following) in enumerate(pairwise(chain(decoded, (None,)))):
+        assert frame is not None
+        record = film.record(index, frame, colorizer)
+        until = None if following is None else following.timestamp.seconds
+        record.statements = stated.about(index, frame.timestamp.seconds, until)
+        yield record

@@ -21,6 +21,7 @@ from pipeline.color.statements import Statement
 from pipeline.color.temporal import predict_alone
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
+from pipeline.film.colouring import records
 from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import NO_REFERENCES, FilmReferences
 from pipeline.film.stated_frames import StatedFrames, stated_frames
@@ -111,9 +112,9 @@ def _shown(film: FilmSource, colorizer: Colorizer, stated: StatedFrames, progres
     shot, number = -1, 0
     usual, has_references = film.usual_tone(), bool(film.references.paths)
     with closing(film.decode(ReadLog(luma=False))) as decoded:
-        frames = find_shots(stated.attached(film.records(decoded, colorizer)))
-        records = judge_shots(frames, film.tone_evidence, film.options, usual=usual, has_references=has_references)
-        for record in records:
+        frames = find_shots(records(decoded, film, colorizer, stated))
+        judged = judge_shots(frames, film.tone_evidence, film.options, usual=usual, has_references=has_references)
+        for record in judged:
             progress.advance(str(film.info.path))
             if record.shot != shot:
                 if last is not None:

@@ -18,6 +18,7 @@ from pipeline.media.probe import open_film
 from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, open_source, reporting
 from pipeline.options import Options, Span
+from pipeline.os_errors import reading, unwritable
 
 _COPIED = {"video", "audio"}
 # So many packets for every frame say that those of fields are meant.
@@ -42,13 +43,14 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
     """Put the part ``span`` of the film ``source``, picture and sound, into ``folder``.
 
     It begins at the key frame at or before ``span.start`` and may lack a frame at its very end. ``rate`` is that of
-    folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends before.
+    folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends before,
+    `OutputError` if ``folder`` cannot be written to.
     """
     if source.is_dir():
         return _pictures(source, span, folder, rate)
     # Matroska, which holds all there is, under the film's own name: a result is planned by that.
     target = folder / source.name
-    with reporting(source), open_source(source) as container:
+    with open_source(source) as container:
         if not container.streams.video:
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
         try:
@@ -57,6 +59,8 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
                 writing.metadata.update(container.metadata)
                 start, origin = _copied(container, writing, span, source)
                 return Excerpt(path=target, start=start, origin=origin)
+        except OSError as error:
+            raise unwritable(folder, error) from error
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{source}: a part of it cannot be cut out: {error}", advice="Colour the film without --preview."
@@ -124,10 +128,12 @@ def _copied(
     }
     origin = _seconds(video.start_time or 0, video)
     if span.start:
-        container.seek(int((origin + span.start) / _base(video)), stream=video)
+        with reporting(source):
+            container.seek(int((origin + span.start) / _base(video)), stream=video)
     first: Fraction | None = None
     reached = False
-    for packet in _until(demux(container, *(container.streams[index] for index in kept)), origin + _end(span), video):
+    packets = _read(source, demux(container, *(container.streams[index] for index in kept)))
+    for packet in _until(packets, origin + _end(span), video):
         at = _place(packet)
         reached = reached or (packet.stream is video and at + _length(packet) > origin + span.start)
         if packet.stream is video and first is None and packet.is_keyframe:
@@ -145,6 +151,12 @@ def _copied(
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
     return max(first - origin, Fraction(0)), origin
+
+
+def _read(source: Path, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield ``packets`` of ``source``; what reading them raises is told of it. Raises `InputError`."""
+    with reporting(source):
+        yield from packets
 
 
 def _until(packets: Iterator[AnyPacket], end: Fraction, video: av.VideoStream) -> Iterator[AnyPacket]:
@@ -191,8 +203,16 @@ def _pictures(source: Path, span: Span, folder: Path, rate: Fraction | None) -> 
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
     inside = folder / source.resolve().name
-    inside.mkdir()
+    try:
+        inside.mkdir()
+    except OSError as error:
+        raise unwritable(folder, error) from error
     for number in range(sequence.first + first, sequence.first + first + count):
         name = f"{sequence.prefix}{number:0{sequence.digits}}{sequence.suffix}"
-        (inside / name).write_bytes((source / name).read_bytes())
+        with reading(source / name):
+            picture = (source / name).read_bytes()
+        try:
+            (inside / name).write_bytes(picture)
+        except OSError as error:
+            raise unwritable(folder, error) from error
     return Excerpt(path=inside, start=first / sequence.rate, origin=Fraction(0))

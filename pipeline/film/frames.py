@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,11 +79,10 @@ class FilmSource:
             deinterlace=self.plan.deinterlaces,
         )
 
-    def records(self, decoded: Iterable[Frame], colorizer: Colorizer) -> Iterator[FilmFrame]:
-        """Yield the record of every decoded frame with its model input."""
-        for index, frame in enumerate(decoded):
-            luma = frame.luma
-            yield FilmFrame(index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame)
+    def record(self, index: int, frame: Frame, colorizer: Colorizer) -> FilmFrame:
+        """Return the record of a decoded frame, the film's number ``index``, with its model input."""
+        luma = frame.luma
+        return FilmFrame(index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame)
 
     def model_input(self, luma: Plane, colorizer: Colorizer) -> ModelInput:
         """Return what the network sees of a frame's ``luma`` (H, W)."""
@@ -123,17 +122,15 @@ class FilmSource:
         return [self.spec.chroma(reduced(plane)) for plane in frame.chroma]
 
 
-def paint(frames: Iterable[FilmFrame], spec: ColorSpec) -> Iterator[FilmFrame]:
-    """Write the chroma of every frame, upsampled along its luma; where there is none, the source's own is kept."""
-    for record in frames:
-        if record.ab is None:
-            record.frame.keep()
-        else:
-            record.upsampled = upsample(record.model_input, record.ab, spec)
-            for part in record.frame.parts:
-                planes = record.upsampled.planes(part.luma, spec, part.chroma_shape)
-                record.frame.paint(*planes, lines=part.lines)
-        yield record
+def paint(record: FilmFrame, spec: ColorSpec) -> None:
+    """Write the chroma of a frame, upsampled along its luma; where there is none, the source's own is kept."""
+    if record.ab is None:
+        record.frame.keep()
+        return
+    record.upsampled = upsample(record.model_input, record.ab, spec)
+    for part in record.frame.parts:
+        planes = record.upsampled.planes(part.luma, spec, part.chroma_shape)
+        record.frame.paint(*planes, lines=part.lines)
 
 
 def film_source(

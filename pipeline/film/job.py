@@ -14,7 +14,7 @@ from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
-from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmFrame, FilmSource, beside, film_source
+from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segment_folder import check_segment_folder
 from pipeline.film.segments import SegmentMaker, helped_segments, kept_segments
@@ -97,8 +97,7 @@ def colorize_video(
         )
         colouring = Colouring(film, colorizer)
         if segments is None:
-            with closing(colouring.all_frames(read_log)) as frames:
-                written, log = _write(frames, film, writer, progress)
+            written, log = _write(colouring, read_log, film, writer, progress)
         else:
             log = SegmentMaker(colouring, segments, film, progress, segment_frames, stop).complete(read_log)
             written = segments.join(writer)
@@ -201,14 +200,17 @@ def stated(
 
 
 def _write(
-    frames: Iterable[FilmFrame], film: FilmSource, writer: FilmWriter, progress: Progress
+    colouring: Colouring, read_log: ReadLog, film: FilmSource, writer: FilmWriter, progress: Progress
 ) -> tuple[Written, ShotLog]:
+    """Write the film in one go, as one part."""
     log = ShotLog(film)
-    with writer:
-        for record in frames:
-            writer.write(record.frame)
-            log.add(record)
-            progress.advance(str(film.info.path))
+    with closing(colouring.parts(read_log, at_least=None)) as parts, writer:
+        for part in parts:
+            with closing(colouring.frames(part)) as frames:
+                for record in frames:
+                    writer.write(record.frame)
+                    log.add(record)
+                    progress.advance(str(film.info.path))
         return writer.finish(), log
 
 

@@ -74,7 +74,12 @@ class ShotLog:
         return {"shots": to_json(self._shots)}
 
     def add(self, record: FilmFrame) -> None:
-        """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins."""
+        """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins.
+
+        Raises `ValueError` for another frame: some stage on the way has dropped, repeated or reordered frames.
+        """
+        if record.index != self._next:
+            raise ValueError(f"frame {record.index} comes where frame {self._next} should")
         verdict, treatment = record.verdict, record.treatment
         seen = record.shot, verdict.tone, treatment
         if seen != self._current:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still_spec
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
-from pipeline.film.frames import FilmFrame, FilmSource
+from pipeline.film.frames import FilmSource
 from pipeline.media.sampling import frame_at
 from pipeline.media.stills import read_still, space_for_colour
 from pipeline.options import Hint
@@ -39,23 +39,12 @@ class StatedFrames:
         """All of them."""
         return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere)
 
-    def attached(self, records: Iterable[FilmFrame]) -> Iterator[FilmFrame]:
-        """Set ``statements`` of the frames that they are about, reading one frame ahead."""
-        waiting: FilmFrame | None = None
-        for record in records:
-            if waiting is not None:
-                yield self._given(waiting, record.frame.timestamp.seconds)
-            waiting = record
-        if waiting is not None:
-            yield self._given(waiting, None)
-
-    def _given(self, record: FilmFrame, until: Fraction | None) -> FilmFrame:
-        """Give ``record``, which is shown up to ``until``, what is stated about it."""
-        begin = record.frame.timestamp.seconds if record.index else 0
-        shown = tuple(made for time, made in self.timed if begin <= time and (until is None or time < until))
-        numbered = self.numbered.get(record.index)
-        record.statements = shown if numbered is None else (numbered, *shown)
-        return record
+    def about(self, index: int, begin: Fraction, until: Fraction | None) -> tuple[Statement, ...]:
+        """Return what is stated about frame ``index``, shown from ``begin`` up to ``until``, in seconds, or the end."""
+        # What is stated of a time before the first frame is about that.
+        shown = (made for time, made in self.timed if (begin <= time or not index) and (until is None or time < until))
+        numbered = self.numbered.get(index)
+        return tuple(shown) if numbered is None else (numbered, *shown)
 
 
 def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -13,7 +13,7 @@ import av.container
 
 from pipeline.errors import InputError
 from pipeline.media.damage import ADVICE, Damage, Remedy, copy_picture
-from pipeline.media.deinterlace import deinterlaced
+from pipeline.media.deinterlace import Deinterlacer
 from pipeline.media.expected_frames import ExpectedFrames
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
@@ -57,39 +57,43 @@ def frames(
     if on_damage is OnDamage.CONCEAL and read_log is None:
         raise ValueError("concealment needs a read log that reports it")
     damage = Damage(info.path, on_damage)
-    with closing(_read(info, target, damage, luma_weights)) as read:
-        for frame in deinterlaced(read, info, target) if deinterlace else read:
-            if read_log is not None:
-                read_log.add(frame)
-            yield frame
-    if read_log is not None:
-        read_log.notes += (*damage.notes(), *read_log.pauses(info.time_base))
-
-
-def _read(
-    info: FilmInfo, target: PixelFormat, damage: Damage, luma_weights: tuple[float, float] | None
-) -> Generator[Frame, None, None]:
     broken = info.broken if info.is_scanned else find_break(info.path, info.container)
     if broken is not None:
         damage.met(broken)
-    container = open_film(info)
-    try:
-        reader = _Reader(info, container, damage)
-        with closing(reader.shown(in_place=info.pixel_format.name == target.name)) as shown:
-            for picture, time in shown:
-                yield Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
+    fields = Deinterlacer(info, target) if deinterlace else None
+
+    def counted(frame: Frame) -> Frame:
+        if read_log is not None:
+            read_log.add(frame)
+        return frame
+
+    with open_film(info) as container:
+        reader = _Reader(info, container, damage, in_place=info.pixel_format.name == target.name)
+        with closing(reader.pictures()) as pictures:
+            for picture, following in pairwise(chain(pictures, (None,))):
+                assert picture is not None
+                for shown, time in reader.shown(picture, following):
+                    frame = Frame(shown, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
+                    for ready in (frame,) if fields is None else fields.push(frame):
+                        yield counted(ready)
         reader.check_complete()
-    finally:
-        container.close()
+    for ready in () if fields is None else fields.rest():
+        yield counted(ready)
+    if read_log is not None:
+        read_log.notes += (*damage.notes(), *read_log.pauses(info.time_base))
 
 
 class _Reader:
     """The state of one pass over a film: where it is, and what it has seen."""
 
-    def __init__(self, info: FilmInfo, container: av.container.InputContainer, damage: Damage) -> None:
+    def __init__(
+        self, info: FilmInfo, container: av.container.InputContainer, damage: Damage, *, in_place: bool
+    ) -> None:
+        """With ``in_place`` pictures are changed where they are, and repeated ones must be copies."""
         self._info = info
         self._container = container
         self._damage = damage
+        self._in_place = in_place
         self._stream: av.VideoStream = container.streams[info.stream_index]  # type: ignore[assignment]
         self._entries = len(self._stream.index_entries)
         self._expected_frames = ExpectedFrames(info)
@@ -105,18 +109,17 @@ class _Reader:
         self._step = max(round(1 / rate / info.time_base), 1) if rate else 1
         self._repeated: set[int | None] = set()
 
-    def shown(self, *, in_place: bool) -> Generator[tuple[av.VideoFrame, Timestamp], None, None]:
-        """Yield every picture with its time, and again in the places of those after it that were lost.
+    def shown(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[av.VideoFrame, Timestamp]]:
+        """Return ``picture`` with its time, and again in the places of those lost before ``following``, None: the end.
 
-        With ``in_place`` the reader changes the pictures it is given, and repeated ones must be copies.
+        Begins the film with it, too, where those before it were lost.
         """
-        with closing(self._in_order()) as pictures:
-            for picture, following in pairwise(chain(pictures, (None,))):
-                assert picture is not None
-                places = self._places(picture, following)
-                copies = [copy_picture(picture) if in_place else picture for _ in places[1:]]
-                for place, shown in zip(places, [picture, *copies][: len(places)], strict=True):
-                    yield shown, self._arrive(picture, *place)
+        places = self._places(picture, following)
+        copies = [copy_picture(picture) if self._in_place else picture for _ in places[1:]]
+        return [
+            (shown, self._arrive(picture, *place))
+            for place, shown in zip(places, [picture, *copies][: len(places)], strict=True)
+        ]
 
     def _places(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[int, Remedy | None]]:
         """Return the times at which ``picture`` is to be shown, in order: its own, and those of lost neighbours."""
@@ -165,45 +168,36 @@ class _Reader:
 
     # Packets and pictures -------------------------------------------------------------------------------------------
 
-    def _in_order(self) -> Generator[av.VideoFrame, None, None]:
-        """Yield pictures in the order of display, where their decoder gives them as they are stored."""
-        crossing = self._info.timeline.crossing
-        waiting: list[av.VideoFrame] = []
-        with closing(self._pictures()) as pictures:
-            for picture in pictures:
-                # What is decoded at one time, or has none, keeps its place.
-                insort(waiting, picture, key=lambda one: self._time(one) or 0)
-                if len(waiting) > crossing:
-                    yield waiting.pop(0)
-        yield from waiting
+    def pictures(self) -> Generator[av.VideoFrame, None, None]:
+        """Yield every picture that can be decoded, in the order of display; reads the packets of all streams.
 
-    def _pictures(self) -> Generator[av.VideoFrame, None, None]:
+        Only together do they show where the file ends.
+        """
         self._stream.thread_type = av.codec.context.ThreadType.AUTO
         bound_pixels(self._stream)
-        for demuxed in self._demuxed():
+        # Of films whose decoder gives pictures as they are stored, so many wait for one that is shown before them.
+        crossing = self._info.timeline.crossing
+        waiting: list[av.VideoFrame] = []
+        for demuxed in demux_all(self._container, met=self._cannot_read, drained=self._stream):
             packet, is_at_joint = self._retimed(demuxed)
             self._note(packet, is_at_joint=is_at_joint)
-            is_repeat = packet.size == 0 and packet.dts is not None
-            # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
-            if packet.stream.index == self._info.stream_index and not is_repeat:
-                for picture in self._decode(packet):
-                    self._set_time(picture)
-                    if self._fits(picture):
-                        yield picture
-                    self._decoded += 1
+            for picture in self._decode(packet):
+                self._set_time(picture)
+                if self._fits(picture):
+                    # What is decoded at one time, or has none, keeps its place.
+                    insort(waiting, picture, key=lambda one: self._time(one) or 0)
+                    if len(waiting) > crossing:
+                        yield waiting.pop(0)
+                self._decoded += 1
+        yield from waiting
 
-    def _demuxed(self) -> Iterator[AnyPacket]:
-        """Yield the packets of all streams, because only together do they show where the file ends."""
-        has_ended = yield from demux_all(
-            self._container, met=lambda error: self._damage.met(f"frame {self._number} cannot be read: {error}")
-        )
-        if not has_ended:
-            # Nothing more comes; the decoder still holds pictures.
-            flush = av.Packet(0)
-            flush.stream = self._stream
-            yield flush
+    def _cannot_read(self, error: Exception) -> None:
+        self._damage.met(f"frame {self._number} cannot be read: {error}")
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
+        # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
+        if packet.stream.index != self._info.stream_index or (packet.size == 0 and packet.dts is not None):
+            return []
         try:
             return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
 
 import av
 import av.filter
@@ -16,23 +15,42 @@ from pipeline.media.probe import FilmInfo
 _PARITIES = {**dict.fromkeys(TOP_FIRST, "tff"), **dict.fromkeys(BOTTOM_FIRST, "bff")}
 
 
-def deinterlaced(frames: Iterable[Frame], info: FilmInfo, target: PixelFormat) -> Generator[Frame, None, None]:
-    """Yield ``frames``, which are in format ``target``, each with its time; the interlaced ones as whole pictures.
+class Deinterlacer:
+    """Makes whole pictures of interlaced frames, which are in format ``target``, one for one, each with its time.
 
     Of two fields the one shown first stays bit for bit; the lines of the other are made anew by FFmpeg's bwdif. Where
     only the container of the film ``info`` says that it is interlaced, every frame is taken for it.
     """
-    times: deque[Timestamp] = deque()
-    graph: av.filter.Graph | None = None
-    for frame in frames:
-        if graph is None:
-            graph = _graph(info, target, are_marked=frame.is_interlaced)
-        times.append(frame.timestamp)
-        graph.push(frame.unpainted)
-        yield from _ready(graph, times, target)
-    if graph is not None:
-        graph.push(None)
-        yield from _ready(graph, times, target)
+
+    def __init__(self, info: FilmInfo, target: PixelFormat) -> None:
+        self._info, self._target = info, target
+        self._times: deque[Timestamp] = deque()
+        self._graph: av.filter.Graph | None = None
+
+    def push(self, frame: Frame) -> list[Frame]:
+        """Take over the next frame; return those that are ready, in order: the filter looks ahead."""
+        if self._graph is None:
+            self._graph = _graph(self._info, self._target, are_marked=frame.is_interlaced)
+        self._times.append(frame.timestamp)
+        self._graph.push(frame.unpainted)
+        return self._ready(self._graph)
+
+    def rest(self) -> list[Frame]:
+        """Return those that are left when no frame comes any more."""
+        if self._graph is None:
+            return []
+        self._graph.push(None)
+        return self._ready(self._graph)
+
+    def _ready(self, graph: av.filter.Graph) -> list[Frame]:
+        frames: list[Frame] = []
+        while True:
+            try:
+                picture = graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return frames
+            assert isinstance(picture, av.VideoFrame)
+            frames.append(Frame(picture, self._times.popleft(), source=self._target, target=self._target))
 
 
 def _graph(info: FilmInfo, target: PixelFormat, *, are_marked: bool) -> av.filter.Graph:
@@ -45,13 +63,3 @@ def _graph(info: FilmInfo, target: PixelFormat, *, are_marked: bool) -> av.filte
         source, graph.add("bwdif", mode="send_frame", deint=which, parity=parity), graph.add("buffersink")
     ).configure()
     return graph
-
-
-def _ready(graph: av.filter.Graph, times: deque[Timestamp], target: PixelFormat) -> Generator[Frame, None, None]:
-    while True:
-        try:
-            picture = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        assert isinstance(picture, av.VideoFrame)
-        yield Frame(picture, times.popleft(), source=target, target=target)

@@ -73,7 +73,8 @@ def first_picture(
             packets.append(packet)
         else:
             packets = None
-        if packet.stream_index != stream.index:
+        # Empty packets, which end a stream, carry its number nowhere else.
+        if packet.stream is not stream:
             continue
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
             raise encrypted(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -157,7 +157,7 @@ class FilmInfo:
         return self.average_rate or Fraction(25)
 
 
-def open_film(info: FilmInfo) -> av.container.InputContainer:
+def open_film(info: FilmInfo) -> AbstractContextManager[av.container.InputContainer]:
     """Open the film ``info`` again, be it a file or a folder of pictures. Raises `InputError`."""
     if info.sequence is not None:
         return open_sequence(info.sequence)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,36 +19,85 @@ from pipeline.errors import InputError
 from pipeline.media.containers import open_container, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
-from pipeline.os_errors import check_is_no_stream
+from pipeline.os_errors import check_is_no_stream, unreadable
 
 MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
+# What the system says of a place where no file has anything.
+_NO_PLACE = {errno.EINVAL, errno.EOVERFLOW}
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
-def open_source(path: Path, *, probe_size: int = 0) -> av.container.InputContainer:
+class _SourceFile:
+    """What FFmpeg reads a film from.
+
+    It takes a disk that fails for the end of the film in most containers, and for damage in others; here both are
+    an `UnreadableError`, which PyAV raises in place of whatever FFmpeg makes of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path.absolute())
+        self._path = path
+        self._file = path.open("rb", buffering=0)
+        self._has_failed = False
+
+    def read(self, size: int) -> bytes:
+        if self._has_failed:
+            # PyAV holds one error until FFmpeg is back, and would print a second one.
+            return b""
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            self._has_failed = True
+            raise unreadable(self._path, error) from error
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(place, whence)
+        except OSError as error:
+            if error.errno in _NO_PLACE:
+                # A damaged file points anywhere. FFmpeg is told as its own reader of files would.
+                return -error.errno
+            self._has_failed = True
+            raise unreadable(self._path, error) from error
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.InputContainer]:
     """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`.
 
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
+    Raises `UnreadableError`, also while it is read, if the disk refuses.
     """
     with reporting(path):
         check_is_no_stream(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty", advice="Copy the file again from its source.")
-        options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"}
+        options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": ""}
         if probe_size:
             options |= {"probesize": str(probe_size), "analyzeduration": str(_HOURS_OF_ANALYSIS * 3_600_000_000)}
-        # The absolute path: FFmpeg would take a name such as "concat:a|b" for a protocol.
-        return open_container(str(path.absolute()), "r", options=options)
+        file = _SourceFile(path)
+    with closing(file):
+        with reporting(path):
+            container = open_container(file, "r", options=options)
+        with container:
+            yield container
 
 
-def open_sequence(sequence: Sequence) -> av.container.InputContainer:
+@contextmanager
+def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
     """Open a folder of numbered pictures for reading. Raises `InputError`."""
     with reporting(sequence.folder):
-        return open_container(
+        container = open_container(
             sequence.pattern,
             "r",
             format="image2",
@@ -58,41 +110,54 @@ def open_sequence(sequence: Sequence) -> av.container.InputContainer:
                 "max_pixels": str(MAX_PIXELS),
             },
         )
+    with container:
+        yield container
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
-    """Yield the packets of ``streams``, by default of all, each stream ended by an empty one.
+    """Return an iterator over the packets of ``streams``, by default of all, each stream ended by an empty one.
 
     Packets of streams that FFmpeg meets after opening, which PyAV does not know, are left out.
     """
-    try:
-        yield from container.demux(*streams)
-    except IndexError:
-        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
-        return
+    return iter(partial(_next_of, container.demux(*streams)), None)
 
 
 def demux_all(
-    container: av.container.InputContainer, *streams: av.stream.Stream, met: Callable[[Exception], None] | None = None
-) -> Generator[AnyPacket, None, bool]:
+    container: av.container.InputContainer,
+    *streams: av.stream.Stream,
+    met: Callable[[Exception], None] | None = None,
+    drained: av.stream.Stream | None = None,
+) -> Iterator[AnyPacket]:
     """Yield what `demux` does, going on behind what cannot be read, up to 100 times in a row.
 
-    ``met`` is told of each. Returns whether the end was reached; if not, no stream was ended by an empty packet.
+    ``met`` is told of each. Where the end is not reached, no stream is ended by an empty packet but ``drained``: its
+    decoder still holds pictures.
     """
-    failures, packets = 0, demux(container, *streams)
+    failures, packets = 0, container.demux(*streams)
     while failures < _FAILURES:
         try:
-            packet = next(packets, None)
+            packet = _next_of(packets)
         except (av.FFmpegError, OSError) as error:
             if met is not None:
                 met(error)
-            failures, packets = failures + 1, demux(container, *streams)
+            failures, packets = failures + 1, container.demux(*streams)
             continue
         if packet is None:
-            return True
+            return
         failures = 0
         yield packet
-    return False
+    if drained is not None:
+        last = av.Packet(0)
+        last.stream = drained
+        yield last
+
+
+def _next_of(packets: Iterator[AnyPacket]) -> AnyPacket | None:
+    try:
+        return next(packets, None)
+    except IndexError:
+        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
+        return None
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:
@@ -128,8 +193,6 @@ def reporting(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}", advice="Check the path.") from error
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
             f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
@@ -140,5 +203,10 @@ def reporting(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
         ) from error
-    except (av.FFmpegError, OSError) as error:
+    except (FileNotFoundError, PermissionError) as error:
+        raise unreadable(path, error) from error
+    except av.FFmpegError as error:
+        # Some have errno's numbers, and mean what is in the file.
         raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error

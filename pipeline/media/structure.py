@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.os_errors import unreadable
 from pipeline.wording import count
 
 _BLOCK = 1 << 20
@@ -28,7 +28,7 @@ def find_break(path: Path, container: str) -> str | None:
     ``container`` is FFmpeg's name of the demuxer. Known are Matroska and WebM (RFC 9559), MP4 and QuickTime
     (ISO/IEC 14496-12), AVI (with OpenDML), MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1);
     others are taken as whole. Reads transport streams to the end, of all others only the headers of their parts.
-    Raises `InputError` if the disk refuses.
+    Raises `UnreadableError` if the disk refuses.
     """
     walk = next((walk for name, walk in _WALKS.items() if name in container.split(",")), None)
     if walk is None:
@@ -37,7 +37,7 @@ def find_break(path: Path, container: str) -> str | None:
         with path.open("rb") as file:
             return walk(file, file.seek(0, os.SEEK_END))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk.") from error
+        raise unreadable(path, error) from error
 
 
 def _at(file: BinaryIO, place: int, size: int) -> bytes:

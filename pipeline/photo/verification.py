@@ -16,11 +16,16 @@ _PIECE = 1 << 20
 def verify_pages(path: Path, pages: Sequence[Page]) -> Verification:
     """Decode ``path`` whole and compare it with what was written to it. Raises `VerificationError`."""
     started = time.monotonic()
+    name = pages[0].still.path
     try:
         checks = verify_still(path, pages)
+    except VerificationError as error:
+        # Nobody knows the temporary file.
+        raise VerificationError(str(error).replace(str(path), str(name)), advice=error.advice) from error
     except InputError as error:
+        said = str(error).removeprefix(f"{path}: ")
         raise VerificationError(
-            f"{pages[0].still.path}: the finished result failed verification: {error}",
+            f"{name}: the finished result failed verification: {said}",
             advice="It was not given its name. Run it again; if it fails again, test memory and disk, and report it.",
         ) from error
     return Verification(

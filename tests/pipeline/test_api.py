@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,23 @@ FRAMES = 6
 MASTER = Options(codec=Codec.FFV1, quality=Quality.MASTER)
 
 
-@pytest.fixture
-def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the files that the document speaks of, and work where they are."""
-    (tmp_path / "scans").mkdir()
+@pytest.fixture(scope="module")
+def shared_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the files that the document speaks of."""
+    folder = tmp_path_factory.mktemp("media")
+    (folder / "scans").mkdir()
     for path in ("scan.jpg", "scans/a.jpg", "scans/b.png"):
-        save(tmp_path / path, scene())
+        save(folder / path, scene())
     for path in ("film.mp4", "scans/c.mp4"):
-        make_film(tmp_path / path, codec="libx264", times=range(FRAMES), sounds=[Sound()])
-    (tmp_path / "letter.jpg").write_text("Dear sister,", encoding="utf-8")
+        make_film(folder / path, codec="libx264", times=range(FRAMES), sounds=[Sound()])
+    (folder / "letter.jpg").write_text("Dear sister,", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def media(shared_media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder of these files, and work there."""
+    copytree(shared_media, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

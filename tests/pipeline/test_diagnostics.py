@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from pipeline.diagnostics import logged
 from pipeline.errors import OutputError, UsageError
 from pipeline.results import Failure
 from pipeline.terminal import printable
+from tests.commands import colorize
+from tests.engines.tiny import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,3 +106,15 @@ def test_names_cannot_command_the_terminal() -> None:
     assert printable("a\x1b[31m\r\n\t\x07b\udcff\x9b2J") == r"a\x1b[31m\r\n\t\x07b\udcff\x9b2J"
     assert printable("Größe 日本 \u202e.jpg") == "Größe 日本 \\u202e.jpg"
     assert printable("two\nlines", lines=True) == "two\nlines"
+
+
+def test_what_libraries_log_of_a_damaged_file_stays_off_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, np.zeros((32, 32), np.uint8))
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as read:
+        end = read.pages[0].offset + 2 + 12 * len(read.pages[0].tags)
+    data[end : end + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    done = colorize("photo", path, "--model", write_tiny_model(tmp_path), "--engine", "onnxruntime")
+    assert (done.returncode, "scan.tif" in done.stderr, "tifffile" in done.stderr) == (0, True, False), done.stderr

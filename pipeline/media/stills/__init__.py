@@ -15,7 +15,7 @@ from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_s
 from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import OWN_SYSTEM, AiColour, declare_ai_colour, declares_ai_colour
-from pipeline.os_errors import check_is_no_stream, reading
+from pipeline.os_errors import check_is_no_stream, reading, unreadable
 from pipeline.results import Note
 
 __all__ = [
@@ -60,9 +60,7 @@ def still_format(path: Path) -> StillFormat:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be opened: {error.strerror or error}", advice="Check the path and its permissions."
-        ) from error
+        raise unreadable(path, error) from error
     found = format_of(head, path.suffix)
     if isinstance(found, RefusedFormat):
         raise refuse(path, f"is {found.name}, which is not coloured", advice=found.advice)

@@ -33,6 +33,7 @@ _PROPERTIES_WITHIN = 1 << 20
 _AVIF_PIXELS = 1 << 28
 # Boxes at the top of a file that hold its picture, or nothing.
 _KNOWN_BOXES = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"mini"))
+_AS_FILM = "Convert it to a film, or the picture that you want to TIFF or PNG, with the program that made it."
 # What the decoders are seen to raise on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, IndexError)
 
@@ -160,6 +161,8 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
         number = len(file)
         size = file.size if number else (0, 0)
     except _DECODER_ERRORS as error:
+        if _is_sequence(path):
+            raise refuse(path, "is a sequence of HEIF pictures", advice=_AS_FILM) from error
         raise undecodable(path, error) from error
     if not number:
         advice = "Save it as TIFF or PNG with the program that made it."
@@ -184,6 +187,15 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
     # pi-heif puts 10 and 12 bits into the upper part of 16.
     pixels = pixels if pixels.dtype == np.uint8 else pixels >> np.uint16(16 - depth)
     return _Decoded(_full_range(pixels, depth), info, tuple(notes))
+
+
+def _is_sequence(path: Path) -> bool:
+    """Tell whether the file holds a track of pictures (ISO/IEC 23008-12, 7). A still one beside it would be read."""
+    try:
+        boxes, _ = read_boxes(path.read_bytes())
+    except DamagedJp2Error:
+        return False
+    return any(box.kind == b"moov" for box in boxes)
 
 
 def _largest(avif: bytes) -> tuple[int, int]:

@@ -35,6 +35,8 @@ _FILE_LIMIT = 2 << 30
 _SRGB, _GREY = 16, 17
 _ENUMERATED, _RESTRICTED_ICC, _ANY_ICC = 1, 2, 3
 _REFUSED_SPACES = {12: "CMYK", 14: "L*a*b*", 18: "YCbCr"}
+# Of a box that defines channels: number, type, and which colour, from 1 on.
+_CHANNEL, _COLOUR = struct.Struct(">HHH"), 0
 # Boxes of the header that describe the former samples; the result has its own.
 _PICTURE, _OWN_UUIDS = (b"jp2c", b"jp2h"), (EXIF_UUID, XMP_UUID)
 _REPLACED = (b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef")
@@ -75,11 +77,12 @@ class Jp2Format(StillFormat):
         if path.stat().st_size > _FILE_LIMIT:
             raise refuse(path, "is a JPEG 2000 of more than 2 GB")
         data = path.read_bytes()
-        carried, coded, extra = _taken_apart(path, data)
+        carried, codestream, coded, extra = _taken_apart(path, data)
         check_size(path, coded.width, coded.height, pixel_limit=min(pixel_limit, _PIXEL_LIMIT))
         _check_kind(path, coded, carried.header)
-        luma, alpha, chroma = planes(_decoded(path, data, coded))
         del data
+        luma, alpha, chroma = planes(_decoded(path, codestream, coded))
+        del codestream
         orientation, notes = orientation_of(carried.metadata.exif)
         if not coded.is_reversible:
             text = "lossy JPEG 2000 is written without loss, so that its luma stays: the file grows"
@@ -117,17 +120,17 @@ class Jp2Format(StillFormat):
         """Decode the file and compare it with what was to be written."""
         (page,) = pages
         data = path.read_bytes()
-        carried, coded, _ = _taken_apart(path, data)
+        carried, codestream, coded, _ = _taken_apart(path, data)
         orientation, _ = orientation_of(carried.metadata.exif)
-        found = Found(pixels=_decoded(path, data, coded), orientation=orientation, metadata=carried.metadata)
+        found = Found(pixels=_decoded(path, codestream, coded), orientation=orientation, metadata=carried.metadata)
         return (verify_lossless(path, page, found),)
 
 
 JPEG_2000 = Jp2Format()
 
 
-def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, Codestream, int]:
-    """Return all boxes but the codestream, what that says of itself, and how many bytes follow the file's end."""
+def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, bytes, Codestream, int]:
+    """Return all boxes but the codestream, that, what it says of itself, and how many bytes follow the file's end."""
     try:
         boxes, extra = read_boxes(data)
         codestreams = [box.data for box in boxes if box.kind == b"jp2c"]
@@ -141,12 +144,13 @@ def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, Codestream, int]:
     except DamagedJp2Error as error:
         raise undecodable(path, error) from error
     kept = (Box(box.kind, b"") if box.kind == b"jp2c" else box for box in boxes)
-    return CarriedJp2(boxes=tuple(kept), header=tuple(header)), coded, extra
+    return CarriedJp2(boxes=tuple(kept), header=tuple(header)), codestreams[0], coded, extra
 
 
-def _decoded(path: Path, data: bytes, coded: Codestream) -> NDArray[Any]:
+def _decoded(path: Path, codestream: bytes, coded: Codestream) -> NDArray[Any]:
+    """Return the samples as they are stored: of a whole file the decoder applies the profile, which stays with them."""
     try:
-        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(data)
+        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(codestream)
     except (RuntimeError, ValueError) as error:
         raise undecodable(path, error) from error
     if pixels.shape[:2] != (coded.height, coded.width):
@@ -166,6 +170,8 @@ def _check_kind(path: Path, coded: Codestream, header: tuple[Box, ...]) -> None:
     kinds = {box.kind for box in header}
     if b"pclr" in kinds:
         raise refuse(path, "is a JPEG 2000 with a palette")
+    if not _is_in_order(next((box.data for box in header if box.kind == b"cdef"), b"")):
+        raise refuse(path, "is a JPEG 2000 whose colours are stored in another order")
     space = next((box.data for box in header if box.kind == b"colr"), b"")
     if len(space) >= 7 and space[0] == _ENUMERATED:
         (number,) = struct.unpack_from(">I", space, 3)
@@ -178,6 +184,12 @@ def _check_kind(path: Path, coded: Codestream, header: tuple[Box, ...]) -> None:
         raise refuse(path, f"is a JPEG 2000 of {abs(coded.depths[0])}-bit {form}samples")
     if coded.is_subsampled:
         raise refuse(path, "is a JPEG 2000 with components of different sizes")
+
+
+def _is_in_order(channels: bytes) -> bool:
+    """Tell whether a box that defines channels, if there is one, says that the first is the first colour, and so on."""
+    defined = (_CHANNEL.unpack_from(channels, at) for at in range(2, len(channels) - _CHANNEL.size + 1, _CHANNEL.size))
+    return not any(kind == _COLOUR and place - 1 in range(3) and place != number + 1 for number, kind, place in defined)
 
 
 def _header(still: Still, former: tuple[Box, ...], icc: bytes | None) -> Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 _CONVERT = "Convert it to TIFF or PNG first."
 _DEVELOP = "Develop it to TIFF first, and colour that."
@@ -65,7 +66,7 @@ REFUSED = (
         (".pbm", ".pgm", ".ppm", ".pnm", ".pam"),
         tuple((0, b"P" + kind + end) for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"7") for end in (b"\n", b" ")),
     ),
-    RefusedFormat("PCX", (".pcx",), tuple((0, b"\n" + version + b"\1") for version in (b"\0", b"\2", b"\3", b"\5"))),
+    RefusedFormat("PCX", (".pcx",), tuple((0, b"\n" + bytes(kind)) for kind in product((0, 2, 3, 5), (0, 1)))),
     RefusedFormat("Sun raster", (".ras",), ((0, b"\x59\xa6\x6a\x95"),)),
     RefusedFormat("SGI", (".sgi",), ((0, b"\x01\xda"),)),
     RefusedFormat("Targa", (".tga",), ()),

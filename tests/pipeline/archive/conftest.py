@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -20,15 +21,20 @@ def bound_by_permissions(tmp_path: Path) -> None:
         pytest.skip("this user may read and write everywhere")
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    root = tmp_path / "scans"
+@pytest.fixture(scope="session")
+def shared_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("archive") / "scans"
     for folder in ("people", "places/far", "segments"):
         (root / folder).mkdir(parents=True)
     save(root / "people" / "a.jpg", scene())
     save(root / "people" / "b.png", scene())
     save_tiff(root / "places" / "far" / "c.tif", scene(bits=16))
-    make_film(root / "segments" / "d.mp4", codec="libx264", times=range(12), sounds=[Sound()])
+    make_film(root / "segments" / "d.mp4", codec="libx264", times=range(4), sounds=[Sound(seconds=0.16)])
     (root / "notes.txt").write_text("shoe box, attic", encoding="utf-8")
     (root / "Thumbs.db").write_bytes(b"junk")
     return root
+
+
+@pytest.fixture
+def archive(shared_archive: Path, tmp_path: Path) -> Path:
+    return Path(copytree(shared_archive, tmp_path / "scans"))

@@ -183,7 +183,7 @@ def test_the_count_of_the_whole_is_reached(archive: Path, colorizer: Colorizer) 
     colorize_archive(archive, None, Options(), colorizer=colorizer, progress=listener)
     assert listener.counts["archive"] == [5, 5]
     assert listener.counts["photos"] == [4, 4]
-    assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 12
+    assert listener.counts[str(archive / "segments" / "d.mp4")][0] == 4
     assert not listener.open
     assert any("bad.jpg" in line for line in listener.said)
 

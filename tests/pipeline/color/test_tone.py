@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from fractions import Fraction
 
 import av
@@ -82,6 +83,13 @@ def verdict(planes: Planes) -> Verdict:
 def test_a_source_without_chroma_is_monochrome() -> None:
     found = judge([evidence(scene(), None, None)])
     assert (found.tone, found.confidence) == (SourceTone.MONOCHROME, 1.0)
+
+
+def test_grey_in_a_format_with_colour_says_what_next_to_no_chroma_does() -> None:
+    luma = np.random.default_rng(0).uniform(0.1, 0.9, (72, 96)).astype(np.float32)
+    faint = np.random.default_rng(1).normal(0, 1e-9, (2, 36, 48)).astype(np.float32)
+    grey, nearly = evidence(luma, *np.zeros_like(faint)), evidence(luma, *faint)
+    assert astuple(grey) == pytest.approx(astuple(nearly), rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize(("offset", "quality"), [(0.0, 30), (0.0, 60), (0.0, 95), (0.005, 75), (0.005, 95)])

@@ -142,7 +142,8 @@ def test_a_source_is_opened_once_for_each_pass_over_it(
     """All packets, frames from all over for the tone, all frames; and the packets of other streams, to copy them."""
     film, opened, real = make_film(tmp_path / "film.mkv", sounds=sounds), list[str](), av.open
     monkeypatch.setattr(
-        "av.open", lambda file, *rest, **others: (opened.append(str(file)), real(file, *rest, **others))[1]
+        "av.open",
+        lambda file, *rest, **others: (opened.append(getattr(file, "name", file)), real(file, *rest, **others))[1],
     )
     colorize_video(film, tmp_path / "out.mkv", MASTER, colorizer=colorizer)
     assert opened.count(str(film)) == opens

@@ -131,13 +131,13 @@ def compared(source: Path, colorizer: Colorizer, tell: Progress | None = None, *
     ("sound", "rate"),
     [
         (Sound(codec="aac"), 48000),
-        (Sound(codec="pcm_s16le"), 48000),
-        (Sound(codec="flac", rate=96000), 96000),
+        pytest.param(Sound(codec="pcm_s16le"), 48000, marks=pytest.mark.slow),
+        pytest.param(Sound(codec="flac", rate=96000), 96000, marks=pytest.mark.slow),
         # Rates that AAC does not know: old QuickTime's, and others.
         (Sound(codec="pcm_s16le", rate=22254), 24000),
-        (Sound(codec="pcm_s16le", rate=11127), 12000),
-        (Sound(codec="pcm_s16le", rate=18000), 22050),
-        (Sound(codec="pcm_s16le", rate=6000), 7350),
+        pytest.param(Sound(codec="pcm_s16le", rate=11127), 12000, marks=pytest.mark.slow),
+        pytest.param(Sound(codec="pcm_s16le", rate=18000), 22050, marks=pytest.mark.slow),
+        pytest.param(Sound(codec="pcm_s16le", rate=6000), 7350, marks=pytest.mark.slow),
         (Sound(codec="pcm_s16le", rate=192000), 96000),
     ],
 )

@@ -135,7 +135,7 @@ def test_what_is_no_film_is_refused_by_name(tmp_path: Path, content: bytes, mess
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be opened"):
+    with pytest.raises(InputError, match=r"nowhere\.mkv: cannot be read: No such file"):
         probe(tmp_path / "nowhere.mkv")
     with pytest.raises(InputError, match="holds no numbered pictures"):
         probe(tmp_path)
@@ -215,3 +215,32 @@ def test_what_is_known_of_a_film_cannot_be_changed(tmp_path: Path) -> None:
     info: FilmInfo = probe(make_film(tmp_path / "film.mkv"))
     with pytest.raises(AttributeError):
         info.width = 1  # type: ignore[misc]
+
+
+def test_a_film_whose_only_pictures_come_at_its_end_behind_another_stream(tmp_path: Path) -> None:
+    """A decoder that reorders frames gives them when it is told of the end, in whatever place the picture stands."""
+    film = make_film(tmp_path / "film.mkv", codec="libx264", times=range(2), sounds=[Sound()])
+    behind = tmp_path / "behind.mkv"
+    with av.open(str(film)) as source, av.open(str(behind), "w") as target:
+        picture, sound = source.streams.video[0], source.streams.audio[0]
+        made = {stream.index: target.add_stream_from_template(stream) for stream in (sound, picture)}
+        for packet in source.demux(picture, sound):
+            if packet.size:
+                packet.stream = made[packet.stream.index]
+                target.mux(packet)
+    with av.open(str(behind)) as found:
+        assert found.streams.video[0].index == 1
+    assert probe(behind).width == 96
+
+
+def test_the_end_of_another_stream_is_no_part_of_a_picture_that_cannot_be_decoded(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mov", codec="libx264", tags={"timecode": "01:00:00:00"}, times=range(4))
+    data = bytearray(film.read_bytes())
+    with av.open(str(film)) as read:
+        assert [stream.type for stream in read.streams] == ["video", "data"]
+        for packet in read.demux(video=0):
+            if packet.size:
+                data[packet.pos : packet.pos + packet.size] = b"\x55" * packet.size
+    film.write_bytes(data)
+    with pytest.raises(InputError, match="its first picture cannot be decoded"):
+        probe(film)

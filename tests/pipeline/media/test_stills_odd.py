@@ -290,6 +290,24 @@ def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> Non
     assert "6 bytes after the end" in still.notes[-1].text
 
 
+@pytest.mark.parametrize(
+    ("pixels", "profile"),
+    [
+        (GREY, photos.grey_profile()),
+        (GREY, photos.dot_gain_profile()),
+        (np.dstack((GREY,) * 3), photos.working_space("ProPhoto")),
+        (photos.scene(bits=16), photos.grey_profile(gamma=2.6)),
+    ],
+    ids=["gamma", "dot gain", "ProPhoto", "16 bits"],
+)
+def test_samples_of_jpeg_2000_are_those_that_are_stored_whatever_its_profile(
+    pixels: np.ndarray, profile: bytes, tmp_path: Path
+) -> None:
+    path = photos.save_jp2(tmp_path / "photo.jp2", pixels, icc=profile)
+    still, _ = coloured(path)
+    assert np.array_equal(still.luma, pixels if pixels.ndim == 2 else GREY)
+
+
 def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
     parts = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks

@@ -18,6 +18,7 @@ from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills import read_still
 from pipeline.results import NoteKind
 from tests import photos
+from tests.films import make_film
 
 
 def _cut(suffix: str) -> Callable[[Path], Path]:
@@ -43,6 +44,42 @@ def _tiff(pixels: np.ndarray, **options: object) -> Callable[[Path], Path]:
         return folder / "photo.tif"
 
     return make
+
+
+def _jp2_in_other_order(folder: Path) -> Path:
+    path = photos.save_jp2(folder / "photo.jp2", photos.sepia(photos.scene()))
+    order = photos.box(b"cdef", struct.pack(">10H", 3, 0, 0, 3, 1, 0, 2, 2, 0, 1))
+    data = path.read_bytes()
+    at = data.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    header = struct.pack(">I", size + len(order)) + data[at + 4 : at + size] + order
+    path.write_bytes(data[:at] + header + data[at + size :])
+    return path
+
+
+def _two_numbers(tag: int) -> Callable[[Path], Path]:
+    """A TIFF whose ``tag`` holds two numbers in place of one."""
+
+    def make(folder: Path) -> Path:
+        path = _tiff(photos.scene())(folder)
+        data = bytearray(path.read_bytes())
+        with tifffile.TiffFile(path) as read:
+            at = read.pages[0].tags[tag].offset
+        struct.pack_into("<HI", data, at + 2, 3, 2)
+        data[at + 10 : at + 12] = data[at + 8 : at + 10]
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+def _sequence(folder: Path) -> Path:
+    """A film as HEIF has it: in the brand of its sequences, without a still picture."""
+    film = make_film(folder / "film.mp4", codec="mpeg4")
+    path = film.rename(folder / "photo.heic")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(data[8:12], b"msf1", 1))
+    return path
 
 
 def _jp2(pixels: np.ndarray, **options: object) -> Callable[[Path], Path]:
@@ -78,7 +115,7 @@ TWELVE_BITS[TWELVE_BITS.index(b"\xff\xc0") + 4] = 12
 PROGRESSIVE = {".jpg": {"progressive": True}}
 CMYK_SECOND = {"save_all": True, "append_images": [IMAGE.convert("CMYK")]}
 REFUSED = {
-    "absent": (lambda folder: folder / "none.jpg", "cannot be opened"),
+    "absent": (lambda folder: folder / "none.jpg", "cannot be read"),
     "text": (_bytes("photo.jpg", b"dear diary"), "is not a picture"),
     "empty": (_bytes("photo.png", b""), "is empty"),
     "zeros": (_bytes("photo.jpg", bytes(5000)), "nothing but zeros"),
@@ -105,8 +142,12 @@ REFUSED = {
     "jpeg-2000-codestream": (_bytes("photo.jp2", b"\xff\x4f\xff\x51"), "bare JPEG 2000 codestream"),
     "jpeg-2000-alpha": (_jp2(np.dstack((GREY,) * 4)), "4 components"),
     "jpeg-2000-signed": (_jp2(GREY.astype(np.int16)), "16-bit signed"),
+    "jpeg-2000-other-order": (_jp2_in_other_order, "colours are stored in another order"),
     "jpeg-2000-12-bit": (_jp2(GREY.astype(np.uint16), bitspersample=12), "12-bit"),
     "cut-jpeg-2000": (_cut_after(_jp2(GREY)), "cannot be decoded"),
+    **{f"tiff-two-numbers-{tag}": (_two_numbers(tag), "does not hold one number") for tag in (259, 262)},
+    "heif-sequence": (_sequence, "is a sequence of HEIF pictures"),
+    "pcx-unpacked": (_bytes("photo.pcx", b"\n\5\0\x08" + bytes(200)), "is PCX"),
     "cut-avif": (_cut(".avif"), "cannot be decoded"),
     "animated-avif": (_image("photo.avif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "film": (_bytes("photo.heic", b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42"), "a film"),

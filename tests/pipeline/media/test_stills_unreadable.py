@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
-import io
 import os
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tifffile
@@ -18,6 +15,7 @@ from pipeline.media.stills import read_still
 from pipeline.media.stills.tiff.sequence import opened
 from pipeline.results import Failure
 from tests import photos
+from tests.pipeline.media.failing_disk import fail_behind
 from tests.pipeline.media.test_stills_heif import heic
 
 SCENE = photos.scene()
@@ -29,47 +27,6 @@ def save(path: Path) -> Path:
     if path.suffix == ".heic":
         return heic(path, SCENE, mode="L")
     return photos.save(path, SCENE)
-
-
-class Failing(io.RawIOBase):
-    """A file of which the disk gives the first ``good`` bytes, and an error for what lies behind them."""
-
-    def __init__(self, path: Path, good: int, error: int) -> None:
-        self._file, self._good, self._error = io.FileIO(path, "rb"), good, error
-        self.name = str(path)
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._good - self._file.tell()
-        if left <= 0:
-            raise OSError(self._error, os.strerror(self._error), self.name)
-        return self._file.readinto(memoryview(buffer)[:left])
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(place, whence)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def fail_behind(path: Path, good: int, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every opening of ``path`` meet a disk that fails behind its first ``good`` bytes."""
-
-    def failing(file: Any, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
-        if mode == "rb" and not isinstance(file, int) and Path(file) == path:
-            raw = Failing(path, good, error)
-            return raw if buffering == 0 else io.BufferedReader(raw)
-        return real(file, mode, buffering, *more, **named)
-
-    real = io.open
-    monkeypatch.setattr(io, "open", failing)
-    monkeypatch.setattr(builtins, "open", failing)
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE], ids=["EIO", "ESTALE"])

@@ -239,6 +239,8 @@ def test_a_fault_of_the_writer_is_found_and_nothing_is_published(
     assert written
     assert caught.value.exit_code == 7
     assert caught.value.advice
+    assert str(caught.value).startswith(f"{source}: the finished result failed verification: ")
+    assert ".autochrome-" not in str(caught.value)
     assert not list((tmp_path / "out").iterdir())
     assert source.read_bytes() == before
 

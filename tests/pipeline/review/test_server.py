@@ -60,6 +60,17 @@ def client(address: str) -> Client:
     return entered(address)
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[tuple[Path, str]]:
+    """Give a folder and the address of a review of what lies there: an item for each test that takes one."""
+    folder, grey = tmp_path_factory.mktemp("desk"), scene()
+    photos = [save(folder / name, scene(width=200, height=100)) for name in ("shares.png", "outside.png")]
+    photos += [save(folder / "twice.png", grey), save(folder / "coloured.png", rgb_of(grey, *tinted(grey)))]
+    film = make_film(folder / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
+    with served(str(tiny), *photos, film) as address:
+        yield folder, address
+
+
 def entered(address: str) -> Client:
     """Return a client that has opened the whole address, token included."""
     client = Client(address)
@@ -127,35 +138,31 @@ def test_a_view_shows_what_a_correction_would_do(client: Client) -> None:
     assert blue[middle][2] > blue[middle][0] + 30
 
 
-def test_the_page_is_told_shares_whatever_a_correction_says(tmp_path: Path, tiny: Path) -> None:
-    photo = save(tmp_path / "one.png", scene(width=200, height=100))
+def test_the_page_is_told_shares_whatever_a_correction_says(desk: tuple[Path, str]) -> None:
     hint = {"x": 20, "y": 50, "unit": "px", "color": "#3A5FCD", "reach": 0.3}
-    with served(str(tiny), photo) as address:
-        client = entered(address)
-        assert client.ask("/api/correction?name=one.png", {"hints": [hint]}, method="PUT")[0] == 200
-        (told,) = json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["hints"]
-        assert (told["x"], told["y"], told["unit"]) == (pytest.approx(0.1025), pytest.approx(0.505), "share")
-        assert client.ask("/api/view?name=one.png", {"hints": [hint]})[0] == 200
-        assert client.ask("/api/view?name=one.png", {"hints": [hint | {"x": 200}]})[0] == 409
+    client = entered(desk[1])
+    assert client.ask("/api/correction?name=shares.png", {"hints": [hint]}, method="PUT")[0] == 200
+    (told,) = json.loads(client.ask("/api/item?name=shares.png")[1])["correction"]["hints"]
+    assert (told["x"], told["y"], told["unit"]) == (pytest.approx(0.1025), pytest.approx(0.505), "share")
+    assert client.ask("/api/view?name=shares.png", {"hints": [hint]})[0] == 200
+    assert client.ask("/api/view?name=shares.png", {"hints": [hint | {"x": 200}]})[0] == 409
 
 
-def test_a_place_outside_of_the_picture_is_not_saved_and_can_be_removed(tmp_path: Path, tiny: Path) -> None:
-    photo = save(tmp_path / "one.png", scene(width=200, height=100))
+def test_a_place_outside_of_the_picture_is_not_saved_and_can_be_removed(desk: tuple[Path, str]) -> None:
     inside, outside = ({"x": x, "y": 50, "unit": "px", "color": "#3A5FCD"} for x in (20, 200))
-    kept = tmp_path / ".autochrome" / "corrections" / "one.png.correction.json"
-    with served(str(tiny), photo) as address:
-        client, path = entered(address), "/api/correction?name=one.png"
-        status, told = client.ask(path, {"hints": [outside]}, method="PUT")
-        assert (status, "outside" in json.loads(told)["error"]) == (409, True)
-        assert not kept.exists()
-        kept.parent.mkdir(parents=True)
-        written = {"format": "autochrome-correction-1", "correction": {"hints": [inside, outside]}}
-        kept.write_text(json.dumps(written), encoding="utf-8")
-        hints = json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["hints"]
-        assert [(hint["unit"], hint["x"]) for hint in hints] == [("share", pytest.approx(0.1025)), ("px", 200)]
-        assert client.ask(path, {"hints": hints[:1]}, method="PUT")[0] == 200
-        status, told = client.ask("/api/undo?name=one.png", method="POST")
-        assert (status, json.loads(told)["correction"]["hints"]) == (200, hints)
+    kept = desk[0] / ".autochrome" / "corrections" / "outside.png.correction.json"
+    client, path = entered(desk[1]), "/api/correction?name=outside.png"
+    status, told = client.ask(path, {"hints": [outside]}, method="PUT")
+    assert (status, "outside" in json.loads(told)["error"]) == (409, True)
+    assert not kept.exists()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    written = {"format": "autochrome-correction-1", "correction": {"hints": [inside, outside]}}
+    kept.write_text(json.dumps(written), encoding="utf-8")
+    hints = json.loads(client.ask("/api/item?name=outside.png")[1])["correction"]["hints"]
+    assert [(hint["unit"], hint["x"]) for hint in hints] == [("share", pytest.approx(0.1025)), ("px", 200)]
+    assert client.ask(path, {"hints": hints[:1]}, method="PUT")[0] == 200
+    status, told = client.ask("/api/undo?name=outside.png", method="POST")
+    assert (status, json.loads(told)["correction"]["hints"]) == (200, hints)
 
 
 @pytest.mark.parametrize(
@@ -184,17 +191,14 @@ def test_corrections_are_kept_undone_and_rendered(client: Client, photos: tuple[
     assert client.ask("/api/undo?name=one.png", method="POST")[0] == 400
 
 
-def test_a_view_is_made_as_the_result_would_be(tmp_path: Path, tiny: Path) -> None:
-    grey = scene()
-    coloured = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
-    with served(str(tiny), coloured) as address:
-        client = entered(address)
-        before = picture(client.ask("/api/before?name=coloured.png")[1])
-        assert np.abs(before - np.asarray(Image.open(coloured), int)).mean() < 4
-        kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
-        anew = picture(client.ask("/api/view?name=coloured.png", {"treat_as": "monochrome"})[1])
-        assert np.abs(kept - before).mean() < 2
-        assert np.abs(anew - before).mean() > 10
+def test_a_view_is_made_as_the_result_would_be(desk: tuple[Path, str]) -> None:
+    client = entered(desk[1])
+    before = picture(client.ask("/api/before?name=coloured.png")[1])
+    assert np.abs(before - np.asarray(Image.open(desk[0] / "coloured.png"), int)).mean() < 4
+    kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
+    anew = picture(client.ask("/api/view?name=coloured.png", {"treat_as": "monochrome"})[1])
+    assert np.abs(kept - before).mean() < 2
+    assert np.abs(anew - before).mean() > 10
 
 
 @pytest.mark.slow
@@ -212,24 +216,20 @@ def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> No
         assert client.ask("/api/view?name=two.tif&page=3", {})[0] == 409
 
 
-def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(tmp_path: Path, tiny: Path) -> None:
-    make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
-    with served(str(tiny), tmp_path / "film.mp4") as address:
-        client = entered(address)
-        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
-        assert (found["kind"], len(found["labels"]), len(found["shots"])) == ("film", 24, 24)
-        assert found["frame"] == pytest.approx(0.04)
-        assert [shot["label"] for shot in found["shots"]] == found["labels"]
-        assert (found["shots"][0]["start"], found["shots"][23]["end"]) == (0, pytest.approx(1.92))
-        assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
-        assert client.ask("/api/thumbnail?name=film.mp4&number=24")[0] == 204
-        hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "time": 0.1}]}
-        for time, is_there in ((0.1, True), (1.5, False)):
-            plain, stated = (
-                picture(client.ask(f"/api/view?name=film.mp4&time={time}", body)[1]) for body in ({}, hint)
-            )
-            assert bool(np.abs(plain - stated).max() > 10) is is_there
-        assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
+def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(desk: tuple[Path, str]) -> None:
+    client = entered(desk[1])
+    found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+    assert (found["kind"], len(found["labels"]), len(found["shots"])) == ("film", 24, 24)
+    assert found["frame"] == pytest.approx(0.04)
+    assert [shot["label"] for shot in found["shots"]] == found["labels"]
+    assert (found["shots"][0]["start"], found["shots"][23]["end"]) == (0, pytest.approx(1.92))
+    assert picture(client.ask("/api/thumbnail?name=film.mp4&number=23")[1]).shape == (64, 96, 3)
+    assert client.ask("/api/thumbnail?name=film.mp4&number=24")[0] == 204
+    hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "time": 0.1}]}
+    for moment, is_there in ((0.1, True), (1.5, False)):
+        plain, stated = (picture(client.ask(f"/api/view?name=film.mp4&time={moment}", body)[1]) for body in ({}, hint))
+        assert bool(np.abs(plain - stated).max() > 10) is is_there
+    assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
 
 
 @pytest.mark.slow
@@ -258,24 +258,22 @@ def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> No
     assert not list(tmp_path.glob("*.colorized.*"))
 
 
-def test_who_saves_second_is_told_and_changes_nothing(tmp_path: Path, tiny: Path) -> None:
-    photo = save(tmp_path / "one.png", scene())
-    with served(str(tiny), photo) as address:
-        client = entered(address)
+def test_who_saves_second_is_told_and_changes_nothing(desk: tuple[Path, str]) -> None:
+    client = entered(desk[1])
 
-        def version() -> str:
-            return str(json.loads(client.ask("/api/item?name=one.png")[1])["version"])
+    def version() -> str:
+        return str(json.loads(client.ask("/api/item?name=twice.png")[1])["version"])
 
-        known, path = version(), "/api/correction?name=one.png&version="
-        assert client.ask(path + known, {"saturation": 0.5}, method="PUT")[0] == 200
-        assert client.ask(path + known, {"saturation": 0.9}, method="PUT")[0] == 409
-        known = version()
-        # Taken back and saved again it has as many revisions as before.
-        assert client.ask(f"/api/undo?name=one.png&version={known}", method="POST")[0] == 200
-        assert client.ask(path + version(), {"saturation": 0.7}, method="PUT")[0] == 200
-        for wrong, method in ((path, "PUT"), ("/api/undo?name=one.png&version=", "POST")):
-            assert client.ask(wrong + known, {"saturation": 0.9}, method=method)[0] == 409
-        assert json.loads(client.ask("/api/item?name=one.png")[1])["correction"]["saturation"] == 0.7
+    known, path = version(), "/api/correction?name=twice.png&version="
+    assert client.ask(path + known, {"saturation": 0.5}, method="PUT")[0] == 200
+    assert client.ask(path + known, {"saturation": 0.9}, method="PUT")[0] == 409
+    known = version()
+    # Taken back and saved again it has as many revisions as before.
+    assert client.ask(f"/api/undo?name=twice.png&version={known}", method="POST")[0] == 200
+    assert client.ask(path + version(), {"saturation": 0.7}, method="PUT")[0] == 200
+    for wrong, method in ((path, "PUT"), ("/api/undo?name=twice.png&version=", "POST")):
+        assert client.ask(wrong + known, {"saturation": 0.9}, method=method)[0] == 409
+    assert json.loads(client.ask("/api/item?name=twice.png")[1])["correction"]["saturation"] == 0.7
 
 
 @pytest.mark.slow

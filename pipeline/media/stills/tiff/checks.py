@@ -18,6 +18,8 @@ _JPEG = 7
 # Packings whose parts have headers of their own, and all that are read: those, the three of fax, and LZMA.
 _PACKED_PICTURES = (_JPEG, 33003, 33005, 34712)
 _PACKINGS = frozenset((*LOSSLESS, *_PACKED_PICTURES, 2, 3, 4, 34925))
+# Width, length, compression, interpretation, order of bits, samples, rows of strips, planes, predictor, tiles.
+_SINGLE = (256, 257, 259, 262, 266, 277, 278, 284, 317, 322, 323)
 _HEAD = 1 << 16
 _MOST_EXTRA = 8
 _KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803: "camera raw", 34892: "camera raw"}
@@ -25,9 +27,17 @@ _KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803:
 
 def check_page(path: Path, page: tifffile.TiffPage) -> None:
     """Raise `InputError` unless the page is of a kind that is coloured, and lies whole in the file."""
+    _check_single(path, page)
     _check_kind(path, page)
     check_whole(path, page)
     _check_segments(path, page)
+
+
+def _check_single(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse several values where there is to be one: tifffile hands on what it finds."""
+    for tag in (page.tags.get(number) for number in _SINGLE):
+        if tag is not None and not isinstance(tag.value, int):
+            raise damaged(path, f"its tag {tag.name} does not hold one number")
 
 
 def _check_kind(path: Path, page: tifffile.TiffPage) -> None:

@@ -1,0 +1,97 @@
+"""What the system says of a disk is told as such: it is no damage of the film, and not the film's end."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.color.colorizer import Colorizer
+from pipeline.errors import UnreadableError
+from pipeline.film.job import colorize_video
+from pipeline.media.packet_scan import surveyed
+from pipeline.options import OnDamage, Options
+from pipeline.results import Failure
+from tests.films import Sound, make_film
+from tests.pipeline.media.failing_disk import Failing, fail_behind
+
+FILMS = {
+    "film.mkv": "ffv1",
+    "film.mp4": "libx264",
+    "film.mov": "prores_ks",
+    "film.avi": "mpeg4",
+    "film.ts": "mpeg2video",
+    "film.mpg": "mpeg2video",
+    "film.m2v": "mpeg2video",
+    "film.wmv": "wmv2",
+    "film.flv": "flv",
+    "film.mxf": "mpeg2video",
+    "film.y4m": "wrapped_avframe",
+}
+
+
+def save(path: Path) -> Path:
+    pixel_format = "yuv422p10le" if path.suffix == ".mov" else "yuv420p"
+    return make_film(path, codec=FILMS[path.name], pixel_format=pixel_format, times=range(40), grain=0.2)
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_a_disk_that_fails_is_no_damage_of_the_film(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path / name)
+    size = path.stat().st_size
+    for good, error in ((64, errno.EIO), (size // 2, errno.ESTALE), (size - 10, errno.EIO)):
+        with monkeypatch.context() as patched:
+            fail_behind(path, good, error, patched)
+            with pytest.raises(UnreadableError, match=os.strerror(error)) as raised, surveyed(path):
+                pytest.fail("it was read")
+        assert "Copy it again" not in raised.value.advice
+        assert Failure.of(path, raised.value).unreadable
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.mp4"])
+@pytest.mark.parametrize("opening", range(1, 5))
+def test_a_disk_that_fails_in_any_pass_leaves_nothing_even_where_damage_is_concealed(
+    name: str, opening: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = Sound(codec="mp2" if name.endswith("ts") else "aac", seconds=1.6)
+    film = make_film(tmp_path / name, codec="libx264", times=range(40), grain=0.2, sounds=[sound])
+    fail_at_opening(opening, film, monkeypatch)
+    with pytest.raises(UnreadableError, match=os.strerror(errno.EIO)):
+        colorize_video(film, tmp_path / "out.mkv", Options(on_damage=OnDamage.CONCEAL), colorizer=colorizer)
+    assert list(tmp_path.iterdir()) == [film]
+
+
+def fail_at_opening(number: int, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the opening ``number`` of ``film`` by FFmpeg, and all later ones, meet a disk that fails in the middle."""
+    openings, real, middle = 0, Path.open, film.stat().st_size // 2
+
+    def failing(path: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
+        nonlocal openings
+        if path == film and buffering == 0:
+            openings += 1
+            if openings >= number:
+                return Failing(path, middle, errno.EIO)
+        return real(path, mode, buffering, *more, **named)
+
+    monkeypatch.setattr(Path, "open", failing)
+
+
+def test_a_film_that_one_may_not_read_is_no_damaged_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = save(tmp_path / "film.mkv"), builtins.open
+
+    def refusing(self: Path, *rest: Any, **named: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(self, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(UnreadableError, match="Permission denied") as raised, surveyed(path):
+        pytest.fail("it was read")
+    assert "permissions" in raised.value.advice
