@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ from tests.engines.tiny import write_tiny_model
 SHARDS = 16
 _IN_A_FOLDER = 500
 _PAGE = 5000
+_VARIETY = 2100  # results that differ
 _SEED_SHA = "ab" * 32
 
 
@@ -68,14 +71,14 @@ def make_tree(root: Path, count: int) -> None:
         if folder != last:
             (root / folder).mkdir(parents=True, exist_ok=True)
             last = folder
-        (root / name).touch()
+        os.close(os.open(f"{root}/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
 
 
-def result_of(source: Path, output: Path, number: int) -> PhotoResult:
+def result_of(number: int) -> PhotoResult:
     """Return what a run would keep of a photograph; one in twenty deserves a look."""
     return PhotoResult(
-        source=source,
-        output=output,
+        source=Path(),
+        output=Path(),
         width=3000 + number % 700,
         height=2000 + number % 300,
         bits=8,
@@ -104,19 +107,22 @@ WHERE path = ?
 """
 
 
-def _result_text(source: Path, output: Path, number: int) -> str:
-    return json.dumps(to_json(result_of(source, output, number)))
+def _result_text(source: str, output: str, number: int) -> str:
+    return json.dumps({**_document(number % _VARIETY), "source": source, "output": output})
 
 
-def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shard | None) -> None:
-    """Write the ledger of a run that did ``count`` scans, or those of them that belong to ``shard``."""
+@cache
+def _document(number: int) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = to_json(result_of(number))
+    return found
+
+
+def make_ledger(
+    source: Path, output: Path, wanted: Sequence[tuple[int, str]], model: Path, shard: Shard | None
+) -> None:
+    """Write the ledger of a run that did the scans ``wanted``, each with its number, as all or as ``shard``."""
     options = Options(engine="onnxruntime", model=str(model))
     photo_recipe = recipe(Kind.PHOTO, options, network=fingerprint(options))
-    wanted = [
-        (number, name)
-        for number, name in enumerate(names(count))
-        if shard is None or shard_of(name, shard.count) == shard.index
-    ]
     with locked(output, shard=shard):
         with open_ledger(output, shard=shard) as ledger:
             run = ledger.begin_run(version="0", options={"run_options": {}})
@@ -126,7 +132,7 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
                         path=name,
                         kind="photo",
                         output=name,
-                        source=FileStat.of(source / name),
+                        source=FileStat.of(f"{source}/{name}"),
                         recipe=photo_recipe,
                         attempts=0,
                         deaths=0,
@@ -143,8 +149,9 @@ def make_ledger(source: Path, output: Path, count: int, model: Path, shard: Shar
             connection.executemany(
                 _DONE,
                 (
-                    (*FileStat.of(output / name), time.time(), _result_text(source / name, output / name, number), name)
+                    (*FileStat.of(made), time.time(), _result_text(f"{source}/{name}", made, number), name)
                     for number, name in wanted
+                    for made in (f"{output}/{name}",)
                 ),
             )
         with open_ledger(output, shard=shard) as ledger:
@@ -209,12 +216,19 @@ def main() -> None:
 def _make(folder: Path, items: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_tiny_model(folder)
-    for name in ("scans", "out", "shards"):
+    for name in ("scans", "out"):
         make_tree(folder / name, items)
-    model = folder / "tiny.onnx"
-    make_ledger(folder / "scans", folder / "out", items, model, None)
-    for index in range(1, SHARDS + 1):
-        make_ledger(folder / "scans", folder / "shards", items, model, Shard(index=index, count=SHARDS))
+    # The results of the shards are those of the whole, by links to their folders.
+    (folder / "shards").mkdir()
+    for results in (folder / "out").iterdir():
+        (folder / "shards" / results.name).symlink_to(results, target_is_directory=True)
+    model, whole = folder / "tiny.onnx", list(enumerate(names(items)))
+    make_ledger(folder / "scans", folder / "out", whole, model, None)
+    parts: list[list[tuple[int, str]]] = [[] for _ in range(SHARDS)]
+    for number, name in whole:
+        parts[shard_of(name, SHARDS) - 1].append((number, name))
+    for index, part in enumerate(parts, 1):
+        make_ledger(folder / "scans", folder / "shards", part, model, Shard(index=index, count=SHARDS))
 
 
 _MEASURED: dict[str, Callable[[Path], Any]] = {

@@ -218,6 +218,10 @@ def test_dry_runs_write_nothing(film: Path, scans: Path, model: Path) -> None:
     assert done.returncode == 0
     assert answer(done)["output"] == str(film.with_name("reel.colorized.mp4"))
     assert answer(done)["frames"] == 12
+    assert not answer(done)["notes"]
+    (other,) = answer(colorize("video", make_film(film.with_name("old.avi")), "--dry-run", "--json"))["notes"]
+    assert other["text"] == "the result is .mkv, not .avi"
+    before = listing(film.parent)
     assert "2 photos and 0 films to colour" in colorize("archive", scans, *words).stdout
     assert "96 x 64" in colorize("video", film, "--dry-run").stdout
     assert listing(film.parent) == before

@@ -25,7 +25,7 @@ class Counts:
 
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``elsewhere`` the files that belong to other shards,
+    photographs and films, also those that the options leave out, ``has_others`` says whether other shards have files,
     ``suffixes`` the files that are neither, by suffix; ``set_aside`` names the first thousand of the ``quarantined``,
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
     results of earlier runs.
@@ -34,7 +34,8 @@ class Counts:
     def __init__(self) -> None:
         self.jobs, self.bytes = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
         self.skipped = self.finished = self.unknown = self.quarantined = self.refused = self.pixels = self.failed = 0
-        self.sources = self.elsewhere = self.hidden_count = 0
+        self.sources = self.hidden_count = 0
+        self.has_others = False
         self.suffixes: Counter[str] = Counter()
         self.hidden: list[Path] = []
         self.links: list[Path] = []
@@ -48,16 +49,19 @@ class Counts:
 
     def add(self, item: Job | Rejected | Entry) -> None:
         """Count ``item``."""
-        self.sources += isinstance(item, Job | Rejected) or item.kind in KINDS
-        if isinstance(item, Rejected):
-            self.fail(item.failure)
-        elif isinstance(item, Job):
+        if isinstance(item, Job):
+            self.sources += 1
             self._add_job(item)
+        elif isinstance(item, Rejected):
+            self.sources += 1
+            self.fail(item.failure)
+        elif item.kind in KINDS:
+            self.sources += 1
         elif item.kind is Kind.OTHER:
             self.suffixes[item.suffix] += 1
         elif item.kind is Kind.ELSEWHERE:
-            self.elsewhere += 1
-        elif item.kind not in KINDS:
+            self.has_others = True
+        else:
             self.hidden_count += item.kind is Kind.HIDDEN
             names = self.hidden if item.kind is Kind.HIDDEN else self.links
             if len(names) < _MOST_NAMES:
@@ -65,7 +69,7 @@ class Counts:
 
     def check_any(self, source: Path, *, known: int) -> None:
         """Raise `InputError` if nothing at all was found in ``source``; ``known`` items were in earlier runs."""
-        if self.sources or self.elsewhere:
+        if self.sources or self.has_others:
             return
         before = f", but {known:,} were there in earlier runs" if known else ""
         most = ", ".join(suffix or "without suffix" for suffix, _count in self.suffixes.most_common(_MOST_NAMED))

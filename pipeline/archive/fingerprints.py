@@ -36,7 +36,10 @@ class FileStat(NamedTuple):
     def of(cls, path: Path | str) -> Self:
         """Return those of the file at ``path``. Raises `OSError`."""
         found = os.stat(path)
-        return cls(found.st_size, max(-_LATEST, min(found.st_mtime_ns, _LATEST)))
+        changed = found.st_mtime_ns
+        if not -_LATEST <= changed <= _LATEST:
+            changed = _LATEST if changed > 0 else -_LATEST
+        return cls(found.st_size, changed)
 
     @classmethod
     def found(cls, path: Path | str) -> Self | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pipeline.archive.context import Archive
 from pipeline.archive.fingerprints import FileStat, for_item, is_same
@@ -56,8 +56,7 @@ class Status(StrEnum):
 _TO_DO, _FINISHED = (Status.DUE, Status.STALE), (State.DONE, State.GONE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """A source, the name of its result, and the status of the two.
 
     ``path`` is below the source folder, ``name`` that of the result below the output folder, both with ``/``.
@@ -84,8 +83,7 @@ class Job:
         return self.status in _TO_DO
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job.
 
     ``name`` is that of the last result there is, or empty.
@@ -171,7 +169,7 @@ class _Planner:
     def item(self, entry: Entry, record: Known | None, stat: FileStat | None, error: OSError | None) -> Job | Rejected:
         name = entry.name
         recipe, broken = self._recipe(entry)
-        is_known = record is not None and (record.recipe, record.source_stat) == (recipe, stat or _NO_STAT)
+        is_known = record is not None and record.recipe == recipe and record.source_stat == (stat or _NO_STAT)
         attempts = record.attempts if record is not None and is_known else 0
         deaths = record.deaths if record is not None and is_known else 0
         try:
@@ -283,7 +281,7 @@ class _Planner:
         if folder != self._folder:
             self._folder, self._taken = folder, {}
         last = target.rpartition("/")[2]
-        if len(os.fsencode(last)) > LONGEST_NAME:
+        if 4 * len(last) > LONGEST_NAME and len(os.fsencode(last)) > LONGEST_NAME:
             text = f"{self._source / name}: the name of its result would be too long for disks"
             raise UsageError(text, advice="Shorten the name of the file.")
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:

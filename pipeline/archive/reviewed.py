@@ -25,6 +25,7 @@ from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.shot_bounds import Shots
 from pipeline.film.shot_records import previewed
 from pipeline.interruption import StopRequest
+from pipeline.media.probe import FilmInfo, Probes
 from pipeline.options import Options
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
@@ -93,6 +94,8 @@ class ReviewedArchive:
         if not source.is_dir():
             raise InputError(f"{source}: the originals are not there", advice="Mount them, or say where: --source DIR.")
         self._source = source
+        # For each ledger as well: runs may have been asked for other frame rates.
+        self._known = [Probes(archive.options.frame_rate) for archive in self._archives]
         self._entries = sorted(entries, key=lambda entry: (-entry.score, entry.path))
         self._places = {_key(entry.path): place for place, entry in enumerate(self._entries)}
 
@@ -144,13 +147,15 @@ class ReviewedArchive:
         item, files = PurePosixPath(entry.path), self._reference_files(entry)
         return film_references(self._source / entry.path, files, item=item, chosen=chosen)
 
+    def film(self, name: str) -> FilmInfo:
+        """Return what a film is. Raises `KeyError`, `InputError`."""
+        entry = self._entry(name)
+        return self._known[entry.ledger].of(self._source / entry.path)
+
     def shots(self, name: str) -> Shots:
         """Return the shots of a film that have small pictures. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
-        rate = self._archives[entry.ledger].options.frame_rate
-        return Shots.of(
-            self._source / entry.path, entry.labels, entry.starts, entry.ends, rate=rate, frames=entry.frames
-        )
+        return Shots.of(self.film(name), entry.labels, entry.starts, entry.ends, frames=entry.frames)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, Self
 
@@ -37,8 +38,8 @@ _OTHER_SUFFIXES = frozenset(
 # Suffixes of films that texts have as well: programs (TypeScript), translations (Qt).
 _AMBIGUOUS = frozenset({".ts", ".mts"})
 _TEXT_HEAD, _BINARY = 1024, set(range(32)) - set(b"\t\n\r\f\x1b")
-_JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
-_JUNK_FOLDERS = {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
+_JUNK |= {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#recycle"}
 
 
 class Kind(StrEnum):
@@ -99,9 +100,9 @@ def walk(
     references beside what they are for (``film.refs``, ``1931.ref.jpg``) as RESULT and not entered, folders that cannot
     be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of the one before it only in case.
     With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it was entered already, or is
-    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; other files are
-    ELSEWHERE, if they can be photographs or films, and not looked at. Only one path from the root down is kept in
-    memory, and the folders behind links.
+    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; of other files, which
+    are not looked at, the first in a folder that can be a photograph or a film is named, as ELSEWHERE. Only one path
+    from the root down is kept in memory, and the folders behind links.
     """
     waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -110,7 +111,7 @@ def walk(
         folder, is_beyond = waiting.pop()
         try:
             with os.scandir(root / folder) as listing:
-                items = sorted((item for item in listing if not _is_junk(item.name)), key=_name_of)
+                items = sorted((item for item in listing if not _is_junk(item.name)), key=attrgetter("name"))
         except OSError as error:
             if not folder or takes(folder):
                 yield Entry(folder or ".", Kind.BARRED, error.strerror or str(error))
@@ -118,6 +119,7 @@ def walk(
         siblings = {item.name for item in items}
         stems: set[str] = set()
         sources: set[str] | None = None
+        has_others = False
         inner: dict[str, tuple[str, bool]] = {}
         kind: Kind | None
         for item in items:
@@ -130,7 +132,8 @@ def walk(
                         sources = _sources(siblings) if sources is None else sources
                         kind = Kind.RESULT if _is_reference(item.name, sources) else kind
                     yield Entry(path, kind)
-                elif _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
+                elif not has_others and _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
+                    has_others = True
                     yield Entry(path, Kind.ELSEWHERE)
                 continue
             needs_leave = is_beyond or item.is_symlink()
@@ -171,10 +174,6 @@ def _is_reference(name: str, sources: set[str]) -> bool:
 
 def _takes_all(_path: str) -> bool:
     return True
-
-
-def _name_of(item: os.DirEntry[str]) -> str:
-    return item.name
 
 
 class _Beyond:
@@ -247,7 +246,7 @@ def _is_regular(item: os.DirEntry[str]) -> bool:
 
 
 def _is_junk(name: str) -> bool:
-    return name.startswith(("._", ".autochrome")) or name.lower() in _JUNK_FILES | _JUNK_FOLDERS
+    return name.startswith(("._", ".autochrome")) or name.lower() in _JUNK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,7 @@ def catalogue_of(
     from pipeline.commands.targets import is_film, targets
     from pipeline.corrections import check_corrections
     from pipeline.film.job import default_output as film_output
+    from pipeline.media.probe import Probes
     from pipeline.photo.job import default_output
     from pipeline.review.catalogue import FILM, PHOTO, Files
 
@@ -126,10 +127,11 @@ def catalogue_of(
             raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")
     check_corrections(corrections)
     films = {item: is_film(item) for item in items}
+    known = Probes(options.frame_rate)
 
     def default(item: Path) -> Path:
-        return film_output(item, options) if films[item] else default_output(item)
+        return film_output(known.of(item), options) if films[item] else default_output(item)
 
     names = targets(items, output, default, overwrite=True)
     kinds = (FILM if films[item] else PHOTO for item in items)
-    return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections)
+    return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)

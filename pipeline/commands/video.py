@@ -22,6 +22,8 @@ from pipeline.results import Failure, FilmResult
 from pipeline.wording import count
 
 if TYPE_CHECKING:
+    from pipeline.media.film_plan import FilmPlan
+    from pipeline.media.probe import Probes
     from pipeline.progress import Progress
 
 _HELP = common_options.folded("""
@@ -108,6 +110,7 @@ def _colorize_video(
         from pipeline.commands.targets import check_request, listed, refuse_photos, targets
         from pipeline.film.comparison import comparison_output
         from pipeline.film.job import default_output
+        from pipeline.media.probe import Probes
 
         sources = listed(films)
         refuse_photos(sources)
@@ -119,19 +122,20 @@ def _colorize_video(
             if dry_run:
                 return plan_previews(sources, named, preview, options)
             return preview_films(sources, named, preview, options, reporting, compare=compare, corrections=corrections)
-
-        def default(film: Path) -> Path:
-            return default_output(film, options)
-
-        beside = None if compare is None else comparison_output
         if dry_run:
-            return _plan(sources, targets(sources, output, default, overwrite=True, beside=beside), options, compare)
+            return _plan(sources, output, options, compare)
+        known = Probes(options.frame_rate)
         if len(sources) == 1 and (output is None or output.is_dir()) and compare is None:
             # It finds its name itself, when it is opened, before an engine starts.
-            return _colour([(sources[0], output)], options, reporting, compare=None, corrections=corrections)
+            return _colour([(sources[0], output)], options, reporting, known, compare=None, corrections=corrections)
+
+        def default(film: Path) -> Path:
+            return default_output(known.of(film), options)
+
+        beside = None if compare is None else comparison_output
         names = targets(sources, output, default, overwrite=overwrite, beside=beside)
         jobs = list(zip(sources, names, strict=True))
-        return _colour(jobs, options, reporting, compare=compare, corrections=corrections)
+        return _colour(jobs, options, reporting, known, compare=compare, corrections=corrections)
 
     carry_out(reporting, action)
 
@@ -140,6 +144,7 @@ def _colour(
     jobs: Sequence[tuple[Path, Path | None]],
     options: Options,
     reporting: Reporting,
+    known: Probes,
     *,
     compare: Layout | None,
     corrections: Path | None,
@@ -161,7 +166,8 @@ def _colour(
             # Without a colorizer, so that the film is looked at before an engine starts.
             kept = correction_of(*jobs[0], corrections)
             result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
-            return _answer([result], options, count=1, compared=write_comparisons([result], options, compare, progress))
+            both = write_comparisons([result], options, compare, progress, known=known)
+            return _answer([result], options, count=1, compared=both)
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
@@ -175,7 +181,7 @@ def _colour(
                 stop.check()
                 outcomes.append(_outcome(film, target, colour, progress))
         films = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
-        both = write_comparisons(films, options, compare, progress)
+        both = write_comparisons(films, options, compare, progress, known=known)
     return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code, compared=both)
 
 
@@ -211,20 +217,35 @@ def _answer(
     return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)
 
 
-def _plan(films: Sequence[Path], names: Sequence[Path], options: Options, compare: Layout | None) -> Answer:
-    found = [_planned(film, target, options, compare) for film, target in zip(films, names, strict=True)]
+def _plan(films: Sequence[Path], output: Path | None, options: Options, compare: Layout | None) -> Answer:
+    from pipeline.commands.targets import targets
+    from pipeline.film.comparison import comparison_output
+    from pipeline.film.job import default_output
+    from pipeline.media.film_plan import plan_film
+
+    plans: dict[Path, FilmPlan] = {}
+
+    def default(film: Path) -> Path:
+        plans[film] = plan_film(film, options)
+        return default_output(plans[film].info, options)
+
+    names = targets(films, output, default, overwrite=True, beside=None if compare is None else comparison_output)
+    found = [
+        _planned(film, target, plans.get(film) or plan_film(film, options, suffix=target.suffix), options, compare)
+        for film, target in zip(films, names, strict=True)
+    ]
     lines = [line for _, some in found for line in some]
     if len(found) == 1:
         return Answer(to_json(found[0][0]), lines)
     return Answer({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
 
 
-def _planned(film: Path, target: Path, options: Options, compare: Layout | None) -> tuple[dict[str, Any], list[str]]:
+def _planned(
+    film: Path, target: Path, plan: FilmPlan, options: Options, compare: Layout | None
+) -> tuple[dict[str, Any], list[str]]:
     from pipeline.commands.targets import existing
     from pipeline.film.comparison import comparison_output
-    from pipeline.media.film_plan import plan_film
 
-    plan = plan_film(film, options, suffix=target.suffix)
     info, notes = plan.info, (*plan.notes, *plan.damage)
     exists = target.exists()
     frames = count(info.frame_count, "frame") if info.frame_count is not None else "an unknown number of frames"

@@ -42,9 +42,10 @@ def preview_targets(
     from pipeline.film.comparison import comparison_output
     from pipeline.film.contact_sheet import SUFFIXES, sheet_output
     from pipeline.film.job import default_output
+    from pipeline.media.probe import probe
 
     def part_output(film: Path) -> Path:
-        name = default_output(film, options)
+        name = default_output(probe(film, rate=options.frame_rate), options)
         return name.with_name(f"{name.stem.removesuffix('.colorized')}.preview{name.suffix}")
 
     beside = None if compare is None else comparison_output
@@ -128,6 +129,7 @@ def _part(
     from pipeline.film.comparison import write_comparisons
     from pipeline.film.excerpt import Renamed, excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
+    from pipeline.media.probe import Probes
 
     try:
         name.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +155,7 @@ def _part(
                 stop=stop,
                 description=f"preview: a part of a film, from {clock(part.start)} on",
             )
-            both = write_comparisons([result], options, compare, renaming)
+            both = write_comparisons([result], options, compare, renaming, known=Probes(options.frame_rate))
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
     if part.start < span.start:

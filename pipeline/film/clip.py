@@ -21,8 +21,8 @@ from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
-from pipeline.media.containers import open_container
-from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.containers import open_container, said
+from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
 from pipeline.options import Codec, Options, Quality, Span, hints_in_shares
@@ -37,7 +37,7 @@ _LAYOUT = "yuv420p"
 
 
 def write_clip(
-    source: Path,
+    info: FilmInfo,
     span: Span,
     output: Path,
     options: Options,
@@ -47,14 +47,14 @@ def write_clip(
     progress: Progress,
     stop: StopRequest,
 ) -> None:
-    """Write the part ``span`` of the film ``source``, coloured, to ``output``: MP4 that browsers play, without sound.
+    """Write the part ``span`` of the film ``info``, coloured, to ``output``: MP4 that browsers play, without sound.
 
     Its times are those of the film's frames, of which the first may not be at zero.
     It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
     moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
     `OutputError` also where the part cannot be copied, `UsageError` if the film ends before.
     """
-    info = probe(source, rate=options.frame_rate)
+    source = info.path
     # The copy has other pixels.
     options = replace(options, hints=hints_in_shares(options.hints, {1: upright_size(info)}, source=source))
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
@@ -110,7 +110,7 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
     except OSError as error:
         raise unwritable(target, error) from error
     except av.FFmpegError as error:
-        raise OutputError(f"{target}: cannot be written: {error}", advice="Choose another moment.") from error
+        raise OutputError(f"{target}: cannot be written: {said(error)}", advice="Choose another moment.") from error
     if not count:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
     return seconds

@@ -18,7 +18,7 @@ from pipeline.film.frames import DECLARATION, upright_size
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
-from pipeline.media.probe import FilmInfo, StreamInfo, probe
+from pipeline.media.probe import FilmInfo, Probes, StreamInfo, probe
 from pipeline.media.remux import Remuxer
 from pipeline.media.sampling import frames_from
 from pipeline.media.stream_plan import Action, StreamPlan
@@ -48,49 +48,35 @@ def comparison_output(result: Path) -> Path:
 
 
 def write_comparisons(
-    films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress
+    films: Sequence[FilmResult], options: Options, layout: Layout | None, progress: Progress, *, known: Probes
 ) -> list[Path]:
     """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths.
 
-    Raises what `write_comparison` does.
+    ``known`` is what is known of the sources. Raises what `write_comparison` does.
     """
     if layout is None:
         return []
     paths = [comparison_output(film.output) for film in films]
     for film, path in zip(films, paths, strict=True):
         write_comparison(
-            film.source,
-            film.output,
-            path,
-            layout=layout,
-            overwrite=options.overwrite,
-            progress=progress,
-            rate=options.frame_rate,
+            known.of(film.source), film.output, path, layout=layout, overwrite=options.overwrite, progress=progress
         )
     return paths
 
 
 def write_comparison(
-    source: Path,
-    result: Path,
-    output: Path,
-    *,
-    layout: Layout,
-    overwrite: bool,
-    progress: Progress,
-    rate: Fraction | None = None,
+    source: FilmInfo, result: Path, output: Path, *, layout: Layout, overwrite: bool, progress: Progress
 ) -> None:
     """Write ``output``, MP4 with H.264 at 8 bits and the sound of ``result``, from ``source`` and ``result``.
 
     Frames are paired one by one, in order, and upright. Side by side, the pictures shrink where they would be wider
     than 3,840 pixels. The first stream of sound is copied if MP4 players know it, else it becomes AAC, or is left out
-    with a note. What ``result`` declares of its colour is declared here too. ``rate`` is that of a folder of numbered
-    pictures. Raises `InputError` for films that cannot be read, `OutputError` where ``output`` is taken or the disk
-    refuses.
+    with a note. What ``result`` declares of its colour is declared here too. Raises `InputError` for films that cannot
+    be read, `OutputError` where ``output`` is taken or the disk refuses.
     """
     item = str(output)
-    originals = Originals((source, result))
-    before, after = probe(source, rate=rate), probe(result)
+    originals = Originals((source.path, result))
+    after = probe(result)
     sound, notes = _sound(after)
     for note in notes:
         progress.note(item, note)
@@ -98,7 +84,7 @@ def write_comparison(
         publishing(output, overwrite=overwrite, originals=originals) as temporary,
         announced(progress, item, after.frame_count, "frames"),
     ):
-        _write(before, after, sound, temporary, layout, progress, item)
+        _write(source, after, sound, temporary, layout, progress, item)
 
 
 def _sound(film: FilmInfo) -> tuple[tuple[StreamPlan, ...], tuple[Note, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
-from pipeline.media.probe import FilmInfo, probe
+from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
 from pipeline.sizes import size_within
@@ -19,25 +18,21 @@ from pipeline.sizes import size_within
 _LARGEST = 1280
 
 
-def frame_at(
-    source: Path, seconds: float, *, rate: Fraction | None = None, largest: int = _LARGEST
-) -> npt.NDArray[np.uint8]:
-    """Return the frame of the film ``source`` that is shown at ``seconds``, by the film's own times.
+def frame_at(info: FilmInfo, seconds: float, *, largest: int = _LARGEST) -> npt.NDArray[np.uint8]:
+    """Return the frame of the film ``info`` that is shown at ``seconds``, by the film's own times.
 
     It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most ``largest`` pixels
-    on its longer side. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that cannot be
-    read, or end before.
+    on its longer side. Raises `InputError` for films that cannot be read, or end before.
     """
-    info = probe(source, rate=rate)
     moment = Fraction(seconds)
     found: av.VideoFrame | None = None
-    with reporting(source):
+    with reporting(info.path):
         for frame in frames_from(info, moment):
             if found is not None and frame.pts is not None and frame.pts * info.time_base > moment:
                 break
             found = frame
     if found is None:
-        raise InputError(f"{source}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
+        raise InputError(f"{info.path}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
     return _upright(found, info, largest)
 
 

@@ -22,7 +22,7 @@ from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
 from pipeline.media.film_plan import FilmPlan, plan_film
-from pipeline.media.probe import probe
+from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
 from pipeline.media.tag_text import replace_tag_text
 from pipeline.media.video_plan import VideoPlan, plan_video
@@ -241,20 +241,21 @@ def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:
     return {key: f"{DECLARATION}, model {colorizer.weights}"}
 
 
-def default_output(source: Path, options: Options) -> Path:
-    """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside ``source``.
+def default_output(info: FilmInfo, options: Options) -> Path:
+    """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside the film ``info``.
 
-    ``source`` is a file, or a folder of numbered pictures. Opens the film to see what it holds; raises
-    `InputError` or `UsageError`.
+    Raises `InputError` or `UsageError`.
     """
-    return outline(source, options)[0]
+    return beside(info.path, _suffix(plan_video(info, options.codec, options.quality)))
 
 
 def outline(source: Path, options: Options) -> tuple[Path, int]:
-    """Return `default_output` and how much work the film is: its frames times its pixels; 0 if not known."""
+    """Return `default_output` of the film ``source`` and how much work it is: frames times pixels; 0 if not known.
+
+    Opens the film to see what it holds. Raises `InputError` or `UsageError`.
+    """
     info = probe(source, rate=options.frame_rate)
-    plan = plan_video(info, options.codec, options.quality)
-    return beside(source, _suffix(plan)), (info.frame_count or 0) * info.width * info.height
+    return default_output(info, options), (info.frame_count or 0) * info.width * info.height
 
 
 def _suffix(plan: VideoPlan) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
 from pipeline.clock import clock
-from pipeline.media.probe import FilmInfo, open_picture, probe
+from pipeline.media.probe import FilmInfo, open_picture
 from pipeline.media.source import reporting
 
 
@@ -31,20 +29,17 @@ class Shots:
 
     @staticmethod
     def of(
-        film: Path,
+        info: FilmInfo,
         labels: Sequence[str],
         starts: Sequence[float],
         ends: Sequence[float],
         *,
-        rate: Fraction | None,
         frames: int,
     ) -> Shots:
-        """Return those of ``film``. An end that is infinite is the film's.
+        """Return those of the film ``info``. An end that is infinite is the film's.
 
-        That is told by the film, or by the ``frames`` of the shot where it does not say how long it is. Raises
-        `InputError` for a film that is not there.
+        That is told by the film, or by the ``frames`` of the shot where it does not say how long it is.
         """
-        info = probe(film, rate=rate)
         frame = _frame(info)
         stated = _stated_end(info)
 
@@ -58,12 +53,11 @@ class Shots:
         return Shots(frame=frame, shots=tuple(shots))
 
     @staticmethod
-    def even(film: Path, parts: int, *, rate: Fraction | None) -> Shots:
-        """Return ``parts`` of ``film`` that are equally long, with labels of their middles.
+    def even(info: FilmInfo, parts: int) -> Shots:
+        """Return ``parts`` of the film ``info`` that are equally long, with labels of their middles.
 
         A film that does not say how long it is is read through. Raises `InputError`.
         """
-        info = probe(film, rate=rate)
         frame = _frame(info)
         begin = float(info.start)
         stated = _stated_end(info) - begin

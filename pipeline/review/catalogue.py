@@ -17,6 +17,7 @@ from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.shot_bounds import Shots
 from pipeline.interruption import StopRequest
+from pipeline.media.probe import FilmInfo, Probes
 from pipeline.options import Options
 from pipeline.originals import Originals
 from pipeline.photo.job import colorize_photo
@@ -104,6 +105,9 @@ class Catalogue(Protocol):
     def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
         """Return the references that a run finds for a film whose correction names ``chosen``. Raises `InputError`."""
 
+    def film(self, name: str) -> FilmInfo:
+        """Return what a film is. Raises `InputError`."""
+
     def shots(self, name: str) -> Shots:
         """Return the shots of a film, one for each of its labels. Raises `InputError`."""
 
@@ -136,14 +140,21 @@ class Files:
     """Photographs and films named one by one, with their corrections beside results or in a tree of their own."""
 
     def __init__(
-        self, sources: Sequence[tuple[str, Path, Path]], options: Options, *, corrections: Path | None = None
+        self,
+        sources: Sequence[tuple[str, Path, Path]],
+        options: Options,
+        *,
+        corrections: Path | None = None,
+        known: Probes | None = None,
     ) -> None:
         """Take kind, source and output of each, and the folder of their ``corrections``, see `correction_of_file`.
 
-        Names that occur twice are told apart by a number. Raises `InputError` for a film that cannot be read.
+        ``known`` is what is known of the films already. Names that occur twice are told apart by a number. Raises
+        `InputError` for a film that cannot be read.
         """
         self._items: dict[str, FileItem] = {}
         self._options = options
+        self._known = known or Probes(options.frame_rate)
         self._shots: dict[str, Shots] = {}
         originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
@@ -155,7 +166,7 @@ class Files:
                 name = f"{title} ({number})"
             labels: tuple[str, ...] = ()
             if kind == FILM:
-                self._shots[name] = Shots.even(source, _MOMENTS, rate=options.frame_rate)
+                self._shots[name] = Shots.even(self._known.of(source), _MOMENTS)
                 labels = tuple(shot.label for shot in self._shots[name].shots)
             self._items[name] = FileItem(name=name, title=name, kind=kind, source=source, output=output, labels=labels)
             self._kept[name] = correction_of_file(source, output, originals=originals, tree=corrections)
@@ -206,6 +217,10 @@ class Files:
         """Return the references that `render` finds for a film. Raises `KeyError`, `InputError`."""
         return film_references(self._items[name].source, ReferenceFiles(self._options.reference), chosen=chosen)
 
+    def film(self, name: str) -> FilmInfo:
+        """Return what a film is. Raises `KeyError`, `InputError`."""
+        return self._known.of(self._items[name].source)
+
     def shots(self, name: str) -> Shots:
         """Return even parts of a film: its shots are not known before it is coloured. Raises `KeyError`."""
         return self._shots[name]
@@ -216,7 +231,7 @@ class Files:
         if item.kind != FILM or not 0 <= number < len(item.labels):
             return None
         time = float(seconds_of(item.labels[number]))
-        frame = frame_at(item.source, time, rate=self._options.frame_rate, largest=_SMALL)
+        frame = frame_at(self.film(name), time, largest=_SMALL)
         made, file = cv2.imencode(".jpg", frame if frame.ndim == 2 else frame[..., ::-1])
         return file.tobytes() if made else None
 

@@ -23,7 +23,6 @@ from pipeline.film.frame_at import frame_at
 from pipeline.film.frames import upright_size as film_size
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.interruption import StopRequest
-from pipeline.media.probe import probe
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint, Options, Span, Unit, hints_in_shares
@@ -109,7 +108,7 @@ class Studio:
         if all(hint.unit is Unit.SHARE for hint in hints):
             return {}
         if item.kind == FILM:
-            return {1: film_size(probe(item.source, rate=self._catalogue.options.frame_rate))}
+            return {1: film_size(self._catalogue.film(item.name))}
         whole = read_still(item.source)
         return {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
 
@@ -151,9 +150,8 @@ class Studio:
     ) -> Path:
         """Write a part of a film to ``output`` as it would come out with ``correction``, see `write_clip`."""
         options, references = correction.applied(self._catalogue.options), self._film_references(item, correction)
-        write_clip(
-            item.source, span, output, options, references, colorizer=self._colorizer, progress=progress, stop=stop
-        )
+        film = self._catalogue.film(item.name)
+        write_clip(film, span, output, options, references, colorizer=self._colorizer, progress=progress, stop=stop)
         return output
 
     def _film_references(self, item: Item, correction: Correction) -> FilmReferences:
@@ -186,5 +184,5 @@ class Studio:
     def _opened(self, item: Item, place: Place) -> ScreenPhoto:
         if item.kind == PHOTO:
             return open_screen_photo(item.source, self._colorizer, number=place.page)
-        pixels = frame_at(item.source, place.time, rate=self._catalogue.options.frame_rate)
+        pixels = frame_at(self._catalogue.film(item.name), place.time)
         return screen_photo(still_of(pixels), self._colorizer, size=self._colorizer.spec.size.film)

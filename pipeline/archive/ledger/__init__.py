@@ -12,10 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.archive.ledger.file import LEDGER, DamagedLedgerError, connect, connect_snapshot
-from pipeline.archive.ledger.reader import (
+from pipeline.archive.ledger.reader import LedgerReader
+from pipeline.archive.ledger.rows import (
     FOLDER_KIND,
     Known,
-    LedgerReader,
+    Outline,
     Planned,
     Record,
     RunEnd,
@@ -33,6 +34,7 @@ __all__ = [
     "Known",
     "Ledger",
     "LedgerReader",
+    "Outline",
     "Planned",
     "Record",
     "RunEnd",

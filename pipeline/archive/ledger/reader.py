@@ -1,211 +1,37 @@
-"""What a ledger holds, as values, and what can be asked of it."""
+"""What can be asked of a ledger."""
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger.file import check_whole, reporting
+from pipeline.archive.ledger.rows import (
+    RUN_COLUMNS,
+    SELECT,
+    SELECT_KNOWN,
+    SELECT_OUTLINE,
+    SELECT_TOLD,
+    Known,
+    Outline,
+    Record,
+    RunRecord,
+    State,
+    stored,
+    text_of,
+    to_known,
+    to_outline,
+    to_record,
+    to_run_record,
+    to_told,
+)
 
-FOLDER_KIND = "folder"
-
-
-class State(StrEnum):
-    """What became of an item.
-
-    RUNNING is also what a run that died leaves behind; REFUSED is of a kind that is not coloured; GONE has a result,
-    but its source is no longer there.
-    """
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    QUARANTINED = "quarantined"
-    REFUSED = "refused"
-    GONE = "gone"
-
-
-def _stat(size: int | None, mtime_ns: int | None) -> FileStat | None:
-    return None if size is None or mtime_ns is None else FileStat(size, mtime_ns)
-
-
-class Record(NamedTuple):
-    """One work item.
-
-    ``path`` is below the source folder and ``output`` below the output folder, both with ``/``; ``kind`` is ``photo``,
-    ``film``, or ``folder`` for one that could not be entered. ``attempts`` counts the runs in which it failed since its
-    source or recipe last changed, ``deaths`` the runs that died while they were at work on it, with the one that is at
-    work on it now, and ``progress`` the bytes of it that were on the disk when the last of them began it. The
-    fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The fields of the result are those of the
-    last result there is, which may be older than the source or recipe of a row that is not DONE. ``started`` is in
-    seconds since 1970, ``seconds`` a duration, ``result`` the `to_json` form of a `PhotoResult` or `FilmResult`,
-    ``previews`` the labels of its small pictures, ``pack`` and ``pack_offset`` where they are. ``error``, ``advice``
-    and ``exit_code`` are of the last failure.
-    """
-
-    path: str
-    kind: str
-    output: str
-    state: State
-    attempts: int
-    deaths: int
-    progress: int
-    source_size: int
-    source_mtime_ns: int
-    source_sha256: str
-    recipe: str
-    result_size: int | None
-    result_mtime_ns: int | None
-    result_sha256: str | None
-    engine: str | None
-    started: float | None
-    seconds: float | None
-    result: Mapping[str, Any] | None
-    previews: tuple[str, ...]
-    pack: int | None
-    pack_offset: int | None
-    error: str
-    advice: str
-    exit_code: int
-
-    @property
-    def source_stat(self) -> FileStat:
-        """Size and time of the source when it was planned, or done."""
-        return FileStat(self.source_size, self.source_mtime_ns)
-
-    @property
-    def result_stat(self) -> FileStat | None:
-        """Size and time of the last result there is."""
-        return _stat(self.result_size, self.result_mtime_ns)
-
-
-class Known(NamedTuple):
-    """What a plan needs to know of an item: the fields of its `Record` of these names."""
-
-    path: str
-    output: str
-    state: State
-    attempts: int
-    deaths: int
-    source_size: int
-    source_mtime_ns: int
-    source_sha256: str
-    recipe: str
-    result_size: int | None
-    result_mtime_ns: int | None
-    result_sha256: str | None
-
-    @property
-    def source_stat(self) -> FileStat:
-        """Size and time of the source when it was planned, or done."""
-        return FileStat(self.source_size, self.source_mtime_ns)
-
-    @property
-    def result_stat(self) -> FileStat | None:
-        """Size and time of the last result there is."""
-        return _stat(self.result_size, self.result_mtime_ns)
-
-
-class RunOutcome(StrEnum):
-    """How a run ended that no error ended: all done, the time up (``--until``), or stopped by a person or a signal."""
-
-    FINISHED = "finished"
-    UNTIL = "until"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEnd:
-    """How a run ended; where an error did, ``outcome`` is None and ``error`` the name of its class."""
-
-    outcome: RunOutcome | None
-    exit_code: int
-    error: str = ""
-
-    @property
-    def word(self) -> str:
-        """The outcome or the error, as ledger and log have it."""
-        return self.error if self.outcome is None else self.outcome.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None for a run that died or still goes.
-
-    ``outcome`` is None for these and for one that an error ended, of which ``error`` is the name of its class.
-
-    ``options`` holds the `to_json` forms of `Options` and `RunOptions`. ``done``, ``failed`` and ``skipped`` count
-    items; ``kept`` of those done were copied, because they are coloured already or their tint is wanted. ``left_out``
-    says what was found in the source and is no item: see `docs/ledger.md`.
-    """
-
-    number: int
-    started: float
-    ended: float | None
-    outcome: RunOutcome | None
-    error: str
-    exit_code: int | None
-    version: str
-    options: Mapping[str, Any]
-    done: int
-    kept: int
-    failed: int
-    skipped: int
-    left_out: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """An item to be done in this run; ``replaces`` when its result takes the place of an older one of ours.
-
-    Films are done in falling order of ``weight``.
-    """
-
-    path: str
-    kind: str
-    output: str
-    source: FileStat
-    recipe: str
-    attempts: int
-    deaths: int
-    weight: int
-    replaces: bool
-
-
-def stored(text: str) -> str | bytes:
-    """Return ``text`` as SQLite keeps it: names that are no UTF-8 as the bytes they are."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(text)
-    return text
-
-
-def _text(stored: str | bytes) -> str:
-    """Return the name that SQLite keeps as ``stored``."""
-    return stored if isinstance(stored, str) else os.fsdecode(stored)
-
-
-_COLUMNS = Record._fields
-_RESULT, _PREVIEWS = (_COLUMNS.index(name) for name in ("result", "previews"))
-# What ended a run is one column, an outcome or the name of an error.
-_RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
-_OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
-_STATES = {state.value: state for state in State}
 _PAGE = 256
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM items"
-_SELECT_KNOWN = f"SELECT {', '.join(Known._fields)} FROM items"
 _OPEN = (State.RUNNING, State.WAITING)
 _WITHOUT_RESULT = (*_OPEN, State.FAILED, State.QUARANTINED, State.REFUSED)
 
@@ -246,14 +72,14 @@ class LedgerReader:
 
     def get(self, path: str) -> Record | None:
         """Return the item of the source at ``path``."""
-        rows = self._rows(f"{_SELECT} WHERE path = ?", (stored(path),))
-        return _to_record(rows[0]) if rows else None
+        rows = self._rows(f"{SELECT} WHERE path = ?", (stored(path),))
+        return to_record(rows[0]) if rows else None
 
     def known(self, paths: Sequence[str]) -> dict[str, Known]:
         """Return what a plan needs to know of the items at ``paths``, those that there are."""
         places = ", ".join("?" * len(paths))
-        rows = self._rows(f"{_SELECT_KNOWN} WHERE path IN ({places})", [stored(path) for path in paths])
-        return {record.path: record for record in map(_to_known, rows)}
+        rows = self._rows(f"{SELECT_KNOWN} WHERE path IN ({places})", [stored(path) for path in paths])
+        return {record.path: record for record in map(to_known, rows)}
 
     def check(self) -> None:
         """Read all of the ledger; see whether it is damaged."""
@@ -262,9 +88,7 @@ class LedgerReader:
 
     def runs(self) -> list[RunRecord]:
         """Return all runs, the first one first."""
-        return [
-            _to_run_record(row) for row in self._rows(f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY number")
-        ]
+        return [to_run_record(row) for row in self._rows(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY number")]
 
     def counts(self) -> dict[State, int]:
         """Return how many items there are in each state; all states are there."""
@@ -306,7 +130,7 @@ class LedgerReader:
         query = (
             f"SELECT path, replaces FROM items WHERE planned = ? AND state IN ('waiting', 'running') AND {condition}"
         )
-        return [(_text(path), bool(replaces)) for path, replaces in self._rows(query, (run, *values))]
+        return [(text_of(path), bool(replaces)) for path, replaces in self._rows(query, (run, *values))]
 
     def unfinished(self) -> Iterator[Known]:
         """Yield the items that a run which died was making results of, or describing their results."""
@@ -321,18 +145,17 @@ class LedgerReader:
         """Return the numbers of the packs of small pictures that items need."""
         return {number for (number,) in self._rows("SELECT DISTINCT pack FROM items") if number is not None}
 
-    def numbered(self) -> Iterator[tuple[int, Record]]:
+    def outlines(self) -> Iterator[tuple[int, Outline]]:
         """Yield all items in order of path, each with the number by which `at` finds it again."""
-        query = f"SELECT {', '.join(_COLUMNS)}, rowid FROM items WHERE path > ?"
-        return ((row[-1], _to_record(row[:-1])) for row in self._row_pages(query, ()))
+        return map(to_outline, self._row_pages(f"{SELECT_OUTLINE} WHERE path > ?", ()))
 
     def at(self, numbers: Sequence[int]) -> dict[int, Record]:
-        """Return the items of these numbers, by number."""
+        """Return the items of these numbers, by number, and of their results what a report tells."""
         found: dict[int, Record] = {}
         for first in range(0, len(numbers), _PAGE):
             page = numbers[first : first + _PAGE]
-            query = f"SELECT {', '.join(_COLUMNS)}, rowid FROM items WHERE rowid IN ({', '.join('?' * len(page))})"
-            found |= {row[-1]: _to_record(row[:-1]) for row in self._rows(query, page)}
+            query = f"{SELECT_TOLD} WHERE rowid IN ({', '.join('?' * len(page))})"
+            found.update(map(to_told, self._rows(query, page)))
         return found
 
     def paths(self, state: State) -> Iterator[str]:
@@ -350,11 +173,11 @@ class LedgerReader:
 
     def _pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Record]:
         indexed = f"INDEXED BY {index}" if index else ""
-        return map(_to_record, self._row_pages(f"{_SELECT} {indexed} WHERE path > ? AND {condition}", values))
+        return map(to_record, self._row_pages(f"{SELECT} {indexed} WHERE path > ? AND {condition}", values))
 
     def _known_pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Known]:
         indexed = f"INDEXED BY {index}" if index else ""
-        return map(_to_known, self._row_pages(f"{_SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
+        return map(to_known, self._row_pages(f"{SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
 
     def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
         # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. Either
@@ -367,28 +190,3 @@ class LedgerReader:
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with self._turn, reporting(self.path):
             return self._connection.execute(query, values).fetchall()
-
-
-def _to_record(row: Sequence[Any]) -> Record:
-    raw = Record(*row)
-    return raw._replace(
-        path=_text(raw.path),
-        output=_text(raw.output),
-        state=_STATES[raw.state],
-        result=None if raw.result is None else json.loads(row[_RESULT]),
-        previews=() if raw.previews is None else tuple(json.loads(row[_PREVIEWS])),
-        error=_text(raw.error),
-        advice=_text(raw.advice),
-    )
-
-
-def _to_known(row: Sequence[Any]) -> Known:
-    path, output, state, *others = row
-    return Known(_text(path), _text(output), _STATES[state], *others)
-
-
-def _to_run_record(row: Sequence[Any]) -> RunRecord:
-    values = dict(zip(_RUN_COLUMNS, row, strict=True))
-    word = values["outcome"]
-    values |= {"outcome": _OUTCOMES.get(word), "error": "" if word in _OUTCOMES else word}
-    return RunRecord(**{**values, "options": json.loads(values["options"]), "left_out": json.loads(values["left_out"])})

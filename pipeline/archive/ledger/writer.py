@@ -13,7 +13,8 @@ from typing import Any
 
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger.file import SNAPSHOT, has_news, publish_snapshot, reporting
-from pipeline.archive.ledger.reader import LedgerReader, Planned, RunEnd, State, stored
+from pipeline.archive.ledger.reader import LedgerReader
+from pipeline.archive.ledger.rows import Planned, RunEnd, State, stored
 from pipeline.archive.output_folder import OutputLock
 from pipeline.documents import to_json
 from pipeline.errors import OutputError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.archive.ledger import Record
+from pipeline.archive.ledger import Outline, Record
 from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
 from pipeline.results import NoteKind, has_new_colour
@@ -15,8 +15,7 @@ from pipeline.results import NoteKind, has_new_colour
 _SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
 
 
-@dataclass(frozen=True)
-class _Sign:
+class _Sign(NamedTuple):
     """A measure that is suspicious from ``begins`` on, and at its worst at ``worst``."""
 
     measure: str
@@ -48,6 +47,10 @@ class Attention:
     reasons: tuple[str, ...]
 
 
+CALM = Attention(0.0, ())
+"""That of a result which asks for no look."""
+
+
 def attention(
     measures: Mapping[str, float | None] | None,
     *,
@@ -64,12 +67,18 @@ def attention(
     are the source's own, or grey was asked for.
     """
     signs = _SIGNS if is_coloured else _SIGNS[:1]
-    found = {sign.words: weight for sign in signs if measures and (weight := _weight(sign, measures))}
+    found: dict[str, float] = {}
+    for measure, words, begins, worst in signs:
+        value = measures.get(measure) if measures else None
+        if value is not None and (weight := (value - begins) / (worst - begins)) > 0:
+            found[words] = min(1.0, weight)
     if is_in_doubt:
         words = _SIGNS[0].words
         found[words] = max(_IN_DOUBT, found.get(words, 0.0))
     if is_concealed:
         found[_CONCEALED] = _SURELY
+    if not found:
+        return CALM
     left = 1.0
     for weight in found.values():
         left *= 1 - weight
@@ -86,18 +95,16 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
     )
 
 
-def _treatments(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield those of a photograph or of a film's shots."""
-    for part in result.get("shots", (result,)):
-        if "treatment" in part:
-            yield part["treatment"]
+def _treatments(result: Mapping[str, Any]) -> list[str]:
+    """Return those of a photograph or of a film's shots."""
+    return [part["treatment"] for part in result.get("shots", (result,)) if "treatment" in part]
 
 
-def attention_left(record: Record, corrections: CorrectionTree | None) -> Attention:
+def attention_left(record: Record | Outline, corrections: CorrectionTree | None) -> Attention:
     """Return how much the result of ``record`` asks for a look: not at all if ``corrections`` say it was accepted."""
     found = attention_of(record.result or {})
     if found.reasons and corrections is not None and _is_accepted(record.path, corrections):
-        return Attention(0.0, ())
+        return CALM
     return found
 
 
@@ -107,10 +114,3 @@ def _is_accepted(path: str, corrections: CorrectionTree) -> bool:
     except InputError:
         # The next run names it as an error of this item, and so does the review when it is opened.
         return False
-
-
-def _weight(sign: _Sign, measures: Mapping[str, float | None]) -> float:
-    value = measures.get(sign.measure)
-    if value is None:
-        return 0.0
-    return min(1.0, max(0.0, (float(value) - sign.begins) / (sign.worst - sign.begins)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 _FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
@@ -31,13 +31,19 @@ class Groups:
         self._known: dict[tuple[str, str], Group] = {}
 
     def take(
-        self, kind: str, text: str, *, names: Iterable[str] = (), advice: str = "", is_counted: bool = True
+        self,
+        kind: str,
+        text: str,
+        *,
+        names: Callable[[], Iterable[str]] = tuple,
+        advice: str = "",
+        is_counted: bool = True,
     ) -> Group:
-        """Count ``text`` into its group and return that; ``names`` are those of the files it is about.
+        """Count ``text`` into its group and return that; ``names`` gives those of the files it is about, if needed.
 
         One that ``is_counted`` before is only looked for.
         """
-        group = self._known.get((kind, text)) or self._found(kind, text, names, advice)
+        group = self._known.get((kind, text)) or self._found(kind, text, names(), advice)
         group.count += is_counted
         return group
 

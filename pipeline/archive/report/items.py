@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import Record, State
+from pipeline.archive.ledger import Outline, Record, State
 from pipeline.archive.output_folder import as_size
 from pipeline.archive.report.attention import REASONS, Attention, attention_left
 from pipeline.archive.report.groups import Groups
@@ -29,38 +30,27 @@ FIELDS = (
     "attempts", "started", "seconds", "result", "preview", "pack", "labels",
 )  # fmt: skip
 MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
+_IN_ORDER: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_TOGETHER = 100  # rows that are encoded at once, which costs less than each of them alone
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
 
 
-@dataclass
+@dataclass(slots=True)
 class Item:
-    """What the page shows of one item; ``preview`` is what the names of its pictures begin with, or empty.
+    """What the sums need of one item.
 
-    ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text, ``error`` the number of
-    the failure's group with its text, ``doubts`` pairs of a reason and the command that decides otherwise. ``labels``
-    has one entry for every preview; ``packed`` says where they are.
+    ``error`` is the number of the failure's group with its text, ``doubts`` are pairs of a reason and the command that
+    decides otherwise.
     """
 
     path: str
-    kind: str
     state: State
-    output: str
+    attempts: int
     attention: Attention
-    measures: Mapping[str, float | None] | None
-    facts: list[tuple[str, str]]
-    checks: list[str]
-    notes: list[tuple[int, str]]
     doubts: list[tuple[str, str]]
     error: tuple[int, str] | None
-    advice: str
-    attempts: int
-    started: float | None
-    seconds: float | None
-    preview: str
-    packed: Packed | None
-    labels: tuple[str, ...]
 
     @property
     def rank(self) -> int:
@@ -70,6 +60,28 @@ class Item:
         if self.state is State.DONE:
             return 0 if self.attention.reasons else 2
         return 3
+
+
+@dataclass(slots=True)
+class ShownItem(Item):
+    """What the page shows of one item; ``preview`` is what the names of its pictures begin with, or empty.
+
+    ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text. ``labels`` has one entry
+    for every preview; ``packed`` says where they are.
+    """
+
+    kind: str
+    output: str
+    measures: Mapping[str, float | None] | None
+    facts: list[tuple[str, str]]
+    checks: list[str]
+    notes: list[tuple[int, str]]
+    advice: str
+    started: float | None
+    seconds: float | None
+    preview: str
+    packed: Packed | None
+    labels: tuple[str, ...]
 
 
 class Items:
@@ -84,41 +96,34 @@ class Items:
         self._corrected = archive.corrections.items()
         self.failures, self.notes = Groups(), Groups()
 
-    def counted(self, record: Record) -> Item:
-        """Return the item of ``record``, for the first time; what is told of it in words is left out."""
-        return self._item(record, is_first=True)
-
-    def shown(self, record: Record) -> Item:
-        """Return the item of ``record``, which was counted before, with all that there is to show."""
-        return self._item(record, is_first=False)
-
-    def _item(self, record: Record, *, is_first: bool) -> Item:
-        result = record.result or {}
-        names = _names(record, self._source, self._output)
-        error: tuple[int, str] | None = None
-        if record.state in WITHOUT_RESULT:
-            kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
-            group = self.failures.take(kind, record.error, names=names, advice=record.advice, is_counted=is_first)
-            error = group.number, record.error
-        noted = [
-            (self.notes.take(note["kind"], note["text"], names=names, is_counted=is_first).number, note)
-            for note in result.get("notes", ())
-        ]
-        is_corrected = record.path in self._corrected
-        found = attention_left(record, self._corrections if is_corrected else None)
-        # What is in doubt asks for a look, unless it was accepted.
-        doubts = [(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ()) if found.reasons]
+    def counted(self, record: Outline) -> Item:
+        """Return the item of ``record``, for the first time."""
+        self._notes(record, is_first=True)
+        found = self._attention(record)
         return Item(
+            record.path,
+            record.state,
+            record.attempts,
+            found,
+            doubts=_doubts(record, found),
+            error=self._error(record, is_first=True),
+        )
+
+    def shown(self, record: Record) -> ShownItem:
+        """Return the item of ``record``, which was counted before, with all that there is to show."""
+        result, found = record.result or {}, self._attention(record)
+        error = self._error(record, is_first=False)
+        return ShownItem(
             path=record.path,
             kind=record.kind,
             state=record.state,
             output=record.output if record.result is not None else "",
             attention=found,
             measures=result.get("measures"),
-            facts=[] if is_first else [*_facts(record, result), *(self._set_right(record) if is_corrected else ())],
-            checks=[] if is_first else _checks(result.get("verification")),
-            notes=[] if is_first else [(number, f"{note['kind']}: {note['text']}") for number, note in noted],
-            doubts=doubts,
+            facts=[*_facts(record, result), *self._set_right(record)],
+            checks=_checks(result.get("verification")),
+            notes=self._notes(record, is_first=False),
+            doubts=_doubts(record, found),
             error=error,
             advice=record.advice if error else "",
             attempts=record.attempts,
@@ -129,8 +134,29 @@ class Items:
             labels=record.previews,
         )
 
+    def _attention(self, record: Record | Outline) -> Attention:
+        return attention_left(record, self._corrections if record.path in self._corrected else None)
+
+    def _error(self, record: Record | Outline, *, is_first: bool) -> tuple[int, str] | None:
+        if record.state not in WITHOUT_RESULT:
+            return None
+        kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
+        names = partial(_names, record, self._source, self._output)
+        group = self.failures.take(kind, record.error, names=names, advice=record.advice, is_counted=is_first)
+        return group.number, record.error
+
+    def _notes(self, record: Record | Outline, *, is_first: bool) -> list[tuple[int, str]]:
+        found = (record.result or {}).get("notes")
+        if not found:
+            return []
+        names, take = partial(_names, record, self._source, self._output), self.notes.take
+        groups = [take(note["kind"], note["text"], names=names, is_counted=is_first) for note in found]
+        return [(group.number, f"{note['kind']}: {note['text']}") for group, note in zip(groups, found, strict=True)]
+
     def _set_right(self, record: Record) -> list[tuple[str, str]]:
         """Return the facts about what a person set right about the item."""
+        if record.path not in self._corrected:
+            return []
         try:
             correction = self._corrections.read(PurePosixPath(record.path)).correction
         except InputError:
@@ -155,7 +181,13 @@ def _said(correction: Correction) -> Iterator[str]:
         yield f"tint: {correction.tone}"
 
 
-def _names(record: Record, source: Path, output: Path) -> tuple[str, ...]:
+def _doubts(record: Record | Outline, found: Attention) -> list[tuple[str, str]]:
+    # What is in doubt asks for a look, unless it was accepted.
+    doubts = (record.result or {}).get("doubts", ()) if found.reasons else ()
+    return [(doubt["reason"], doubt["command"]) for doubt in doubts]
+
+
+def _names(record: Record | Outline, source: Path, output: Path) -> tuple[str, ...]:
     # As text, for there are very many: paths as objects take longer than all else here.
     whole = (f"{source}{os.sep}{record.path}", f"{output}{os.sep}{record.output}")
     return *whole, record.path, record.output, record.path.rpartition("/")[2], record.output.rpartition("/")[2]
@@ -194,17 +226,12 @@ def _luma(found: tuple[tuple[str, Any], ...]) -> str:
     return str(from_json(LumaCheck, dict(found)))
 
 
-class _Texts:
-    """Every text once; rows name it by number."""
+class _Texts(dict[str, int]):
+    """Every text once, with the number by which rows name it."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        return self._numbers.setdefault(text, len(self._numbers))
-
-    def all(self) -> list[str]:
-        return list(self._numbers)
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
+        return number
 
 
 def as_json(value: Any) -> str:
@@ -216,47 +243,55 @@ class Rows:
     """The items of a sheet as JSON: as text at once, which takes a tenth of the memory."""
 
     def __init__(self) -> None:
-        self._texts, self._rows = _Texts(), list[str]()
+        self._texts, self._encoded, self._waiting = _Texts(), list[str](), list[tuple[Any, ...]]()
 
-    def add(self, item: Item, home: str) -> None:
+    def add(self, item: ShownItem, home: str) -> None:
         """Add ``item``; ``home`` is the folder, below the output folder, that its packs of pictures are in."""
-        self._rows.append(as_json(_row(item, home, self._texts)))
+        self._waiting.append(_row(item, home, self._texts))
+        if len(self._waiting) == _TOGETHER:
+            self._encode()
 
-    def all(self) -> list[str]:
-        """Return the rows."""
-        return self._rows
+    def all(self) -> str:
+        """Return the rows, with commas between them."""
+        self._encode()
+        return ",".join(self._encoded)
+
+    def _encode(self) -> None:
+        if self._waiting:
+            self._encoded.append(as_json(self._waiting)[1:-1])
+            self._waiting.clear()
 
     def texts(self) -> list[str]:
         """Return what the rows name by number."""
-        return self._texts.all()
+        return list(self._texts)
 
 
-def _row(item: Item, home: str, texts: _Texts) -> list[Any]:
+def _row(item: ShownItem, home: str, texts: _Texts) -> tuple[Any, ...]:
     values = {
         "path": item.path,
-        "kind": texts.number(item.kind),
-        "state": texts.number(item.state.value),
+        "kind": texts[item.kind],
+        "state": texts[item.state.value],
         "score": item.attention.score,
         "reasons": [REASONS.index(reason) for reason in item.attention.reasons],
         "measures": [item.measures[name] for name in MEASURES] if item.measures else 0,
-        "facts": [texts.number(part) for fact in item.facts for part in fact],
-        "checks": [texts.number(check) for check in item.checks],
-        "notes": [part for group, text in item.notes for part in (group, texts.number(text))],
-        "doubts": [texts.number(part) for doubt in item.doubts for part in doubt],
+        "facts": [texts[part] for fact in item.facts for part in fact],
+        "checks": [texts[check] for check in item.checks],
+        "notes": [part for group, text in item.notes for part in (group, texts[text])],
+        "doubts": [texts[part] for doubt in item.doubts for part in doubt],
         "error": list(item.error) if item.error else 0,
-        "advice": texts.number(item.advice),
+        "advice": texts[item.advice],
         "attempts": item.attempts,
         "started": round(item.started) if item.started is not None else 0,
         "seconds": round(item.seconds, 2) if item.seconds is not None else 0,
         "result": _result(item),
         "preview": item.preview,
-        "pack": texts.number(f"{home}/{FOLDER}/{pack_name(item.packed.pack)}" if item.packed else ""),
+        "pack": texts[f"{home}/{FOLDER}/{pack_name(item.packed.pack)}" if item.packed else ""],
         "labels": item.labels,
     }
-    return [values[name] for name in FIELDS]
+    return _IN_ORDER(values)
 
 
-def _result(item: Item) -> str | int:
+def _result(item: ShownItem) -> str | int:
     """Return the address of the result: 1 where it is the path of the source, empty where there is none."""
     if not item.output:
         return ""

@@ -274,7 +274,7 @@ def _data(contents: Contents) -> str:
         "sidecars": _has_sidecars(contents.runs),
         "texts": contents.rows.texts(),
     }
-    text = f'{{"rows":[{",".join(contents.rows.all())}],{as_json(document)[1:]}'
+    text = f'{{"rows":[{contents.rows.all()}],{as_json(document)[1:]}'
     return text.replace("<", "\\u003c")
 
 

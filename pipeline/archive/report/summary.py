@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, Record, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
 
 MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
 LISTED = 12  # names below a reason; the contact sheet has the others
 STATES = tuple(State)
+_CODES = {state: code for code, state in enumerate(STATES)}
 _PAGE = 250
 _BITS = 40  # of a number of a ledger's row; above them is the number of the ledger
 
@@ -79,11 +80,11 @@ def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterat
         yield from ((ledgers[number], found[number][row]) for number, row in asked)
 
 
-def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Record]]:
+def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Outline]]:
     folders: set[str] = set()
 
-    def rows(number: int, ledger: LedgerReader) -> Iterator[tuple[int, Record]]:
-        return ((number << _BITS | row, record) for row, record in ledger.numbered())
+    def rows(number: int, ledger: LedgerReader) -> Iterator[tuple[int, Outline]]:
+        return ((number << _BITS | row, record) for row, record in ledger.outlines())
 
     streams = [rows(number, ledger) for number, ledger in enumerate(ledgers)]
     for place, record in merge(*streams, key=lambda found: found[1].path) if len(streams) > 1 else streams[0]:
@@ -103,9 +104,9 @@ class _Sums:
         self._doubtful = self._doubts = self._frames = 0
         self._film_seconds = 0.0
 
-    def add(self, place: int, item: Item, record: Record) -> None:
+    def add(self, place: int, item: Item, record: Outline) -> None:
         self._places.append(place)
-        self._codes.append(STATES.index(item.state))
+        self._codes.append(_CODES[item.state])
         self._ranks.append(item.rank)
         self._scores.append(-item.attention.score)
         self._doubtful += bool(item.attention.reasons)

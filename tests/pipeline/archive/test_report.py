@@ -146,9 +146,9 @@ def test_what_is_refused_by_design_is_told_apart_and_last(shelf: Shelf) -> None:
 
 def test_a_single_reason_keeps_its_figures() -> None:
     groups = Groups()
-    group = groups.take("4", "/in/a.jpg: has 12 of 24 rows", names=["/in/a.jpg"])
+    group = groups.take("4", "/in/a.jpg: has 12 of 24 rows", names=lambda: ["/in/a.jpg"])
     assert group.text == "Has 12 of 24 rows"
-    groups.take("4", "/in/long.jpg: has 13 of 24 rows", names=["/in/long.jpg"])
+    groups.take("4", "/in/long.jpg: has 13 of 24 rows", names=lambda: ["/in/long.jpg"])
     assert (group.text, group.count) == ("Has … of … rows", 2)
 
 

@@ -36,7 +36,7 @@ def clip(
 ) -> Path:
     output = film.with_name("clip.mp4")
     write_clip(
-        film,
+        probe(film),
         Span(seconds=Fraction(seconds), start=Fraction(start)),
         output,
         Options(overwrite=True, **asked),  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
     picture = sampling.frame_at(probe(film), pixel_format("yuv420p"), Fraction(3.02))
     assert picture is not None
     assert picture.timestamp.seconds == 3
-    assert np.array_equal(frame_at(film, 3.02), rgb(film)[25])
+    assert np.array_equal(frame_at(probe(film), 3.02), rgb(film)[25])
 
 
 def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:

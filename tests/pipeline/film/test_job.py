@@ -17,6 +17,7 @@ from engines.networks import open_network
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.film.job import colorize_video, default_output
+from pipeline.media.probe import probe
 from pipeline.options import Codec, Options, Quality
 from pipeline.results import Note, NoteKind
 from tests.engines.faults import fault_entries
@@ -212,7 +213,7 @@ def test_a_folder_of_numbered_pictures_is_a_film(
     for number, luma in enumerate(luma_planes(result.output)):
         assert np.array_equal(luma, moving_luma(number, width=96, height=64, bits=10))
     monkeypatch.chdir(folder)
-    assert default_output(Path(), ACCESS).name == "reel.v2.colorized.mkv"
+    assert default_output(probe(Path()), ACCESS).name == "reel.v2.colorized.mkv"
 
 
 def bar(number: int, *, rows: int = 64) -> np.ndarray:
@@ -275,4 +276,4 @@ def test_in_a_folder_a_result_has_the_name_that_it_has_beside_its_film(tmp_path:
     ],
 )
 def test_the_default_name_says_what_it_is(tmp_path: Path, name: str, options: Options, expected: str) -> None:
-    assert default_output(make_film(tmp_path / name), options) == tmp_path / expected
+    assert default_output(probe(make_film(tmp_path / name)), options) == tmp_path / expected

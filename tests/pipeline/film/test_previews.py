@@ -18,6 +18,7 @@ from pipeline.film.comparison import comparison_output, write_comparison
 from pipeline.film.contact_sheet import sheet_output, write_contact_sheet
 from pipeline.film.excerpt import excerpt, frame_number
 from pipeline.film.job import colorize_video
+from pipeline.media.probe import probe
 from pipeline.media.stills import OWN_SYSTEM, declares_ai_colour, read_still
 from pipeline.options import Layout, Options, Quality, Span, TreatAs
 from pipeline.progress import Progress, Silent
@@ -107,7 +108,7 @@ def test_before_and_after_are_in_one_picture(tmp_path: Path, colorizer: Colorize
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(20))
     result = colorize_video(film, None, colorizer=colorizer)
     output = comparison_output(result.output)
-    write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
+    write_comparison(probe(film), result.output, output, layout=layout, overwrite=False, progress=Silent())
     with av.open(str(output)) as container:
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
     assert len(pictures) == 20
@@ -117,13 +118,14 @@ def test_before_and_after_are_in_one_picture(tmp_path: Path, colorizer: Colorize
     assert colour[:, : width // 2 - 8].mean() < 2
     assert colour[:, width // 2 + 8 :].mean() > 8
     with pytest.raises(UsageError, match="exists already"):
-        write_comparison(film, result.output, output, layout=layout, overwrite=False, progress=Silent())
+        write_comparison(probe(film), result.output, output, layout=layout, overwrite=False, progress=Silent())
 
 
 def compared(source: Path, colorizer: Colorizer, tell: Progress | None = None, **asked: Any) -> Path:
     result = colorize_video(source, None, Options(**asked), colorizer=colorizer)
     output = comparison_output(result.output)
-    write_comparison(source, result.output, output, layout=Layout.SIDE, overwrite=False, progress=tell or Silent())
+    progress = tell or Silent()
+    write_comparison(probe(source), result.output, output, layout=Layout.SIDE, overwrite=False, progress=progress)
     return output
 
 
