@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import av
 import av.container
 
-from pipeline.errors import InputError, UnsupportedError
-from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, open_source
+from pipeline.errors import InputError, UnreadableError, UnsupportedError
+from pipeline.media.encryption import is_protected
+from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, demux_all, open_source, reporting
 
 ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 # Enough to tell a cover of one picture from a film where the header does not count frames.
@@ -24,6 +27,21 @@ def encrypted(path: Path) -> InputError:
     return InputError(
         f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
     )
+
+
+@contextmanager
+def naming_protection(path: Path) -> Iterator[None]:
+    """Call a film encrypted that is called damaged in the block, and says of itself that it is protected."""
+    try:
+        yield
+    except (UnreadableError, UnsupportedError):
+        raise
+    except InputError as error:
+        with reporting(path):
+            is_named = path.is_file() and is_protected(path)
+        if is_named:
+            raise encrypted(path) from error
+        raise
 
 
 def picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
@@ -50,7 +68,7 @@ def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream
     counts = {stream.index: stream.frames for stream in candidates}
     if len(candidates) > 1 and not all(counts.values()):
         with open_source(path) as container:
-            packets = islice(demux(container), _COUNTED_PACKETS)
+            packets = islice(demux_all(container), _COUNTED_PACKETS)
             counts = dict(Counter(packet.stream_index for packet in packets if packet.size))
     most = max(counts.get(stream.index, 0) for stream in candidates)
     return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]

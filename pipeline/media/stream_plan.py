@@ -79,6 +79,8 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return _because(stream, Action.REBUILD, "it holds the chapters, which are written as such")
     if stream.type == "data" and "timecode" in stream.metadata:
         return _because(stream, Action.REBUILD, "it holds the timecode, which is written as such")
+    if info.container == "flv" and stream.type == "subtitle":
+        return _because(stream, Action.DROP, "it holds data for scripts of Flash, not text")
     if stream.is_encrypted:
         return _because(stream, Action.DROP, "it is encrypted")
     if stream.is_cover and container is Container.MATROSKA:

@@ -99,5 +99,6 @@ def read_orientation(file: BinaryIO, header: TiffHeader) -> tuple[int, tuple[Not
             found = integer(Entry(tag, kind, count, value), header.order)
             if found is not None and 1 <= found <= 8:
                 return found, ()
-            return _UPRIGHT, (Note(NoteKind.ASSUMED, f"orientation {found} is not one of 1 to 8: taken as upright"),)
+            what = "the orientation" if found is None else f"orientation {found}"
+            return _UPRIGHT, (Note(NoteKind.ASSUMED, f"{what} is not one of 1 to 8: taken as upright"),)
     return _UPRIGHT, ()
