@@ -112,18 +112,18 @@ def _train(
     def action() -> Answer:
         _require_torch()
         from training.config import find_config, shortened
-        from training.fitting import check, check_weights
+        from training.config_check import check_config, check_weights
         from training.overfit import STEPS
         from training.photo_zips import open_photos
-        from training.sitting import Sitting
         from training.train import train
+        from training.train_options import TrainOptions
 
         chosen = find_config(config)
         if crops is not None and total_minutes is not None:
             raise UsageError("both --crops and --total-minutes say how long the run is", advice="Leave out one.")
         if crops is not None and overfit is None:
             chosen = shortened(chosen, crops=crops)
-        sitting = Sitting(
+        options = TrainOptions(
             device,
             minutes=minutes,
             total_minutes=total_minutes,
@@ -132,7 +132,7 @@ def _train(
             log_every=log_every,
         )
         with training_shown() as shown:
-            architecture = check(chosen)
+            architecture = check_config(chosen)
             cache = _decoded(photos or [], run, short_side, overfit)
             if cache is None:
                 # Before photographs are decoded, which may take minutes.
@@ -147,7 +147,7 @@ def _train(
                     steps=STEPS if crops is None else max(1, crops // min(chosen.batch, overfit)),
                     backbone=backbone,
                     start_from=start_from,
-                    sitting=sitting,
+                    options=options,
                     watch=shown.progress,
                 )
             checkpoint = train(
@@ -156,7 +156,7 @@ def _train(
                 run=run,
                 backbone=backbone,
                 start_from=start_from,
-                sitting=sitting,
+                options=options,
                 watch=shown.progress,
             )
         there = len(open_photos(cache))
@@ -267,8 +267,8 @@ def _decode(
     enough: int | None,
     shown: TrainingShown,
 ) -> Path:
+    from training.config_check import check_photo_count
     from training.data import build_cache
-    from training.fitting import check_enough
     from training.overfit import check_count
 
     cache = run / "photos"
@@ -285,7 +285,7 @@ def _decode(
     def accept(report: CacheReport) -> None:
         shown.kept(report)
         if enough is None:
-            check_enough(config, report.kept)
+            check_photo_count(config, report.kept)
         else:
             check_count(report.kept, enough)
 
