@@ -85,7 +85,7 @@ def _quiz(
 def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
     """Give the name of a network and what paints with it as the program colours grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.memory import colorize_picture
+    from pipeline.photo.in_memory import colorize_picture
     from training.evaluate import grey
 
     with open_colorizer(options) as colorizer:
