@@ -71,7 +71,7 @@ class Correction:
         for path in found:
             if not path.exists():
                 raise InputError(
-                    f"{path}: this reference of a correction is not there",
+                    f"{path}: a reference of a correction is missing",
                     advice=f"Restore it, or remove it from {kept}.",
                 )
         return found
@@ -129,7 +129,7 @@ class CorrectionFile:
         while len(text := f"{json_text(to_json(kept))}\n") > _MOST_BYTES:
             if not kept.history:
                 raise UsageError(
-                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="State fewer colours."
+                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="Give fewer hints."
                 )
             kept = replace(kept, history=kept.history[1:])
         return text
@@ -191,7 +191,7 @@ def check_corrections(folder: Path | None) -> None:
     """Raise `InputError` if a ``folder`` of corrections that a person named is not there."""
     if folder is not None and not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder of corrections", advice="Check --corrections, or make the folder first."
+            f"{folder}: no such folder of corrections", advice="Check --corrections, or create the folder first."
         )
 
 
@@ -231,7 +231,7 @@ def read_correction(path: Path) -> CorrectionFile:
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a correction: {error}",
-            advice="See docs/corrections.md for the format; delete the file to go on without it.",
+            advice="See docs/corrections.md for the format; delete the file to continue without it.",
         ) from error
 
 
@@ -240,7 +240,7 @@ def correction_from_json(values: Any) -> Correction:
     _refuse_unknown(values, Correction)
     hints = values.get("hints", [])
     if not isinstance(hints, list):
-        raise ValueError(f"hints: a list is wanted, not {hints!r}")
+        raise ValueError(f"hints: must be a list, not {hints!r}")
     for hint in hints:
         _refuse_unknown(hint, Hint)
     return from_json(Correction, values)
@@ -248,6 +248,6 @@ def correction_from_json(values: Any) -> Correction:
 
 def _refuse_unknown(values: Any, kind: type[Any]) -> None:
     if not isinstance(values, dict):
-        raise ValueError(f"{kind.__name__.lower()}: an object is wanted, not {values!r}")
+        raise ValueError(f"{kind.__name__.lower()}: must be an object, not {values!r}")
     if unknown := sorted(values.keys() - {one.name for one in fields(kind)}):
         raise ValueError(f"unknown keys: {', '.join(unknown)}")

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 _DELAY = 0.02
 _native_callbacks: set[CodeType] = set()
-_FINISHING = "told to stop: finishing what is under way; told once more, it stops at once"
+_FINISHING = "asked to stop: finishing work in progress; ask again to stop at once"
 
 
 class Cancelled(BaseException):

@@ -55,7 +55,7 @@ class Held:
         if self.is_written and not self.is_ours():
             raise LockedError(
                 f"{self._subject}: another run took it over{_described(self._path)}",
-                advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
+                advice="Was this machine cut off from its disk? Finished work is kept; the other run does the rest.",
             )
 
     def is_ours(self) -> bool:
@@ -104,7 +104,7 @@ def _opened_and_locked(path: Path, subject: Path, how: int, deadline: float) -> 
                     time.sleep(_PAUSE)
                     continue
                 raise LockedError(
-                    f"{subject}: another run is at work on it{_described(path)}", advice=_ADVICE
+                    f"{subject}: another run is working on it{_described(path)}", advice=_ADVICE
                 ) from error
             # One that ended meanwhile may have deleted the file: what is held then keeps nobody out.
             if _is_still(file, path):

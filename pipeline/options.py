@@ -105,7 +105,7 @@ class Hint:
         if not (0 <= self.x <= most and 0 <= self.y <= most and 0 <= self.reach <= 1):
             raise ValueError(f"x, y and reach must lie between 0 and 1, not {self.x}, {self.y}, {self.reach}")
         if self.color != "neutral" and not re.fullmatch("#[0-9A-Fa-f]{6}", self.color):
-            raise ValueError(f"color: {self.color} is no colour; write #RRGGBB, or neutral")
+            raise ValueError(f"color: {self.color} is not a colour; write #RRGGBB, or neutral")
         if self.page < 1 or (self.time is not None and not self.time >= 0):
             raise ValueError(f"page {self.page} at {self.time} s: pages count from 1, times from 0")
 

@@ -52,8 +52,8 @@ def check_own(path: Path) -> None:
         kind = "a hard link" if stat.S_ISREG(state.st_mode) else "a link" if path.is_symlink() else "no file"
         raise UsageError(
             f"{path}: is {kind}, and a file of this program's own is changed in place there; nothing was written",
-            advice="Delete this name, which leaves other names of the file as they are; what is Autochrome's own, copy "
-            "and put the copy in its place.",
+            advice="Delete this name, which leaves other names of the file as they are. If the file is "
+            "Autochrome's own, put a copy of it in its place.",
         )
 
 

@@ -97,7 +97,7 @@ def check_is_no_stream(path: Path) -> None:
     """Raise `InputError` if ``path`` is a pipe, a device or a socket: sources are read more than once."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save what it gives as a file first.")
+        raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save its content as a file first.")
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def of_publishing(final: Path, error: OSError, *, originals: Originals) -> Autoc
         if error.errno in _OF_WRITING:
             return unwritable(final, error)
         return OutputError(
-            f"{final}: cannot be made: {error.strerror or error}, in reading its source or in writing it",
+            f"{final}: cannot be made: {error.strerror or error}, while reading its source or writing it",
             advice="Check both disks and how they are connected.",
         )
     named = Path(error.filename if isinstance(error.filename, str) else str(error.filename))

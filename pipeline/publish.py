@@ -99,7 +99,7 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     except OSError as error:
         raise unwritable(final, error) from error
     if not exists and final.is_symlink():
-        raise UsageError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
+        raise UsageError(f"{final}: is a broken link", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
     _check_writable(final)
@@ -136,7 +136,7 @@ def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
 def _appeared(final: Path) -> UsageError:
     return UsageError(
         f"{final}: appeared while its result was being made; it was not overwritten",
-        advice="See what it is; delete or move it, or use --overwrite.",
+        advice="Check what it is, then delete or move it, or use --overwrite.",
     )
 
 

@@ -58,7 +58,7 @@ def read_settings(
     for other in COMMANDS:
         document.pop(other, None)
     if not isinstance(own, dict):
-        raise SettingsError(f"{path}: {command} is no table", advice=f"Write [{command}] and its settings below it.")
+        raise SettingsError(f"{path}: {command} is not a table", advice=f"Write [{command}] and its settings below it.")
     document = {key: value for key, value in document.items() if key in shapes or key not in others}
     where = f"There are [{'], ['.join(COMMANDS)}] for settings of one command."
     settings = dict(_checked(path, document, shapes, where=where))
@@ -78,7 +78,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}", advice="Check the path.") from error
     except ValueError as error:
         raise SettingsError(
-            f"{path}: is no TOML: {error}", advice="See https://toml.io for how it is written."
+            f"{path}: is not valid TOML: {error}", advice="See https://toml.io for the format."
         ) from error
 
 

@@ -43,7 +43,7 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
     check_output(output, [checkpoint])
     trained = load_trained(checkpoint)
     if trained.architecture.bins is None:
-        raise WeightsError(f"{checkpoint}: answers with ab, there are no colours to balance")
+        raise WeightsError(f"{checkpoint}: outputs ab, so there are no colours to balance")
     shares = bin_shares(ab_bins(trained.architecture.bins), photos, count=min(trained.config.holdout, len(photos)))
     change = -share * class_weights(shares, uniform=uniform, power=power).log()
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)

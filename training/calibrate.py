@@ -122,7 +122,7 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
     if not bold:
         best = max(point.cf for point in points)
         raise CalibrationError(
-            f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was asked for",
+            f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was requested",
             advice="Train longer, ask for a lower share (--cf-share), or state --temperature and --saturation.",
         )
     return min(bold, key=lambda point: (point.ciede2000, math.fabs(point.saturation - 1)))

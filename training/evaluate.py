@@ -343,7 +343,7 @@ def open_model(
     """
     if Path(model).suffix != CHECKPOINT_SUFFIX:
         opened, choice = open_network(engine, model, setup=Setup(device=device))
-        return opened, tuple(f"The engine {name} was passed over: {reason}" for name, reason in choice.rejected)
+        return opened, tuple(f"The engine {name} was skipped: {reason}" for name, reason in choice.rejected)
     try:
         from training.checkpoint import CheckpointEngine
     except ModuleNotFoundError as error:

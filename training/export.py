@@ -122,7 +122,7 @@ def export_command(
     calibration = None
     classifies = trained.architecture.classifies
     if temperature is not None and not classifies:
-        raise ExportError(f"{checkpoint}: {trained.config.architecture} answers with ab: it has no temperature")
+        raise ExportError(f"{checkpoint}: {trained.config.architecture} outputs ab: it has no temperature")
     if saturation is None or (classifies and temperature is None):
         if temperature is not None or saturation is not None or cache is None:
             raise ExportError(

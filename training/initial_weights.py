@@ -47,7 +47,7 @@ def read_initial_weights(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["ema"]
     except UNREADABLE as error:
         raise WeightsError(
-            f"{path}: no checkpoint of a training run ({type(error).__name__})",
+            f"{path}: not a checkpoint of a training run ({type(error).__name__})",
             advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",
         ) from error
     return weights

@@ -118,5 +118,5 @@ def open_photos(folder: Path) -> Photos:
     if is_cache(folder):
         return PhotoCache(folder)
     raise PhotosError(
-        f"{folder}: no photographs made ready for training", advice="colorize-model train makes them in RUN/photos."
+        f"{folder}: no photographs prepared for training", advice="colorize-model train makes them in RUN/photos."
     )

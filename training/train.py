@@ -178,7 +178,7 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
         made_with = read_config(state["config"], where=str(checkpoint))
     except (*UNREADABLE, ConfigError) as error:
         raise WeightsError(
-            f"{checkpoint}: no checkpoint that can be resumed ({reason(error)})",
+            f"{checkpoint}: not a checkpoint that can be resumed ({reason(error)})",
             advice="Choose a new run folder.",
         ) from error
     if made_with != config:

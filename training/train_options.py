@@ -53,12 +53,12 @@ def plan_run(config: TrainConfig, options: TrainOptions, state: Mapping[str, Any
         if step == 0 or plan.falling(step) or plan.over(step):
             raise ConfigError(
                 f"{config.name}: nothing to finish, at step {step} of {plan.steps}",
-                advice="Go on without --finish-minutes.",
+                advice="Continue without --finish-minutes.",
             )
         rest = max(1, int(60 * options.finish_minutes * _MARGIN * step / seconds))
         return dataclasses.replace(plan, cooldown=rest, steps=step + rest)
     if plan.steps is None and not open_ended:
-        raise ConfigError(f"{config.name}: how long the run is was left to the clock", advice="Give --total-minutes.")
+        raise ConfigError(f"{config.name}: the length of the run was left to the clock", advice="Give --total-minutes.")
     return plan
 
 

@@ -133,10 +133,10 @@ def _kept(stopped: Cancelled) -> tuple[str, str]:
     """Return what is left of a run that was ended, and what to do."""
     resumes = f"{_AGAIN}: it resumes."
     if stopped.frames_kept is None:
-        return "interrupted; what was finished is kept", resumes
+        return "interrupted; finished work is kept", resumes
     if not stopped.frames_kept:
-        return "interrupted; nothing is kept of the film that was under way", f"{_AGAIN}."
-    return f"interrupted; {count(stopped.frames_kept, 'frame')} of the film that was under way are kept", resumes
+        return "interrupted; nothing is kept of the current film", f"{_AGAIN}."
+    return f"interrupted; {count(stopped.frames_kept, 'frame')} of the current film are kept", resumes
 
 
 def _failed(error: AutochromeError) -> Answer:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from pipeline.review.catalogue import Catalogue
 
 _HELP = common_options.folded("""
-    Open a page in the browser on which colours are set right: of the results of colorize-archive in a folder, the
-    doubtful ones first, or of single photographs and films.
+    Open a page in the browser for correcting colours: those of an output folder of colorize-archive, doubtful results
+    first, or those of single photographs and films.
 
-    Click on a colour that is wrong and say what it should be; turn the saturation down; accept what is good. What you
-    save is kept beside the results and respected by every later run. The originals are never touched.
-    The page is served to this computer alone. Ctrl-C ends it.
+    Click on a wrong colour and choose the right one, change the saturation, or accept a good result. Corrections are
+    kept beside the results, and every later run applies them. The originals are never touched.
+    The page is served to this computer only. Ctrl-C ends it.
 """)
-_WHAT = "The folder of the results of colorize-archive, or photographs and films."
+_WHAT = "The output folder of colorize-archive, or photographs and films."
 _SOURCE = "Where the originals of the archive are now, if they were moved."
-_MODEL = "Weights: a name, or an ONNX file. Default: those of the archive's last run, or fast."
+_MODEL = "Weights: a name or an ONNX file. Default: those of the archive's last run, or fast."
 
 commands = typer.Typer(add_completion=False)
 

@@ -36,7 +36,7 @@ def listed(given: Sequence[Path]) -> list[Path]:
             ) from error
         sources = [Path(line.strip()) for line in lines if line.strip()]
         if not sources:
-            raise InputError(f"{file}: names no file", advice="Write one path a line.")
+            raise InputError(f"{file}: lists no files", advice="Write one path per line.")
         found += sources
     return found
 

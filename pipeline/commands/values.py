@@ -25,7 +25,7 @@ def parse_every(text: object) -> int | None:
         return None
     if str(text).isdecimal() and int(str(text)) > 0:
         return int(str(text))
-    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 on.")
+    raise typer.BadParameter(f"{text!r} is neither auto nor a whole number of at least 1.")
 
 
 def parse_device(text: object) -> str:
@@ -51,7 +51,7 @@ def parse_hint(text: object) -> Hint:
     is_share = found is not None and found[1] is not None
     if found is None or (is_share and max(float(found[1]), float(found[2])) > 1):
         raise typer.BadParameter(
-            f"{text!r} is no hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
+            f"{text!r} is not a hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
             "bottom), as in 0.4,0.6=#3A5FCD, or in pixels: 120px,80px=#3A5FCD; for films with a time: "
             "0.4,0.6=#3A5FCD@1:12.5."
         )
@@ -97,10 +97,10 @@ def parse_until(text: object, *, now: datetime | None = None) -> datetime:
     except ValueError:
         moment = _moment(str(text), "06:00 or 2026-01-31T06:00")
         if moment <= now:
-            raise typer.BadParameter(f"{text} is over.") from None
+            raise typer.BadParameter(f"{text} has already passed.") from None
         return moment
     if clock.tzinfo is not None:
-        raise typer.BadParameter(f"{text!r}: a time of day is local; write it without a zone.")
+        raise typer.BadParameter(f"{text!r}: a time of day is local; write it without a time zone.")
     # Local days may be 23 or 25 hours long: the zone is looked up anew for the other day.
     days = (now.replace(tzinfo=None) + timedelta(days=number) for number in (0, 1))
     return next(m for m in (datetime.combine(day, clock).astimezone() for day in days) if m > now)
@@ -120,7 +120,7 @@ def parse_shard(text: object) -> Shard:
     """Return shard I of N for ``I/N``, with I from 1 to N. Raises `typer.BadParameter` for anything else."""
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text), re.ASCII)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise typer.BadParameter(f"{text!r} is no shard: write 3/16 for the third of sixteen.")
+        raise typer.BadParameter(f"{text!r} is not a shard: write 3/16 for the third of sixteen.")
     return Shard(index=int(found[1]), count=int(found[2]))
 
 
@@ -139,7 +139,7 @@ def parse_size(text: object) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])(i?))?b?", str(text).strip().lower(), re.ASCII)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no size: write 500MB, 5GB or 5GiB.")
+        raise typer.BadParameter(f"{text!r} is not a size: write 500MB, 5GB or 5GiB.")
     base = 1024 if found[3] else 1000
     power = _POWERS.index(found[2]) + 1 if found[2] else 0
     return int(Fraction(found[1]) * base**power)
@@ -149,4 +149,4 @@ def _moment(text: str, examples: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{text!r} is no time: write {examples}.") from error
+        raise typer.BadParameter(f"{text!r} is not a time: write {examples}.") from error

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 _HELP = common_options.folded("""
     Colour black-and-white films, and change nothing else about them.
 
-    Each result is written beside its film: FILM.colorized.mp4, or as its container requires. Sound, subtitles,
-    chapters and timing are kept. The film itself is never touched.
+    Each result is written beside its film: FILM.colorized.mp4, or with another suffix for other containers. Sound,
+    subtitles, chapters and timing are kept. The film itself is never touched.
 
-    The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
+    The first Ctrl-C finishes the current film, or the current segment of a long film, and stops. The second stops at
+    once.
 """)
-_FILM = "Black-and-white films, or folders of numbered pictures; @FILE: those in FILE, one a line."
-_PREVIEW = "Colour only some seconds, or one frame of every shot as a contact sheet, to FILM.preview."
-_COMPARE = "Also write a film for showing, before and after: side by side, or split in the middle."
-_FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
+_FILM = "Black-and-white films, or folders of numbered pictures. @FILE reads their names from FILE, one per line."
+_PREVIEW = "Colour only a few seconds, or one frame of every shot as a contact sheet, into FILM.preview."
+_COMPARE = "Also write a film that compares before and after: side by side, or split in the middle."
+_FPS = "Frame rate of a folder of pictures: 24, 23.976, ..."
 
 commands = typer.Typer(add_completion=False)
 

@@ -53,7 +53,9 @@ def preview_targets(
     if isinstance(wanted, Span):
         return targets(films, output, part_output, overwrite=overwrite, beside=beside)
     if compare is not None:
-        raise UsageError("--preview shots: is a picture, and --compare is for films", advice="Leave one of them out.")
+        raise UsageError(
+            "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
+        )
     if len(films) == 1 and output is not None and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
@@ -159,7 +161,7 @@ def _part(
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {time_text(part.start)} on"
     if part.start < span.start:
-        line += ", the key frame before the moment asked for"
+        line += ", the key frame before the requested time"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 

@@ -155,7 +155,7 @@ class ShotLog:
             if text:
                 notes.append(Note(NoteKind.ASSUMED, f"{number:,} of {count(self._next, 'frame')} {text}"))
         notes += (
-            Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} decides otherwise, for all of the film")
+            Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} reverses this for the whole film")
             for doubt in self.doubts
         )
         return tuple(notes)

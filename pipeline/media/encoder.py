@@ -13,6 +13,7 @@ import av
 from av.codec.context import Flags, ThreadType
 
 from pipeline.errors import OutputError
+from pipeline.media.containers import said
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
 from pipeline.media.video_plan import VideoPlan
@@ -71,6 +72,6 @@ def refusals(final: Path, plan: VideoPlan) -> Iterator[None]:
         ) from error
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(
-            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {error}",
+            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {said(error)}",
             advice="Try another --codec, or --quality master.",
         ) from error

@@ -16,7 +16,7 @@ import av.container
 import av.error
 
 from pipeline.errors import InputError
-from pipeline.media.containers import open_container, verbose_log
+from pipeline.media.containers import open_container, said, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
 from pipeline.os_errors import check_is_no_stream, unreadable
@@ -195,18 +195,18 @@ def reporting(path: Path) -> Iterator[None]:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            f"{path}: is not a film in a supported format, or is too damaged to be recognised",
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
         ) from error
     except av.error.EOFError as error:
         raise InputError(
-            f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
+            f"{path}: ends before its first frame", advice="Copy the file again from its source."
         ) from error
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except av.FFmpegError as error:
         # Some have errno's numbers, and mean what is in the file.
-        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
+        raise InputError(f"{path}: cannot be read: {said(error)}", advice="Check the disk and the file.") from error
     except OSError as error:
         raise unreadable(path, error) from error

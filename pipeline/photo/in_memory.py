@@ -102,7 +102,7 @@ def colorize_picture(
             return BytesIO(_encoded(data, options, opened, guarded_progress))
     raise UsageError(
         f"{_NAME}: is a {type(picture).__name__}",
-        advice="Give an array, a Pillow image, bytes or a file open for reading bytes; of a path, colorize_photo.",
+        advice="Give an array, a Pillow image, bytes or a file open for reading bytes; for a path use colorize_photo.",
     )
 
 
@@ -145,7 +145,7 @@ def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress:
 def _encoded(data: bytes, options: Options, colorizer: Colorizer, progress: Progress) -> bytes:
     found = format_of(data[:HEAD])
     if not isinstance(found, StillFormat):
-        raise InputError(f"{_NAME}: is not in a format that is read", advice="See docs/photos.md.")
+        raise InputError(f"{_NAME}: is not in a supported format", advice="See docs/photos.md.")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"picture{found.suffixes[0]}"
         source.write_bytes(data)

@@ -133,7 +133,7 @@ def colorize_photo(
     if not isinstance(source, str | PurePath):
         raise UsageError(
             f"source: is a {type(source).__name__}, not a path",
-            advice="Name a file; what is in memory (array, Pillow image, bytes, file object) colorize_picture colours.",
+            advice="For pictures in memory (array, Pillow image, bytes, file object) use colorize_picture.",
         )
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)

@@ -87,9 +87,9 @@ class Picture:
     def notes(self) -> tuple[Note, ...]:
         """What was assumed about it, where that decided something."""
         if self.is_own:
-            text = "a result of Autochrome: kept as it is; --treat-as monochrome colours it anew"
+            text = "a result of Autochrome: kept as it is; --treat-as monochrome colours it again"
         elif self.still.is_bilevel:
-            text = "holds black and white only, which have no room for colour: kept as it is"
+            text = "holds only black and white, which leaves no room for colour: kept as it is"
         elif self.treatment is Treatment.KEPT:
             text = "taken for coloured already: kept as it is"
         elif self.treatment is Treatment.TINT_KEPT:

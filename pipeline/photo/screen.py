@@ -152,7 +152,7 @@ def open_screen_photo(path: Path, colorizer: Colorizer, *, number: int = 1) -> S
         raise InputError(f"{path}: has no page {number}", advice=f"It has {len(stills)}.")
     still = stills[number - 1]
     if still.is_bilevel:
-        raise InputError(f"{path}: holds black and white only, which have no room for colour")
+        raise InputError(f"{path}: holds only black and white, which leaves no room for colour")
     return screen_photo(still, colorizer, number=number, pages=len(stills))
 
 

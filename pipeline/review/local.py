@@ -93,5 +93,5 @@ class _Guard:
             entered.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
             return entered
         if not secrets.compare_digest(request.cookies.get(self._cookie, "").encode(), self._token.encode()):
-            return PlainTextResponse("Open the whole address that the command printed, with its token.", 403)
+            return PlainTextResponse("Open the complete address that the command printed, with its token.", 403)
         return await go_on(request)

@@ -54,7 +54,7 @@ class Quiz:
         """Note which side was taken for real in round ``number``, the next one; return whether it was."""
         with self._turn:
             if number != len(self._fooled) or number >= len(self._rounds):
-                raise ValueError(f"round {number} is not the one that is asked")
+                raise ValueError(f"round {number} is not the current one")
             right = self._is_real(number, side)
             self._fooled.append(not right)
         return right

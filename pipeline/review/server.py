@@ -92,7 +92,7 @@ class _Pages:
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop what is under way; of a shot wait until it is."""
+        """Stop the current work; for a shot, wait until it has stopped."""
         self._rendering.stop()
         self._playing.stop()
         if self._playing in self._under_way:
@@ -162,7 +162,7 @@ class _Pages:
         async for part in request.stream():
             content += part
             if len(content) > _LARGEST_REFERENCE:
-                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy does as well")
+                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy works as well")
         item = self._named(request)
         return Json({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
 
@@ -191,7 +191,7 @@ class _Pages:
     async def play(self, request: Request) -> Response:
         item, correction, span = self._named(request), await _sent(request), _span(request)
         if item.kind != FILM:
-            raise ValueError(f"{item.title}: is no film")
+            raise ValueError(f"{item.title}: is not a film")
         output = self._clips / "clip.mp4"
         return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
 
@@ -256,8 +256,8 @@ class _Pages:
         file = self._catalogue.correction(item.name)
         if based_on is not None and based_on != file.fingerprint:
             raise UsageError(
-                f"{item.title}: somebody else changed it meanwhile",
-                advice="Reload the page to see how; what you did here is not saved.",
+                f"{item.title}: somebody else has changed it in the meantime",
+                advice="Reload the page to see the change; what you did here is not saved.",
             )
         return file
 
@@ -273,7 +273,7 @@ def _picture(content: bytes, **told: int) -> Response:
 def _place(request: Request) -> Place:
     time = float(request.query_params.get("time", 0))
     if not 0 <= time < _LONGEST_FILM:
-        raise ValueError(f"time {time}: seconds from the beginning of a film are wanted")
+        raise ValueError(f"time {time}: must be seconds from the start of a film")
     return Place(page=int(request.query_params.get("page", 1)), time=time)
 
 

@@ -203,15 +203,15 @@ def test_a_run_below_a_file_is_refused_before_a_photograph_is_touched(tmp_path: 
     done = colorize("model", "train", "unet-plain", "--photos", photos, "--run", run, "--json")
     assert done.returncode == 5, done.stderr
     error = json.loads(done.stdout)["error"]
-    assert re.search(r"file/run.*: cannot be made: .*file is no folder", error["message"])
+    assert re.search(r"file/run.*: cannot be made: .*file is not a folder", error["message"])
     assert error["advice"]
 
 
 def test_places_that_take_no_files_are_named_and_nothing_is_made(photo_cache: Path, tmp_path: Path) -> None:
     file = _file(tmp_path)
-    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is no folder"):
+    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is not a folder"):
         train(REGRESSION, photos=photo_cache, run=file)
-    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is no folder"):
+    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is not a folder"):
         build_cache([photo_cache], file / "photos", short_side=64)
     save_file(dict(VGG16Encoder().state_dict()), tmp_path / "vgg16.safetensors")
     with pytest.raises(WriteError, match=r"file/out.safetensors: cannot be written: Not a directory") as refused:
@@ -229,7 +229,7 @@ def test_weights_that_are_not_there_are_named_once_and_with_advice(tmp_path: Pat
     with pytest.raises(WeightsError, match=r"^[^:]*none\.pt: no such file$") as refused:
         load_trained(tmp_path / "none.pt")
     assert "checkpoint.pt" in refused.value.advice
-    with pytest.raises(WeightsError, match=r"not a training checkpoint that can be used \(IndexError.*\)"):
+    with pytest.raises(WeightsError, match=r"not a usable training checkpoint \(IndexError.*\)"):
         load_trained(_file(tmp_path))
-    with pytest.raises(WeightsError, match=r"file: no checkpoint of a training run"):
+    with pytest.raises(WeightsError, match=r"file: not a checkpoint of a training run"):
         check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "file")

@@ -84,14 +84,14 @@ def test_photographs_are_never_decoded_into_their_own_folder(tmp_path: Path, pla
     folder = write_pictures(tmp_path / "photos", {"0.png": synthetic_photo(3)})
     (folder / "report.json").write_text("somebody's")
     before = contents(folder)
-    with pytest.raises(SourceError, match="lies among what is read"):
+    with pytest.raises(SourceError, match="is among the files that are read"):
         build_cache([folder], folder / place, short_side=64)
     assert contents(folder) == before
 
 
 def test_no_run_lies_among_its_photographs(photo_cache: Path) -> None:
     before = contents(photo_cache)
-    with pytest.raises(SourceError, match="lies among what is read"):
+    with pytest.raises(SourceError, match="is among the files that are read"):
         train(CONFIG, photos=photo_cache, run=photo_cache / "run", options=PLAIN)
     assert contents(photo_cache) == before
 

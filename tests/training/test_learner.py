@@ -156,6 +156,6 @@ def test_a_wrong_file_to_start_from_is_named_and_no_folder_is_made(
 
 def test_a_damaged_checkpoint_is_not_overwritten(photo_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"no checkpoint that can be resumed \(\w+: .+\)$"):
+    with pytest.raises(WeightsError, match=r"not a checkpoint that can be resumed \(\w+: .+\)$"):
         train(CONFIG, photos=photo_cache, run=tmp_path, options=PLAIN)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"damaged"

@@ -126,7 +126,7 @@ def test_notes_are_told(tmp_path: Path, colorizer: Colorizer) -> None:
 
 
 def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
-    with pytest.raises(InputError, match="is not in a format that is read"):
+    with pytest.raises(InputError, match="is not in a supported format"):
         colorize_picture(b"dear diary", colorizer=colorizer)
     with pytest.raises(UsageError, match="CMYK"):
         colorize_picture(Image.new("CMYK", (8, 8)), colorizer=colorizer)

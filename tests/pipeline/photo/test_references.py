@@ -79,7 +79,7 @@ def test_an_engine_that_fails_at_a_reference_ends_the_run(tmp_path: Path, tiny: 
 
 def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer) -> None:
     source, reference = save(tmp_path / "scan.png", scene()), save(tmp_path / "any.png", coloured())
-    with pytest.raises(UsageError, match="cannot take references"):
+    with pytest.raises(UsageError, match="cannot use references"):
         colorize_photo(source, tmp_path / "out.png", Options(reference=reference), colorizer=colorizer)
     with pytest.raises(InputError, match="no such reference"):
         colorize_photo(source, tmp_path / "out.png", Options(reference=tmp_path / "none.png"), colorizer=colorizer)

@@ -29,15 +29,15 @@ from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
 from pipeline.review.catalogue import FILM, FileCatalogue
 from pipeline.review.studio import Studio
-from tests.browser import PROGRAM, Page, browsing
+from tests.browser import BROWSERS, CHROMIUM, Page, browsing
 from tests.engines.two import write_two_model
 from tests.films import frame_times, make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
-from tests.pipeline.review.test_page import READY, click
+from tests.pipeline.review.test_page import READY
 from tests.pipeline.review.test_server import entered
 
-needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM not in BROWSERS, reason="needs Chromium, see tests/browser.py")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
 
 
@@ -68,8 +68,8 @@ def looked_at(model: Path, archive: Path, *, width: int = 1280, height: int = 80
 
 
 def show(page: Page, address: str, *, width: int = 1280, height: int = 800) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-    page.call("Page.navigate", url=address)
+    page.size(width, height)
+    page.go(address)
     page.wait(READY)
 
 
@@ -94,11 +94,11 @@ def test_click_choose_save_and_the_next_run_makes_it_so(archive: Path, two: Path
     others = {path: path.read_bytes() for path in archive.rglob("*.png")}
     with looked_at(two, archive) as (page, _):
         go_to(page, MARKUP)
-        click(page, "#picture", 0.25, 0.75)
+        page.click("#picture", 0.25, 0.75)
         page.wait("document.querySelector('#chooser').open")
-        click(page, '[data-color="#2F4C9B"]')
+        page.click('[data-color="#2F4C9B"]')
         page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
         assert page.run("document.querySelectorAll('#list li > button img').length") == 3
         assert page.run("document.querySelector('[aria-current=true] small').innerText").startswith("corrected")
@@ -124,7 +124,7 @@ def test_the_result_can_be_made_now_and_the_ledger_knows_of_it(archive: Path, tw
             "it.dispatchEvent(new Event('change')); })()"
         )
         page.wait(f"!document.querySelector('#undo').disabled && {READY}")
-        click(page, "#render")
+        page.click("#render")
         page.wait("document.querySelector('#message').innerText.startsWith('Coloured:')")
         assert not page.complaints
     assert result.read_bytes() != before
@@ -147,11 +147,11 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
             "it.dispatchEvent(new Event('change')); })()"
         )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
-        click(other, "#save")
-        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        other.click("#save")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else has changed it')")
         assert correction_of(archive, "album/one.png") == Correction(accepted=True)
         # Without it, the page would ask whether to leave.
-        click(other, "#undo")
+        other.click("#undo")
         other.wait("document.querySelector('#save').disabled")
         show(other, address)
         go_to(other, "album/one.png")
@@ -167,18 +167,16 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
     with looked_at(two, archive) as (page, _):
         go_to(page, "album/one.png")
         first = page.run("document.querySelector('#picture').src")
-        root = page.call("DOM.getDocument")["root"]["nodeId"]
-        node = page.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-        page.call("DOM.setFileInputFiles", files=[str(reference)], nodeId=node)
+        page.give("#file", reference)
         page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
         page.wait(f"document.querySelector('#picture').src !== {first!r}")
-        click(page, "#picture", 0.5, 0.5)
+        page.click("#picture", 0.5, 0.5)
         page.wait("document.querySelector('#borrow img')?.naturalWidth > 0")
-        click(page, "#borrow img", 0.1, 0.9)
+        page.click("#borrow img", 0.1, 0.9)
         page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
-        page.call("DOM.setFileInputFiles", files=[str(save(tmp_path / "grey.png", grey))], nodeId=node)
+        page.give("#file", save(tmp_path / "grey.png", grey))
         page.wait("document.querySelector('#message').innerText.includes('cannot be a reference')")
     correction = correction_of(archive, "album/one.png")
     (name,), (hint,) = correction.references, correction.hints
@@ -196,7 +194,7 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
 @pytest.mark.slow
 def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -> None:
     with looked_at(two, archive) as (_, address), browsing() as stranger:
-        stranger.call("Page.navigate", url=f"http://{urlsplit(address).netloc}/")
+        stranger.go(f"http://{urlsplit(address).netloc}/")
         stranger.wait("document.body?.innerText.includes('its token')")
         assert "album" not in stranger.run("document.body.innerText")
 
@@ -353,17 +351,17 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
             f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
         )
         first = page.run("document.querySelector('#picture').src")
-        click(page, "#picture")
+        page.click("#picture")
         page.wait("document.querySelector('#chooser').open")
-        click(page, '[data-color="#B3272D"]')
+        page.click('[data-color="#B3272D"]')
         page.wait(
             f"document.querySelectorAll('.mark').length === 1 && document.querySelector('#picture').src !== {first!r}"
         )
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
         (made,) = archive.glob("film.*p4")
         before = made.read_bytes()
-        click(page, "#render")
+        page.click("#render")
         page.wait("document.querySelector('#rendering span').textContent.startsWith('Coloured: ')")
         assert page.run("document.querySelector('#stop').hidden")
         assert made.read_bytes() != before
