@@ -35,7 +35,7 @@ _HOMES = {
     "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs", "Unit"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
-    "pipeline.photo.memory": ("colorize_picture",),
+    "pipeline.photo.in_memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
         "Doubt",
@@ -55,7 +55,7 @@ _HOMES = {
         "Verification",
     ),
     "pipeline.film.job": ("colorize_video",),
-    "pipeline.film.memory": ("colorize_frames",),
+    "pipeline.film.in_memory": ("colorize_frames",),
 }
 
 __all__ = [
@@ -138,12 +138,12 @@ if TYPE_CHECKING:
         VerificationError,
         WeightsError,
     )
+    from pipeline.film.in_memory import colorize_frames
     from pipeline.film.job import colorize_video
-    from pipeline.film.memory import colorize_frames
     from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs, Unit
+    from pipeline.photo.in_memory import colorize_picture
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-    from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
         Doubt,

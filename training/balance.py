@@ -18,10 +18,10 @@ from torch import Tensor
 
 from engines.errors import WeightsError
 from training.checkpoint import load_trained, save_state
+from training.cielab_torch import rgb_to_lab
 from training.commands import command
 from training.data import Photos, middle_crop
 from training.files import check_output
-from training.lab import rgb_to_lab
 from training.photo_zips import open_photos
 from training.quantization import AbBins, ab_bins, class_weights
 

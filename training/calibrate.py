@@ -14,10 +14,10 @@ from torch import Tensor
 from engines.errors import AutochromeError
 from engines.tensors import F32
 from training.checkpoint import Trained
-from training.cielab import F64, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import F64, lab_to_rgb, rgb_to_lab
+from training.cielab_torch import rgb_to_lab as batch_to_lab
 from training.data import Photos
 from training.evaluate import network_input
-from training.lab import rgb_to_lab as batch_to_lab
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins, ab_bins
 

@@ -25,7 +25,7 @@ from PIL import Image
 from engines.machine import usable_cores
 from training.files import check_output, check_place, writing
 from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
-from training.usable import MIN_SIDE, verdict
+from training.photo_verdict import MIN_SIDE, photo_verdict
 
 U8 = npt.NDArray[np.uint8]
 
@@ -210,7 +210,7 @@ def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(rgb, np.uint8)
-    said = verdict(picture)
+    said = photo_verdict(picture)
     return said, picture if said == "kept" else None
 
 

@@ -21,7 +21,7 @@ from engines.network import Network
 from engines.networks import open_network
 from engines.tensors import F32
 from training import DISTRIBUTION
-from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
 from training.detectors import (
     ColourBias,

@@ -85,7 +85,7 @@ def _quiz(
 def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
     """Yield a network's name and a function that colours as the program does for grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.memory import colorize_picture
+    from pipeline.photo.in_memory import colorize_picture
     from training.evaluate import grey
 
     with open_colorizer(options) as colorizer:

@@ -114,18 +114,18 @@ def _train(
     def action() -> Answer:
         _require_torch()
         from training.config import find_config, shortened
-        from training.fitting import check, check_weights
+        from training.config_check import check_config, check_weights
         from training.overfit import STEPS
         from training.photo_zips import open_photos
-        from training.sitting import Sitting
         from training.train import train
+        from training.train_options import TrainOptions
 
         chosen = find_config(config)
         if crops is not None and total_minutes is not None:
             raise UsageError("--crops and --total-minutes both set the length of the run", advice="Leave out one.")
         if crops is not None and overfit is None:
             chosen = shortened(chosen, crops=crops)
-        sitting = Sitting(
+        options = TrainOptions(
             device,
             minutes=minutes,
             total_minutes=total_minutes,
@@ -134,7 +134,7 @@ def _train(
             log_every=log_every,
         )
         with training_shown() as shown:
-            architecture = check(chosen)
+            architecture = check_config(chosen)
             cache = _decoded(photos or [], run, short_side, overfit)
             if cache is None:
                 # Checked before photographs are decoded, which may take minutes.
@@ -149,7 +149,7 @@ def _train(
                     steps=STEPS if crops is None else max(1, crops // min(chosen.batch, overfit)),
                     backbone=backbone,
                     start_from=start_from,
-                    sitting=sitting,
+                    options=options,
                     watch=shown.progress,
                 )
             checkpoint = train(
@@ -158,7 +158,7 @@ def _train(
                 run=run,
                 backbone=backbone,
                 start_from=start_from,
-                sitting=sitting,
+                options=options,
                 watch=shown.progress,
             )
         there = len(open_photos(cache))
@@ -276,8 +276,8 @@ def _decode(
     enough: int | None,
     shown: TrainingShown,
 ) -> Path:
+    from training.config_check import check_photo_count
     from training.data import build_cache
-    from training.fitting import check_enough
     from training.overfit import check_count
 
     cache = run / "photos"
@@ -294,7 +294,7 @@ def _decode(
     def accept(report: CacheReport) -> None:
         shown.kept(report)
         if enough is None:
-            check_enough(config, report.kept)
+            check_photo_count(config, report.kept)
         else:
             check_count(report.kept, enough)
 

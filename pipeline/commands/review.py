@@ -104,7 +104,7 @@ def catalogue_of(
     from pipeline.film.job import default_output as film_output
     from pipeline.media.probe import Probes
     from pipeline.photo.job import default_output
-    from pipeline.review.catalogue import FILM, PHOTO, Files
+    from pipeline.review.catalogue import FILM, PHOTO, FileCatalogue
 
     for item in items:
         if not item.exists():
@@ -134,4 +134,4 @@ def catalogue_of(
 
     names = targets(items, output, default, overwrite=True)
     kinds = (FILM if films[item] else PHOTO for item in items)
-    return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)
+    return FileCatalogue(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)

@@ -9,8 +9,8 @@ from fractions import Fraction
 import typer
 
 from pipeline.archive.run_options import Shard
-from pipeline.clock import TIME, seconds_of
 from pipeline.errors import UsageError
+from pipeline.film_time import TIME, seconds_of
 from pipeline.options import Hint, Span, Unit
 
 SHOTS = "shots"

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
 from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
 from pipeline.errors import UsageError
+from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.os_errors import unwritable
@@ -155,11 +155,11 @@ def _part(
                 references=references,
                 progress=renaming,
                 stop=stop,
-                description=f"preview: a part of a film, from {clock(part.start)} on",
+                description=f"preview: a part of a film, from {time_text(part.start)} on",
             )
             both = write_comparisons([result], options, compare, renaming, known=Probes(options.frame_rate))
     frames = count(result.frames, "frame")
-    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
+    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {time_text(part.start)} on"
     if part.start < span.start:
         line += ", the key frame before the requested time"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)

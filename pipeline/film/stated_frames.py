@@ -77,7 +77,7 @@ def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:
 
 
 def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Colorizer) -> Statement:
-    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.spec.matrix.value)
+    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.color_spec.matrix.value)
     if frame is None:
         raise InputError(
             f"{film.info.path}: no frame can be read at {time:g} s, the time of a hint", advice="Check the hint's time."

@@ -32,7 +32,7 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import Answer, Picture, PictureResult, look_at, paint
+from pipeline.photo.picture import Answer, Picture, PictureResult, paint, prepare_picture
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
@@ -222,7 +222,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
             correction = correction_at(job.correction)
             wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
-            seen = tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages)
+            seen = tuple(prepare_picture(page, colorizer, wanted, number=number) for number, page in pages)
             _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)

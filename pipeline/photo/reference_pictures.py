@@ -14,7 +14,7 @@ from pipeline.color.hints import Features
 from pipeline.color.references import Reference, lend, reference_of
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
-from pipeline.photo.page import Answer, Picture, space_of
+from pipeline.photo.picture import Answer, Picture, space_of
 from pipeline.reference_files import size_and_time
 
 _KEPT = 8

@@ -22,7 +22,15 @@ from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
-from pipeline.photo.page import Answer, CalmParts, Picture, adjusted_answer, calm_parts, look_at, treated
+from pipeline.photo.picture import (
+    Answer,
+    CalmParts,
+    Picture,
+    adjusted_answer,
+    calm_parts,
+    prepare_picture,
+    treatment_of,
+)
 from pipeline.photo.reference_pictures import answer_of
 from pipeline.results import Treatment
 from pipeline.sizes import size_within
@@ -72,7 +80,7 @@ class ScreenPhoto:
 
     def is_coloured(self, options: Options) -> bool:
         """Return whether it gets new chroma; otherwise it stays as it is."""
-        return treated(self.picture.still, self.picture.verdict, options).is_new
+        return treatment_of(self.picture.still, self.picture.verdict, options).is_new
 
     def after(self, options: Options, reference: Reference | None = None) -> Rgb:
         """Return the result with ``options`` and the colours of ``reference``, (h, w, 3)."""
@@ -148,11 +156,11 @@ def open_screen_photo(path: Path, colorizer: Colorizer, *, number: int = 1) -> S
 def screen_photo(
     still: Still, colorizer: Colorizer, *, number: int = 1, pages: int = 1, size: int | None = None
 ) -> ScreenPhoto:
-    """Return ``still`` at screen size with the network's prediction, made at ``size`` as in `look_at`."""
-    picture = look_at(still, colorizer, Options(), number=number, size=size)
+    """Return ``still`` at screen size with the network's prediction, made at ``size`` as in `prepare_picture`."""
+    picture = prepare_picture(still, colorizer, Options(), number=number, size=size)
     shown = size_within(SIDE, still.width, still.height)
     codes = cv2.resize(still.luma, shown, interpolation=cv2.INTER_AREA)
-    luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
+    luma = picture.color_spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:
         luma = picture.space.seen(luma)
     # Full-size pixels are not held in memory while the photograph is being edited.

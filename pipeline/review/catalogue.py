@@ -9,13 +9,13 @@ from typing import Protocol
 
 import cv2
 
-from pipeline.clock import seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.shot_bounds import Shots
+from pipeline.film_time import seconds_of
 from pipeline.interruption import StopRequest
 from pipeline.media.probe import FilmInfo, Probes
 from pipeline.options import Options
@@ -136,7 +136,7 @@ class FileItem:
     labels: tuple[str, ...] = ()
 
 
-class Files:
+class FileCatalogue:
     """Photographs and films given one by one, with their corrections beside results or in a separate tree."""
 
     def __init__(

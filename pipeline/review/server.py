@@ -139,8 +139,8 @@ class _Pages:
 
     async def view(self, request: Request) -> Response:
         correction, place = await _sent(request), _place(request)
-        made, pages, is_kept = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
-        return _picture(made, pages=pages, kept=int(is_kept))
+        made = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
+        return _picture(made.content, pages=made.pages, kept=int(made.is_kept))
 
     async def likely(self, request: Request) -> Response:
         x, y = (float(request.query_params[name]) for name in ("x", "y"))

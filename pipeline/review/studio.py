@@ -26,7 +26,7 @@ from pipeline.interruption import StopRequest
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint, Options, Span, Unit, hints_in_shares
-from pipeline.photo.page import upright_size
+from pipeline.photo.picture import upright_size
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
@@ -45,6 +45,18 @@ class Place:
     time: float = 0.0
 
 
+@dataclass(frozen=True)
+class Coloured:
+    """A picture of an item as it would come out: a JPEG, and how many pages the item has.
+
+    ``is_kept`` says that it keeps what colour it has.
+    """
+
+    content: bytes
+    pages: int
+    is_kept: bool
+
+
 class Studio:
     """Previews and results; methods may be called from several threads, and run one at a time."""
 
@@ -60,10 +72,8 @@ class Studio:
         with self._turn:
             return jpeg(self._photo(item, place).before())
 
-    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int, bool]:
-        """Return the coloured picture of an item with ``correction`` as JPEG, and its number of pages.
-
-        The last value says whether the picture keeps its own colour.
+    def after(self, item: Item, place: Place, correction: Correction) -> Coloured:
+        """Return the coloured picture of an item with ``correction``.
 
         A frame of a film is coloured by itself, without temporal filtering, see `FilmFrames`. Raises `InputError`.
         """
@@ -76,7 +86,7 @@ class Studio:
                 made = self._film_frame(item, place.time, correction, wanted)
             else:
                 made = photo.after(wanted, self._reference(item, correction))
-            return jpeg(made), photo.pages, not is_coloured
+            return Coloured(jpeg(made), photo.pages, is_kept=not is_coloured)
 
     def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
         """Return the colours that the network considers likely at a position, as `ScreenPhoto.likely_colors` does."""

@@ -15,8 +15,8 @@ from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
+from pipeline.photo.in_memory import colorize_picture
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-from pipeline.photo.memory import colorize_picture
 from pipeline.results import Failure, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted

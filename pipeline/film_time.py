@@ -10,7 +10,7 @@ TIME = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
 """Pattern of a time, for `re.ASCII`: ``12.5``, ``1:12.5``, ``1:02:03``."""
 
 
-def clock(seconds: Fraction | float) -> str:
+def time_text(seconds: Fraction | float) -> str:
     """Return a time truncated to tenths of a second: ``0:01:23.4``."""
     tenths = int(seconds * 10)
     return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"

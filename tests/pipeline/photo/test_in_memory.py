@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options, TreatAs
+from pipeline.photo.in_memory import colorize_picture
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.memory import colorize_picture
 from pipeline.progress import Silent
 from pipeline.results import Note
 from tests.photos import grey_profile, jpeg_bytes, rgb_of, save, save_with_metadata, scene, sepia, tinted

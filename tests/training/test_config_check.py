@@ -26,9 +26,9 @@ from training.architectures.encoders import ColourResNet18Encoder, VGG16Encoder 
 from training.backbone import convert_backbone  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
+from training.config_check import check_config, check_weights  # noqa: E402
 from training.data import build_cache  # noqa: E402
 from training.files import WriteError  # noqa: E402
-from training.fitting import check, check_weights  # noqa: E402
 from training.train import train  # noqa: E402
 
 JUDGED = dataclasses.replace(
@@ -48,7 +48,7 @@ def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 @pytest.mark.parametrize("config", [CONFIG, REGRESSION, GAN, LATENT, COHERENT, JUDGED], ids=lambda config: config.name)
 def test_what_fits_is_accepted(config: TrainConfig) -> None:
-    assert check(config) is ARCHITECTURES[config.architecture]
+    assert check_config(config) is ARCHITECTURES[config.architecture]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_fits_is_accepted(config: TrainConfig) -> None:
 )
 def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        check(_with(CONFIG, **changes), ranks=2)
+        check_config(_with(CONFIG, **changes), ranks=2)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str
 )
 def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=f"nothing reads .*{told}"):
-        check(_with(config, **changes))
+        check_config(_with(config, **changes))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: 
 )
 def test_a_key_that_is_needed_after_all_is_asked_for(config: TrainConfig, key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key.replace('loss_', 'loss.')} is missing, and needed for"):
-        check(_with(config, **{key: None}))
+        check_config(_with(config, **{key: None}))
 
 
 def test_a_backbone_that_nothing_takes_is_refused_and_a_judge_takes_it(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Picture:
     """
 
     still: Still
-    spec: ColorSpec
+    color_spec: ColorSpec
     space: RgbSpace | None
     found: ScanTone
     treatment: Treatment
@@ -130,7 +130,7 @@ def upright_size(still: Still) -> tuple[int, int]:
     return (still.height, still.width) if is_turned else (still.width, still.height)
 
 
-def look_at(
+def prepare_picture(
     still: Still, colorizer: Colorizer, options: Options, *, number: int = 1, size: int | None = None
 ) -> Picture:
     """Classify the tone of ``still``, page ``number`` of its file, and make its model input.
@@ -146,10 +146,10 @@ def look_at(
     )
     return Picture(
         still=still,
-        spec=spec,
+        color_spec=spec,
         space=space,
         found=found,
-        treatment=treated(still, found.verdict, options),
+        treatment=treatment_of(still, found.verdict, options),
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         treat_as=options.treat_as,
         adjustments=adjustments(saturation=options.saturation, hints=hints, page=number),
@@ -157,7 +157,7 @@ def look_at(
     )
 
 
-def treated(still: Still, verdict: Verdict, options: Options) -> Treatment:
+def treatment_of(still: Still, verdict: Verdict, options: Options) -> Treatment:
     """Return how ``still``, whose chroma was classified as ``verdict``, is treated with ``options``."""
     return Treatment.KEPT if still.is_bilevel or _is_own(still, options) else treatment(verdict, options)
 
@@ -178,24 +178,24 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
         calm = calm_parts(picture.model_input, answer.ab)
         ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
         hints = picture.adjustments.hints
-        shown = upsampled = upsample(picture.model_input, ab, picture.spec, hints=hints).times(beside)
+        shown = upsampled = upsample(picture.model_input, ab, picture.color_spec, hints=hints).times(beside)
         if picture.space is not None:
-            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space, hints=hints).times(beside)
+            upsampled = upsample(picture.model_input, ab, picture.color_spec, picture.space, hints=hints).times(beside)
         if picture.own_colour is not None and still.chroma is not None:
             shown = shown.keeping(still.chroma, picture.own_colour)
             upsampled = upsampled.keeping(still.chroma, picture.own_colour)
-        chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
+        chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)
     return PictureResult(
         strips=strips,
-        measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=unsure),
+        measures=measured(luma, chroma, picture.color_spec.matrix, clipped=clipped, doubt=unsure),
         preview=preview(
             label,
             luma,
             before=still.chroma,
             after=chroma,
-            matrix=picture.spec.matrix,
+            matrix=picture.color_spec.matrix,
             turn=turn,
             aspect=still.width / still.height,
         ),
@@ -211,7 +211,7 @@ class CalmParts:
 
 
 def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
-    """Return the areas of ``picture`` that stay neutral regardless of hints, for an ``answer`` ab (2, h, w)."""
+    """Return the areas of ``picture`` that stay neutral whatever a person asks for, for an ``answer`` ab (2, h, w)."""
     shape = answer.shape[1:]
     luma = picture.turn.stored(picture.luma)
     return CalmParts(
@@ -254,7 +254,7 @@ def _share(found: ScanTone) -> str:
 
 def _strips(upsampled: Upsampled, picture: Picture) -> Iterator[Strip]:
     """Yield strips of rows (rows, width, 3): luma codes with chroma codes, or R, G and B."""
-    still, spec = picture.still, picture.spec
+    still, spec = picture.still, picture.color_spec
     for first, luma, cb, cr in upsampled.strips(still.luma, spec, still.luma.shape):
         if still.colour_model is ColourModel.YCBCR:
             codes = still.luma[first : first + len(luma)]

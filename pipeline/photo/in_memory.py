@@ -21,7 +21,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.page import look_at, paint
+from pipeline.photo.picture import paint, prepare_picture
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note
@@ -111,7 +111,7 @@ def _array(
 ) -> tuple[NDArray[Any], bytes | None]:
     """Return R, G, B and alpha, and their ICC profile."""
     still = still_of(pixels, profile=profile)
-    seen = look_at(still, colorizer, options)
+    seen = prepare_picture(still, colorizer, options)
     _tell(progress, seen.notes)
     if not seen.is_coloured:
         return pixels, profile
