@@ -16,7 +16,7 @@ import av.container.core
 from pipeline.errors import InputError, UsageError
 from pipeline.media.containers import said
 from pipeline.media.encryption import is_scrambled
-from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_protection, picture_stream
+from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_cause, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
@@ -232,7 +232,7 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
             yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
         return
     with ExitStack() as stack:
-        with naming_protection(path):
+        with naming_cause(path):
             container = stack.enter_context(open_source(path, probe_size=probe_size))
             with reporting(path):
                 if is_scrambled(path, container.format.name):

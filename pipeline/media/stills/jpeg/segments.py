@@ -178,6 +178,12 @@ def parse(data: bytes) -> JpegFile:
     )
 
 
+def without_first_strays(data: bytes) -> bytes:
+    """Return a file without the bytes between its first two markers, with which Pillow does not know it for a JPEG."""
+    at = _marker(data, 2)
+    return data if at is None or not data[2 : at - 1].rstrip(b"\xff") else data[:2] + data[at - 1 :]
+
+
 def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
     """Make a DQT segment; entries are in the zigzag order of the file, 16 bits wide only where they must be."""
     payload = b""
