@@ -34,7 +34,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import smoothed
 from pipeline.options import Options
-from training.cielab import U8, rgb_to_lab
+from training.cielab_numpy import U8, rgb_to_lab
 
 TRUTH, EACH, SMOOTHED, POOLED = "truth", "per frame", "smoothed", "pooled"
 SECONDS = (1, 2, 4)

@@ -27,7 +27,7 @@ from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import smoothed
 from pipeline.color.upsampling import upsample
-from training.cielab import F64, U8, rgb_to_lab
+from training.cielab_numpy import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 

@@ -129,9 +129,9 @@ class Ways:
     def _upsampled(self) -> None:
         for record in self._chroma:
             assert record.ab is not None
-            upsampled = upsample(record.model_input, record.ab, self._source.spec)
-            for part in record.frame.parts:
-                upsampled.planes(part.luma, self._source.spec, part.chroma_shape)
+            upsampled = upsample(record.model_input, record.ab, self._source.color_spec)
+            for area in record.frame.paint_areas:
+                upsampled.planes(area.luma, self._source.color_spec, area.chroma_shape)
 
     def _encode(self, frames: Sequence[Frame] | Iterator[Frame]) -> None:
         colors = self._source.info.colors

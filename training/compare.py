@@ -12,7 +12,7 @@ from engines.errors import MissingDependencyError
 from engines.network import Network
 from engines.tensors import F32
 from training import DISTRIBUTION
-from training.cielab import U8
+from training.cielab_numpy import U8
 from training.cost import measure_cost
 from training.evaluate import (
     GREY,

@@ -73,7 +73,7 @@ def survey_archive(
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is no folder or nothing is in it, `UsageError` if source and output lie in each
+    Raises `InputError` if ``source`` is not a folder or nothing is in it, `UsageError` if source and output lie in each
     other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
     archive = archive_at(source, output, options, run_options)

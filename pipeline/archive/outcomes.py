@@ -109,7 +109,7 @@ class Outcomes:
         """Write down that workers were lost at work on an item until it is to blame."""
         source = self._context.source / record.path
         error = f"{source}: {count(record.deaths, 'worker')} lost at work on it"
-        advice = "Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after."
+        advice = "Process it in a separate folder to see why, then repair the file, or raise --quarantine-after."
         failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
         self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
 

@@ -92,7 +92,10 @@ class ReviewedArchive:
         if source is None or not self._archives:
             raise InputError(f"{output}: holds no archive", advice="Name the folder that colorize-archive wrote to.")
         if not source.is_dir():
-            raise InputError(f"{source}: the originals are not there", advice="Mount them, or say where: --source DIR.")
+            raise InputError(
+                f"{source}: the originals are not there",
+                advice="Mount their disk, or give their folder with --source DIR.",
+            )
         self._source = source
         # For each ledger as well: runs may have been asked for other frame rates.
         self._known = [Probes(archive.options.frame_rate) for archive in self._archives]
@@ -249,7 +252,9 @@ def _archive(source: Path, output: Path, run: RunRecord, shard: Shard | None) ->
 def _source(output: Path, run: RunRecord) -> Path:
     found = run.options.get("source")
     if found is None:
-        raise InputError(f"{output}: does not say where the originals are", advice="Say it: --source DIR.")
+        raise InputError(
+            f"{output}: does not say where the originals are", advice="Give their folder with --source DIR."
+        )
     return Path(found)
 
 

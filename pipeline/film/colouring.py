@@ -54,7 +54,7 @@ class Colouring:
         frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, has_references=has_references)
         frames = predict_chroma(frames, predict, options, stride=spec.stride, memory=memory, statements=statements)
         for record in frames:
-            paint(record, film.spec)
+            paint(record, film.color_spec)
             yield record
 
     @cached_property

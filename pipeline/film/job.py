@@ -225,8 +225,8 @@ def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
 
 
 def _assumptions(film: FilmSource) -> tuple[Note, ...]:
-    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew"
-    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.spec.assumed))
+    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it again"
+    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.color_spec.assumed))
 
 
 def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:

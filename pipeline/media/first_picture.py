@@ -59,10 +59,12 @@ def picture_stream(path: Path, container: av.container.InputContainer) -> av.Vid
     candidates = _moving(path, candidates)
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
     if stream.codec_context is None:
-        raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
+        raise InputError(
+            f"{path}: there is no decoder for its video codec", advice="Convert it to FFV1 or H.264 first."
+        )
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
-            f"{path}: claims pictures of {stream.width} x {stream.height} pixels",
+            f"{path}: declares pictures of {stream.width} x {stream.height} pixels",
             advice=f"At most {MAX_PIXELS} pixels are accepted. If it has fewer, its header is damaged: copy it again.",
         )
     return stream

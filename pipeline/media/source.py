@@ -213,7 +213,7 @@ def reporting(path: Path) -> Iterator[None]:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            f"{path}: is not a film in a supported format, or is too damaged to be recognised",
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
         ) from error

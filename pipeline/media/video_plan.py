@@ -78,7 +78,7 @@ def plan_video(
     )
     notes = [*_picture_notes(shown, encoder, target), *container_notes]
     if deinterlaces:
-        text = "deinterlaced (bwdif): every other line is made anew, luma is not that of the source there"
+        text = "deinterlaced (bwdif): every other line is interpolated, and its luma is not the source's"
         notes.append(Note(NoteKind.CONVERTED, text))
     return VideoPlan(
         codec=chosen,
@@ -160,7 +160,7 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tup
     if target.bits != source.bits:
         notes.append(f"luma of {source.bits} bits is written with {target.bits}, shifted, without loss")
     if info.is_interlaced and not encoder.codes_fields:
-        notes.append(f"interlaced pictures are coded whole: {encoder.title} marks them in the container only")
+        notes.append(f"interlaced pictures are coded as frames: {encoder.title} marks them in the container only")
     if source.is_rgb:
         notes.append(
             f"red, green and blue are written as luma and chroma {target.layout}, full range, {target.bits} bits: luma "

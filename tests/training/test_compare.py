@@ -108,7 +108,7 @@ def test_a_sheet_never_lies_among_the_pictures_that_it_shows(
     folder = write_pictures(tmp_path / "set", {"0.png": synthetic_photo(3)})
     before = {path: path.read_bytes() for path in folder.iterdir()}
     sets, old = ([folder], []) if kind == "sets" else ([], [folder])
-    with pytest.raises(SourceError, match="lies among what is read"):
+    with pytest.raises(SourceError, match="is among the files that are read"):
         compare_command(["absent.onnx"], sets, settings=SMALL, sheet=SheetPlan(output=folder / name, old=old))
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -38,24 +38,24 @@ from training.data import PhotoCache  # noqa: E402
 from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402
 from training.onnx_graph import graph_of, to_onnx  # noqa: E402
 from training.scores import as_card  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
 SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MatMul", "MaxPool", "ReduceMean", "Relu", "Resize"}
 SIMPLE |= {"Softmax", "Sub", "Transpose", "Unsqueeze"}
 
 
-PLAIN = Sitting(tensorboard=False)
+PLAIN = TrainOptions(tensorboard=False)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), sitting=PLAIN)
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), options=PLAIN)
 
 
 @pytest.fixture(scope="module")
 def regressor(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(LATENT, photos=photo_cache, run=tmp_path_factory.mktemp("regressor"), sitting=PLAIN)
+    return train(LATENT, photos=photo_cache, run=tmp_path_factory.mktemp("regressor"), options=PLAIN)
 
 
 @pytest.fixture(scope="module")

@@ -106,8 +106,8 @@ class PoolExecutor(Generic[R]):
     def __enter__(self) -> Self:
         if not close_all_fences(self._home):
             raise OutputError(
-                f"{self._home}: a worker of an earlier run is about to publish, and does not get on",
-                advice="End it, on whatever machine it is, and run again.",
+                f"{self._home}: a worker of an earlier run is about to publish and makes no progress",
+                advice="End that process, on whichever machine it runs, and run again.",
             )
         for _ in range(self._pool.size):
             self._start()
@@ -154,7 +154,7 @@ class PoolExecutor(Generic[R]):
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
-                self._context.reporter.say("no worker is there yet: waiting for free CPUs")
+                self._context.reporter.say("no worker has started yet: waiting for free CPUs")
                 waited = time.monotonic()
             self._pass_on_stop()
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
@@ -218,7 +218,7 @@ class PoolExecutor(Generic[R]):
         self._deaths += 1
         if self._deaths > 3 * self._pool.size + 3:
             raise EngineError(
-                f"workers die as soon as they begin: {self._deaths} in a row",
+                f"workers die as soon as they start: {self._deaths} in a row",
                 advice="See what --log-file says, and whether Autochrome is installed on all machines.",
             )
         if not self._context.stop.is_made:

@@ -57,7 +57,7 @@ class BmpFormat(WrittenAsPng):
         alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
         if alpha is not None and not alpha.any():
             alpha = None
-            notes.append(Note(NoteKind.ASSUMED, "the alpha channel of the BMP is empty: taken as opaque"))
+            notes.append(Note(NoteKind.ASSUMED, "the alpha channel of the BMP is empty: treated as opaque"))
         metadata, more = _metadata(path)
         return Still(
             path=path,
@@ -111,7 +111,7 @@ def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
         if space == _EMBEDDED:
             profile = data[_FILE_HEADER + at : _FILE_HEADER + at + length] or None
     if space == _LINKED:
-        notes.append(Note(NoteKind.DROPPED, "the BMP names a profile in another file: it is not carried over"))
+        notes.append(Note(NoteKind.DROPPED, "the BMP refers to a profile in another file, which is not carried over"))
     elif space == _CALIBRATED and any(data[_FILE_HEADER + 60 : _FILE_HEADER + 108]):
         notes.append(Note(NoteKind.DROPPED, "end points and gamma in the BMP header are not carried over"))
     behind = len(data[end:].rstrip(b"\0"))

@@ -68,7 +68,7 @@ def test_time_that_runs_out_on_the_way_ends_the_run_between_two_items(archive: P
     assert counts(run(archive, colorizer)) == (2, 2, 0)
 
 
-@pytest.mark.parametrize("how", ["time is up", "it was told to stop"])
+@pytest.mark.parametrize("how", ["time is up", "it was asked to stop"])
 def test_a_long_film_stops_after_the_running_segment_and_goes_on_in_the_next_run(
     how: str, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_stops_a_film_on_its_way(archive: Path, colorizer: 
 
     listener = Listener("d.mp4", 5, fill)
     try:
-        with pytest.raises(OutputError, match="are to stay free"):
+        with pytest.raises(OutputError, match="must stay free"):
             run(archive, colorizer, run_options=RunOptions(keep_free=room - size // 2), progress=listener)
     finally:
         filler.unlink(missing_ok=True)

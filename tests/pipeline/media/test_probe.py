@@ -225,7 +225,7 @@ def test_absurd_dimensions_are_refused_before_a_picture_is_allocated(tmp_path: P
     assert huge * huge > MAX_PIXELS
     header = struct.pack("<III", 40, huge, huge)
     film.write_bytes(film.read_bytes().replace(struct.pack("<III", 40, 96, 64), header))
-    with pytest.raises(InputError, match=r"film\.avi: claims pictures of 14000 x 14000 pixels"):
+    with pytest.raises(InputError, match=r"film\.avi: declares pictures of 14000 x 14000 pixels"):
         probe(film)
 
 

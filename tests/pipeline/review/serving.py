@@ -13,7 +13,7 @@ from pipeline.archive.reviewed import ReviewedArchive
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from pipeline.photo.job import default_output
-from pipeline.review.catalogue import FILM, PHOTO, Files
+from pipeline.review.catalogue import FILM, PHOTO, FileCatalogue
 from pipeline.review.local import serve_locally
 from pipeline.review.server import review_app
 from pipeline.review.studio import Studio
@@ -44,7 +44,9 @@ def main() -> None:
     catalogue = (
         ReviewedArchive(Path(photos[0]))
         if Path(photos[0]).is_dir()
-        else Files([(_kind(Path(photo)), Path(photo), default_output(Path(photo))) for photo in photos], options)
+        else FileCatalogue(
+            [(_kind(Path(photo)), Path(photo), default_output(Path(photo))) for photo in photos], options
+        )
     )
     with open_colorizer(options) as colorizer:
         studio = Studio(colorizer, catalogue)

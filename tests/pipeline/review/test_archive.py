@@ -27,7 +27,7 @@ from pipeline.film.frame_at import frame_at
 from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
-from pipeline.review.catalogue import FILM, Files
+from pipeline.review.catalogue import FILM, FileCatalogue
 from pipeline.review.studio import Studio
 from tests.browser import BROWSERS, CHROMIUM, Page, browsing
 from tests.engines.two import write_two_model
@@ -148,7 +148,7 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
         )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
         other.click("#save")
-        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else has changed it')")
         assert correction_of(archive, "album/one.png") == Correction(accepted=True)
         # Without it, the page would ask whether to leave.
         other.click("#undo")
@@ -286,7 +286,7 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
     film = make_film(new_folder(tmp_path / "scans") / name, codec=codec, times=range(10))
     (shot,) = ReviewedArchive(coloured(tmp_path, two, opened)).shots(name).shots
     assert shot.end - shot.start == pytest.approx(0.4, abs=0.001)
-    named = Files([(FILM, film, tmp_path / "made.mkv")], Options())
+    named = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options())
     shots = named.shots(name).shots
     assert [shot.label for shot in shots] == list(named.find(name).labels)
     assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
@@ -295,7 +295,7 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
     film = make_film(tmp_path / name, codec="libx264", times=range(50, 98))
-    shots = Files([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
+    shots = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
     assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
 
 
@@ -374,7 +374,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
 def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path) -> None:
     model = write_two_model(tmp_path, temperature=0.5)
     film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
-    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    catalogue = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
     with open_colorizer(Options(engine="onnxruntime", model=str(model))) as colorizer:
         plain = catalogue.render("film.mkv", colorizer).read_bytes()
         content = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()

@@ -245,11 +245,14 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
 def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
     """Say what is odd about the segments, unless it is told of the picture already: decoders pass over it."""
     if not jpeg.is_closed:
-        yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is there to the last block")
+        yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is complete to the last block")
     if jpeg.stray and not is_damaged:
-        yield Note(NoteKind.CONCEALED, f"{count(jpeg.stray, 'byte')} between the segments of the JPEG, of none of them")
+        yield Note(
+            NoteKind.CONCEALED,
+            f"{count(jpeg.stray, 'byte')} between the segments of the JPEG that belong to none of them",
+        )
     if jpeg.frame.marker == LOSSLESS:
-        yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")
+        yield Note(NoteKind.CONVERTED, "lossless JPEG is written as ordinary JPEG, with quantisation steps of 1")
 
 
 def _is_whole(jpeg: JpegFile) -> bool:
@@ -272,19 +275,19 @@ def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan,
 
 def _separated_luma(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
     if _is_rgb(jpeg):
-        return None, (Note(NoteKind.CONVERTED, "JPEG holds R, G and B: it becomes Y'CbCr, its luma is rounded"),)
+        return None, (Note(NoteKind.CONVERTED, "JPEG stores R, G and B: it becomes Y'CbCr, and its luma is rounded"),)
     try:
         found = luma_scans(jpeg)
     except NotSeparableError as error:
         if jpeg.frame.marker == LOSSLESS:
             return None, ()
-        return None, (Note(NoteKind.CONVERTED, f"JPEG luma is coded anew with its own tables ({error})"),)
+        return None, (Note(NoteKind.CONVERTED, f"JPEG luma is re-encoded with its own tables ({error})"),)
     except DamagedJpegError as error:
         return None, (Note(NoteKind.CONCEALED, f"image data is damaged ({error}): decoded as far as it goes"),)
     if len(jpeg.frame.components) == 3 and not _decodes_to(path, jpeg, found.scans, decoded):
-        return None, (Note(NoteKind.CONCEALED, "image data is damaged (its luma cannot be told from its chroma)"),)
+        return None, (Note(NoteKind.CONCEALED, "image data is damaged (its luma cannot be separated from its chroma)"),)
     if not found.sound:
-        return found.scans, (Note(NoteKind.CONCEALED, "image data is damaged (it goes on after the last block)"),)
+        return found.scans, (Note(NoteKind.CONCEALED, "image data is damaged (it continues after the last block)"),)
     return found.scans, ()
 
 
