@@ -14,6 +14,7 @@ from av.codec.context import Flags, ThreadType
 
 from pipeline.errors import OutputError
 from pipeline.media.containers import said
+from pipeline.media.frame_flags import BOTTOM_FIRST, with_first_field
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
 from pipeline.media.video_plan import VideoPlan
@@ -58,6 +59,9 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
     picture.color_primaries, picture.color_trc = colors.primaries, colors.transfer
     # The source's frame types would otherwise force the encoder's.
     picture.pict_type = 0
+    if context.name == "libx264" and context.flags & Flags.interlaced_dct:
+        # It marks all pictures that it has not coded yet as it is told of the last one.
+        picture = with_first_field(picture, bottom=context.field_order in BOTTOM_FIRST)
     return list(context.encode(picture))
 
 

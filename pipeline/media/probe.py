@@ -30,7 +30,7 @@ from pipeline.media.source import (
     reporting,
 )
 from pipeline.media.timeline import Timeline
-from pipeline.results import Note
+from pipeline.results import Note, NoteKind
 
 UNSPECIFIED = 2
 FULL_RANGE = 2
@@ -288,6 +288,9 @@ def _describe(
     count, from_header = _frame_count(stream, duration)
     matrix = display_matrix(picture)
     description = descriptions.get(stream.index, "")
+    # WebM keeps alpha in blocks of its own, and says so where FFmpeg shows it as a tag.
+    tags = {name: text for name, text in stream.metadata.items() if name.lower() != "alpha_mode"}
+    has_alpha = len(tags) < len(stream.metadata)
     return FilmInfo(
         path=path,
         container=container.format.name,
@@ -317,8 +320,9 @@ def _describe(
         streams=tuple(_stream_info(s, descriptions.get(s.index, "")) for s in container.streams if s is not stream),
         chapters=tuple(_chapter(c) for c in container.chapters()),
         metadata=dict(container.metadata),
-        stream_metadata=_reel_name(container) | dict(stream.metadata),
+        stream_metadata=_reel_name(container) | tags,
         hdr=read_hdr(picture),
+        notes=(Note(NoteKind.DROPPED, "the alpha channel beside the picture is not written"),) * has_alpha,
     )
 
 
