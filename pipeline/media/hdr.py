@@ -17,6 +17,7 @@ _LOST = {
     "DYNAMIC_HDR_VIVID": "dynamic HDR metadata (HDR Vivid)",
     "STEREO3D": STEREO_MARK,
     "SPHERICAL": "the mark as a spherical picture",
+    "S12M_TIMECODE": "the timecode within the pictures",
     "AMBIENT_VIEWING_ENVIRONMENT": "the description of the ambient viewing environment",
     "ICC_PROFILE": "the ICC profile",
 }

@@ -39,9 +39,9 @@ from pipeline.media.stills.jpeg.segments import (
     JpegFile,
     Scan,
     Segment,
+    for_decoders,
     parse,
     read_frame,
-    without_first_strays,
 )
 from pipeline.media.stills.jpeg.truncation import breaks_off
 from pipeline.media.stills.limits import check_size
@@ -169,7 +169,7 @@ def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
         jpeg = parse(data)
     except DamagedJpegError as error:
         raise damaged(path, f"is not a sound JPEG file: {error}") from error
-    return without_first_strays(data), jpeg
+    return for_decoders(data), jpeg
 
 
 def _check_kind(path: Path, frame: Frame) -> None:
