@@ -19,6 +19,9 @@ from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
 from pipeline.media.video_plan import VideoPlan
 
+# In frames: how far x265 decodes ahead of display.
+_X265_DELAY = 2
+
 
 def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> None:
     """Set up an encoder's ``context`` for the film ``info`` as ``plan`` says, before it is opened."""
@@ -63,6 +66,16 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
         # It marks all pictures that it has not coded yet as it is told of the last one.
         picture = with_first_field(picture, bottom=context.field_order in BOTTOM_FIRST)
     return list(context.encode(picture))
+
+
+def drain(context: av.VideoCodecContext, *, frames: int) -> list[av.Packet[Any]]:
+    """Return the packets that an encoder still holds after ``frames`` frames. Raises what FFmpeg raises."""
+    packets = list(context.encode(None))
+    if context.name == "libx265" and frames <= _X265_DELAY:
+        # It has no decoding times for so few, and hands out what was in memory; it reorders none of them.
+        for packet in packets:
+            packet.dts = packet.pts
+    return packets
 
 
 @contextmanager
