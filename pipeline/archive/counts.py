@@ -26,9 +26,9 @@ class Counts:
     ``jobs``, ``bytes`` and ``pixels`` cover the work to be done; ``skipped`` sources have a result, ``unknown`` of them
     one not known to be ours; ``finished`` of them are recorded as done in the ledger. ``sources`` counts all
     photographs and films, including those excluded by options, ``has_others`` tells whether other shards have files,
-    ``suffixes`` counts all other files by suffix; ``set_aside`` lists the first thousand of the ``quarantined``,
-    ``hidden`` the first thousand hidden files and folders, ``links`` as many links to folders, references and results
-    of earlier runs.
+    ``suffixes`` counts all other files by suffix; ``quarantined_sources`` lists the first thousand of the
+    ``quarantined``, ``hidden`` the first thousand hidden files and folders, ``links`` as many links to folders,
+    references and results of earlier runs.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Counts:
         self.hidden: list[Path] = []
         self.links: list[Path] = []
         self.failures: list[Failure] = []
-        self.set_aside: list[Path] = []
+        self.quarantined_sources: list[Path] = []
 
     @property
     def ignored(self) -> int:
@@ -100,8 +100,8 @@ class Counts:
             self.pixels += job.weight
         elif job.status is Status.QUARANTINED:
             self.quarantined += 1
-            if len(self.set_aside) < _MOST_NAMES:
-                self.set_aside.append(Path(job.path))
+            if len(self.quarantined_sources) < _MOST_NAMES:
+                self.quarantined_sources.append(Path(job.path))
         elif job.status is Status.REFUSED:
             self.refused += 1
         else:

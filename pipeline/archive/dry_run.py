@@ -36,12 +36,12 @@ class Survey:
     """What a run would do: jobs by kind, existing results, and files that will not be coloured.
 
     ``skipped`` counts sources with a result; for ``unknown`` of them it is a file not known to be ours. ``quarantined``
-    sources, of which ``set_aside`` lists the first thousand, failed too often to be tried again, ``refused`` ones are
-    of a kind that is not coloured. ``photo_bytes`` and ``film_bytes`` are the total sizes of photographs and films to
-    colour, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are neither photograph
-    nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out, as were ``links``
-    to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned, of which ``failures``
-    lists the first thousand.
+    sources, of which ``quarantined_sources`` lists the first thousand, failed too often to be tried again, ``refused``
+    ones are of a kind that is not coloured. ``photo_bytes`` and ``film_bytes`` are the total sizes of photographs and
+    films to colour, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are neither
+    photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out, as were
+    ``links`` to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned, of which
+    ``failures`` lists the first thousand.
     """
 
     source: Path
@@ -51,7 +51,7 @@ class Survey:
     skipped: int
     unknown: int
     quarantined: int
-    set_aside: tuple[Path, ...]
+    quarantined_sources: tuple[Path, ...]
     refused: int
     ignored: int
     ignored_suffixes: Mapping[str, int]
@@ -89,7 +89,7 @@ def survey_archive(
         skipped=counts.skipped,
         unknown=counts.unknown,
         quarantined=counts.quarantined,
-        set_aside=tuple(counts.set_aside),
+        quarantined_sources=tuple(counts.quarantined_sources),
         refused=counts.refused,
         ignored=counts.ignored,
         photo_bytes=counts.bytes[Kind.PHOTO],

@@ -60,13 +60,13 @@ class ArchiveResult:
 
     ``photos`` and ``films`` were coloured, ``kept`` ones got no new colour: they are already coloured, their tint is
     wanted, or a saturation of 0 was requested. ``skipped`` results existed before; of these, ``unknown`` are files not
-    known to be ours. ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` lists the first
-    thousand of them; ``refused`` ones are of a kind that is deliberately not coloured; neither count as failed.
-    ``gone`` sources existed in an earlier run. ``waiting`` items are left for the next run, because of the deadline or
-    a stop request. ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix;
-    ``hidden`` files and folders were left out. ``failed`` counts the failures, of which ``failures`` holds the first
-    thousand. ``report`` is the path of the report, None if none was requested. ``exit_code`` is the command's exit
-    code.
+    known to be ours. ``quarantined`` sources failed in too many runs and have no result, ``quarantined_sources`` lists
+    the first thousand of them; ``refused`` ones are of a kind that is deliberately not coloured; neither count as
+    failed. ``gone`` sources existed in an earlier run. ``waiting`` items are left for the next run, because of the
+    deadline or a stop request. ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by
+    suffix; ``hidden`` files and folders were left out. ``failed`` counts the failures, of which ``failures`` holds the
+    first thousand. ``report`` is the path of the report, None if none was requested. ``exit_code`` is the command's
+    exit code.
     """
 
     source: Path
@@ -79,7 +79,7 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
-    set_aside: tuple[Path, ...]
+    quarantined_sources: tuple[Path, ...]
     refused: int
     gone: int
     waiting: int
@@ -317,7 +317,7 @@ class _Run:
             skipped=counts.skipped,
             unknown=counts.unknown,
             quarantined=counts.quarantined,
-            set_aside=tuple(counts.set_aside),
+            quarantined_sources=tuple(counts.quarantined_sources),
             refused=counts.refused,
             gone=self._gone,
             waiting=self._context.ledger.left(self._context.run),
