@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -441,6 +441,20 @@ def test_sound_in_any_layout_is_copied_converted_or_dropped_by_name(tmp_path: Pa
     unmistakable = {"mono": ["1 channels"], "stereo": ["2 channels"]}
     was_kept = kept in ([result.source.streams[0].layout], unmistakable.get(layout))
     assert was_kept or any("audio 1" in note.text for note in result.notes)
+
+
+def test_floating_sound_without_a_layout_becomes_flac_in_mp4(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mkv", codec="libx264", sounds=[Sound(codec="pcm_f32le", layout="mono")], **TINY)
+    result = rewrite(film, suffix=".mp4")
+    assert [(plan.action, plan.codec) for plan in result.streams] == [(Action.CONVERT, "flac")]
+    assert any("rounded to 24 bits" in note.text for note in result.notes)
+    source, made = (np.concatenate(list(sound_of(path)), axis=1) for path in (film, result.output))
+    assert np.abs(made / 2.0**31 - source).max() <= 2.0**-23
+
+
+def sound_of(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as film:
+        yield from (frame.to_ndarray().reshape(1, -1).astype(np.float64) for frame in film.decode(audio=0))
 
 
 @pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov"])
