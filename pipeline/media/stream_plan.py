@@ -83,6 +83,8 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return _because(stream, Action.DROP, "it holds data for scripts of Flash, not text")
     if stream.is_encrypted:
         return _because(stream, Action.DROP, "it is encrypted")
+    if stream.packets == 0 and not stream.is_cover and container is not Container.MATROSKA:
+        return _because(stream, Action.DROP, f"it holds no packets, and {container.suffix} no such stream")
     if stream.is_cover and container is Container.MATROSKA:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.is_cover and container is Container.MOV:

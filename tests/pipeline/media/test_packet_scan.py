@@ -443,6 +443,26 @@ def test_sound_in_any_layout_is_copied_converted_or_dropped_by_name(tmp_path: Pa
     assert was_kept or any("audio 1" in note.text for note in result.notes)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("codec", ["libx264", "aac", "flac"])
+def test_a_stream_that_holds_nothing_is_kept_or_named(tmp_path: Path, codec: str, suffix: str) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as film:
+        picture, other = (
+            film.add_stream("libx264", rate=25),
+            film.add_stream(codec, rate=25 if codec == "libx264" else 48000),
+        )
+        for stream in (picture, other):
+            if isinstance(stream, av.VideoStream):
+                stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(5):
+            film.mux(picture.encode(av.VideoFrame(96, 64, "yuv420p")))
+        film.mux(picture.encode(None))
+    result = rewrite(path, suffix=suffix)
+    assert [plan.action for plan in result.streams] == [Action.COPY if suffix == ".mkv" else Action.DROP]
+    assert any("it holds no packets" in note.text for note in result.notes) == (suffix != ".mkv")
+
+
 def test_floating_sound_without_a_layout_becomes_flac_in_mp4(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mkv", codec="libx264", sounds=[Sound(codec="pcm_f32le", layout="mono")], **TINY)
     result = rewrite(film, suffix=".mp4")
