@@ -1,6 +1,6 @@
-"""Colour films and photographs, file to file: what is named here is the public interface (docs/api.md).
+"""Colour films and photographs, file to file: the public interface (docs/api.md).
 
-Nothing is loaded before it is used: a command that only shows its help need not wait for codecs and engines.
+Names are imported on first use, so that a command that only shows its help does not wait for codecs and engines.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-# Who uses the library says where its records go; without this, Python prints warnings by itself.
+# The application decides where log records go; without a handler, Python would print warnings itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 DISTRIBUTION = "autochrome-archive"
@@ -165,7 +165,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load what ``name`` stands for, the first time it is asked for."""
+        """Import ``name`` on first access."""
         from importlib import import_module
 
         for home, names in _HOMES.items():
@@ -174,5 +174,5 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        """Return what is public, loaded or not."""
+        """Return all public names, imported yet or not."""
         return sorted({*globals(), *__all__})

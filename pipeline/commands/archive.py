@@ -227,7 +227,7 @@ def _set_aside(number: int, names: Sequence[Path]) -> Iterator[str]:
 
 
 def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporting: Reporting) -> Forecast:
-    """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
+    """Estimate from earlier runs or, failing that, by colouring a few of the sources without keeping the results."""
     from pipeline.archive import dry_run
     from pipeline.archive.ledger import read_ledger
     from pipeline.color.colorizer import open_colorizer

@@ -1,4 +1,4 @@
-"""Options of ``colorize-archive`` alone: selection, when a run stops, what it records."""
+"""Options specific to ``colorize-archive``: selection, when a run stops, what it records."""
 
 from __future__ import annotations
 

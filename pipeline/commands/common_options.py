@@ -1,4 +1,4 @@
-"""Options that commands share, and the text of their help."""
+"""Options shared by commands, and their help texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMN = 20
 
 
 def folded(text: str) -> str:
-    """Return ``text`` with every paragraph on one line, as help wants it."""
+    """Return ``text`` with every paragraph on one line, as required for help."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
@@ -44,7 +44,7 @@ EPILOG = folded(f"""
 
 
 def alternatives(kind: type[StrEnum]) -> str:
-    """Return ``a|b|c`` for the help, in lines that its narrow column need not break within a word."""
+    """Return ``a|b|c`` for the help, split into lines so that its narrow column does not break words."""
     lines = [""]
     for number, member in enumerate(kind, start=1):
         word = f"{member}|" if number < len(kind) else str(member)
@@ -55,12 +55,12 @@ def alternatives(kind: type[StrEnum]) -> str:
 
 
 def option(panel: str, *names: str, says: str, metavar: str, **more: Any) -> Any:
-    """Return an option of ``panel`` in the help."""
+    """Return an option shown in ``panel`` of the help."""
     return typer.Option(*names, help=says, metavar=metavar, rich_help_panel=panel, show_envvar=False, **more)
 
 
 def switch(panel: str, *names: str, says: str, **more: Any) -> Any:
-    """Return an option that is on or off."""
+    """Return a boolean option."""
     return option(panel, *names, says=says, metavar=" ", **more)
 
 

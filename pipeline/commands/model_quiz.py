@@ -1,4 +1,4 @@
-"""``colorize-model quiz``: photographs beside coloured ones, and how often those were taken for real."""
+"""``colorize-model quiz``: real photographs beside coloured ones, and how often those were taken for real."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _quiz(
 
 @contextmanager
 def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
-    """Give the name of a network and what paints with it as the program colours grey photographs of its users."""
+    """Yield a network's name and a function that colours as the program does for grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
     from pipeline.photo.in_memory import colorize_picture
     from training.evaluate import grey
@@ -96,7 +96,7 @@ def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
 
 
 def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
-    """Serve ``quiz`` until somebody ends it, and return what was answered."""
+    """Serve ``quiz`` until the user ends it, and return the answers."""
     from pipeline.review.local import serve_locally
     from pipeline.review.quiz import quiz_app
 

@@ -1,4 +1,4 @@
-"""``colorize-model``: training, what it needs and what becomes of it."""
+"""``colorize-model``: training, its inputs and its output."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _train(
             architecture = check_config(chosen)
             cache = _decoded(photos or [], run, short_side, overfit)
             if cache is None:
-                # Before photographs are decoded, which may take minutes.
+                # Checked before photographs are decoded, which may take minutes.
                 check_weights(chosen, architecture, backbone=backbone, start_from=start_from)
                 cache = _decode(chosen, photos or [], run, short_side, overfit, shown)
             if overfit is not None:
@@ -244,7 +244,7 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
 
 
 def _decoded(sources: list[Path], run: Path, short_side: int | None, enough: int | None) -> Path | None:
-    """Return the photographs that are ready for training, or None if they are yet to be decoded."""
+    """Return the photographs ready for training, or None if they still have to be decoded."""
     from training.data import check_cache, is_cache
     from training.photo_zips import is_ready
 

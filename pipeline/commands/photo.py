@@ -109,7 +109,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
     with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
-            # Without a colorizer, so that the photograph is looked at before an engine starts.
+            # No colorizer yet: the photograph is examined before an engine starts.
             only = jobs[0]
             result = colorize_photo(only.source, only.output, options, correction=only.correction, progress=progress)
             return Answer(to_json(result), [_line(result)])

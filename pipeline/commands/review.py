@@ -1,4 +1,4 @@
-"""``colorize-review``: a page on which a person sets colours right."""
+"""``colorize-review``: a page on which a person corrects colours."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def catalogue_of(
     corrections: Path | None,
     is_stated: bool,
 ) -> Catalogue:
-    """Return what is to be reviewed: the archive, or the files, that ``items`` name.
+    """Return what to review: the archive, or the files, given as ``items``.
 
-    ``output`` and ``corrections`` are those of the commands that coloured single files. An archive has its own:
-    it passes over them, as settings that all commands share, unless ``is_stated``: then they were given for it.
-    Raises `InputError` for what is not there, `UsageError` for what does not go together.
+    ``output`` and ``corrections`` are those of the commands for single files. An archive has its own and ignores these,
+    as shared settings, unless ``is_stated``: then they were given explicitly. Raises `InputError` for missing files,
+    `UsageError` for incompatible arguments.
     """
     from pipeline.archive.catalogue import ArchiveCatalogue, is_archive
     from pipeline.archive.context import default_output as results_of
@@ -110,7 +110,7 @@ def catalogue_of(
         if not item.exists():
             raise InputError(f"{item}: no such file or folder", advice="Check the path.")
     if len(items) == 1 and items[0].is_dir():
-        # Who names the folder of the originals means what was made of them.
+        # Given the folder of originals, look for the results made from it.
         found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)
         if found is None:
             raise InputError(

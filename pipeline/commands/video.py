@@ -127,7 +127,7 @@ def _colorize_video(
             return _plan(sources, output, options, compare)
         known = Probes(options.frame_rate)
         if len(sources) == 1 and (output is None or output.is_dir()) and compare is None:
-            # It finds its name itself, when it is opened, before an engine starts.
+            # It determines its own result name when it is opened, before an engine starts.
             return _colour([(sources[0], output)], options, reporting, known, compare=None, corrections=corrections)
 
         def default(film: Path) -> Path:
@@ -164,7 +164,7 @@ def _colour(
         progress = stack.enter_context(shown(error_console(), quiet=reporting.quiet))
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
-            # Without a colorizer, so that the film is looked at before an engine starts.
+            # No colorizer yet: the film is examined before an engine starts.
             kept = correction_of(*jobs[0], corrections)
             result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
             both = write_comparisons([result], options, compare, progress, known=known)

@@ -37,7 +37,7 @@ def preview_targets(
 ) -> list[Path]:
     """Return the name of the preview of each of ``films``, as `targets` does.
 
-    Raises `UsageError` for a contact sheet that is to be a film: to be called one, or compared with one.
+    Raises `UsageError` if a contact sheet is requested with the name of a film, or with a comparison.
     """
     from pipeline.film.comparison import comparison_output
     from pipeline.film.contact_sheet import SUFFIXES, sheet_output
@@ -64,7 +64,7 @@ def preview_targets(
 
 
 def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:
-    """Say what previews would be made of ``films``, under which ``names``."""
+    """Describe which previews would be made of ``films``, under which ``names``."""
     what = "one frame of every shot" if wanted == SHOTS else "a part"
     documents, lines = [], []
     for film, name in zip(films, names, strict=True):
@@ -139,7 +139,7 @@ def _part(
     except OSError as error:
         raise unwritable(name, error) from error
     with scratch as folder:
-        # The folder is one beside the preview, which nobody knows.
+        # The user does not know the temporary folder beside the preview.
         with Renamed(Path(folder), name).errors():
             part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.origin + part.start, part.origin + span.start + span.seconds)
@@ -167,7 +167,7 @@ def _part(
 
 
 class _RenamingProgress:
-    """Passes progress on, ``renamed``."""
+    """Forwards progress with items and texts ``renamed``."""
 
     def __init__(self, progress: Progress, renamed: Renamed) -> None:
         def telling(tell: Callable[..., None]) -> Callable[..., None]:

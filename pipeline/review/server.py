@@ -1,7 +1,7 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served as `pipeline.review.local` does. Nothing but corrections, and results on demand, is ever written; the shot
-that was played last is kept in a temporary folder until the server ends.
+It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shot played last is
+kept in a temporary folder until the server ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STATIC = ("review.css", "review.js")
 
 
 def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
-    """Return the application that shows ``catalogue`` and takes corrections."""
+    """Return the application that shows ``catalogue`` and accepts corrections."""
     folder = tempfile.TemporaryDirectory(prefix="autochrome-", ignore_cleanup_errors=True)
     pages = _Pages(catalogue, studio, Path(folder.name))
 
@@ -80,19 +80,19 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
 
 
 class _Pages:
-    """The answers that need the catalogue."""
+    """Request handlers that need the catalogue."""
 
     def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
         self._catalogue, self._studio, self._clips = catalogue, studio, clips
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
         self._playing = Rendering(advice="Wait for that shot, or stop it below the picture.")
-        # Kept, or nobody would hold the tasks.
+        # Referenced here so that the tasks are not garbage-collected.
         self._under_way: dict[Rendering, asyncio.Task[None]] = {}
-        # A correction is read, changed and written by one at a time.
+        # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop the current work; for a shot, wait until it has stopped."""
+        """Stop current work; for a shot, wait until it has stopped."""
         self._rendering.stop()
         self._playing.stop()
         if self._playing in self._under_way:
@@ -122,7 +122,7 @@ class _Pages:
         try:
             correction = self._catalogue.correction(item.name).correction
         except InputError:
-            # What is wrong with it is told when the item is opened.
+            # The error is reported when the item is opened.
             return {"accepted": False, "corrected": True}
         return {"accepted": correction.accepted, "corrected": bool(correction.fingerprint)}
 
@@ -214,7 +214,7 @@ class _Pages:
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
         shots = self._shots(item)
-        # The page knows the picture at another size; what does not fit is shown to be removed.
+        # The page knows the picture at another size; hints that lie outside are shown so that they can be removed.
         hints = self._studio.hints_as_shown(item, file.correction.hints)
         return Json(
             {
@@ -237,7 +237,7 @@ class _Pages:
         try:
             return self._catalogue.shots(item.name)
         except InputError:
-            # A correction is saved without the film as well; that it is not there tells whoever asks for a picture.
+            # A correction can be saved without its film; that it is missing is reported when a picture is requested.
             return None
 
     def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
@@ -252,7 +252,7 @@ class _Pages:
             return self._described(item)
 
     def _unchanged(self, item: Item, based_on: str | None) -> CorrectionFile:
-        """Return the file of an item's correction if it is still the one that the page knows, where that says which."""
+        """Return the correction file of an item if it is still the version that the page knows, where it says which."""
         file = self._catalogue.correction(item.name)
         if based_on is not None and based_on != file.fingerprint:
             raise UsageError(
