@@ -736,16 +736,16 @@ def test_what_was_left_grey_is_not_declared_as_coloured(scans: Path, film: Path,
     assert b"trainedAlgorithmicMedia" in (scans / "a.colorized.jpg").read_bytes().replace(b"TrainedA", b"trainedA")
 
 
-def test_what_is_set_aside_is_named_and_no_success(scans: Path, model: Path) -> None:
+def test_what_is_quarantined_is_named_and_no_success(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     words = ("--model", model, "--quarantine-after", "1", "--no-report")
     assert colorize("archive", scans, *words).returncode == 3
     for more in ((), ("--dry-run",)):
         done = colorize("archive", scans, *words, *more)
         assert done.returncode == 3, done.stderr
-        assert "1 item set aside without a result" in done.stdout
+        assert "1 item quarantined without a result" in done.stdout
         assert "bad.tif" in done.stdout
-    assert answer(colorize("archive", scans, *words, "--json"))["set_aside"] == ["bad.tif"]
+    assert answer(colorize("archive", scans, *words, "--json"))["quarantined_sources"] == ["bad.tif"]
     assert colorize("archive", scans, *words, "--exclude", "bad.tif").returncode == 0
 
 

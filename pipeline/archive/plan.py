@@ -242,7 +242,7 @@ class _Planner:
         )
         name, weight = record.output if record is not None and fits else "", 0
         status, found = Status.DUE, None
-        if record is not None and is_known and self._is_set_aside(record):
+        if record is not None and is_known and self._is_given_up(record):
             status = Status(record.state)
         else:
             # A film is opened, for the name of its result and its length, only where there may be work to do.
@@ -266,7 +266,7 @@ class _Planner:
             found=found,
         )
 
-    def _is_set_aside(self, record: Known) -> bool:
+    def _is_given_up(self, record: Known) -> bool:
         is_hopeless = record.attempts >= self._run_options.quarantine_after
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 

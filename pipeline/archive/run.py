@@ -61,7 +61,8 @@ class ArchiveResult:
     ``photos`` and ``films`` were coloured, ``kept`` got no new colour: they are coloured already, their tint is wanted,
     or a saturation of 0 was asked for. ``skipped`` results were there before; of these, ``unknown`` are files that are
     not known to be ours.
-    ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` names the first thousand of them;
+    ``quarantined`` sources failed in too many runs and have no result, ``quarantined_sources`` names the first thousand
+    of them;
     ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
     in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
     ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
@@ -79,7 +80,7 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
-    set_aside: tuple[Path, ...]
+    quarantined_sources: tuple[Path, ...]
     refused: int
     gone: int
     waiting: int
@@ -317,7 +318,7 @@ class _Run:
             skipped=counts.skipped,
             unknown=counts.unknown,
             quarantined=counts.quarantined,
-            set_aside=tuple(counts.set_aside),
+            quarantined_sources=tuple(counts.quarantined_sources),
             refused=counts.refused,
             gone=self._gone,
             waiting=self._context.ledger.left(self._context.run),

@@ -152,7 +152,7 @@ def _colour(
         )
     if result.gone:
         lines.append(f"  {count(result.gone, 'source')} no longer there; their results are kept")
-    lines += _set_aside(result.quarantined, result.set_aside)
+    lines += _quarantined(result.quarantined, result.quarantined_sources)
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome is not RunOutcome.FINISHED:
@@ -206,7 +206,7 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
         f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
         f"into {markup(survey.output)}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
-        *_set_aside(survey.quarantined, survey.set_aside),
+        *_quarantined(survey.quarantined, survey.quarantined_sources),
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
@@ -217,9 +217,9 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
-def _set_aside(number: int, names: Sequence[Path]) -> Iterator[str]:
+def _quarantined(number: int, names: Sequence[Path]) -> Iterator[str]:
     if number:
-        yield f"  {count(number, 'item')} set aside without a result after failing in too many runs:"
+        yield f"  {count(number, 'item')} quarantined without a result after failing in too many runs:"
         yield from (f"    {markup(name)}" for name in names[:_NAMED])
         if number > _NAMED:
             yield f"    ... and {number - _NAMED:,} more, in the report"

@@ -26,7 +26,7 @@ from pipeline.film.segment_folder import LOCK, SegmentFolder, SegmentWriter, seg
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.locks import NoLocksError, held
-from pipeline.media.encoder import encode, new_encoder, refusals
+from pipeline.media.encoder import drain, encode, new_encoder, refusals
 from pipeline.media.read_log import ReadLog
 from pipeline.originals import Originals
 from pipeline.progress import Progress
@@ -276,7 +276,7 @@ class SegmentMaker:
                 log.add(record)
                 self._job.progress.advance(str(film.info.path))
         with refusals(final, film.plan):
-            writer.add(encoder.encode(None))
+            writer.add(drain(encoder, frames=log.frames))
         writer.finish(frames=log.frames, summary=log.summary())
         logger.debug("%s: segment %d of %d frames is complete", film.info.path, part.number, log.frames)
 

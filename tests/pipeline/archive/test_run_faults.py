@@ -78,7 +78,7 @@ def test_a_film_whose_header_claims_any_number_of_frames_stops_nothing(archive: 
 
 
 @pytest.mark.usefixtures("bound_by_permissions")
-def test_a_source_that_cannot_be_opened_is_tried_every_night_and_never_set_aside(
+def test_a_source_that_cannot_be_opened_is_tried_every_night_and_never_quarantined(
     archive: Path, colorizer: Colorizer
 ) -> None:
     photo = archive / "people" / "a.jpg"
@@ -154,7 +154,7 @@ def night(source: Path, output: Path, model: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", ["photograph", "film"])
-def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
+def test_a_file_that_kills_the_process_is_done_last_and_alone_and_quarantined(
     tmp_path: Path, tiny: Path, kind: str
 ) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
