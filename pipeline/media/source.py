@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,7 +42,10 @@ class _SourceFile:
     def __init__(self, path: Path) -> None:
         self.name = str(path.absolute())
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise unreadable(path, error) from error
         self._has_failed = False
 
     def read(self, size: int) -> bytes:
@@ -109,9 +113,23 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
                 # For the decoder: opening decodes the first picture.
                 "max_pixels": str(MAX_PIXELS),
             },
+            io_open=lambda name, *_: _picture_file(Path(name)),
         )
     with container:
         yield container
+
+
+def _picture_file(path: Path) -> _SourceFile | BytesIO:
+    """Open one of numbered pictures for FFmpeg, which gives up at an empty one.
+
+    A byte in its place is damage of this picture, as if it were cut off.
+    """
+    file = _SourceFile(path)
+    if file.seek(0, os.SEEK_END):
+        file.seek(0)
+        return file
+    file.close()
+    return BytesIO(b"\0")
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -38,6 +39,7 @@ from pipeline.media.stills.jpeg.segments import (
     JpegFile,
     Scan,
     Segment,
+    for_decoders,
     parse,
     read_frame,
 )
@@ -52,6 +54,7 @@ from pipeline.wording import count
 _HEAD = 16 << 20
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError)
 _NO_LOSS = (1,) * 64
+_BEGINNING = re.compile(rb"\xff\xd8.*?\xff[\xc0-\xfe]", re.DOTALL)
 _END = b"\xff\xd9"
 # Sequential frames, whose codes are followed one by one; of others it is seen whether they are whole.
 _FOLLOWED = (BASELINE, EXTENDED)
@@ -85,8 +88,8 @@ class JpegFormat(StillFormat):
     xmp_room = LARGEST_PAYLOAD - len(XMP)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the first two markers."""
-        return head.startswith(b"\xff\xd8\xff")
+        """Tell by the first two markers; libjpeg passes over bytes between them."""
+        return _BEGINNING.match(head) is not None
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
@@ -153,7 +156,7 @@ JPEG = JpegFormat()
 
 
 def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
-    """Return the file and its segments, its size and kind checked before the rest is read."""
+    """Return the file, as its decoders take it, and its segments; size and kind are checked before the rest is read."""
     try:
         with path.open("rb") as file:
             frame = read_frame(file.read(_HEAD))
@@ -166,7 +169,7 @@ def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
         jpeg = parse(data)
     except DamagedJpegError as error:
         raise damaged(path, f"is not a sound JPEG file: {error}") from error
-    return data, jpeg
+    return for_decoders(data), jpeg
 
 
 def _check_kind(path: Path, frame: Frame) -> None:
