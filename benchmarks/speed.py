@@ -29,6 +29,7 @@ from engines.network import Network, Prediction
 from engines.networks import open_network
 from pipeline.color.batching import examine
 from pipeline.color.colorizer import Colorizer, network_threads
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
@@ -123,8 +124,10 @@ class Ways:
             return [known[id(picture)] for picture in pictures]
 
         coloured = _all_coloured(find_shots(replace(record) for record in self._records))
-        options = replace(self._options, every=every)
-        return list(predict_chroma(coloured, ask, options, stride=self._network.spec.stride))
+        settings = PredictionSettings(
+            predict=ask, stride=self._network.spec.stride, every=every, saturation=self._options.saturation
+        )
+        return list(predict_chroma(coloured, settings))
 
     def _upsampled(self) -> None:
         for record in self._chroma:

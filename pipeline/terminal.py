@@ -146,8 +146,12 @@ class _Notices:
 class Bars(_Notices):
     """Live bars, one for each item in progress; a finished film leaves one line above them."""
 
-    def __init__(self, console: Console, root: Path | None = None) -> None:
+    def __init__(
+        self, console: Console, root: Path | None = None, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the time, in seconds, from ``monotonic``."""
         super().__init__(console, root)
+        self._monotonic = monotonic
         self._tasks: dict[str, TaskID] = {}
         self._first_film: tuple[float, float] | None = None
         name_width = min(40, max(12, console.width - 58))
@@ -177,7 +181,7 @@ class Bars(_Notices):
         self._forget(item)
         if unit == "frames" and self._first_film is None:
             done = sum(task.completed for task in self._progress.tasks if task.fields["unit"] == "items")
-            self._first_film = (time.monotonic(), done)
+            self._first_film = (self._monotonic(), done)
         self._tasks[item] = self._progress.add_task(self._name(item), total=total, unit=unit)
 
     def advance(self, item: str, count: int = 1) -> None:
@@ -215,7 +219,7 @@ class Bars(_Notices):
         films = whole.completed - before + begun
         if films < 0.01 or whole.total is None:
             return None
-        return (whole.total - before - films) * (time.monotonic() - since) / films
+        return (whole.total - before - films) * (self._monotonic() - since) / films
 
 
 class Lines(_Notices):

@@ -20,7 +20,7 @@ import torch
 
 from training.checkpoint import keep_weights
 from training.commands import command
-from training.compare import Settings, SheetPlan, compare_command
+from training.compare import ModelSettings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
 from training.config_check import check_photo_count
 from training.data import build_cache, check_cache, is_cache
@@ -200,7 +200,7 @@ def _export(place: Workplace, asked: argparse.Namespace) -> None:
 
 def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
-    settings = Settings(size=asked.size)
+    settings = ModelSettings(size=asked.size)
     sheet = SheetPlan(output=place.run / "evaluation.png")
     found = compare_command(
         [str(place.exported)], asked.sets, settings=settings, rivals=True, lpips_weights=asked.lpips, sheet=sheet

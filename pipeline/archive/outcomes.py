@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 # A full disk, colliding names, a failing engine, missing packages or weights: not the fault of the item that met them.
 _NOT_ITS_OWN = {2, 5, 6, 8, 9, 75}
 _LOOKED_AT = 1 << 20
-_Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
+_Reported: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Outcomes:
         self._begun[source] = _Begun(record, FileStat.found(source), time.monotonic())
         self._context.reporter.write(Event.ITEM_STARTED, path=record.path, kind=record.kind, attempt=attempt)
 
-    def stopped(self) -> list[str]:
-        """Return the items that were begun, have no outcome, and cannot have a result of this run."""
+    def put_off_stopped(self) -> list[str]:
+        """Put off the items that were begun and have no outcome; return those that cannot have a result of this run."""
         left = [begun.record for begun in self._begun.values()]
         for record in left:
             self._context.ledger.put_off(record.path)
@@ -112,11 +112,11 @@ class Outcomes:
         failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
         self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
 
-    def tidy(self) -> None:
+    def discard_unused_previews(self) -> None:
         """Delete the thumbnails that no item needs any more."""
         self._packs.discard(self._context.ledger.packs())
 
-    def catch_up(self) -> None:
+    def seal_unsealed(self) -> None:
         """Seal the items that an earlier run finished but, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
             source, output = self._context.source / record.path, self._context.output / record.output
@@ -125,7 +125,7 @@ class Outcomes:
                 result = result_from_json(record.result)
                 self._seal(record.path, sealed(result, self._context, path=record.path, source=stat, found=found))
 
-    def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
+    def _checked(self, outcome: _Reported, before: FileStat | None) -> _Reported:
         """Return ``outcome``, or a failure if the source has changed since work on it began."""
         source, now = outcome.source, FileStat.found(outcome.source)
         if now == before:

@@ -67,9 +67,9 @@ class Processing:
         records = filter(None, map(self._context.ledger.get, self._losses))
         return {(self._context.output / record.output).parent for record in records}
 
-    def put_back(self) -> None:
+    def release_unfinished(self) -> None:
         """Release items that were claimed and not begun, or begun and stopped."""
-        self._context.ledger.release([*self._claimed, *self._outcomes.stopped()])
+        self._context.ledger.release([*self._claimed, *self._outcomes.put_off_stopped()])
 
     def _photos(self, executor: Executor, attempt: int) -> int:
         """Do the photographs that have no outcome; return how many should be retried."""

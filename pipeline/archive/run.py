@@ -200,7 +200,7 @@ class _Run:
             if context.run_options.bag:
                 is_last = stack.enter_context(filling_bag(context.output))
                 begin_bag(context.output, originals=context.originals)
-            self._outcomes.catch_up()
+            self._outcomes.seal_unsealed()
             keep_decision(context)
             network = fingerprint(context.options) if colorizer is None else colorizer.spec.fingerprint
             self._gone = queue_all(context, self._outcomes, network=network)
@@ -217,7 +217,7 @@ class _Run:
             if context.stop.error is not None:
                 raise context.stop.error
             context.ledger.check_lock()
-            self._outcomes.tidy()
+            self._outcomes.discard_unused_previews()
             if context.run_options.bag and is_last():
                 with self._shards() as shards:
                     complete_bag(context.output, shards, originals=context.originals)
@@ -241,7 +241,7 @@ class _Run:
         A write that fails turns a run that did all its work into a failed one, and what was written before is written
         again. Raises `OutputError`.
         """
-        self._processing.put_back()
+        self._processing.release_unfinished()
         steps = [
             Step(self._end_ledger),
             Step(self._write_report, says=False),

@@ -180,9 +180,9 @@ def _evaluate(
         from rich.text import Text
 
         from pipeline.terminal import error_console
-        from training.compare import Settings, SheetPlan, compare_command
+        from training.compare import ModelSettings, SheetPlan, compare_command
 
-        settings = Settings(
+        settings = ModelSettings(
             engine=engine,
             device=device,
             size=size,

@@ -56,7 +56,7 @@ def _quiz(
 
     def action() -> Answer:
         from pipeline.review.quiz import Quiz
-        from training.compare import Settings, predictor_of
+        from training.compare import ModelSettings, predictor_of
         from training.cost import CHECKPOINT_SUFFIX
         from training.evaluate import find_set, rival_systems
         from training.quiz import draw_rounds, pairs_of
@@ -70,7 +70,7 @@ def _quiz(
             asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
             return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
         if Path(model).suffix == CHECKPOINT_SUFFIX:
-            bare = Settings(device=device, size=size, temperature=temperature, saturation=saturation)
+            bare = ModelSettings(device=device, size=size, temperature=temperature, saturation=saturation)
             predictor = predictor_of(model, bare)
         else:
             predictor = product_predictor(Options(engine=engine, device=device, model=model))

@@ -97,8 +97,8 @@ def catalogue_of(
     as shared settings, unless ``is_stated``: then they were given explicitly. Raises `InputError` for missing files,
     `UsageError` for incompatible arguments.
     """
+    from pipeline.archive.catalogue import ArchiveCatalogue, is_archive
     from pipeline.archive.context import default_output as results_of
-    from pipeline.archive.reviewed import ReviewedArchive, is_archive
     from pipeline.commands.targets import is_film, targets
     from pipeline.corrections import check_corrections
     from pipeline.film.job import default_output as film_output
@@ -121,7 +121,7 @@ def catalogue_of(
                 f"{found}: is an archive, which knows where its results and corrections are",
                 advice="Leave --output and --corrections out.",
             )
-        return ReviewedArchive(found, source=source)
+        return ArchiveCatalogue(found, source=source)
     for item in items:
         if item.is_dir():
             raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")

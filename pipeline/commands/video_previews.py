@@ -87,7 +87,7 @@ def preview_films(
     corrections: Path | None,
 ) -> Answer:
     """Write the preview of each of ``films`` under its name."""
-    from pipeline.film.job import stated
+    from pipeline.film.job import with_correction
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
@@ -97,7 +97,7 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
-            asked, references = stated(film, options, correction_of(film, name, corrections))
+            asked, references = with_correction(film, options, correction_of(film, name, corrections))
             if isinstance(wanted, Span):
                 document, line = _part(film, name, wanted, asked, references, compare, progress, stop)
             else:

@@ -149,10 +149,8 @@ def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: Sta
         ab = predict_alone(
             shown.seen,
             colorizer.examine(shown.seen),
-            film.options,
-            stride=colorizer.spec.stride,
+            colorizer.prediction_settings(film.options, stated.statements()),
             stated=shown.stated,
-            statements=stated.statements(),
         )
         chroma = upsample(shown.seen, ab, film.color_spec).small(shown.luma, matrix)
     rgb = small_rgb(shown.luma, chroma, matrix, side=_SIDE)

@@ -63,7 +63,7 @@ def _coloured(
 ) -> Generator[NDArray[Any], None, None]:
     records = find_shots(_records(frames, colorizer))
     records = judge_shots(records, _evidence, options)
-    for record in predict_chroma(records, colorizer.examine_all, options, stride=colorizer.spec.stride):
+    for record in predict_chroma(records, colorizer.prediction_settings(options)):
         yield _rgb(record)
 
 

@@ -45,10 +45,8 @@ class FilmFrames:
         return predict_alone(
             seen,
             frame.prediction,
-            options,
-            stride=self._colorizer.spec.stride,
+            self._colorizer.prediction_settings(options, (*timed.values(), *referenced)),
             stated=(timed[time],) if time in timed else (),
-            statements=(*timed.values(), *referenced),
         )
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:

@@ -18,7 +18,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from pipeline.archive.context import RunContext
 from pipeline.archive.executors.base import Lost, Outcome, Unit
 from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
-from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Ready, Settings, Task, TaskEnded
+from pipeline.archive.executors.worker import LogLine, ProgressCall, Ready, Task, TaskEnded, WorkerEvent, WorkerSettings
 from pipeline.archive.provenance import Sealed
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
@@ -55,15 +55,15 @@ class Pool(Protocol[R]):
 
     size: int
 
-    def start(self, settings: Settings, fence: Path) -> R:
+    def start(self, settings: WorkerSettings, fence: Path) -> R:
         """Start a worker; it reports `Ready` later, if at all."""
         ...
 
-    def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[Event] | None]]:
+    def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[WorkerEvent] | None]]:
         """Return the events of workers, waiting up to ``timeout`` seconds; None for a worker that died."""
         ...
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: WorkerSettings) -> WorkerSettings:
         """Return ``settings`` adapted to workers of this kind."""
         ...
 
@@ -80,7 +80,7 @@ class PoolExecutor(Generic[R]):
         self._home = context.home
         until = context.stop.until
         self._settings = pool.settings(
-            Settings(
+            WorkerSettings(
                 source=context.source.absolute(),
                 output=context.output.absolute(),
                 options=context.options,
@@ -177,7 +177,7 @@ class PoolExecutor(Generic[R]):
     def _start(self) -> None:
         self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
 
-    def _received(self, remote: R, events: list[Event]) -> Iterator[Outcome | None]:
+    def _received(self, remote: R, events: list[WorkerEvent]) -> Iterator[Outcome | None]:
         for event in events:
             if isinstance(event, Ready):
                 self._starting.discard(remote)

@@ -37,7 +37,7 @@ _PAUSE = 0.5  # seconds between two progress reports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Archive):
+class WorkerSettings(Archive):
     """Settings shared by the workers of a run. ``until`` has a time zone, since a worker may be elsewhere.
 
     ``cores`` is the number of CPU cores a worker may use, None for all of its machine; its log records from ``level``
@@ -97,7 +97,7 @@ class TaskEnded:
     error: AutochromeError | None
 
 
-Event: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
+WorkerEvent: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
 
 
 class Worker:
@@ -106,9 +106,9 @@ class Worker:
     It takes over its process: every file there gets its name behind ``fence``, and only while the run holds its lock.
     """
 
-    def __init__(self, settings: Settings, fence: Path) -> None:
+    def __init__(self, settings: WorkerSettings, fence: Path) -> None:
         self._settings = settings
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.Queue[WorkerEvent] = queue.Queue()
         self._stop = StopRequest(until=settings.until)
         self._executor: ThreadExecutor | None = None
         self._progress = _ProgressRelay(self._events.put)
@@ -129,9 +129,9 @@ class Worker:
         """Finish current work and start nothing more, or abandon it too."""
         self._stop.make(at_once=at_once)
 
-    def poll(self, timeout: float) -> list[Event]:
+    def poll(self, timeout: float) -> list[WorkerEvent]:
         """Return the events since the last call, waiting up to ``timeout`` seconds for some."""
-        found: list[Event] = []
+        found: list[WorkerEvent] = []
         try:
             found.append(self._events.get(timeout=timeout))
             while True:
@@ -207,7 +207,7 @@ class Worker:
 
 
 @contextmanager
-def _trusted(settings: Settings, fence: Path) -> Iterator[None]:
+def _trusted(settings: WorkerSettings, fence: Path) -> Iterator[None]:
     if settings.lock is not None:
         settings.lock.check()
     with behind(fence):
@@ -217,7 +217,7 @@ def _trusted(settings: Settings, fence: Path) -> Iterator[None]:
 class _ProgressRelay(Silent):
     """Forwards progress; counts are accumulated for a while, because a film has very many frames."""
 
-    def __init__(self, put: Callable[[Event], None]) -> None:
+    def __init__(self, put: Callable[[WorkerEvent], None]) -> None:
         self._put = put
         self._counts: dict[str, int] = {}
         self._next = 0.0
@@ -249,7 +249,7 @@ class _ProgressRelay(Silent):
 
 
 class _LogRelay(logging.Handler):
-    def __init__(self, put: Callable[[Event], None]) -> None:
+    def __init__(self, put: Callable[[WorkerEvent], None]) -> None:
         super().__init__()
         self._put = put
 

@@ -167,7 +167,7 @@ TAKEN_OVER = """
 import sys
 from pathlib import Path
 from pipeline.archive.executors.fence import raise_fence
-from pipeline.archive.executors.worker import Settings, Worker
+from pipeline.archive.executors.worker import WorkerSettings, Worker
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_options import RunOptions
 from pipeline.options import Options
@@ -178,7 +178,7 @@ folder = Path(sys.argv[1])
 with locked(folder / "out") as lock:
     shared = {"until": None, "level": 30, "cores": None, "network": "", "version": "", "lock": lock}
     archive = {"source": folder, "output": folder / "out", "options": Options(), "run_options": RunOptions()}
-    Worker(Settings(**archive, **shared), raise_fence(folder))
+    Worker(WorkerSettings(**archive, **shared), raise_fence(folder))
     for name in ("before", "after"):
         with publishing(folder / name, overwrite=False, originals=NO_ORIGINALS) as temporary:
             temporary.write_text(name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.archive.reviewed import ReviewedArchive
+from pipeline.archive.catalogue import ArchiveCatalogue
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from pipeline.photo.job import default_output
@@ -42,7 +42,7 @@ def main() -> None:
     model, *photos = sys.argv[1:]
     options = Options(engine="onnxruntime", model=model, overwrite=True)
     catalogue = (
-        ReviewedArchive(Path(photos[0]))
+        ArchiveCatalogue(Path(photos[0]))
         if Path(photos[0]).is_dir()
         else FileCatalogue(
             [(_kind(Path(photo)), Path(photo), default_output(Path(photo))) for photo in photos], options

@@ -35,7 +35,7 @@ _SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTI
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewedItem:
+class ArchiveItem:
     """A photograph or film with a result; ``name`` is its key, ``title`` its path below the sources, for people."""
 
     name: str
@@ -68,7 +68,7 @@ class _Entry:
     frames: int
 
 
-class ReviewedArchive:
+class ArchiveCatalogue:
     """The results of `colorize_archive` in one output folder. Methods may be called from several threads."""
 
     def __init__(self, output: Path, *, source: Path | None = None) -> None:
@@ -111,11 +111,11 @@ class ReviewedArchive:
         """Return the number of items."""
         return len(self._entries)
 
-    def page(self, offset: int, limit: int) -> Sequence[ReviewedItem]:
+    def page(self, offset: int, limit: int) -> Sequence[ArchiveItem]:
         """Return up to ``limit`` items starting at ``offset``."""
         return [self._item(entry) for entry in self._entries[offset : offset + limit]]
 
-    def find(self, name: str) -> ReviewedItem:
+    def find(self, name: str) -> ArchiveItem:
         """Return the item called ``name``. Raises `KeyError`."""
         return self._item(self._entry(name))
 
@@ -205,8 +205,8 @@ class ReviewedArchive:
     def _entry(self, name: str) -> _Entry:
         return self._entries[self._places[name]]
 
-    def _item(self, entry: _Entry) -> ReviewedItem:
-        return ReviewedItem(
+    def _item(self, entry: _Entry) -> ArchiveItem:
+        return ArchiveItem(
             name=_key(entry.path),
             title=encodable(entry.path),
             kind=entry.kind,
