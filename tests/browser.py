@@ -1,4 +1,7 @@
-"""A headless Chromium for tests of pages, over its own protocol and two pipes: no driver, no package."""
+"""Real browsers for tests of pages, driven by Selenium: Chromium, and WebKit, which is what Safari and tablets show.
+
+Debian: ``apt install chromium chromium-driver webkit2gtk-driver xvfb``.
+"""
 
 from __future__ import annotations
 
@@ -6,135 +9,180 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
-import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions")
-_PATIENCE = 30.0
+import pytest
+from selenium import webdriver
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.print_page_options import PrintOptions
+from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
+from selenium.webdriver.webkitgtk.service import Service as WebKitService
+
+_PATIENCE = 60.0
+_WEBKIT_WIDTH = 600
+_KEYS = {
+    "Enter": Keys.ENTER,
+    "Escape": Keys.ESCAPE,
+    "ArrowLeft": Keys.ARROW_LEFT,
+    "ArrowUp": Keys.ARROW_UP,
+    "ArrowRight": Keys.ARROW_RIGHT,
+    "ArrowDown": Keys.ARROW_DOWN,
+}
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_CHROMEDRIVER = shutil.which("chromedriver")
+_WEBKIT = next(map(str, Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser")), None)
+_WEBKITDRIVER = shutil.which("WebKitWebDriver")
+
+CHROMIUM, WEBKIT = "chromium", "webkit"
+BROWSERS = [
+    name
+    for name, needed in (
+        (CHROMIUM, (_CHROMIUM, _CHROMEDRIVER)),
+        (WEBKIT, (_WEBKIT, _WEBKITDRIVER, shutil.which("Xvfb"))),
+    )
+    if all(needed)
+]
 
 
 class Page:
-    """One page; ``complaints`` are errors of scripts, of the page's policy, and of what it could not load."""
+    """One page in a window."""
 
-    def __init__(self, to: int, answers: int) -> None:
-        self._to, self._answers, self._kept, self._number = to, answers, b"", 0
-        self._session: str | None = None
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for part in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{part}.enable")
+    def __init__(self, driver: Any, name: str) -> None:
+        self.driver, self.name = driver, name
+        self._complaints: list[str] = []
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol and return its result; events before it are written down."""
-        self._number += 1
-        number = self._number
-        request: dict[str, Any] = {"id": number, "method": method, "params": parameters}
-        if self._session is not None:
-            request["sessionId"] = self._session
-        os.write(self._to, json.dumps(request).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
-            self._heed(answer)
+    @property
+    def complaints(self) -> list[str]:
+        """What Chromium complained of: errors of scripts, of the page's policy, and what it could not load."""
+        if self.name == CHROMIUM:
+            self._complaints += [entry["message"] for entry in self.driver.get_log("browser")]
+        return self._complaints
+
+    def requests(self) -> list[str]:
+        """Return the addresses that Chromium has asked for since this was called last."""
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+
+    def protocol(self, method: str, **parameters: Any) -> Any:
+        """Call a method of Chromium's own protocol, for what WebDriver does not know."""
+        return self.driver.execute_cdp_cmd(method, parameters)
+
+    def size(self, width: int, height: int, *, mobile: bool = False) -> None:
+        """Give the page this many CSS pixels."""
+        if self.name == CHROMIUM:
+            self.protocol(
+                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
+            )
+            return
+        if width < _WEBKIT_WIDTH:
+            pytest.skip(f"WebKit's browser here is {_WEBKIT_WIDTH} pixels wide at the least")
+        self.driver.set_window_size(width, height)
+        missing = [wanted - self.run(f"inner{side}") for side, wanted in (("Width", width), ("Height", height))]
+        self.driver.set_window_size(width + missing[0], height + missing[1])
+        self.wait(f"innerWidth === {width} && innerHeight === {height}")
+
+    def go(self, address: str) -> None:
+        """Load an address, and wait until it is complete."""
+        self.driver.get(address)
 
     def open(self, path: Path, *, width: int = 1280, height: int = 900, mobile: bool = False) -> None:
-        """Show a file in a window of this size, and wait until it is complete."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
-        self.call("Page.navigate", url=path.absolute().as_uri())
-        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+        """Show a file in a page of this size, and wait until it is complete."""
+        self.size(width, height, mobile=mobile)
+        self.go(path.absolute().as_uri())
 
-    def run(self, script: str) -> Any:
+    def run(self, expression: str) -> Any:
         """Return the JSON value of a JavaScript expression."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
+        return self.do(f"return ({expression})")
+
+    def do(self, statements: str) -> Any:
+        """Run JavaScript statements."""
+        return self.driver.execute_script(statements)
 
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""
-        end = time.monotonic() + _PATIENCE
-        while not self.run(condition):
-            assert time.monotonic() < end, f"never true: {condition}"
-            time.sleep(0.02)
+        WebDriverWait(self.driver, _PATIENCE, 0.02).until(lambda _: self.run(f"!!({condition})"), condition)
 
     def press(self, *keys: str) -> None:
         """Press keys one after the other: characters, or names such as ``Enter``."""
-        codes = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
-        for key in keys:
-            text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
-            code = codes.get(key, ord(key.upper()[0]))
-            self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
-            self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+        ActionChains(self.driver, duration=0).send_keys(*(_KEYS.get(key, key) for key in keys)).perform()
+
+    def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
+        """Click at a place of an element, in 0..1 of its width and height."""
+        box = self.run(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
+        actions = ActionChains(self.driver, duration=0)
+        pointer: Any = actions.w3c_actions.pointer_action
+        pointer.move_to_location(int(box["x"] + x * box["width"]), int(box["y"] + y * box["height"])).click()
+        actions.perform()
+
+    def give(self, selector: str, path: Path) -> None:
+        """Choose a file in an input."""
+        self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(str(path))
 
     def screenshot(self) -> bytes:
         """Return the window as PNG."""
-        return b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        return bytes(self.driver.get_screenshot_as_png())
 
     def printed(self) -> bytes:
         """Return the page as PDF."""
-        return b64decode(self.call("Page.printToPDF", printBackground=True)["data"])
-
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._kept:
-            more = os.read(self._answers, 1 << 20)
-            assert more, "the browser is gone"
-            self._kept += more
-        message, _, self._kept = self._kept.partition(b"\0")
-        answer: dict[str, Any] = json.loads(message)
-        return answer
-
-    def _heed(self, event: dict[str, Any]) -> None:
-        found = event.get("params", {})
-        if event.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(str(found["exceptionDetails"].get("exception", found["exceptionDetails"])))
-        elif event.get("method") == "Log.entryAdded":
-            self.complaints.append(found["entry"]["text"])
-        elif event.get("method") == "Network.requestWillBeSent":
-            self.requests.append(found["request"]["url"])
+        options = PrintOptions()
+        options.background = True
+        return b64decode(self.driver.print_page(options))
 
 
 @contextmanager
-def browsing() -> Iterator[Page]:
-    """Start Chromium and give a page of it."""
-    assert PROGRAM is not None
-    commands, to = os.pipe()
-    answers, out = os.pipe()
+def browsing(name: str = CHROMIUM) -> Iterator[Page]:
+    """Start a browser with a profile of its own and give a page of it."""
+    with _chromium() if name == CHROMIUM else _webkit() as driver:
+        yield Page(driver, name)
 
-    def place() -> None:
-        # The protocol wants these two numbers; neither pipe may stand in the way of the other.
-        first, second = os.dup(commands), os.dup(out)
-        os.dup2(first, 3)
-        os.dup2(second, 4)
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [PROGRAM, *_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(3, 4),
-            preexec_fn=place,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(commands)
-        os.close(out)
+@contextmanager
+def _chromium() -> Iterator[webdriver.Remote]:
+    options = webdriver.ChromeOptions()
+    assert _CHROMIUM is not None
+    options.binary_location = _CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "WARNING", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(_CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@contextmanager
+def _webkit() -> Iterator[webdriver.Remote]:
+    options = WebKitOptions()
+    assert _WEBKIT is not None
+    assert _WEBKITDRIVER is not None
+    options.binary_location = _WEBKIT
+    options.add_argument("--automation")
+    with _screen() as display:
+        # Its sandbox wants rights that containers do not have.
+        environment = {**os.environ, "DISPLAY": display, "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
+        driver = webdriver.WebKitGTK(options=options, service=WebKitService(_WEBKITDRIVER, env=environment))
         try:
-            page = Page(to, answers)
-            yield page
-            os.write(to, b'{"id":0,"method":"Browser.close"}\0')
-            process.wait(20)
+            yield driver
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            os.close(to)
-            os.close(answers)
+            driver.quit()
+
+
+@contextmanager
+def _screen() -> Iterator[str]:
+    """Give the name of an X display that nobody sees."""
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1600x1400x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=(writing,), stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        try:
+            with os.fdopen(reading) as numbers:
+                yield f":{numbers.readline().strip()}"
+        finally:
+            server.terminate()

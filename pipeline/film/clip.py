@@ -12,16 +12,16 @@ from typing import Any
 
 import av
 
-from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError, UsageError
 from pipeline.film.excerpt import Renamed, frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences
+from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
-from pipeline.media.containers import open_container
+from pipeline.media.containers import open_container, said
 from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
@@ -80,7 +80,7 @@ def write_clip(
                 colorizer=colorizer,
                 progress=progress,
                 stop=stop,
-                description=f"preview: a part of a film, from {clock(span.start)} on",
+                description=f"preview: a part of a film, from {time_text(span.start)} on",
             )
 
 
@@ -110,7 +110,7 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
     except OSError as error:
         raise unwritable(target, error) from error
     except av.FFmpegError as error:
-        raise OutputError(f"{target}: cannot be written: {error}", advice="Choose another moment.") from error
+        raise OutputError(f"{target}: cannot be written: {said(error)}", advice="Choose another moment.") from error
     if not count:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
     return seconds

@@ -12,7 +12,7 @@ from typing import Any
 import av
 
 from pipeline.errors import AutochromeError, InputError, UsageError
-from pipeline.media.containers import open_container
+from pipeline.media.containers import open_container, said
 from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import open_film
 from pipeline.media.sequence import find_sequence
@@ -63,7 +63,7 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             raise unwritable(folder, error) from error
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
-                f"{source}: a part of it cannot be cut out: {error}", advice="Colour the film without --preview."
+                f"{source}: no part can be cut from it: {said(error)}", advice="Colour the film without --preview."
             ) from error
 
 

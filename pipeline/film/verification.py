@@ -18,6 +18,7 @@ from pipeline.errors import InputError, VerificationError
 from pipeline.film.ffmpeg_check import ffmpeg_check
 from pipeline.film.luma_difference import measure_all, measure_samples
 from pipeline.media.codecs import Container
+from pipeline.media.containers import said
 from pipeline.media.decode import frames
 from pipeline.media.frame_flags import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.frames import Frame
@@ -48,6 +49,8 @@ _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "
 _CARRIED_DISPOSITIONS = ~int(av.stream.Disposition.default)
 # Containers state the same packets of these differently: start codes or lengths, delimiters and headers or none.
 _REWRITTEN = ("h264", "hevc", "vvc", "av1", "prores", "wavpack", "truehd", "webvtt")
+# MP4 has one name for all layers of MPEG audio, Matroska one for plain text and that of SubRip.
+_NAMED_ALIKE = (("mp2", "mp3"), ("text", "subrip"))
 # Matroska keeps all segments of one picture of Blu-ray subtitles in one packet; other containers have one for each.
 _MERGED = ("hdmv_pgs_subtitle",)
 # A twentieth of a second between sound and picture is seen by nobody (ITU-R BT.1359 allows 45 ms); no rounding of
@@ -215,8 +218,7 @@ class _Check:
             sent = _cover(self.source, plan.stream)
         sent = sent or PacketLog()
         if plan.action is Action.COPY and not plan.stream.is_cover:
-            # MP4 has one name for all layers of MPEG audio.
-            is_named_alike = (plan.stream.codec, result.codec) == ("mp2", "mp3")
+            is_named_alike = (plan.stream.codec, result.codec) in _NAMED_ALIKE
             self.equal(f"codec of {plan}", plan.stream.codec, plan.stream.codec if is_named_alike else result.codec)
         if result.codec in _MERGED:
             self._among(plan, sent, packets)
@@ -226,7 +228,7 @@ class _Check:
         if sent.hexdigest() == packets.hexdigest():
             return f"{count(sent.count, 'packet')}, bit for bit, in step with the picture"
         if result.codec not in _REWRITTEN:
-            self.fail(f"{plan}: what its packets hold is not what was written")
+            self.fail(f"{plan}: its packets differ from those that were written")
         return f"{count(sent.count, 'packet')}, stated anew for {self.written.video.suffix}, in step with the picture"
 
     def _in_step(self, plan: StreamPlan, sent: PacketLog, packets: PacketLog) -> None:
@@ -353,7 +355,7 @@ def _read_contents(found: FilmInfo) -> _Contents:
                     if last is None or packet.pts > last:
                         last, end = packet.pts, packet.pts + (packet.duration or 0)
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{found.path}: {error}") from error
+            raise InputError(f"{found.path}: {said(error)}") from error
     return _Contents(array("q", sorted(times)), array("q", sorted(keys)), end, dict(packets))
 
 

@@ -27,6 +27,11 @@ def open_container(file: Any, mode: Literal["r", "w"], **arguments: Any) -> Any:
     return av.open(file, mode, metadata_errors="surrogateescape", **arguments)
 
 
+def said(error: Exception) -> str:
+    """Return what FFmpeg or the system says by ``error``, without its number and the function or file that it names."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 @contextmanager
 def verbose_log() -> Iterator[None]:
     """Set the level of FFmpeg's log to VERBOSE for the block, in which FFmpeg tells more; one thread at a time.

@@ -12,6 +12,7 @@ import av
 import av.container
 
 from pipeline.errors import InputError
+from pipeline.media.containers import said
 from pipeline.media.damage import ADVICE, Damage, Remedy, copy_picture
 from pipeline.media.deinterlace import Deinterlacer
 from pipeline.media.expected_frames import ExpectedFrames
@@ -192,7 +193,7 @@ class _Reader:
         yield from waiting
 
     def _cannot_read(self, error: Exception) -> None:
-        self._damage.met(f"frame {self._number} cannot be read: {error}")
+        self._damage.met(f"frame {self._number} cannot be read: {said(error)}")
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
         # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
@@ -202,8 +203,8 @@ class _Reader:
             return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
             if not self._damage.conceals:
-                raise self._error(f"cannot be decoded: {error}", self._decoded) from error
-            self._damage.met(f"frame {self._number} is near data that cannot be decoded: {error}")
+                raise self._error(f"cannot be decoded: {said(error)}", self._decoded) from error
+            self._damage.met(f"frame {self._number} is near data that cannot be decoded: {said(error)}")
             self._expected_frames.suspect()
             return []
 
@@ -307,7 +308,7 @@ class _Reader:
         elif "mov" in self._info.container and self._info.frame_count_from_header:
             self._compare_count(self._info.frame_count or 0, self._number, "an edit list is taken to hide the rest")
         if self._info.sequence is not None and self._packets < (self._info.frame_count or 0):
-            self._damage.met(f"frame {self._number} cannot be read: its file is empty or gone")
+            self._damage.met(f"frame {self._number} cannot be read: its file is gone")
         stated = self._info.duration
         if stated is not None and _STATES_DURATION & set(self._info.container.split(",")):
             missing = stated - self._file_end

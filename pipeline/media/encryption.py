@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _ASF_PROTECTION = tuple(
 _TRANSPORT_PACKET, _SYNC, _SCRAMBLED = 188, 0x47, 0xC0
 _PES_START = b"\x00\x00\x01"
 _PICTURE_STREAMS = range(0xE0, 0xF0)
+# A protected kind of picture with the scheme that protects it (ISO/IEC 14496-12, 8.12), and an encrypted track of
+# Matroska with its method (RFC 9559, 5.1.4.1.31).
+_PROTECTED = re.compile(rb"encv.{70,4000}?sinf.{4,200}?schm|\x50\x35.{1,8}?\x47\xe1[\x81-\x88]", re.DOTALL)
 
 
 def is_scrambled(path: Path, container: str) -> bool:
@@ -31,6 +35,15 @@ def is_scrambled(path: Path, container: str) -> bool:
     if container == "asf":
         return any(mark in head for mark in _ASF_PROTECTION)
     return _scrambled_packets(head) if container == "mpegts" else _scrambled_pictures(head)
+
+
+def is_protected(path: Path) -> bool:
+    """Tell whether the beginning of an MP4 or a Matroska file has a protected picture: why it cannot be decoded.
+
+    One that can be is none, whatever its marks say. Raises `OSError`.
+    """
+    with path.open("rb") as file:
+        return _PROTECTED.search(file.read(_LOOK)) is not None
 
 
 def _scrambled_packets(head: bytes) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import av
 import av.container
 
-from pipeline.errors import InputError, UnsupportedError
-from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, open_source
+from pipeline.errors import InputError, UnreadableError, UnsupportedError
+from pipeline.media.encryption import is_protected
+from pipeline.media.fragments import separated
+from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, demux_all, open_source, reporting
 
 ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 # Enough to tell a cover of one picture from a film where the header does not count frames.
@@ -26,6 +30,25 @@ def encrypted(path: Path) -> InputError:
     )
 
 
+@contextmanager
+def naming_cause(path: Path) -> Iterator[None]:
+    """Tell of a film that is called damaged in the block what it says of itself: protected, or a part of one."""
+    try:
+        yield
+    except (UnreadableError, UnsupportedError):
+        raise
+    except InputError as error:
+        with reporting(path):
+            if not path.is_file():
+                raise
+            if is_protected(path):
+                raise encrypted(path) from error
+            part = separated(path)
+        if part is not None:
+            raise part from error
+        raise
+
+
 def picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     """Return the stream of a film that is coloured. Raises `InputError` if there is none that can be."""
     candidates = [s for s in container.streams.video if not s.disposition & ATTACHED]
@@ -36,10 +59,12 @@ def picture_stream(path: Path, container: av.container.InputContainer) -> av.Vid
     candidates = _moving(path, candidates)
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
     if stream.codec_context is None:
-        raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
+        raise InputError(
+            f"{path}: there is no decoder for its video codec", advice="Convert it to FFV1 or H.264 first."
+        )
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
-            f"{path}: claims pictures of {stream.width} x {stream.height} pixels",
+            f"{path}: declares pictures of {stream.width} x {stream.height} pixels",
             advice=f"At most {MAX_PIXELS} pixels are accepted. If it has fewer, its header is damaged: copy it again.",
         )
     return stream
@@ -50,7 +75,7 @@ def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream
     counts = {stream.index: stream.frames for stream in candidates}
     if len(candidates) > 1 and not all(counts.values()):
         with open_source(path) as container:
-            packets = islice(demux(container), _COUNTED_PACKETS)
+            packets = islice(demux_all(container), _COUNTED_PACKETS)
             counts = dict(Counter(packet.stream_index for packet in packets if packet.size))
     most = max(counts.get(stream.index, 0) for stream in candidates)
     return [stream for stream in candidates if 2 * counts.get(stream.index, 0) >= most]

@@ -21,8 +21,8 @@ import av.container
 
 from pipeline.errors import InputError
 from pipeline.media.bitstream import headers, holds_captions, shape
-from pipeline.media.clock import Clock
 from pipeline.media.first_picture import encrypted
+from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
 from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
@@ -79,7 +79,7 @@ class _Scan:
 
     def __init__(self, info: FilmInfo) -> None:
         self._info = info
-        self._clock = Clock(_CLOCK_RATE) if info.container in _CLOCKED else None
+        self._clock = MpegClock(_CLOCK_RATE) if info.container in _CLOCKED else None
         self._types = {stream.index: stream.type for stream in info.streams} | {info.stream_index: "video"}
         self.packets = Counter[int]()
         self.hidden = Counter[int]()
@@ -368,7 +368,7 @@ def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
         look *= 2
     if latest.stream_index != info.stream_index:
         raise InputError(
-            f"{info.path}: holds its streams in an order that cannot be followed",
+            f"{info.path}: streams that begin late in the file change the numbers of the others",
             advice="Remux it to Matroska first.",
         )
     text = "begins too late in the file: it is not known what it holds"

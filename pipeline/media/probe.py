@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +14,9 @@ import av.container
 import av.container.core
 
 from pipeline.errors import InputError, UsageError
+from pipeline.media.containers import said
 from pipeline.media.encryption import is_scrambled
-from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, picture_stream
+from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_cause, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
@@ -29,7 +30,7 @@ from pipeline.media.source import (
     reporting,
 )
 from pipeline.media.timeline import Timeline
-from pipeline.results import Note
+from pipeline.results import Note, NoteKind
 
 UNSPECIFIED = 2
 FULL_RANGE = 2
@@ -230,11 +231,13 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
             info, picture, packets = _described(path, container)
             yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
         return
-    with open_source(path, probe_size=probe_size) as container:
-        with reporting(path):
-            if is_scrambled(path, container.format.name):
-                raise encrypted(path)
-        info, _, packets = _described(path, container)
+    with ExitStack() as stack:
+        with naming_cause(path):
+            container = stack.enter_context(open_source(path, probe_size=probe_size))
+            with reporting(path):
+                if is_scrambled(path, container.format.name):
+                    raise encrypted(path)
+            info, _, packets = _described(path, container)
         yield OpenFilm(replace(info, probe_size=probe_size), container, packets)
 
 
@@ -247,7 +250,8 @@ def _described(
         picture, packets = first_picture(path, container, stream)
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: its first picture cannot be decoded: {error}", advice="Play the film to see if it is damaged."
+            f"{path}: its first picture cannot be decoded: {said(error)}",
+            advice="Play the film to see if it is damaged.",
         ) from error
     return _describe(path, container, stream, known_side_data(picture), descriptions), picture, packets
 
@@ -284,6 +288,9 @@ def _describe(
     count, from_header = _frame_count(stream, duration)
     matrix = display_matrix(picture)
     description = descriptions.get(stream.index, "")
+    # WebM keeps alpha in blocks of its own, and says so where FFmpeg shows it as a tag.
+    tags = {name: text for name, text in stream.metadata.items() if name.lower() != "alpha_mode"}
+    has_alpha = len(tags) < len(stream.metadata)
     return FilmInfo(
         path=path,
         container=container.format.name,
@@ -313,8 +320,9 @@ def _describe(
         streams=tuple(_stream_info(s, descriptions.get(s.index, "")) for s in container.streams if s is not stream),
         chapters=tuple(_chapter(c) for c in container.chapters()),
         metadata=dict(container.metadata),
-        stream_metadata=_reel_name(container) | dict(stream.metadata),
+        stream_metadata=_reel_name(container) | tags,
         hdr=read_hdr(picture),
+        notes=(Note(NoteKind.DROPPED, "the alpha channel beside the picture is not written"),) * has_alpha,
     )
 
 

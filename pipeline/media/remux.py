@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 
 from pipeline.media.codecs import Container
+from pipeline.media.containers import said
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
@@ -98,7 +99,7 @@ class Remuxer:
         for packet in demux_all(
             source,
             *(source.streams[index] for index in self._transfers),
-            met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {error}"),
+            met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {said(error)}"),
         ):
             index = packet.stream.index
             retimer.apply(packet)
@@ -122,7 +123,7 @@ class Remuxer:
         try:
             return list(self._transfers[index].take(packet))
         except (av.FFmpegError, OSError) as error:
-            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {error}")
+            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {said(error)}")
             return []
 
     def _is_in_order(self, index: int, packet: AnyPacket) -> bool:
@@ -149,7 +150,7 @@ class Remuxer:
             self._trimmed.add(index)
             name = f"{self._streams[index].type} {index}"
             self._damage.remark(
-                NoteKind.CONVERTED, f"{name}: packets behind its end, which no player shows, are left out"
+                NoteKind.CONVERTED, f"{name}: packets after its end, which no player shows, are left out"
             )
 
     def _add(self, plan: StreamPlan, source: av.container.InputContainer, result: av.container.OutputContainer) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ import av.container
 import av.error
 
 from pipeline.errors import InputError
-from pipeline.media.containers import open_container, verbose_log
+from pipeline.media.containers import open_container, said, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
 from pipeline.os_errors import check_is_no_stream, unreadable
@@ -41,7 +42,10 @@ class _SourceFile:
     def __init__(self, path: Path) -> None:
         self.name = str(path.absolute())
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise unreadable(path, error) from error
         self._has_failed = False
 
     def read(self, size: int) -> bytes:
@@ -109,9 +113,23 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
                 # For the decoder: opening decodes the first picture.
                 "max_pixels": str(MAX_PIXELS),
             },
+            io_open=lambda name, *_: _picture_file(Path(name)),
         )
     with container:
         yield container
+
+
+def _picture_file(path: Path) -> _SourceFile | BytesIO:
+    """Open one of numbered pictures for FFmpeg, which gives up at an empty one.
+
+    A byte in its place is damage of this picture, as if it were cut off.
+    """
+    file = _SourceFile(path)
+    if file.seek(0, os.SEEK_END):
+        file.seek(0)
+        return file
+    file.close()
+    return BytesIO(b"\0")
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
@@ -195,18 +213,18 @@ def reporting(path: Path) -> Iterator[None]:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            f"{path}: is not a film in a supported format, or is too damaged to be recognised",
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
         ) from error
     except av.error.EOFError as error:
         raise InputError(
-            f"{path}: is cut off before its first frame", advice="Copy the file again from its source."
+            f"{path}: ends before its first frame", advice="Copy the file again from its source."
         ) from error
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except av.FFmpegError as error:
         # Some have errno's numbers, and mean what is in the file.
-        raise InputError(f"{path}: cannot be read: {error}", advice="Check the disk and the file.") from error
+        raise InputError(f"{path}: cannot be read: {said(error)}", advice="Check the disk and the file.") from error
     except OSError as error:
         raise unreadable(path, error) from error

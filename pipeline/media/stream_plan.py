@@ -79,6 +79,8 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return _because(stream, Action.REBUILD, "it holds the chapters, which are written as such")
     if stream.type == "data" and "timecode" in stream.metadata:
         return _because(stream, Action.REBUILD, "it holds the timecode, which is written as such")
+    if info.container == "flv" and stream.type == "subtitle":
+        return _because(stream, Action.DROP, "it holds data for scripts of Flash, not text")
     if stream.is_encrypted:
         return _because(stream, Action.DROP, "it is encrypted")
     if stream.is_cover and container is Container.MATROSKA:
@@ -107,7 +109,9 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
 def _remark(container: Container, stream: StreamInfo) -> Note | None:
     """Return what a copy of ``stream`` is not, or does not keep."""
     if stream.type == "video" and not stream.is_cover:
-        return Note(NoteKind.ASSUMED, "without new colour: of several pictures the one with most frames is coloured")
+        return Note(
+            NoteKind.ASSUMED, "without new colour: of several video streams, the one with the most frames is coloured"
+        )
     if container is Container.MATROSKA and stream.hides_much:
         text = f"the {stream.hidden_packets} packets that an edit list hides are left out"
         return Note(NoteKind.CONVERTED, text)

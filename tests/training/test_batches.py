@@ -53,13 +53,15 @@ def test_scaling_is_near_what_the_processor_makes_and_does_not_alias(tmp_path: P
     smooth = np.stack([rows * 200, columns * 200, 255 * rows * columns], axis=-1)
     stripes = np.uint8(255 * (np.indices((64, 80))[1] % 2))[..., None] * np.ones(3, np.uint8)
     stripes[:32] = synthetic_photo(1)[:32, :80]
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for number, picture in enumerate((np.uint8(smooth), stripes)):
-        (tmp_path / f"{number}.png").write_bytes(png(picture))
-    build_cache([tmp_path], tmp_path / "cache", short_side=64)
+        (photos / f"{number}.png").write_bytes(png(picture))
+    build_cache([photos], tmp_path / "cache", short_side=64)
     cache = PhotoCache(tmp_path / "cache")
-    photos = ResidentPhotos(cache, device=CPU)
+    resident = ResidentPhotos(cache, device=CPU)
     crops = [Crop(0, 2, 9, 57, mirrored=True), Crop(1, 4, 9, 57, mirrored=False)]
-    gradient, fine = (pixels.permute(1, 2, 0).numpy() for pixels in photos(crops, size))
+    gradient, fine = (pixels.permute(1, 2, 0).numpy() for pixels in resident(crops, size))
     np.testing.assert_allclose(gradient, cut(cache[0], crops[0], size), atol=2.5)
     expected = cut(cache[1], crops[1], size)
     assert np.abs(fine - expected).mean() < 0.1 * expected.std()

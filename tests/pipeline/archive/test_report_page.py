@@ -15,13 +15,13 @@ from PIL import Image
 
 from pipeline.archive.ledger import open_ledger
 from pipeline.results import Note, NoteKind
-from tests.browser import PROGRAM, Page, browsing
+from tests.browser import BROWSERS, CHROMIUM, Page, browsing
 from tests.pipeline.archive.outcomes import film, photo, preview
 from tests.pipeline.archive.shelves import Shelf
 from tests.pipeline.archive.test_report_attention import with_
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    pytest.mark.skipif(CHROMIUM not in BROWSERS, reason="needs Chromium, see tests/browser.py"),
     pytest.mark.nightly,
 ]
 
@@ -71,7 +71,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(browser: Page, report: Path) -> Iterator[Page]:
     browser.complaints.clear()
-    browser.requests.clear()
+    browser.requests()
     browser.open(report)
     yield browser
     assert not browser.complaints
@@ -136,7 +136,7 @@ def test_every_preview_is_shown_from_inside_and_from_files(page: Page) -> None:
     page.wait("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
     assert page.run("[...document.images].every((one) => one.naturalWidth === 48)")
     assert page.run("document.querySelectorAll('link[rel=stylesheet]').length") > 0
-    assert {address.split(":")[0] for address in page.requests} <= {"file", "data"}
+    assert {address.split(":")[0] for address in page.requests()} <= {"file", "data"}
 
 
 def test_a_preview_that_is_not_there_is_said(browser: Page, report: Path, tmp_path: Path) -> None:
@@ -277,13 +277,13 @@ def test_everything_that_can_be_used_has_a_name_and_one_can_get_there_by_keyboar
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(page: Page, scheme: str) -> None:
-    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.protocol("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     colours = page.run(
         "Object.fromEntries(['--paper', '--card', '--ink', '--muted', '--accent', '--fail', '--warn', '--good',"
         "'--fail-soft', '--warn-soft', '--on-accent'].map((name) => [name.slice(2),"
         "getComputedStyle(document.documentElement).getPropertyValue(name).trim()]))"
     )
-    page.call("Emulation.setEmulatedMedia", features=[])
+    page.protocol("Emulation.setEmulatedMedia", features=[])
     pairs = [
         (ink, ground) for ink in ("ink", "muted", "accent", "fail", "warn", "good") for ground in ("paper", "card")
     ]
@@ -316,20 +316,20 @@ def test_it_fits_a_phone_a_tablet_and_a_desk(browser: Page, report: Path, width:
 
 
 def test_in_print_before_and_after_stand_side_by_side_and_controls_are_gone(page: Page) -> None:
-    page.call("Emulation.setEmulatedMedia", media="print")
+    page.protocol("Emulation.setEmulatedMedia", media="print")
     boxes = page.run("[...document.images].slice(0, 2).map((one) => one.getBoundingClientRect().left)")
     hidden = page.run("getComputedStyle(document.getElementById('controls')).display")
-    page.call("Emulation.setEmulatedMedia", media="")
+    page.protocol("Emulation.setEmulatedMedia", media="")
     assert boxes[0] < boxes[1]
     assert hidden == "none"
     assert page.printed().startswith(b"%PDF-")
 
 
 def test_without_scripts_everything_but_the_contact_sheet_is_there(browser: Page, report: Path) -> None:
-    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.protocol("Emulation.setScriptExecutionDisabled", value=True)
     browser.open(report)
     text = str(browser.run("document.body.innerText"))
-    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    browser.protocol("Emulation.setScriptExecutionDisabled", value=False)
     assert "scripts are switched off here" in text
     assert "Scan it again." in text
     assert "Is damaged" in text

@@ -263,6 +263,18 @@ def test_subtitles_of_text(tmp_path: Path, suffix: str, codec: str, action: Acti
     assert b"Good evening" in shown[0][1]
 
 
+def test_cue_points_of_flash_are_left_out_by_name(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.flv", codec="flv")
+    cue = b"\x02\x00\x0aonCuePoint\x08\x00\x00\x00\x01\x00\x04name\x02\x00\x04Cue1\x00\x00\x09"
+    tag = b"\x12" + len(cue).to_bytes(3) + (39).to_bytes(3) + bytes(4) + cue + (11 + len(cue)).to_bytes(4)
+    data = film.read_bytes()
+    behind = 13 + 11 + int.from_bytes(data[14:17]) + 4
+    film.write_bytes(data[:behind] + tag + data[behind:])
+    result = rewrite(film, suffix=".mkv")
+    assert [str(plan) for plan in result.streams] == ["subtitle 0 (text): drop"]
+    assert "scripts of Flash" in result.streams[0].reason
+
+
 @pytest.mark.parametrize(("suffix", "action"), [(".mkv", Action.COPY), (".mp4", Action.COPY), (".mov", Action.DROP)])
 def test_subtitles_of_pictures(tmp_path: Path, suffix: str, action: Action) -> None:
     film = make_film(tmp_path / "a.mkv", codec="libx264", times=range(4))

@@ -16,8 +16,9 @@ from pipeline.film.job import colorize_video
 from pipeline.media.packet_scan import surveyed
 from pipeline.options import OnDamage, Options
 from pipeline.results import Failure
-from tests.films import Sound, make_film
+from tests.films import Sound, make_film, write_pictures
 from tests.pipeline.media.failing_disk import Failing, fail_behind
+from tests.pipeline.media.rewriting import survey
 
 FILMS = {
     "film.mkv": "ffv1",
@@ -52,6 +53,28 @@ def test_a_disk_that_fails_is_no_damage_of_the_film(
                 pytest.fail("it was read")
         assert "Copy it again" not in raised.value.advice
         assert Failure.of(path, raised.value).unreadable
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.parametrize("good", [-1, 0, 100])
+def test_a_disk_that_fails_at_one_of_numbered_pictures_is_no_damage_of_it(
+    good: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_pictures(tmp_path / "film", "%04d.png", codec="png", pixel_format="gray")
+    picture, real = folder / f"{number:04}.png", Path.open
+
+    def failing(path: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
+        if path != picture:
+            return real(path, mode, buffering, *more, **named)
+        if good < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return Failing(path, good, errno.EIO)
+
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(UnreadableError, match=rf"{picture.name}: cannot be read: {os.strerror(errno.EIO)}") as raised:
+        survey(folder)
+    assert Failure.of(folder, raised.value).unreadable
     assert "Traceback" not in capfd.readouterr().err
 
 

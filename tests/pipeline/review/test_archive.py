@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.archive.catalogue import ArchiveCatalogue
 from pipeline.archive.ledger import open_ledger, read_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.reviewed import ReviewedArchive
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.hints import ab_of_hex
@@ -27,17 +27,17 @@ from pipeline.film.frame_at import frame_at
 from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
-from pipeline.review.catalogue import FILM, Files
+from pipeline.review.catalogue import FILM, FileCatalogue
 from pipeline.review.studio import Studio
-from tests.browser import PROGRAM, Page, browsing
+from tests.browser import BROWSERS, CHROMIUM, Page, browsing
 from tests.engines.two import write_two_model
 from tests.films import frame_times, make_film
 from tests.photos import rgb_of, save, scene, sepia, tinted
 from tests.pipeline.review.serving import served
-from tests.pipeline.review.test_page import READY, click
+from tests.pipeline.review.test_page import READY
 from tests.pipeline.review.test_server import entered
 
-needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM not in BROWSERS, reason="needs Chromium, see tests/browser.py")
 MARKUP = "<img src=x onerror=alert(1)> & two.png"
 
 
@@ -68,8 +68,8 @@ def looked_at(model: Path, archive: Path, *, width: int = 1280, height: int = 80
 
 
 def show(page: Page, address: str, *, width: int = 1280, height: int = 800) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-    page.call("Page.navigate", url=address)
+    page.size(width, height)
+    page.go(address)
     page.wait(READY)
 
 
@@ -94,11 +94,11 @@ def test_click_choose_save_and_the_next_run_makes_it_so(archive: Path, two: Path
     others = {path: path.read_bytes() for path in archive.rglob("*.png")}
     with looked_at(two, archive) as (page, _):
         go_to(page, MARKUP)
-        click(page, "#picture", 0.25, 0.75)
+        page.click("#picture", 0.25, 0.75)
         page.wait("document.querySelector('#chooser').open")
-        click(page, '[data-color="#2F4C9B"]')
+        page.click('[data-color="#2F4C9B"]')
         page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
         assert page.run("document.querySelectorAll('#list li > button img').length") == 3
         assert page.run("document.querySelector('[aria-current=true] small').innerText").startswith("corrected")
@@ -124,7 +124,7 @@ def test_the_result_can_be_made_now_and_the_ledger_knows_of_it(archive: Path, tw
             "it.dispatchEvent(new Event('change')); })()"
         )
         page.wait(f"!document.querySelector('#undo').disabled && {READY}")
-        click(page, "#render")
+        page.click("#render")
         page.wait("document.querySelector('#message').innerText.startsWith('Coloured:')")
         assert not page.complaints
     assert result.read_bytes() != before
@@ -147,11 +147,11 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
             "it.dispatchEvent(new Event('change')); })()"
         )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
-        click(other, "#save")
-        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        other.click("#save")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else has changed it')")
         assert correction_of(archive, "album/one.png") == Correction(accepted=True)
         # Without it, the page would ask whether to leave.
-        click(other, "#undo")
+        other.click("#undo")
         other.wait("document.querySelector('#save').disabled")
         show(other, address)
         go_to(other, "album/one.png")
@@ -167,18 +167,16 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
     with looked_at(two, archive) as (page, _):
         go_to(page, "album/one.png")
         first = page.run("document.querySelector('#picture').src")
-        root = page.call("DOM.getDocument")["root"]["nodeId"]
-        node = page.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-        page.call("DOM.setFileInputFiles", files=[str(reference)], nodeId=node)
+        page.give("#file", reference)
         page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
         page.wait(f"document.querySelector('#picture').src !== {first!r}")
-        click(page, "#picture", 0.5, 0.5)
+        page.click("#picture", 0.5, 0.5)
         page.wait("document.querySelector('#borrow img')?.naturalWidth > 0")
-        click(page, "#borrow img", 0.1, 0.9)
+        page.click("#borrow img", 0.1, 0.9)
         page.wait(f"document.querySelectorAll('.mark').length === 1 && {READY}")
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
-        page.call("DOM.setFileInputFiles", files=[str(save(tmp_path / "grey.png", grey))], nodeId=node)
+        page.give("#file", save(tmp_path / "grey.png", grey))
         page.wait("document.querySelector('#message').innerText.includes('cannot be a reference')")
     correction = correction_of(archive, "album/one.png")
     (name,), (hint,) = correction.references, correction.hints
@@ -196,7 +194,7 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
 @pytest.mark.slow
 def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -> None:
     with looked_at(two, archive) as (_, address), browsing() as stranger:
-        stranger.call("Page.navigate", url=f"http://{urlsplit(address).netloc}/")
+        stranger.go(f"http://{urlsplit(address).netloc}/")
         stranger.wait("document.body?.innerText.includes('its token')")
         assert "album" not in stranger.run("document.body.innerText")
 
@@ -242,12 +240,12 @@ def coloured(folder: Path, model: Path, opened: Colorizer) -> Path:
 
 
 def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) -> None:
-    found = ReviewedArchive(archive)
+    found = ArchiveCatalogue(archive)
     assert found.count() == 3
     first = found.page(0, 3)[0]
     assert (first.name, "hardly any colour" in first.attention) == ("zinnia.png", True)
     found.correct(first.name, found.correction(first.name).revised(Correction(accepted=True)))
-    assert first.name not in [item.name for item in ReviewedArchive(archive).page(0, 3) if item.attention]
+    assert first.name not in [item.name for item in ArchiveCatalogue(archive).page(0, 3) if item.attention]
 
 
 def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key(
@@ -257,7 +255,7 @@ def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key
     make_film(scans / "film.mp4", codec="libx264", times=range(6))
     odd = scans / "odd\udcff.png"
     save(scans / "odd.png", scene()).rename(odd)
-    found = ReviewedArchive(coloured(tmp_path, two, opened))
+    found = ArchiveCatalogue(coloured(tmp_path, two, opened))
     items = {item.kind: item for item in found.page(0, 10)}
     assert items["film"].labels
     assert found.thumbnail("film.mp4", 0)
@@ -273,7 +271,7 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
         return scene(width=96, height=64) if number < 20 else 255 - scene(width=96, height=64)[::-1]
 
     make_film(new_folder(tmp_path / "scans") / "film.mp4", codec="libx264", times=range(50), luma=two_scenes)
-    found = ReviewedArchive(coloured(tmp_path, two, opened)).shots("film.mp4")
+    found = ArchiveCatalogue(coloured(tmp_path, two, opened)).shots("film.mp4")
     assert found.frame == pytest.approx(0.04)
     bounds = [(shot.start, shot.end) for shot in found.shots]
     assert bounds == [pytest.approx((0, 0.8), abs=0.001), pytest.approx((0.8, 2.0), abs=0.001)]
@@ -286,9 +284,9 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
 ) -> None:
     codec = {"film.m2v": "mpeg2video", "film.m1v": "mpeg1video"}[name]
     film = make_film(new_folder(tmp_path / "scans") / name, codec=codec, times=range(10))
-    (shot,) = ReviewedArchive(coloured(tmp_path, two, opened)).shots(name).shots
+    (shot,) = ArchiveCatalogue(coloured(tmp_path, two, opened)).shots(name).shots
     assert shot.end - shot.start == pytest.approx(0.4, abs=0.001)
-    named = Files([(FILM, film, tmp_path / "made.mkv")], Options())
+    named = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options())
     shots = named.shots(name).shots
     assert [shot.label for shot in shots] == list(named.find(name).labels)
     assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
@@ -297,7 +295,7 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
     film = make_film(tmp_path / name, codec="libx264", times=range(50, 98))
-    shots = Files([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
+    shots = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
     assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
 
 
@@ -325,11 +323,11 @@ def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
 
 def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no archive"):
-        ReviewedArchive(tmp_path / "none")
+        ArchiveCatalogue(tmp_path / "none")
     (tmp_path / "scans").rename(tmp_path / "moved")
     with pytest.raises(InputError, match="originals are not there"):
-        ReviewedArchive(archive)
-    moved = ReviewedArchive(archive, source=tmp_path / "moved")
+        ArchiveCatalogue(archive)
+    moved = ArchiveCatalogue(archive, source=tmp_path / "moved")
     assert moved.find("album/one.png").source.is_file()
     ledger = read_ledger(archive)
     assert ledger is not None
@@ -345,7 +343,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     make_film(scans / "film.mp4", codec="libx264", times=range(60), options={"g": "10"})
     archive = tmp_path / "out"
     colorize_archive(scans, archive, Options(engine="onnxruntime", model=str(two)), colorizer=opened)
-    shots = len(ReviewedArchive(archive).find("film.mp4").labels)
+    shots = len(ArchiveCatalogue(archive).find("film.mp4").labels)
     with looked_at(two, archive) as (page, _):
         assert page.run("document.querySelectorAll('#shots li').length") == shots
         page.run("document.querySelector('#shots li:last-child button').click()")
@@ -353,17 +351,17 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
             f"document.querySelector('#shots li:last-child button').getAttribute('aria-pressed') === 'true' && {READY}"
         )
         first = page.run("document.querySelector('#picture').src")
-        click(page, "#picture")
+        page.click("#picture")
         page.wait("document.querySelector('#chooser').open")
-        click(page, '[data-color="#B3272D"]')
+        page.click('[data-color="#B3272D"]')
         page.wait(
             f"document.querySelectorAll('.mark').length === 1 && document.querySelector('#picture').src !== {first!r}"
         )
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
         (made,) = archive.glob("film.*p4")
         before = made.read_bytes()
-        click(page, "#render")
+        page.click("#render")
         page.wait("document.querySelector('#rendering span').textContent.startsWith('Coloured: ')")
         assert page.run("document.querySelector('#stop').hidden")
         assert made.read_bytes() != before
@@ -376,7 +374,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
 def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path) -> None:
     model = write_two_model(tmp_path, temperature=0.5)
     film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
-    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    catalogue = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
     with open_colorizer(Options(engine="onnxruntime", model=str(model))) as colorizer:
         plain = catalogue.render("film.mkv", colorizer).read_bytes()
         content = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.corrections import read_correction
-from tests.browser import PROGRAM, Page, browsing
+from tests.browser import BROWSERS, CHROMIUM, WEBKIT, Page, browsing
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.review.serving import served
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="needs Chromium"), pytest.mark.nightly]
+pytestmark = pytest.mark.nightly
 READY = (
     "document.querySelector('#picture')?.naturalWidth > 0 && document.querySelector('#picture').complete"
     " && document.querySelector('#working').hidden"
@@ -30,11 +30,19 @@ def photos(tmp_path: Path) -> list[Path]:
     return [save(tmp_path / name, scene()) for name in ("one.png", NAME, "three.png")]
 
 
+@pytest.fixture(params=[CHROMIUM, WEBKIT])
+def browser(request: pytest.FixtureRequest) -> str:
+    """The name of each browser that is here."""
+    if request.param not in BROWSERS:
+        pytest.skip(f"needs {request.param}, see tests/browser.py")
+    return str(request.param)
+
+
 @contextmanager
-def opened(model: Path, photos: list[Path], *, width: int = 1200, height: int = 800) -> Iterator[Page]:
-    with served(str(model), *photos) as address, browsing() as page:
-        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        page.call("Page.navigate", url=address)
+def opened(browser: str, model: Path, photos: list[Path], *, width: int = 1200, height: int = 800) -> Iterator[Page]:
+    with served(str(model), *photos) as address, browsing(browser) as page:
+        page.size(width, height)
+        page.go(address)
         page.wait(READY)
         yield page
 
@@ -42,30 +50,21 @@ def opened(model: Path, photos: list[Path], *, width: int = 1200, height: int = 
 PLACE = "document.querySelector('#picture').getBoundingClientRect().toJSON()"
 
 
-def click(page: Page, selector: str, x: float = 0.5, y: float = 0.5) -> None:
-    box = f"document.querySelector({selector!r}).getBoundingClientRect()"
-    left, top, width, height = (page.run(f"{box}.{side}") for side in ("left", "top", "width", "height"))
-    for kind in ("mousePressed", "mouseReleased"):
-        page.call(
-            "Input.dispatchMouseEvent", type=kind, x=left + x * width, y=top + y * height, button="left", clickCount=1
-        )
-
-
 def kept(photo: Path) -> Path:
     return photo.parent / ".autochrome" / "corrections" / f"{photo.name}.correction.json"
 
 
-def test_click_choose_save_and_it_is_kept(tiny: Path, photos: list[Path]) -> None:
-    with opened(tiny, photos) as page:
+def test_click_choose_save_and_it_is_kept(browser: str, tiny: Path, photos: list[Path]) -> None:
+    with opened(browser, tiny, photos) as page:
         first = page.run("document.querySelector('#picture').src")
         place = page.run(PLACE)
-        click(page, "#picture", 0.25, 0.75)
+        page.click("#picture", 0.25, 0.75)
         page.wait("document.querySelector('#chooser').open")
-        click(page, '[data-color="#2F4C9B"]')
+        page.click('[data-color="#2F4C9B"]')
         page.wait(f"document.querySelector('#picture').src !== {first!r} && {READY}")
         assert page.run("document.querySelector('#stated').innerText").startswith("1")
         assert page.run(PLACE) == place
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
         assert not page.complaints
     (hint,) = read_correction(kept(photos[0])).correction.hints
@@ -73,14 +72,14 @@ def test_click_choose_save_and_it_is_kept(tiny: Path, photos: list[Path]) -> Non
     assert (hint.x, hint.y) == pytest.approx((0.25, 0.75), abs=0.01)
 
 
-def test_undo_redo_and_the_keyboard(tiny: Path, photos: list[Path]) -> None:
-    with opened(tiny, photos) as page:
-        click(page, "#picture")
-        click(page, '[data-color="neutral"]')
+def test_undo_redo_and_the_keyboard(browser: str, tiny: Path, photos: list[Path]) -> None:
+    with opened(browser, tiny, photos) as page:
+        page.click("#picture")
+        page.click('[data-color="neutral"]')
         page.wait("document.querySelectorAll('.mark').length === 1")
-        click(page, "#undo")
+        page.click("#undo")
         page.wait("document.querySelectorAll('.mark').length === 0")
-        click(page, "#redo")
+        page.click("#redo")
         page.wait("document.querySelectorAll('.mark').length === 1")
         page.press("s")
         page.wait("document.querySelector('#save').disabled")
@@ -94,25 +93,25 @@ def test_undo_redo_and_the_keyboard(tiny: Path, photos: list[Path]) -> None:
     assert read_correction(kept(photos[1])).correction.accepted
 
 
-def test_what_was_saved_can_be_taken_back_later(tiny: Path, photos: list[Path]) -> None:
+def test_what_was_saved_can_be_taken_back_later(browser: str, tiny: Path, photos: list[Path]) -> None:
     undo = "document.querySelector('#undo').innerText === 'Take back the last save'"
-    with opened(tiny, photos) as page:
+    with opened(browser, tiny, photos) as page:
         assert page.run("document.querySelector('#undo').disabled")
         page.press("a")
         page.wait("document.querySelector('#progress').innerText.includes('1 accepted')")
-    with opened(tiny, photos) as page:
+    with opened(browser, tiny, photos) as page:
         page.wait(undo)
-        click(page, "#undo")
+        page.click("#undo")
         page.wait("document.querySelector('#taking').open")
         page.run("document.querySelector('#taking button[value=no]').click()")
         assert read_correction(kept(photos[0])).correction.accepted
-        click(page, "#undo")
+        page.click("#undo")
         page.wait("document.querySelector('#taking').open")
         page.run("document.querySelector('#taking button[value=yes]').click()")
         page.wait("document.querySelector('#progress').innerText.includes('0 accepted')")
         assert page.run("document.querySelector('#undo').disabled")
         assert not read_correction(kept(photos[0])).correction.accepted
-        click(page, "#redo")
+        page.click("#redo")
         page.wait("document.querySelector('#accept').getAttribute('aria-pressed') === 'true'")
         # The keyboard works where the slider was used last.
         page.run("document.querySelector('#saturation').focus()")
@@ -123,7 +122,7 @@ def test_what_was_saved_can_be_taken_back_later(tiny: Path, photos: list[Path]) 
 
 
 def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_is_told(
-    tiny: Path, tmp_path: Path
+    browser: str, tiny: Path, tmp_path: Path
 ) -> None:
     # A picture a second: each of the 24 moments has 12.5 s.
     film = make_film(
@@ -134,9 +133,9 @@ def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_
     written = {"format": "autochrome-correction-1", "correction": {"hints": hints}}
     kept(film).write_text(json.dumps(written), encoding="utf-8")
     slider = "document.querySelector('#time')"
-    with opened(tiny, [film]) as page:
+    with opened(browser, tiny, [film]) as page:
         for moment, marks in ((1.5, 0), (2.5, 1), (3.5, 0)):
-            page.run(f"{slider}.value = {moment}; {slider}.dispatchEvent(new Event('input'))")
+            page.do(f"{slider}.value = {moment}; {slider}.dispatchEvent(new Event('input'))")
             page.wait(f"document.querySelectorAll('.mark').length === {marks} && {READY}")
         page.run(f"{slider}.focus()")
         page.press("p")
@@ -147,10 +146,10 @@ def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_
 
 
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_hint_is_on_any_frame_and_the_shot_is_played(tiny: Path, tmp_path: Path, width: int) -> None:
+def test_a_hint_is_on_any_frame_and_the_shot_is_played(browser: str, tiny: Path, tmp_path: Path, width: int) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", width=320, height=240, times=range(120))
     marks = "document.querySelectorAll('.mark').length"
-    with opened(tiny, [film], width=width) as page:
+    with opened(browser, tiny, [film], width=width) as page:
         page.run("document.querySelectorAll('#shots button')[12].click()")
         page.wait(READY)
         page.run("document.querySelector('#time').focus()")
@@ -158,7 +157,7 @@ def test_a_hint_is_on_any_frame_and_the_shot_is_played(tiny: Path, tmp_path: Pat
         page.press("ArrowLeft", "ArrowLeft")
         page.wait(f"Number(document.querySelector('#time').value) < {before} - 0.07 && {READY}")
         stated = page.run("Number(document.querySelector('#time').value)")
-        click(page, "#picture")
+        page.click("#picture")
         page.wait("document.querySelector('#chooser').open")
         page.run("document.querySelector('#palette [data-color=\"#B3272D\"]').click()")
         page.wait(f"{marks} === 1 && {READY}")
@@ -179,46 +178,48 @@ def test_a_hint_is_on_any_frame_and_the_shot_is_played(tiny: Path, tmp_path: Pat
     assert hint.time == pytest.approx(stated)
 
 
-def test_colours_are_told_in_words_and_saturation_while_it_is_dragged(two: Path, photos: list[Path]) -> None:
-    with opened(two, photos) as page:
+def test_colours_are_told_in_words_and_saturation_while_it_is_dragged(
+    browser: str, two: Path, photos: list[Path]
+) -> None:
+    with opened(browser, two, photos) as page:
         first = page.run("document.querySelector('#picture').src")
         drag = "document.querySelector('#saturation').value = 0.1;"
-        page.run(f"{drag} document.querySelector('#saturation').dispatchEvent(new Event('input'))")
+        page.do(f"{drag} document.querySelector('#saturation').dispatchEvent(new Event('input'))")
         page.wait(f"document.querySelector('#picture').src !== {first!r} && {READY}")
         assert page.run("document.querySelector('#save').disabled")
-        click(page, "#picture")
+        page.click("#picture")
         page.wait("document.querySelector('#chooser').open && !!document.querySelector('#likely [data-color]')")
         assert re.match(
             r"likely 1: [a-z ]+$", page.run("document.querySelector('#likely [data-color]').innerText.trim()")
         )
-        page.run("document.querySelector('#own').value = '#7a1020'; document.querySelector('#useOwn').click()")
+        page.do("document.querySelector('#own').value = '#7a1020'; document.querySelector('#useOwn').click()")
         page.wait("document.querySelectorAll('.mark').length === 1")
         assert "dark red #7A1020" in page.run("document.querySelector('#stated').innerText")
 
 
-def test_a_name_with_markup_is_text(tiny: Path, photos: list[Path]) -> None:
-    with opened(tiny, photos) as page:
+def test_a_name_with_markup_is_text(browser: str, tiny: Path, photos: list[Path]) -> None:
+    with opened(browser, tiny, photos) as page:
         assert page.run("document.querySelectorAll('#list img').length") == 0
         assert NAME in page.run("document.querySelector('#list').innerText")
 
 
-def test_everything_is_within_reach_on_a_telephone(tiny: Path, photos: list[Path]) -> None:
-    with opened(tiny, photos, width=390, height=800) as page:
+def test_everything_is_within_reach_on_a_telephone(browser: str, tiny: Path, photos: list[Path]) -> None:
+    with opened(browser, tiny, photos, width=390, height=800) as page:
         assert page.run("document.documentElement.scrollWidth") <= 390
         for selector in ("#picture", "#saturation", "#save", "#accept", "#list button"):
             bottom = page.run(f"document.querySelector({selector!r}).getBoundingClientRect().bottom")
             assert 0 < bottom <= 800, selector
 
 
-def test_a_colour_can_be_taken_from_the_picture(tiny: Path, photos: list[Path]) -> None:
-    with opened(tiny, photos) as page:
-        click(page, "#picture", 0.2, 0.2)
+def test_a_colour_can_be_taken_from_the_picture(browser: str, tiny: Path, photos: list[Path]) -> None:
+    with opened(browser, tiny, photos) as page:
+        page.click("#picture", 0.2, 0.2)
         page.wait("document.querySelector('#chooser').open")
-        click(page, "#pick")
+        page.click("#pick")
         page.wait("!document.querySelector('#chooser').open")
-        click(page, "#picture", 0.8, 0.8)
+        page.click("#picture", 0.8, 0.8)
         page.wait("document.querySelectorAll('.mark').length === 1")
-        click(page, "#save")
+        page.click("#save")
         page.wait("document.querySelector('#save').disabled")
     (hint,) = read_correction(kept(photos[0])).correction.hints
     assert round(hint.x, 1) == 0.2

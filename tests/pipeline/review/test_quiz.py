@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline.commands.model_quiz import product_predictor
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
-from tests.browser import PROGRAM, browsing
+from tests.browser import BROWSERS, CHROMIUM, browsing
 from tests.commands import PATIENCE, command
 from tests.training.conftest import synthetic_photo
 from training.evaluate import find_set, grey, lightness_of
@@ -84,7 +84,7 @@ def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
+@pytest.mark.skipif(CHROMIUM not in BROWSERS, reason="needs Chromium, see tests/browser.py")
 def test_whoever_sees_red_is_never_fooled_unless_they_choose_it(quiz: tuple[subprocess.Popen[str], str]) -> None:
     process, address = quiz
     ready = "!document.querySelector('#pair').hidden && !document.querySelector('#left').disabled"
@@ -95,7 +95,7 @@ def test_whoever_sees_red_is_never_fooled_unless_they_choose_it(quiz: tuple[subp
         return drawing.getImageData(0, 0, 1, 1).data[1];
     })()"""
     with browsing() as page:
-        page.call("Page.navigate", url=address)
+        page.go(address)
         for number in range(4):
             page.wait(f"document.querySelector('#round')?.textContent.startsWith('Pair {number + 1} of 4:') && {ready}")
             real_is_left = page.run(mean) > 0
