@@ -166,6 +166,14 @@ def test_an_encrypted_film_is_refused(tmp_path: Path) -> None:
         probe(film)
 
 
+@pytest.mark.parametrize("marks", [b"encvsinf", b"sinf", b"sinf1234schm"])
+def test_a_hostile_file_full_of_marks_of_encryption_is_seen_through_at_once(marks: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + marks * ((4 << 20) // len(marks)))
+    with pytest.raises(InputError, match="is not a film"):
+        probe(path)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damaged(tmp_path: Path, suffix: str) -> None:
     film = protected_matroska(tmp_path) if suffix == "mkv" else fragment_of_protected_mp4(tmp_path)
