@@ -107,8 +107,8 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
 
 @contextmanager
 def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
-    """Open a folder of numbered pictures for reading. Raises `InputError`."""
-    with reporting(sequence.folder):
+    """Open a folder of numbered pictures for reading. Raises `InputError`, and `UnreadableError` as `open_source`."""
+    with reporting(sequence.folder), _opening_itself(sequence.folder):
         container = open_container(
             sequence.pattern,
             "r",
@@ -165,15 +165,25 @@ def demux_all(
 
 
 def _next_of(container: av.container.InputContainer, packets: Iterator[AnyPacket]) -> AnyPacket | None:
+    if container.file is None:
+        with _opening_itself(Path(str(container.name).replace("%%", "%")).parent):
+            return next(packets, None)
     try:
         return next(packets, None)
     except IndexError:
         # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
         return None
     finally:
-        # None: pictures of a folder, which FFmpeg opens itself.
-        if container.file is not None:
-            container.file.file.check()
+        container.file.file.check()
+
+
+@contextmanager
+def _opening_itself(folder: Path) -> Iterator[None]:
+    """Tell what the system says of pictures in ``folder``, which FFmpeg opens itself, as an `UnreadableError`."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(folder, error) from error
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:
