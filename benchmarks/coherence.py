@@ -28,13 +28,13 @@ import numpy.typing as npt
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.frame_record import FrameRecord
-from pipeline.color.key_frame_answers import Predict
+from pipeline.color.key_frame_answers import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import smoothed
 from pipeline.options import Options
-from training.cielab import U8, rgb_to_lab
+from training.cielab_numpy import U8, rgb_to_lab
 
 TRUTH, EACH, SMOOTHED, POOLED = "truth", "per frame", "smoothed", "pooled"
 SECONDS = (1, 2, 4)
@@ -101,7 +101,8 @@ def smooth(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma
 def pool(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
     """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions."""
     records = [FrameRecord(index=n, model_input=ModelInput(picture)) for n, picture in enumerate(luma)]
-    coloured = smoothed(find_shots(records), known(records, predictions), stride=stride, every=None)
+    settings = PredictionSettings(predict=known(records, predictions), stride=stride, every=None)
+    coloured = smoothed(find_shots(records), settings)
     return [record.ab for record in coloured if record.ab is not None]
 
 

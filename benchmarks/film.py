@@ -22,12 +22,13 @@ from engines.network import Network, Prediction
 from engines.networks import open_network
 from pipeline.color.batching import examine
 from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput, model_input
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec
 from pipeline.color.temporal import smoothed
 from pipeline.color.upsampling import upsample
-from training.cielab import F64, U8, rgb_to_lab
+from training.cielab_numpy import F64, U8, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 
@@ -77,7 +78,10 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
         lookup = _Lookup(known, has_evidence=has_evidence)
         start = time.process_time()
         chroma[name] = [
-            _ab(frame) for frame in smoothed(iter(known.frames), lookup, stride=network.spec.stride, every=every)
+            _ab(frame)
+            for frame in smoothed(
+                iter(known.frames), PredictionSettings(predict=lookup, stride=network.spec.stride, every=every)
+            )
         ]
         cpu[name] = 1e3 * (time.process_time() - start) / count
         asked[name] = lookup.count / count

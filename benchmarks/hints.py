@@ -29,7 +29,7 @@ from pipeline.color.spaces import Matrix, chroma_from_ab, rgb_of
 from pipeline.options import Hint, Options, TreatAs
 from pipeline.photo.screen import ScreenPhoto, open_screen_photo
 from pipeline.process import prepare_process
-from training.cielab import F64, U8, rgb_to_lab
+from training.cielab_numpy import F64, U8, rgb_to_lab
 from training.detectors import at_size, colour_spill
 from training.evaluate import network_size, read_picture
 from training.metrics import ciede2000

@@ -17,14 +17,14 @@ from pipeline.color.colorizer import open_colorizer
 from pipeline.corrections import Correction
 from pipeline.options import Hint, Options, TreatAs
 from pipeline.process import prepare_process
-from pipeline.review.catalogue import PHOTO, Files
+from pipeline.review.catalogue import PHOTO, FileCatalogue
 from pipeline.review.studio import Place, Studio
 
 _CLICKS = 20
 _COLORS = ("#3A5FCD", "#C8201E", "#0E8C2A", "#E8C39E", "neutral")
 
 
-def clicks(studio: Studio, catalogue: Files, name: str) -> tuple[list[float], list[float]]:
+def clicks(studio: Studio, catalogue: FileCatalogue, name: str) -> tuple[list[float], list[float]]:
     """Return the wall and processor time of each click on the photograph ``name``, in seconds, once it is open."""
     item, place, rng = catalogue.find(name), Place(), np.random.default_rng(0)
     studio.after(item, place, Correction(treat_as=TreatAs.MONOCHROME))
@@ -48,7 +48,9 @@ def main() -> None:
     photos = parser.parse_args().photos
     print(f"{cpu_name()}, {usable_cores()} cores; {_CLICKS} clicks on each, {time.strftime('%d %B %Y')}\n")
     print("| | ms, median | 95 % | processor time, median | 95 % |", "|---|---|---|---|---|", sep="\n")
-    catalogue = Files([(PHOTO, path, path.with_name(f"{path.stem}.colorized.jpg")) for path in photos], Options())
+    catalogue = FileCatalogue(
+        [(PHOTO, path, path.with_name(f"{path.stem}.colorized.jpg")) for path in photos], Options()
+    )
     with open_colorizer() as colorizer:
         studio = Studio(colorizer, catalogue)
         for path in photos:

@@ -29,6 +29,7 @@ from engines.network import Network, Prediction
 from engines.networks import open_network
 from pipeline.color.batching import examine
 from pipeline.color.colorizer import Colorizer, network_threads
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma
@@ -123,15 +124,17 @@ class Ways:
             return [known[id(picture)] for picture in pictures]
 
         coloured = _all_coloured(find_shots(replace(record) for record in self._records))
-        options = replace(self._options, every=every)
-        return list(predict_chroma(coloured, ask, options, stride=self._network.spec.stride))
+        settings = PredictionSettings(
+            predict=ask, stride=self._network.spec.stride, every=every, saturation=self._options.saturation
+        )
+        return list(predict_chroma(coloured, settings))
 
     def _upsampled(self) -> None:
         for record in self._chroma:
             assert record.ab is not None
-            upsampled = upsample(record.model_input, record.ab, self._source.spec)
-            for part in record.frame.parts:
-                upsampled.planes(part.luma, self._source.spec, part.chroma_shape)
+            upsampled = upsample(record.model_input, record.ab, self._source.color_spec)
+            for area in record.frame.paint_areas:
+                upsampled.planes(area.luma, self._source.color_spec, area.chroma_shape)
 
     def _encode(self, frames: Sequence[Frame] | Iterator[Frame]) -> None:
         colors = self._source.info.colors

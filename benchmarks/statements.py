@@ -19,6 +19,7 @@ from benchmarks.coherence import Clip, known, read
 from pipeline.color.colorizer import open_colorizer
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, lightness
 from pipeline.color.statements import Statement, hinted, statement
@@ -40,7 +41,8 @@ def coloured(clip: Clip, stated: Statement | None, number: int, *, stride: int) 
         record.statements = (stated,) if stated is not None and index == number else ()
         records.append(record)
     answers, statements = known(records, clip.predictions), () if stated is None else (stated,)
-    made = predict_chroma(records, answers, Options(), stride=stride, statements=statements)
+    settings = PredictionSettings(predict=answers, stride=stride, every=Options().every, statements=statements)
+    made = predict_chroma(records, settings)
     return [record.ab for record in made if record.ab is not None]
 
 

@@ -40,7 +40,7 @@ class GuardedEngine:
         count, height, width = _check_inputs(inputs, self._spec)
         with self._turn:
             if self._closed:
-                raise EngineError(f"{self._spec.name}: asked for an answer after it was closed")
+                raise EngineError(f"{self._spec.name}: called after it was closed")
             outputs = self._engine.infer(inputs)
         _check_outputs(outputs, self._spec, count, height, width)
         return outputs

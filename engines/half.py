@@ -22,7 +22,9 @@ def half_graph(content: bytes) -> bytes:
         model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content), strict_mode=True)
         halved = convert_float_to_float16(model, keep_io_types=True)
     except (DecodeError, onnx.shape_inference.InferenceError, ValueError) as error:
-        raise EngineError(f"the weights cannot be turned into float16: {error}", advice="Export them again.") from error
+        raise EngineError(
+            f"the weights cannot be converted to float16: {error}", advice="Export them again."
+        ) from error
     _sort(halved)
     result: bytes = halved.SerializeToString()
     return result

@@ -105,7 +105,7 @@ def add_model(file: Path, *, name: str | None = None, licence: str | None = None
     except OSError as error:
         raise WeightsError(
             f"{folder}: the network cannot be kept there: {error.strerror or error}",
-            advice="Free space or permissions.",
+            advice="Check free space and permissions.",
         ) from error
     return _listed(name, folder, is_added=True)
 

@@ -140,7 +140,7 @@ class AdaptedNetwork:
 
     def _require_hints(self, lightness: F32, hints: F32) -> None:
         if not self._spec.takes_hints:
-            raise EngineError(f"{self._spec.model}: this network takes no hints", advice="Use one that does.")
+            raise EngineError(f"{self._spec.model}: this network takes no hints", advice="Use one that accepts hints.")
         _require_planes("hints", hints, 3)
         count, _, height, width = lightness.shape
         expected = (count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)

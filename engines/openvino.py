@@ -118,7 +118,7 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
     cache = None if setup.cache is None else CompiledCache(setup.cache / NAME, setup.say)
     try:
         if cache is not None and cache.get({**key, "verdict": _REFUSED}) is not None:
-            raise _OtherColoursError(f"{NAME}: in {precision} its colours were not those of ONNX Runtime")
+            raise _OtherColoursError(f"{NAME}: in {precision} its colours differed from those of ONNX Runtime")
         imported = _imported(core, device.id, how, cache, key, setup)
         compiled, memory = imported or (_compiled(core, device.id, how, model, activations), None)
         engine = _engine(compiled, memory, spec, model, hint)

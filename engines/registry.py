@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine was opened, why, and what was passed over: pairs of what (engine, device) and why."""
+    """Which engine was opened, why, and what was skipped: pairs of what (engine, device) and why."""
 
     engine: str
     reason: str
@@ -133,7 +133,7 @@ def open_engine(
     entry.check()
     rejected: list[tuple[str, str]] = []
     engine = _open(entry, model, setup, rejected)
-    return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as asked for", tuple(rejected))
+    return engine, EngineChoice(entry.name, f"{_portrait(engine)}, as requested", tuple(rejected))
 
 
 def require_device(device: str) -> None:

@@ -138,7 +138,7 @@ def _inspected(weights: Weights) -> Signature:
         session = onnxruntime.InferenceSession(weights.read(), options, providers=["CPUExecutionProvider"])
     except failures() as error:
         raise WeightsError(
-            f"{weights.path}: is no ONNX graph that can be read: {error}", advice="Export the weights again."
+            f"{weights.path}: is not a readable ONNX graph: {error}", advice="Export the weights again."
         ) from error
     return Signature(tuple(map(_port, session.get_inputs())), tuple(map(_port, session.get_outputs())))
 
@@ -153,7 +153,7 @@ def _from_card(stated: object, weights: Weights) -> Signature:
         return Signature(*(tuple(map(_stated_port, stated[side])) for side in ("inputs", "outputs")))  # type: ignore[index]
     except (TypeError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{weights.card_path}: 'graph' does not say what the network takes and answers: {error!r}",
+            f"{weights.card_path}: 'graph' does not describe the inputs and outputs of the network: {error!r}",
             advice="Add the weights again: colorize-model add FILE.",
         ) from error
 

@@ -93,7 +93,7 @@ def failure(what: str, said: Sequence[str]) -> EngineError:
     """Return an error that TensorRT ``what``, with the last of what it ``said`` about it."""
     return EngineError(
         f"{NAME}: {what}: {said[-1] if said else 'it gives no reason'}",
-        advice="Use --engine auto to go on with another one.",
+        advice="Use --engine auto to continue with another one.",
     )
 
 

@@ -92,7 +92,7 @@ class Weights:
             )
         if _OUTSIDE in content:
             raise WeightsError(
-                f"{self.path}: keeps weights in another file, where the hash does not reach",
+                f"{self.path}: keeps weights in another file, which the hash does not cover",
                 advice="Export the weights as one self-contained ONNX file.",
             )
         return content
@@ -149,7 +149,7 @@ def _content(path: Path) -> bytes:
 
 
 def _no_card(path: Path) -> WeightsError:
-    return WeightsError(f"{path}: the weights have no card", advice="Put the card that belongs to them beside them.")
+    return WeightsError(f"{path}: the weights have no card", advice="Put their card beside them.")
 
 
 def _read_card(path: Path) -> dict[str, object] | None:

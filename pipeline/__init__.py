@@ -1,6 +1,6 @@
-"""Colour films and photographs, file to file: what is named here is the public interface (docs/api.md).
+"""Colour films and photographs, file to file: the public interface (docs/api.md).
 
-Nothing is loaded before it is used: a command that only shows its help need not wait for codecs and engines.
+Names are imported on first use, so that a command that only shows its help does not wait for codecs and engines.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-# Who uses the library says where its records go; without this, Python prints warnings by itself.
+# The application decides where log records go; without a handler, Python would print warnings itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 DISTRIBUTION = "autochrome-archive"
@@ -35,7 +35,7 @@ _HOMES = {
     "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs", "Unit"),
     "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
-    "pipeline.photo.memory": ("colorize_picture",),
+    "pipeline.photo.in_memory": ("colorize_picture",),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
         "Doubt",
@@ -55,7 +55,7 @@ _HOMES = {
         "Verification",
     ),
     "pipeline.film.job": ("colorize_video",),
-    "pipeline.film.memory": ("colorize_frames",),
+    "pipeline.film.in_memory": ("colorize_frames",),
 }
 
 __all__ = [
@@ -138,12 +138,12 @@ if TYPE_CHECKING:
         VerificationError,
         WeightsError,
     )
+    from pipeline.film.in_memory import colorize_frames
     from pipeline.film.job import colorize_video
-    from pipeline.film.memory import colorize_frames
     from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs, Unit
+    from pipeline.photo.in_memory import colorize_picture
     from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-    from pipeline.photo.memory import colorize_picture
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
         Doubt,
@@ -165,7 +165,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load what ``name`` stands for, the first time it is asked for."""
+        """Import ``name`` on first access."""
         from importlib import import_module
 
         for home, names in _HOMES.items():
@@ -174,5 +174,5 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        """Return what is public, loaded or not."""
+        """Return all public names, imported yet or not."""
         return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Where a caller's own code may end a run, without its faults being taken for those of a file."""
+"""Let a caller's own callback end a run, without its errors being taken for a file's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def guarded(progress: Progress, stop: StopRequest) -> Iterator[Progress]:
-    """Give a `Progress` that passes a run's events on to ``progress``, and raise at the end what that raised.
+    """Yield a `Progress` that forwards a run's events to ``progress``, and raise its first error at the end.
 
-    The first fault of ``progress`` ends the run at once through ``stop``, and nothing more is passed on; where another
-    error has ended the run already, that one is raised. `begin` and
-    `advance` come between items and between frames: these raise `Cancelled` when the run is to end at once. The other
-    events come amid writes of the ledger and the log, and raise nothing.
+    That error ends the run at once through ``stop``, and no further events are forwarded. If another error has already
+    ended the run, that one is raised instead. `begin` and `advance` are called between items and between frames, and
+    raise `Cancelled` when the run must end at once. The other events arrive during writes of the ledger and the log,
+    and raise nothing.
     """
     events = _Guarded(progress, stop)
     try:
@@ -63,5 +63,5 @@ class _Guarded:
             if isinstance(error, Cancelled) and self._stop.is_at_once:
                 raise
             logger.debug("a callback ends the run", exc_info=error)
-            # Of several that fail at the same time, one ends the run, and all tell of that one.
+            # If several fail at the same time, one of them ends the run, and all report that one.
             self.fault = self._stop.fail(error)

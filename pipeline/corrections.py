@@ -1,9 +1,4 @@
-"""What a person set right about one item, kept so that every later run respects it.
-
-A correction is a small JSON file (docs/correction.schema.json) in a tree of its own that mirrors the tree of sources:
-``album/1931.jpg`` has ``album/1931.jpg.correction.json``. Archives keep theirs in ``OUTPUT/.autochrome/corrections``;
-``--corrections`` names another tree, such as one under version control. Sources are never touched.
-"""
+"""Corrections that a person made to one item, kept so that every later run respects them."""
 
 from __future__ import annotations
 
@@ -23,17 +18,17 @@ from pipeline.publish import HOME, publishing
 SUFFIX = ".correction.json"
 FORMAT = "autochrome-correction-1"
 _MOST_BYTES = 1 << 20
-# Those that the first digests had, stated or not; another is in a digest only where it is stated.
+# Fields of the first version, always part of the digest; later fields are included only when set.
 _ALWAYS_DIGESTED = {"hints", "references", "saturation", "treat_as", "tone", "accepted"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """What holds for one item; None, and no hints, leave the choice to the run.
+    """Corrections to one item; None, or no hints, leaves the choice to the run.
 
-    ``saturation`` multiplies the chroma. ``references`` are names of coloured pictures beside the correction's file,
-    which lend their colours instead of those that a run finds, to films beside them. ``accepted`` says that a person
-    looked at the result and is content.
+    ``saturation`` multiplies the chroma. ``references`` are the names of coloured pictures beside the correction file.
+    For photographs they replace the references that a run finds; for films they are used in addition. ``accepted``
+    means that a person has looked at the result and is satisfied.
     """
 
     hints: tuple[Hint, ...] = ()
@@ -52,7 +47,7 @@ class Correction:
 
     @property
     def fingerprint(self) -> str:
-        """A short digest of all that shapes the result; empty where nothing does."""
+        """A short digest of everything that affects the result; empty if nothing does."""
         shaping = to_json(replace(self, accepted=False))
         if shaping == to_json(type(self)()):
             return ""
@@ -60,24 +55,24 @@ class Correction:
             if shaping[name] is None:
                 del shaping[name]
         for hint in shaping["hints"]:
-            # As it was before there was a choice: nothing is made again for that.
+            # The digest of hints in shares predates the choice of unit; keep it, so that no result is made again.
             if hint["unit"] == Unit.SHARE:
                 del hint["unit"]
         return hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def reference_files(self, kept: Path) -> tuple[Path, ...]:
-        """Return the files of its references; ``kept`` is its own. Raises `InputError` for one that is not there."""
+        """Return the paths of the references beside the correction file ``kept``. Raises `InputError` if missing."""
         found = tuple(kept.with_name(name) for name in self.references)
         for path in found:
             if not path.exists():
                 raise InputError(
-                    f"{path}: this reference of a correction is not there",
+                    f"{path}: a reference of a correction is missing",
                     advice=f"Restore it, or remove it from {kept}.",
                 )
         return found
 
     def applied(self, options: Options) -> Options:
-        """Return ``options`` with what this correction says in their place; its hints come after theirs."""
+        """Return ``options`` with the values of this correction in place of theirs; its hints follow theirs."""
         stated = {
             name: value for name in ("saturation", "treat_as", "tone") if (value := getattr(self, name)) is not None
         }
@@ -97,19 +92,19 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionFile:
-    """The content of a correction's file: what holds now, and what held before, the latest last."""
+    """The content of a correction file: the current correction, and earlier ones from oldest to newest."""
 
     correction: Correction = NO_CORRECTION
     history: tuple[Revision, ...] = ()
     format: str = FORMAT
 
     def revised(self, correction: Correction) -> CorrectionFile:
-        """Return the file in which ``correction`` holds now and what held goes into the history."""
+        """Return the file with ``correction`` as the current one and the previous one added to the history."""
         past = Revision(until=datetime.now(UTC), correction=self.correction)
         return replace(self, correction=correction, history=(*self.history, past))
 
     def undone(self) -> CorrectionFile:
-        """Return the file as it was before the last revision. Raises `ValueError` if there was none."""
+        """Return the file as it was before the last revision. Raises `ValueError` if there is none."""
         if not self.history:
             raise ValueError("there is nothing to undo")
         *earlier, last = self.history
@@ -117,26 +112,26 @@ class CorrectionFile:
 
     @property
     def fingerprint(self) -> str:
-        """A short digest of all of it, by which a change is noticed."""
+        """A short digest of the whole content, used to detect changes."""
         return hashlib.blake2b(json.dumps(to_json(self)).encode(), digest_size=8).hexdigest()
 
     def text(self) -> str:
-        """Return it as it is kept, without the oldest revisions of a history that would make it too large to read.
+        """Return the JSON text, dropping the oldest revisions if the history would make it too large to read.
 
-        Raises `UsageError` if what holds now is too large by itself.
+        Raises `UsageError` if the current correction alone is too large.
         """
         kept = self
         while len(text := f"{json_text(to_json(kept))}\n") > _MOST_BYTES:
             if not kept.history:
                 raise UsageError(
-                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="State fewer colours."
+                    f"a correction of {len(self.correction.hints):,} hints is too large", advice="Give fewer hints."
                 )
             kept = replace(kept, history=kept.history[1:])
         return text
 
 
 class CorrectionTree:
-    """The corrections of a tree of sources, by the path of the item below that tree's root."""
+    """The corrections of a tree of sources, keyed by each item's path below the root of that tree."""
 
     def __init__(self, folder: Path, *, originals: Originals) -> None:
         """Use ``folder``, which need not exist; ``originals`` are never replaced."""
@@ -144,24 +139,24 @@ class CorrectionTree:
         self._originals = originals
 
     def items(self) -> frozenset[str]:
-        """Return the paths of the items that have a correction, with ``/``: one look for very many."""
+        """Return the paths, with ``/``, of all items that have a correction, in a single scan."""
         kept = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob(f"*{SUFFIX}"))
         return frozenset(path.removesuffix(SUFFIX) for path in kept)
 
     def path_of(self, item: PurePath) -> Path:
-        """Return where the correction of ``item``, a relative path, is kept. Raises `InputError` for other paths."""
+        """Return the path of the correction of ``item``, a relative path. Raises `InputError` for other paths."""
         if item.is_absolute() or ".." in item.parts:
             raise InputError(f"{item}: not a path below the sources", advice="Name the item as the report does.")
         return self.folder / f"{item}{SUFFIX}"
 
     def read(self, item: PurePath) -> CorrectionFile:
-        """Return the file of ``item``, an empty one where there is none. Raises `InputError` if it is broken."""
+        """Return the correction file of ``item``, an empty one if there is none. Raises `InputError` if invalid."""
         return _file_at(self.path_of(item))
 
     def write(self, item: PurePath, file: CorrectionFile) -> Path:
-        """Keep ``file`` for ``item``, as `CorrectionFile.text` has it, and return its path.
+        """Write ``file``, as given by `CorrectionFile.text`, for ``item`` and return its path.
 
-        Raises `OutputError` when the disk refuses, and the errors of that.
+        Raises `OutputError` if it cannot be written, and the errors of `CorrectionFile.text`.
         """
         path, text = self.path_of(item), file.text()
         with publishing(path, overwrite=True, originals=self._originals) as temporary:
@@ -169,9 +164,9 @@ class CorrectionTree:
         return path
 
     def keep_reference(self, item: PurePath, content: bytes) -> str:
-        """Keep the file of a coloured picture beside the correction of ``item``, and return its name.
+        """Store an encoded coloured picture beside the correction of ``item`` and return its name.
 
-        The name holds a fingerprint of the content. Raises `OutputError` when the disk refuses.
+        The name contains a fingerprint of the content. Raises `OutputError` if it cannot be written.
         """
         digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         path = self.path_of(item)
@@ -183,24 +178,24 @@ class CorrectionTree:
 
 
 def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
-    """Return the corrections that are kept with the results in ``folder``."""
+    """Return the corrections kept beside the results in ``folder``."""
     return CorrectionTree(folder / HOME / "corrections", originals=originals)
 
 
 def check_corrections(folder: Path | None) -> None:
-    """Raise `InputError` if a ``folder`` of corrections that a person named is not there."""
+    """Raise `InputError` if ``folder``, a folder of corrections named by the user, does not exist."""
     if folder is not None and not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder of corrections", advice="Check --corrections, or make the folder first."
+            f"{folder}: no such folder of corrections", advice="Check --corrections, or create the folder first."
         )
 
 
 def correction_of_file(
     source: Path, output: Path, *, originals: Originals, tree: Path | None = None
 ) -> tuple[CorrectionTree, PurePath]:
-    """Return where the correction of a single file is kept, beside its result or in ``tree``, and its item there.
+    """Return the tree that holds the correction of a single file, beside its result or in ``tree``, and its item there.
 
-    Raises `InputError` if ``tree`` is not there.
+    Raises `InputError` if ``tree`` does not exist.
     """
     if tree is None:
         return corrections_beside(output.parent, originals=originals), PurePath(source.name)
@@ -209,7 +204,7 @@ def correction_of_file(
 
 
 def correction_at(path: Path | None) -> Correction:
-    """Return the correction in the file at ``path``, none where there is no such file. Raises `InputError`."""
+    """Return the correction in the file at ``path``, or an empty one if there is no such file. Raises `InputError`."""
     return NO_CORRECTION if path is None else _file_at(path).correction
 
 
@@ -218,7 +213,7 @@ def _file_at(path: Path) -> CorrectionFile:
 
 
 def read_correction(path: Path) -> CorrectionFile:
-    """Read the correction at ``path``. Raises `InputError` that says what is wrong with it, key and value."""
+    """Read the correction file at ``path``. Raises `InputError` that names the offending key and value."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"larger than {_MOST_BYTES:,} bytes")
@@ -231,16 +226,16 @@ def read_correction(path: Path) -> CorrectionFile:
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a correction: {error}",
-            advice="See docs/corrections.md for the format; delete the file to go on without it.",
+            advice="See docs/corrections.md for the format; delete the file to continue without it.",
         ) from error
 
 
 def correction_from_json(values: Any) -> Correction:
-    """Return the correction of which ``values`` is the JSON form. Raises `ValueError`, for unknown keys too."""
+    """Return the correction with the JSON form ``values``. Raises `ValueError`, also for unknown keys."""
     _refuse_unknown(values, Correction)
     hints = values.get("hints", [])
     if not isinstance(hints, list):
-        raise ValueError(f"hints: a list is wanted, not {hints!r}")
+        raise ValueError(f"hints: must be a list, not {hints!r}")
     for hint in hints:
         _refuse_unknown(hint, Hint)
     return from_json(Correction, values)
@@ -248,6 +243,6 @@ def correction_from_json(values: Any) -> Correction:
 
 def _refuse_unknown(values: Any, kind: type[Any]) -> None:
     if not isinstance(values, dict):
-        raise ValueError(f"{kind.__name__.lower()}: an object is wanted, not {values!r}")
+        raise ValueError(f"{kind.__name__.lower()}: must be an object, not {values!r}")
     if unknown := sorted(values.keys() - {one.name for one in fields(kind)}):
         raise ValueError(f"unknown keys: {', '.join(unknown)}")

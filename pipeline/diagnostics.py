@@ -1,7 +1,7 @@
-"""Where the records of the standard library's `logging` go, for the command line.
+"""Route the standard library's `logging` records for the command line.
 
-The library only makes records: every module has a logger of its own name, and nothing is configured by importing or by
-calling. A command shows them on standard error (``-v``, ``-vv``) and appends them to a file (``--log-file``).
+The library only emits records: every module has a logger of its own name, and importing or calling configures nothing.
+A command shows records on standard error (``-v``, ``-vv``) and appends them to a file (``--log-file``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.os_errors import unwritable
 from pipeline.terminal import printable
 from pipeline.version import program_version
 
-# Of these packages' loggers; those of libraries are theirs.
+# Packages whose loggers are configured; loggers of other libraries are left alone.
 PACKAGES = ("pipeline", "engines", "training")
 _HEADER = b"# Log of Autochrome\n"
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(threadName)s %(name)s: %(message)s"
@@ -31,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def logged(*, verbosity: int, file: Path | None) -> Iterator[None]:
-    """Send the records of the block to standard error (``verbosity`` 1: INFO, 2: DEBUG) and, all, to ``file``.
+    """Send log records to standard error (``verbosity`` 1: INFO, 2: DEBUG) and all of them to ``file`` for the block.
 
-    ``file`` is appended to. Raises `UsageError` if it holds anything but such a log, `OutputError` if it cannot be
-    written.
+    Records are appended to ``file``. Raises `UsageError` if it contains anything but such a log, `OutputError` if it
+    cannot be written.
     """
     handlers: list[logging.Handler] = []
     if verbosity:
@@ -65,7 +65,7 @@ def logged(*, verbosity: int, file: Path | None) -> Iterator[None]:
 
 
 def describe_environment() -> str:
-    """Return the versions that a report of a fault should name, on one line."""
+    """Return one line with the versions that a bug report should contain."""
     found = []
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
@@ -80,7 +80,7 @@ def _file_handler(path: Path) -> logging.Handler:
         with path.open("ab+") as file:
             file.seek(0)
             start = file.read(len(_HEADER))
-            # An empty file of several names is not known to be ours.
+            # An empty file with several hard links may not be ours.
             if not start and os.fstat(file.fileno()).st_nlink <= 1:
                 file.write(_HEADER)
             elif start != _HEADER:
@@ -97,11 +97,11 @@ def _file_handler(path: Path) -> logging.Handler:
 
 class _Appending(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the standard library
-        """Say nothing: a disk that is full must not end the work, nor fill another one with tracebacks."""
+        """Ignore the error: a full disk must not end the work, nor fill another disk with tracebacks."""
 
 
 class _StandardError(logging.Handler):
-    """Writes to whatever standard error is at the moment: bars on a terminal put themselves in its place."""
+    """Write to the current standard error, which progress bars on a terminal replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Typed values as JSON and back: what ``--json`` prints, what the ledger, the segments and the sidecars keep."""
+"""Typed values to JSON and back, for ``--json``, the ledger, segments and sidecars."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _RESULTS: Mapping[str, type[FilmResult] | type[PhotoResult]] = {"film": FilmResu
 def to_json(value: Any) -> Any:
     """Return ``value`` as JSON values: objects, lists, text, numbers, booleans, null.
 
-    Dataclasses become objects with their fields as keys, enumerations their values, paths and fractions text, times
-    ISO 8601, bytes Base64. A film's or photograph's result says its ``kind`` and leaves out its previews.
+    Dataclasses become objects keyed by field name, enumerations become their values, paths and fractions text, times
+    ISO 8601, bytes Base64. Results of films and photographs include their ``kind`` and omit their previews.
     """
     return _converter().unstructure(value)
 
 
 def from_json(kind: type[T], values: Any) -> T:
-    """Return the ``kind`` (a class) of which ``values`` is the `to_json` form; keys that it does not have are ignored.
+    """Return an instance of the class ``kind`` from its `to_json` form ``values``; unknown keys are ignored.
 
-    Raises `ValueError` if ``values`` is no such form, which says what is wrong at which place: ``hints[0].x: ...``.
+    Raises `ValueError` if ``values`` has another form; the message gives the place: ``hints[0].x: ...``.
     """
     try:
         return _converter().structure(values, kind)
@@ -45,7 +45,7 @@ def from_json(kind: type[T], values: Any) -> T:
 
 
 def _wrong(error: BaseException, kind: Any) -> str:
-    """Return what is wrong with a value that should be of ``kind``."""
+    """Describe what is wrong with a value that should be of type ``kind``."""
     kinds = get_args(kind) or (kind,)
     if isinstance(error, KeyError):
         return "is missing"
@@ -58,15 +58,15 @@ def _wrong(error: BaseException, kind: Any) -> str:
 
 
 def _at(path: str, wrong: str) -> str:
-    """Return ``wrong`` with the place where that is; it may begin with the name of a field there."""
+    """Prefix the message ``wrong`` with its location; ``wrong`` may itself begin with the name of a field."""
     names_field = re.match(r"\w+: ", wrong, re.ASCII)
     return f"{path}{'.' if names_field else ': '}{wrong}" if path else wrong
 
 
 def result_from_json(values: Mapping[str, Any]) -> FilmResult | PhotoResult:
-    """Return the result of which ``values`` is the `to_json` form; its previews, which are not in it, are none.
+    """Return the result with the `to_json` form ``values``, without previews, which that form omits.
 
-    Raises `ValueError` if ``values`` is no such form.
+    Raises `ValueError` if ``values`` has another form.
     """
     kind = _RESULTS.get(str(values.get("kind")))
     if kind is None:
@@ -75,7 +75,7 @@ def result_from_json(values: Mapping[str, Any]) -> FilmResult | PhotoResult:
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """Return ``document`` as the text of ``--json``: ASCII, so that any name of a file survives any terminal."""
+    """Return ``document`` as the text of ``--json``, in ASCII, so that every file name survives every terminal."""
     return json.dumps(document, indent=2, allow_nan=False)
 
 

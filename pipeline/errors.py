@@ -1,4 +1,4 @@
-"""Errors of media and disks. Exit codes are those of the documented table."""
+"""Errors of media and disks, with the documented exit codes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = [
 ]
 
 NO_MEMORY = "Free memory by ending other programs, or use a computer with more."
-"""The advice where there was not enough."""
+"""Advice when there was not enough memory."""
 
 
 class UsageError(AutochromeError):
-    """The request itself cannot be met: options that exclude each other, output inside input."""
+    """The request itself cannot be met: mutually exclusive options, output inside input."""
 
     exit_code = 2
 
@@ -36,11 +36,11 @@ class InputError(AutochromeError):
 
 
 class UnreadableError(InputError):
-    """The source cannot be read now, which tells nothing of what is in it: its disk, a share, permissions."""
+    """The source cannot be read at present (disk, share, permissions), which says nothing about its content."""
 
 
 class UnsupportedError(InputError):
-    """The source is sound, as far as one looked, but of a kind that this program does not colour, by design."""
+    """The source is intact as far as it was checked, but of a kind that this program deliberately does not colour."""
 
 
 class OutputError(AutochromeError):
@@ -56,6 +56,6 @@ class VerificationError(AutochromeError):
 
 
 class LockedError(AutochromeError):
-    """Another run is at work on the same output folder."""
+    """Another run is working on the same output folder."""
 
     exit_code = 75

@@ -1,7 +1,7 @@
-"""Locks on open files, shared or exclusive, that go with their process; on Windows as on POSIX.
+"""Shared or exclusive locks on open files, released when their process ends; the same on Windows and POSIX.
 
-POSIX: flock(2). Windows: LockFileEx on one byte far beyond any end, since a lock there keeps others from reading what
-it covers. Both hold for one opening of the file, and are let go when it is closed.
+POSIX: flock(2). Windows: LockFileEx on one byte far beyond the end of any file, because a lock there prevents others
+from reading the bytes it covers. Both belong to one open file handle and are released when it is closed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ if sys.platform == "win32":
         )
 
     def lock_file(file: IO[Any], how: int) -> None:
-        """Lock ``file``: SHARED or EXCLUSIVE, with NO_WAIT or until it is free; or UNLOCK it.
+        """Lock ``file`` with SHARED or EXCLUSIVE, waiting unless NO_WAIT is given, or UNLOCK it.
 
-        Raises `BlockingIOError` if others hold it and ``how`` does not wait, `OSError` where there are no locks.
+        Raises `BlockingIOError` if the lock is held by others and ``how`` does not wait, `OSError` if there are no
+        locks.
         """
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(file.fileno()))
@@ -52,8 +53,9 @@ else:
     SHARED, EXCLUSIVE, NO_WAIT, UNLOCK = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
 
     def lock_file(file: IO[Any], how: int) -> None:
-        """Lock ``file``: SHARED or EXCLUSIVE, with NO_WAIT or until it is free; or UNLOCK it.
+        """Lock ``file`` with SHARED or EXCLUSIVE, waiting unless NO_WAIT is given, or UNLOCK it.
 
-        Raises `BlockingIOError` if others hold it and ``how`` does not wait, `OSError` where there are no locks.
+        Raises `BlockingIOError` if the lock is held by others and ``how`` does not wait, `OSError` if there are no
+        locks.
         """
         fcntl.flock(file, how)

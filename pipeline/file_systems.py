@@ -1,6 +1,6 @@
-"""What kind of file system a path is on, as far as the system says: a disk of this machine, or of another one.
+"""Detect whether a path is on a local or a network file system, as far as the operating system says.
 
-Linux: the table of mounts. Windows: the kind of the drive. Elsewhere nothing is known.
+Linux: from the mount table. Windows: from the drive type. On other systems nothing is known.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mountinfo")
-# As Linux calls them, without the "fuse." of those that are a program's.
+# Linux names; for FUSE file systems without the "fuse." prefix.
 _NETWORK = {
     "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "moosefs", "nfs", "nfs4", "orangefs",
     "rclone", "s3fs", "smb3", "sshfs",
@@ -19,9 +19,9 @@ _DRIVE_REMOTE = 4
 
 
 def network_file_system(path: Path) -> str | None:
-    """Return the kind of the network file system that the existing ``path`` is on, such as ``nfs4``; None for others.
+    """Return the type of the network file system that holds the existing ``path``, such as ``nfs4``, else None.
 
-    None too where the system does not say.
+    Also None if the operating system does not say.
     """
     if sys.platform == "win32":
         import ctypes
@@ -38,7 +38,7 @@ def network_file_system(path: Path) -> str | None:
 
 
 def kind_of_device(table: str, device: str) -> str:
-    """Return the kind of file system on ``device`` ("8:1") by Linux's ``mountinfo`` (proc(5)), "" if not there."""
+    """Return the file system type of ``device`` ("8:1") in Linux's ``mountinfo`` (proc(5)), "" if it is not listed."""
     for line in table.splitlines():
         fields, _, about = line.partition(" - ")
         if fields.split(" ")[2:3] == [device]:

@@ -1,12 +1,11 @@
-"""How a run ends before its work does: one request that everything looks at, and one exception.
+"""How a run ends early: one request that all work checks, and one exception.
 
-Signals, callers, a deadline, a full disk and callbacks that fail all make the same `StopRequest`. Work looks at it
-where it can end: between two segments, photographs or films when it may finish what is under way, after any frame when
-it is to end at once. A second signal also raises `Interruption` in the main thread, because that may be deep inside a
-call that looks at nothing.
+Signals, callers, a deadline, a full disk and failing callbacks all make the same `StopRequest`. Work checks it where it
+can end: between segments, photographs or films if current work may be finished, after any frame if it must end at once.
+A second signal also raises `Interruption` in the main thread, which may be deep inside a call that checks nothing.
 
-A native library that calls back into Python swallows what is raised there: the run would go on, with a write missing.
-So signals become an exception only where it is not lost.
+A native library that calls back into Python swallows exceptions raised there: the run would continue with a write
+missing. So signals are turned into an exception only where it cannot be lost.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ R = TypeVar("R")
 
 _DELAY = 0.02
 _native_callbacks: set[CodeType] = set()
-_FINISHING = "told to stop: finishing what is under way; told once more, it stops at once"
+_FINISHING = "asked to stop: finishing work in progress; ask again to stop at once"
 
 
 class Cancelled(BaseException):
-    """A run ended before its work did; ``exit_code`` is what a command ends with.
+    """The run ended early; ``exit_code`` is the exit code for a command.
 
-    Functions raise it when their `StopRequest` was made, and callers may raise it from a method of
-    `pipeline.progress.Progress`. It comes out of the function that was called, with everything as after Ctrl-C:
-    temporary files are gone, finished work is kept, and a long film resumes later after its last segment. Not an
-    `Exception`, so that it is never taken for the fault of one file.
+    Functions raise it once their `StopRequest` is made, and callers may raise it from a method of
+    `pipeline.progress.Progress`. It propagates out of the function that was called, with the same effect as Ctrl-C:
+    temporary files are removed, finished work is kept, and a long film resumes later after its last segment. It is not
+    an `Exception`, so that it is never mistaken for the failure of a single file.
     """
 
     frames_kept: int | None = None
-    """Of a film that was under way, how many frames the next run need not make again; None if there was none."""
+    """Number of frames of the current film that the next run need not process again; None without such a film."""
 
     def __init__(self, exit_code: int = 130) -> None:
         super().__init__()
@@ -49,14 +48,14 @@ class Cancelled(BaseException):
 
 
 class Interruption(Cancelled):
-    """A signal, raised in the main thread; ``exit_code`` is 128 and its number."""
+    """A signal, raised in the main thread; ``exit_code`` is 128 plus its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 class StopReason(StrEnum):
-    """Why a run is to end: someone asked for it, its time is up, or nothing more can be done."""
+    """Why a run should end: on request, at its deadline, or because of a fault after which nothing more can be done."""
 
     ASKED = "asked"
     TIME = "time"
@@ -64,16 +63,16 @@ class StopReason(StrEnum):
 
 
 class StopRequest:
-    """A wish that a run end, at its next safe boundary or at once. It is never taken back.
+    """A request that a run end at its next safe boundary, or at once. It is never withdrawn.
 
-    Any thread, and a signal handler, may make it: what it is told is appended to lists, of which the first one counts,
-    so no lock is needed, which a handler might find held. ``until`` is a deadline.
+    Any thread or signal handler may make it. Values are only appended to lists, of which the first entry counts, so it
+    needs no lock, which a signal handler might find held. ``until`` is a deadline.
     """
 
     def __init__(
         self, *, until: datetime | None = None, clock: Callable[[tzinfo | None], datetime] = datetime.now
     ) -> None:
-        """Begin without a request; ``clock`` returns the time of a time zone, or local time for None."""
+        """Start without a request; ``clock`` returns the current time in a time zone, or local time for None."""
         self.until = until
         self._clock = clock
         self._is_at_once = self._is_time_up = False
@@ -87,7 +86,7 @@ class StopRequest:
 
     @property
     def reason(self) -> StopReason | None:
-        """Why it was made: a fault counts before one who asked, and that before the time. None if it was not made."""
+        """Why the request was made, or None: a fault outranks a user's request, which outranks the deadline."""
         if self._errors:
             return StopReason.FAULT
         if self._asked:
@@ -96,14 +95,14 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """What a command ends with for this reason; 0 for the time, and if it was not made."""
+        """The exit code for this reason; 0 at the deadline or if no request was made."""
         if self._errors:
             return int(getattr(self._errors[0], "exit_code", 1))
         return self._asked[0] if self._asked else 0
 
     @property
     def is_made(self) -> bool:
-        """Whether the run is to begin nothing more: it was asked to end, or the deadline has come."""
+        """Whether the run should start nothing more: a request was made, or the deadline has passed."""
         if self.reason is None and self.until is not None and self._clock(self.until.tzinfo) >= self.until:
             self._is_time_up = True
             logger.info("the run ends: it is %s", self.until)
@@ -111,20 +110,20 @@ class StopRequest:
 
     @property
     def is_at_once(self) -> bool:
-        """Whether what is under way is to be left as well, after the frame at hand."""
+        """Whether current work should also be abandoned, after the current frame."""
         return self._is_at_once
 
     def make(self, exit_code: int = 130, *, at_once: bool = False) -> None:
-        """Ask the run to begin nothing more, and with ``at_once`` not to finish what is under way either.
+        """Ask the run to start nothing more, and with ``at_once`` to abandon current work too.
 
-        Writes no log: a signal may have come amid a record.
+        Writes no log record: a signal may have interrupted the writing of one.
         """
         self._asked.append(exit_code)
         if at_once:
             self._is_at_once = True
 
     def fail(self, error: BaseException) -> BaseException:
-        """End the run at once because of ``error``, or of another that came before; return the one that counts."""
+        """End the run at once because of ``error``, unless another came first; return the first one."""
         self._errors.append(error)
         self._is_at_once = True
         first = self._errors[0]
@@ -133,18 +132,18 @@ class StopRequest:
         return first
 
     def check(self) -> None:
-        """Raise `Cancelled` if the request is made: for places where nothing is lost."""
+        """Raise `Cancelled` if the request is made: for places where no work is lost."""
         if self.is_made:
             raise Cancelled(self.exit_code)
 
     def check_at_once(self) -> None:
-        """Raise `Cancelled` if the run is to end at once: for every frame."""
+        """Raise `Cancelled` if the run should end at once: called for every frame."""
         if self._is_at_once:
             raise Cancelled(self.exit_code)
 
 
 def called_from_native(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark ``function`` as one that a native library calls: no `Interruption` is raised in it or below it."""
+    """Mark ``function`` as called by a native library: no `Interruption` is raised in it or in what it calls."""
     code: CodeType = getattr(function, "__code__")  # noqa: B009 - a plain callable has no such attribute for mypy
     _native_callbacks.add(code)
     return function
@@ -162,18 +161,14 @@ def end_on_signals() -> None:
 
 
 def finish_on_signals(request: StopRequest, tell: Callable[[str], None]) -> None:
-    """Make ``request`` on the first SIGINT or SIGTERM, and ``tell`` people so; the second one ends the run at once.
-
-    From then on it is as after `end_on_signals`. Signals that are ignored stay ignored. Call this in the main thread,
-    after `end_on_signals`.
-    """
+    """Make ``request`` on the first SIGINT or SIGTERM and ``tell`` the user; end the run at once on the second."""
 
     def first(number: int, _frame: FrameType | None) -> None:
         for polite in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(polite) is first:
                 signal.signal(polite, second)
         request.make(128 + number)
-        # Amid another write to the same stream, or when nobody listens any more: the request holds all the same.
+        # The stream may be in the middle of another write, or have no reader any more; the request holds all the same.
         with suppress(RuntimeError, OSError):
             tell(_FINISHING)
 
@@ -192,7 +187,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _raise_or_wait(number: int, frame: FrameType | None) -> None:
-    # Windows has no timer for signals: there the callback is left, and the file with it is thrown away.
+    # Windows has no signal timer: there the callback is interrupted, and its file is discarded.
     if sys.platform == "win32" or not _is_in_callback(frame):
         raise Interruption(number)
 

@@ -1,4 +1,4 @@
-"""Lock files: one run at a time, held by the system, which lets go of them when their process dies."""
+"""Lock files: one run at a time. The operating system holds the lock and releases it when the process dies."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class NoLocksError(OutputError):
-    """The disk has no file locks."""
+    """The disk does not support file locks."""
 
 
 class Held:
-    """A lock file that is held; ``said`` is what its holder writes into it, "" by those who share it.
+    """A held lock file; ``said`` is the text its holder wrote into it, "" for shared locks.
 
-    ``is_written`` is false where the disk did not take that: what stands in the file tells nothing then. With
-    ``is_to_go`` the file is deleted when the lock is let go of. Workers in other processes are given it to `check`.
+    ``is_written`` is false if the disk did not accept that text; the content of the file then means nothing. If
+    ``is_to_go`` is set, the file is deleted when the lock is released. It is passed to worker processes for `check`.
     """
 
     def __init__(self, path: Path, subject: Path, said: str) -> None:
@@ -47,35 +47,35 @@ class Held:
         self.is_to_go = False
 
     def check(self) -> None:
-        """Raise `LockedError` if another run took the lock meanwhile.
+        """Raise `LockedError` if another run has since taken the lock.
 
-        Network disks let it when this machine was cut off for longer than locks are kept there, and those without locks
-        between machines let it at any time.
+        Network disks allow that when this machine was disconnected for longer than they keep locks; disks without locks
+        between machines allow it at any time.
         """
         if self.is_written and not self.is_ours():
             raise LockedError(
                 f"{self._subject}: another run took it over{_described(self._path)}",
-                advice="Was this machine cut off from its disk? What is done stays; the other run does the rest.",
+                advice="Was this machine cut off from its disk? Finished work is kept; the other run does the rest.",
             )
 
     def is_ours(self) -> bool:
-        """Say whether the file still says what this holder wrote, as far as it can be read."""
+        """Return whether the file still contains what this holder wrote, as far as it can be read."""
         try:
             return self._path.read_text(encoding="utf-8") == self._said
         except FileNotFoundError:
             return False
         except (OSError, ValueError):
-            # What else is wrong with the disk tells whoever uses it.
+            # Other problems with the disk are reported where it is used.
             return True
 
 
 @contextmanager
 def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[Held]:
-    """Hold the lock file ``path`` for the block, alone or ``shared``; folders that are missing are made.
+    """Hold the lock file ``path`` for the block, exclusively or ``shared``, creating missing folders.
 
-    ``subject`` is what errors are about. The file tells who holds it alone; it is left behind, and says nothing then,
-    or the holder deletes it. One who looks whether it is held does so for a moment: ``patience`` is for how many
-    seconds it is tried again. Raises `LockedError` if another run holds it, `NoLocksError`, `OutputError` if it cannot
+    ``subject`` is what errors refer to. The file names its exclusive holder; on release it is emptied, or deleted if
+    the holder asks for that. Because checking whether a lock is held also holds it for a moment, taking it is retried
+    for ``patience`` seconds. Raises `LockedError` if another run holds it, `NoLocksError`, `OutputError` if it cannot
     be written, `UsageError` if it is a link.
     """
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
@@ -104,9 +104,9 @@ def _opened_and_locked(path: Path, subject: Path, how: int, deadline: float) -> 
                     time.sleep(_PAUSE)
                     continue
                 raise LockedError(
-                    f"{subject}: another run is at work on it{_described(path)}", advice=_ADVICE
+                    f"{subject}: another run is working on it{_described(path)}", advice=_ADVICE
                 ) from error
-            # One that ended meanwhile may have deleted the file: what is held then keeps nobody out.
+            # A run that has just ended may have deleted the file; a lock on the deleted file would exclude nobody.
             if _is_still(file, path):
                 yield file
                 return
@@ -123,7 +123,7 @@ def opened(path: Path, subject: Path) -> IO[str]:
     """Open the lock file ``path`` without locking it. Raises `OutputError`, and `UsageError` if it is a link."""
     try:
         for _ in range(_TRIES):
-            # A run that ended just now has removed its folder, maybe after it was found to be there.
+            # A run that has just ended may remove its folder after we found it to exist.
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 return _made(path)
         return _made(path)
@@ -138,9 +138,9 @@ def _made(path: Path) -> IO[str]:
 
 
 def lock(file: IO[str], path: Path, how: int) -> None:
-    """Lock ``file``, or let it go.
+    """Lock or unlock ``file``.
 
-    Raises `BlockingIOError` where ``how`` does not wait for others, `NoLocksError`, `OutputError`.
+    Raises `BlockingIOError` if it is locked and ``how`` does not wait, `NoLocksError`, `OutputError`.
     """
     try:
         lock_file(file, how)
@@ -155,20 +155,20 @@ def lock(file: IO[str], path: Path, how: int) -> None:
 
 
 def _holder() -> str:
-    # Containers may share a host's name and the number of a process.
+    # Containers may share a host name and a process id.
     only = secrets.token_hex(8)
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": round(time.time()), "id": only})
 
 
 def _write(file: IO[str], text: str) -> bool:
-    """Write ``text``, so that other machines see it; False if the disk does not take it, which must end no run."""
+    """Write ``text`` and sync, so that other machines see it; return False if the disk refuses, which ends no run."""
     handle, content = file.fileno(), text.encode()
     try:
         os.ftruncate(handle, 0)
         is_written = os.write(handle, content) == len(content)
     except OSError:
         return False
-    # A disk that does not sync holds it all the same.
+    # A disk that cannot sync still holds the text.
     with contextlib.suppress(OSError):
         os.fsync(handle)
     return is_written

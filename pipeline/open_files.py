@@ -1,4 +1,4 @@
-"""Deleting and replacing files that a process has open: POSIX does at once, Windows refuses as long as that lasts."""
+"""Delete and replace files that a process may have open: POSIX allows it, Windows refuses while they are open."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-# Seconds in which one who only reads a file has closed it.
+# Seconds within which a process that only reads a file will have closed it.
 _PATIENCE = 5.0
 _PAUSE = 0.05
 
 
 def delete(path: Path) -> None:
-    """Delete the file at ``path``, if there is one. Raises `OSError`: on Windows if others have it open for seconds."""
+    """Delete the file at ``path``, if it exists. Raises `OSError`; on Windows also if it stays open for seconds."""
     patiently(lambda: path.unlink(missing_ok=True))
 
 
 def delete_locked(file: IO[Any], path: Path) -> None:
     """Delete the file at ``path``, which is open and locked as ``file``, and close it.
 
-    No other process gets hold of it in between: on Windows, where it must be closed first, one that opened it by then
-    keeps it from being deleted. Raises `OSError`.
+    No other process can lock it in between: on Windows, where it must be closed first, it is not deleted if another
+    process has opened it by then. Raises `OSError`.
     """
     if sys.platform == "win32":
         file.close()
@@ -35,12 +35,12 @@ def delete_locked(file: IO[Any], path: Path) -> None:
 
 
 def is_in_use(error: BaseException | None) -> bool:
-    """Say whether ``error`` can mean that others have the file open that was to be deleted or replaced."""
+    """Return whether ``error`` may mean that the file to be deleted or replaced is open elsewhere."""
     return sys.platform == "win32" and isinstance(error, PermissionError)
 
 
 def patiently(act: Callable[[], None]) -> None:
-    """Do ``act``, which deletes or replaces a file; again, for some seconds, where Windows does not let it."""
+    """Call ``act``, which deletes or replaces a file, and retry for some seconds if Windows refuses."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a user can ask for, as frozen values."""
+"""Options of a run, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
-# A minute at 25 frames a second: what is lost of a long film when a run dies.
+# One minute at 25 frames per second: the most work that is lost of a long film when a run dies.
 SEGMENT_FRAMES = 1500
 
 
@@ -35,14 +35,14 @@ class Quality(StrEnum):
 
 
 class Tone(StrEnum):
-    """What becomes of a tint (sepia, a toned print, tinted stock): NEUTRALISE replaces it by colour, KEEP keeps it."""
+    """Handling of a tint (sepia, a toned print, tinted stock): NEUTRALISE replaces it with colour, KEEP keeps it."""
 
     NEUTRALISE = "neutralise"
     KEEP = "keep"
 
 
 class TreatAs(StrEnum):
-    """What a source is taken for; AUTO decides on the evidence of its own chroma, shot by shot."""
+    """How a source is classified; AUTO decides from its own chroma, shot by shot."""
 
     AUTO = "auto"
     MONOCHROME = "monochrome"
@@ -51,14 +51,14 @@ class TreatAs(StrEnum):
 
 
 class OnDamage(StrEnum):
-    """What damaged frames do: FAIL ends the film with an error, CONCEAL keeps the film whole and names them."""
+    """How damaged frames are handled: FAIL ends the film with an error, CONCEAL keeps all frames and reports them."""
 
     FAIL = "fail"
     CONCEAL = "conceal"
 
 
 class Layout(StrEnum):
-    """How a film shows before and after: SIDE by side, or SPLIT, the left half before and the right half after."""
+    """Layout of a before-and-after film: SIDE by side, or SPLIT with before in the left half and after in the right."""
 
     SIDE = "side"
     SPLIT = "split"
@@ -66,14 +66,14 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """``seconds`` of a film from ``start`` on, in seconds from its beginning."""
+    """A part of a film, ``seconds`` long, starting ``start`` seconds from its beginning."""
 
     seconds: Fraction
     start: Fraction = Fraction(0)
 
 
 class Unit(StrEnum):
-    """What places in a picture are counted in."""
+    """Unit of positions in a picture."""
 
     SHARE = "share"
     PIXEL = "px"
@@ -81,13 +81,13 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Hint:
-    """A colour that a person states at a place of the upright picture.
+    """A colour given by a person for a position in the upright picture.
 
-    ``x`` and ``y`` are shares of its width and height, 0..1, from the top left, or, if ``unit`` says so, the column and
-    row of a pixel, counted from 0, see `hints_in_shares`; ``color`` is sRGB ``#RRGGBB`` or
-    ``neutral``. It is exact at the place, as far as the gamut has room, nearly so within ``reach``, a share of the
-    shorter side, and beyond it spreads over what is like it. ``time`` is in seconds, for films; ``page`` counts from 1,
-    for files of several.
+    ``x`` and ``y`` are shares of its width and height, 0..1, from the top left, or, depending on ``unit``, the column
+    and row of a pixel, counted from 0 (see `hints_in_shares`). ``color`` is sRGB ``#RRGGBB`` or ``neutral``. The colour
+    is exact at the position, as far as the gamut allows, nearly exact within ``reach``, a share of the shorter side,
+    and spreads to similar areas beyond it. ``time`` is in seconds, for films; ``page`` counts from 1, for files with
+    several pages.
     """
 
     x: float
@@ -105,16 +105,16 @@ class Hint:
         if not (0 <= self.x <= most and 0 <= self.y <= most and 0 <= self.reach <= 1):
             raise ValueError(f"x, y and reach must lie between 0 and 1, not {self.x}, {self.y}, {self.reach}")
         if self.color != "neutral" and not re.fullmatch("#[0-9A-Fa-f]{6}", self.color):
-            raise ValueError(f"color: {self.color} is no colour; write #RRGGBB, or neutral")
+            raise ValueError(f"color: {self.color} is not a colour; write #RRGGBB, or neutral")
         if self.page < 1 or (self.time is not None and not self.time >= 0):
             raise ValueError(f"page {self.page} at {self.time} s: pages count from 1, times from 0")
 
 
 def hints_in_shares(hints: Iterable[Hint], sizes: Mapping[int, tuple[int, int]], *, source: Path) -> tuple[Hint, ...]:
-    """Return ``hints`` with those in pixels as shares: of the middle of the pixel.
+    """Return ``hints`` with pixel positions converted to shares, measured at pixel centres.
 
-    ``sizes`` are width and height of the upright pages of ``source`` by their numbers; hints of other pages stay as
-    they are. Raises `InputError` for a pixel that lies outside.
+    ``sizes`` maps page numbers of ``source`` to width and height of the upright page; hints for other pages are
+    unchanged. Raises `InputError` for a pixel outside the picture.
     """
     found = []
     for hint in hints:
@@ -133,13 +133,13 @@ def hints_in_shares(hints: Iterable[Hint], sizes: Mapping[int, tuple[int, int]],
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Choices that hold for films and photographs alike.
+    """Options shared by films and photographs.
 
     ``device`` is what the engine runs on, see `engines.base.Setup`. ``every`` is for films: the network sees every n-th
-    frame, or, if None, as many as the motion asks for. ``frame_rate`` is for folders of numbered pictures: frames a
-    second, if None as their headers say. ``verify`` measures the luma error of every frame of a film and has the
-    ffmpeg program decode it. ``saturation`` multiplies the chroma; ``hints`` state colours at places of
-    photographs and of frames. ``reference`` is a coloured picture that lends its colours, or a folder of them, see
+    frame, or, if None, as many as the motion requires. ``frame_rate`` is for folders of numbered pictures: frames per
+    second, or, if None, the rate in their headers. ``verify`` measures the luma error of every frame of a film and has
+    the ffmpeg program decode it. ``saturation`` multiplies the chroma; ``hints`` give colours for positions in
+    photographs and frames. ``reference`` is a coloured picture whose colours are used, or a folder of them, see
     `pipeline.reference_files` and, for films, `pipeline.film.reference_frames`.
     """
 
@@ -163,5 +163,5 @@ class Options:
 
     @property
     def makes_colour(self) -> bool:
-        """Whether any colour can come of them: a saturation of 0 leaves what hints state, or nothing."""
+        """Whether any colour can result: a saturation of 0 leaves only the colours of hints, if any."""
         return self.saturation > 0 or any(hint.color != "neutral" for hint in self.hints)

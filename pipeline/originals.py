@@ -1,4 +1,4 @@
-"""What nothing this program writes may ever take the place of, the sources of a run, nor be written into."""
+"""Files and folders that no output may replace or be written into: the sources of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipeline.errors import UsageError
 
 @dataclass(frozen=True)
 class Originals:
-    """Source files, and folders of sources with all that lies below them.
+    """Source files, and folders of sources with everything below them.
 
-    Identity is the file system's (device and inode), not the spelling of a path: symbolic and hard links, other
-    letter case and bind mounts lead to the same original.
+    Identity is the file system's (device and inode), not the spelling of a path: symbolic and hard links, different
+    letter case and bind mounts all lead to the same original.
     """
 
     paths: tuple[Path, ...] = ()
@@ -27,7 +27,7 @@ class Originals:
     def check(self, target: Path) -> None:
         """Raise `UsageError` if writing ``target`` would replace an original, or a file in a folder of originals."""
         for path in self.paths:
-            # Below a source file nothing can lie: whoever writes there is told so by the system.
+            # Nothing can lie below a source file: the operating system rejects writes there.
             if is_same(target, path) or (path.is_dir() and lies_in(target, path)):
                 raise UsageError(
                     f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
@@ -39,11 +39,7 @@ NO_ORIGINALS = Originals()
 
 
 def check_own(path: Path) -> None:
-    """Raise `UsageError` unless ``path``, a file that is changed in place, is one of a single name, or is not there.
-
-    Locks, ledgers and the like are written where they lie: behind a symbolic or a hard link that would be another file,
-    such as an original. Raises `OSError`.
-    """
+    """Raise `UsageError` unless ``path``, which is modified in place, is a regular file with one name, or missing."""
     try:
         state = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -52,13 +48,13 @@ def check_own(path: Path) -> None:
         kind = "a hard link" if stat.S_ISREG(state.st_mode) else "a link" if path.is_symlink() else "no file"
         raise UsageError(
             f"{path}: is {kind}, and a file of this program's own is changed in place there; nothing was written",
-            advice="Delete this name, which leaves other names of the file as they are; what is Autochrome's own, copy "
-            "and put the copy in its place.",
+            advice="Delete this name, which leaves other names of the file as they are. If the file is "
+            "Autochrome's own, put a copy of it in its place.",
         )
 
 
 def is_same(one: Path, other: Path) -> bool:
-    """Whether both paths lead to one existing file or folder."""
+    """Return whether both paths lead to the same existing file or folder."""
     try:
         return one.samefile(other)
     except OSError:
@@ -66,7 +62,7 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Whether ``path``, which need not exist, is the existing ``folder`` (or file) or lies below it, by any way."""
-    # Not Path.resolve(), which before Python 3.13 raises RuntimeError for links that lead to themselves.
+    """Return whether ``path``, which need not exist, is the existing ``folder`` (or file) or below it by any route."""
+    # Not Path.resolve(), which before Python 3.13 raises RuntimeError for links that point to themselves.
     whole = Path(os.path.realpath(path))
     return any(is_same(place, folder) for place in (whole, *whole.parents))

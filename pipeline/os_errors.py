@@ -1,4 +1,4 @@
-"""What the system says when a disk refuses, as errors of ours: which side it was, and what to do about it."""
+"""Turn operating system errors into this program's own: which side failed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ADVICE = {
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
 }
 _USUAL = "Check its disk and how it is connected."
-# Of a file; a folder must have room for a name of 12 characters, else making it is refused as below.
+# For a file; a folder must leave room for a name of 12 characters, or creating it is refused as below.
 _LONGEST_ON_WINDOWS = 259
 # ERROR_FILENAME_EXCED_RANGE
 _TOO_LONG = 206
@@ -36,12 +36,12 @@ _FILE_SYSTEM = r"SYSTEM\CurrentControlSet\Control\FileSystem"
 _VERBATIM = "\\\\?\\"
 _LONG_PATHS = "only if LongPathsEnabled is set in its registry (docs/platforms.md)"
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
-# Only writing can fail so.
+# Errors that only writing can cause.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def advice_for(error: OSError) -> str:
-    """Return what a user can do about ``error``."""
+    """Return what the user can do about ``error``."""
     advice = _ADVICE.get(error.errno or 0, _USUAL)
     if _is_beyond_windows(error):
         length = _length(error.filename)
@@ -50,24 +50,24 @@ def advice_for(error: OSError) -> str:
 
 
 def says_no_file(error: OSError) -> bool:
-    """Say whether ``error`` means that there is no file behind the name: none, or a link that leads to none.
+    """Return whether ``error`` means that no file exists at the path, or that a link leads nowhere.
 
-    Of names that are too long, Windows says so of files that are there.
+    Windows reports the same for existing files whose path is too long.
     """
     return error.errno in _NO_FILE and not _is_beyond_windows(error)
 
 
 def _is_beyond_windows(error: OSError) -> bool:
-    """Whether ``error`` comes from a path that is longer than Windows takes as it is set."""
+    """Return whether ``error`` was caused by a path longer than Windows, as configured, accepts."""
     if sys.platform != "win32" or not isinstance(error.filename, str) or error.filename.startswith(_VERBATIM):
         return False
-    # Opening a file tells no number of Windows' own, and others say that a path that is too long is not found.
+    # Opening a file sets no Windows error code, and other calls report a path that is too long as not found.
     is_told = getattr(error, "winerror", None) == _TOO_LONG
     return is_told or (_length(error.filename) > _LONGEST_ON_WINDOWS and not _takes_long_paths())
 
 
 def _takes_long_paths() -> bool:
-    """Whether Windows is set to take long paths from programs that declare themselves aware of them, as Python does."""
+    """Return whether Windows accepts long paths from programs that declare themselves aware of them, as Python does."""
     if sys.platform != "win32":
         return True
     import winreg
@@ -97,12 +97,12 @@ def check_is_no_stream(path: Path) -> None:
     """Raise `InputError` if ``path`` is a pipe, a device or a socket: sources are read more than once."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save what it gives as a file first.")
+        raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save its content as a file first.")
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Make what the system refuses in this block an `UnreadableError` about ``path``."""
+    """Turn operating system errors in this block into an `UnreadableError` about ``path``."""
     try:
         yield
     except AutochromeError:
@@ -112,17 +112,17 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def of_publishing(final: Path, error: OSError, *, originals: Originals) -> AutochromeError:
-    """Return what ``error``, from a block that reads sources and writes the result ``final``, is to the user.
+    """Convert ``error``, from a block that reads sources and writes the result ``final``, into an error for the user.
 
-    It is told by the file that the error names: a source cannot be read; a temporary file, the result, or one beside
-    it cannot be written. An error without a name is the result's if only writing can fail so; of others both sides are
-    named, because the system does not say.
+    The file that ``error`` names decides: a source cannot be read; a temporary file, the result, or a file beside it
+    cannot be written. An error without a file name is attributed to the result if only writing can cause it; otherwise
+    both sides are named, because the operating system does not say.
     """
     if error.filename is None:
         if error.errno in _OF_WRITING:
             return unwritable(final, error)
         return OutputError(
-            f"{final}: cannot be made: {error.strerror or error}, in reading its source or in writing it",
+            f"{final}: cannot be made: {error.strerror or error}, while reading its source or writing it",
             advice="Check both disks and how they are connected.",
         )
     named = Path(error.filename if isinstance(error.filename, str) else str(error.filename))

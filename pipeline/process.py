@@ -1,4 +1,4 @@
-"""What the commands, and workers of an archive, set for their whole process; the library never does for its callers."""
+"""Process-wide settings for commands and archive workers; the library never changes them for its callers."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ _NOWHERE = logging.NullHandler()
 
 
 def before_numpy() -> None:
-    """Have NumPy compute in the thread that asks; to be called before it is imported.
+    """Make NumPy compute in the calling thread; call this before NumPy is imported.
 
-    OpenBLAS's own threads wait for their next small product at full load: pooling took twice the CPU time with them.
+    OpenBLAS's own threads busy-wait for their next small product: pooling took twice the CPU time with them.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def quiet_libraries() -> None:
-    """Keep off the terminal what other libraries log: Python prints their warnings where nobody takes them."""
+    """Keep log records of other libraries off the terminal: without a handler, Python prints their warnings."""
     logging.getLogger().addHandler(_NOWHERE)
 
 
 def prepare_process() -> None:
-    """Tune OpenCV and the C library for stages that run side by side. Commands call this before they colour."""
+    """Tune OpenCV and the C library for stages that run in parallel. Commands call this before colouring."""
     import cv2
 
     quiet_libraries()
-    # Stages run in threads of their own already: OpenCV's would mostly wait for each other, at full load.
+    # Stages already run in threads of their own; OpenCV's threads would mostly busy-wait for each other.
     cv2.setNumThreads(1)
     _return_large_blocks()
 
 
 def _return_large_blocks() -> None:
-    """Have glibc give blocks beyond 1 MB back to the system as soon as they are free.
+    """Make glibc return blocks larger than 1 MB to the system as soon as they are freed.
 
-    By itself it keeps ever larger ones, and frames that come and go in several threads leave holes in them: films of
-    1080 lines took 47 MB more in their sixtieth second than in their fifth, and now take 12. Of smaller blocks it keeps
-    8 MB in every thread: with its own 128 KB every strip of a picture would be asked of the system anew.
+    By default glibc retains ever larger blocks, and frames allocated and freed in several threads fragment them: films
+    of 1080 lines used 47 MB more in their sixtieth second than in their fifth, and now use 12. Of smaller blocks, 8 MB
+    per thread are retained: with glibc's default of 128 KB, every strip of a picture would be requested from the system
+    again.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

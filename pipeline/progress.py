@@ -1,4 +1,4 @@
-"""How a run tells the outside what it is doing. The command line draws it; the library stays silent."""
+"""Report a run's progress to the outside. The command line displays it; the library prints nothing."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pipeline.results import Note
 
 
 class Progress(Protocol):
-    """Receiver of a run's events. All methods are called from one thread at a time, but not always from the same one.
+    """Receiver of a run's events. Methods are called by one thread at a time, but not always by the same one.
 
-    What they raise ends the run and comes out of the function that was called; `Cancelled` is for those who want that.
+    An exception raised by a method ends the run and propagates to the caller; raise `Cancelled` to end it deliberately.
     """
 
     def begin(self, item: str, total: int | None, unit: str) -> None:
-        """``item`` starts; ``total`` counts ``unit`` (frames, photos, items), None when unknown."""
+        """Start ``item``; ``total`` is its number of ``unit`` (frames, photos, items), or None if unknown."""
         ...
 
     def advance(self, item: str, count: int = 1) -> None:
-        """``count`` more units of ``item`` are done."""
+        """Count ``count`` more finished units of ``item``."""
         ...
 
     def end(self, item: str) -> None:
-        """``item`` is finished, with whatever outcome."""
+        """Finish ``item``, whatever its outcome."""
         ...
 
     def say(self, text: str) -> None:
-        """Show a line worth reading now."""
+        """Show a line that should be read now."""
         ...
 
     def note(self, item: str, note: Note) -> None:
@@ -38,7 +38,7 @@ class Progress(Protocol):
 
 @contextmanager
 def announced(progress: Progress, item: str, total: int | None, unit: str) -> Iterator[None]:
-    """Begin ``item`` and end it with the block, with whatever outcome."""
+    """Begin ``item`` and end it with the block, whatever the outcome."""
     progress.begin(item, total, unit)
     try:
         yield
@@ -47,7 +47,7 @@ def announced(progress: Progress, item: str, total: int | None, unit: str) -> It
 
 
 class Silent:
-    """Progress for nobody."""
+    """Progress that ignores all events."""
 
     def begin(self, item: str, total: int | None, unit: str) -> None:
         """Ignore."""
@@ -66,9 +66,9 @@ class Silent:
 
 
 class Callback(Silent):
-    """Progress for a plain function: it is called with the name of an item, the units done, and their total or None.
+    """Progress for a plain function, called with the item's name, the units done, and their total or None.
 
-    The first call for an item has 0 units. What is said and noted besides is not passed on; results have the notes.
+    The first call for an item reports 0 units. Messages and notes are not forwarded; results contain the notes.
     """
 
     def __init__(self, tell: Callable[[str, int, int | None], None]) -> None:
@@ -76,12 +76,12 @@ class Callback(Silent):
         self._counts: dict[str, tuple[int, int | None]] = {}
 
     def begin(self, item: str, total: int | None, unit: str) -> None:  # noqa: ARG002 - of the protocol
-        """Tell that nothing is done yet."""
+        """Report that nothing is done yet."""
         self._counts[item] = (0, total)
         self._tell(item, 0, total)
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Tell how much is done."""
+        """Report how much is done."""
         done, total = self._counts[item]
         self._counts[item] = (done + count, total)
         self._tell(item, done + count, total)

@@ -1,4 +1,4 @@
-"""The only place that makes final names: write beside the target, sync, rename, sync the folder."""
+"""The only module that creates final names: write beside the target, sync, rename, sync the folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipeline.open_files import patiently
 from pipeline.originals import Originals
 from pipeline.os_errors import of_publishing, unwritable
 
-# The folder, among results, of what is kept beside them.
+# Folder, among the results, for the program's own files.
 HOME = ".autochrome"
-# Bytes of a name that file systems hold, all but a few.
+# Bytes in a file name that all but a few file systems accept.
 LONGEST_NAME = 255
 PARTIAL_PREFIX = f"{HOME}-"
-# The names of unfinished files.
+# Names of unfinished files.
 PARTIAL = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}(\..*)?", re.DOTALL)
 
 logger = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ _checks: list[tuple[Path, Callable[[], None]]] = []
 def publishing(
     final: Path, *, overwrite: bool, originals: Originals, partial_suffix: str | None = None
 ) -> Iterator[Path]:
-    """Give a temporary path in the folder of ``final``; when the block ends well, move it to ``final``.
+    """Yield a temporary path in the folder of ``final``, and move it to ``final`` if the block succeeds.
 
     The temporary name ends in the same suffix, or in ``partial_suffix``. If the block raises, the temporary file is
-    removed and ``final`` is as it was. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, or if
-    it exists and ``overwrite`` is false, before anything is written and again before the file gets its name. What the
-    system refuses in the block is told by the file it names: see `of_publishing`.
+    removed and ``final`` is unchanged. Raises `UsageError` if ``final`` is one of ``originals`` or lies in one, or if
+    it exists and ``overwrite`` is false; both are checked before anything is written and again before the file gets its
+    name. Operating system errors in the block are attributed by the file they name: see `of_publishing`.
     """
     check_target(final, overwrite=overwrite, originals=originals)
     suffix = final.suffix if partial_suffix is None else partial_suffix
@@ -66,14 +66,14 @@ def publishing(
 
 
 def guard_names(guard: Callable[[], AbstractContextManager[None]]) -> None:
-    """Have every file of this process get its name within ``guard``, which may raise: for workers given up."""
+    """Run every publication of a file by this process within ``guard``, which may raise: for abandoned workers."""
     global _guard
     _guard = guard
 
 
 @contextmanager
 def names_checked(folder: Path, check: Callable[[], None]) -> Iterator[None]:
-    """For the block, have every file below ``folder`` get its name only after ``check``, which may raise."""
+    """For the block, call ``check``, which may raise, before any file below ``folder`` gets its name."""
     entry = (folder.absolute(), check)
     _checks.append(entry)
     try:
@@ -91,7 +91,7 @@ def _check_name(final: Path) -> None:
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    So it is for a link that leads nowhere. Raises `OutputError` where the disk does not say, or takes no file.
+    Also for a broken link. Raises `OutputError` if the disk cannot be queried or does not accept a file.
     """
     originals.check(final)
     try:
@@ -99,16 +99,16 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     except OSError as error:
         raise unwritable(final, error) from error
     if not exists and final.is_symlink():
-        raise UsageError(f"{final}: is a link that leads nowhere", advice="Delete the link, or choose another name.")
+        raise UsageError(f"{final}: is a broken link", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
     _check_writable(final)
 
 
 def _check_writable(final: Path) -> None:
-    """Raise `OutputError` if no file can be made in the folder of ``final``, or in the one that it would be made in."""
+    """Raise `OutputError` if no file can be created in the folder of ``final``, or where it would be created."""
     folder = next((one for one in final.parents if one.exists()), final.parent)
-    # What the system says of permissions is not always so, on network file systems above all: a file tells.
+    # Permission checks are unreliable, above all on network file systems; only creating a file is conclusive.
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return
     try:
@@ -127,7 +127,7 @@ def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
     except FileExistsError as error:
         raise _appeared(final) from error
     except OSError:
-        # A file system without hard links: the check and the rename cannot be one step there.
+        # Without hard links, the check and the rename cannot be a single step.
         if final.exists():
             raise _appeared(final) from None
         os.rename(temporary, final)
@@ -136,12 +136,12 @@ def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:
 def _appeared(final: Path) -> UsageError:
     return UsageError(
         f"{final}: appeared while its result was being made; it was not overwritten",
-        advice="See what it is; delete or move it, or use --overwrite.",
+        advice="Check what it is, then delete or move it, or use --overwrite.",
     )
 
 
 def _sync(path: Path) -> None:
-    # Windows syncs only what is open for writing.
+    # Windows can only sync files that are open for writing.
     handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
         os.fsync(handle)
@@ -151,7 +151,7 @@ def _sync(path: Path) -> None:
 
 def _sync_folder(path: Path) -> None:
     if sys.platform == "win32":
-        # Folders cannot be opened there; NTFS keeps a rename in its journal.
+        # Folders cannot be opened on Windows; NTFS journals the rename.
         return
     handle = os.open(path, os.O_RDONLY)
     try:

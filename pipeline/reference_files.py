@@ -1,8 +1,8 @@
-"""Which coloured pictures lend their colours to an item: those named after it, or the one that is given for all.
+"""Find the coloured pictures whose colours an item uses: those named after it, or the one given for all items.
 
 ``1931.jpg`` takes its colours from ``1931.ref.jpg``, or from any other ``1931.ref.*``, beside it. ``--reference`` names
-one picture for all photographs, or a folder in whose tree such pictures lie as the photographs do in theirs. What films
-have beyond that is in `pipeline.film.reference_frames`.
+one picture for all photographs, or a folder whose tree mirrors that of the photographs. Additional rules for films are
+in `pipeline.film.reference_frames`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _FOLDERS = 4
 
 
 class ReferenceFiles:
-    """Finds references; what folders hold is looked up once, so make one for every run."""
+    """Finds references; folder listings are cached, so create one instance per run."""
 
     def __init__(self, given: Path | None) -> None:
-        """Take what ``--reference`` names. Raises `InputError` if it is not there."""
+        """Use the value of ``--reference``. Raises `InputError` if it does not exist."""
         if given is not None and not given.exists():
             raise InputError(f"{given}: no such reference", advice="Check --reference: a coloured picture or a folder.")
         self.given = given
@@ -31,8 +31,8 @@ class ReferenceFiles:
     def of(self, source: Path, item: PurePath) -> tuple[Path, ...]:
         """Return the references of the photograph ``source``, whose path below the tree of sources is ``item``.
 
-        Those beside it come first, then those in the folder that is given, then the picture that is given. Raises
-        `InputError` for folders that cannot be listed.
+        Pictures beside it come first, then those in the given folder, then the given picture. Raises `InputError` for
+        folders that cannot be listed.
         """
         found = self.named(source.parent, source.stem)
         if found or self.given is None:
@@ -40,11 +40,11 @@ class ReferenceFiles:
         return self.named(self.given / item.parent, source.stem) if self.is_tree else (self.given,)
 
     def may_lend(self, folder: Path) -> bool:
-        """Whether any photograph of ``folder`` may have references: one look for all of them. Raises `InputError`."""
+        """Return whether any photograph in ``folder`` may have references, in a single lookup. Raises `InputError`."""
         return self.given is not None or bool(self._names(folder))
 
     def named(self, folder: Path, stem: str) -> tuple[Path, ...]:
-        """Return the references in ``folder`` of what is called ``stem``. Raises `InputError`."""
+        """Return the references in ``folder`` for the name ``stem``. Raises `InputError`."""
         prefix = f"{stem}{MARK}"
         return tuple(folder / name for name in self._names(folder) if name.startswith(prefix))
 
@@ -66,7 +66,7 @@ class ReferenceFiles:
 
 
 def reference_fingerprint(references: Sequence[Path]) -> str:
-    """Return what ``references`` are known by: names, sizes and times; empty without any. Raises `InputError`."""
+    """Return a fingerprint of ``references`` (names, sizes and times), empty if there are none. Raises `InputError`."""
     parts = []
     for path in references:
         size, time = size_and_time(path)
@@ -75,7 +75,7 @@ def reference_fingerprint(references: Sequence[Path]) -> str:
 
 
 def size_and_time(reference: Path) -> tuple[int, int]:
-    """Return how many bytes a ``reference`` has, and when it was changed, in ns. Raises `InputError`."""
+    """Return the size of ``reference`` in bytes and its modification time in ns. Raises `InputError`."""
     try:
         found = reference.stat()
     except OSError as error:

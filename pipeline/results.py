@@ -1,4 +1,4 @@
-"""What happened, as typed values: the JSON output, the screen and the report are all made from these."""
+"""Results as typed values, from which JSON output, the screen and the report are all made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Note:
 
 
 class SourceTone(StrEnum):
-    """What the chroma of a source is: nothing, a tint over the whole picture, or the colours of things."""
+    """What the chroma of a source contains: nothing, a tint over the whole picture, or the colours of objects."""
 
     MONOCHROME = "monochrome"
     TINTED = "tinted"
@@ -45,9 +45,9 @@ class SourceTone(StrEnum):
 
 
 class Treatment(StrEnum):
-    """What was done with a source: new chroma, or its own, because it is coloured or because the tint is wanted.
+    """How a source was treated: given new chroma, or left with its own because it is coloured or its tint is wanted.
 
-    GREY is new chroma that is none: a saturation of 0 was asked for, so that no colour was made.
+    GREY means new but neutral chroma: a saturation of 0 was requested, so no colour was made.
     """
 
     COLOURED = "coloured"
@@ -57,12 +57,12 @@ class Treatment(StrEnum):
 
     @property
     def is_new(self) -> bool:
-        """Whether chroma is written anew."""
+        """Whether new chroma is written."""
         return self in (Treatment.COLOURED, Treatment.GREY)
 
 
 def has_new_colour(treatments: Iterable[str]) -> bool:
-    """Whether colour was made in a result of which parts had these `Treatment`; one of which none is known has it."""
+    """Return whether colour was made in a result whose parts had these treatments; assumed so if none are known."""
     known = set(treatments)
     return not known or Treatment.COLOURED in known
 
@@ -77,12 +77,12 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LumaCheck:
-    """How far the luma of ``frames`` frames of a result is from the source's, in codes of ``bits`` bits.
+    """Difference between the luma of a result and its source over ``frames`` frames, in codes of ``bits`` bits.
 
-    Of a photograph, ``frames`` are its pages, and ``unit`` says so.
+    For a photograph, ``frames`` counts its pages, and ``unit`` says so.
 
     ``psnr_db`` is 10 log10(peak^2 / mean squared error) over all samples of these frames with a peak of 2^bits - 1,
-    ``worst_psnr_db`` that of the worst of them; both are None where nothing differs.
+    ``worst_psnr_db`` that of the worst frame; both are None if nothing differs.
     """
 
     proof: Proof
@@ -106,9 +106,9 @@ class LumaCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was verified in a finished film or photograph; one that fails never gets its name.
+    """What was verified in a finished film or photograph; a file that fails never gets its name.
 
-    ``checks`` tells by name what was compared and found, ``not_checked`` what was not, and why.
+    ``checks`` maps the name of each check to its finding, ``not_checked`` names what was not checked, and why.
     """
 
     checks: Mapping[str, str]
@@ -117,7 +117,7 @@ class Verification:
     seconds: float
 
     def lines(self) -> tuple[str, ...]:
-        """Return one line for every check, for people."""
+        """Return one line per check, for people."""
         return (
             *(f"{name}: {found}" for name, found in self.checks.items()),
             f"luma: {self.luma}",
@@ -128,13 +128,13 @@ class Verification:
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """How a result looks in figures, for those who choose what to look at first.
+    """Measures of a result's appearance, for deciding what to look at first.
 
-    All are taken on the small picture that the network saw. ``colourfulness`` is that of Hasler and Suesstrunk
-    (2003), ``strong`` the share of pixels whose CIELAB chroma is beyond 60, of red and purple ones beyond 40,
-    ``clipped`` the share whose colour had to be drawn into the gamut, ``doubt`` from 0 (sure) to 1 how unsure the
-    judgement of the source's tone was, and ``flicker``, for films, the mean change of (a, b) between neighbouring
-    frames of a shot.
+    All are computed on the small picture that the network saw. ``colourfulness`` is that of Hasler and Suesstrunk
+    (2003), ``strong`` the share of pixels whose CIELAB chroma exceeds 60, or 40 for red and purple ones, ``clipped``
+    the share whose colour had to be moved into the gamut, ``doubt`` the uncertainty, from 0 (sure) to 1, of the
+    classification of the source's tone, and ``flicker``, for films, the mean change of (a, b) between adjacent frames
+    of a shot.
     """
 
     colourfulness: float
@@ -146,9 +146,9 @@ class Measures:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A small picture before and after, both JPEG files of at most 256 pixels a side; ``label`` says which one.
+    """Small pictures before and after, both JPEG files of at most 256 pixels a side; ``label`` identifies them.
 
-    A photograph has one; a film has one for each of its shots, or of so many of them as suffice for an overview.
+    A photograph has one; a film has one per shot, or for enough of its shots to give an overview.
     """
 
     label: str
@@ -158,7 +158,7 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotRecord:
-    """A shot of a film: where it begins, how long it is, what it was taken for and what was done with it."""
+    """A shot of a film: where it begins, how long it is, how it was classified and how it was treated."""
 
     first_frame: int
     frames: int
@@ -169,10 +169,11 @@ class ShotRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOrigin:
-    """Where the network comes from: what people call it, its ``contract`` (docs/networks.md) and its ``licence``.
+    """Origin of the network: its usual name, its ``contract`` (docs/networks.md) and its ``licence``.
 
-    The licence of other people's networks is the user's word, "not stated" without it. ``device`` is what computed.
-    ``fingerprint`` is the SHA-256 of all that decides the network's colours, weights and card; "" in older records.
+    The licence of third-party networks is as stated by the user, else "not stated". ``device`` is what it ran on.
+    ``fingerprint`` is the SHA-256 of everything that determines the network's colours, weights and card; "" in older
+    records.
     """
 
     network: str = "Autochrome"
@@ -184,9 +185,9 @@ class ModelOrigin:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """A judgement of a source's tone that a person should look at: why, and what it may be ``instead``.
+    """A classification of a source's tone that a person should check: why, and what it may be ``instead``.
 
-    ``command`` makes the result anew, by the other judgement.
+    ``command`` makes the result again with the other classification.
     """
 
     reason: str
@@ -195,15 +196,15 @@ class Doubt:
 
     @property
     def reverse(self) -> str:
-        """Return the option, of every command, that decides otherwise."""
+        """Return the option, common to all commands, that reverses the decision."""
         return f"--treat-as {self.instead}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A coloured film under its final name; ``references`` are the pictures that lent it their colours.
+    """A coloured film under its final name; ``references`` are the pictures whose colours it used.
 
-    ``doubts`` are the judgements of its shots, at most one of a kind, that a person should look at.
+    ``doubts`` are the classifications of its shots that a person should check, at most one of each kind.
     """
 
     source: Path
@@ -231,7 +232,7 @@ class FilmResult:
 
 
 def shell_line(command: Sequence[str]) -> str:
-    """Return ``command`` as a line to copy, quoted for the shell that is there."""
+    """Return ``command`` as one line to copy, quoted for the shell of this system."""
     return list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
@@ -239,9 +240,9 @@ def shell_line(command: Sequence[str]) -> str:
 class PhotoResult:
     """A photograph's result under its final name.
 
-    ``tones`` are those of its pages, each once, in order; ``treatment`` is COLOURED if any page got new chroma.
-    ``doubts`` are the judgements, at most one a page, that a person should look at. ``references`` are the coloured
-    pictures that lent it their colours.
+    ``tones`` are those of its pages, each listed once, in order; ``treatment`` is COLOURED if any page got new chroma.
+    ``doubts`` are the classifications that a person should check, at most one per page. ``references`` are the coloured
+    pictures whose colours it used.
     """
 
     source: Path
@@ -270,10 +271,10 @@ class PhotoResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An item that has no result, and why.
+    """An item without a result, and why.
 
-    ``refused`` where it is of a kind that is not coloured, by design; ``unreadable`` where its disk, a share or its
-    permissions keep it from being read now, which tells nothing of what is in it.
+    ``refused`` if it is of a kind that is deliberately not coloured; ``unreadable`` if its disk, a share or its
+    permissions prevent reading it at present, which says nothing about its content.
     """
 
     source: Path
@@ -285,7 +286,7 @@ class Failure:
 
     @classmethod
     def of(cls, source: Path, error: Exception) -> Self:
-        """Return ``error`` as the outcome of ``source``; where it arose goes to the log."""
+        """Return the failure of ``source`` with ``error``; the traceback goes to the log."""
         logger.error("%s: no result", source, exc_info=error)
         if isinstance(error, AutochromeError):
             return cls(

@@ -1,7 +1,7 @@
-"""Settings from a file and from the environment: what they may say, and in which words they are refused.
+"""Settings from a file and from environment variables: what is accepted, and the errors for what is not.
 
-There is one file, in TOML. Its keys are the long names of options (``keep-free = "20 GB"``). Those at its top are for
-all commands; those below ``[video]``, ``[archive]`` and so on are for one and win over those at the top.
+There is one file, in TOML. Its keys are the long names of options (``keep-free = "20 GB"``). Keys at the top level
+apply to all commands; those under ``[video]``, ``[archive]`` and so on apply to one and take precedence.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Setting: TypeAlias = bool | str | list[str]
 
 
 class SettingsError(AutochromeError):
-    """A file of settings or a variable of the environment that cannot be followed."""
+    """An invalid settings file or environment variable."""
 
     exit_code = 9
 
 
 class Shape(StrEnum):
-    """What a setting looks like in the file."""
+    """The form a setting has in the file."""
 
     SWITCH = "true or false"
     ONE = "a text or a number"
@@ -39,7 +39,7 @@ class Shape(StrEnum):
 
 
 def find_settings(named: Path | None) -> Path | None:
-    """Return ``named``, or the file `FILE_NAME` of the current folder if there is one."""
+    """Return ``named``, or the file `FILE_NAME` in the current folder if it exists."""
     here = Path(FILE_NAME)
     return named if named is not None else (here if here.is_file() else None)
 
@@ -49,16 +49,16 @@ def read_settings(
 ) -> dict[str, Setting]:
     """Return the settings for ``command`` (one of `COMMANDS`) in the file at ``path``, as its parser takes them.
 
-    ``shapes`` are the options it has; at the top of the file, ``others``, those of other commands, are passed over.
-    Relative paths in the file are below the file's folder. Raises `SettingsError`
-    for a file that cannot be read, a key that is unknown and a value of the wrong shape.
+    ``shapes`` are the command's options; ``others``, options of other commands, are ignored at the top level. Relative
+    paths are resolved against the file's folder. Raises `SettingsError` for a file that cannot be read, an unknown key
+    or a value of the wrong shape.
     """
     document = _load(path)
     own = document.pop(command, {})
     for other in COMMANDS:
         document.pop(other, None)
     if not isinstance(own, dict):
-        raise SettingsError(f"{path}: {command} is no table", advice=f"Write [{command}] and its settings below it.")
+        raise SettingsError(f"{path}: {command} is not a table", advice=f"Write [{command}] and its settings below it.")
     document = {key: value for key, value in document.items() if key in shapes or key not in others}
     where = f"There are [{'], ['.join(COMMANDS)}] for settings of one command."
     settings = dict(_checked(path, document, shapes, where=where))
@@ -66,7 +66,7 @@ def read_settings(
 
 
 def unknown_variables(environment: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return the variables that begin with `PREFIX` but are not ``known``."""
+    """Return the variables that start with `PREFIX` but are not in ``known``."""
     return sorted(name for name in environment if name.startswith(f"{PREFIX}_") and name not in known)
 
 
@@ -78,7 +78,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}", advice="Check the path.") from error
     except ValueError as error:
         raise SettingsError(
-            f"{path}: is no TOML: {error}", advice="See https://toml.io for how it is written."
+            f"{path}: is not valid TOML: {error}", advice="See https://toml.io for the format."
         ) from error
 
 
@@ -97,7 +97,7 @@ def _checked(
 
 
 def _setting(value: object, shape: Shape, path: Path) -> Setting | None:
-    """Return ``value`` as the parser of the command line takes it, or None if it is not of ``shape``."""
+    """Return ``value`` as the command line parser takes it, or None if it is not of ``shape``."""
     match shape, value:
         case Shape.SWITCH, bool():
             return value

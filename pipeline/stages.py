@@ -1,4 +1,4 @@
-"""The one place that makes threads: a stage that runs `ahead` of its reader, work side by side, in order or not."""
+"""The only module that creates threads: a stage that runs `ahead` of its reader, and parallel work, in order or not."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _END = _End(None)
 
 
 def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -> Generator[T, None, None]:
-    """Yield the items of ``source``, produced by a thread of their own, at most ``depth`` of them waiting.
+    """Yield the items of ``source``, produced by a separate thread with at most ``depth`` items queued.
 
-    An exception of ``source`` is raised here, after the items before it. Closing this generator stops the thread
-    and closes ``source`` before it returns. With ``threads`` false everything runs in the caller's thread.
+    An exception of ``source`` is raised here, after the items before it. Closing this generator stops the thread and
+    closes ``source`` before it returns. If ``threads`` is false, everything runs in the caller's thread.
     """
     if not threads:
         yield from source
@@ -70,20 +70,21 @@ def ahead(source: Iterator[T], *, depth: int, name: str, threads: bool = True) -
 
 
 def aside(work: Callable[[], None], *, name: str) -> None:
-    """Run ``work``, which raises nothing, in a thread that ends with its process at the latest."""
+    """Run ``work``, which must not raise, in a daemon thread."""
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def abreast(
     items: Iterable[T], work: Callable[[T], R], *, workers: int, weight: Callable[[T], int], most: int, name: str
 ) -> Generator[R, None, None]:
-    """Yield ``work(item)`` for every one of ``items``, in their order, up to ``workers`` of them at a time.
+    """Yield ``work(item)`` for each of ``items``, in order, running up to ``workers`` of them in parallel.
 
-    Those under way weigh no more than ``most`` together, or are one. ``items`` is advanced in the caller's thread. An
-    exception of either is raised here. Then, and when this generator is closed early, what is under way is waited for.
+    The items in progress weigh at most ``most`` together, unless there is only one. ``items`` is advanced in the
+    caller's thread. An exception of ``items`` or ``work`` is raised here. Then, and when this generator is closed
+    early, work in progress is waited for.
     """
     if workers == 1:
-        # Not `map`: a StopIteration of ``work`` would end it without a word.
+        # Not `map`: a StopIteration raised by ``work`` would end it silently.
         for item in items:
             yield work(item)
         return
@@ -105,12 +106,12 @@ def abreast(
 def several(
     items: Iterator[T], work: Callable[[T], R], *, workers: int, name: str, stop: StopRequest
 ) -> Generator[R, None, None]:
-    """Yield ``work(item)`` for every one of ``items``, as they get done, ``workers`` of them at a time.
+    """Yield ``work(item)`` for each of ``items`` as it completes, running ``workers`` of them in parallel.
 
-    Each worker is a thread and takes the next item when it is free; ``items`` is advanced by one thread at a time. An
-    exception of either is raised here. Then, and when this generator is closed early, ``stop`` is made at once, which
-    should end ``work`` soon, and all workers are waited for. One worker is the caller's own thread, and ``stop`` is not
-    made.
+    Each worker is a thread that takes the next item when it is free; ``items`` is advanced by one thread at a time. An
+    exception of ``items`` or ``work`` is raised here. Then, and when this generator is closed early, ``stop`` is made
+    at once, which should end ``work`` soon, and all workers are waited for. A single worker runs in the caller's thread
+    and does not make ``stop``.
     """
     if workers == 1:
         for item in items:

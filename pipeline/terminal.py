@@ -1,4 +1,4 @@
-"""Progress for people: calm bars on a terminal, plain lines everywhere else. Everything goes to standard error."""
+"""Progress for people: bars on a terminal, plain lines elsewhere. Everything goes to standard error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LABELS = {
 
 
 def error_console() -> Console:
-    """Return a console on standard error that neither colours numbers nor wraps lines in a log."""
+    """Return a console on standard error that does not highlight numbers, and does not wrap lines in a log."""
     console = Console(file=cast(TextIO, _BestEffort(sys.stderr)), highlight=False)
     if not console.is_terminal:
         console.soft_wrap = True
@@ -42,9 +42,9 @@ def error_console() -> Console:
 
 
 class _BestEffort:
-    """A stream whose errors are nobody's business: a full disk under a log must not end the work.
+    """A stream that ignores write errors: a full disk under a log must not end the work.
 
-    Without this, rich would also keep what it could not write, and try it again with every line.
+    Otherwise rich would also keep what it could not write, and retry it with every line.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -65,7 +65,7 @@ class _BestEffort:
 
 @contextmanager
 def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterator[Receiver]:
-    """Give a receiver that draws on ``console``: bars on a terminal, lines elsewhere, nothing if ``quiet``.
+    """Yield a receiver that draws on ``console``: bars on a terminal, lines elsewhere, nothing if ``quiet``.
 
     A terminal that cannot move its cursor (``TERM=dumb``) gets lines too.
 
@@ -81,10 +81,10 @@ def shown(console: Console, *, quiet: bool, root: Path | None = None) -> Iterato
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with control characters written out as backslash escapes: names of files may hold any.
+    """Return ``text`` with control characters, which file names may contain, as backslash escapes.
 
-    What no terminal can show (half of a surrogate pair, from names that are no UTF-8) is written out as well. With
-    ``lines``, ends of lines and tabs are kept.
+    Characters that no terminal can show (lone surrogates, from names that are not UTF-8) are escaped as well. With
+    ``lines``, newlines and tabs are kept.
     """
     kept = "\n\t" if lines else ""
     return "".join(
@@ -100,14 +100,14 @@ def duration(seconds: float) -> str:
 
 
 def amount(done: float, total: float | None, unit: str) -> str:
-    """Return how far a count has come: ``12 of 144 frames``, or ``12 frames`` when the end is unknown."""
+    """Return a count and its total: ``12 of 144 frames``, or ``12 frames`` if the total is unknown."""
     if total is None:
         return count(int(done), unit.removesuffix("s"))
     return f"{int(done):,} of {count(int(total), unit.removesuffix('s'))}"
 
 
 class _Notices:
-    """Lines of both kinds of drawing. A note that many items share is written once and counted at the end."""
+    """Lines common to both displays. A note shared by many items is written once and counted at the end."""
 
     def __init__(self, console: Console, root: Path | None) -> None:
         self._console = console
@@ -144,10 +144,14 @@ class _Notices:
 
 
 class Bars(_Notices):
-    """Live bars, one for each thing under way; a finished film leaves one line above them."""
+    """Live bars, one for each item in progress; a finished film leaves one line above them."""
 
-    def __init__(self, console: Console, root: Path | None = None) -> None:
+    def __init__(
+        self, console: Console, root: Path | None = None, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the time, in seconds, from ``monotonic``."""
         super().__init__(console, root)
+        self._monotonic = monotonic
         self._tasks: dict[str, TaskID] = {}
         self._first_film: tuple[float, float] | None = None
         name_width = min(40, max(12, console.width - 58))
@@ -177,7 +181,7 @@ class Bars(_Notices):
         self._forget(item)
         if unit == "frames" and self._first_film is None:
             done = sum(task.completed for task in self._progress.tasks if task.fields["unit"] == "items")
-            self._first_film = (time.monotonic(), done)
+            self._first_film = (self._monotonic(), done)
         self._tasks[item] = self._progress.add_task(self._name(item), total=total, unit=unit)
 
     def advance(self, item: str, count: int = 1) -> None:
@@ -203,9 +207,9 @@ class Bars(_Notices):
         return f"{duration(remaining)} left" if remaining else ""
 
     def _items_left(self, whole: Task) -> float | None:
-        """Return the seconds left for a mixture of photographs and films; None while it cannot be known.
+        """Return the seconds left for a mix of photographs and films, or None while it cannot be estimated.
 
-        A film takes as long as a thousand photographs, so the pace of the one says nothing about the other.
+        A film takes as long as a thousand photographs, so the pace of one kind says nothing about the other.
         """
         others = [task for task in self._progress.tasks if task is not whole and task.total]
         if self._first_film is None:
@@ -215,11 +219,11 @@ class Bars(_Notices):
         films = whole.completed - before + begun
         if films < 0.01 or whole.total is None:
             return None
-        return (whole.total - before - films) * (time.monotonic() - since) / films
+        return (whole.total - before - films) * (self._monotonic() - since) / films
 
 
 class Lines(_Notices):
-    """A line when something starts and ends, and one in between every ten seconds: made for logs."""
+    """A line when an item starts and ends, and one every ten seconds in between: for logs."""
 
     def __init__(self, console: Console, root: Path | None = None) -> None:
         super().__init__(console, root)
@@ -265,7 +269,7 @@ class _Count:
 
     def __str__(self) -> str:
         if self.unit == "items":
-            # Photographs and films together: the pace of the one says nothing about the other.
+            # Photographs and films together: the pace of one kind says nothing about the other.
             return amount(self.done, self.total, self.unit)
         seconds = max(time.monotonic() - self.started, 1e-3)
         text = f"{amount(self.done, self.total, self.unit)}, {self.done / seconds:.1f} {self.unit}/s"
@@ -280,7 +284,7 @@ def _done(name: str, done: float, total: float | None, seconds: float, unit: str
 
 
 class _Column(ProgressColumn):
-    """A column whose text is a function of the task."""
+    """A column whose text is computed from the task."""
 
     max_refresh = 0.25
 
@@ -293,7 +297,7 @@ class _Column(ProgressColumn):
 
 
 def _shortened(name: str, width: int) -> str:
-    # The end of a path tells more than its beginning.
+    # The end of a path says more than its beginning.
     return name if len(name) <= width else f"...{name[3 - width :]}"
 
 

@@ -1,4 +1,4 @@
-"""Which program this is."""
+"""Name and version of this program."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PRODUCT = "autochrome"
-# The product is called Autochrome; on the package index that name is a stranger's.
+# The product is called Autochrome; on the package index that name belongs to another project.
 DISTRIBUTION = "autochrome-archive"
 
 
 @cache
 def program_version() -> str:
-    """Return the version of this program, or ``source`` where it runs from its source folder, not installed."""
+    """Return the version of this program, or ``source`` if it runs from its source folder without being installed."""
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:

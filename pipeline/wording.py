@@ -1,4 +1,4 @@
-"""Numbers with what they count, and names, in messages."""
+"""Format counts and names for messages."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ def count(number: int, thing: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return ``text`` with ``?`` for what no encoding has: names of files may hold bytes that are no UTF-8."""
+    """Return ``text`` with ``?`` for what cannot be encoded: file names may contain bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()

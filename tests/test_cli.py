@@ -235,7 +235,7 @@ def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
     assert document["forecast"]["seconds"] > 0
     assert document["forecast"]["size"] > 0
     assert document["free_bytes"] > 0
-    assert "judged by 2 photos and 0 films" in done.stderr
+    assert "estimated from 2 photos and 0 films" in done.stderr
     short = colorize("archive", scans, *words, "--keep-free", "900PB")
     assert "too little, with 900.0 PB to stay free" in short.stdout
 
@@ -425,13 +425,13 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
         assert running.stderr is not None
         for number in numbers[:-1]:
             running.send_signal(number)
-            assert any("finishing what is under way" in line for line in running.stderr)
+            assert any("finishing work in progress" in line for line in running.stderr)
         running.send_signal(numbers[-1])
         stdout, stderr = running.communicate(timeout=PATIENCE)
     assert running.returncode == code, stderr
     error = json.loads(stdout)["error"]
     assert (error["exit_code"], error["advice"]) == (code, "Run the same command again.")
-    assert error["message"] == "interrupted; nothing is kept of the film that was under way"
+    assert error["message"] == "interrupted; nothing is kept of the current film"
     assert listing(tmp_path) == []
 
 
@@ -608,7 +608,7 @@ def test_a_list_stands_for_the_files_in_it(scans: Path, film: Path, model: Path)
     many.write_text(f"{film}\n", encoding="utf-8")
     assert colorize("video", f"@{many}", "--dry-run").returncode == 0
     many.write_text("\n", encoding="utf-8")
-    for name, words in ((many, "names no file"), (scans / "none.txt", "cannot be read")):
+    for name, words in ((many, "lists no files"), (scans / "none.txt", "cannot be read")):
         done = colorize("photo", f"@{name}", "--json")
         assert (done.returncode, words in answer(done)["error"]["message"]) == (4, True)
 
@@ -736,16 +736,16 @@ def test_what_was_left_grey_is_not_declared_as_coloured(scans: Path, film: Path,
     assert b"trainedAlgorithmicMedia" in (scans / "a.colorized.jpg").read_bytes().replace(b"TrainedA", b"trainedA")
 
 
-def test_what_is_set_aside_is_named_and_no_success(scans: Path, model: Path) -> None:
+def test_what_is_quarantined_is_named_and_no_success(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     words = ("--model", model, "--quarantine-after", "1", "--no-report")
     assert colorize("archive", scans, *words).returncode == 3
     for more in ((), ("--dry-run",)):
         done = colorize("archive", scans, *words, *more)
         assert done.returncode == 3, done.stderr
-        assert "1 item set aside without a result" in done.stdout
+        assert "1 item quarantined without a result" in done.stdout
         assert "bad.tif" in done.stdout
-    assert answer(colorize("archive", scans, *words, "--json"))["set_aside"] == ["bad.tif"]
+    assert answer(colorize("archive", scans, *words, "--json"))["quarantined_sources"] == ["bad.tif"]
     assert colorize("archive", scans, *words, "--exclude", "bad.tif").returncode == 0
 
 

@@ -21,7 +21,7 @@ MODULES = sorted(
 # floor do not know each other, except the foundation's, which lean on each other in no circle.
 FOUNDATION = (
     "pipeline.callbacks",
-    "pipeline.clock",
+    "pipeline.film_time",
     "pipeline.corrections",
     "pipeline.diagnostics",
     "pipeline.documents",

@@ -41,7 +41,7 @@ class Adversary:
         if isinstance(critic, PretrainedDiscriminator):
             if backbone is None:
                 raise ConfigError(
-                    "a pretrained discriminator needs ImageNet weights", advice="Name them by --backbone."
+                    "a pretrained discriminator needs ImageNet weights", advice="Give them with --backbone."
                 )
             load_backbone(critic, backbone)
         self._critic = critic.to(machine.device)

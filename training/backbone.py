@@ -120,7 +120,7 @@ def read_backbone(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: no backbone (safetensors) that can be read: {error}", advice=advice) from error
+        raise WeightsError(f"{path}: not a readable backbone (safetensors): {error}", advice=advice) from error
 
 
 def _is_resnet18(tensors: Mapping[str, Tensor]) -> bool:
@@ -146,7 +146,7 @@ def _read_torch(source: Path) -> dict[str, Tensor]:
         state: Any = torch.load(source, map_location="cpu", weights_only=True)
     except (*UNREADABLE, SafetensorError) as error:
         raise WeightsError(
-            f"{source}: no file of weights that can be read ({type(error).__name__})",
+            f"{source}: not a readable weights file ({type(error).__name__})",
             advice="Give a state dict (.pth, .safetensors) or Keras's weights (.h5, .keras).",
         ) from error
     for wrapper in ("state_dict", "model"):

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from engines.errors import WeightsError
 from training.checkpoint import load_trained, save_state
+from training.cielab_torch import rgb_to_lab
 from training.commands import command
 from training.data import Photos, middle_crop
 from training.files import check_output
-from training.lab import rgb_to_lab
 from training.photo_zips import open_photos
 from training.quantization import AbBins, ab_bins, class_weights
 
@@ -43,7 +43,7 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
     check_output(output, [checkpoint])
     trained = load_trained(checkpoint)
     if trained.architecture.bins is None:
-        raise WeightsError(f"{checkpoint}: answers with ab, there are no colours to balance")
+        raise WeightsError(f"{checkpoint}: outputs ab, so there are no colours to balance")
     shares = bin_shares(ab_bins(trained.architecture.bins), photos, count=min(trained.config.holdout, len(photos)))
     change = -share * class_weights(shares, uniform=uniform, power=power).log()
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -14,10 +14,10 @@ from torch import Tensor
 from engines.errors import AutochromeError
 from engines.tensors import F32
 from training.checkpoint import Trained
-from training.cielab import F64, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import F64, lab_to_rgb, rgb_to_lab
+from training.cielab_torch import rgb_to_lab as batch_to_lab
 from training.data import Photos
 from training.evaluate import network_input
-from training.lab import rgb_to_lab as batch_to_lab
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins, ab_bins
 
@@ -122,7 +122,7 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
     if not bold:
         best = max(point.cf for point in points)
         raise CalibrationError(
-            f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was asked for",
+            f"colourfulness reaches {best:.1f} at most, and {least_cf:.1f} was requested",
             advice="Train longer, ask for a lower share (--cf-share), or state --temperature and --saturation.",
         )
     return min(bold, key=lambda point: (point.ciede2000, math.fabs(point.saturation - 1)))

@@ -21,8 +21,8 @@ from pathlib import Path
 from training.commands import command
 from training.config import CONFIGS, load_config
 from training.photo_zips import INDEX, index_zips
-from training.sitting import Sitting
 from training.train import CHECKPOINT, train
+from training.train_options import TrainOptions
 
 
 @command
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run=asked.output,
         backbone=asked.backbone,
         start_from=start_from,
-        sitting=Sitting(device="cpu", minutes=asked.minutes, tensorboard=False),
+        options=TrainOptions(device="cpu", minutes=asked.minutes, tensorboard=False),
     )
 
 

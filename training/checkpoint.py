@@ -23,9 +23,9 @@ from engines.tensors import F32, InputSize
 from training.architectures import ARCHITECTURES, Architecture
 from training.architectures.blocks import BinClassifier, double
 from training.architectures.coherent import Coherent
+from training.cielab_torch import rgb_to_lab
 from training.config import ConfigError, TrainConfig, read_config
 from training.files import UNREADABLE, reason, replacing
-from training.lab import rgb_to_lab
 from training.quantization import ab_bins
 
 REFERENCE_CHROMA = 10.0
@@ -84,7 +84,7 @@ def load_trained(path: Path) -> Trained:
         step, made_from = int(state["step"]), state.get("made_from")
     except (*UNREADABLE, ConfigError) as error:
         said = str(error) if isinstance(error, ConfigError) else reason(error)
-        raise WeightsError(f"{path}: not a training checkpoint that can be used ({said})", advice=advice) from error
+        raise WeightsError(f"{path}: not a usable training checkpoint ({said})", advice=advice) from error
     model.eval().requires_grad_(False)
     sha256 = hashlib.sha256(content).hexdigest()
     return Trained(path=path, sha256=sha256, config=config, step=step, model=model, made_from=made_from)
@@ -166,7 +166,7 @@ class Generator(nn.Module):
         return ab * (1 - (1 - KNEE_SLOPE) * excess / chroma)
 
 
-class TellingGenerator(Generator):
+class EvidenceGenerator(Generator):
     """A `Generator` for a `Coherent`: it takes hints, and answers what it knows beside the colours."""
 
     def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # told more
@@ -188,7 +188,7 @@ def _chroma(ab: Tensor) -> Tensor:
 
 def generator_for(trained: Trained, decoding: Decoding) -> Generator:
     """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
-    kind = TellingGenerator if isinstance(trained.model, Coherent) else Generator
+    kind = EvidenceGenerator if isinstance(trained.model, Coherent) else Generator
     return kind(trained, decoding)
 
 
@@ -216,7 +216,7 @@ class CheckpointEngine:
             size=InputSize(multiple=architecture.multiple, film=FILM, photo=PHOTO),
             stride=architecture.stride,
             max_batch=_MAX_BATCH,
-            takes_hints=isinstance(generator, TellingGenerator),
+            takes_hints=isinstance(generator, EvidenceGenerator),
         )
 
     @property

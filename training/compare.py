@@ -12,7 +12,7 @@ from engines.errors import MissingDependencyError
 from engines.network import Network
 from engines.tensors import F32
 from training import DISTRIBUTION
-from training.cielab import U8
+from training.cielab_numpy import U8
 from training.cost import measure_cost
 from training.evaluate import (
     GREY,
@@ -46,7 +46,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ModelSettings:
     """How models are run: see `training.evaluate.open_model` and `training.evaluate.Colouriser`."""
 
     engine: str = "auto"
@@ -84,7 +84,7 @@ def compare_command(
     sets: Sequence[Path],
     *,
     landscapes: Sequence[Path] = (),
-    settings: Settings | None = None,
+    settings: ModelSettings | None = None,
     rivals: bool = False,
     limit: int | None = None,
     lpips_weights: Path | None = None,
@@ -98,7 +98,7 @@ def compare_command(
     and settings that cannot be, `SourceError` for a sheet that would take the place of what is read or lie among it,
     and what `training.evaluate.open_model` raises.
     """
-    settings = settings or Settings()
+    settings = settings or ModelSettings()
     if settings.upsampling not in UPSAMPLING:
         raise EvaluationError(f"upsampling must be one of {', '.join(UPSAMPLING)}, not {settings.upsampling}")
     found = [find_set(folder, limit=limit) for folder in sets]
@@ -138,7 +138,7 @@ Opened = tuple[Mapping[str, Paint], tuple[ModelInfo, ...], tuple[str, ...]]
 
 
 @contextmanager
-def _opened(models: Sequence[str], settings: Settings) -> Iterator[Opened]:
+def _opened(models: Sequence[str], settings: ModelSettings) -> Iterator[Opened]:
     """Give the models as predictors by name, what is known of them, and notes; they are closed in the end."""
     with ExitStack() as stack:
         engines: list[Network] = []
@@ -171,7 +171,7 @@ def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
 
 
 @contextmanager
-def predictor_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
+def predictor_of(model: str, settings: ModelSettings) -> Iterator[tuple[str, Paint]]:
     """Give the name of one model and what predicts with it; it is closed in the end. Raises what `open_model` does."""
     network, _ = _open(model, settings)
     try:
@@ -180,7 +180,7 @@ def predictor_of(model: str, settings: Settings) -> Iterator[tuple[str, Paint]]:
         network.close()
 
 
-def _open(model: str, settings: Settings) -> tuple[Network, tuple[str, ...]]:
+def _open(model: str, settings: ModelSettings) -> tuple[Network, tuple[str, ...]]:
     return open_model(
         model,
         engine=settings.engine,
@@ -190,7 +190,7 @@ def _open(model: str, settings: Settings) -> tuple[Network, tuple[str, ...]]:
     )
 
 
-def _predictor(engine: Network, settings: Settings) -> Paint:
+def _predictor(engine: Network, settings: ModelSettings) -> Paint:
     colourise = Colouriser(engine, size=settings.size, upsampling=settings.upsampling)
 
     def paint(_number: int, lightness: F32) -> U8:

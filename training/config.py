@@ -83,7 +83,7 @@ class GrowthConfig:
 class TrainConfig:
     """Everything that decides the outcome of a run, apart from the photographs.
 
-    What has a default here is for some runs only; `training.fitting` refuses it where nothing would read it.
+    What has a default here is for some runs only; `training.config_check` refuses it where nothing would read it.
     """
 
     name: str
@@ -143,6 +143,11 @@ class TrainConfig:
         """The parts of the run, in order."""
         grown = (Stage(one.until, one.batch, one.crop, one.min_scale or 1.0) for one in self.growth)
         return (*grown, Stage(self.steps, self.batch, self.crop, self.min_scale or 1.0))
+
+    @property
+    def has_pretrained_discriminator(self) -> bool:
+        """Whether the adversary judges by the features of an encoder with ImageNet weights."""
+        return self.adversary is not None and self.adversary.discriminator == "pretrained"
 
 
 class ConfigError(AutochromeError):

@@ -25,7 +25,7 @@ from PIL import Image
 from engines.machine import usable_cores
 from training.files import check_output, check_place, writing
 from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
-from training.usable import MIN_SIDE, verdict
+from training.photo_verdict import MIN_SIDE, photo_verdict
 
 U8 = npt.NDArray[np.uint8]
 
@@ -71,7 +71,7 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
     if sources is not None and made_of["sources"] != _named(sources):
         raise PhotosError(
             f"{cache}: was made of other photographs: {', '.join(made_of['sources'])}",
-            advice="Choose a new run folder, or leave out --photos to go on with those.",
+            advice="Choose a new run folder, or leave out --photos to continue with those.",
         )
     if sources is not None and "digest" in made_of and all(source.exists() for source in sources):
         _check_unchanged(cache, sources, made_of)
@@ -80,7 +80,7 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
         raise PhotosError(
             f"{cache}: holds {few} of the photographs, for a check with --overfit, "
             f"not {'all' if enough is None else enough}",
-            advice="Choose a new run folder, and say --photos.",
+            advice="Choose a new run folder, and give --photos.",
         )
     if short_side is not None and made_of["short_side"] != short_side:
         raise PhotosError(
@@ -96,7 +96,7 @@ def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str,
     said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
     raise PhotosError(
         f"{', '.join(map(str, sources))}: {said} when {cache} was made of them",
-        advice="Choose a new run folder for those of today, or leave out --photos to go on with those of then.",
+        advice="Choose a new run folder for the current ones, or leave out --photos to continue with the earlier ones.",
     )
 
 
@@ -134,7 +134,7 @@ def build_cache(
         if source.is_file() and not zipfile.is_zipfile(source):
             raise PhotosError(
                 f"{source}: no folder and no zip file",
-                advice="Name the folder that it lies in; a zip file that is not whole must be got again.",
+                advice="Name the folder that it lies in; an incomplete zip file must be downloaded again.",
             )
     check_place(cache / PIXELS)
     made = not cache.exists()
@@ -147,7 +147,7 @@ def build_cache(
         if not report.kept:
             said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
             raise PhotosError(
-                f"{', '.join(map(str, sources))}: no photograph that can be trained on: {said.replace('_', ' ')}",
+                f"{', '.join(map(str, sources))}: no photograph usable for training: {said.replace('_', ' ')}",
                 advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
@@ -210,7 +210,7 @@ def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(rgb, np.uint8)
-    said = verdict(picture)
+    said = photo_verdict(picture)
     return said, picture if said == "kept" else None
 
 

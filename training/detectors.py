@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.cielab import F64
+from training.cielab_numpy import F64
 
 F32 = npt.NDArray[np.float32]
 Lab = npt.NDArray[np.floating]

@@ -21,7 +21,7 @@ from engines.network import Network
 from engines.networks import open_network
 from engines.tensors import F32
 from training import DISTRIBUTION
-from training.cielab import F64, U8, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import F64, U8, lab_to_rgb, rgb_to_lab
 from training.cost import CHECKPOINT_SUFFIX
 from training.detectors import (
     ColourBias,
@@ -343,7 +343,7 @@ def open_model(
     """
     if Path(model).suffix != CHECKPOINT_SUFFIX:
         opened, choice = open_network(engine, model, setup=Setup(device=device))
-        return opened, tuple(f"The engine {name} was passed over: {reason}" for name, reason in choice.rejected)
+        return opened, tuple(f"The engine {name} was skipped: {reason}" for name, reason in choice.rejected)
     try:
         from training.checkpoint import CheckpointEngine
     except ModuleNotFoundError as error:

@@ -30,8 +30,8 @@ from engines.tensors import F32
 from engines.weights import NOT_STATED, read_weights
 from training.calibrate import Calibration, calibrate
 from training.card import ACTIVATIONS, BINS, write_card
-from training.checkpoint import Decoding, Generator, TellingGenerator, Trained, generator_for, load_trained
-from training.cielab import rgb_to_lab
+from training.checkpoint import Decoding, EvidenceGenerator, Generator, Trained, generator_for, load_trained
+from training.cielab_numpy import rgb_to_lab
 from training.data import Photos, crops_before
 from training.files import check_output, check_place, writing
 from training.onnx_graph import graph_of, to_onnx
@@ -122,7 +122,7 @@ def export_command(
     calibration = None
     classifies = trained.architecture.classifies
     if temperature is not None and not classifies:
-        raise ExportError(f"{checkpoint}: {trained.config.architecture} answers with ab: it has no temperature")
+        raise ExportError(f"{checkpoint}: {trained.config.architecture} outputs ab: it has no temperature")
     if saturation is None or (classifies and temperature is None):
         if temperature is not None or saturation is not None or cache is None:
             raise ExportError(
@@ -161,10 +161,10 @@ def export_command(
         **({"adaptation": adaptation} if adaptation else {}),
         **({} if knee is None else {"knee": knee}),
         "training": _training(trained, cache),
-        **(_told(trained) if graph.tells else {}),
+        **(_evidence_facts(trained) if graph.gives_evidence else {}),
         "evaluation": {} if evaluation is None else _scores(evaluation, sha256),
     }
-    if graph.tells and cache is not None:
+    if graph.gives_evidence and cache is not None:
         card[ACTIVATIONS] = activation_ranges(content, cache, bins=len(_centres(trained)))
     if calibration is not None:
         card["calibration"] = _calibration(calibration, calibration_size)
@@ -193,7 +193,7 @@ def add_scores(exported: Path, evaluation: Path) -> None:
     write_card(exported, {**weights.card, "evaluation": _scores(evaluation, weights.sha256)})
 
 
-def _told(trained: Trained) -> dict[str, object]:
+def _evidence_facts(trained: Trained) -> dict[str, object]:
     """Return what the card says of hints, of logits, and of numbers that equal ones may hide in the graph."""
     scalars = {name: one.item() for name, one in trained.model.named_parameters() if one.numel() == 1}
     return {"scalars": scalars, "hints": trained.config.hinted_share > 0, BINS: _centres(trained).tolist()}
@@ -247,11 +247,11 @@ def check_parity(
     """
     weights = read_weights(path)
     model = model_for(weights, adapter_for(weights))
-    tells = isinstance(generator, TellingGenerator)
-    probes = [_inputs(probe, tells) for probe in _probes(photos, model.graph.size.multiple)]
+    gives_evidence = isinstance(generator, EvidenceGenerator)
+    probes = [_inputs(probe, gives_evidence) for probe in _probes(photos, model.graph.size.multiple)]
     with torch.inference_mode():
         answers = [generator(*(torch.from_numpy(tensor) for tensor in probe.values())) for probe in probes]
-    expected = [(answer[0] if tells else answer).numpy() for answer in answers]
+    expected = [(answer[0] if gives_evidence else answer).numpy() for answer in answers]
     found = []
     for runtime in runtimes:
         engine = RUNTIMES[runtime](model)
@@ -268,9 +268,9 @@ def check_parity(
     return tuple(found)
 
 
-def _inputs(lightness: F32, tells: bool) -> dict[str, F32]:
+def _inputs(lightness: F32, takes_hints: bool) -> dict[str, F32]:
     """Return a probe with a hint in every fifth place, if the network takes any."""
-    if not tells:
+    if not takes_hints:
         return {INPUT: lightness}
     count, _, height, width = lightness.shape
     rng = np.random.default_rng(1)

@@ -48,9 +48,9 @@ def check_place(path: Path) -> None:
     with writing(path):
         there = next(place for place in path.absolute().parents if place.is_symlink() or place.exists())
         if not there.is_dir():
-            raise WriteError(f"{path}: cannot be made: {there} is no folder", advice="Choose another place.")
+            raise WriteError(f"{path}: cannot be made: {there} is not a folder", advice="Choose another place.")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise WriteError(f"{path}: cannot be made: {there} may not be written to")
+            raise WriteError(f"{path}: cannot be made: {there} is not writable")
 
 
 class SourceError(AutochromeError):
@@ -67,9 +67,9 @@ def check_output(output: Path, reads: Iterable[Path]) -> None:
     whole = Path(os.path.realpath(output))
     for path in reads:
         if any(_is_same(place, path) for place in (whole, *whole.parents)):
-            what = "lies among what is read" if path.is_dir() else "is read"
+            what = "is among the files that are read" if path.is_dir() else "is read"
             raise SourceError(
-                f"{output}: {what} ({path}); nothing was written", advice="Name another place for it, outside of that."
+                f"{output}: {what} ({path}); nothing was written", advice="Name another place for it, outside that one."
             )
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.cielab import F64, U8, rgb_to_lab
+from training.cielab_numpy import F64, U8, rgb_to_lab
 
 DILATIONS = (1, 2, 4)
 

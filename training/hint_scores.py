@@ -18,7 +18,7 @@ from engines.adapters.base import HINT_DIVISOR
 from engines.errors import EngineError
 from engines.network import Network
 from engines.tensors import F32
-from training.cielab import F64, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import F64, lab_to_rgb, rgb_to_lab
 from training.evaluate import EvaluationSet, find_set, network_input, open_model
 from training.metrics import ciede2000
 

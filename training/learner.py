@@ -16,18 +16,17 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.adversary import Adversary
 from training.architectures import Architecture
+from training.cielab_torch import decode_srgb, linear_to_lab, rgb_to_lab
 from training.config import TrainConfig
 from training.data import Photos, random_crop
 from training.degrade import old_film, some_line_art
 from training.device import Machine
 from training.embeddings import Embeddings
-from training.fitting import build_network
 from training.hints import draw_hints
-from training.lab import decode_srgb, linear_to_lab, rgb_to_lab
+from training.initial_weights import build_network, load_initial_weights
 from training.losses import ColourLoss
 from training.quantization import AbBins, ab_bins, class_weights, smoothed
 from training.runlog import DISCRIMINATOR
-from training.start import start
 
 _FREQUENCY_SAMPLE = 2000
 
@@ -53,7 +52,7 @@ class Learner:
         torch.manual_seed(config.seed)
         model, self.lacking = build_network(config, architecture, backbone)
         if start_from is not None:
-            start(model, start_from, cache)
+            load_initial_weights(model, start_from, cache)
         self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.architectures.blocks import AB_REACH
+from training.cielab_torch import rgb_to_lab
 from training.config import LossConfig
-from training.lab import rgb_to_lab
 from training.quantization import GRID, AbBins
 
 _HUES = 12

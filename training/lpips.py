@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engines.errors import WeightsError
-from training.cielab import U8
+from training.cielab_numpy import U8
 
 _FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
 _POOL_BEFORE = (3, 6, 9)

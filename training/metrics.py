@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from training.cielab import F64, U8
+from training.cielab_numpy import F64, U8
 
 AUC_LIMIT = 150
 

@@ -17,7 +17,7 @@ from torch.export import Dim
 from engines.adapters import autochrome2
 from engines.adapters.autochrome1 import CONTRACT, INPUT, OUTPUT
 from engines.adapters.base import HINT_DIVISOR
-from training.checkpoint import Generator, TellingGenerator
+from training.checkpoint import EvidenceGenerator, Generator
 
 OPSET = 18
 _SMALLEST_HALVED = 1024
@@ -33,14 +33,14 @@ class Graph:
     outputs: Mapping[str, int]
 
     @property
-    def tells(self) -> bool:
+    def gives_evidence(self) -> bool:
         """Whether it answers more than ab."""
         return len(self.outputs) > 1
 
 
 def graph_of(generator: Generator, *, multiple: int, stride: int) -> Graph:
     """Return the graph that ``generator`` is exported as."""
-    if isinstance(generator, TellingGenerator):
+    if isinstance(generator, EvidenceGenerator):
         outputs = {OUTPUT: stride, autochrome2.LOGITS: 2 * stride, autochrome2.FEATURES: 2 * stride}
         return Graph(autochrome2.CONTRACT, multiple, {INPUT: 1, autochrome2.HINTS: HINT_DIVISOR}, outputs)
     return Graph(CONTRACT, multiple, {INPUT: 1}, {OUTPUT: stride})
@@ -96,7 +96,7 @@ def _traced(generator: Generator, graph: Graph) -> onnx.ModelProto:
 
 
 def _name_weights(model: onnx.ModelProto, generator: Generator) -> None:
-    """Give constants that are a transposed matrix of the network its name, for `training.unfold`."""
+    """Give constants that are a transposed matrix of the network its name, for `training.onnx_import`."""
     matrices = {value.T.numpy().tobytes(): name for name, value in generator.state_dict().items() if value.ndim == 2}
     named = {one.name for one in model.graph.initializer}
     for weight in model.graph.initializer:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.cielab import rgb_to_lab
+from training.cielab_numpy import rgb_to_lab
 from training.config import ConfigError, TrainConfig
 from training.data import U8, Photos, middle_crop
 from training.evaluate import grey, lightness_of
@@ -19,8 +19,8 @@ from training.metrics import ciede2000
 from training.photo_files import PhotosError
 from training.runlog import LOG, Progress
 from training.samples import SAMPLES
-from training.sitting import Sitting
 from training.train import CHECKPOINT, train
+from training.train_options import TrainOptions
 
 STEPS = 500
 _LOOKS = 5
@@ -53,7 +53,7 @@ def overfit(
     steps: int = STEPS,
     backbone: Path | None = None,
     start_from: Path | None = None,
-    sitting: Sitting | None = None,
+    options: TrainOptions | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Overfit:
     """Train ``config`` for ``steps`` steps on the first ``count`` of ``photos``, whole and clean; measure on the same.
@@ -85,7 +85,7 @@ def overfit(
         checkpoint_every=steps,
     )
     few = _Few(photos, count)
-    train(by_heart, photos=few, run=run, backbone=backbone, start_from=start_from, sitting=sitting, watch=watch)
+    train(by_heart, photos=few, run=run, backbone=backbone, start_from=start_from, options=options, watch=watch)
     records = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = [record for record in records if "held_out/ciede2000" in record][-1]
     size = config.evaluate_crop or config.crop

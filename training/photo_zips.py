@@ -21,7 +21,7 @@ from engines.machine import usable_cores
 from training.data import U8, PhotoCache, Photos, is_cache
 from training.files import replacing
 from training.photo_files import PhotosError
-from training.usable import verdict
+from training.photo_verdict import photo_verdict
 
 INDEX = "index.npz"
 _LOCAL_HEADER = 30
@@ -32,8 +32,8 @@ def index_zips(folder: Path) -> dict[str, int]:
     """Look at every JPEG in the zip files of ``folder`` and note in its `INDEX` where those lie that can be used.
 
     The order is that of the names' SHA-256, so that the last ones are chosen by chance, and stay chosen when others
-    come or go. Return how many there are of each verdict of `training.usable.verdict`. Raises `WeightsError` for a zip
-    file whose photographs are compressed.
+    come or go. Return how many there are of each `training.photo_verdict`. Raises `WeightsError` for a zip file
+    whose photographs are compressed.
     """
     zips = sorted(folder.glob("*.zip"))
     found: list[tuple[bytes, int, int, int, int, int]] = []
@@ -75,7 +75,7 @@ def _judge(content: U8) -> tuple[str, int, int]:
     if picture is None:
         return "unreadable", 0, 0
     rgb = np.asarray(picture, np.uint8)
-    return verdict(rgb), rgb.shape[0], rgb.shape[1]
+    return photo_verdict(rgb), rgb.shape[0], rgb.shape[1]
 
 
 class PhotoZips:
@@ -118,5 +118,5 @@ def open_photos(folder: Path) -> Photos:
     if is_cache(folder):
         return PhotoCache(folder)
     raise PhotosError(
-        f"{folder}: no photographs made ready for training", advice="colorize-model train makes them in RUN/photos."
+        f"{folder}: no photographs prepared for training", advice="colorize-model train makes them in RUN/photos."
     )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.lab import rgb_to_lab
+from training.cielab_torch import rgb_to_lab
 
 GRID = 10.0
 _HALF = 11

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.cielab import U8
+from training.cielab_numpy import U8
 from training.evaluate import EvaluationSet, Paint, lightness_of
 
 # Of the normal distribution, for an interval of 95 %.

@@ -22,7 +22,7 @@ from engines.openvino import leave_signal_stack
 from engines.tensors import F32
 from engines.weights import read_weights
 from training.card import ACTIVATIONS, write_card
-from training.cielab import rgb_to_lab
+from training.cielab_numpy import rgb_to_lab
 from training.commands import command
 from training.data import Photos
 from training.evaluate import network_input

@@ -20,15 +20,15 @@ import torch
 
 from training.checkpoint import keep_weights
 from training.commands import command
-from training.compare import Settings, SheetPlan, compare_command
+from training.compare import ModelSettings, SheetPlan, compare_command
 from training.config import CONFIGS, ConfigError, TrainConfig, load_config
+from training.config_check import check_photo_count
 from training.data import build_cache, check_cache, is_cache
 from training.export import RUNTIMES, add_scores, export_command
+from training.file_parts import PART_BYTES, split_file
 from training.files import check_output
-from training.fitting import check_enough
-from training.parts import PART_BYTES, split_file
-from training.sitting import Sitting
 from training.train import CHECKPOINT, train
+from training.train_options import TrainOptions
 
 STAGES = ("train", "finish", "export", "evaluate", "pack")
 # Of a slice that is to finish the run, what is left when the photographs are loaded.
@@ -137,14 +137,14 @@ def _train(place: Workplace, asked: argparse.Namespace) -> None:
             place.cache,
             short_side=asked.short_side,
             limit=asked.limit,
-            accept=lambda report: check_enough(place.config, report.kept),
+            accept=lambda report: check_photo_count(place.config, report.kept),
         )
         _say(f"decoded in {time.monotonic() - began:.0f} s: {report}")
     else:
         check_cache(place.cache, sources=asked.photos or None, short_side=None, enough=None)
     if asked.stage is None and place.checkpoint.exists() and _finished(place):
         return
-    sitting = Sitting(
+    options = TrainOptions(
         device=asked.device,
         minutes=asked.minutes - (time.monotonic() - began) / 60,
         total_minutes=asked.total_minutes,
@@ -159,7 +159,7 @@ def _train(place: Workplace, asked: argparse.Namespace) -> None:
         run=place.run,
         backbone=asked.backbone,
         start_from=asked.start_from,
-        sitting=sitting,
+        options=options,
     )
     step, steps, seconds = _progress(place)
     _say(f"step {step} of {steps or 'a number not yet fixed'}, {seconds / 60:.1f} minutes of training")
@@ -200,7 +200,7 @@ def _export(place: Workplace, asked: argparse.Namespace) -> None:
 
 def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
     began = time.monotonic()
-    settings = Settings(size=asked.size)
+    settings = ModelSettings(size=asked.size)
     sheet = SheetPlan(output=place.run / "evaluation.png")
     found = compare_command(
         [str(place.exported)], asked.sets, settings=settings, rivals=True, lpips_weights=asked.lpips, sheet=sheet

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.architectures import ARCHITECTURES
-from training.cielab import U8, lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import U8, lab_to_rgb, rgb_to_lab
+from training.cielab_torch import rgb_to_lab as batch_to_lab
 from training.config import TrainConfig
 from training.data import Photos, middle_crop
 from training.degrade.lines import line_art
 from training.device import Machine
 from training.evaluate import grey
-from training.lab import rgb_to_lab as batch_to_lab
 from training.losses import ColourLoss
 from training.metrics import ciede2000, colourfulness
 from training.quantization import AbBins

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from training.cielab import U8
+from training.cielab_numpy import U8
 from training.evaluate import EvaluationSet, Paint, grey, lightness_of
 from training.files import replacing
 from training.scores import SetScore

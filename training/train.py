@@ -16,16 +16,16 @@ from engines.errors import WeightsError
 from training.batches import ResidentPhotos, resident, streamed
 from training.checkpoint import save_state
 from training.config import ConfigError, TrainConfig, read_config
+from training.config_check import check_config, check_photo_count
 from training.data import CropStream, PhotoCache, Photos, crops_before, stage_at
 from training.device import Machine, fits, open_machine
 from training.files import UNREADABLE, check_output, check_place, reason, writing
-from training.fitting import check, check_enough
 from training.learner import Learner
 from training.origins import origins
 from training.photo_zips import open_photos
 from training.runlog import LossMeter, Progress, RunLog
 from training.samples import SAMPLES, HeldOut
-from training.sitting import Clock, Sitting, planned
+from training.train_options import RunClock, TrainOptions, plan_run
 
 CHECKPOINT = "checkpoint.pt"
 # How often, in seconds, whoever watches is told: often enough to see that it goes on.
@@ -41,7 +41,7 @@ def train(
     run: Path,
     backbone: Path | None = None,
     start_from: Path | None = None,
-    sitting: Sitting | None = None,
+    options: TrainOptions | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
     """Train ``config`` on ``photos`` and return the checkpoint's path.
@@ -58,20 +58,20 @@ def train(
     """
     if isinstance(photos, Path):
         check_output(run, [photos])
-    sitting = sitting or Sitting()
+    options = options or TrainOptions()
     checkpoint = run / CHECKPOINT
     check_place(checkpoint)
     state = _saved(checkpoint, config)
     made_from: Any = None if state is None else state.get("made_from")
     # A run goes on in what it began in, wherever that is.
     precision = config.precision if made_from is None else made_from.get("precision", config.precision)
-    with open_machine(sitting.device, precision=precision) as machine:
-        clock = Clock(sitting, machine)
+    with open_machine(options.device, precision=precision) as machine:
+        clock = RunClock(options, machine)
         cache = open_photos(photos) if isinstance(photos, Path) else photos
-        architecture = check(config, ranks=machine.ranks)
-        check_enough(config, len(cache))
+        architecture = check_config(config, ranks=machine.ranks)
+        check_photo_count(config, len(cache))
         learner = Learner(config, architecture, cache, machine, backbone=backbone, start_from=start_from)
-        plan = planned(config, sitting, state)
+        plan = plan_run(config, options, state)
         first = 0
         if state is not None:
             first = state["step"]
@@ -97,15 +97,15 @@ def train(
             if state is None:
                 save(0)
             return checkpoint
-        if sitting.compile:
+        if options.compile:
             learner.compile()
-        log = RunLog(run, first=first, tensorboard=sitting.tensorboard) if machine.writes else None
+        log = RunLog(run, first=first, tensorboard=options.tensorboard) if machine.writes else None
         bins = learner.bins if learner.classifies else None
         held_out = HeldOut(cache, config, machine, bins=bins, stride=learner.stride)
         meter = LossMeter(first, watch, every=_TELL_EVERY, computes=machine.computes, lacking=learner.lacking)
         stream = _stream(cache, config, machine)
         kept = time.monotonic()
-        with closing(_batches(cache, stream, sitting, machine, first)) as batches:
+        with closing(_batches(cache, stream, options, machine, first)) as batches:
             for step, crops in batches:
                 factor = plan.factor(step)
                 numbers = [crop.number for crop in stream.plan(step)] if config.embeddings else ()
@@ -115,7 +115,7 @@ def train(
                 plan = clock.fix(plan, done, share=config.cooldown / config.steps)
                 ends = plan.over(done)
                 stops = ends or clock.up()
-                if log is not None and (done % sitting.log_every == 0 or stops):
+                if log is not None and (done % options.log_every == 0 or stops):
                     rates = _rates(learner, factor)
                     log.write(done, {"crops": crops_before(config.stages, done), **meter.means(done), **rates})
                 if log is not None and config.evaluate_every and (done % config.evaluate_every == 0 or ends):
@@ -160,10 +160,10 @@ def _stream(cache: Photos, config: TrainConfig, machine: Machine) -> CropStream:
 
 
 def _batches(
-    cache: Photos, stream: CropStream, sitting: Sitting, machine: Machine, first: int
+    cache: Photos, stream: CropStream, options: TrainOptions, machine: Machine, first: int
 ) -> Generator[tuple[int, Tensor]]:
     if isinstance(cache, PhotoCache):
-        stays = fits(cache.path.stat().st_size, machine.device) if sitting.resident is None else sitting.resident
+        stays = fits(cache.path.stat().st_size, machine.device) if options.resident is None else options.resident
         if stays:
             return resident(ResidentPhotos(cache, device=machine.device), stream, first)
     return streamed(stream, first, machine.device)
@@ -178,7 +178,7 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
         made_with = read_config(state["config"], where=str(checkpoint))
     except (*UNREADABLE, ConfigError) as error:
         raise WeightsError(
-            f"{checkpoint}: no checkpoint that can be resumed ({reason(error)})",
+            f"{checkpoint}: not a checkpoint that can be resumed ({reason(error)})",
             advice="Choose a new run folder.",
         ) from error
     if made_with != config:

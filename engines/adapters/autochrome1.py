@@ -60,7 +60,7 @@ def card_size(weights: Weights, *divisors: int) -> InputSize:
         if multiple % divisor:
             raise WeightsError(
                 f"{weights.card_path}: multiple {multiple} is not divisible by stride {divisor}",
-                advice="Correct the card: the answer must have whole pixels.",
+                advice="Correct the card: the output must have whole pixels.",
             )
     return InputSize(
         multiple=multiple, film=weights.number("film_size", FILM), photo=weights.number("photo_size", PHOTO)

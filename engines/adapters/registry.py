@@ -75,15 +75,13 @@ def adapter_for(weights: Weights) -> Adapter:
         if refusal.matches(found) or any(word in weights.path.stem.lower() for word in refusal.words):
             raise WeightsError(
                 f"{weights.path}: looks like {refusal.network}, which cannot be used: {refusal.missing} ({found})",
-                advice=f"Networks that can: {_names()}.",
+                advice=f"Supported kinds: {_names()}.",
             )
     for contract in CONTRACTS:
         adapter = contract.recognise(found, weights)
         if adapter is not None:
             return adapter
-    raise WeightsError(
-        f"{weights.path}: is no network that is known here: {found}", advice=f"Networks that are: {_names()}."
-    )
+    raise WeightsError(f"{weights.path}: is not a known kind of network: {found}", advice=f"Known kinds: {_names()}.")
 
 
 def _named(name: str, weights: Weights) -> Adapter:
@@ -97,9 +95,7 @@ def _named(name: str, weights: Weights) -> Adapter:
             raise WeightsError(
                 f"{weights.card_path}: says {name!r}, but {signature(weights)}", advice="Correct the card or remove it."
             )
-    raise WeightsError(
-        f"{weights.card_path}: names a contract that is not known here: {name!r}", advice=f"Known: {_names()}."
-    )
+    raise WeightsError(f"{weights.card_path}: names an unknown contract: {name!r}", advice=f"Known: {_names()}.")
 
 
 def _names() -> str:

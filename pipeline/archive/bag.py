@@ -80,7 +80,7 @@ def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -
     if missing := sorted(known.keys() - {file.name for file in files}):
         raise OutputError(
             f"{output / missing[0]}: is missing from the bag, with {len(missing) - 1:,} more",
-            advice="Run again with --verify-all: what is gone is made again.",
+            advice="Run again with --verify-all, which makes missing results again.",
         )
     manifest = "".join(f"{file.sha256}  {file.name}\n" for file in files).encode()
     info = _info(files)
@@ -103,8 +103,8 @@ def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
             _check_name(path, relative)
             if (other := names.setdefault(unicodedata.normalize("NFC", relative), relative)) != relative:
                 raise OutputError(
-                    f"{path}: validators of bags take its name for that of {output / other}",
-                    advice="Rename one of the sources: the two differ in how an accent is encoded only.",
+                    f"{path}: bag validators confuse its name with that of {output / other}",
+                    advice="Rename one of the sources: the two differ only in how an accent is encoded.",
                 )
             try:
                 yield _File(relative, path.stat().st_size, known.get(relative) or fingerprint(path))
@@ -125,7 +125,8 @@ def _check_name(path: Path, name: str) -> None:
     if broken or encoded:
         raise OutputError(
             f"{path}: the manifest of a bag cannot hold this name",
-            advice="Rename the source: line breaks, %0A, %0D, a space at the end and names that are no UTF-8 are out.",
+            advice="Rename the source. Line breaks, %0A, %0D, a trailing space and names that are not UTF-8 are not "
+            "allowed.",
         )
 
 

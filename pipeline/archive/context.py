@@ -81,7 +81,7 @@ class Archive:
         for place in (output, output / PAYLOAD, *elsewhere):
             if lies_in(place, source) or lies_in(source, place):
                 raise UsageError(
-                    f"{place}: source and output lie in each other",
+                    f"{place}: one of source and output is inside the other",
                     advice="Name a folder outside the source with --output.",
                 )
         check_bag(output, bag=self.run_options.bag)

@@ -26,7 +26,8 @@ class Counts:
     ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
     one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
     photographs and films, also those that the options leave out, ``has_others`` says whether other shards have files,
-    ``suffixes`` the files that are neither, by suffix; ``set_aside`` names the first thousand of the ``quarantined``,
+    ``suffixes`` the files that are neither, by suffix; ``quarantined_sources`` names the first thousand of the
+    ``quarantined``,
     ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
     results of earlier runs.
     """
@@ -40,7 +41,7 @@ class Counts:
         self.hidden: list[Path] = []
         self.links: list[Path] = []
         self.failures: list[Failure] = []
-        self.set_aside: list[Path] = []
+        self.quarantined_sources: list[Path] = []
 
     @property
     def ignored(self) -> int:
@@ -100,8 +101,8 @@ class Counts:
             self.pixels += job.weight
         elif job.status is Status.QUARANTINED:
             self.quarantined += 1
-            if len(self.set_aside) < _MOST_NAMES:
-                self.set_aside.append(Path(job.path))
+            if len(self.quarantined_sources) < _MOST_NAMES:
+                self.quarantined_sources.append(Path(job.path))
         elif job.status is Status.REFUSED:
             self.refused += 1
         else:

@@ -36,7 +36,8 @@ class Survey:
     """What a run would do: jobs by kind, how many results are there already, what is not ours to colour.
 
     ``skipped`` counts sources that have a result; for ``unknown`` of them it is a file that is not known to be ours.
-    ``quarantined`` sources, of which ``set_aside`` names the first thousand, failed too often to be tried again,
+    ``quarantined`` sources, of which ``quarantined_sources`` names the first thousand, failed too often to be tried
+    again,
     ``refused`` ones are of a kind that is not coloured. Of the jobs, the photographs take up ``photo_bytes`` and the
     films ``film_bytes``, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are
     neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out,
@@ -51,7 +52,7 @@ class Survey:
     skipped: int
     unknown: int
     quarantined: int
-    set_aside: tuple[Path, ...]
+    quarantined_sources: tuple[Path, ...]
     refused: int
     ignored: int
     ignored_suffixes: Mapping[str, int]
@@ -73,7 +74,7 @@ def survey_archive(
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is no folder or nothing is in it, `UsageError` if source and output lie in each
+    Raises `InputError` if ``source`` is not a folder or nothing is in it, `UsageError` if source and output lie in each
     other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
     """
     archive = archive_at(source, output, options, run_options)
@@ -89,7 +90,7 @@ def survey_archive(
         skipped=counts.skipped,
         unknown=counts.unknown,
         quarantined=counts.quarantined,
-        set_aside=tuple(counts.set_aside),
+        quarantined_sources=tuple(counts.quarantined_sources),
         refused=counts.refused,
         ignored=counts.ignored,
         photo_bytes=counts.bytes[Kind.PHOTO],

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # that met them.
 _NOT_ITS_OWN = {2, 5, 6, 8, 9, 75}
 _LOOKED_AT = 1 << 20
-_Known: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
+_Reported: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Outcomes:
         self._begun[source] = _Begun(record, FileStat.found(source), time.monotonic())
         self._context.reporter.write(Event.ITEM_STARTED, path=record.path, kind=record.kind, attempt=attempt)
 
-    def stopped(self) -> list[str]:
-        """Return the items that were begun, have no outcome, and cannot have a result of this run."""
+    def put_off_stopped(self) -> list[str]:
+        """Put off the items that were begun and have no outcome; return those that cannot have a result of this run."""
         left = [begun.record for begun in self._begun.values()]
         for record in left:
             self._context.ledger.put_off(record.path)
@@ -109,15 +109,15 @@ class Outcomes:
         """Write down that workers were lost at work on an item until it is to blame."""
         source = self._context.source / record.path
         error = f"{source}: {count(record.deaths, 'worker')} lost at work on it"
-        advice = "Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after."
+        advice = "Process it in a separate folder to see why, then repair the file, or raise --quarantine-after."
         failure = Failure(source=source, error=error, advice=advice, exit_code=InputError.exit_code)
         self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
 
-    def tidy(self) -> None:
+    def discard_unused_previews(self) -> None:
         """Delete the small pictures that no item needs any more."""
         self._packs.discard(self._context.ledger.packs())
 
-    def catch_up(self) -> None:
+    def seal_unsealed(self) -> None:
         """Seal what an earlier run finished and, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
             source, output = self._context.source / record.path, self._context.output / record.output
@@ -126,7 +126,7 @@ class Outcomes:
                 result = result_from_json(record.result)
                 self._seal(record.path, sealed(result, self._context, path=record.path, source=stat, found=found))
 
-    def _checked(self, outcome: _Known, before: FileStat | None) -> _Known:
+    def _checked(self, outcome: _Reported, before: FileStat | None) -> _Reported:
         """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
         source, now = outcome.source, FileStat.found(outcome.source)
         if now == before:

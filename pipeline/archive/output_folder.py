@@ -117,7 +117,7 @@ def _count_by_ledgers(output: Path) -> int | None:
     if len(counts) > 1:
         raise OutputError(
             f"{whole / SHARDS}: is lost, and there are ledgers of {' and of '.join(map(str, sorted(counts)))} shards",
-            advice="Restore it from a backup, or move the ledgers elsewhere that do not belong here.",
+            advice="Restore it from a backup, or move the ledgers that do not belong here elsewhere.",
         )
     return min(counts, default=None)
 
@@ -231,7 +231,7 @@ def check_space(folder: Path, *, keep_free: int, needed: int = 0) -> None:
         return
     wanted = f", and {as_size(needed)} are needed" if needed else ""
     raise OutputError(
-        f"{folder}: {as_size(free)} are free on its disk, {as_size(keep_free)} are to stay free{wanted}",
+        f"{folder}: {as_size(free)} are free on its disk, {as_size(keep_free)} must stay free{wanted}",
         advice="Make room or choose another disk; --keep-free sets how much stays free.",
     )
 
@@ -249,7 +249,7 @@ def free_space(folder: Path) -> int:
     except OSError as error:
         raise OutputError(
             f"{folder}: its free space cannot be read: {error.strerror or error}",
-            advice="Check that its disk is there.",
+            advice="Check that its disk is mounted.",
         ) from error
 
 

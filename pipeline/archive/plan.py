@@ -180,8 +180,8 @@ class _Planner:
             if deaths >= self._run_options.quarantine_after and self._needs_work(record):
                 attempts = max(attempts, deaths - 1)
                 raise InputError(
-                    f"{self._source / name}: the program died in {count(deaths, 'run')} while it was at work on it",
-                    advice="Try it in a folder of its own to see why, then mend the file, or raise --quarantine-after.",
+                    f"{self._source / name}: the program died in {count(deaths, 'run')} while it was processing it",
+                    advice="Colour it in a separate folder to see why, then repair it, or raise --quarantine-after.",
                 )
             return self._job(entry, stat, record, recipe, attempts, deaths, is_known=is_known)
         except Exception as fault:  # noqa: BLE001 - one bad file must not stop the rest
@@ -242,7 +242,7 @@ class _Planner:
         )
         name, weight = record.output if record is not None and fits else "", 0
         status, found = Status.DUE, None
-        if record is not None and is_known and self._is_set_aside(record):
+        if record is not None and is_known and self._is_given_up(record):
             status = Status(record.state)
         else:
             # A film is opened, for the name of its result and its length, only where there may be work to do.
@@ -266,7 +266,7 @@ class _Planner:
             found=found,
         )
 
-    def _is_set_aside(self, record: Known) -> bool:
+    def _is_given_up(self, record: Known) -> bool:
         is_hopeless = record.attempts >= self._run_options.quarantine_after
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
@@ -286,7 +286,7 @@ class _Planner:
             raise UsageError(text, advice="Shorten the name of the file.")
         if (other := self._taken.setdefault(last.casefold() if self.folds else last, name)) != name:
             raise UsageError(
-                f"{self._source / name}: its result would take the name of that of {other}",
+                f"{self._source / name}: its result would have the same name as that of {other}",
                 advice="Rename one of the two.",
             )
 
@@ -351,7 +351,7 @@ def _reach(path: str) -> tuple[FileStat | None, OSError | None]:
 
 def _unreachable(path: Path, error: OSError | None) -> InputError:
     if error is None or says_no_file(error):
-        return InputError(f"{path}: there is no file behind this name", advice="Check where the link leads.")
+        return InputError(f"{path}: the link points to no file", advice="Check where the link leads.")
     return InputError(f"{path}: cannot be reached: {error.strerror or error}", advice=advice_for(error))
 
 

@@ -67,9 +67,9 @@ class Processing:
         records = filter(None, map(self._context.ledger.get, self._losses))
         return {(self._context.output / record.output).parent for record in records}
 
-    def put_back(self) -> None:
+    def release_unfinished(self) -> None:
         """Let go of what was claimed and not begun, or begun and stopped."""
-        self._context.ledger.release([*self._claimed, *self._outcomes.stopped()])
+        self._context.ledger.release([*self._claimed, *self._outcomes.put_off_stopped()])
 
     def _photos(self, executor: Executor, attempt: int) -> int:
         """Do the photographs that have no outcome; return how many are to be tried once more."""
@@ -178,8 +178,8 @@ class Processing:
     def _check_none_is_held(self) -> None:
         if self._held:
             raise OutputError(
-                f"{self._context.output}: {count(len(self._held), 'item')} held by lost workers that may be alive",
-                advice="All else is done. Run again.",
+                f"{self._context.output}: {count(len(self._held), 'item')} held by lost workers that may still run",
+                advice="Everything else is done. Run again.",
             )
 
     def _check_all_fitted(self) -> None:
@@ -188,6 +188,7 @@ class Processing:
         path, size = max(self._too_large.items(), key=lambda item: item[1])
         more = f", and {len(self._too_large) - 1:,} more" if len(self._too_large) > 1 else ""
         raise OutputError(
-            f"{self._context.output}: too little space is free for {path} ({as_size(size)}){more}; all else is done",
+            f"{self._context.output}: there is not enough free space for {path} ({as_size(size)}){more}; "
+            "everything else is done",
             advice="Make room or choose another disk; --keep-free sets how much stays free.",
         )

@@ -36,7 +36,7 @@ from pipeline.results import (
 )
 from pipeline.version import PRODUCT, program_version
 
-STILL_CHANGING = "Wait until it is copied whole: the next run takes it again."
+STILL_CHANGING = "Wait until it is copied completely; the next run tries it again."
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
 # How the work was done, which no result shows.
@@ -96,7 +96,7 @@ def sealed(
 
 def vanished(result: PhotoResult | FilmResult) -> Failure:
     """Return what is said of ``result`` where its file is not there."""
-    error = OutputError(f"{result.output}: is gone, right after it was made", advice="Check its disk.")
+    error = OutputError(f"{result.output}: disappeared right after it was written", advice="Check its disk.")
     return Failure.of(result.source, error)
 
 

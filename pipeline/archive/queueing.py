@@ -47,7 +47,7 @@ def keep_decision(context: RunContext) -> None:
     if decide is None:
         return
     if not context.run_options.include:
-        raise UsageError("--decide: for all files of the archive?", advice="Say of which with --include.")
+        raise UsageError("--decide would apply to all files of the archive", advice="Choose files with --include.")
     wanted = Selection.of(context.run_options)
     follow = context.run_options.follow_links
     for entry in walk(context.source, follow_links=follow, output=context.output, takes=wanted.takes_shard):

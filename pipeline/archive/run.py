@@ -61,7 +61,8 @@ class ArchiveResult:
     ``photos`` and ``films`` were coloured, ``kept`` got no new colour: they are coloured already, their tint is wanted,
     or a saturation of 0 was asked for. ``skipped`` results were there before; of these, ``unknown`` are files that are
     not known to be ours.
-    ``quarantined`` sources failed in too many runs and have no result, ``set_aside`` names the first thousand of them;
+    ``quarantined`` sources failed in too many runs and have no result, ``quarantined_sources`` names the first thousand
+    of them;
     ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
     in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
     ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
@@ -79,7 +80,7 @@ class ArchiveResult:
     skipped: int
     unknown: int
     quarantined: int
-    set_aside: tuple[Path, ...]
+    quarantined_sources: tuple[Path, ...]
     refused: int
     gone: int
     waiting: int
@@ -200,7 +201,7 @@ class _Run:
             if context.run_options.bag:
                 is_last = stack.enter_context(filling_bag(context.output))
                 begin_bag(context.output, originals=context.originals)
-            self._outcomes.catch_up()
+            self._outcomes.seal_unsealed()
             keep_decision(context)
             network = fingerprint(context.options) if colorizer is None else colorizer.spec.fingerprint
             self._gone = queue_all(context, self._outcomes, network=network)
@@ -217,7 +218,7 @@ class _Run:
             if context.stop.error is not None:
                 raise context.stop.error
             context.ledger.check_lock()
-            self._outcomes.tidy()
+            self._outcomes.discard_unused_previews()
             if context.run_options.bag and is_last():
                 with self._shards() as shards:
                     complete_bag(context.output, shards, originals=context.originals)
@@ -241,7 +242,7 @@ class _Run:
         What cannot be written makes a run that did all its work one that failed, and what was written before is
         written again. Raises `OutputError`.
         """
-        self._processing.put_back()
+        self._processing.release_unfinished()
         steps = [
             Step(self._end_ledger),
             Step(self._write_report, says=False),
@@ -317,7 +318,7 @@ class _Run:
             skipped=counts.skipped,
             unknown=counts.unknown,
             quarantined=counts.quarantined,
-            set_aside=tuple(counts.set_aside),
+            quarantined_sources=tuple(counts.quarantined_sources),
             refused=counts.refused,
             gone=self._gone,
             waiting=self._context.ledger.left(self._context.run),

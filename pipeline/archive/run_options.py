@@ -31,7 +31,7 @@ class RunOptions:
 
     ``until`` ends the run at a safe boundary. ``retry`` is the number of further attempts at an item whose failure may
     pass (exit codes 5 and 6); an item that failed in ``quarantine_after`` runs, or was being worked on when so many
-    runs died, is set aside until its source or recipe changes. ``include`` and ``exclude`` are patterns over the path
+    runs died, is quarantined until its source or recipe changes. ``include`` and ``exclude`` are patterns over the path
     below the source folder; ``since`` takes sources changed at or after that time; ``shard`` takes one shard of them.
     ``jobs`` films are done at a time. ``on`` says where: ``threads`` of this process, ``processes`` of this machine,
     ``ray`` or ``ray://HOST`` for a Ray cluster; ``workers`` is how many processes there are, None for one to a core.

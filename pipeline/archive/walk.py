@@ -315,7 +315,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         if drive := PureWindowsPath(pattern).drive:
             raise UsageError(
                 f"{pattern!r}: begins with {drive}, and patterns are for paths below the source folder",
-                advice=r"Leave out the way to that folder: people\**\1920*, or \*.tif for its own files only.",
+                advice=r"Leave out the path of that folder: people\**\1920*, or \*.tif for its own files only.",
             )
         pattern = pattern.replace("\\", "/")
     parts = [part for part in unicodedata.normalize("NFC", pattern).split("/") if part not in ("", ".")]

@@ -14,8 +14,10 @@ from engines.network import Network, Prediction
 from engines.networks import introduction, open_network
 from engines.registry import EngineChoice
 from pipeline.color.batching import examine, predict
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput, Turn, model_input
 from pipeline.color.spaces import F32, Codes, ColorSpec
+from pipeline.color.statements import Statement
 from pipeline.options import Options
 from pipeline.progress import Progress, Silent
 from pipeline.results import ModelOrigin, Note, NoteKind
@@ -76,6 +78,16 @@ class Colorizer:
     def examine_all(self, pictures: Sequence[ModelInput]) -> list[Prediction]:
         """Return all that the network says of each of ``pictures``, as batches of one; see `batching.examine`."""
         return examine(pictures, self._network)
+
+    def prediction_settings(self, options: Options, statements: Sequence[Statement] = ()) -> PredictionSettings:
+        """Return how the chroma of a film is predicted of which a person states ``statements``."""
+        return PredictionSettings(
+            predict=self.examine_all,
+            stride=self.spec.stride,
+            every=options.every,
+            statements=statements,
+            saturation=options.saturation,
+        )
 
     def notes(self) -> tuple[Note, ...]:
         """Return the engines that were tried in vain, as notes for every result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
@@ -22,6 +23,23 @@ from pipeline.color.temporal_filter import Estimate
 Predict = Callable[[Sequence[ModelInput]], list[Prediction]]
 """The network: its answer for each model input, as batches of one."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSettings:
+    """How a film's chroma is predicted: what all its shots have in common.
+
+    ``predict`` is the network, whose chroma is ``stride`` times smaller than its input. It is asked for every frame
+    (``every`` 1), each N-th, or those that automatic choice finds necessary (None), and always before and after a cut.
+    ``saturation`` multiplies its chroma, but not what the ``statements`` say, those of the whole film.
+    """
+
+    predict: Predict
+    stride: int
+    every: int | None = 1
+    statements: Sequence[Statement] = ()
+    saturation: float = 1.0
+
+
 BATCH = 4
 BLOCK = 8
 """Frames that leave the look-ahead together: what comes after them is gathered once for all."""
@@ -34,29 +52,16 @@ class KeyFrameAnswers(Generic[Record]):
     Networks that give no evidence have their own chroma taken as it is.
     """
 
-    def __init__(
-        self,
-        predict: Predict,
-        *,
-        stride: int,
-        every: int | None,
-        look_ahead: int,
-        memory: SceneMemory,
-        statements: Sequence[Statement] = (),
-        saturation: float = 1.0,
-    ) -> None:
-        """Begin a shot; ``memory`` is what is known of earlier ones, ``statements`` are those of the whole film.
+    def __init__(self, settings: PredictionSettings, *, look_ahead: int, memory: SceneMemory) -> None:
+        """Begin a shot; ``memory`` is what is known of earlier ones.
 
-        Where there is evidence, ``look_ahead`` frames and a few more are seen before one is answered. ``saturation``
-        multiplies the network's chroma, and not what is stated.
+        Where there is evidence, ``look_ahead`` frames and a few more are seen before one is answered.
         """
-        self._predict = predict
+        self._settings = settings
+        self._saturation = np.float32(settings.saturation)
         self._follower = Follower()
-        self._stride = stride
-        self._keys = KeyFrames(every)
+        self._keys = KeyFrames(settings.every)
         self._memory = memory
-        self._statements = statements
-        self._saturation = np.float32(saturation)
         self._look_ahead = look_ahead
         self._batch: list[tuple[Record, bool]] = []
         self._unsettled: list[Record] = []
@@ -94,7 +99,7 @@ class KeyFrameAnswers(Generic[Record]):
             if self._keys.asks(frame.step, last=must, blending=frame.link is Link.BLEND):
                 asked.append(frame)
         self.count, self.asked = self.count + len(batch), self.asked + len(asked)
-        answers = iter(self._predict([frame.model_input for frame in asked]) if asked else ())
+        answers = iter(self._settings.predict([frame.model_input for frame in asked]) if asked else ())
         asked_for = {frame.index for frame in asked}
         for frame, _ in batch:
             answer = next(answers) if frame.index in asked_for else None
@@ -111,10 +116,10 @@ class KeyFrameAnswers(Generic[Record]):
         assert told is not None
         assert told.features is not None
         places = keys(told.features[0].transpose(1, 2, 0), luma)
-        seen = view(luma, stride=self._stride)
+        seen = view(luma, stride=self._settings.stride)
         self.recalled = self._memory.recall(seen, places, frame=frame.index, follower=self._follower)
         self.pool = EvidencePool(told, self.recalled, saturation=self._saturation)
-        self.pool.statements += (one for one in self._statements if one.is_of(seen, places, self._follower))
+        self.pool.statements += (one for one in self._settings.statements if one.is_of(seen, places, self._follower))
         if self.recalled is not None:
             frame.step = self.recalled.step
 
@@ -141,7 +146,7 @@ class KeyFrameAnswers(Generic[Record]):
         return ready
 
     def _step(self, frame: Record) -> Step | None:
-        before, self.seen = self.seen, view(frame.model_input.luma, stride=self._stride)
+        before, self.seen = self.seen, view(frame.model_input.luma, stride=self._settings.stride)
         if before is None:
             return None
         belief = _BLEND_BELIEF if frame.link is Link.BLEND else 1.0

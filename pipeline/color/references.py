@@ -38,7 +38,7 @@ _SPREAD_LIGHTNESS, _NEAR = 10.0, (0.2, 0.04, 0.01)
 _TEMPERATURE, _STRENGTH = 0.5, 1.3
 _BIN = 8.0  # CIELAB: how far a colour of the reference counts for its neighbours
 _RARE = 1e-3  # so much of an even distribution is taken for what the reference does not have
-_NEUTRAL = 3.0  # CIELAB chroma below which a picture has no colour to lend
+_NEUTRAL = 3.0  # CIELAB chroma below which a picture has no colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def reference_of(
     luma = spec.luma(np.asarray(cv2.resize(codes, (columns, rows), interpolation=cv2.INTER_AREA), codes.dtype))
     ab = ab_of_rgb(rgb_of(luma, chroma, spec.matrix), space)
     if float(np.hypot(*ab).mean()) < _NEUTRAL:
-        raise ValueError("has no colour to lend")
+        raise ValueError("has no colour")
     if space is not None:
         seen = ModelInput(space.seen(seen.luma), turn)
     looks, shape = _looks(colorizer, seen, colorizer.examine(seen))
@@ -135,7 +135,7 @@ def _looks(colorizer: Colorizer, picture: ModelInput, prediction: Prediction) ->
     found = prediction.features
     if found is None:
         raise UsageError(
-            f"{colorizer.spec.model}: this network cannot take references: it tells no features of a picture",
+            f"{colorizer.spec.model}: this network cannot use references: it provides no image features",
             advice="Use --model fast, or leave out the reference.",
         )
     members, channels, rows, columns = found.shape

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, groupby, islice, pairwise
 from typing import Generic
 
@@ -14,20 +15,20 @@ import numpy as np
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link, Record
-from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, Predict
+from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
-from pipeline.options import Options
 from pipeline.results import Treatment
 
 logger = logging.getLogger(__name__)
 
-LOOK_AHEAD = 8
-EVIDENCE_AHEAD = 48
+# Frames that a filtered frame waits for; and those that the evidence of a key frame waits for.
+_LOOK_AHEAD = 8
+_EVIDENCE_AHEAD = 48
 # Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
 _WEIGHT = 192 << 20
 # What a scene that goes on was left with outweighs new answers by so much at first, and after two seconds hardly; only
@@ -36,34 +37,18 @@ _HELD, _HELD_POWER = 1000.0, 3
 
 
 def predict_chroma(
-    frames: Iterable[Record],
-    predict: Predict,
-    options: Options,
-    *,
-    stride: int,
-    memory: SceneMemory | None = None,
-    statements: Sequence[Statement] = (),
+    frames: Iterable[Record], settings: PredictionSettings, *, memory: SceneMemory | None = None
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
 
-    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``;
-    ``statements`` are those of the whole film.
+    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``.
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
         if not treatment.is_new:
             yield from run
             continue
-        coloured = smoothed(
-            run,
-            predict,
-            stride=stride,
-            every=options.every,
-            scenes=scenes,
-            statements=statements,
-            saturation=options.saturation,
-        )
-        for frame in coloured:
+        for frame in smoothed(run, settings, scenes=scenes):
             frame.ab = _as_stated(frame)
             yield frame
 
@@ -78,21 +63,15 @@ def _as_stated(frame: FrameRecord) -> F32:
 
 
 def predict_alone(
-    seen: ModelInput,
-    prediction: Prediction,
-    options: Options,
-    *,
-    stride: int,
-    stated: Sequence[Statement] = (),
-    statements: Sequence[Statement] = (),
+    seen: ModelInput, prediction: Prediction, settings: PredictionSettings, *, stated: Sequence[Statement] = ()
 ) -> F32:
     """Return the chroma ab (2, h, w) of a film of one frame, of which the network says ``prediction``.
 
-    ``stated`` is what is stated of this frame, ``statements`` what is stated of the whole film.
+    ``stated`` is what is stated of this frame. The network of ``settings`` is not asked.
     """
     record = FrameRecord(index=0, model_input=seen, statements=tuple(stated))
     record.link, record.treatment = Link.CUT, Treatment.COLOURED
-    (made,) = predict_chroma([record], lambda _: [prediction], options, stride=stride, statements=statements)
+    (made,) = predict_chroma([record], replace(settings, predict=lambda _: [prediction]))
     assert made.ab is not None
     return made.ab
 
@@ -106,45 +85,27 @@ class Scenes:
 
 
 def smoothed(
-    frames: Iterable[Record],
-    predict: Predict,
-    *,
-    stride: int,
-    every: int | None = 1,
-    look_ahead: int = LOOK_AHEAD,
-    weight: int = _WEIGHT,
-    scenes: Scenes | None = None,
-    statements: Sequence[Statement] = (),
-    saturation: float = 1.0,
+    frames: Iterable[Record], settings: PredictionSettings, *, scenes: Scenes | None = None
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame, pooled and filtered along the motion within each shot.
 
-    ``predict`` is the network; it is asked for every frame (``every`` 1), each N-th, or those that automatic choice
-    finds necessary (None), and always before and after a cut. What a shot becomes depends on that shot and on the
-    memory in ``scenes`` alone, so a run that resumes at a cut with that memory gives the same bits. ``scenes`` is
-    changed by every shot of a network that gives evidence. A change of shape counts as a cut. ``saturation`` multiplies
-    the chroma, but for what ``statements`` say, those of the whole film.
+    What a shot becomes depends on that shot and on the memory in ``scenes`` alone, so a run that resumes at a cut with
+    that memory gives the same bits. ``scenes`` is changed by every shot of a network that gives evidence. A change of
+    shape counts as a cut.
 
-    Reads some ``look_ahead`` + 4 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives
-    evidence; fewer where frames weigh more than ``weight`` bytes together.
+    Reads some 12 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives evidence; fewer
+    where frames weigh more than 192 MiB together.
     """
     scenes = scenes or Scenes()
     shot: _Shot[Record] | None = None
     for frame, following in pairwise(chain(frames, (None,))):
         assert frame is not None
         if shot is None:
-            room = weight // max(frame.weight, 1) - BATCH
-            ahead = max(1, min(max(look_ahead, every or 0), room))
-            answers = KeyFrameAnswers[Record](
-                predict,
-                stride=stride,
-                every=every,
-                look_ahead=max(0, min(EVIDENCE_AHEAD, room - ahead - BLOCK)),
-                memory=scenes.memory,
-                statements=statements,
-                saturation=saturation,
-            )
-            shot = _Shot(answers, FADING if every == 1 else FADING_SPARSE, ahead=ahead)
+            room = _WEIGHT // max(frame.weight, 1) - BATCH
+            ahead = max(1, min(max(_LOOK_AHEAD, settings.every or 0), room))
+            evidence_ahead = max(0, min(_EVIDENCE_AHEAD, room - ahead - BLOCK))
+            answers = KeyFrameAnswers[Record](settings, look_ahead=evidence_ahead, memory=scenes.memory)
+            shot = _Shot(answers, FADING if settings.every == 1 else FADING_SPARSE, ahead=ahead)
         is_last = following is None or following.link is Link.CUT or _shape(following) != _shape(frame)
         yield from shot.push(frame, last=is_last)
         if is_last:

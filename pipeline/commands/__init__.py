@@ -1,1 +1,1 @@
-"""The commands for films and archives: their options, what they call, how they end."""
+"""The commands for films and archives: their options, what they call, and how they exit."""

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pipeline.archive.dry_run import Forecast, Survey
 
 _HELP = common_options.folded("""
-    Colour every black-and-white photograph and film of a folder and of the folders in it.
+    Colour every black-and-white photograph and film in a folder and its subfolders.
 
-    The results go to DIR-colorized, in the same tree. What is done is skipped, so the command can be run again and
-    again, every night. A file that cannot be coloured is named at the end and stops nothing.
+    The results go to DIR-colorized, in the same folder structure. Finished items are skipped, so the command can be
+    run again every night. Files that cannot be coloured are listed at the end and do not stop the others.
 """)
 
 _NAMED = 20
@@ -148,21 +148,21 @@ def _colour(
     ]
     if result.kept:
         lines.append(
-            f"  {count(result.kept, 'item')} without new colour: coloured already, the tint is wanted, or saturation 0"
+            f"  {count(result.kept, 'item')} without new colour: already in colour, tint kept, or saturation 0"
         )
     if result.gone:
-        lines.append(f"  {count(result.gone, 'source')} no longer there; what was made of them is kept")
-    lines += _set_aside(result.quarantined, result.set_aside)
+        lines.append(f"  {count(result.gone, 'source')} no longer there; their results are kept")
+    lines += _quarantined(result.quarantined, result.quarantined_sources)
     if result.refused:
         lines.append(f"  {count(result.refused, 'item')} refused: of a kind that is not coloured, see the report")
     if result.outcome is not RunOutcome.FINISHED:
-        why = "told to stop" if stop.reason is StopReason.ASKED else "time was up"
+        why = "asked to stop" if stop.reason is StopReason.ASKED else "the time was reached"
         lines.append(f"  {count(result.waiting, 'item')} left for the next run: {why}")
     done = result.photos, result.films, result.kept, result.skipped
     if not any((*done, result.failed, result.quarantined, result.refused, result.waiting)):
-        lines.append("  --include, --exclude and --since leave nothing of what is there")
+        lines.append("  no file is left after --include, --exclude and --since")
     if result.photos or result.films or result.skipped:
-        lines.append(f"  not content with a colour? {markup(shell_line(['colorize-review', str(result.output)]))}")
+        lines.append(f"  to correct colours: {markup(shell_line(['colorize-review', str(result.output)]))}")
     report = f"; report: {markup(result.report)}" if result.report is not None else ""
     lines.append(f"results: [bold green]{markup(result.output)}[/bold green]{report}")
     return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
@@ -177,15 +177,15 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
     lines = [f"{count(found.shards, 'shard')}: {', '.join(states) or 'no items'}"]
     statuses = {
         "no run yet": found.missing,
-        "at work": found.running,
-        "stopped in order, before all was done": found.stopped,
-        "ended by an error": found.failed,
+        "active": found.running,
+        "stopped cleanly before everything was done": found.stopped,
+        "ended with an error": found.failed,
         "died": found.died,
         "ledger damaged": found.damaged,
     }
     lines += [f"  {words}: {as_ranges(numbers)}" for words, numbers in statuses.items() if numbers]
     if found.again:
-        lines.append(f"  to be run again: --array={found.again}" if found.shards > 1 else "  to be run again")
+        lines.append(f"  run again: --array={found.again}" if found.shards > 1 else "  to be run again")
     if run_options.bag and not found.bag:
         why = "a ledger is damaged" if found.damaged else "runs are adding to it"
         lines.append(f"  the bag is incomplete: {why}")
@@ -206,28 +206,28 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
         f"{markup(folder)}: {count(survey.photos, 'photo')} and {count(survey.films, 'film')} to colour, "
         f"into {markup(survey.output)}",
         f"  {survey.skipped:,} done before, {count(survey.ignored, 'other file')} ignored{aside}",
-        *_set_aside(survey.quarantined, survey.set_aside),
+        *_quarantined(survey.quarantined, survey.quarantined_sources),
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
     if survey.films:
-        lines.append("  films were opened, not read: what one of them will not keep, colorize-video --dry-run tells")
+        lines.append("  films were opened but not read; colorize-video --dry-run shows what a film will not keep")
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed or survey.quarantined else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
-def _set_aside(number: int, names: Sequence[Path]) -> Iterator[str]:
+def _quarantined(number: int, names: Sequence[Path]) -> Iterator[str]:
     if number:
-        yield f"  {count(number, 'item')} set aside without a result, for failing in too many runs:"
+        yield f"  {count(number, 'item')} quarantined without a result after failing in too many runs:"
         yield from (f"    {markup(name)}" for name in names[:_NAMED])
         if number > _NAMED:
             yield f"    ... and {number - _NAMED:,} more, in the report"
-        yield "    mend or remove the file, leave it out with --exclude, or try it again: --quarantine-after N"
+        yield "    repair or remove the file, leave it out with --exclude, or try it again with --quarantine-after N"
 
 
 def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporting: Reporting) -> Forecast:
-    """Judge by earlier runs, or else by colouring a few of the sources to nowhere."""
+    """Estimate from earlier runs or, failing that, by colouring a few of the sources without keeping the results."""
     from pipeline.archive import dry_run
     from pipeline.archive.ledger import read_ledger
     from pipeline.color.colorizer import open_colorizer
@@ -243,7 +243,7 @@ def _forecast(survey: Survey, options: Options, run_options: RunOptions, reporti
         some_photos, some_films = dry_run.samples(survey.source, run_options)
         console = error_console()
         console.quiet = reporting.quiet
-        with console.status("Judging the speed of this machine"), open_colorizer(options) as colorizer:
+        with console.status("Measuring the speed of this machine"), open_colorizer(options) as colorizer:
             if wants_photos:
                 photos = dry_run.photo_pace(some_photos, options, colorizer=colorizer)
             if wants_films:
@@ -256,9 +256,9 @@ def _expectations(expected: Forecast, free: int, run_options: RunOptions) -> Ite
     from pipeline.terminal import duration
 
     if expected.seconds is None or expected.size is None:
-        yield f"  how long it takes cannot be told; {as_size(free)} are free"
+        yield f"  the time needed cannot be estimated; {as_size(free)} are free"
     elif expected.photos or expected.films:
-        judged = f"judged by {count(expected.photos, 'photo')} and {count(expected.films, 'film')}"
+        judged = f"estimated from {count(expected.photos, 'photo')} and {count(expected.films, 'film')}"
         yield f"  some {duration(expected.seconds)} on this machine, {judged}"
         short = max(0, expected.size - (free - run_options.keep_free))
         lack = f"; {as_size(short)} too little, with {as_size(run_options.keep_free)} to stay free" if short else ""

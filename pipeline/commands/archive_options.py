@@ -1,4 +1,4 @@
-"""Options of ``colorize-archive`` alone: selection, when a run stops, what it records."""
+"""Options specific to ``colorize-archive``: selection, when a run stops, what it records."""
 
 from __future__ import annotations
 
@@ -19,16 +19,21 @@ Decide = Annotated[
         RESULT,
         "--decide",
         metavar=alternatives(TreatAs),
-        says="What the files of --include are, kept as their corrections for every later run; auto takes it back.",
+        says="State what the files of --include are, and keep this as corrections for later runs; auto reverts it.",
     ),
 ]
 Include = Annotated[
     list[str] | None,
-    option(TAKEN, "--include", metavar="PATTERN", says="Only files that match, e.g. '*.tif', 'people/**'. Repeatable."),
+    option(
+        TAKEN,
+        "--include",
+        metavar="PATTERN",
+        says="Process only matching files, e.g. '*.tif', 'people/**'. Repeatable.",
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    option(TAKEN, "--exclude", metavar="PATTERN", says="Skip files and folders that match. Repeatable."),
+    option(TAKEN, "--exclude", metavar="PATTERN", says="Skip matching files and folders. Repeatable."),
 ]
 Since = Annotated[
     datetime | None,
@@ -37,7 +42,7 @@ Since = Annotated[
         "--since",
         metavar="TIME",
         parser=parse_since,
-        says="Only files changed since a date (2026-01-31) or age (7d).",
+        says="Process only files changed since a date (2026-01-31) or within an age (7d).",
     ),
 ]
 ShardOption = Annotated[
@@ -52,7 +57,7 @@ VerifyAll = Annotated[
 Until = Annotated[
     datetime | None,
     option(
-        RUN, "--until", metavar="TIME", parser=parse_until, says="Stop cleanly at a time: 06:00, or 2026-01-31T06:00."
+        RUN, "--until", metavar="TIME", parser=parse_until, says="Stop cleanly at a time: 06:00 or 2026-01-31T06:00."
     ),
 ]
 Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, says="Films in parallel.")]
@@ -63,17 +68,17 @@ On = Annotated[
         "--on",
         metavar="threads|processes|\nray|ray://HOST",
         parser=parse_place,
-        says="Where to work: threads, processes of this machine, or a Ray cluster.",
+        says="Where to work: in threads, in processes on this machine, or on a Ray cluster.",
     ),
 ]
 Workers = Annotated[
     int | None,
-    option(RUN, "--workers", metavar="N", min=1, says="Processes, or workers of the cluster. Default: one a core."),
+    option(RUN, "--workers", metavar="N", min=1, says="Number of processes or cluster workers. Default: one per core."),
 ]
 Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, says="Retries after a transient failure.")]
 QuarantineAfter = Annotated[
     int,
-    option(RUN, "--quarantine-after", metavar="N", min=1, says="Skip what failed in N runs, until it changes."),
+    option(RUN, "--quarantine-after", metavar="N", min=1, says="Skip items that failed in N runs until they change."),
 ]
 KeepFree = Annotated[
     int,
@@ -90,10 +95,10 @@ KeepFree = Annotated[
 NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="Write no JSON sidecars beside the results.")]
 Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the output a bag with manifests (BagIt, RFC 8493).")]
 ReportOnly = Annotated[
-    bool, switch(RUN, "--report-only", says="Colour nothing; report on all shards, with bag and metrics.")
+    bool, switch(RUN, "--report-only", says="Colour nothing; write report, bag and metrics for all shards.")
 ]
 NoReport = Annotated[bool, switch(LEFT, "--no-report", says="Write no report.html.")]
-Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run, as JSON Lines.")]
+Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run as JSON Lines.")]
 Metrics = Annotated[
     Path | None, option(LEFT, "--metrics", metavar="FILE", says="Write metrics for the Prometheus textfile collector.")
 ]

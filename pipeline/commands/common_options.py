@@ -1,4 +1,4 @@
-"""Options that commands share, and the text of their help."""
+"""Options shared by commands, and their help texts."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _COLUMN = 20
 
 
 def folded(text: str) -> str:
-    """Return ``text`` with every paragraph on one line, as help wants it."""
+    """Return ``text`` with every paragraph on one line, as required for help."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 EPILOG = folded(f"""
     Every option can also be set in {FILE_NAME} (engine = "openvino") or in the environment
-    (AUTOCHROME_ENGINE=openvino); the command line takes precedence, then the environment. Every switch has its
-    opposite: --no-overwrite.
+    (AUTOCHROME_ENGINE=openvino). The command line takes precedence over the environment, and the environment over
+    the file. Every switch has an opposite: --no-overwrite.
 
     Exit codes: 0 all done; 2 usage; 3 finished, but some items failed; 4 input unusable; 5 output or disk; 6 engine;
     7 verification failed; 8 missing dependency; 9 weights or configuration; 75 another run holds the lock;
@@ -44,7 +44,7 @@ EPILOG = folded(f"""
 
 
 def alternatives(kind: type[StrEnum]) -> str:
-    """Return ``a|b|c`` for the help, in lines that its narrow column need not break within a word."""
+    """Return ``a|b|c`` for the help, split into lines so that its narrow column does not break words."""
     lines = [""]
     for number, member in enumerate(kind, start=1):
         word = f"{member}|" if number < len(kind) else str(member)
@@ -55,12 +55,12 @@ def alternatives(kind: type[StrEnum]) -> str:
 
 
 def option(panel: str, *names: str, says: str, metavar: str, **more: Any) -> Any:
-    """Return an option of ``panel`` in the help."""
+    """Return an option shown in ``panel`` of the help."""
     return typer.Option(*names, help=says, metavar=metavar, rich_help_panel=panel, show_envvar=False, **more)
 
 
 def switch(panel: str, *names: str, says: str, **more: Any) -> Any:
-    """Return an option that is on or off."""
+    """Return a boolean option."""
     return option(panel, *names, says=says, metavar=" ", **more)
 
 
@@ -85,7 +85,7 @@ EngineOption = Annotated[
         RESULT,
         "--engine",
         metavar=alternatives(EngineName),
-        says="Runtime of the network; auto: the fastest here.",
+        says="Runtime of the network; auto: the fastest one that works here.",
     ),
 ]
 DeviceOption = Annotated[
@@ -95,10 +95,10 @@ DeviceOption = Annotated[
         "--device",
         metavar="NAME",
         parser=parse_device,
-        says="What the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
+        says="Hardware that the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
     ),
 ]
-ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name, or an ONNX file.")]
+ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name or an ONNX file.")]
 CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), says="Video codec of films.")]
 QualityOption = Annotated[
     Quality,
@@ -122,7 +122,10 @@ Every = Annotated[
 ToneOption = Annotated[
     Tone,
     option(
-        RESULT, "--tone", metavar=alternatives(Tone), says="Replace tints (sepia, toned stock) by colour, or keep them."
+        RESULT,
+        "--tone",
+        metavar=alternatives(Tone),
+        says="Replace tints (sepia, toned stock) with colour, or keep them.",
     ),
 ]
 TreatAsOption = Annotated[
@@ -144,7 +147,7 @@ Verify = Annotated[
     switch(RESULT, "--verify", says="Films: compare the luma of every frame with the source."),
 ]
 Saturation = Annotated[
-    float, option(RESULT, "--saturation", metavar="FACTOR", min=0, max=4, says="Strength of the colours; 0: none.")
+    float, option(RESULT, "--saturation", metavar="FACTOR", min=0, max=4, says="Strength of the colours; 0: no colour.")
 ]
 HintOption = Annotated[
     list[Hint] | None,
@@ -153,8 +156,8 @@ HintOption = Annotated[
         "--hint",
         metavar="X,Y=COLOR",
         parser=parse_hint,
-        says="A colour at a place: 0.4,0.6=#3A5FCD (shares of width and height) or =neutral; in pixels: "
-        "120px,80px=#3A5FCD; of a film, at a time: 0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
+        says="Set the colour at a place: 0.4,0.6=#3A5FCD (fractions of width and height) or =neutral. In pixels: "
+        "120px,80px=#3A5FCD. For films, at a time: 0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
     ),
 ]
 ReferenceOption = Annotated[
@@ -163,7 +166,7 @@ ReferenceOption = Annotated[
         RESULT,
         "--reference",
         metavar="PICTURE|DIR",
-        says="A coloured picture that lends its colours, or a folder of them: 1931.ref.jpg for 1931.jpg; for a film, "
+        says="Take colours from a coloured picture, or from a folder of them: 1931.ref.jpg for 1931.jpg. For films, "
         "coloured frames: 000123.png, in archives film.refs/000123.png.",
     ),
 ]
@@ -179,10 +182,12 @@ Config = Annotated[
 Json = Annotated[bool, switch(SAID, "--json", says="Print one JSON document on standard output.")]
 Verbose = Annotated[
     int,
-    option(SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, says="Show log records; -vv: all."),
+    option(
+        SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, says="Show log records; -vv: all of them."
+    ),
 ]
 LogFile = Annotated[
-    Path | None, option(SAID, "--log-file", metavar="FILE", says="Append a log with tracebacks, for reports of faults.")
+    Path | None, option(SAID, "--log-file", metavar="FILE", says="Append a log with tracebacks, for bug reports.")
 ]
 Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", says="Print nothing but errors.")]
 Version = Annotated[

@@ -1,4 +1,4 @@
-"""A command whose options may also come from the environment and from a file."""
+"""Commands whose options may also come from environment variables and a settings file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NOT_IN_FILES = {"config", "version", "help"}
 class ConfiguredCommand(PlainCommand):
     """Takes an option from the command line, else from AUTOCHROME_..., else from the file of `apply_settings`.
 
-    The ``obj`` of its context is all such commands, each a `typer.Typer`: one file and one environment serve them all.
-    Every switch has an opposite on the command line, which takes back what the others switched on. A value that
-    does not fit raises `SettingsError` if it came from the environment or the file.
+    The ``obj`` of its context lists all such commands, each a `typer.Typer`: they share one file and one environment.
+    Every switch has an opposite on the command line, to undo a setting from elsewhere. An invalid value from the
+    environment or the file raises `SettingsError`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class ConfiguredCommand(PlainCommand):
         self.context_settings["help_option_names"] = ["-h", "--help"]
 
     def make_parser(self, ctx: Any) -> Any:
-        """Add ``--no-x`` for every switch ``--x``, and ``--x`` for ``--no-x``; the help need not list them."""
+        """Add ``--no-x`` for every switch ``--x``, and ``--x`` for ``--no-x``, without listing them in the help."""
         parser = super().make_parser(ctx)
         for name, option in _options(self).items():
             if option.is_flag:
@@ -42,14 +42,14 @@ class ConfiguredCommand(PlainCommand):
         return parser
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
-        """Return ``--help``, without a variable of the environment."""
+        """Return ``--help``, which has no environment variable."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.allow_from_autoenv = False
         return option
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, and say of a value that does not fit where it came from."""
+        """Parse the arguments; errors name the origin of an invalid value."""
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
@@ -64,7 +64,7 @@ class ConfiguredCommand(PlainCommand):
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Say which file was read and which variables mean nothing, then run the command."""
+        """Report the settings file and unknown variables, then run the command."""
         if not ctx.params.get("quiet"):
             if _READ in ctx.meta:
                 typer.echo(f"settings: {ctx.meta[_READ]}", err=True)
@@ -75,7 +75,7 @@ class ConfiguredCommand(PlainCommand):
 
 
 def apply_settings(ctx: typer.Context, value: Path | None) -> Path | None:
-    """Make the settings of the file ``value``, or of the one in the current folder, the defaults of ``ctx``."""
+    """Use the settings in the file ``value``, or in the one in the current folder, as the defaults of ``ctx``."""
     path = find_settings(value)
     if path is not None and not ctx.resilient_parsing:
         options = _options(ctx.command)
@@ -96,7 +96,7 @@ def _commands(ctx: typer.Context) -> list[Any]:
 
 
 def _options(command: Any) -> dict[str, TyperOption]:
-    """Return what can be set, by name: that of the long option, without its dashes."""
+    """Return the configurable options by their long name, without dashes."""
     found = {}
     for option in command.params:
         if isinstance(option, TyperOption):

@@ -1,4 +1,4 @@
-"""How a command ends: its answer as text or as JSON, errors and signals as exit codes."""
+"""How a command exits: its answer as text or JSON, errors and signals as exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Reporting:
-    """How much a command says, and where: ``verbosity`` 1 and 2 show log records, ``log_file`` gets all of them."""
+    """How much a command prints, and where: ``verbosity`` 1 and 2 show log records, ``log_file`` gets all of them."""
 
     json: bool = False
     verbosity: int = 0
@@ -44,9 +44,9 @@ class Reporting:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found or made: ``document`` for machines, ``lines`` (rich markup) and ``failures`` for people.
+    """The outcome of a command: ``document`` for machines, ``lines`` (rich markup) and ``failures`` for people.
 
-    ``failed`` counts the failures, of which ``failures`` may name only the first.
+    ``failed`` counts the failures; ``failures`` may contain only the first ones.
     """
 
     document: Mapping[str, Any]
@@ -63,7 +63,7 @@ def answer_for_several(
     count: int,
     interrupted: int,
 ) -> Answer:
-    """Return the answer of a command that was given ``count`` sources; ``interrupted``: 0 or a signal's exit code."""
+    """Return the answer of a command with ``count`` sources; ``interrupted`` is 0 or a signal's exit code."""
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
     code = interrupted or (_SOME_FAILED if failures else 0)
     results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
@@ -74,7 +74,7 @@ def answer_for_several(
 
 
 def markup(text: object) -> str:
-    """Return ``text`` for the lines of an `Answer`, whatever characters it holds."""
+    """Escape ``text`` for the lines of an `Answer`."""
     from rich.markup import escape
 
     from pipeline.terminal import printable
@@ -83,7 +83,7 @@ def markup(text: object) -> str:
 
 
 def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
-    """Run ``action``, print its answer or its error, and exit with the code that it stands for."""
+    """Run ``action``, print its answer or its error, and exit with the corresponding code."""
     quiet_libraries()
     with _guarded_stdout(reporting) as write:
         end_on_signals()
@@ -99,7 +99,7 @@ def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
 
 
 def refuse(reporting: Reporting, error: AutochromeError) -> NoReturn:
-    """Print ``error``, which came before there was anything to carry out, and exit with its code."""
+    """Print ``error``, raised before there was an action to run, and exit with its code."""
     raise SystemExit(_print(reporting, _failed(error), _write_stdout))
 
 
@@ -130,13 +130,13 @@ def _answer(action: Callable[[], Answer]) -> Answer:
 
 
 def _kept(stopped: Cancelled) -> tuple[str, str]:
-    """Return what is left of a run that was ended, and what to do."""
+    """Return what an interrupted run keeps, and what to do next."""
     resumes = f"{_AGAIN}: it resumes."
     if stopped.frames_kept is None:
-        return "interrupted; what was finished is kept", resumes
+        return "interrupted; finished work is kept", resumes
     if not stopped.frames_kept:
-        return "interrupted; nothing is kept of the film that was under way", f"{_AGAIN}."
-    return f"interrupted; {count(stopped.frames_kept, 'frame')} of the film that was under way are kept", resumes
+        return "interrupted; nothing is kept of the current film", f"{_AGAIN}."
+    return f"interrupted; {count(stopped.frames_kept, 'frame')} of the current film are kept", resumes
 
 
 def _failed(error: AutochromeError) -> Answer:
@@ -155,9 +155,9 @@ def _error(kind: str, message: str, advice: str, exit_code: int) -> Answer:
 
 @contextmanager
 def _guarded_stdout(reporting: Reporting) -> Iterator[Callable[[str], None]]:
-    """Give what writes text to standard output, at once; raises `OSError` where that is not taken.
+    """Yield a function that writes text to standard output immediately, raising `OSError` on failure.
 
-    With JSON, everything else that is printed, by native libraries too, goes to standard error.
+    With JSON, all other output, including that of native libraries, goes to standard error.
     """
     if not reporting.json:
         yield _write_stdout
@@ -182,14 +182,14 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _print(reporting: Reporting, answer: Answer, write: Callable[[str], None]) -> int:
-    """Print ``answer`` and return the exit code: 5 if standard output does not take a good answer."""
+    """Print ``answer`` and return the exit code: 5 if a successful answer cannot be written to standard output."""
     code = answer.exit_code
     try:
         if reporting.json:
             write(json_text(answer.document) + "\n")
         _print_lines(reporting, answer)
     except BrokenPipeError:
-        # Nobody reads on, as after `| head`.
+        # The reader has closed the pipe, as after `| head`.
         _discard_stdout()
     except OSError as error:
         _discard_stdout()
@@ -200,7 +200,7 @@ def _print(reporting: Reporting, answer: Answer, write: Callable[[str], None]) -
 
 
 def _discard_stdout() -> None:
-    """Lead what is still in the buffer of standard output nowhere, or Python would fail at its end once more."""
+    """Discard what is left in the buffer of standard output, so that Python does not fail again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

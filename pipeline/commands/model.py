@@ -36,7 +36,7 @@ def _info(
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Show the card of MODEL: what it is, its licence, how it was trained, what it scores."""
+    """Show the card of MODEL: what it is, its licence, how it was trained, how it scores."""
 
     def action() -> Answer:
         from engines.library import load_weights
@@ -50,13 +50,15 @@ def _info(
 @commands.command("add", cls=PlainCommand)
 def _add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file; see docs/networks.md.")],
-    name: Annotated[str | None, typer.Option(help="Name for --model; default: the file's.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Its licence, as you know it; results repeat it.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name for --model. Default: that of the file.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the network, if you know it; results repeat it.")
+    ] = None,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Keep a copy of a network with a card in your data folder, so that --model NAME finds it."""
+    """Copy a network, with a card, into your data folder, so that --model NAME finds it."""
 
     def action() -> Answer:
         from engines.library import add_model
@@ -127,55 +129,60 @@ def _measured(*names: str, says: str, metavar: str = " ", least: int | None = No
 def _evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names, ONNX files or checkpoints.")],
     sets: Annotated[
-        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos; can be repeated.")
+        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos. Repeatable.")
     ] = None,
     landscapes: Annotated[
-        list[Path] | None, _measured("--landscapes", metavar="DIR", says="The landscapes of this folder, 224 x 224.")
+        list[Path] | None,
+        _measured("--landscapes", metavar="DIR", says="Use the landscapes in this folder, at 224 x 224."),
     ] = None,
-    rivals: Annotated[bool, _measured("--rivals", says="Score grey and the results of others there, too.")] = False,
+    rivals: Annotated[
+        bool, _measured("--rivals", says="Also score grey and the results of others in the folders.")
+    ] = False,
     limit: Annotated[
-        int | None, _measured("--limit", metavar="N", least=1, says="At most so many pictures of a folder.")
+        int | None, _measured("--limit", metavar="N", least=1, says="Maximum number of pictures per folder.")
     ] = None,
     lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")] = None,
     engine: EngineOption = EngineName.AUTO,
     device: DeviceOption = Options.device,
-    size: Annotated[int, _measured("--size", metavar="PX", least=32, says="Short side that the network sees.")] = 256,
+    size: Annotated[
+        int, _measured("--size", metavar="PX", least=32, says="Shorter side of the network's input.")
+    ] = 256,
     upsampling: Annotated[
-        str, _measured("--upsampling", metavar="HOW", says="Colours are enlarged linear or cubic.")
+        str, _measured("--upsampling", metavar="HOW", says="Upsampling of the colours: linear or cubic.")
     ] = "linear",
     temperature: Annotated[
-        float, _measured("--temperature", metavar="T", says="Of checkpoints: sharpness of choice.")
+        float, _measured("--temperature", metavar="T", says="Checkpoints: sharpness of the choice of colours.")
     ] = 0.4,
     saturation: Annotated[
-        float, _measured("--saturation", metavar="S", says="Of checkpoints: factor on the colours.")
+        float, _measured("--saturation", metavar="S", says="Checkpoints: factor for the colours.")
     ] = 1.0,
     sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")] = None,
     worst: Annotated[
-        int | None, _measured("--worst", metavar="N", least=1, says="On the sheet: the N largest errors.")
+        int | None, _measured("--worst", metavar="N", least=1, says="Show only the N largest errors on the sheet.")
     ] = None,
     old: Annotated[
         list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")
     ] = None,
-    markdown: Annotated[bool, _measured("--markdown", says="Print whole tables as Markdown.")] = False,
+    markdown: Annotated[bool, _measured("--markdown", says="Print complete tables as Markdown.")] = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Measure models on the same colour photographs, made grey and coloured again, side by side."""
+    """Compare models on the same colour photographs, converted to grey and coloured again."""
 
     def action() -> Answer:
         if not (sets or landscapes or old):
             raise UsageError(
-                "there is nothing to measure on", advice="Name a folder of colour photographs: --sets DIR."
+                "there are no photographs to measure on", advice="Name a folder of colour photographs: --sets DIR."
             )
         if sheet is None and (worst or old):
-            raise UsageError("--worst and --old are for a sheet", advice="Say where it goes: --sheet PNG.")
+            raise UsageError("--worst and --old need a sheet", advice="Name its file with --sheet PNG.")
         from rich.text import Text
 
         from pipeline.terminal import error_console
-        from training.compare import Settings, SheetPlan, compare_command
+        from training.compare import ModelSettings, SheetPlan, compare_command
 
-        settings = Settings(
+        settings = ModelSettings(
             engine=engine,
             device=device,
             size=size,

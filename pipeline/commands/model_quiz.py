@@ -1,4 +1,4 @@
-"""``colorize-model quiz``: photographs beside coloured ones, and how often those were taken for real."""
+"""``colorize-model quiz``: real photographs beside coloured ones, and how often those were taken for real."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ _LARGEST = 1280
 
 @commands.command("quiz", cls=PlainCommand)
 def _quiz(
-    photos: Annotated[Path, typer.Argument(metavar="DIR", help="Colour photographs that MODEL never saw.")],
+    photos: Annotated[Path, typer.Argument(metavar="DIR", help="Colour photographs that MODEL was not trained on.")],
     model: Annotated[str, typer.Option(help="A name, an ONNX file or a checkpoint.")] = Options.model,
     rival: Annotated[
-        str | None, typer.Option(help="Show not MODEL's but published results: the subfolder of DIR beside truth.")
+        str | None, typer.Option(help="Show published results instead of MODEL's: the subfolder of DIR beside truth.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="So many pairs.")] = 40,
-    seconds: Annotated[float, typer.Option(min=0, help="Hide a pair after so long; 0: never.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides the order and the sides.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of pairs.")] = 40,
+    seconds: Annotated[float, typer.Option(min=0, help="Hide a pair after this time; 0: never.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Random seed for the order and the sides.")] = 1,
     engine: EngineOption = EngineName.AUTO,
     device: DeviceOption = Options.device,
-    size: Annotated[int, typer.Option(min=32, help="Of checkpoints: short side that the network sees.")] = 256,
-    temperature: Annotated[float, typer.Option(help="Of checkpoints: sharpness of choice.")] = 0.4,
-    saturation: Annotated[float, typer.Option(help="Of checkpoints: factor on the colours.")] = 1.0,
+    size: Annotated[int, typer.Option(min=32, help="Checkpoints: shorter side of the network's input.")] = 256,
+    temperature: Annotated[float, typer.Option(help="Checkpoints: sharpness of the choice of colours.")] = 0.4,
+    saturation: Annotated[float, typer.Option(help="Checkpoints: factor for the colours.")] = 1.0,
     no_browser: NoBrowser = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Ask people which picture is real: photographs of DIR beside the same ones coloured. Ctrl-C ends and counts.
+    """Ask people which picture is real: photographs of DIR beside coloured versions. Ctrl-C ends and shows the score.
 
-    MODEL colours them as colorize-photo does; of a checkpoint the bare network's colours are shown. The page is served
-    to this computer alone.
+    MODEL colours them as colorize-photo does. For a checkpoint, the network's colours are shown without further
+    processing. The page is served to this computer only.
     """
 
     def action() -> Answer:
         from pipeline.review.quiz import Quiz
-        from training.compare import Settings, predictor_of
+        from training.compare import ModelSettings, predictor_of
         from training.cost import CHECKPOINT_SUFFIX
         from training.evaluate import find_set, rival_systems
         from training.quiz import draw_rounds, pairs_of
@@ -70,7 +70,7 @@ def _quiz(
             asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
             return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
         if Path(model).suffix == CHECKPOINT_SUFFIX:
-            bare = Settings(device=device, size=size, temperature=temperature, saturation=saturation)
+            bare = ModelSettings(device=device, size=size, temperature=temperature, saturation=saturation)
             predictor = predictor_of(model, bare)
         else:
             predictor = product_predictor(Options(engine=engine, device=device, model=model))
@@ -83,9 +83,9 @@ def _quiz(
 
 @contextmanager
 def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
-    """Give the name of a network and what paints with it as the program colours grey photographs of its users."""
+    """Yield a network's name and a function that colours as the program does for grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.memory import colorize_picture
+    from pipeline.photo.in_memory import colorize_picture
     from training.evaluate import grey
 
     with open_colorizer(options) as colorizer:
@@ -96,7 +96,7 @@ def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
 
 
 def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
-    """Serve ``quiz`` until somebody ends it, and return what was answered."""
+    """Serve ``quiz`` until the user ends it, and return the answers."""
     from pipeline.review.local import serve_locally
     from pipeline.review.quiz import quiz_app
 

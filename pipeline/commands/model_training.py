@@ -1,4 +1,4 @@
-"""``colorize-model``: training, what it needs and what becomes of it."""
+"""``colorize-model``: training, its inputs and its output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _config(
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Print a configuration to train with, to be changed as you like; without NAME, list what there is."""
+    """Print a training configuration, to be changed as you like. Without NAME, list the available ones."""
 
     def action() -> Answer:
         from rich.text import Text
@@ -53,15 +53,16 @@ def _config(
 
 @commands.command("backbone", cls=PlainCommand)
 def _backbone(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="torchvision's, timm's or Keras's file of weights.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file of torchvision, timm or Keras.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="What to write; default: resnet18 or vgg16.safetensors here.")
+        Path | None,
+        typer.Option("--output", "-o", help="Output file. Default: resnet18.safetensors or vgg16.safetensors here."),
     ] = None,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Make ImageNet weights of ResNet-18 or VGG-16 ready for train --backbone."""
+    """Convert ImageNet weights of ResNet-18 or VGG-16 for train --backbone."""
 
     def action() -> Answer:
         _require_torch()
@@ -82,48 +83,49 @@ def _backbone(
 @commands.command("train", cls=PlainCommand)
 def _train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A TOML file, or a name that config lists.")],
-    run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; what is there goes on.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of checkpoints; an existing run resumes.")],
     photos: Annotated[
-        list[Path] | None, typer.Option("--photos", help="A folder or zip file; can be repeated. Once is enough.")
+        list[Path] | None, typer.Option("--photos", help="A folder or zip file. Repeatable. Not needed to resume.")
     ] = None,
-    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights that backbone wrote.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Another run's checkpoint to begin with.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights written by backbone.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint of another run to start from.")] = None,
     short_side: Annotated[
-        int | None, typer.Option(min=64, help="Photos are reduced to so many pixels; default: CONFIG's crops, or 192.")
+        int | None,
+        typer.Option(min=64, help="Reduce photos to this shorter side in pixels. Default: CONFIG's crops, or 192."),
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto is the GPU, if there.")] = "auto",
-    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so long.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the GPU, if there is one.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after so many minutes.")] = None,
     total_minutes: Annotated[
-        float | None, typer.Option(min=0, help="As many steps as fit into so long, not as CONFIG says.")
+        float | None, typer.Option(min=0, help="Train as many steps as fit into so many minutes, instead of CONFIG's.")
     ] = None,
-    crops: Annotated[int | None, typer.Option(min=1, help="So many crops, not as CONFIG says.")] = None,
+    crops: Annotated[int | None, typer.Option(min=1, help="Number of crops, instead of CONFIG's.")] = None,
     overfit: Annotated[
-        int | None, typer.Option(min=2, help="Check that CONFIG learns so many photos by heart; see docs/training.md.")
+        int | None, typer.Option(min=2, help="Check that CONFIG can memorise N photos; see docs/training.md.")
     ] = None,
-    log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 50,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between log lines.")] = 50,
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write curves and pictures for TensorBoard.")] = True,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Train a network as CONFIG says; a run that was stopped goes on. Under torchrun, all processes take part."""
+    """Train a network as CONFIG says. A run that was stopped resumes. Under torchrun, all processes take part."""
 
     def action() -> Answer:
         _require_torch()
         from training.config import find_config, shortened
-        from training.fitting import check, check_weights
+        from training.config_check import check_config, check_weights
         from training.overfit import STEPS
         from training.photo_zips import open_photos
-        from training.sitting import Sitting
         from training.train import train
+        from training.train_options import TrainOptions
 
         chosen = find_config(config)
         if crops is not None and total_minutes is not None:
-            raise UsageError("both --crops and --total-minutes say how long the run is", advice="Leave out one.")
+            raise UsageError("--crops and --total-minutes both set the length of the run", advice="Leave out one.")
         if crops is not None and overfit is None:
             chosen = shortened(chosen, crops=crops)
-        sitting = Sitting(
+        options = TrainOptions(
             device,
             minutes=minutes,
             total_minutes=total_minutes,
@@ -132,10 +134,10 @@ def _train(
             log_every=log_every,
         )
         with training_shown() as shown:
-            architecture = check(chosen)
+            architecture = check_config(chosen)
             cache = _decoded(photos or [], run, short_side, overfit)
             if cache is None:
-                # Before photographs are decoded, which may take minutes.
+                # Checked before photographs are decoded, which may take minutes.
                 check_weights(chosen, architecture, backbone=backbone, start_from=start_from)
                 cache = _decode(chosen, photos or [], run, short_side, overfit, shown)
             if overfit is not None:
@@ -147,7 +149,7 @@ def _train(
                     steps=STEPS if crops is None else max(1, crops // min(chosen.batch, overfit)),
                     backbone=backbone,
                     start_from=start_from,
-                    sitting=sitting,
+                    options=options,
                     watch=shown.progress,
                 )
             checkpoint = train(
@@ -156,7 +158,7 @@ def _train(
                 run=run,
                 backbone=backbone,
                 start_from=start_from,
-                sitting=sitting,
+                options=options,
                 watch=shown.progress,
             )
         there = len(open_photos(cache))
@@ -171,25 +173,29 @@ def _train(
 
 @commands.command("export", cls=PlainCommand)
 def _export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What a training run wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card goes beside it.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of a training run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file; its card is written beside it.")],
     name: Annotated[str | None, typer.Option(help="Name of the weights.")] = None,
     description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Of the weights, as you state it; results repeat it.")] = None,
-    photos: Annotated[Path | None, typer.Option(help="To choose on what is next; default: the run's.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of bins.")] = None,
-    saturation: Annotated[float | None, typer.Option(help="Factor on the colours.")] = None,
-    adaptation: Annotated[float, typer.Option(help="How far pale pictures get more of it, 0 to 1.")] = 0.0,
-    knee: Annotated[float | None, typer.Option(min=0, help="Chroma above which it is compressed.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, as you state it; results repeat it.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Photographs for choosing the next two options. Default: the run's.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sharpness of the choice of colour bins.")] = None,
+    saturation: Annotated[float | None, typer.Option(help="Factor for the colours.")] = None,
+    adaptation: Annotated[float, typer.Option(help="How far the factor rises for pale pictures, 0 to 1.")] = 0.0,
+    knee: Annotated[float | None, typer.Option(min=0, help="Compress chroma above this value.")] = None,
     cf_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Both are chosen to reach so much of the truth's colourfulness.")
+        float, typer.Option(min=0, max=1, help="Choose both to reach this share of the true colourfulness.")
     ] = 0.95,
-    evaluation: Annotated[Path | None, typer.Option(help="What evaluate --json said of the same export.")] = None,
+    evaluation: Annotated[Path | None, typer.Option(help="Output of evaluate --json for the same export.")] = None,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Write a checkpoint as ONNX weights with a card, checked against every runtime here."""
+    """Write a checkpoint as ONNX weights with a card, verified on every runtime here."""
 
     def action() -> Answer:
         _require_torch()
@@ -238,18 +244,21 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
 
 
 def _decoded(sources: list[Path], run: Path, short_side: int | None, enough: int | None) -> Path | None:
-    """Return the photographs that are ready for training, or None if they are yet to be decoded."""
+    """Return the photographs ready for training, or None if they still have to be decoded."""
     from training.data import check_cache, is_cache
     from training.photo_zips import is_ready
 
     for folder in sources:
         if is_ready(folder):
             if len(sources) > 1:
-                raise UsageError(f"{folder}: is ready for training, and stands alone", advice="Name nothing else.")
+                raise UsageError(
+                    f"{folder}: is prepared for training, and must be the only source",
+                    advice="Name no other photographs.",
+                )
             check_cache(folder, sources=None, short_side=short_side, enough=enough)
             if short_side is not None and not is_cache(folder):
                 raise UsageError(
-                    f"{folder}: is ready for training, in the sizes that it has", advice="Leave out --short-side."
+                    f"{folder}: is prepared for training, at fixed sizes", advice="Leave out --short-side."
                 )
             return folder
     cache = run / "photos"
@@ -267,8 +276,8 @@ def _decode(
     enough: int | None,
     shown: TrainingShown,
 ) -> Path:
+    from training.config_check import check_photo_count
     from training.data import build_cache
-    from training.fitting import check_enough
     from training.overfit import check_count
 
     cache = run / "photos"
@@ -276,8 +285,8 @@ def _decode(
         raise UsageError(f"{cache}: no photographs there yet", advice="Name a folder or a zip file: --photos DIR.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            f"{run}: the photographs are not decoded yet, and several processes would all do it",
-            advice="Say it once without torchrun, with --minutes 0.",
+            f"{run}: the photographs are not decoded yet, and every process would decode them",
+            advice="Run it once without torchrun, with --minutes 0.",
         )
     needed = max(192, config.evaluate_crop, *(stage.crop for stage in config.stages))
     made = not run.exists()
@@ -285,7 +294,7 @@ def _decode(
     def accept(report: CacheReport) -> None:
         shown.kept(report)
         if enough is None:
-            check_enough(config, report.kept)
+            check_photo_count(config, report.kept)
         else:
             check_count(report.kept, enough)
 

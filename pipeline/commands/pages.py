@@ -1,4 +1,4 @@
-"""Pages that a command serves until somebody ends it."""
+"""Pages that a command serves until the user ends it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NoBrowser = Annotated[
 
 
 def announcing(page: str, *, no_browser: bool, err: bool = False) -> Callable[[str], None]:
-    """Return what prints the address of ``page`` and opens it; with ``err`` nothing goes to standard output."""
+    """Return a function that prints the address of ``page`` and opens it; with ``err``, never on standard output."""
 
     def announce(address: str) -> None:
         typer.echo(f"{page}: {address}", err=err)
@@ -31,7 +31,7 @@ def announcing(page: str, *, no_browser: bool, err: bool = False) -> Callable[[s
 
 @contextmanager
 def until_ctrl_c() -> Iterator[None]:
-    """Leave the block in order on Ctrl-C: that is how a page that is served until somebody ends it ends well."""
+    """Leave the block normally on Ctrl-C, the regular way to end a served page."""
     try:
         yield
     except Cancelled as stopped:

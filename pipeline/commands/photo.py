@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 _HELP = common_options.folded("""
     Colour black-and-white photographs, and change nothing else about them.
 
-    Each result is written beside its photograph: PHOTO.colorized.jpg, in the same format where that can hold colour.
+    Each result is written beside its photograph: PHOTO.colorized.jpg, in the same format if that can hold colour.
     Metadata and colour profile are kept. The photograph itself is never touched.
 """)
-_PHOTO = "Black-and-white photographs; @FILE: those in FILE, one a line. For folders: colorize-archive."
+_PHOTO = (
+    "Black-and-white photographs. @FILE reads their names from FILE, one per line. For folders use colorize-archive."
+)
 _PHOTOS = "photos"
 
 commands = typer.Typer(add_completion=False)
@@ -107,7 +109,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
     with shown(error_console(), quiet=reporting.quiet) as drawn, guarded(drawn, stop) as progress:
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
-            # Without a colorizer, so that the photograph is looked at before an engine starts.
+            # No colorizer yet: the photograph is examined before an engine starts.
             only = jobs[0]
             result = colorize_photo(only.source, only.output, options, correction=only.correction, progress=progress)
             return Answer(to_json(result), [_line(result)])

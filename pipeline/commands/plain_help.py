@@ -1,4 +1,4 @@
-"""Help that speaks of files and numbers, not of the types of a programming language."""
+"""Help that refers to files and numbers instead of the types of a programming language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-# What is given to an option, by the name of its type; switches are given nothing.
+# Placeholders for an option's value, by type name; switches take no value.
 _WORDS = {
     "bool": " ",
     "path": "PATH",
@@ -21,19 +21,19 @@ _WORDS = {
 
 
 class _Plain:
-    """What both kinds of commands have, to stand before them."""
+    """Behaviour common to both kinds of commands, as a mixin placed before them."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return all parameters, ``--help`` among them, with plain words for what they are given."""
+        """Return all parameters, including ``--help``, with plain words for their values."""
         return _plain(super().get_params(ctx), ctx)  # type: ignore[misc]  # that of the class it stands before
 
 
 class PlainCommand(_Plain, TyperCommand):
-    """A command whose ``--help`` shows no types: what an option is given is its metavar, or a plain word."""
+    """A command whose ``--help`` shows no types: an option's value is its metavar, or a plain word."""
 
 
 class PlainGroup(_Plain, TyperGroup):
-    """A group of commands whose own ``--help`` shows no types."""
+    """A command group whose own ``--help`` shows no types."""
 
 
 def _plain(params: list[Any], ctx: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""``colorize-review``: a page on which a person sets colours right."""
+"""``colorize-review``: a page on which a person corrects colours."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from pipeline.review.catalogue import Catalogue
 
 _HELP = common_options.folded("""
-    Open a page in the browser on which colours are set right: of the results of colorize-archive in a folder, the
-    doubtful ones first, or of single photographs and films.
+    Open a page in the browser for correcting colours: those of an output folder of colorize-archive, doubtful results
+    first, or those of single photographs and films.
 
-    Click on a colour that is wrong and say what it should be; turn the saturation down; accept what is good. What you
-    save is kept beside the results and respected by every later run. The originals are never touched.
-    The page is served to this computer alone. Ctrl-C ends it.
+    Click on a wrong colour and choose the right one, change the saturation, or accept a good result. Corrections are
+    kept beside the results, and every later run applies them. The originals are never touched.
+    The page is served to this computer only. Ctrl-C ends it.
 """)
-_WHAT = "The folder of the results of colorize-archive, or photographs and films."
+_WHAT = "The output folder of colorize-archive, or photographs and films."
 _SOURCE = "Where the originals of the archive are now, if they were moved."
-_MODEL = "Weights: a name, or an ONNX file. Default: those of the archive's last run, or fast."
+_MODEL = "Weights: a name or an ONNX file. Default: those of the archive's last run, or fast."
 
 commands = typer.Typer(add_completion=False)
 
@@ -91,26 +91,26 @@ def catalogue_of(
     corrections: Path | None,
     is_stated: bool,
 ) -> Catalogue:
-    """Return what is to be reviewed: the archive, or the files, that ``items`` name.
+    """Return what to review: the archive, or the files, given as ``items``.
 
-    ``output`` and ``corrections`` are those of the commands that coloured single files. An archive has its own:
-    it passes over them, as settings that all commands share, unless ``is_stated``: then they were given for it.
-    Raises `InputError` for what is not there, `UsageError` for what does not go together.
+    ``output`` and ``corrections`` are those of the commands for single files. An archive has its own and ignores these,
+    as shared settings, unless ``is_stated``: then they were given explicitly. Raises `InputError` for missing files,
+    `UsageError` for incompatible arguments.
     """
+    from pipeline.archive.catalogue import ArchiveCatalogue, is_archive
     from pipeline.archive.context import default_output as results_of
-    from pipeline.archive.reviewed import ReviewedArchive, is_archive
     from pipeline.commands.targets import is_film, targets
     from pipeline.corrections import check_corrections
     from pipeline.film.job import default_output as film_output
     from pipeline.media.probe import Probes
     from pipeline.photo.job import default_output
-    from pipeline.review.catalogue import FILM, PHOTO, Files
+    from pipeline.review.catalogue import FILM, PHOTO, FileCatalogue
 
     for item in items:
         if not item.exists():
             raise InputError(f"{item}: no such file or folder", advice="Check the path.")
     if len(items) == 1 and items[0].is_dir():
-        # Who names the folder of the originals means what was made of them.
+        # Given the folder of originals, look for the results made from it.
         found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)
         if found is None:
             raise InputError(
@@ -121,7 +121,7 @@ def catalogue_of(
                 f"{found}: is an archive, which knows where its results and corrections are",
                 advice="Leave --output and --corrections out.",
             )
-        return ReviewedArchive(found, source=source)
+        return ArchiveCatalogue(found, source=source)
     for item in items:
         if item.is_dir():
             raise UsageError(f"{item}: is a folder", advice="Name one archive, or photographs and films.")
@@ -134,4 +134,4 @@ def catalogue_of(
 
     names = targets(items, output, default, overwrite=True)
     kinds = (FILM if films[item] else PHOTO for item in items)
-    return Files(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)
+    return FileCatalogue(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)

@@ -1,6 +1,6 @@
-"""What is asked of a command and where its results go, checked before any engine starts.
+"""Sources, options and result names of a command, checked before any engine starts.
 
-In this order: what the sources are, what the options name, where the results go.
+Checked in this order: the sources, the files named by options, the results.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pipeline.publish import check_target
 
 
 def listed(given: Sequence[Path]) -> list[Path]:
-    """Return the sources that are ``given``: ``@list.txt`` stands for those in that file, one a line, in UTF-8.
+    """Return the sources in ``given``, expanding ``@list.txt`` to the paths in that file, one per line, in UTF-8.
 
-    Relative ones are below the current folder. Raises `InputError` for a list that cannot be read or is empty.
+    Relative paths are resolved against the current folder. Raises `InputError` for a list that cannot be read or is
+    empty.
     """
     found: list[Path] = []
     for path in given:
@@ -36,13 +37,13 @@ def listed(given: Sequence[Path]) -> list[Path]:
             ) from error
         sources = [Path(line.strip()) for line in lines if line.strip()]
         if not sources:
-            raise InputError(f"{file}: names no file", advice="Write one path a line.")
+            raise InputError(f"{file}: lists no files", advice="Write one path per line.")
         found += sources
     return found
 
 
 def check_request(options: Options, corrections: Path | None = None) -> None:
-    """Raise the error of what ``options`` and ``corrections`` name and is not there: weights, references, a folder."""
+    """Raise an error if anything that ``options`` or ``corrections`` name is missing: weights, references, a folder."""
     from pipeline.color.colorizer import fingerprint
     from pipeline.corrections import check_corrections
     from pipeline.reference_files import ReferenceFiles
@@ -60,11 +61,11 @@ def targets(
     overwrite: bool,
     beside: Callable[[Path], Path] | None = None,
 ) -> list[Path]:
-    """Return the name of every source's result: ``default`` of it, in the folder ``output`` if that is given.
+    """Return the path of each source's result: its ``default``, placed in the folder ``output`` if that is given.
 
-    Of a single source ``output`` may be a file as well. ``beside`` names the other file that comes with a result.
-    Raises `UsageError` for two results of one name, for results that would replace a source, and for names that are
-    taken (unless ``overwrite``), `OutputError` for folders that cannot be written.
+    For a single source, ``output`` may also be a file. ``beside`` names the second file that accompanies a result.
+    Raises `UsageError` for two results with one name, for results that would replace a source, and for existing files
+    (unless ``overwrite``), `OutputError` for folders that cannot be written.
     """
     folder = output if output is not None and (len(sources) > 1 or output.is_dir()) else None
     if folder is not None and not folder.is_dir() and (folder.exists() or _is_named_as_file(folder)):
@@ -86,24 +87,24 @@ def targets(
 
 
 def correction_of(film: Path, target: Path | None, corrections: Path | None) -> Path:
-    """Return the file of what a person set right about ``film``, beside its result or in ``corrections``."""
+    """Return the path of the correction file of ``film``, beside its result or in ``corrections``."""
     from pipeline.corrections import correction_of_file
 
-    # Without a target, or with a folder, the result is named when the film is opened.
+    # Without a target, or with a folder, the result is only named when the film is opened.
     beside = film.with_name("result") if target is None else target / "result" if target.is_dir() else target
     tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
     return tree.path_of(item)
 
 
 def existing(*, overwrite: bool) -> str:
-    """Return what a dry run says below the name of a result that exists."""
+    """Return what a dry run prints below the name of a result that already exists."""
     return "  which exists: " + ("it would be replaced" if overwrite else "this would be an error")
 
 
 def refuse_photos(sources: Sequence[Path]) -> None:
-    """Raise `UsageError` for photographs among ``sources``, which are to be films, `InputError` for what is missing.
+    """Raise `UsageError` if any of ``sources``, expected to be films, is a photograph, `InputError` if one is missing.
 
-    What is in a file decides, not its name.
+    The content of a file decides, not its name.
     """
     for source in _there(sources):
         if _is_photo(source):
@@ -111,9 +112,9 @@ def refuse_photos(sources: Sequence[Path]) -> None:
 
 
 def refuse_films_and_folders(sources: Sequence[Path]) -> None:
-    """Raise `UsageError` for films and folders among ``sources``, which are to be photographs.
+    """Raise `UsageError` if any of ``sources``, expected to be photographs, is a film or a folder.
 
-    What is in a file decides, not its name. Raises `InputError` for what is missing.
+    The content of a file decides, not its name. Raises `InputError` if one is missing.
     """
     for source in _there(sources):
         if source.is_dir():
@@ -123,7 +124,7 @@ def refuse_films_and_folders(sources: Sequence[Path]) -> None:
 
 
 def is_film(path: Path) -> bool:
-    """Say whether the file ``path`` holds a film, or, where its content does not say, is named as films are."""
+    """Return whether the file ``path`` contains a film or, if its content does not tell, is named like one."""
     return path.is_file() and not _is_photo(path) and (path.suffix.lower() in FILM_SUFFIXES or _begins_like_film(path))
 
 
@@ -143,7 +144,7 @@ def _begins_like_film(path: Path) -> bool:
     try:
         return begins_like_film(path)
     except OSError:
-        # Whoever opens it says what is wrong with it.
+        # The error is reported when the file is opened.
         return False
 
 

@@ -1,4 +1,4 @@
-"""How far a training run is, on the terminal: one line that changes, or a line now and then elsewhere."""
+"""Progress of a training run on the terminal: one line that is updated, or occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingShown:
-    """Tells people of a run: what is new in a line that stays, how far it is in one that changes."""
+    """Shows a training run to the user: news in lines that stay, progress in one that is updated."""
 
     def __init__(self, line: Callable[[str], None], bottom: Callable[[str], None] | None) -> None:
-        """Write lines with ``line``; ``bottom`` changes the last one of a terminal, None: there is none."""
+        """Write lines with ``line``; ``bottom`` updates the last line of a terminal, and is None without one."""
         self._line, self._bottom = line, bottom
         self._last = 0.0
         self._said: set[str] = set()
 
     def decoded(self, pictures: int, total: int) -> None:
-        """Tell how many pictures were decoded, of how many that are to be."""
+        """Show how many pictures were decoded, out of how many."""
         self._tell(f"decoding photographs: {pictures:,} of {count(total, 'picture')}", last=pictures == total)
 
     def kept(self, report: CacheReport) -> None:
-        """Tell what became of them."""
+        """Show which of them were kept."""
         left_out = {why: number for why, number in vars(report).items() if why != "kept" and number}
         said = [f"{number:,} {why.replace('_', ' ')}" for why, number in left_out.items()]
         self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(said)}" if said else ""))
 
     def starting(self) -> None:
-        """Tell that the network is made ready, up to the end of its first step."""
+        """Show that the network is being prepared, until the end of its first step."""
         self._tell("starting", last=True)
 
     def doing(self, text: str) -> None:
-        """Tell what is done now."""
+        """Show the current activity."""
         self._tell(text, last=False)
 
     def progress(self, progress: Progress) -> None:
-        """Tell how far the run is."""
+        """Show the progress of the run."""
         self._new(f"computing in {progress.computes}")
         if progress.lacking:
             parts = ", ".join(progress.lacking)
@@ -75,14 +75,14 @@ class TrainingShown:
 
 @contextmanager
 def training_shown() -> Iterator[TrainingShown]:
-    """Give what tells of a run, on standard error."""
+    """Yield the display of a run on standard error."""
     with _shown("reading weights") as shown:
         yield shown
 
 
 @contextmanager
 def working_shown(text: str) -> Iterator[Callable[[str], None]]:
-    """Give what tells on standard error what is done now, ``text`` to begin with."""
+    """Yield a function that shows the current activity on standard error, initially ``text``."""
     with _shown(text) as shown:
         yield shown.doing
 
@@ -99,7 +99,7 @@ def _shown(text: str) -> Iterator[TrainingShown]:
 
 
 def described(progress: Progress) -> str:
-    """Return ``step 120 of 500, loss 0.532, rate 0.001, 9.3 crops/s, 6:48 left``, as far as it is known."""
+    """Return ``step 120 of 500, loss 0.532, rate 0.001, 9.3 crops/s, 6:48 left``, omitting what is unknown."""
     steps = f"step {progress.step:,}" + (f" of {progress.steps:,}" if progress.steps is not None else "")
     parts = [steps, f"loss {progress.loss:.4g}", f"rate {progress.learning_rate:.3g}"]
     if progress.crops_per_second:

@@ -1,4 +1,4 @@
-"""From the words of a command line to values: times, ages, sizes, shards, paces."""
+"""Parse command line values: times, ages, sizes, shards, rates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fractions import Fraction
 import typer
 
 from pipeline.archive.run_options import Shard
-from pipeline.clock import TIME, seconds_of
 from pipeline.errors import UsageError
+from pipeline.film_time import TIME, seconds_of
 from pipeline.options import Hint, Span, Unit
 
 SHOTS = "shots"
@@ -25,11 +25,11 @@ def parse_every(text: object) -> int | None:
         return None
     if str(text).isdecimal() and int(str(text)) > 0:
         return int(str(text))
-    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 on.")
+    raise typer.BadParameter(f"{text!r} is neither auto nor a whole number of at least 1.")
 
 
 def parse_device(text: object) -> str:
-    """Return the name of a device that engines know. Raises `typer.BadParameter` for anything else."""
+    """Return the name of a device known to the engines. Raises `typer.BadParameter` for anything else."""
     from engines.errors import EngineError
     from engines.registry import require_device
 
@@ -42,7 +42,7 @@ def parse_device(text: object) -> str:
 
 
 def parse_hint(text: object) -> Hint:
-    """Return the hint of ``0.4,0.6=#3A5FCD``, or ``120px,80px=neutral``, for films with a time: ``...@1:12.5``.
+    """Return the hint in ``0.4,0.6=#3A5FCD`` or ``120px,80px=neutral``, for films with a time: ``...@1:12.5``.
 
     Raises `typer.BadParameter` for anything else.
     """
@@ -51,7 +51,7 @@ def parse_hint(text: object) -> Hint:
     is_share = found is not None and found[1] is not None
     if found is None or (is_share and max(float(found[1]), float(found[2])) > 1):
         raise typer.BadParameter(
-            f"{text!r} is no hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
+            f"{text!r} is not a hint: write X,Y=#RRGGBB or X,Y=neutral, with X and Y from 0 (left, top) to 1 (right, "
             "bottom), as in 0.4,0.6=#3A5FCD, or in pixels: 120px,80px=#3A5FCD; for films with a time: "
             "0.4,0.6=#3A5FCD@1:12.5."
         )
@@ -62,7 +62,7 @@ def parse_hint(text: object) -> Hint:
 
 
 def parse_preview(text: object) -> Span | str:
-    """Return the part of a film that ``10s``, ``1m30s@0:05:00`` or ``10s@300`` names, or ``shots`` as it is.
+    """Return the part of a film given by ``10s``, ``1m30s@0:05:00`` or ``10s@300``, or ``shots`` unchanged.
 
     Raises `typer.BadParameter` for anything else.
     """
@@ -76,7 +76,7 @@ def parse_preview(text: object) -> Span | str:
 
 
 def parse_rate(text: object) -> Fraction:
-    """Return frames a second from ``24``, ``23.976`` or ``24000/1001``. Raises `typer.BadParameter`."""
+    """Return frames per second from ``24``, ``23.976`` or ``24000/1001``. Raises `typer.BadParameter`."""
     from pipeline.media import sequence
 
     try:
@@ -86,10 +86,10 @@ def parse_rate(text: object) -> Fraction:
 
 
 def parse_until(text: object, *, now: datetime | None = None) -> datetime:
-    """Return the next local ``06:00`` after ``now``, or the time that ISO 8601 writes ``2026-01-31T06:00``.
+    """Return the next local ``06:00`` after ``now``, or the time given in ISO 8601 as ``2026-01-31T06:00``.
 
-    The value knows its offset from UTC, that of this place if the text has none. Raises `typer.BadParameter` for
-    other texts, and for times that are over.
+    The value has a UTC offset, the local one if the text gives none. Raises `typer.BadParameter` for other texts, and
+    for times in the past.
     """
     now = now or datetime.now().astimezone()
     try:
@@ -97,19 +97,19 @@ def parse_until(text: object, *, now: datetime | None = None) -> datetime:
     except ValueError:
         moment = _moment(str(text), "06:00 or 2026-01-31T06:00")
         if moment <= now:
-            raise typer.BadParameter(f"{text} is over.") from None
+            raise typer.BadParameter(f"{text} has already passed.") from None
         return moment
     if clock.tzinfo is not None:
-        raise typer.BadParameter(f"{text!r}: a time of day is local; write it without a zone.")
-    # Local days may be 23 or 25 hours long: the zone is looked up anew for the other day.
+        raise typer.BadParameter(f"{text!r}: a time of day is local; write it without a time zone.")
+    # Local days may be 23 or 25 hours long, so the offset is looked up again for the next day.
     days = (now.replace(tzinfo=None) + timedelta(days=number) for number in (0, 1))
     return next(m for m in (datetime.combine(day, clock).astimezone() for day in days) if m > now)
 
 
 def parse_since(text: object, *, now: datetime | None = None) -> datetime:
-    """Return the local time that ``2026-01-31`` begins, an ISO 8601 time, or ``7d`` (h, d, w) before ``now``.
+    """Return the local start of ``2026-01-31``, an ISO 8601 time, or the time ``7d`` (h, d, w) before ``now``.
 
-    The value knows its offset from UTC. Raises `typer.BadParameter` for other texts.
+    The value has a UTC offset. Raises `typer.BadParameter` for other texts.
     """
     if age := re.fullmatch(r"(\d{1,5})([hdw])", str(text)):
         return (now or datetime.now().astimezone()) - int(age[1]) * _AGES[age[2]]
@@ -120,12 +120,12 @@ def parse_shard(text: object) -> Shard:
     """Return shard I of N for ``I/N``, with I from 1 to N. Raises `typer.BadParameter` for anything else."""
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text), re.ASCII)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise typer.BadParameter(f"{text!r} is no shard: write 3/16 for the third of sixteen.")
+        raise typer.BadParameter(f"{text!r} is not a shard: write 3/16 for the third of sixteen.")
     return Shard(index=int(found[1]), count=int(found[2]))
 
 
 def parse_place(text: object) -> str:
-    """Return where to work, as `RunOptions.on` has it. Raises `typer.BadParameter` for anything else."""
+    """Return where to run, in the form of `RunOptions.on`. Raises `typer.BadParameter` for anything else."""
     place = str(text)
     if place not in ("threads", "processes", "ray") and not re.fullmatch(r"ray://[^/\s]+", place):
         raise typer.BadParameter(f"{place!r}: write threads, processes, ray, or ray://HOST or ray://HOST:PORT.")
@@ -133,13 +133,13 @@ def parse_place(text: object) -> str:
 
 
 def parse_size(text: object) -> int:
-    """Return bytes: ``5GB`` is 5,000,000,000 and ``5GiB`` 5 x 1024^3; k, M, T, P as well; a number alone is bytes.
+    """Return bytes: ``5GB`` is 5,000,000,000 and ``5GiB`` 5 x 1024^3; also k, M, T, P; a bare number is bytes.
 
-    Case does not matter, ``5G`` is ``5GB``. Raises `typer.BadParameter` for anything else.
+    Case is ignored, and ``5G`` means ``5GB``. Raises `typer.BadParameter` for anything else.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])(i?))?b?", str(text).strip().lower(), re.ASCII)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no size: write 500MB, 5GB or 5GiB.")
+        raise typer.BadParameter(f"{text!r} is not a size: write 500MB, 5GB or 5GiB.")
     base = 1024 if found[3] else 1000
     power = _POWERS.index(found[2]) + 1 if found[2] else 0
     return int(Fraction(found[1]) * base**power)
@@ -149,4 +149,4 @@ def _moment(text: str, examples: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{text!r} is no time: write {examples}.") from error
+        raise typer.BadParameter(f"{text!r} is not a time: write {examples}.") from error

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 _HELP = common_options.folded("""
     Colour black-and-white films, and change nothing else about them.
 
-    Each result is written beside its film: FILM.colorized.mp4, or as its container requires. Sound, subtitles,
-    chapters and timing are kept. The film itself is never touched.
+    Each result is written beside its film: FILM.colorized.mp4, or with another suffix for other containers. Sound,
+    subtitles, chapters and timing are kept. The film itself is never touched.
 
-    The first Ctrl-C finishes the running segment of a long film, or the film, and stops; the second stops at once.
+    The first Ctrl-C finishes the current film, or the current segment of a long film, and stops. The second stops at
+    once.
 """)
-_FILM = "Black-and-white films, or folders of numbered pictures; @FILE: those in FILE, one a line."
-_PREVIEW = "Colour only some seconds, or one frame of every shot as a contact sheet, to FILM.preview."
-_COMPARE = "Also write a film for showing, before and after: side by side, or split in the middle."
-_FPS = "Frames per second of a folder of pictures: 24, 23.976, ..."
+_FILM = "Black-and-white films, or folders of numbered pictures. @FILE reads their names from FILE, one per line."
+_PREVIEW = "Colour only a few seconds, or one frame of every shot as a contact sheet, into FILM.preview."
+_COMPARE = "Also write a film that compares before and after: side by side, or split in the middle."
+_FPS = "Frame rate of a folder of pictures: 24, 23.976, ..."
 
 commands = typer.Typer(add_completion=False)
 
@@ -126,7 +127,7 @@ def _colorize_video(
             return _plan(sources, output, options, compare)
         known = Probes(options.frame_rate)
         if len(sources) == 1 and (output is None or output.is_dir()) and compare is None:
-            # It finds its name itself, when it is opened, before an engine starts.
+            # It determines its own result name when it is opened, before an engine starts.
             return _colour([(sources[0], output)], options, reporting, known, compare=None, corrections=corrections)
 
         def default(film: Path) -> Path:
@@ -163,7 +164,7 @@ def _colour(
         progress = stack.enter_context(shown(error_console(), quiet=reporting.quiet))
         finish_on_signals(stop, progress.say)
         if len(jobs) == 1:
-            # Without a colorizer, so that the film is looked at before an engine starts.
+            # No colorizer yet: the film is examined before an engine starts.
             kept = correction_of(*jobs[0], corrections)
             result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
             both = write_comparisons([result], options, compare, progress, known=known)

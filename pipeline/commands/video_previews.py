@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.clock import clock
 from pipeline.commands.exits import Answer, Reporting, markup
 from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
 from pipeline.errors import UsageError
+from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.os_errors import unwritable
@@ -37,7 +37,7 @@ def preview_targets(
 ) -> list[Path]:
     """Return the name of the preview of each of ``films``, as `targets` does.
 
-    Raises `UsageError` for a contact sheet that is to be a film: to be called one, or compared with one.
+    Raises `UsageError` if a contact sheet is requested with the name of a film, or with a comparison.
     """
     from pipeline.film.comparison import comparison_output
     from pipeline.film.contact_sheet import SUFFIXES, sheet_output
@@ -53,7 +53,9 @@ def preview_targets(
     if isinstance(wanted, Span):
         return targets(films, output, part_output, overwrite=overwrite, beside=beside)
     if compare is not None:
-        raise UsageError("--preview shots: is a picture, and --compare is for films", advice="Leave one of them out.")
+        raise UsageError(
+            "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
+        )
     if len(films) == 1 and output is not None and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
@@ -62,7 +64,7 @@ def preview_targets(
 
 
 def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:
-    """Say what previews would be made of ``films``, under which ``names``."""
+    """Describe which previews would be made of ``films``, under which ``names``."""
     what = "one frame of every shot" if wanted == SHOTS else "a part"
     documents, lines = [], []
     for film, name in zip(films, names, strict=True):
@@ -85,7 +87,7 @@ def preview_films(
     corrections: Path | None,
 ) -> Answer:
     """Write the preview of each of ``films`` under its name."""
-    from pipeline.film.job import stated
+    from pipeline.film.job import with_correction
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
@@ -95,7 +97,7 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
-            asked, references = stated(film, options, correction_of(film, name, corrections))
+            asked, references = with_correction(film, options, correction_of(film, name, corrections))
             if isinstance(wanted, Span):
                 document, line = _part(film, name, wanted, asked, references, compare, progress, stop)
             else:
@@ -137,7 +139,7 @@ def _part(
     except OSError as error:
         raise unwritable(name, error) from error
     with scratch as folder:
-        # The folder is one beside the preview, which nobody knows.
+        # The user does not know the temporary folder beside the preview.
         with Renamed(Path(folder), name).errors():
             part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         wanted = moved(options, part.origin + part.start, part.origin + span.start + span.seconds)
@@ -153,19 +155,19 @@ def _part(
                 references=references,
                 progress=renaming,
                 stop=stop,
-                description=f"preview: a part of a film, from {clock(part.start)} on",
+                description=f"preview: a part of a film, from {time_text(part.start)} on",
             )
             both = write_comparisons([result], options, compare, renaming, known=Probes(options.frame_rate))
     frames = count(result.frames, "frame")
-    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {clock(part.start)} on"
+    line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {time_text(part.start)} on"
     if part.start < span.start:
-        line += ", the key frame before the moment asked for"
+        line += ", the key frame before the requested time"
     line += "".join(f"\n[bold green]{markup(path)}[/bold green]  before and after" for path in both)
     return {**to_json(replace(result, source=film)), "start_seconds": float(part.start)}, line
 
 
 class _RenamingProgress:
-    """Passes progress on, ``renamed``."""
+    """Forwards progress with items and texts ``renamed``."""
 
     def __init__(self, progress: Progress, renamed: Renamed) -> None:
         def telling(tell: Callable[..., None]) -> Callable[..., None]:

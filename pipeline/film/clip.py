@@ -12,13 +12,13 @@ from typing import Any
 
 import av
 
-from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import OutputError, UsageError
 from pipeline.film.excerpt import Renamed, frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences
+from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container, said
@@ -80,7 +80,7 @@ def write_clip(
                 colorizer=colorizer,
                 progress=progress,
                 stop=stop,
-                description=f"preview: a part of a film, from {clock(span.start)} on",
+                description=f"preview: a part of a film, from {time_text(span.start)} on",
             )
 
 

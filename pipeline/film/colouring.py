@@ -47,14 +47,13 @@ class Colouring:
         return ahead(self._coloured(part), depth=_DEPTH, name="colour", threads=self._film.options.threads)
 
     def _coloured(self, part: Part) -> Generator[FilmFrame, None, None]:
-        film, options, spec = self._film, self._film.options, self._colorizer.spec
-        predict, statements = self._colorizer.examine_all, self._stated.statements()
-        memory = known_before(part.before, predict, options, stride=spec.stride, statements=statements)
+        film, options = self._film, self._film.options
+        settings = self._colorizer.prediction_settings(options, self._stated.statements())
+        memory = known_before(part.before, settings)
         usual, has_references = self._usual_tone, bool(film.references.paths)
         frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, has_references=has_references)
-        frames = predict_chroma(frames, predict, options, stride=spec.stride, memory=memory, statements=statements)
-        for record in frames:
-            paint(record, film.spec)
+        for record in predict_chroma(frames, settings, memory=memory):
+            paint(record, film.color_spec)
             yield record
 
     @cached_property

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.clock import clock
 from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import ModelInput
@@ -25,6 +24,7 @@ from pipeline.film.colouring import records
 from pipeline.film.frames import FilmFrame, FilmSource, beside, film_source
 from pipeline.film.reference_frames import NO_REFERENCES, FilmReferences
 from pipeline.film.stated_frames import StatedFrames, stated_frames
+from pipeline.film_time import time_text
 from pipeline.media.film_plan import plan_film
 from pipeline.media.read_log import ReadLog
 from pipeline.media.stills import OWN_SYSTEM, AiColour, declare_ai_colour
@@ -132,27 +132,27 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
     height, width = frame.luma.shape
     aspect = float(film.info.sample_aspect_ratio) * width / height
     size = (_SIDE, max(1, round(_SIDE / aspect))) if aspect >= 1 else (max(1, round(_SIDE * aspect)), _SIDE)
-    luma = film.spec.luma(np.asarray(cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.luma.dtype))
+    luma = film.color_spec.luma(
+        np.asarray(cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.luma.dtype)
+    )
     own = None
     if not record.treatment.is_new:
         own = np.stack(film.small_chroma(frame))
     is_coloured = record.treatment is Treatment.COLOURED
-    return _Shown(clock(frame.timestamp.seconds), record.model_input, luma, own, record.statements, is_coloured)
+    return _Shown(time_text(frame.timestamp.seconds), record.model_input, luma, own, record.statements, is_coloured)
 
 
 def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: StatedFrames) -> Image.Image:
     """Return the frame in its colours, upright."""
-    chroma, matrix = shown.chroma, film.spec.matrix
+    chroma, matrix = shown.chroma, film.color_spec.matrix
     if chroma is None:
         ab = predict_alone(
             shown.seen,
             colorizer.examine(shown.seen),
-            film.options,
-            stride=colorizer.spec.stride,
+            colorizer.prediction_settings(film.options, stated.statements()),
             stated=shown.stated,
-            statements=stated.statements(),
         )
-        chroma = upsample(shown.seen, ab, film.spec).small(shown.luma, matrix)
+        chroma = upsample(shown.seen, ab, film.color_spec).small(shown.luma, matrix)
     rgb = small_rgb(shown.luma, chroma, matrix, side=_SIDE)
     return Image.fromarray(np.rint(shown.seen.turn.upright_rgb(rgb) * 255).astype(np.uint8))
 

@@ -63,7 +63,7 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             raise unwritable(folder, error) from error
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
-                f"{source}: a part of it cannot be cut out: {said(error)}", advice="Colour the film without --preview."
+                f"{source}: no part can be cut from it: {said(error)}", advice="Colour the film without --preview."
             ) from error
 
 

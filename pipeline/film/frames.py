@@ -57,7 +57,7 @@ class FilmSource:
 
     info: FilmInfo
     plan: VideoPlan
-    spec: ColorSpec
+    color_spec: ColorSpec
     options: Options
     references: FilmReferences = NO_REFERENCES
     is_own: bool = False
@@ -65,8 +65,8 @@ class FilmSource:
     @property
     def colors(self) -> ColorTags:
         """The colour tags of the result: the source's, with what was assumed now said; the chroma was made with it."""
-        matrix = self.spec.matrix_tag if self.spec.assumed_matrix else self.info.colors.matrix
-        return replace(self.info.colors, matrix=matrix, range=self.spec.range_tag)
+        matrix = self.color_spec.matrix_tag if self.color_spec.assumed_matrix else self.info.colors.matrix
+        return replace(self.info.colors, matrix=matrix, range=self.color_spec.range_tag)
 
     def decode(self, read_log: ReadLog) -> Generator[Frame, None, None]:
         """Yield every frame of the film as it is; ``read_log`` counts them."""
@@ -75,7 +75,7 @@ class FilmSource:
             self.plan.pixel_format,
             read_log=read_log,
             on_damage=self.options.on_damage,
-            luma_weights=self.spec.matrix.value,
+            luma_weights=self.color_spec.matrix.value,
             deinterlace=self.plan.deinterlaces,
         )
 
@@ -87,7 +87,11 @@ class FilmSource:
     def model_input(self, luma: Plane, colorizer: Colorizer) -> ModelInput:
         """Return what the network sees of a frame's ``luma`` (H, W)."""
         return colorizer.model_input(
-            luma, self.spec, size=colorizer.spec.size.film, turn=self._turn, aspect=float(self.info.sample_aspect_ratio)
+            luma,
+            self.color_spec,
+            size=colorizer.spec.size.film,
+            turn=self._turn,
+            aspect=float(self.info.sample_aspect_ratio),
         )
 
     def model_shape(self, colorizer: Colorizer) -> tuple[int, int]:
@@ -104,7 +108,7 @@ class FilmSource:
         """Return what most of the film is, by a few frames from all over it; None if that decides nothing."""
         if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
             return None
-        weights = self.spec.matrix.value
+        weights = self.color_spec.matrix.value
         pictures = sampled(self.info, self.plan.pixel_format, count=_SAMPLES, luma_weights=weights)
         return usual_tone(map(self._evidence, pictures))
 
@@ -115,11 +119,11 @@ class FilmSource:
     def _evidence(self, frame: Frame) -> ToneEvidence:
         if self.info.pixel_format.is_grey:
             return evidence(np.zeros((1, 1), np.float32), None, None)
-        return evidence(self.spec.luma(reduced(frame.luma)), *self.small_chroma(frame))
+        return evidence(self.color_spec.luma(reduced(frame.luma)), *self.small_chroma(frame))
 
     def small_chroma(self, frame: Frame) -> list[F32]:
         """Return the frame's own Cb and Cr, each (h, w), -0.5..0.5, at no more than 64 pixels a side."""
-        return [self.spec.chroma(reduced(plane)) for plane in frame.chroma]
+        return [self.color_spec.chroma(reduced(plane)) for plane in frame.chroma]
 
 
 def paint(record: FilmFrame, spec: ColorSpec) -> None:
@@ -128,9 +132,9 @@ def paint(record: FilmFrame, spec: ColorSpec) -> None:
         record.frame.keep()
         return
     record.upsampled = upsample(record.model_input, record.ab, spec)
-    for part in record.frame.parts:
-        planes = record.upsampled.planes(part.luma, spec, part.chroma_shape)
-        record.frame.paint(*planes, lines=part.lines)
+    for area in record.frame.paint_areas:
+        planes = record.upsampled.planes(area.luma, spec, area.chroma_shape)
+        record.frame.paint(*planes, lines=area.lines)
 
 
 def film_source(

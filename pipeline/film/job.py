@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -17,13 +17,14 @@ from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmSource, beside, film_source
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.segment_folder import check_segment_folder
-from pipeline.film.segments import SegmentMaker, helped_segments, kept_segments
+from pipeline.film.segments import SegmentJob, SegmentMaker, helped_segments, kept_segments
 from pipeline.film.shot_records import ShotLog
 from pipeline.film.verification import verify
 from pipeline.interruption import StopRequest
-from pipeline.media.film_plan import FilmPlan, plan_film
+from pipeline.media.film_plan import plan_film
 from pipeline.media.probe import FilmInfo, probe
 from pipeline.media.read_log import ReadLog
+from pipeline.media.stream_plan import StreamPlan
 from pipeline.media.tag_text import replace_tag_text
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
@@ -67,8 +68,10 @@ def colorize_video(
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
-    film, planned, final, originals = _planned(source, output, options, correction, item, originals, references)
-    info, plan, streams = planned.info, planned.video, planned.streams
+    asked, own_references = with_correction(source, options or Options(), correction, item)
+    planned = _planned(source, output, asked, own_references if references is None else references, originals)
+    film, final, originals = planned.film, planned.final, planned.originals
+    info, plan, streams = film.info, film.plan, planned.streams
     check_target(final, overwrite=film.options.overwrite, originals=originals)
     logger.info("%s: %d x %d, %s, %s frames", source, info.width, info.height, info.codec, info.frame_count)
     read_log = ReadLog(luma=plan.encoder.is_lossless)
@@ -76,9 +79,7 @@ def colorize_video(
         guarded(progress or Silent(), stop) as progress,
         given_or_opened(colorizer, film.options, progress=progress) as colorizer,
         announced(progress, str(info.path), info.frame_count, "frames"),
-        kept_segments(
-            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
-        ) as segments,
+        kept_segments(job := planned.segment_job(colorizer, segment_frames, progress, stop)) as segments,
         publishing(final, overwrite=film.options.overwrite, originals=originals) as temporary,
     ):
         stop.check()
@@ -95,18 +96,17 @@ def colorize_video(
             metadata={**declared, **({"description": description} if description else {})},
             on_damage=film.options.on_damage,
         )
-        colouring = Colouring(film, colorizer)
         if segments is None:
-            written, log = _write(colouring, read_log, film, writer, progress)
+            written, log = _write(film, colorizer, read_log, writer, progress)
         else:
-            log = SegmentMaker(colouring, segments, film, progress, segment_frames, stop).complete(read_log)
+            log = SegmentMaker(job, segments).complete(read_log)
             written = segments.join(writer)
         if not log.has_new_colour:
             for text in declared.values():
                 replace_tag_text(temporary, text, NO_NEW_COLOUR)
         again = partial(film.decode, ReadLog(luma=False)) if film.options.verify else None
-        verification, found = verify(info, written, temporary, read_log=read_log, final=final, again=again)
-        late = (*log.notes(), *read_log.notes, *written.notes, *found)
+        verification, container_losses = verify(info, written, temporary, read_log=read_log, final=final, again=again)
+        late = (*log.notes(), *read_log.notes, *written.notes, *container_losses)
         _tell(progress, source, late)
     logger.info("%s: %d frames in %.1f s", final, written.frames, time.monotonic() - started)
     return FilmResult(
@@ -149,44 +149,61 @@ def help_with_video(
     nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` gets
     the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
     """
-    film, _, final, originals = _planned(source, output, options, correction, item, originals)
+    options, references = with_correction(source, options, correction, item)
+    planned = _planned(source, output, options, references, originals)
     with (
         guarded(progress, stop) as progress,
-        helped_segments(
-            film, final, colorizer, segment_frames=segment_frames, originals=originals, progress=progress
-        ) as segments,
+        helped_segments(job := planned.segment_job(colorizer, segment_frames, progress, stop)) as segments,
     ):
         if segments is not None:
-            SegmentMaker(Colouring(film, colorizer), segments, film, progress, segment_frames, stop).help()
+            SegmentMaker(job, segments).help()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """A film to colour, the name ``final`` of its result, and ``originals``, which must not be replaced.
+
+    ``streams`` are those beside the picture; ``notes`` say what is known not to be kept.
+    """
+
+    film: FilmSource
+    final: Path
+    originals: Originals
+    streams: tuple[StreamPlan, ...]
+    notes: tuple[Note, ...]
+
+    def segment_job(
+        self, colorizer: Colorizer, segment_frames: int, progress: Progress, stop: StopRequest
+    ) -> SegmentJob:
+        return SegmentJob(
+            film=self.film,
+            final=self.final,
+            originals=self.originals,
+            colorizer=colorizer,
+            segment_frames=segment_frames,
+            progress=progress,
+            stop=stop,
+        )
 
 
 def _planned(
-    source: Path,
-    output: Path | str | None,
-    options: Options | None,
-    correction: Path | None,
-    item: PurePath | None,
-    originals: Originals,
-    known: FilmReferences | None = None,
-) -> tuple[FilmSource, FilmPlan, Path, Originals]:
-    """Return the film to colour with its plan, the result's name, and what must not be replaced."""
-    options, found = stated(source, options or Options(), correction, item)
-    references = found if known is None else known
+    source: Path, output: Path | str | None, options: Options, references: FilmReferences, originals: Originals
+) -> _Planned:
     originals = originals.and_of(source)
     folder = None if output is None or not Path(output).is_dir() else Path(output)
     named = None if output is None or folder is not None else Path(output)
     if named is not None:
         originals.check(named)
-    planned = plan_film(source, options, suffix=None if named is None else named.suffix)
-    film = film_source(planned.info, planned.video, options, references)
-    final = beside(source, _suffix(planned.video)) if named is None else named
+    plan = plan_film(source, options, suffix=None if named is None else named.suffix)
+    film = film_source(plan.info, plan.video, options, references)
+    final = beside(source, _suffix(plan.video)) if named is None else named
     if folder is not None:
         final = folder / final.name
     check_segment_folder(final, originals=originals)
-    return film, planned, final, originals
+    return _Planned(film=film, final=final, originals=originals, streams=plan.streams, notes=plan.notes)
 
 
-def stated(
+def with_correction(
     film: Path, options: Options, correction: Path | None, item: PurePath | None = None
 ) -> tuple[Options, FilmReferences]:
     """Return ``options`` with what a person set right about ``film``, and its references, see `colorize_video`.
@@ -200,10 +217,10 @@ def stated(
 
 
 def _write(
-    colouring: Colouring, read_log: ReadLog, film: FilmSource, writer: FilmWriter, progress: Progress
+    film: FilmSource, colorizer: Colorizer, read_log: ReadLog, writer: FilmWriter, progress: Progress
 ) -> tuple[Written, ShotLog]:
     """Write the film in one go, as one part."""
-    log = ShotLog(film)
+    colouring, log = Colouring(film, colorizer), ShotLog(film)
     with closing(colouring.parts(read_log, at_least=None)) as parts, writer:
         for part in parts:
             with closing(colouring.frames(part)) as frames:
@@ -225,8 +242,8 @@ def _tell(progress: Progress, source: Path, notes: Iterable[Note]) -> None:
 
 
 def _assumptions(film: FilmSource) -> tuple[Note, ...]:
-    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it anew"
-    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.spec.assumed))
+    own = "a result of Autochrome: its colours are kept; --treat-as monochrome colours it again"
+    return tuple(Note(NoteKind.ASSUMED, text) for text in (*([own] if film.is_own else []), *film.color_spec.assumed))
 
 
 def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from engines.network import Prediction
 from pipeline.color.evidence_pooling import can_pool
 from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.scene_memory import SceneMemory
-from pipeline.color.statements import Statement
 from pipeline.color.temporal import Scenes, smoothed
 from pipeline.film.frames import FilmFrame
-from pipeline.options import Options
 
 # docs/temporal.md tells what fewer or more frames bring. Of large model inputs, so many bytes for each shot.
 _SHOTS, _FRAMES = 6, 24
@@ -106,38 +106,23 @@ def _without_picture(frame: FrameRecord) -> FrameRecord:
     return bare
 
 
-def known_before(
-    before: Sequence[FrameRecord],
-    predict: Callable[[Sequence[ModelInput]], list[Prediction]],
-    options: Options,
-    *,
-    stride: int,
-    statements: Sequence[Statement],
-) -> SceneMemory:
+def known_before(before: Sequence[FrameRecord], settings: PredictionSettings) -> SceneMemory:
     """Return the memory of scenes that a part begins with, by the ends of the shots ``before`` it.
 
-    Asks ``predict``, the network, about two or three frames of each; about one where it gives no evidence.
+    Asks the network about two or three frames of each; about one where it gives no evidence.
     """
     scenes = Scenes()
     if not before:
         return scenes.memory
     first = before[0].model_input
-    answer = predict([first])[0]
+    answer = settings.predict([first])[0]
 
     def predict_others(pictures: Sequence[ModelInput]) -> list[Prediction]:
         others = [picture for picture in pictures if picture is not first]
-        answers = iter(predict(others) if others else ())
+        answers = iter(settings.predict(others) if others else ())
         return [answer if picture is first else next(answers) for picture in pictures]
 
     if can_pool(answer):
-        for _ in smoothed(
-            before,
-            predict_others,
-            stride=stride,
-            every=options.every,
-            scenes=scenes,
-            statements=statements,
-            saturation=options.saturation,
-        ):
+        for _ in smoothed(before, replace(settings, predict=predict_others), scenes=scenes):
             pass
     return scenes.memory

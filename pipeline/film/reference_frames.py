@@ -97,6 +97,7 @@ def _sorted(paths: Iterable[Path], film: Path) -> FilmReferences:
             anywhere.append(path)
         elif (other := numbered.setdefault(int(number[1]), path)) != path:
             raise InputError(
-                f"{path}: {other.name} is a reference for the same frame of {film.name}", advice="Leave one of them."
+                f"{path}: {other.name} is a reference for the same frame of {film.name}",
+                advice="Keep only one of them.",
             )
     return FilmReferences(numbered, tuple(anywhere))

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pipeline.film.segment_folder import LOCK, SegmentFolder, SegmentWriter, seg
 from pipeline.film.shot_records import ShotLog
 from pipeline.interruption import Cancelled, StopRequest
 from pipeline.locks import NoLocksError, held
-from pipeline.media.encoder import encode, new_encoder, refusals
+from pipeline.media.encoder import drain, encode, new_encoder, refusals
 from pipeline.media.read_log import ReadLog
 from pipeline.originals import Originals
 from pipeline.progress import Progress
@@ -36,39 +37,59 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# What is no longer than so many segments is not worth it.
-_FEW = 2
-_ENDS = 1 << 20
-_PAUSE, _LONG = 0.2, 60.0
+# A film that is no longer than so many segments is written in one go.
+_TOO_FEW = 2
+# Bytes at both ends of a source by which it is told from another.
+_HASHED_ENDS = 1 << 20
+# Seconds after which an owner who waits for others looks again, and after which it says so.
+_LOOKS_EVERY, _SAYS_IT_WAITS = 0.2, 60.0
 # Seconds in which one who sweeps up behind others lets go of the lock.
 _PATIENCE = 1.0
 # Frames passed over before one who helps looks whether the film is done.
 _CHECKED_EVERY = 100
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmentJob:
+    """A ``film`` on its way to the result ``final``, as its owner and all who help with it see it.
+
+    Each segment holds ``segment_frames`` frames or more. None of ``originals`` is ever replaced.
+    """
+
+    film: FilmSource
+    final: Path
+    originals: Originals
+    colorizer: Colorizer
+    segment_frames: int
+    progress: Progress
+    stop: StopRequest
+
+    @property
+    def name(self) -> str:
+        """The film, as progress and messages name it."""
+        return str(self.film.info.path)
+
+    def segments(self) -> SegmentFolder:
+        """Return the folder of the segments: the same for all who make them of the same film in the same way."""
+        recipe = {**_recipe(self.film, self.colorizer), "segment_frames": self.segment_frames}
+        return SegmentFolder(segment_folder(self.final), self.final, recipe, originals=self.originals)
+
+
 @contextmanager
-def kept_segments(
-    film: FilmSource,
-    final: Path,
-    colorizer: Colorizer,
-    *,
-    segment_frames: int,
-    originals: Originals,
-    progress: Progress,
-) -> Iterator[SegmentFolder | None]:
-    """Keep other runs from the result ``final``, and give its segments; None if the film is short.
+def kept_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
+    """Keep other runs from the result, and give its segments; None if the film is short.
 
     Those that an earlier run left are kept if film, options, weights and program are the same. At the end all are
     removed, except after an interruption or an error that may pass: then they stay for the next run. Raises
-    `LockedError` while another run is at work on ``final``, `OutputError`.
+    `LockedError` while another run is at work on the result, `OutputError`.
     """
-    with _alone(final, progress):
-        count = film.info.frame_count
-        if count is not None and count <= _FEW * segment_frames:
+    with _alone(job.final, job.progress):
+        count = job.film.info.frame_count
+        if count is not None and count <= _TOO_FEW * job.segment_frames:
             with _counting(None):
                 yield None
             return
-        segments = _shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+        segments = job.segments()
         segments.prepare()
         is_over = True
         try:
@@ -92,33 +113,17 @@ def _counting(segments: SegmentFolder | None) -> Iterator[None]:
         raise
 
 
-def _shared_segments(
-    film: FilmSource, final: Path, colorizer: Colorizer, *, segment_frames: int, originals: Originals
-) -> SegmentFolder:
-    """Return the segments of the result ``final`` as those find them who make them of the same film in the same way."""
-    recipe = {**_recipe(film, colorizer), "segment_frames": segment_frames}
-    return SegmentFolder(segment_folder(final), final, recipe, originals=originals)
-
-
 @contextmanager
-def helped_segments(
-    film: FilmSource,
-    final: Path,
-    colorizer: Colorizer,
-    *,
-    segment_frames: int,
-    originals: Originals,
-    progress: Progress,
-) -> Iterator[SegmentFolder | None]:
-    """Give the segments of the result ``final`` that another process makes; None if it makes none in this way."""
-    segments = _shared_segments(film, final, colorizer, segment_frames=segment_frames, originals=originals)
+def helped_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
+    """Give the segments of the result that another process makes; None if it makes none in this way."""
+    segments = job.segments()
     try:
         yield segments if segments.is_open() else None
     finally:
         with suppress(OSError, OutputError, LockedError):
             # Without need the lock is left to an owner who begins.
             if segments.is_to_sweep():
-                with _alone(final, progress):
+                with _alone(job.final, job.progress):
                     segments.sweep()
 
 
@@ -179,53 +184,46 @@ def fingerprint(source: Path) -> list[str]:
         return [f"{path.name} {(state := path.stat()).st_size} {state.st_mtime_ns}" for path in files]
     state = source.stat()
     with source.open("rb") as file:
-        ends = hashlib.blake2b(file.read(_ENDS), digest_size=16)
-        file.seek(max(0, state.st_size - _ENDS), os.SEEK_SET)
-        ends.update(file.read(_ENDS))
+        ends = hashlib.blake2b(file.read(_HASHED_ENDS), digest_size=16)
+        file.seek(max(0, state.st_size - _HASHED_ENDS), os.SEEK_SET)
+        ends.update(file.read(_HASHED_ENDS))
     return [source.name, str(state.st_size), str(state.st_mtime_ns), ends.hexdigest()]
 
 
 class SegmentMaker:
-    """What one process does for the ``segments`` of ``film``; each holds ``segment_frames`` frames or more.
+    """What one process does for the ``segments`` of ``job``.
 
-    `complete` is for their owner, `help` for others. Both raise `Cancelled` between two segments where ``stop`` is
-    made; `OutputError`, `InputError`.
+    `complete` is for their owner, `help` for others. Both raise `Cancelled` between two segments where the job's
+    ``stop`` is made; `OutputError`, `InputError`.
     """
 
-    def __init__(
-        self,
-        colouring: Colouring,
-        segments: SegmentFolder,
-        film: FilmSource,
-        progress: Progress,
-        segment_frames: int,
-        stop: StopRequest,
-    ) -> None:
-        self._colouring, self._segments, self._film = colouring, segments, film
-        self._progress, self._segment_frames, self._stop = progress, segment_frames, stop
+    def __init__(self, job: SegmentJob, segments: SegmentFolder) -> None:
+        """Raise the errors of `Colouring`."""
+        self._job, self._segments = job, segments
+        self._colouring = Colouring(job.film, job.colorizer)
 
     def complete(self, read_log: ReadLog) -> ShotLog:
         """Write what nobody else has claimed, and wait for the others; return the shots of the film.
 
         ``read_log`` counts its frames. What was claimed by a process that died is done in another reading.
         """
-        segments, name = self._segments, str(self._film.info.path)
+        segments, name = self._segments, self._job.name
         if segments.frames:
             logger.info("%s: resumes with %d frames, in %s", name, segments.frames, segment_folder(segments.final))
-            self._progress.say(f"{name}: {count(segments.frames, 'frame')} done in an earlier run")
-            self._progress.advance(name, segments.frames)
+            self._job.progress.say(f"{name}: {count(segments.frames, 'frame')} done in an earlier run")
+            self._job.progress.advance(name, segments.frames)
         extents = self._read(read_log, is_owner=True)
         waits_since = time.monotonic()
         while missing := _missing(segments, extents):
             if self._goes_on(is_owner=True) and all(segments.is_claimed(number) for number in missing):
-                self._stop.check()
-                if time.monotonic() - waits_since > _LONG:
-                    self._progress.say(f"{name}: waits for {len(missing):,} segments that other workers are at")
+                self._job.stop.check()
+                if time.monotonic() - waits_since > _SAYS_IT_WAITS:
+                    self._job.progress.say(f"{name}: waits for {len(missing):,} segments that other workers are at")
                     waits_since = time.monotonic()
-                time.sleep(_PAUSE)
-            elif not self._look():
+                time.sleep(_LOOKS_EVERY)
+            elif not self._count_others():
                 self._read(ReadLog(luma=False), is_owner=True)
-        return ShotLog.joined(self._film, (segments.segments[number].summary for number in range(len(extents))))
+        return ShotLog.joined(self._job.film, (segments.segments[number].summary for number in range(len(extents))))
 
     def help(self) -> None:
         """Write what nobody else has claimed, until the film has been read or its owner is done."""
@@ -234,14 +232,14 @@ class SegmentMaker:
     def _read(self, read_log: ReadLog, *, is_owner: bool) -> list[tuple[int, int]]:
         """Read the film, write the segments that nobody has claimed, and return first frame and length of all."""
         extents: list[tuple[int, int]] = []
-        with closing(self._colouring.parts(read_log, at_least=self._segment_frames)) as parts:
+        with closing(self._colouring.parts(read_log, at_least=self._job.segment_frames)) as parts:
             for part in parts:
-                self._stop.check()
+                self._job.stop.check()
                 with self._segments.claimed(part.number, first=part.first, is_owner=is_owner) as writer:
                     if writer is not None:
                         self._write(part, writer)
                 if is_owner:
-                    self._look()
+                    self._count_others()
                 for number, _ in enumerate(part.frames):
                     if number % _CHECKED_EVERY == 0 and not self._goes_on(is_owner=is_owner):
                         return extents
@@ -250,22 +248,22 @@ class SegmentMaker:
 
     def _goes_on(self, *, is_owner: bool) -> bool:
         """Say whether there are still to be segments; their owner raises `OutputError` if there are not."""
-        self._stop.check_at_once()
+        self._job.stop.check_at_once()
         if self._segments.is_open():
             return True
         if is_owner:
             raise OutputError(f"{self._segments.final}: its segments were deleted meanwhile", advice="Run again.")
         return False
 
-    def _look(self) -> bool:
+    def _count_others(self) -> bool:
         """Count what other processes have done; say whether there was anything."""
         found = self._segments.look()
         if found:
-            self._progress.advance(str(self._film.info.path), found)
+            self._job.progress.advance(self._job.name, found)
         return found > 0
 
     def _write(self, part: Part, writer: SegmentWriter) -> None:
-        film, final = self._film, self._segments.final
+        film, final = self._job.film, self._job.final
         log = ShotLog(film, part.first)
         with refusals(final, film.plan):
             encoder = new_encoder(film.info, film.plan, film.colors)
@@ -276,9 +274,9 @@ class SegmentMaker:
                 with refusals(final, film.plan):
                     writer.add(encode(encoder, record.frame, film.colors))
                 log.add(record)
-                self._progress.advance(str(film.info.path))
+                self._job.progress.advance(str(film.info.path))
         with refusals(final, film.plan):
-            writer.add(encoder.encode(None))
+            writer.add(drain(encoder, frames=log.frames))
         writer.finish(frames=log.frames, summary=log.summary())
         logger.debug("%s: segment %d of %d frames is complete", film.info.path, part.number, log.frames)
 

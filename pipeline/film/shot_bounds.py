@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.clock import clock
+from pipeline.film_time import time_text
 from pipeline.media.probe import FilmInfo, open_picture
 from pipeline.media.source import reporting
 
@@ -64,7 +64,9 @@ class Shots:
         part = (stated if stated >= frame else _pictures(info) * frame) / parts
         shots = (
             Shot(
-                label=clock(begin + part * (number + 0.5)), start=begin + part * number, end=begin + part * (number + 1)
+                label=time_text(begin + part * (number + 0.5)),
+                start=begin + part * number,
+                end=begin + part * (number + 1),
             )
             for number in range(parts)
         )

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clock import clock
 from pipeline.color.measures import averaged, doubt, measured
 from pipeline.color.previews import preview
 from pipeline.color.spaces import F32
 from pipeline.documents import from_json, to_json
 from pipeline.film.frames import FilmFrame, FilmSource
+from pipeline.film_time import time_text
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment, has_new_colour
 from pipeline.wording import count
 
@@ -137,7 +137,7 @@ class ShotLog:
             shots = [shot for shot in self._shots if shot.record.treatment is treatment]
             unsure = [shot.record for shot in shots if _UNSURE < shot.measures.doubt < 1]
             if unsure:
-                number, first = sum(record.frames for record in unsure), clock(unsure[0].start_seconds)
+                number, first = sum(record.frames for record in unsure), time_text(unsure[0].start_seconds)
                 all_frames = count(self._next, "frame")
                 found.append(Doubt(reason=f"{number:,} of {all_frames}, from {first}, {text}", instead=instead))
         return tuple(found)
@@ -155,13 +155,13 @@ class ShotLog:
             if text:
                 notes.append(Note(NoteKind.ASSUMED, f"{number:,} of {count(self._next, 'frame')} {text}"))
         notes += (
-            Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} decides otherwise, for all of the film")
+            Note(NoteKind.ASSUMED, f"in doubt ({doubt.reason}): {doubt.reverse} reverses this for the whole film")
             for doubt in self.doubts
         )
         return tuple(notes)
 
     def _look(self, record: FilmFrame) -> tuple[Preview, Measures]:
-        spec, frame = self._film.spec, record.frame
+        spec, frame = self._film.color_spec, record.frame
         model_input, verdict = record.model_input, record.verdict
         luma = model_input.turn.stored(model_input.luma)
         if record.upsampled is None:
@@ -172,7 +172,7 @@ class ShotLog:
             before = np.full((2, 1, 1), 0, np.float32)
             if verdict.tone is SourceTone.TINTED:
                 before[:] = np.reshape([verdict.cb, verdict.cr], (2, 1, 1))
-        label = clock(frame.timestamp.seconds)
+        label = time_text(frame.timestamp.seconds)
         sure = doubt(verdict, self._film.options.treat_as)
         look = preview(label, luma, before=before, after=after, matrix=spec.matrix, turn=model_input.turn)
         return look, measured(luma, after, spec.matrix, clipped=clipped, doubt=sure)

@@ -77,10 +77,10 @@ def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:
 
 
 def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Colorizer) -> Statement:
-    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.spec.matrix.value)
+    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.color_spec.matrix.value)
     if frame is None:
         raise InputError(
-            f"{film.info.path}: no frame can be read at {time:g} s, where a hint is", advice="Check the hint's time."
+            f"{film.info.path}: no frame can be read at {time:g} s, the time of a hint", advice="Check the hint's time."
         )
     seen = film.model_input(frame.luma, colorizer)
     wanted = adjustments(saturation=film.options.saturation, hints=hints)
@@ -95,7 +95,9 @@ def reference_statement(path: Path, colorizer: Colorizer, shape: tuple[int, ...]
     """
     still = read_still(path)
     if still.chroma is None:
-        raise InputError(f"{path}: cannot be a reference: it is grey", advice="Colour it, or take it away.")
+        raise InputError(
+            f"{path}: cannot be a reference: it is grey", advice="Replace it with a coloured picture, or remove it."
+        )
     turn = EXIF_TURNS[still.orientation]
     rows, columns = still.luma.shape[:: -1 if turn.quarters % 2 else 1]
     size = colorizer.spec.size
@@ -111,7 +113,7 @@ def reference_statement(path: Path, colorizer: Colorizer, shape: tuple[int, ...]
     prediction = colorizer.examine(seen)
     if shape is None and not can_pool(prediction):
         raise UsageError(
-            f"{path}: {colorizer.spec.model} cannot use it: this network does not tell what in a film looks like it",
+            f"{path}: {colorizer.spec.model} cannot use it: this network cannot find what in a film looks like it",
             advice="Use --model fast, or name the reference after its frame: 000123.png.",
         )
     share = np.ones(ab.shape[1:], np.float32)

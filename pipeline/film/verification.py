@@ -228,7 +228,7 @@ class _Check:
         if sent.hexdigest() == packets.hexdigest():
             return f"{count(sent.count, 'packet')}, bit for bit, in step with the picture"
         if result.codec not in _REWRITTEN:
-            self.fail(f"{plan}: what its packets hold is not what was written")
+            self.fail(f"{plan}: its packets differ from those that were written")
         return f"{count(sent.count, 'packet')}, stated anew for {self.written.video.suffix}, in step with the picture"
 
     def _in_step(self, plan: StreamPlan, sent: PacketLog, packets: PacketLog) -> None:

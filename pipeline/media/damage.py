@@ -19,7 +19,7 @@ from pipeline.results import Note, NoteKind
 
 logger = logging.getLogger(__name__)
 
-ADVICE = "Restore it from another copy, or take what is left of it with --on-damage conceal."
+ADVICE = "Restore it from another copy, or recover what is left of it with --on-damage conceal."
 _LISTED = 12
 
 

@@ -308,7 +308,7 @@ class _Reader:
         elif "mov" in self._info.container and self._info.frame_count_from_header:
             self._compare_count(self._info.frame_count or 0, self._number, "an edit list is taken to hide the rest")
         if self._info.sequence is not None and self._packets < (self._info.frame_count or 0):
-            self._damage.met(f"frame {self._number} cannot be read: its file is empty or gone")
+            self._damage.met(f"frame {self._number} cannot be read: its file is gone")
         stated = self._info.duration
         if stated is not None and _STATES_DURATION & set(self._info.container.split(",")):
             missing = stated - self._file_end

@@ -14,9 +14,13 @@ from av.codec.context import Flags, ThreadType
 
 from pipeline.errors import OutputError
 from pipeline.media.containers import said
+from pipeline.media.frame_flags import BOTTOM_FIRST, with_first_field
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
 from pipeline.media.video_plan import VideoPlan
+
+# In frames: how far x265 decodes ahead of display.
+_X265_DELAY = 2
 
 
 def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> None:
@@ -58,7 +62,20 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
     picture.color_primaries, picture.color_trc = colors.primaries, colors.transfer
     # The source's frame types would otherwise force the encoder's.
     picture.pict_type = 0
+    if context.name == "libx264" and context.flags & Flags.interlaced_dct:
+        # It marks all pictures that it has not coded yet as it is told of the last one.
+        picture = with_first_field(picture, bottom=context.field_order in BOTTOM_FIRST)
     return list(context.encode(picture))
+
+
+def drain(context: av.VideoCodecContext, *, frames: int) -> list[av.Packet[Any]]:
+    """Return the packets that an encoder still holds after ``frames`` frames. Raises what FFmpeg raises."""
+    packets = list(context.encode(None))
+    if context.name == "libx265" and frames <= _X265_DELAY:
+        # It has no decoding times for so few, and hands out what was in memory; it reorders none of them.
+        for packet in packets:
+            packet.dts = packet.pts
+    return packets
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import av.container
 
 from pipeline.errors import InputError, UnreadableError, UnsupportedError
 from pipeline.media.encryption import is_protected
+from pipeline.media.fragments import separated
 from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, demux_all, open_source, reporting
 
 ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -30,17 +31,21 @@ def encrypted(path: Path) -> InputError:
 
 
 @contextmanager
-def naming_protection(path: Path) -> Iterator[None]:
-    """Call a film encrypted that is called damaged in the block, and says of itself that it is protected."""
+def naming_cause(path: Path) -> Iterator[None]:
+    """Tell of a film that is called damaged in the block what it says of itself: protected, or a part of one."""
     try:
         yield
     except (UnreadableError, UnsupportedError):
         raise
     except InputError as error:
         with reporting(path):
-            is_named = path.is_file() and is_protected(path)
-        if is_named:
-            raise encrypted(path) from error
+            if not path.is_file():
+                raise
+            if is_protected(path):
+                raise encrypted(path) from error
+            part = separated(path)
+        if part is not None:
+            raise part from error
         raise
 
 
@@ -54,10 +59,12 @@ def picture_stream(path: Path, container: av.container.InputContainer) -> av.Vid
     candidates = _moving(path, candidates)
     stream = next((s for s in candidates if s.disposition & av.stream.Disposition.default), candidates[0])
     if stream.codec_context is None:
-        raise InputError(f"{path}: nothing here decodes its video codec", advice="Convert it to FFV1 or H.264 first.")
+        raise InputError(
+            f"{path}: there is no decoder for its video codec", advice="Convert it to FFV1 or H.264 first."
+        )
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
-            f"{path}: claims pictures of {stream.width} x {stream.height} pixels",
+            f"{path}: declares pictures of {stream.width} x {stream.height} pixels",
             advice=f"At most {MAX_PIXELS} pixels are accepted. If it has fewer, its header is damaged: copy it again.",
         )
     return stream

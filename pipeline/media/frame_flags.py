@@ -26,6 +26,14 @@ def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
     return said if said in orders else orders[0]
 
 
+def with_first_field(picture: av.VideoFrame, *, bottom: bool) -> av.VideoFrame:
+    """Return ``picture`` as one of two fields, of which the one at the ``bottom`` or the other comes first."""
+    marked = _filtered(picture, "setfield", "bff" if bottom else "tff")
+    assert marked is not None
+    marked.pts, marked.time_base, marked.duration = picture.pts, picture.time_base, picture.duration
+    return marked
+
+
 def known_side_data(picture: av.VideoFrame) -> av.VideoFrame:
     """Return ``picture`` without side data that PyAV has no name for: with one such kind, it shows none at all."""
     while True:

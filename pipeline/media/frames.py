@@ -36,7 +36,7 @@ class Timestamp:
 
 
 @dataclass(frozen=True)
-class Part:
+class PaintArea:
     """Lines of a picture whose chroma is written together: all of them, or those of one field.
 
     ``luma`` holds their codes, read-only, (H, W). ``lines`` are the lines of the chroma planes that belong to them,
@@ -103,7 +103,7 @@ class Frame:
         return self._picture.interlaced_frame
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def paint_areas(self) -> tuple[PaintArea, ...]:
         """What is painted together: the two fields of an interlaced picture, otherwise the whole of it.
 
         With fewer chroma lines than lines, those of an interlaced picture belong to the fields in turn
@@ -112,11 +112,11 @@ class Frame:
         rows, columns = self.chroma_shape
         step = -(-self.luma.shape[0] // rows)
         if step == 1 or not self.is_interlaced:
-            return (Part(self.luma, slice(None), (rows, columns)),)
+            return (PaintArea(self.luma, slice(None), (rows, columns)),)
         counts = (rows + 1) // 2, rows // 2
         # At some heights one line is left over, which shares the chroma of the line above it.
         return tuple(
-            Part(self.luma[field::2][: count * step], slice(field, None, 2), (count, columns))
+            PaintArea(self.luma[field::2][: count * step], slice(field, None, 2), (count, columns))
             for field, count in enumerate(counts)
         )
 

@@ -10,15 +10,20 @@ import av
 
 # FFmpeg's AVMasteringDisplayMetadata: eight chromaticities and two luminances as ratios, then two flags.
 _MASTERING = struct.Struct("=20i2i")
+STEREO_MARK = "the mark as stereoscopic"
 _LOST = {
     "DYNAMIC_HDR_PLUS": "dynamic HDR metadata (HDR10+)",
     "DOVI_METADATA": "dynamic HDR metadata (Dolby Vision)",
     "DYNAMIC_HDR_VIVID": "dynamic HDR metadata (HDR Vivid)",
-    "STEREO3D": "the mark as stereoscopic; of two views in one stream the first is written",
+    "STEREO3D": STEREO_MARK,
     "SPHERICAL": "the mark as a spherical picture",
+    "S12M_TIMECODE": "the timecode within the pictures",
     "AMBIENT_VIEWING_ENVIRONMENT": "the description of the ambient viewing environment",
     "ICC_PROFILE": "the ICC profile",
 }
+# FFmpeg's AVStereo3DType: none, and those whose two views are pictures of their own, unknown ones among them.
+_FLAT, _TWO_PICTURES = 0, (3, 8)
+_FIRST_VIEW = "; of two views in one stream the first is written"
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNIT = Fraction(1, 50_000)
 _LUMINANCE_UNIT = Fraction(1, 10_000)
@@ -58,7 +63,11 @@ class Hdr:
 
 def read_hdr(picture: av.VideoFrame) -> Hdr:
     """Return what the side data of ``picture`` say, which must be of kinds that PyAV knows."""
-    lost = tuple(name for kind, name in _LOST.items() if _side_data(picture, kind))
+    found = {kind: data for kind in _LOST if (data := _side_data(picture, kind))}
+    stereo = struct.unpack("=i", found["STEREO3D"][:4])[0] if "STEREO3D" in found else _FLAT
+    if stereo == _FLAT:
+        found.pop("STEREO3D", None)
+    lost = tuple(f"{_LOST[kind]}{_FIRST_VIEW * (kind == 'STEREO3D' and stereo in _TWO_PICTURES)}" for kind in found)
     return Hdr(mastering=_mastering(picture), light=_light(picture), lost=lost)
 
 

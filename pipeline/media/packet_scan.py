@@ -21,8 +21,8 @@ import av.container
 
 from pipeline.errors import InputError
 from pipeline.media.bitstream import headers, holds_captions, shape
-from pipeline.media.clock import Clock
 from pipeline.media.first_picture import encrypted
+from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
 from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
@@ -79,7 +79,7 @@ class _Scan:
 
     def __init__(self, info: FilmInfo) -> None:
         self._info = info
-        self._clock = Clock(_CLOCK_RATE) if info.container in _CLOCKED else None
+        self._clock = MpegClock(_CLOCK_RATE) if info.container in _CLOCKED else None
         self._types = {stream.index: stream.type for stream in info.streams} | {info.stream_index: "video"}
         self.packets = Counter[int]()
         self.hidden = Counter[int]()

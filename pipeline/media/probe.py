@@ -16,7 +16,7 @@ import av.container.core
 from pipeline.errors import InputError, UsageError
 from pipeline.media.containers import said
 from pipeline.media.encryption import is_scrambled
-from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_protection, picture_stream
+from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_cause, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
@@ -30,7 +30,7 @@ from pipeline.media.source import (
     reporting,
 )
 from pipeline.media.timeline import Timeline
-from pipeline.results import Note
+from pipeline.results import Note, NoteKind
 
 UNSPECIFIED = 2
 FULL_RANGE = 2
@@ -232,7 +232,7 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
             yield OpenFilm(_of_sequence(info, sequence, picture), container, packets)
         return
     with ExitStack() as stack:
-        with naming_protection(path):
+        with naming_cause(path):
             container = stack.enter_context(open_source(path, probe_size=probe_size))
             with reporting(path):
                 if is_scrambled(path, container.format.name):
@@ -288,6 +288,9 @@ def _describe(
     count, from_header = _frame_count(stream, duration)
     matrix = display_matrix(picture)
     description = descriptions.get(stream.index, "")
+    # WebM keeps alpha in blocks of its own, and says so where FFmpeg shows it as a tag.
+    tags = {name: text for name, text in stream.metadata.items() if name.lower() != "alpha_mode"}
+    has_alpha = len(tags) < len(stream.metadata)
     return FilmInfo(
         path=path,
         container=container.format.name,
@@ -317,8 +320,9 @@ def _describe(
         streams=tuple(_stream_info(s, descriptions.get(s.index, "")) for s in container.streams if s is not stream),
         chapters=tuple(_chapter(c) for c in container.chapters()),
         metadata=dict(container.metadata),
-        stream_metadata=_reel_name(container) | dict(stream.metadata),
+        stream_metadata=_reel_name(container) | tags,
         hdr=read_hdr(picture),
+        notes=(Note(NoteKind.DROPPED, "the alpha channel beside the picture is not written"),) * has_alpha,
     )
 
 

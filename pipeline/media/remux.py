@@ -150,7 +150,7 @@ class Remuxer:
             self._trimmed.add(index)
             name = f"{self._streams[index].type} {index}"
             self._damage.remark(
-                NoteKind.CONVERTED, f"{name}: packets behind its end, which no player shows, are left out"
+                NoteKind.CONVERTED, f"{name}: packets after its end, which no player shows, are left out"
             )
 
     def _add(self, plan: StreamPlan, source: av.container.InputContainer, result: av.container.OutputContainer) -> None:

@@ -35,7 +35,7 @@ class Sequence:
     """Numbered pictures ``folder / prefix000001suffix`` and on: ``count`` of them without a gap, from ``first``.
 
     ``digits`` is the least width of the number; ``rate`` in frames a second, ``rate_is_assumed`` if nobody said it;
-    ``others`` are the names of the files of the folder that are no part of the film.
+    ``others`` are the names of the files in the folder that are not part of the film.
     """
 
     folder: Path
@@ -60,10 +60,12 @@ class Sequence:
         text = "what the headers of the pictures say beyond size, colour, frame rate and timecode is not written"
         notes = [Note(NoteKind.DROPPED, text)]
         if self.rate_is_assumed:
-            notes.append(Note(NoteKind.ASSUMED, f"{self.rate} frames a second: nothing says how many; --fps sets it"))
+            notes.append(
+                Note(NoteKind.ASSUMED, f"{self.rate} frames a second, as nothing states the rate; --fps sets it")
+            )
         if self.others:
             named = _listed(self.others)
-            notes.append(Note(NoteKind.DROPPED, f"files of the folder that are no part of the film: {named}"))
+            notes.append(Note(NoteKind.DROPPED, f"files in the folder that are not part of the film: {named}"))
         return tuple(notes)
 
 
@@ -82,7 +84,7 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
     if not groups:
         raise InputError(
             f"{folder}: holds no numbered pictures (DPX, TIFF, PNG, JPEG)",
-            advice="A film as a folder has names like frame_000001.dpx. For photographs use colorize-archive.",
+            advice="The pictures of a film have names like frame_000001.dpx. For photographs use colorize-archive.",
         )
     if len(groups) > 1:
         named = "; ".join(f"{prefix}...{suffix}" for prefix, suffix in sorted(groups))
@@ -96,7 +98,7 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
         # A folder of scans, one of which ends in a number.
         raise InputError(
             f"{folder}: of its pictures only {prefix}{first:0{digits}}{suffix} has a number",
-            advice="A film as a folder has names like frame_000001.dpx. For photographs use colorize-archive.",
+            advice="The pictures of a film have names like frame_000001.dpx. For photographs use colorize-archive.",
         )
     said = rate or _dpx_rate(folder / f"{prefix}{first:0{digits}}{suffix}")
     return Sequence(
@@ -157,13 +159,13 @@ def _run(folder: Path, prefix: str, suffix: str, texts: list[str]) -> tuple[int,
     if odd:
         raise InputError(
             f"{folder}: {prefix}{odd[0]}{suffix} is not numbered like the others, with {digits} digits",
-            advice="Number all pictures with as many digits.",
+            advice="Use the same number of digits for all pictures.",
         )
     gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
     if gaps:
         raise InputError(
             f"{folder}: pictures are missing: {_named(gaps, prefix, digits, suffix)}",
-            advice="Find them, or number the pictures anew without a gap. For photographs use colorize-archive.",
+            advice="Find them, or renumber the pictures without gaps. For photographs use colorize-archive.",
         )
     return first, len(numbers), digits
 

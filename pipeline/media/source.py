@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ import av.container
 import av.error
 
 from pipeline.errors import InputError
+from pipeline.interruption import called_from_native
 from pipeline.media.containers import open_container, said, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
@@ -44,7 +46,10 @@ class _SourceFile:
     def __init__(self, path: Path) -> None:
         self.name = str(path.absolute())
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise unreadable(path, error) from error
         self._raised: BaseException | None = None
         reads = self._reads()
         next(reads)
@@ -108,7 +113,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
 @contextmanager
 def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
     """Open a folder of numbered pictures for reading. Raises `InputError`, and `UnreadableError` as `open_source`."""
-    with reporting(sequence.folder), _opening_itself(sequence.folder):
+    with reporting(sequence.folder):
         container = open_container(
             sequence.pattern,
             "r",
@@ -121,9 +126,23 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
                 # For the decoder: opening decodes the first picture.
                 "max_pixels": str(MAX_PIXELS),
             },
+            io_open=_picture_file,
         )
     with container:
         yield container
+
+
+@called_from_native
+def _picture_file(name: str, *_: object) -> BytesIO:
+    """Read one of numbered pictures for FFmpeg, which gives up at an empty one.
+
+    A byte in its place is damage of this picture, as if it were cut off.
+    """
+    path = Path(name)
+    try:
+        return BytesIO(path.read_bytes() or b"\0")
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
@@ -165,25 +184,15 @@ def demux_all(
 
 
 def _next_of(container: av.container.InputContainer, packets: Iterator[AnyPacket]) -> AnyPacket | None:
-    if container.file is None:
-        with _opening_itself(Path(str(container.name).replace("%%", "%")).parent):
-            return next(packets, None)
     try:
         return next(packets, None)
     except IndexError:
         # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
         return None
     finally:
-        container.file.file.check()
-
-
-@contextmanager
-def _opening_itself(folder: Path) -> Iterator[None]:
-    """Tell what the system says of pictures in ``folder``, which FFmpeg opens itself, as an `UnreadableError`."""
-    try:
-        yield
-    except OSError as error:
-        raise unreadable(folder, error) from error
+        # None: numbered pictures.
+        if container.file is not None:
+            container.file.file.check()
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:
@@ -221,7 +230,7 @@ def reporting(path: Path) -> Iterator[None]:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise InputError(
-            f"{path}: is not a film in a format this program opens, or is damaged beyond recognition",
+            f"{path}: is not a film in a supported format, or is too damaged to be recognised",
             advice="Copy it again from its source, or wrap the film in Matroska, MOV, MP4, AVI, MXF or MPEG; "
             "playlists are not read.",
         ) from error

@@ -109,7 +109,9 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
 def _remark(container: Container, stream: StreamInfo) -> Note | None:
     """Return what a copy of ``stream`` is not, or does not keep."""
     if stream.type == "video" and not stream.is_cover:
-        return Note(NoteKind.ASSUMED, "without new colour: of several pictures the one with most frames is coloured")
+        return Note(
+            NoteKind.ASSUMED, "without new colour: of several video streams, the one with the most frames is coloured"
+        )
     if container is Container.MATROSKA and stream.hides_much:
         text = f"the {stream.hidden_packets} packets that an edit list hides are left out"
         return Note(NoteKind.CONVERTED, text)

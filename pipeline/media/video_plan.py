@@ -10,6 +10,7 @@ import av.codec
 from pipeline.errors import UsageError
 from pipeline.media.codecs import ENCODERS, Container, Encoder, merged
 from pipeline.media.frame_flags import BOTTOM_FIRST
+from pipeline.media.hdr import STEREO_MARK
 from pipeline.media.pixels import GREY, PixelFormat, pixel_format, planar
 from pipeline.media.probe import FULL_RANGE, PROGRESSIVE, FilmInfo
 from pipeline.options import Codec, Quality
@@ -76,9 +77,9 @@ def plan_video(
         encoder.hdr(info.hdr) if encoder.hdr is not None and info.hdr else {},
         encoder.by_size(info.width, info.height, target.layout) if encoder.by_size is not None else {},
     )
-    notes = [*_picture_notes(shown, encoder, target), *container_notes]
+    notes = [*_picture_notes(shown, encoder, target, container), *container_notes]
     if deinterlaces:
-        text = "deinterlaced (bwdif): every other line is made anew, luma is not that of the source there"
+        text = "deinterlaced (bwdif): every other line is interpolated, and its luma is not the source's"
         notes.append(Note(NoteKind.CONVERTED, text))
     return VideoPlan(
         codec=chosen,
@@ -150,7 +151,7 @@ def _fits(info: FilmInfo, encoder: Encoder, layout: str) -> bool:
     return info.width % columns == 0 and info.height % rows == 0
 
 
-def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tuple[Note, ...]:
+def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat, container: Container) -> tuple[Note, ...]:
     source = info.pixel_format
     notes = []
     usual = "4:2:0" if source.is_grey else source.layout
@@ -160,14 +161,14 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tup
     if target.bits != source.bits:
         notes.append(f"luma of {source.bits} bits is written with {target.bits}, shifted, without loss")
     if info.is_interlaced and not encoder.codes_fields:
-        notes.append(f"interlaced pictures are coded whole: {encoder.title} marks them in the container only")
+        notes.append(f"interlaced pictures are coded as frames: {encoder.title} marks them in the container only")
     if source.is_rgb:
         notes.append(
             f"red, green and blue are written as luma and chroma {target.layout}, full range, {target.bits} bits: luma "
             "is exact where the three are equal, elsewhere rounded by at most half a code"
         )
     made = [Note(NoteKind.CONVERTED, text) for text in notes]
-    made += _lost(info, encoder)
+    made += _lost(info, encoder, container)
     if info.sequence is not None:
         made += info.sequence.notes
     if source.has_alpha and not target.has_alpha:
@@ -180,13 +181,17 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat) -> tup
     return tuple(made)
 
 
-def _lost(info: FilmInfo, encoder: Encoder) -> Iterator[Note]:
+def _lost(info: FilmInfo, encoder: Encoder, container: Container) -> Iterator[Note]:
     """Yield a note on everything that pictures carry and the encoder has no place for."""
     if info.has_captions and not encoder.keeps_captions:
         yield Note(NoteKind.DROPPED, f"closed captions (EIA-608/708): {encoder.title} is written without them")
     if info.hdr and encoder.hdr is None:
         yield Note(NoteKind.DROPPED, f"HDR metadata (mastering display, light levels): {encoder.title} has no place")
+    # Matroska keeps it where it was a tag.
+    keeps_stereo = container is Container.MATROSKA and "stereo_mode" in info.stream_metadata
     for name in info.hdr.lost:
+        if keeps_stereo and name.startswith(STEREO_MARK):
+            continue
         yield Note(NoteKind.DROPPED, name)
 
 

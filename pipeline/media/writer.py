@@ -20,7 +20,7 @@ from pipeline.interruption import called_from_native
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
-from pipeline.media.encoder import configure, encode, refusals
+from pipeline.media.encoder import configure, drain, encode, refusals
 from pipeline.media.frames import Frame
 from pipeline.media.matroska import PADDING, set_display_size
 from pipeline.media.probe import ColorTags, FilmInfo
@@ -135,7 +135,7 @@ class FilmWriter:
         """
         with refusals(self._final, self._plan):
             if self._is_encoding:
-                self._mux(self._video.encode(None))
+                self._mux(drain(self._video.codec_context, frames=self._frames))
             for packet in self._remuxer.until(None):
                 self._result.mux_one(packet)
             self._result.close()

@@ -1,1 +1,1 @@
-"""One photograph: its job, its pages, verification."""
+"""Colouring one photograph: its job, its pages, its verification."""

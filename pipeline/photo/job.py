@@ -1,4 +1,4 @@
-"""Photographs, file to file: read, judge, colour in shared batches, paint, publish."""
+"""Colour photographs, file to file: read, classify, predict in shared batches, write chroma, publish."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.page import Answer, Picture, PictureResult, look_at, paint
+from pipeline.photo.picture import Answer, Picture, PictureResult, paint, prepare_picture
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent
@@ -44,7 +44,7 @@ from pipeline.stages import abreast, ahead
 logger = logging.getLogger(__name__)
 
 _WINDOW = 16
-# Bytes of luma of the photographs that are read together, and of those that are finished side by side.
+# Bytes of luma of the photographs that are read together, and of those that are finished in parallel.
 _WINDOW_WEIGHT = 32 << 20
 _MOST_AT_ONCE = 8
 _MOST_PREVIEWS = 12
@@ -52,10 +52,10 @@ _MOST_PREVIEWS = 12
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """One photograph to colour and the name of its result, which replaces neither it nor one of ``originals``.
+    """One photograph to colour and the name of its result, which must replace neither it nor any of ``originals``.
 
-    ``correction`` is the file of what a person set right about it, which need not exist. ``item`` is the
-    path by which a folder of references knows it, its name if None.
+    ``correction`` is the path of its correction file, which need not exist. ``item`` is its path in a folder of
+    references; None means its file name.
     """
 
     source: Path
@@ -66,13 +66,13 @@ class PhotoJob:
 
     @property
     def protected(self) -> Originals:
-        """All that the result must never take the place of."""
+        """Everything that the result must not replace."""
         return self.originals.and_of(self.source)
 
 
 @dataclass(frozen=True)
 class _Fault:
-    """A photograph that gets no result, and why."""
+    """A photograph without a result, and why."""
 
     source: Path
     error: Exception
@@ -82,7 +82,7 @@ class _Fault:
 class _Photo:
     """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them.
 
-    ``reference`` lends them its colours, ``references`` are the files that it was made of.
+    ``reference`` provides colours for them, ``references`` are the files that it was made from.
     """
 
     job: PhotoJob
@@ -101,10 +101,10 @@ class _Photo:
 
 
 def result_name(source: Path) -> str:
-    """Return the name of the result of the photograph at ``source``, told by its suffix.
+    """Return the name of the result of the photograph at ``source``, based on its suffix.
 
-    It is the same name; where the result has another format, the new suffix is added: ``a.bmp`` gives ``a.bmp.png``.
-    Where the suffix is that of no photograph, the content tells what is added: ``a.jpg.bak`` gives ``a.jpg.bak.jpg``.
+    The name is kept; if the result has another format, the new suffix is appended: ``a.bmp`` gives ``a.bmp.png``. If
+    the suffix is not that of a photograph, the content decides what to append: ``a.jpg.bak`` gives ``a.jpg.bak.jpg``.
     """
     return source.name + converted_suffix(source)
 
@@ -125,19 +125,19 @@ def colorize_photo(
 ) -> PhotoResult:
     """Colour the photograph ``source`` into ``output``, by default a name beside it, and return what was done.
 
-    An engine is opened for it, or ``colorizer`` is used and left open. A photograph that is coloured already, or whose
-    tint is wanted, is copied byte for byte. ``correction`` is the file of what a person set right about it, which need
-    not exist. A picture in memory is for `colorize_picture`. Raises the errors of `pipeline.errors`; then nothing
-    stands under the final name that was not there before.
+    An engine is opened for it, unless ``colorizer`` is given, which is left open. A photograph that is already
+    coloured, or whose tint is wanted, is copied byte for byte. ``correction`` is the path of its correction file, which
+    need not exist. For a picture in memory use `colorize_picture`. Raises the errors of `pipeline.errors`; what stands
+    under the final name is then unchanged.
     """
     if not isinstance(source, str | PurePath):
         raise UsageError(
             f"source: is a {type(source).__name__}, not a path",
-            advice="Name a file; what is in memory (array, Pillow image, bytes, file object) colorize_picture colours.",
+            advice="For pictures in memory (array, Pillow image, bytes, file object) use colorize_picture.",
         )
     source, options = Path(source), options or Options()
     job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
-    # All that is cheap to know, before an engine starts.
+    # Cheap checks first, before an engine starts.
     require_untimed(options)
     check_target(job.output, overwrite=options.overwrite, originals=job.protected)
     _check_name(job, still_format(source))
@@ -146,7 +146,7 @@ def colorize_photo(
 
 
 def require_untimed(options: Options) -> None:
-    """Raise `UsageError` if a hint of ``options`` has a time, which a photograph has not."""
+    """Raise `UsageError` if a hint in ``options`` has a time, since photographs have none."""
     for hint in options.hints:
         if hint.time is not None:
             raise UsageError(
@@ -179,10 +179,10 @@ def colorize_photos(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Generator[PhotoResult | Failure, None, None]:
-    """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph stops no other.
+    """Colour ``jobs`` and yield a result or a failure for each, in order: one bad photograph does not stop the others.
 
-    A photograph that is coloured already, or whose tint is wanted, is copied byte for byte. Model inputs of one shape
-    share batches. Errors of the engine end the run, for they would meet every photograph.
+    A photograph that is already coloured, or whose tint is wanted, is copied byte for byte. Model inputs of the same
+    shape share batches. Errors of the engine end the run, because they would affect every photograph.
     """
     with closing(_outcomes(jobs, colorizer, options or Options(), progress or Silent())) as outcomes:
         for outcome in outcomes:
@@ -222,7 +222,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
             correction = correction_at(job.correction)
             wanted = correction.applied(options)
             pages = enumerate((still, *still.further), 1)
-            seen = tuple(look_at(page, colorizer, wanted, number=number) for number, page in pages)
+            seen = tuple(prepare_picture(page, colorizer, wanted, number=number) for number, page in pages)
             _log(job, seen)
             references = _references(job, correction, files) if any(page.is_coloured for page in seen) else ()
             photo = _Photo(job, seen, pictures.of(references), references)
@@ -235,7 +235,7 @@ def _read(jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options) -> G
 
 
 def _references(job: PhotoJob, correction: Correction, files: ReferenceFiles) -> tuple[Path, ...]:
-    """Return the files of the references: a person's own choice for this photograph, or those that the run names."""
+    """Return the reference files: a person's own choice for this photograph, or those that the run finds."""
     if job.correction is not None and correction.references:
         return correction.reference_files(job.correction)
     return files.of(job.source, job.item or PurePath(job.source.name))
@@ -268,7 +268,7 @@ def _check_name(job: PhotoJob, found: StillFormat) -> None:
 
 
 def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Generator[_Photo | _Fault, None, None]:
-    """Ask the network about the pictures that get colours, those of many photographs at a time."""
+    """Run the network on the pictures that will be coloured, batching those of many photographs."""
     for window in _windows(photos):
         alike = (photo for photo in window if isinstance(photo, _Photo) and photo.reference is None)
         pictures = (picture for photo in alike for picture in photo.pictures)
@@ -288,7 +288,7 @@ def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Ite
         elif photo.reference is None and not picture.adjustments.hints:
             yield Answer(next(batched))
         else:
-            # All that the network says of it is wanted, which batches do not keep.
+            # This needs the network's full prediction, which batches do not keep.
             prediction = colorizer.examine(picture.model_input)
             yield answer_of(prediction, picture, colorizer, photo.reference)
 
@@ -351,7 +351,7 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
 def _written(
     temporary: Path, photo: _Photo, results: Sequence[PictureResult], colorizer: Colorizer
 ) -> tuple[tuple[Note, ...], Verification]:
-    """Write the result, read it back, and return what there is to say of it and what was verified."""
+    """Write the result, read it back, and return its notes and its verification."""
     still = photo.pictures[0].still
     read = tuple(note for picture in photo.pictures for note in picture.still.notes)
     if photo.is_coloured:

@@ -1,4 +1,4 @@
-"""References from files: read, looked at by the network once, and kept for the photographs that follow."""
+"""References from files: read once, run through the network once, and cached for the photographs that follow."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pipeline.color.hints import Features
 from pipeline.color.references import Reference, lend, reference_of
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
-from pipeline.photo.page import Answer, Picture, space_of
+from pipeline.photo.picture import Answer, Picture, space_of
 from pipeline.reference_files import size_and_time
 
 _KEPT = 8
 
 
 class ReferencePictures:
-    """What coloured pictures lend, by their files. Threads may share it."""
+    """Cache of what reference pictures provide, by file. Can be shared between threads."""
 
     def __init__(self, colorizer: Colorizer) -> None:
         self._colorizer = colorizer
@@ -29,9 +29,10 @@ class ReferencePictures:
         self._turn = threading.Lock()
 
     def of(self, paths: Sequence[Path]) -> Reference | None:
-        """Return what the pictures at ``paths`` lend together, None without any.
+        """Return the combined reference made from the pictures at ``paths``, or None if there are none.
 
-        Raises `InputError` for what cannot be read or has no colour, `UsageError` for networks without features.
+        Raises `InputError` for a picture that cannot be read or has no colour, `UsageError` for networks without
+        features.
         """
         with self._turn:
             found = [self._one(path) for path in paths]
@@ -66,7 +67,7 @@ class ReferencePictures:
 def answer_of(
     prediction: Prediction, picture: Picture, colorizer: Colorizer, reference: Reference | None = None
 ) -> Answer:
-    """Return the network's answer to ``picture``, with the colours that ``reference`` lends if there is one.
+    """Return the network's answer to ``picture``, with the colours of ``reference`` if there is one.
 
     ``prediction`` is that of `Colorizer.examine`.
     """

@@ -1,4 +1,4 @@
-"""A photograph at the size of a screen, recoloured at once as its corrections change: the network is asked once."""
+"""A photograph at screen size, recoloured instantly as its corrections change: the network runs only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
-from pipeline.photo.page import Answer, CalmParts, Picture, adjusted_answer, calm_parts, look_at, treated
+from pipeline.photo.picture import (
+    Answer,
+    CalmParts,
+    Picture,
+    adjusted_answer,
+    calm_parts,
+    prepare_picture,
+    treatment_of,
+)
 from pipeline.photo.reference_pictures import answer_of
 from pipeline.results import Treatment
 from pipeline.sizes import size_within
@@ -38,10 +46,10 @@ Rgb = npt.NDArray[np.uint8]
 
 @dataclass(eq=False)
 class ScreenPhoto:
-    """One page of a photograph, upright, with what the network said of it. Not to be shared between threads.
+    """One page of a photograph, upright, with the network's prediction. Not to be shared between threads.
 
-    ``codes`` (h, w) is the stored luma, 8 bits, sRGB, with at most `SIDE` pixels on its longer side; ``pages`` is how
-    many pages the file has.
+    ``codes`` (h, w) is the stored luma, 8 bits, sRGB, with at most `SIDE` pixels on its longer side; ``pages`` is the
+    number of pages in the file.
     """
 
     picture: Picture
@@ -54,7 +62,7 @@ class ScreenPhoto:
 
     @cached_property
     def luma(self) -> F32:
-        """The luma as shown, (h, w), 0..1."""
+        """The luma as displayed, (h, w), 0..1."""
         return self.picture.model_input.turn.upright(still_spec(_BITS).luma(self.codes))
 
     @cached_property
@@ -62,7 +70,7 @@ class ScreenPhoto:
         return calm_parts(self.picture.model_input, self.prediction.ab[0])
 
     def before(self) -> Rgb:
-        """Return the photograph as it is, (h, w, 3)."""
+        """Return the original photograph, (h, w, 3)."""
         chroma, spec = self.picture.still.chroma, still_spec(_BITS)
         if chroma is None:
             return np.repeat(np.rint(self.luma * 255).astype(np.uint8)[..., None], 3, axis=2)
@@ -71,11 +79,11 @@ class ScreenPhoto:
         return self._upright(np.asarray(spec.rgb_codes(spec.luma(self.codes), cb, cr), np.uint8))
 
     def is_coloured(self, options: Options) -> bool:
-        """Say whether it gets new chroma; otherwise it stays as it is."""
-        return treated(self.picture.still, self.picture.verdict, options).is_new
+        """Return whether it gets new chroma; otherwise it stays as it is."""
+        return treatment_of(self.picture.still, self.picture.verdict, options).is_new
 
     def after(self, options: Options, reference: Reference | None = None) -> Rgb:
-        """Return the photograph as it would come out with ``options`` and the colours of ``reference``, (h, w, 3)."""
+        """Return the result with ``options`` and the colours of ``reference``, (h, w, 3)."""
         if not self.is_coloured(options):
             return self.before()
         picture = replace(self.picture, treatment=Treatment.COLOURED, treat_as=options.treat_as)
@@ -92,10 +100,7 @@ class ScreenPhoto:
         return self._rgb(upsample(self.picture.model_input, ab, still_spec(_BITS)))
 
     def likely_colors(self, x: float, y: float) -> list[str]:
-        """Return the colours that the network thinks likely at a place, ``#RRGGBB`` at the place's own lightness.
-
-        ``x`` and ``y`` are shares of width and height. The likeliest comes first; none where the network does not say.
-        """
+        """Return the colours that the network considers likely at a position, ``#RRGGBB`` at its own lightness."""
         evidence = self.prediction.evidence
         if evidence is None:
             return []
@@ -137,35 +142,35 @@ def _hex(luma: float, ab: F32) -> str:
 
 
 def open_screen_photo(path: Path, colorizer: Colorizer, *, number: int = 1) -> ScreenPhoto:
-    """Read page ``number`` of the photograph at ``path`` and ask the network about it. Raises `InputError`."""
+    """Read page ``number`` of the photograph at ``path`` and run the network on it. Raises `InputError`."""
     whole = read_still(path)
     stills = (whole, *whole.further)
     if not 1 <= number <= len(stills):
         raise InputError(f"{path}: has no page {number}", advice=f"It has {len(stills)}.")
     still = stills[number - 1]
     if still.is_bilevel:
-        raise InputError(f"{path}: holds black and white only, which have no room for colour")
+        raise InputError(f"{path}: holds only black and white, which leaves no room for colour")
     return screen_photo(still, colorizer, number=number, pages=len(stills))
 
 
 def screen_photo(
     still: Still, colorizer: Colorizer, *, number: int = 1, pages: int = 1, size: int | None = None
 ) -> ScreenPhoto:
-    """Return ``still`` at the size of a screen; the network is asked about it, at ``size`` as `look_at` takes it."""
-    picture = look_at(still, colorizer, Options(), number=number, size=size)
+    """Return ``still`` at screen size with the network's prediction, made at ``size`` as in `prepare_picture`."""
+    picture = prepare_picture(still, colorizer, Options(), number=number, size=size)
     shown = size_within(SIDE, still.width, still.height)
     codes = cv2.resize(still.luma, shown, interpolation=cv2.INTER_AREA)
-    luma = picture.spec.luma(np.asarray(codes, still.luma.dtype))
+    luma = picture.color_spec.luma(np.asarray(codes, still.luma.dtype))
     if picture.space is not None:
         luma = picture.space.seen(luma)
-    # What is kept while the photograph is worked on does not hold its pixels at full size.
+    # Full-size pixels are not held in memory while the photograph is being edited.
     small = np.ascontiguousarray(np.rint(np.clip(luma, 0, 1) * 255), np.uint8)
     picture = replace(picture, still=replace(still, luma=small, alpha=None, further=(), own_rgb=None, carried=None))
     return ScreenPhoto(picture, small, colorizer.examine(picture.model_input), colorizer, number, pages)
 
 
 def jpeg(picture: Rgb) -> bytes:
-    """Return ``picture`` (h, w, 3) as JPEG, chroma at full size."""
+    """Encode ``picture`` (h, w, 3) as JPEG with chroma at full size."""
     out = BytesIO()
     Image.fromarray(picture).save(out, "JPEG", quality=_QUALITY, subsampling=0)
     return out.getvalue()

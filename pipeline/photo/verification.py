@@ -1,4 +1,4 @@
-"""A finished photograph is read back before it gets its name: as a picture, or, where it is a copy, byte by byte."""
+"""Read a finished photograph back before it gets its name: as a picture or, if it is a copy, byte by byte."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PIECE = 1 << 20
 
 
 def verify_pages(path: Path, pages: Sequence[Page]) -> Verification:
-    """Decode ``path`` whole and compare it with what was written to it. Raises `VerificationError`."""
+    """Decode the whole of ``path`` and compare it with what was written. Raises `VerificationError`."""
     started = time.monotonic()
     name = pages[0].still.path
     try:
         checks = verify_still(path, pages)
     except VerificationError as error:
-        # Nobody knows the temporary file.
+        # The user does not know the temporary file.
         raise VerificationError(str(error).replace(str(path), str(name)), advice=error.advice) from error
     except InputError as error:
         said = str(error).removeprefix(f"{path}: ")
@@ -68,7 +68,7 @@ def _named(checks: Sequence[PageCheck]) -> dict[str, str]:
 
 
 def _together(found: Sequence[LumaCheck]) -> LumaCheck:
-    """Return the luma of all pages as one: the worst of them, for pages differ in size and depth."""
+    """Combine the luma checks of all pages into the worst one, since pages differ in size and depth."""
     measured = [check for check in found if check.psnr_db is not None]
     if not measured:
         return LumaCheck(proof=Proof.EXACT, frames=len(found), bits=found[0].bits, unit="pages")

@@ -1,1 +1,1 @@
-"""Corrections by hand: which items there are, and the local page where people set colours right."""
+"""Corrections by hand: the items under review, and the local page where people correct colours."""

@@ -1,4 +1,4 @@
-"""The items that a review shows, and where their corrections are kept."""
+"""The items in a review, and where their corrections are kept."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 
 import cv2
 
-from pipeline.clock import seconds_of
 from pipeline.color.colorizer import Colorizer
 from pipeline.corrections import CorrectionFile, CorrectionTree, correction_of_file
 from pipeline.film.frame_at import frame_at
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences, film_references
 from pipeline.film.shot_bounds import Shots
+from pipeline.film_time import seconds_of
 from pipeline.interruption import StopRequest
 from pipeline.media.probe import FilmInfo, Probes
 from pipeline.options import Options
@@ -35,12 +35,12 @@ class Item(Protocol):
 
     @property
     def name(self) -> str:
-        """Its key."""
+        """Its unique key."""
         ...
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         ...
 
     @property
@@ -55,69 +55,69 @@ class Item(Protocol):
 
     @property
     def attention(self) -> str:
-        """Why it deserves a look, in words; empty where nothing was found."""
+        """Why it needs a look, in words; empty if nothing was found."""
         ...
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of its small pictures; of a film, the times of its shots."""
+        """Labels of its thumbnails; for a film, the times of its shots."""
         ...
 
 
 class Catalogue(Protocol):
-    """What a review is about; the most doubtful item comes first. Calls may come from several threads.
+    """The items under review, most doubtful first. Methods may be called from several threads.
 
     Methods that take the name of an item raise `KeyError` if there is none.
     """
 
     @property
     def options(self) -> Options:
-        """What results are made with."""
+        """The options that results are made with."""
         ...
 
     def count(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
 
     def page(self, offset: int, limit: int) -> Sequence[Item]:
-        """Return up to ``limit`` items from ``offset`` on."""
+        """Return up to ``limit`` items starting at ``offset``."""
 
     def find(self, name: str) -> Item:
         """Return the item called ``name``."""
 
     def correction(self, name: str) -> CorrectionFile:
-        """Return what a person set right about an item. Raises `InputError`."""
+        """Return the corrections to an item. Raises `InputError`."""
 
     def correct(self, name: str, file: CorrectionFile) -> None:
-        """Keep ``file`` as what is right about an item. Raises `OutputError`."""
+        """Save ``file`` as the corrections to an item. Raises `OutputError`."""
 
     def correction_path(self, name: str) -> Path:
-        """Return where the correction of an item is kept, or would be."""
+        """Return the path, existing or not, of an item's correction."""
 
     def keep_reference(self, name: str, content: bytes) -> str:
-        """Keep ``content``, the file of a coloured picture, with an item's correction; return its name there.
+        """Save ``content``, an encoded coloured picture, with an item's correction; return its name there.
 
         Raises `OutputError`.
         """
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references that a run finds for a photograph, its correction aside. Raises `InputError`."""
+        """Return the references that a run finds for a photograph, not counting its correction. Raises `InputError`."""
 
     def film_references(self, name: str, chosen: Sequence[Path]) -> FilmReferences:
         """Return the references that a run finds for a film whose correction names ``chosen``. Raises `InputError`."""
 
     def film(self, name: str) -> FilmInfo:
-        """Return what a film is. Raises `InputError`."""
+        """Return information about a film. Raises `InputError`."""
 
     def shots(self, name: str) -> Shots:
         """Return the shots of a film, one for each of its labels. Raises `InputError`."""
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
-        """Return small picture ``number`` of an item's result, JPEG, if there is one. Raises `OutputError`."""
+        """Return thumbnail ``number`` of an item's result as JPEG, or None. Raises `OutputError`."""
 
     def render(
         self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
     ) -> Path:
-        """Make the result of an item anew, with its correction, and return its path. Raises what that raises.
+        """Make the result of an item again, with its correction, and return its path. Raises the errors of doing so.
 
         ``stop`` ends a film; then `Cancelled` is raised, or the path of the old result returned.
         """
@@ -125,7 +125,7 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FileItem:
-    """A photograph or film that was named, and its result's name."""
+    """A photograph or film given by path, and the name of its result."""
 
     name: str
     title: str
@@ -136,8 +136,8 @@ class FileItem:
     labels: tuple[str, ...] = ()
 
 
-class Files:
-    """Photographs and films named one by one, with their corrections beside results or in a tree of their own."""
+class FileCatalogue:
+    """Photographs and films given one by one, with their corrections beside results or in a separate tree."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Files:
     ) -> None:
         """Take kind, source and output of each, and the folder of their ``corrections``, see `correction_of_file`.
 
-        ``known`` is what is known of the films already. Names that occur twice are told apart by a number. Raises
+        ``known`` holds films that were already probed. Duplicate names are distinguished by a number. Raises
         `InputError` for a film that cannot be read.
         """
         self._items: dict[str, FileItem] = {}
@@ -173,15 +173,15 @@ class Files:
 
     @property
     def options(self) -> Options:
-        """What results are made with."""
+        """The options that results are made with."""
         return self._options
 
     def count(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return len(self._items)
 
     def page(self, offset: int, limit: int) -> Sequence[FileItem]:
-        """Return up to ``limit`` items from ``offset`` on, in the order given."""
+        """Return up to ``limit`` items starting at ``offset``, in the order given."""
         return list(self._items.values())[offset : offset + limit]
 
     def find(self, name: str) -> FileItem:
@@ -194,22 +194,22 @@ class Files:
         return tree.read(kept)
 
     def correct(self, name: str, file: CorrectionFile) -> None:
-        """Keep ``file`` for an item. Raises `KeyError`, `OutputError`."""
+        """Save ``file`` for an item. Raises `KeyError`, `OutputError`."""
         tree, kept = self._kept[name]
         tree.write(kept, file)
 
     def correction_path(self, name: str) -> Path:
-        """Return where the correction of an item is kept. Raises `KeyError`."""
+        """Return the path of an item's correction. Raises `KeyError`."""
         tree, kept = self._kept[name]
         return tree.path_of(kept)
 
     def keep_reference(self, name: str, content: bytes) -> str:
-        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        """Save an encoded reference picture with an item's correction. Raises `KeyError`, `OutputError`."""
         tree, kept = self._kept[name]
         return tree.keep_reference(kept, content)
 
     def references(self, name: str) -> tuple[Path, ...]:
-        """Return the references beside a photograph, or that were named. Raises `KeyError`, `InputError`."""
+        """Return the references found beside a photograph, or given for it. Raises `KeyError`, `InputError`."""
         source = self._items[name].source
         return ReferenceFiles(self._options.reference).of(source, PurePath(source.name))
 
@@ -218,15 +218,15 @@ class Files:
         return film_references(self._items[name].source, ReferenceFiles(self._options.reference), chosen=chosen)
 
     def film(self, name: str) -> FilmInfo:
-        """Return what a film is. Raises `KeyError`, `InputError`."""
+        """Return information about a film. Raises `KeyError`, `InputError`."""
         return self._known.of(self._items[name].source)
 
     def shots(self, name: str) -> Shots:
-        """Return even parts of a film: its shots are not known before it is coloured. Raises `KeyError`."""
+        """Return equal parts of a film, because its shots are not known before it is coloured. Raises `KeyError`."""
         return self._shots[name]
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
-        """Return a frame of a film as it is, JPEG; photographs have no small pictures. Raises `InputError`."""
+        """Return an original frame of a film as JPEG; photographs have no thumbnails. Raises `InputError`."""
         item = self._items[name]
         if item.kind != FILM or not 0 <= number < len(item.labels):
             return None
@@ -238,7 +238,7 @@ class Files:
     def render(
         self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
     ) -> Path:
-        """Colour an item in place of its result. Raises the errors of `colorize_photo` and `colorize_video`."""
+        """Colour an item, replacing its result. Raises the errors of `colorize_photo` and `colorize_video`."""
         item, correction = self._items[name], self.correction_path(name)
         if item.kind == FILM:
             return colorize_video(

@@ -1,4 +1,4 @@
-"""One frame of a film as it comes out there, but for what the filter over time adds from the frames around it."""
+"""One frame of a film as it would be coloured in it, except for temporal filtering across neighbouring frames."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipeline.reference_files import size_and_time
 _KEPT = 64
 
 FrameAt = Callable[[float], ScreenPhoto]
-"""What gives the frame of a film that is shown at a time, in seconds."""
+"""Returns the frame of a film shown at a time in seconds."""
 
 
 class FilmFrames:
-    """Frames of films, coloured with all that is stated about the whole film. Not to be shared between threads."""
+    """Frames of films, coloured with all hints and references for the whole film. Not to be shared between threads."""
 
     def __init__(self, colorizer: Colorizer) -> None:
         self._colorizer = colorizer
@@ -34,8 +34,8 @@ class FilmFrames:
     def chroma(self, film: Path, at: FrameAt, time: float, options: Options, references: FilmReferences) -> F32:
         """Return the ab (2, h, w) of the frame of ``film`` that ``at`` gives for ``time``.
 
-        It is that of a film of this one frame: with the hints that ``options`` state about it, and with those about
-        others and with ``references`` as far as it looks like them. Raises the errors of `reference_statement`.
+        The frame is coloured like a film of a single frame: with its own hints in ``options``, and with hints for other
+        frames and ``references`` as far as it resembles them. Raises the errors of `reference_statement`.
         """
         frame = at(time)
         seen = frame.picture.model_input
@@ -45,14 +45,12 @@ class FilmFrames:
         return predict_alone(
             seen,
             frame.prediction,
-            options,
-            stride=self._colorizer.spec.stride,
+            self._colorizer.prediction_settings(options, (*timed.values(), *referenced)),
             stated=(timed[time],) if time in timed else (),
-            statements=(*timed.values(), *referenced),
         )
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:
-        """Return what hints state, by their times; those of photographs have none."""
+        """Return the statements made from hints, by time; hints for photographs have none."""
 
         def stated(time: float, hints: list[Hint]) -> Statement:
             frame, wanted = at(time), adjustments(saturation=options.saturation, hints=hints)

@@ -1,4 +1,4 @@
-"""Pages for one person on this computer: served on the loopback interface, to whoever has the token of the address."""
+"""Pages for one person on this computer: served on the loopback interface to clients that have the address's token."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 def serve_locally(app: Starlette, *, ready: Callable[[str], None]) -> None:
-    """Serve ``app``, guarded, on a free port of the loopback interface; ``ready`` is told its address, token included.
+    """Serve ``app`` with access checks on a free loopback port; call ``ready`` with its address, token included.
 
-    Who lacks the token, comes from another site (Origin), or reached it under another name (Host, against DNS
-    rebinding) is turned away. Returns after Ctrl-C, in order: what is under way is answered first.
+    Requests without the token, from another site (Origin), or under another host name (Host, against DNS rebinding) are
+    rejected. Returns after Ctrl-C, once requests in progress have been answered.
     """
     token = secrets.token_urlsafe(24)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
@@ -44,21 +44,21 @@ def serve_locally(app: Starlette, *, ready: Callable[[str], None]) -> None:
         app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(port, token))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         ready(f"http://{_HOST}:{port}/?token={token}")
-        # uvicorn closes in order on Ctrl-C, then raises the signal again.
+        # uvicorn shuts down cleanly on Ctrl-C, then raises the signal again.
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
 
 
 class Json(JSONResponse):
-    """JSON in which names of files may stand, which may hold bytes that are no UTF-8."""
+    """A JSON response that may contain file names with bytes that are not UTF-8."""
 
     def render(self, content: Any) -> bytes:
-        """Return ``content`` as JSON, with ``?`` for what no encoding has."""
+        """Return ``content`` as JSON, with ``?`` for characters that cannot be encoded."""
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
 
 
 def page_file(path: str, name: str) -> Route:
-    """Return the route that answers ``path`` with the file ``name`` of this package's folder ``static``."""
+    """Return a route that serves the file ``name`` from this package's ``static`` folder at ``path``."""
     content = files("pipeline.review").joinpath("static", name)
 
     async def answer(_: Request) -> Response:
@@ -68,7 +68,7 @@ def page_file(path: str, name: str) -> Route:
 
 
 class _Guard:
-    """Lets through what comes from the page itself."""
+    """Admits only requests from the page itself."""
 
     def __init__(self, port: int, token: str) -> None:
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
@@ -93,5 +93,5 @@ class _Guard:
             entered.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
             return entered
         if not secrets.compare_digest(request.cookies.get(self._cookie, "").encode(), self._token.encode()):
-            return PlainTextResponse("Open the whole address that the command printed, with its token.", 403)
+            return PlainTextResponse("Open the complete address that the command printed, with its token.", 403)
         return await go_on(request)

@@ -1,4 +1,4 @@
-"""The quiz as a web application: a pair of pictures, a question, and how often the coloured one was taken for real."""
+"""The quiz as a web application: pairs of pictures, a question, and how often the coloured one was taken for real."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FILES = ("quiz.css", "quiz.js")
 _SIDES = ("left", "right")
 
 Pair = Callable[[int], tuple[bytes, bytes]]
-"""What gives the real and the coloured picture, PNG, of a number; called from several threads, one at a time."""
+"""Returns the real and the coloured picture, PNG, of a round; called from several threads, one at a time."""
 
 
 class Quiz:
-    """The rounds, what was answered, and the pictures, which are made when they are asked for."""
+    """The rounds, the answers so far, and the pictures, which are made on request."""
 
     def __init__(self, rounds: Sequence[Round], pair: Pair, *, seconds: float) -> None:
-        """Ask ``rounds``; each pair is shown for ``seconds``, 0: until it is answered."""
+        """Use ``rounds``; each pair is shown for ``seconds``, or until it is answered if 0."""
         self._rounds, self._pair, self._seconds = tuple(rounds), pair, seconds
         self._fooled: list[bool] = []
         self._made: tuple[int, tuple[bytes, bytes]] | None = None
@@ -35,12 +35,12 @@ class Quiz:
 
     @property
     def count(self) -> Count:
-        """What was answered so far."""
+        """The answers so far."""
         with self._turn:
             return Count(len(self._fooled), sum(self._fooled))
 
     def picture(self, number: int, side: str) -> bytes:
-        """Return the picture on a side of round ``number``. Raises `ValueError` for another side, `KeyError`."""
+        """Return the picture on one side of round ``number``. Raises `ValueError` for an unknown side, `KeyError`."""
         with self._turn:
             if not 0 <= number < len(self._rounds):
                 raise KeyError(number)
@@ -51,10 +51,10 @@ class Quiz:
         return real if is_real else coloured
 
     def answer(self, number: int, side: str) -> bool:
-        """Note which side was taken for real in round ``number``, the next one; return whether it was."""
+        """Record which side was taken for real in round ``number``, the next one; return whether it was."""
         with self._turn:
             if number != len(self._fooled) or number >= len(self._rounds):
-                raise ValueError(f"round {number} is not the one that is asked")
+                raise ValueError(f"round {number} is not the current one")
             right = self._is_real(number, side)
             self._fooled.append(not right)
         return right
@@ -65,7 +65,7 @@ class Quiz:
         return (side == "left") == self._rounds[number].real_is_left
 
     def state(self) -> dict[str, Any]:
-        """Return the next round, how many there are, and the count."""
+        """Return the next round, the number of rounds, and the count."""
         count = self.count
         low, high = count.interval
         return {
@@ -79,7 +79,7 @@ class Quiz:
 
 
 def quiz_app(quiz: Quiz) -> Starlette:
-    """Return the application that asks ``quiz``."""
+    """Return the application that runs ``quiz``."""
 
     async def state(_: Request) -> Response:
         return Json(quiz.state())

@@ -1,4 +1,4 @@
-"""What is being coloured behind the page, a film or a shot of one, while a person goes on with other things."""
+"""Colour a film, or a shot of one, in the background while a person keeps working on the page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RenderState:
-    """How far the colouring of an item is: ``done`` of ``total`` frames, None where that is not known.
+    """Progress of colouring an item: ``done`` of ``total`` frames, None if the total is unknown.
 
-    ``is_over`` once it has ended: with a result, its path as ``output``; with an ``error`` and ``advice``; or, with
-    none of them, because it was stopped.
+    ``is_over`` once it has ended: with a result, its path in ``output``; with an ``error`` and ``advice``; or, with
+    neither, because it was stopped.
     """
 
     name: str
@@ -36,11 +36,11 @@ class RenderState:
 
 
 Work = Callable[[Progress, StopRequest], Path]
-"""What colours something and returns the path of that; it raises `Cancelled` when it is stopped."""
+"""Colours something and returns the path of the result; raises `Cancelled` when it is stopped."""
 
 
 class Rendering:
-    """Colours one thing at a time; calls may come from several threads. ``advice`` is for who asks for a second."""
+    """Colours one item at a time; methods may be called from several threads. ``advice`` is shown if it is busy."""
 
     def __init__(self, *, advice: str) -> None:
         self._advice = advice
@@ -50,13 +50,13 @@ class Rendering:
 
     @property
     def state(self) -> RenderState | None:
-        """How far the last one is; None before the first."""
+        """Progress of the latest item; None before the first."""
         return self._state
 
     def begun(self, item: Item, work: Work) -> Callable[[], None]:
-        """Take ``work`` on ``item`` on, and return what carries it out and returns when it is over.
+        """Reserve this for ``work`` on ``item`` and return a function that carries it out, returning when it is over.
 
-        Raises `UsageError` while another is under way.
+        Raises `UsageError` while another item is in progress.
         """
         with self._turn:
             if self._state is not None and not self._state.is_over:
@@ -65,7 +65,7 @@ class Rendering:
         return lambda: self._carry_out(item, work)
 
     def stop(self) -> None:
-        """End what is under way after the frame at hand; of a long film the finished segments are kept."""
+        """Stop current work after the current frame; finished segments of a long film are kept."""
         self._stop.make(at_once=True)
 
     def _carry_out(self, item: Item, work: Work) -> None:
@@ -87,7 +87,7 @@ class Rendering:
 
 
 class _Watching(Silent):
-    """Progress of the frames of a film."""
+    """Progress that follows the frames of a film."""
 
     def __init__(self, tell: Callable[[int, int | None], None]) -> None:
         self._tell = tell
@@ -95,13 +95,13 @@ class _Watching(Silent):
         self._total: int | None = None
 
     def begin(self, item: str, total: int | None, unit: str) -> None:
-        """Begin to count if ``item`` is counted in frames."""
+        """Start counting if ``item`` is counted in frames."""
         if unit == "frames":
             self._item, self._done, self._total = item, 0, total
             self._tell(0, total)
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Count."""
+        """Count finished frames."""
         if item == self._item:
             self._done += count
             self._tell(self._done, self._total)

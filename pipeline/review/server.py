@@ -1,7 +1,7 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served as `pipeline.review.local` does. Nothing but corrections, and results on demand, is ever written; the shot
-that was played last is kept in a temporary folder until the server ends.
+It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shot played last is
+kept in a temporary folder until the server ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STATIC = ("review.css", "review.js")
 
 
 def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
-    """Return the application that shows ``catalogue`` and takes corrections."""
+    """Return the application that shows ``catalogue`` and accepts corrections."""
     folder = tempfile.TemporaryDirectory(prefix="autochrome-", ignore_cleanup_errors=True)
     pages = _Pages(catalogue, studio, Path(folder.name))
 
@@ -80,19 +80,19 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
 
 
 class _Pages:
-    """The answers that need the catalogue."""
+    """Request handlers that need the catalogue."""
 
     def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
         self._catalogue, self._studio, self._clips = catalogue, studio, clips
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
         self._playing = Rendering(advice="Wait for that shot, or stop it below the picture.")
-        # Kept, or nobody would hold the tasks.
+        # Referenced here so that the tasks are not garbage-collected.
         self._under_way: dict[Rendering, asyncio.Task[None]] = {}
-        # A correction is read, changed and written by one at a time.
+        # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop what is under way; of a shot wait until it is."""
+        """Stop current work; for a shot, wait until it has stopped."""
         self._rendering.stop()
         self._playing.stop()
         if self._playing in self._under_way:
@@ -122,7 +122,7 @@ class _Pages:
         try:
             correction = self._catalogue.correction(item.name).correction
         except InputError:
-            # What is wrong with it is told when the item is opened.
+            # The error is reported when the item is opened.
             return {"accepted": False, "corrected": True}
         return {"accepted": correction.accepted, "corrected": bool(correction.fingerprint)}
 
@@ -139,8 +139,8 @@ class _Pages:
 
     async def view(self, request: Request) -> Response:
         correction, place = await _sent(request), _place(request)
-        made, pages, is_kept = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
-        return _picture(made, pages=pages, kept=int(is_kept))
+        made = await run_in_threadpool(self._studio.after, self._named(request), place, correction)
+        return _picture(made.content, pages=made.pages, kept=int(made.is_kept))
 
     async def likely(self, request: Request) -> Response:
         x, y = (float(request.query_params[name]) for name in ("x", "y"))
@@ -162,7 +162,7 @@ class _Pages:
         async for part in request.stream():
             content += part
             if len(content) > _LARGEST_REFERENCE:
-                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy does as well")
+                raise ValueError(f"a reference may have {_LARGEST_REFERENCE >> 20} MiB; a smaller copy works as well")
         item = self._named(request)
         return Json({"name": await run_in_threadpool(self._studio.keep_reference, item, bytes(content))})
 
@@ -191,7 +191,7 @@ class _Pages:
     async def play(self, request: Request) -> Response:
         item, correction, span = self._named(request), await _sent(request), _span(request)
         if item.kind != FILM:
-            raise ValueError(f"{item.title}: is no film")
+            raise ValueError(f"{item.title}: is not a film")
         output = self._clips / "clip.mp4"
         return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
 
@@ -214,7 +214,7 @@ class _Pages:
     def _described(self, item: Item) -> Response:
         file = self._catalogue.correction(item.name)
         shots = self._shots(item)
-        # The page knows the picture at another size; what does not fit is shown to be removed.
+        # The page knows the picture at another size; hints that lie outside are shown so that they can be removed.
         hints = self._studio.hints_as_shown(item, file.correction.hints)
         return Json(
             {
@@ -237,7 +237,7 @@ class _Pages:
         try:
             return self._catalogue.shots(item.name)
         except InputError:
-            # A correction is saved without the film as well; that it is not there tells whoever asks for a picture.
+            # A correction can be saved without its film; that it is missing is reported when a picture is requested.
             return None
 
     def _corrected(self, item: Item, correction: Correction, based_on: str | None) -> Response:
@@ -252,12 +252,12 @@ class _Pages:
             return self._described(item)
 
     def _unchanged(self, item: Item, based_on: str | None) -> CorrectionFile:
-        """Return the file of an item's correction if it is still the one that the page knows, where that says which."""
+        """Return the correction file of an item if it is still the version that the page knows, where it says which."""
         file = self._catalogue.correction(item.name)
         if based_on is not None and based_on != file.fingerprint:
             raise UsageError(
-                f"{item.title}: somebody else changed it meanwhile",
-                advice="Reload the page to see how; what you did here is not saved.",
+                f"{item.title}: somebody else has changed it in the meantime",
+                advice="Reload the page to see the change; what you did here is not saved.",
             )
         return file
 
@@ -273,7 +273,7 @@ def _picture(content: bytes, **told: int) -> Response:
 def _place(request: Request) -> Place:
     time = float(request.query_params.get("time", 0))
     if not 0 <= time < _LONGEST_FILM:
-        raise ValueError(f"time {time}: seconds from the beginning of a film are wanted")
+        raise ValueError(f"time {time}: must be seconds from the start of a film")
     return Place(page=int(request.query_params.get("page", 1)), time=time)
 
 

@@ -1,4 +1,4 @@
-"""The items under review, opened when they are looked at and kept while they are worked on."""
+"""The items under review, opened when they are viewed and kept in memory while they are edited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.interruption import StopRequest
 from pipeline.media.stills import read_still
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Hint, Options, Span, Unit, hints_in_shares
-from pipeline.photo.page import upright_size
+from pipeline.photo.picture import upright_size
 from pipeline.photo.reference_pictures import ReferencePictures
 from pipeline.photo.screen import Rgb, ScreenPhoto, jpeg, open_screen_photo, screen_photo
 from pipeline.progress import Progress
@@ -39,14 +39,26 @@ _REFERENCE_SIDE = 640
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Which picture of an item is meant: a ``page`` of a photograph, from 1, or a ``time`` of a film, in seconds."""
+    """A picture of an item: a ``page`` of a photograph, from 1, or a ``time`` of a film, in seconds."""
 
     page: int = 1
     time: float = 0.0
 
 
+@dataclass(frozen=True)
+class Coloured:
+    """A picture of an item as it would come out: a JPEG, and how many pages the item has.
+
+    ``is_kept`` says that it keeps what colour it has.
+    """
+
+    content: bytes
+    pages: int
+    is_kept: bool
+
+
 class Studio:
-    """Previews and results; calls may come from several threads, one works at a time."""
+    """Previews and results; methods may be called from several threads, and run one at a time."""
 
     def __init__(self, colorizer: Colorizer, catalogue: Catalogue) -> None:
         self._colorizer, self._catalogue = colorizer, catalogue
@@ -56,16 +68,14 @@ class Studio:
         self._turn = threading.Lock()
 
     def before(self, item: Item, place: Place) -> bytes:
-        """Return a picture of an item as it is, JPEG. Raises `InputError`."""
+        """Return the original picture of an item as JPEG. Raises `InputError`."""
         with self._turn:
             return jpeg(self._photo(item, place).before())
 
-    def after(self, item: Item, place: Place, correction: Correction) -> tuple[bytes, int, bool]:
-        """Return a picture of an item as it would come out with ``correction``, JPEG, and how many pages it has.
+    def after(self, item: Item, place: Place, correction: Correction) -> Coloured:
+        """Return the coloured picture of an item with ``correction``.
 
-        The last value says whether it keeps what colour it has.
-
-        A frame of a film is coloured by itself, without the filter over time, see `FilmFrames`. Raises `InputError`.
+        A frame of a film is coloured by itself, without temporal filtering, see `FilmFrames`. Raises `InputError`.
         """
         with self._turn:
             photo = self._photo(item, place)
@@ -76,10 +86,10 @@ class Studio:
                 made = self._film_frame(item, place.time, correction, wanted)
             else:
                 made = photo.after(wanted, self._reference(item, correction))
-            return jpeg(made), photo.pages, not is_coloured
+            return Coloured(jpeg(made), photo.pages, is_kept=not is_coloured)
 
     def likely_colors(self, item: Item, place: Place, x: float, y: float) -> list[str]:
-        """Return the colours that the network thinks likely at a place, as `ScreenPhoto.likely_colors` does."""
+        """Return the colours that the network considers likely at a position, as `ScreenPhoto.likely_colors` does."""
         with self._turn:
             return self._photo(item, place).likely_colors(x, y)
 
@@ -88,7 +98,7 @@ class Studio:
         return hints_in_shares(hints, self._sizes(item, hints), source=item.source)
 
     def hints_as_shown(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
-        """Return ``hints`` as `hints_in_shares` does, as they are where they lie outside or the item is not there."""
+        """Return ``hints`` as `hints_in_shares` does, or unchanged if they lie outside or the item is missing."""
         try:
             sizes = self._sizes(item, hints)
         except InputError:
@@ -104,7 +114,7 @@ class Studio:
         return tuple(map(shown, hints))
 
     def _sizes(self, item: Item, hints: tuple[Hint, ...]) -> dict[int, tuple[int, int]]:
-        """Return width and height of the upright pages by their numbers, as far as ``hints`` ask for them."""
+        """Return width and height of the upright pages that ``hints`` refer to, by page number."""
         if all(hint.unit is Unit.SHARE for hint in hints):
             return {}
         if item.kind == FILM:
@@ -113,9 +123,10 @@ class Studio:
         return {number: upright_size(still) for number, still in enumerate((whole, *whole.further), 1)}
 
     def keep_reference(self, item: Item, content: bytes) -> str:
-        """Keep a picture as a reference of an item, if it can be one, and return its name among the corrections.
+        """Save a picture as a reference of an item, if suitable, and return its name among the corrections.
 
-        Raises `InputError` for what cannot be read or has no colour, `UsageError` for networks without features.
+        Raises `InputError` for a picture that cannot be read or has no colour, `UsageError` for networks without
+        features.
         """
         with tempfile.TemporaryDirectory(prefix="autochrome-") as folder, self._turn:
             trial = Path(folder, "reference")
@@ -124,7 +135,7 @@ class Studio:
         return self._catalogue.keep_reference(item.name, content)
 
     def reference_picture(self, item: Item, name: str) -> bytes:
-        """Return the reference ``name`` of an item at the size of a screen, JPEG. Raises `InputError`, `KeyError`."""
+        """Return the reference ``name`` of an item at screen size as JPEG. Raises `InputError`, `KeyError`."""
         kept = self._catalogue.correction_path(item.name)
         if not re.fullmatch(re.escape(kept.name.removesuffix(SUFFIX)) + r"\.reference-[0-9a-f]+", name):
             raise KeyError(name)
@@ -134,21 +145,21 @@ class Studio:
         return jpeg(np.rint(EXIF_TURNS[still.orientation].upright_rgb(rgb) * 255).astype(np.uint8))
 
     def render(self, item: Item) -> Path:
-        """Make the result of a photograph anew and return its path. Raises what `Catalogue.render` does."""
+        """Make the result of a photograph again and return its path. Raises the errors of `Catalogue.render`."""
         with self._turn:
             return self._catalogue.render(item.name, self._colorizer)
 
     def render_film(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
-        """Make the result of a film anew, beside whatever else is asked meanwhile, and return its path.
+        """Make the result of a film again, in parallel with other requests, and return its path.
 
-        Raises what `Catalogue.render` does.
+        Raises the errors of `Catalogue.render`.
         """
         return self._catalogue.render(item.name, self._colorizer, progress=progress, stop=stop)
 
     def play(
         self, item: Item, span: Span, correction: Correction, output: Path, progress: Progress, stop: StopRequest
     ) -> Path:
-        """Write a part of a film to ``output`` as it would come out with ``correction``, see `write_clip`."""
+        """Write a part of a film to ``output`` coloured with ``correction``, see `write_clip`."""
         options, references = correction.applied(self._catalogue.options), self._film_references(item, correction)
         film = self._catalogue.film(item.name)
         write_clip(film, span, output, options, references, colorizer=self._colorizer, progress=progress, stop=stop)

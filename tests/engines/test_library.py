@@ -97,7 +97,7 @@ def test_a_name_that_is_taken_is_refused(library: Path, foreign: Path, name: str
 
 def test_a_network_that_cannot_run_is_not_kept(library: Path, tmp_path: Path) -> None:
     odd = write_foreign(tmp_path / "odd.onnx", answers=7)
-    with pytest.raises(WeightsError, match="is no network that is known"):
+    with pytest.raises(WeightsError, match="is not a known kind of network"):
         add_model(odd)
     assert not library.exists()
 
@@ -112,7 +112,10 @@ def test_an_altered_file_is_not_kept(library: Path, tiny: Path, tmp_path: Path) 
 def test_a_card_that_says_another_contract_is_refused(library: Path, foreign: Path) -> None:
     add_model(foreign, name="dd")
     path = library / "dd.json"
-    for contract, said in (("deoldify", "says 'deoldify', but it takes input"), ("abacus", "not known here")):
+    for contract, said in (
+        ("deoldify", "says 'deoldify', but it takes input"),
+        ("abacus", "names an unknown contract"),
+    ):
         path.write_text(json.dumps({**json.loads(path.read_text()), "contract": contract}))
         with pytest.raises(WeightsError, match=said):
             open_network("onnxruntime", "dd")

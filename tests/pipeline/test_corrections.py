@@ -134,11 +134,11 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
         ({"correction": {"saturation": 9}}, "not a correction: saturation 9"),
         ({"correction": {"saturation": "much"}}, "not a correction: saturation: 'much' is no number"),
         ({"correction": {"hints": [{"x": 0.5, "y": 2, "color": "neutral"}]}}, "between 0 and 1"),
-        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, r"hints\[0\].color: red is no colour"),
+        ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "color": "red"}]}}, r"hints\[0\].color: red is not a colour"),
         ({"correction": {"hints": [{"x": 0.5, "y": 0.5, "colour": "#ffffff"}]}}, "colour"),
         ({"correction": {"hints": [{"x": 0.5}]}}, r"hints\[0\].y: is missing"),
         ({"correction": {"treat_as": "blue"}}, "treat_as: 'blue' is none of auto, mono"),
-        ({"correction": {"hints": {"x": 0.5}}}, "a list is wanted"),
+        ({"correction": {"hints": {"x": 0.5}}}, "must be a list"),
         ({"correction": {"references": ["../../etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["/etc/passwd"]}}, "not the name of a file beside"),
         ({"correction": {"references": ["C:secret.png"]}}, "not the name of a file beside"),
@@ -181,7 +181,7 @@ def test_a_reference_that_is_gone_is_an_error_that_says_where_it_was_named(tree:
     kept = tree.path_of(ITEM)
     (path,) = correction.reference_files(kept)
     path.unlink()
-    with pytest.raises(InputError, match="is not there") as caught:
+    with pytest.raises(InputError, match="is missing") as caught:
         correction.reference_files(kept)
     assert str(path) in str(caught.value)
     assert caught.value.advice == f"Restore it, or remove it from {kept}."

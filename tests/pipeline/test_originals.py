@@ -131,7 +131,7 @@ def test_results_never_lie_among_the_sources_whatever_leads_there(
     else:
         output.mkdir()
         (output / ".autochrome").symlink_to(photo.parent, target_is_directory=True)
-    with pytest.raises(UsageError, match="lie in each other"):
+    with pytest.raises(UsageError, match="is inside the other"):
         colorize_archive(photo.parent, output, Options(engine="onnxruntime", model=str(tiny), overwrite=True))
     assert {path: fingerprint(path) for path in photo.parent.rglob("*") if path.is_file()} == before
 
@@ -231,7 +231,7 @@ def test_no_folder_beside_the_results_lies_among_the_sources(
     folder.parent.mkdir(parents=True)
     folder.symlink_to(photo.parent, target_is_directory=True)
     before = {path: fingerprint(path) for path in photo.parent.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match="lie in each other"):
+    with pytest.raises(UsageError, match="is inside the other"):
         colorize_archive(photo.parent, output, Options(engine="onnxruntime", model=str(tiny)))
     assert {path: fingerprint(path) for path in photo.parent.rglob("*") if path.is_file()} == before
 

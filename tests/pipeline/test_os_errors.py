@@ -69,7 +69,7 @@ def test_a_full_disk_is_that_of_the_result(tmp_path: Path) -> None:
 
 def test_what_could_be_either_names_both(tmp_path: Path) -> None:
     error = raised_inside(tmp_path, OSError(errno.EIO, os.strerror(errno.EIO)), source=tmp_path / "scan.jpg")
-    assert "in reading its source or in writing it" in str(error)
+    assert "while reading its source or writing it" in str(error)
 
 
 def test_the_folder_of_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

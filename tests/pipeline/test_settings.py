@@ -159,16 +159,16 @@ WRONG = {
     "version = true": r"version: there is no such setting",
     "config = 'x.toml'": r"config: there is no such setting",
     "[film]\nfps = 24": r"film: there is no such setting",
-    "video = 3": r"video is no table",
+    "video = 3": r"video is not a table",
     "overwrite = 1": r"overwrite must be true or false, not 1",
     "engine = true": r"engine must be a text or a number, not True",
     "engine = ''": r"engine must be a text or a number, not ''",
     "output = 3": r"output must be the path of a file or folder, not 3",
     "engine = 'crystal'": r"engine: 'crystal' is not one of 'auto'",
-    "every = 0": r"every: '0' is neither auto nor a number",
+    "every = 0": r"every: '0' is neither auto nor a whole number",
     "[video]\nfps = 'fast'": r"fps: 'fast' is not a frame rate",
-    "engine = ": r"is no TOML: Invalid value",
-    "engine = 'a'\nengine = 'b'\n": r"is no TOML: .*line 2",
+    "engine = ": r"is not valid TOML: Invalid value",
+    "engine = 'a'\nengine = 'b'\n": r"is not valid TOML: .*line 2",
 }
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_named_must_be_there() -> None:
 
 def test_a_variable_that_cannot_be_followed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOCHROME_SHARD", "17/16")
-    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is no shard") as caught:
+    with pytest.raises(SettingsError, match="AUTOCHROME_SHARD: '17/16' is not a shard") as caught:
         parsed("archive")
     assert caught.value.exit_code == 9
     assert parsed("video")["engine"] == "auto"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import terminal
 from pipeline.progress import Progress
 from pipeline.results import Note, NoteKind
 from pipeline.terminal import Bars, Lines, duration, shown
@@ -107,17 +106,15 @@ def test_quiet_draws_nothing() -> None:
 class Clock:
     """The time of the bars, set by hand."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(terminal, "time", self)
+    now = 1000.0
 
     def monotonic(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 def whole_left(bars: Bars) -> float | None:
@@ -127,7 +124,7 @@ def whole_left(bars: Bars) -> float | None:
 
 def test_what_is_left_of_an_archive_is_told_by_its_films_once_they_begin(clock: Clock) -> None:
     """Six photographs and four films: the pace of the photographs says nothing of the films."""
-    with Bars(screen()[0]) as bars:
+    with Bars(screen()[0], monotonic=clock.monotonic) as bars:
         bars.begin("archive", 10, "items")
         for _ in range(6):
             bars.advance("archive")
@@ -147,7 +144,7 @@ def test_what_is_left_of_an_archive_is_told_by_its_films_once_they_begin(clock: 
 
 
 def test_films_side_by_side_count_together_and_those_of_unknown_length_when_they_are_done(clock: Clock) -> None:
-    with Bars(screen()[0]) as bars:
+    with Bars(screen()[0], monotonic=clock.monotonic) as bars:
         bars.begin("archive", 4, "items")
         bars.begin("a.mp4", 100, "frames")
         bars.begin("b.mp4", 200, "frames")
@@ -164,7 +161,7 @@ def test_films_side_by_side_count_together_and_those_of_unknown_length_when_they
 
 
 def test_what_is_left_is_not_told_before_a_hundredth_of_a_film_or_without_a_total(clock: Clock) -> None:
-    with Bars(screen()[0]) as bars:
+    with Bars(screen()[0], monotonic=clock.monotonic) as bars:
         bars.begin("archive", None, "items")
         bars.begin("a.mp4", 1000, "frames")
         clock.now += 5
@@ -175,7 +172,7 @@ def test_what_is_left_is_not_told_before_a_hundredth_of_a_film_or_without_a_tota
 
 
 def test_photographs_alone_leave_what_their_own_bar_says(clock: Clock) -> None:
-    with Bars(screen()[0]) as bars:
+    with Bars(screen()[0], monotonic=clock.monotonic) as bars:
         bars.begin("archive", 20, "items")
         bars.begin("photographs", 20, "photos")
         for _ in range(10):

@@ -210,6 +210,6 @@ def test_a_file_never_replaces_itself(vgg16: dict[str, Tensor], tmp_path: Path) 
 
 def test_a_backbone_that_was_not_made_ready_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(b"PK")
-    with pytest.raises(WeightsError, match=r"x\.pth: no backbone") as refused:
+    with pytest.raises(WeightsError, match=r"x\.pth: not a readable backbone") as refused:
         read_backbone(tmp_path / "x.pth")
     assert "colorize-model backbone" in refused.value.advice

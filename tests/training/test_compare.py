@@ -9,7 +9,7 @@ from PIL import Image
 from tests.engines.tiny import tiny_model, write_model
 from tests.training.conftest import synthetic_photo
 from tests.training.evaluation_sets import write_pictures, write_rivals
-from training.compare import Settings, SheetPlan, compare_command
+from training.compare import ModelSettings, SheetPlan, compare_command
 from training.evaluate import EvaluationError
 from training.files import SourceError
 
@@ -29,7 +29,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [write_rivals(folder / "rivalled"), write_pictures(folder / "plain", photos)]
 
 
-SMALL = Settings(engine="onnxruntime", size=64)
+SMALL = ModelSettings(engine="onnxruntime", size=64)
 
 
 def holds(sheet: Path, picture: np.ndarray) -> bool:
@@ -72,7 +72,7 @@ def test_sets_of_one_name_are_refused(models: list[str], sets: list[Path]) -> No
 
 def test_an_unknown_upsampling_is_refused_before_anything_is_opened() -> None:
     with pytest.raises(EvaluationError, match="linear, cubic"):
-        compare_command(["absent"], [], settings=Settings(upsampling="nearest"))
+        compare_command(["absent"], [], settings=ModelSettings(upsampling="nearest"))
 
 
 def test_each_set_has_its_sheet_with_the_truth_and_old_photographs_have_theirs_without(
@@ -108,7 +108,7 @@ def test_a_sheet_never_lies_among_the_pictures_that_it_shows(
     folder = write_pictures(tmp_path / "set", {"0.png": synthetic_photo(3)})
     before = {path: path.read_bytes() for path in folder.iterdir()}
     sets, old = ([folder], []) if kind == "sets" else ([], [folder])
-    with pytest.raises(SourceError, match="lies among what is read"):
+    with pytest.raises(SourceError, match="is among the files that are read"):
         compare_command(["absent.onnx"], sets, settings=SMALL, sheet=SheetPlan(output=folder / name, old=old))
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 

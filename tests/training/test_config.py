@@ -16,11 +16,11 @@ GAN = next(path for path in CONFIGS if path.stem == "pix2pix")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_of_the_project_can_be_read_and_fits_its_architecture(path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    from training.fitting import check
+    from training.config_check import check_config
 
     config = load_config(path)
     assert config.name == path.stem
-    check(config)
+    check_config(config)
 
 
 def test_the_smaller_pix2pix_differs_from_the_whole_one_in_what_it_says() -> None:

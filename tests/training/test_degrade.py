@@ -14,12 +14,12 @@ from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from tests.training.conftest import synthetic_photo  # noqa: E402
+from training.cielab_torch import decode_srgb, luminance_to_lightness  # noqa: E402
 from training.degrade import SHARES, old_film  # noqa: E402
 from training.degrade.compression import jpeg, video  # noqa: E402
-from training.degrade.draw import noise  # noqa: E402
 from training.degrade.exposure import emulsion, fading, gamma, seen_luminance, tone, vignette  # noqa: E402
+from training.degrade.random_values import noise  # noqa: E402
 from training.degrade.surface import blur, dust, grain, scratches  # noqa: E402
-from training.lab import decode_srgb, luminance_to_lightness  # noqa: E402
 
 Degradation = Callable[..., Tensor]
 ON_LIGHTNESS = [blur, tone, grain, fading, dust, scratches, gamma, jpeg, video]

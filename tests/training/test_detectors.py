@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import synthetic_photo
-from training.cielab import lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import lab_to_rgb, rgb_to_lab
 from training.detectors import (
     ColourBias,
     at_size,

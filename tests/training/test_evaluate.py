@@ -13,7 +13,7 @@ from engines.tensors import F32
 from tests.engines.tiny import write_tiny_model
 from tests.training.conftest import synthetic_photo
 from tests.training.evaluation_sets import SPEC, score_rivals, write_pictures, write_rivals
-from training.cielab import rgb_to_lab
+from training.cielab_numpy import rgb_to_lab
 from training.evaluate import (
     LANDSCAPES,
     Colouriser,

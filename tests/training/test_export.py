@@ -33,29 +33,29 @@ from tests.training.tiny import CONFIG, LATENT  # noqa: E402
 from training.average import average  # noqa: E402
 from training.calibrate import CalibrationError, calibrate  # noqa: E402
 from training.checkpoint import GAINS, CheckpointEngine, Decoding, Generator, keep_weights, load_trained  # noqa: E402
-from training.compare import Settings, compare_command  # noqa: E402
+from training.compare import ModelSettings, compare_command  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import Exported, ExportError, add_scores, check_parity, export_command  # noqa: E402
 from training.onnx_graph import graph_of, to_onnx  # noqa: E402
 from training.scores import as_card  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
 SIMPLE = {"Add", "Cast", "Concat", "Conv", "Div", "Gemm", "MatMul", "MaxPool", "ReduceMean", "Relu", "Resize"}
 SIMPLE |= {"Softmax", "Sub", "Transpose", "Unsqueeze"}
 
 
-PLAIN = Sitting(tensorboard=False)
+PLAIN = TrainOptions(tensorboard=False)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), sitting=PLAIN)
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), options=PLAIN)
 
 
 @pytest.fixture(scope="module")
 def regressor(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(LATENT, photos=photo_cache, run=tmp_path_factory.mktemp("regressor"), sitting=PLAIN)
+    return train(LATENT, photos=photo_cache, run=tmp_path_factory.mktemp("regressor"), options=PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -230,9 +230,9 @@ def test_a_calibrated_export_says_how_it_was_calibrated(exported: Exported) -> N
 def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
     for number in range(2):
         Image.fromarray(synthetic_photo(20 + number)).save(tmp_path / f"{number}.png")
-    small = Settings(size=64, engine="onnxruntime")
+    small = ModelSettings(size=64, engine="onnxruntime")
     shipped = compare_command([str(exported.path)], [tmp_path], settings=small, rivals=True).report
-    decoding = Settings(size=64, **_settings(exported))
+    decoding = ModelSettings(size=64, **_settings(exported))
     trained = compare_command([str(checkpoint)], [tmp_path], settings=decoding).report
     assert [score.system for score in shipped.scores] == ["tiny", "grey"]
     assert shipped.models[0].weights_sha256 == exported.card["sha256"]
@@ -248,7 +248,7 @@ def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint:
 def test_scores_of_the_same_export_go_into_its_card(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
     assert exported.card["evaluation"] == {}
     Image.fromarray(synthetic_photo(20)).save(tmp_path / "photo.png")
-    small = Settings(size=64, engine="onnxruntime")
+    small = ModelSettings(size=64, engine="onnxruntime")
     measured = compare_command([str(exported.path)], [tmp_path], settings=small, rivals=True).report
     report, output = tmp_path / "report.json", tmp_path / "models" / "again.onnx"
     report.write_text(measured.as_json(), encoding="utf-8")
@@ -266,7 +266,7 @@ def test_a_measured_file_takes_its_own_scores_into_its_card_and_no_others(export
         shutil.copy(path, tmp_path)
     Image.fromarray(synthetic_photo(20)).save(tmp_path / "photo.png")
     path, report = tmp_path / exported.path.name, tmp_path / "report.json"
-    measured = compare_command([str(path)], [tmp_path], settings=Settings(size=64, engine="onnxruntime")).report
+    measured = compare_command([str(path)], [tmp_path], settings=ModelSettings(size=64, engine="onnxruntime")).report
     report.write_text(measured.as_json(), encoding="utf-8")
     add_scores(path, report)
     assert load_weights(str(path)).card == {**exported.card, "evaluation": as_card(measured)}

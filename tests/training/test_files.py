@@ -17,12 +17,12 @@ from training.data import build_cache
 from training.export import export_command
 from training.files import SourceError, replacing
 from training.recipe import main as recipe
-from training.sitting import Sitting
 from training.train import train
+from training.train_options import TrainOptions
 
 pytestmark = pytest.mark.slow
 
-PLAIN = Sitting(tensorboard=False)
+PLAIN = TrainOptions(tensorboard=False)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def checkpoint(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), sitting=PLAIN)
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("run"), options=PLAIN)
 
 
 def by_name(file: Path, _: Path) -> Path:
@@ -84,15 +84,15 @@ def test_photographs_are_never_decoded_into_their_own_folder(tmp_path: Path, pla
     folder = write_pictures(tmp_path / "photos", {"0.png": synthetic_photo(3)})
     (folder / "report.json").write_text("somebody's")
     before = contents(folder)
-    with pytest.raises(SourceError, match="lies among what is read"):
+    with pytest.raises(SourceError, match="is among the files that are read"):
         build_cache([folder], folder / place, short_side=64)
     assert contents(folder) == before
 
 
 def test_no_run_lies_among_its_photographs(photo_cache: Path) -> None:
     before = contents(photo_cache)
-    with pytest.raises(SourceError, match="lies among what is read"):
-        train(CONFIG, photos=photo_cache, run=photo_cache / "run", sitting=PLAIN)
+    with pytest.raises(SourceError, match="is among the files that are read"):
+        train(CONFIG, photos=photo_cache, run=photo_cache / "run", options=PLAIN)
     assert contents(photo_cache) == before
 
 

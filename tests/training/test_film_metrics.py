@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.cielab import lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import lab_to_rgb, rgb_to_lab
 from training.film_metrics import WarpError, cdc, histogram, jensen_shannon
 
 pytestmark = pytest.mark.slow

@@ -24,10 +24,10 @@ from training.config import TrainConfig  # noqa: E402
 from training.degrade.lines import line_art  # noqa: E402
 from training.device import Machine  # noqa: E402
 from training.embeddings import Embeddings  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
 from training.train import train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
-PLAIN = Sitting(tensorboard=False, device="cpu")
+PLAIN = TrainOptions(tensorboard=False, device="cpu")
 FROZEN = dataclasses.replace(CONFIG, name="tiny-frozen", frozen_encoder=True, encoder_learning_rate=None, steps=2)
 EMBEDDED = dataclasses.replace(
     REGRESSION,
@@ -55,7 +55,7 @@ LINES = dataclasses.replace(
 
 
 def _state(config: TrainConfig, photos: Path, run: Path, **how: Any) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(train(config, photos=photos, run=run, sitting=PLAIN, **how), weights_only=True)
+    state: dict[str, Any] = torch.load(train(config, photos=photos, run=run, options=PLAIN, **how), weights_only=True)
     return state
 
 
@@ -131,7 +131,7 @@ def test_adam_decays_everything_and_adamw_matrices_alone(photo_cache: Path, tmp_
 
 def test_what_a_run_was_made_from_is_in_its_checkpoint(photo_cache: Path, tmp_path: Path) -> None:
     parent = dataclasses.replace(CONFIG, name="parent", steps=1, evaluate_every=0, evaluate_photos=0)
-    train(parent, photos=photo_cache, run=tmp_path / "parent", sitting=PLAIN)
+    train(parent, photos=photo_cache, run=tmp_path / "parent", options=PLAIN)
     child = _state(parent, photo_cache, tmp_path / "child", start_from=tmp_path / "parent" / "checkpoint.pt")
     made_from = child["made_from"]
     assert made_from["photographs"]["count"] == 12
@@ -150,12 +150,12 @@ def test_a_wrong_file_to_start_from_is_named_and_no_folder_is_made(
     if content is not None:
         given.write_bytes(content)
     with pytest.raises(WeightsError, match=r"given\.pt: no"):
-        train(CONFIG, photos=photo_cache, run=tmp_path / "run", start_from=given, sitting=PLAIN)
+        train(CONFIG, photos=photo_cache, run=tmp_path / "run", start_from=given, options=PLAIN)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_checkpoint_is_not_overwritten(photo_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"no checkpoint that can be resumed \(\w+: .+\)$"):
-        train(CONFIG, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+    with pytest.raises(WeightsError, match=r"not a checkpoint that can be resumed \(\w+: .+\)$"):
+        train(CONFIG, photos=photo_cache, run=tmp_path, options=PLAIN)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"damaged"

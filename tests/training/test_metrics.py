@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import synthetic_photo
-from training.cielab import lab_to_rgb, rgb_to_lab
+from training.cielab_numpy import lab_to_rgb, rgb_to_lab
 from training.metrics import (
     RebalancedAuc,
     argmax_agreement,

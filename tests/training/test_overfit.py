@@ -16,9 +16,9 @@ from training.data import PhotoCache  # noqa: E402
 from training.overfit import overfit  # noqa: E402
 from training.photo_files import PhotosError  # noqa: E402
 from training.runlog import Progress  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
-PLAIN = Sitting(tensorboard=False, device="cpu")
+PLAIN = TrainOptions(tensorboard=False, device="cpu")
 
 
 def test_a_network_learns_a_handful_by_heart_and_one_that_does_not_learn_is_told_apart(
@@ -28,16 +28,16 @@ def test_a_network_learns_a_handful_by_heart_and_one_that_does_not_learn_is_told
     watched: list[Progress] = []
     config = dataclasses.replace(CONFIG, batch=64, learning_rate=3e-3, encoder_learning_rate=3e-3, warmup=5)
     done = overfit(
-        config, photos=photos, run=tmp_path / "learns", count=3, steps=120, sitting=PLAIN, watch=watched.append
+        config, photos=photos, run=tmp_path / "learns", count=3, steps=120, options=PLAIN, watch=watched.append
     )
     assert (done.photographs, done.steps) == (3, 120)
     assert done.learnt, f"{done.reached} is not half of {done.grey}"
     assert done.sheet.is_file()
     assert watched[-1].step == watched[-1].steps == 120
     still = dataclasses.replace(config, learning_rate=0.0, encoder_learning_rate=0.0)
-    assert not overfit(still, photos=photos, run=tmp_path / "still", count=3, steps=2, sitting=PLAIN).learnt
+    assert not overfit(still, photos=photos, run=tmp_path / "still", count=3, steps=2, options=PLAIN).learnt
     with pytest.raises(ConfigError, match="holds a run already"):
-        overfit(still, photos=photos, run=tmp_path / "still", count=3, steps=2, sitting=PLAIN)
+        overfit(still, photos=photos, run=tmp_path / "still", count=3, steps=2, options=PLAIN)
 
 
 def test_too_few_photographs_are_an_error(photo_cache: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from training.lab import rgb_to_lab  # noqa: E402
+from training.cielab_torch import rgb_to_lab  # noqa: E402
 from training.quantization import GRID, AbBins, ZhangBins, ab_bins, class_weights, gamut_bins, hull_bins, smoothed  # noqa: E402
 
 

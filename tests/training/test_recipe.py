@@ -20,7 +20,7 @@ from PIL import Image  # noqa: E402
 from engines.library import load_weights  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
-from training.parts import PART_BYTES  # noqa: E402
+from training.file_parts import PART_BYTES  # noqa: E402
 from training.recipe import main  # noqa: E402
 
 CONFIG = """

@@ -28,10 +28,10 @@ from training import train as train_module  # noqa: E402
 from training.config import ConfigError, TrainConfig  # noqa: E402
 from training.device import open_machine  # noqa: E402
 from training.runlog import Progress, TrainingError  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
 from training.train import CHECKPOINT, train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
-PLAIN = Sitting(tensorboard=False)
+PLAIN = TrainOptions(tensorboard=False)
 
 
 class Killed(BaseException):
@@ -88,7 +88,7 @@ def test_training_moves_the_weights_and_the_average_follows(
     uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path
 ) -> None:
     shorter = dataclasses.replace(CONFIG, steps=1)
-    start = _load(train(shorter, photos=photo_cache, run=tmp_path, sitting=PLAIN))
+    start = _load(train(shorter, photos=photo_cache, run=tmp_path, options=PLAIN))
     name = "head.weight"
     assert not torch.equal(start["model"][name], uninterrupted["model"][name])
     assert not torch.equal(uninterrupted["model"][name], uninterrupted["ema"][name])
@@ -103,17 +103,17 @@ def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: py
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(train_module, "save_state", save_and_die)
-        train(config, photos=photos, run=run, sitting=PLAIN)
+        train(config, photos=photos, run=run, options=PLAIN)
 
 
 @pytest.mark.parametrize("config", [CONFIG, COHERENT, GAN, LATENT], ids=lambda config: config.name)
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     config: TrainConfig, photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = _load(train(config, photos=photo_cache, run=tmp_path / "straight", sitting=PLAIN))
+    straight = _load(train(config, photos=photo_cache, run=tmp_path / "straight", options=PLAIN))
     _train_and_die(config, photo_cache, tmp_path / "killed", monkeypatch)
     assert _load(tmp_path / "killed" / CHECKPOINT)["step"] == config.checkpoint_every < config.steps
-    resumed = _load(train(config, photos=photo_cache, run=tmp_path / "killed", sitting=PLAIN))
+    resumed = _load(train(config, photos=photo_cache, run=tmp_path / "killed", options=PLAIN))
     _assert_equal(resumed, straight)
     assert (resumed["adversary"] is None) == (config.adversary is None)
 
@@ -121,14 +121,14 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
 def test_a_slice_stops_cleanly_and_the_next_goes_on_to_the_same_end(
     uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path
 ) -> None:
-    instant = Sitting(minutes=0.0, tensorboard=False)
+    instant = TrainOptions(minutes=0.0, tensorboard=False)
     for step in range(1, CONFIG.steps + 1):
-        assert _load(train(CONFIG, photos=photo_cache, run=tmp_path, sitting=instant))["step"] == step
+        assert _load(train(CONFIG, photos=photo_cache, run=tmp_path, options=instant))["step"] == step
     _assert_equal(_load(tmp_path / CHECKPOINT), uninterrupted)
 
 
 def test_a_run_goes_on_in_the_precision_that_it_began_in(photo_cache: Path, tmp_path: Path) -> None:
-    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, device="cpu", tensorboard=False))
+    train(CONFIG, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, device="cpu", tensorboard=False))
     state = _load(tmp_path / CHECKPOINT)
     began = state["made_from"]["precision"]
     with open_machine("cpu", precision="auto") as machine:
@@ -137,8 +137,8 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(photo_cache: Path, tmp_
     state["made_from"]["precision"] = elsewhere
     torch.save(state, tmp_path / CHECKPOINT)
     watched: list[Progress] = []
-    sitting = Sitting(device="cpu", tensorboard=False)
-    ended = _load(train(CONFIG, photos=photo_cache, run=tmp_path, sitting=sitting, watch=watched.append))
+    options = TrainOptions(device="cpu", tensorboard=False)
+    ended = _load(train(CONFIG, photos=photo_cache, run=tmp_path, options=options, watch=watched.append))
     told = {"f32": "float32", "bf16": "bfloat16"}[elsewhere]
     assert {progress.computes.split(",")[0] for progress in watched} == {f"{told} on the CPU"}
     assert ended["made_from"]["precision"] == elsewhere
@@ -147,7 +147,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(photo_cache: Path, tmp_
 def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
     run: Path, photo_cache: Path, tmp_path: Path
 ) -> None:
-    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=Sitting(resident=True, tensorboard=False))
+    train(CONFIG, photos=photo_cache, run=tmp_path, options=TrainOptions(resident=True, tensorboard=False))
     streamed, resident = (json.loads((of / "log.jsonl").read_text().splitlines()[0]) for of in (run, tmp_path))
     for term in ("loss/classification", "loss/regression"):
         assert resident[term] == pytest.approx(streamed[term], rel=0.03)
@@ -155,32 +155,32 @@ def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
 
 def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache: Path, tmp_path: Path) -> None:
     open_ended = dataclasses.replace(REGRESSION, evaluate_every=0, evaluate_photos=0)
-    first = Sitting(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
-    steps = _load(train(open_ended, photos=photo_cache, run=tmp_path, sitting=first))["plan"]["steps"]
+    first = TrainOptions(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
+    steps = _load(train(open_ended, photos=photo_cache, run=tmp_path, options=first))["plan"]["steps"]
     assert steps > 10
     longer = dataclasses.replace(first, total_minutes=99.0)
-    state = _load(train(open_ended, photos=photo_cache, run=tmp_path, sitting=longer))
+    state = _load(train(open_ended, photos=photo_cache, run=tmp_path, options=longer))
     assert state["step"] == state["plan"]["steps"] == steps
 
 
 def test_a_run_can_be_brought_to_an_early_end(photo_cache: Path, tmp_path: Path) -> None:
     endless = dataclasses.replace(REGRESSION, steps=10**6, cooldown=1, evaluate_every=0, evaluate_photos=0)
-    train(endless, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, tensorboard=False))
-    finish = Sitting(finish_minutes=0.02, tensorboard=False)
-    state = _load(train(endless, photos=photo_cache, run=tmp_path, sitting=finish))
+    train(endless, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, tensorboard=False))
+    finish = TrainOptions(finish_minutes=0.02, tensorboard=False)
+    state = _load(train(endless, photos=photo_cache, run=tmp_path, options=finish))
     assert state["step"] == state["plan"]["steps"] == state["plan"]["cooldown"] + 1 < 10**6
 
 
 def test_a_finished_run_is_left_as_it_is(photo_cache: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, steps=1)
-    before = train(config, photos=photo_cache, run=tmp_path, sitting=PLAIN).read_bytes()
-    assert train(config, photos=photo_cache, run=tmp_path, sitting=PLAIN).read_bytes() == before
+    before = train(config, photos=photo_cache, run=tmp_path, options=PLAIN).read_bytes()
+    assert train(config, photos=photo_cache, run=tmp_path, options=PLAIN).read_bytes() == before
 
 
 def test_another_configuration_may_not_resume_a_run(photo_cache: Path, tmp_path: Path) -> None:
-    train(dataclasses.replace(CONFIG, steps=1), photos=photo_cache, run=tmp_path, sitting=PLAIN)
+    train(dataclasses.replace(CONFIG, steps=1), photos=photo_cache, run=tmp_path, options=PLAIN)
     with pytest.raises(ConfigError, match="another configuration: steps"):
-        train(CONFIG, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+        train(CONFIG, photos=photo_cache, run=tmp_path, options=PLAIN)
 
 
 def test_a_run_begins_with_the_averaged_weights_it_is_given(run: Path, photo_cache: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_run_begins_with_the_averaged_weights_it_is_given(run: Path, photo_cac
     given = _load(run / CHECKPOINT)
     # Of another run's file nothing but the averaged weights is needed.
     torch.save({"ema": given["ema"]}, tmp_path / "old.pt")
-    begun = _load(train(still, photos=photo_cache, run=tmp_path / "run", start_from=tmp_path / "old.pt", sitting=PLAIN))
+    begun = _load(train(still, photos=photo_cache, run=tmp_path / "run", start_from=tmp_path / "old.pt", options=PLAIN))
     for name, value in given["ema"].items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(begun["model"][name], value)
@@ -196,7 +196,7 @@ def test_a_run_begins_with_the_averaged_weights_it_is_given(run: Path, photo_cac
 
 def test_weights_of_another_architecture_are_refused_by_name(run: Path, photo_cache: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=CHECKPOINT):
-        train(REGRESSION, photos=photo_cache, run=tmp_path, start_from=run / CHECKPOINT, sitting=PLAIN)
+        train(REGRESSION, photos=photo_cache, run=tmp_path, start_from=run / CHECKPOINT, options=PLAIN)
 
 
 def test_the_discriminators_rate_is_logged_beside_the_generators(photo_cache: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_discriminators_rate_is_logged_beside_the_generators(photo_cache: Pa
     config = dataclasses.replace(
         GAN, steps=3, warmup=3, cooldown=1, evaluate_every=0, evaluate_photos=0, adversary=waits
     )
-    train(config, photos=photo_cache, run=tmp_path, sitting=Sitting(tensorboard=False, log_every=1))
+    train(config, photos=photo_cache, run=tmp_path, options=TrainOptions(tensorboard=False, log_every=1))
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     factors = [record["lr"] / config.learning_rate for record in records]
     rates = [record["lr/discriminator"] for record in records]
@@ -234,8 +234,8 @@ def test_log_and_tensorboard_say_the_same(run: Path) -> None:
 
 def test_the_log_has_a_line_as_often_as_asked_and_whoever_watches_is_told(photo_cache: Path, tmp_path: Path) -> None:
     watched: list[Progress] = []
-    often = Sitting(tensorboard=False, log_every=1)
-    train(CONFIG, photos=photo_cache, run=tmp_path, sitting=often, watch=watched.append)
+    often = TrainOptions(tensorboard=False, log_every=1)
+    train(CONFIG, photos=photo_cache, run=tmp_path, options=often, watch=watched.append)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "loss" in record] == [1, 2, 3, 4]
     last = watched[-1]
@@ -255,10 +255,10 @@ def test_an_evaluation_draws_the_held_out_photographs_beside_their_truth(run: Pa
 
 def test_a_log_forgets_what_was_written_after_the_checkpoint(photo_cache: Path, tmp_path: Path) -> None:
     short = dataclasses.replace(CONFIG, evaluate_every=1)
-    train(short, photos=photo_cache, run=tmp_path, sitting=Sitting(minutes=0.0, tensorboard=False))
+    train(short, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, tensorboard=False))
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"step": 2, "loss": 99.0}\n')
-    train(short, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+    train(short, photos=photo_cache, run=tmp_path, options=PLAIN)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "held_out/loss" in record] == [1, 2, 3, 4]
     assert 99.0 not in [record.get("loss") for record in records]
@@ -267,13 +267,13 @@ def test_a_log_forgets_what_was_written_after_the_checkpoint(photo_cache: Path, 
 def test_a_loss_that_diverges_stops_the_run(photo_cache: Path, tmp_path: Path) -> None:
     wild = dataclasses.replace(REGRESSION, loss=dataclasses.replace(REGRESSION.loss, regression=float("inf")))
     with pytest.raises(TrainingError, match="not finite before step 4"):
-        train(wild, photos=photo_cache, run=tmp_path, sitting=PLAIN)
+        train(wild, photos=photo_cache, run=tmp_path, options=PLAIN)
 
 
 def test_too_few_photographs_are_refused_with_what_they_are_needed_for(photo_cache: Path, tmp_path: Path) -> None:
     greedy = dataclasses.replace(CONFIG, batch=64)
     with pytest.raises(ConfigError, match="12 photographs are too few: 4 are held out to measure on, and a batch has"):
-        train(greedy, photos=photo_cache, run=tmp_path / "run", sitting=PLAIN)
+        train(greedy, photos=photo_cache, run=tmp_path / "run", options=PLAIN)
     assert not (tmp_path / "run").exists()
 
 
@@ -283,7 +283,7 @@ from pathlib import Path
 import torch
 from tests.training.tiny import CONFIG
 from training.device import open_machine
-from training.sitting import Sitting
+from training.train_options import TrainOptions
 from training.train import train
 
 torch.set_num_threads(1)
@@ -293,7 +293,8 @@ with open_machine("cpu", precision="f32") as machine:
     machine.average_gradients([weight])
     assert machine.ranks == 2 and torch.equal(weight.grad, torch.full((3,), 0.5))
     assert machine.agreed(machine.rank + 7.0) == 7.0
-    train(CONFIG, photos=Path(sys.argv[1]), run=Path(sys.argv[2]), sitting=Sitting(device="cpu", tensorboard=False))
+    options = TrainOptions(device="cpu", tensorboard=False)
+    train(CONFIG, photos=Path(sys.argv[1]), run=Path(sys.argv[2]), options=options)
 """
 
 

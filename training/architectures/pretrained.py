@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from training.architectures.encoders import ColourResNet18Encoder
-from training.lab import lab_to_rgb
+from training.cielab_torch import lab_to_rgb
 
 _WIDTH = 96
 

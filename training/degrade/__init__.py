@@ -13,11 +13,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from training.cielab_torch import luminance_to_lightness
 from training.degrade.compression import jpeg, video
 from training.degrade.exposure import emulsion, fading, gamma, seen_luminance, tone, vignette
 from training.degrade.lines import line_art
 from training.degrade.surface import blur, dust, grain, scratches
-from training.lab import luminance_to_lightness
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.degrade.draw import per_picture
+from training.degrade.random_values import per_picture
 
 _CODES = 2.55
 # ITU-T T.81 (JPEG), table K.1: the steps of luminance at quality 50, by rows of vertical frequency.

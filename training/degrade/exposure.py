@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.degrade.draw import per_picture, uniform
+from training.degrade.random_values import per_picture, uniform
 
 _EYE = (0.2126, 0.7152, 0.0722)
 # Shares of R, G and B: blue-sensitive plates (to about 500 nm, until the 1880s and long after for cheapness),

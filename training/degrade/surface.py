@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.degrade.draw import noise, per_picture, uniform
+from training.degrade.random_values import noise, per_picture, uniform
 
 _BLUR_REACH = 4
 _SCRATCHES = 3

@@ -25,11 +25,9 @@ def executor_for(context: RunContext, colorizer: Colorizer | None, *, network: s
     on = context.run_options.on
     name = _RAY if on.startswith(_RAY_ADDRESS) else on
     if name not in _EXECUTORS:
-        raise UsageError(
-            f"{on}: no such place to work on", advice=f"Choose {', '.join(_EXECUTORS)} or {_RAY_ADDRESS}HOST."
-        )
+        raise UsageError(f"{on}: no such executor", advice=f"Choose {', '.join(_EXECUTORS)} or {_RAY_ADDRESS}HOST.")
     if colorizer is not None and context.run_options.uses_other_processes:
-        raise UsageError("an engine that is open here cannot be lent to other processes", advice="Leave it out.")
+        raise UsageError("an open engine cannot be passed to other processes", advice="Leave it out.")
     return _EXECUTORS[name](context, colorizer, network)
 
 

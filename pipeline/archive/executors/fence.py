@@ -84,4 +84,4 @@ def behind(path: Path) -> Iterator[None]:
                     return
     except FileNotFoundError:
         pass
-    raise FencedError(f"{path}: this worker was given up by its run, and publishes nothing more")
+    raise FencedError(f"{path}: the run has abandoned this worker, which can no longer publish")

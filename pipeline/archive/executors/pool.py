@@ -18,7 +18,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from pipeline.archive.context import RunContext
 from pipeline.archive.executors.base import Lost, Outcome, Unit
 from pipeline.archive.executors.fence import close_all_fences, close_fence, raise_fence
-from pipeline.archive.executors.worker import Event, LogLine, ProgressCall, Ready, Settings, Task, TaskEnded
+from pipeline.archive.executors.worker import LogLine, ProgressCall, Ready, Task, TaskEnded, WorkerEvent, WorkerSettings
 from pipeline.archive.provenance import Sealed
 from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
@@ -55,15 +55,15 @@ class Pool(Protocol[R]):
 
     size: int
 
-    def start(self, settings: Settings, fence: Path) -> R:
+    def start(self, settings: WorkerSettings, fence: Path) -> R:
         """Start a worker; it says when it is `Ready`, if ever."""
         ...
 
-    def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[Event] | None]]:
+    def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[WorkerEvent] | None]]:
         """Return what workers have to say, waiting up to ``timeout`` seconds for it; None for one that died."""
         ...
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: WorkerSettings) -> WorkerSettings:
         """Return ``settings`` as they suit workers of this kind."""
         ...
 
@@ -80,7 +80,7 @@ class PoolExecutor(Generic[R]):
         self._home = context.home
         until = context.stop.until
         self._settings = pool.settings(
-            Settings(
+            WorkerSettings(
                 source=context.source.absolute(),
                 output=context.output.absolute(),
                 options=context.options,
@@ -106,8 +106,8 @@ class PoolExecutor(Generic[R]):
     def __enter__(self) -> Self:
         if not close_all_fences(self._home):
             raise OutputError(
-                f"{self._home}: a worker of an earlier run is about to publish, and does not get on",
-                advice="End it, on whatever machine it is, and run again.",
+                f"{self._home}: a worker of an earlier run is about to publish and makes no progress",
+                advice="End that process, on whichever machine it runs, and run again.",
             )
         for _ in range(self._pool.size):
             self._start()
@@ -154,7 +154,7 @@ class PoolExecutor(Generic[R]):
             if not self._busy and (is_all or self._context.stop.is_made):
                 return
             if not self._busy and time.monotonic() - waited > _WAITING:
-                self._context.reporter.say("no worker is there yet: waiting for free CPUs")
+                self._context.reporter.say("no worker has started yet: waiting for free CPUs")
                 waited = time.monotonic()
             self._pass_on_stop()
             for remote, events in self._pool.wait([*self._starting, *self._busy], _PAUSE):
@@ -177,7 +177,7 @@ class PoolExecutor(Generic[R]):
     def _start(self) -> None:
         self._starting.add(self._pool.start(self._settings, raise_fence(self._home)))
 
-    def _received(self, remote: R, events: list[Event]) -> Iterator[Outcome | None]:
+    def _received(self, remote: R, events: list[WorkerEvent]) -> Iterator[Outcome | None]:
         for event in events:
             if isinstance(event, Ready):
                 self._starting.discard(remote)
@@ -218,7 +218,7 @@ class PoolExecutor(Generic[R]):
         self._deaths += 1
         if self._deaths > 3 * self._pool.size + 3:
             raise EngineError(
-                f"workers die as soon as they begin: {self._deaths} in a row",
+                f"workers die as soon as they start: {self._deaths} in a row",
                 advice="See what --log-file says, and whether Autochrome is installed on all machines.",
             )
         if not self._context.stop.is_made:

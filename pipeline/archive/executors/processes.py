@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.machine import usable_cores
-from pipeline.archive.executors.worker import Event, Settings, Task, Worker
+from pipeline.archive.executors.worker import Task, Worker, WorkerEvent, WorkerSettings
 from pipeline.process import prepare_process
 from pipeline.stages import aside
 
@@ -31,11 +31,11 @@ class ProcessPool:
         # A fresh interpreter: a copy of this one would have its locks and none of the threads that hold them.
         self._context = get_context("spawn")
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: WorkerSettings) -> WorkerSettings:
         """Return ``settings`` with the share of the cores that each process has."""
         return dataclasses.replace(settings, cores=max(1, usable_cores() // self.size))
 
-    def start(self, settings: Settings, fence: Path) -> LocalWorker:
+    def start(self, settings: WorkerSettings, fence: Path) -> LocalWorker:
         """Start a process."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, settings, fence), daemon=True)
@@ -45,7 +45,7 @@ class ProcessPool:
 
     def wait(
         self, remotes: Collection[LocalWorker], timeout: float
-    ) -> Iterator[tuple[LocalWorker, list[Event] | None]]:
+    ) -> Iterator[tuple[LocalWorker, list[WorkerEvent] | None]]:
         """Yield what processes have to say; None for one that died."""
         by_line = {remote.line: remote for remote in remotes}
         for line in wait(list(by_line), timeout):
@@ -82,7 +82,7 @@ class LocalWorker:
         self.line.close()
 
 
-def _serve(line: _Line, settings: Settings, fence: Path) -> None:
+def _serve(line: _Line, settings: WorkerSettings, fence: Path) -> None:
     # The driver says when to stop; a terminal tells all processes at once.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.executors.worker import Event, Settings, Task, Worker
+from pipeline.archive.executors.worker import Task, Worker, WorkerEvent, WorkerSettings
 from pipeline.errors import EngineError, MissingDependencyError
 from pipeline.process import prepare_process
 from pipeline.version import DISTRIBUTION
@@ -24,7 +24,7 @@ _POLL = 1.0
 class Actor:
     """A `Worker` in a process of Ray; its methods are called by several threads."""
 
-    def __init__(self, settings: Settings, fence: str) -> None:
+    def __init__(self, settings: WorkerSettings, fence: str) -> None:
         prepare_process()
         self._worker = Worker(settings, Path(fence))
 
@@ -36,7 +36,7 @@ class Actor:
         """Stop, in order or at once."""
         self._worker.stop(at_once=at_once)
 
-    def poll(self) -> list[Event]:
+    def poll(self) -> list[WorkerEvent]:
         """Return what happened."""
         return self._worker.poll(_POLL)
 
@@ -62,18 +62,20 @@ class RayPool:
         self.size = size or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._polls: dict[Any, RayWorker] = {}
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: WorkerSettings) -> WorkerSettings:
         """Return ``settings`` with the one core that an actor asks for."""
         return replace(settings, cores=1)
 
-    def start(self, settings: Settings, fence: Path) -> RayWorker:
+    def start(self, settings: WorkerSettings, fence: Path) -> RayWorker:
         """Start an actor; where no CPU is free it waits for one."""
         made = self._ray.remote(Actor).options(
             num_cpus=1, max_concurrency=4, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
         )
         return RayWorker(self._ray, made.remote(settings, str(fence)), fence)
 
-    def wait(self, remotes: Collection[RayWorker], timeout: float) -> Iterator[tuple[RayWorker, list[Event] | None]]:
+    def wait(
+        self, remotes: Collection[RayWorker], timeout: float
+    ) -> Iterator[tuple[RayWorker, list[WorkerEvent] | None]]:
         """Yield what actors have to say; None for one that died, or whose machine did."""
         for remote in remotes:
             if remote not in self._polls.values():

@@ -37,7 +37,7 @@ _PAUSE = 0.5  # seconds between two reports of progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Archive):
+class WorkerSettings(Archive):
     """What the workers of a run share. ``until`` has a time zone, for a worker may be elsewhere.
 
     ``cores`` is how many CPU cores a worker may use, None for all of its machine; records of its log from ``level`` on
@@ -95,7 +95,7 @@ class TaskEnded:
     error: AutochromeError | None
 
 
-Event: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
+WorkerEvent: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | TaskEnded
 
 
 class Worker:
@@ -104,9 +104,9 @@ class Worker:
     It takes over its process: what gets a name there gets it behind ``fence``, while the run has its lock.
     """
 
-    def __init__(self, settings: Settings, fence: Path) -> None:
+    def __init__(self, settings: WorkerSettings, fence: Path) -> None:
         self._settings = settings
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.Queue[WorkerEvent] = queue.Queue()
         self._stop = StopRequest(until=settings.until)
         self._executor: ThreadExecutor | None = None
         self._progress = _ProgressRelay(self._events.put)
@@ -127,9 +127,9 @@ class Worker:
         """Finish what is under way and begin nothing more, or leave that as well."""
         self._stop.make(at_once=at_once)
 
-    def poll(self, timeout: float) -> list[Event]:
+    def poll(self, timeout: float) -> list[WorkerEvent]:
         """Return what happened since the last call, after waiting up to ``timeout`` seconds for it."""
-        found: list[Event] = []
+        found: list[WorkerEvent] = []
         try:
             found.append(self._events.get(timeout=timeout))
             while True:
@@ -205,7 +205,7 @@ class Worker:
 
 
 @contextmanager
-def _trusted(settings: Settings, fence: Path) -> Iterator[None]:
+def _trusted(settings: WorkerSettings, fence: Path) -> Iterator[None]:
     if settings.lock is not None:
         settings.lock.check()
     with behind(fence):
@@ -215,7 +215,7 @@ def _trusted(settings: Settings, fence: Path) -> Iterator[None]:
 class _ProgressRelay(Silent):
     """Passes progress on; counts are gathered for a while, for a film has very many frames."""
 
-    def __init__(self, put: Callable[[Event], None]) -> None:
+    def __init__(self, put: Callable[[WorkerEvent], None]) -> None:
         self._put = put
         self._counts: dict[str, int] = {}
         self._next = 0.0
@@ -247,7 +247,7 @@ class _ProgressRelay(Silent):
 
 
 class _LogRelay(logging.Handler):
-    def __init__(self, put: Callable[[Event], None]) -> None:
+    def __init__(self, put: Callable[[WorkerEvent], None]) -> None:
         super().__init__()
         self._put = put
 

@@ -26,10 +26,10 @@ ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
 _PICTURED = 1000  # pictures of more items than these have no room inside it
 _WORDS = {
     ShardStatus.MISSING: "no run yet: its items are missing from this page",
-    ShardStatus.RUNNING: "at work; its items are as of the last minute or so",
+    ShardStatus.RUNNING: "active; its items are up to about a minute old",
     ShardStatus.DIED: "its last run died: run it again, and it resumes",
 }
-_ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped in order, before all was done"}
+_ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped cleanly before everything was done"}
 
 
 def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
@@ -99,7 +99,7 @@ def _line(shard: ShardRecord) -> ShardLine:
         words = _WORDS[shard.status]
     else:
         last = shard.runs[-1]
-        end = _ENDS.get(shard.status, f"ended by an error ({last.error})")
+        end = _ENDS.get(shard.status, f"ended with an error ({last.error})")
         words = f"{end}, {last.done:,} newly done, {last.failed:,} failed"
     name = f"{shard.index} of {shard.key.count}" if shard.key else "whole"
     return ShardLine(name=name, needs_look=shard.status is not ShardStatus.FINISHED, words=words)

@@ -39,7 +39,7 @@ _NOTES = {
     "converted": "Converted",
 }
 _VERBATIM = {"\\\\?\\UNC\\": "\\\\", "\\\\?\\": ""}
-_OUTCOMES = {None: "broken off, or at work", RunOutcome.UNTIL: "stopped at the time set"}
+_OUTCOMES = {None: "interrupted or active", RunOutcome.UNTIL: "stopped at the set time"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,11 +229,11 @@ def _pace(found: Summary, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
     last = next((run for run in reversed(runs) if run.ended is not None and run.done), None)
     if last is not None and last.ended is not None and last.ended > last.started:
         hourly = 3600 * last.done / (last.ended - last.started)
-        pace.append((f"{hourly:,.0f}", "items an hour in the last run that had work"))
+        pace.append((f"{hourly:,.0f}", "items per hour in the last run that had work"))
     if found.photo_seconds is not None:
-        pace.append((f"{found.photo_seconds:.2g} s", "for a photograph, half of them took less"))
+        pace.append((f"{found.photo_seconds:.2g} s", "median time per photograph"))
     if found.film_seconds > 0:
-        pace.append((f"{found.frames / found.film_seconds:,.1f}", "frames of film a second, over all films"))
+        pace.append((f"{found.frames / found.film_seconds:,.1f}", "film frames per second, over all films"))
     return pace
 
 

@@ -70,7 +70,7 @@ def still_format(path: Path) -> StillFormat:
         raise damaged(path, "holds nothing but zeros" if head else "is empty")
     *names, last = (one.name for one in FORMATS)
     raise InputError(
-        f"{path}: is not a picture in a format that is read",
+        f"{path}: is not a picture in a supported format",
         advice=f"Leave it out; {', '.join(names)} and {last} are read.",
     )
 

@@ -25,7 +25,8 @@ def still_of(pixels: NDArray[Any], *, profile: bytes | None = None) -> Still:
     pixels = pixels if pixels.ndim != 2 else pixels[..., None]
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
         raise UsageError(
-            f"{_NAME}: is an array of shape {pixels.shape}", advice="Give (H, W), (H, W, 3), or alpha behind these."
+            f"{_NAME}: is an array of shape {pixels.shape}",
+            advice="Give (H, W), (H, W, 3), or these with alpha as the last channel.",
         )
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UsageError(

@@ -6,12 +6,14 @@ Layout: Microsoft, BITMAPINFOHEADER and BITMAPV5HEADER.
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
 
+from pipeline.media.stills.bmp_fields import BitFields, bit_fields
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
@@ -37,20 +39,25 @@ class BmpFormat(WrittenAsPng):
         return head.startswith(b"BM")
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
-        """Decode to luma and alpha; palettes and 1-bit pictures become 8-bit samples. Raises `InputError`."""
+        """Decode to luma and alpha; all samples become ones of 8 bits, or of 16 where they have more than 8.
+
+        Raises `InputError`.
+        """
         try:
-            with BmpImageFile(path) as image:
-                size, mode = image.size, image.mode
+            fields = bit_fields(path)
+            with BmpImageFile(path) if fields is None else nullcontext(fields) as image:
+                width, height = image.width, image.height
+                mode = "RGB" if isinstance(image, BitFields) else image.mode
         except _DECODER_ERRORS as error:
             if "nsupported BMP" in str(error):
                 raise refuse(path, f"is a BMP of a rare kind ({error})") from error
             raise undecodable(path, error) from error
-        check_size(path, *size, pixel_limit=pixel_limit)
-        pixels, notes = _pixels(path), [Note(NoteKind.CONVERTED, "BMP is written as PNG")]
+        check_size(path, width, height, pixel_limit=pixel_limit)
+        pixels, notes = _pixels(path, fields), [Note(NoteKind.CONVERTED, "BMP is written as PNG")]
         alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
         if alpha is not None and not alpha.any():
             alpha = None
-            notes.append(Note(NoteKind.ASSUMED, "the alpha channel of the BMP is empty: taken as opaque"))
+            notes.append(Note(NoteKind.ASSUMED, "the alpha channel of the BMP is empty: treated as opaque"))
         metadata, more = _metadata(path)
         return Still(
             path=path,
@@ -64,24 +71,26 @@ class BmpFormat(WrittenAsPng):
             carried=CarriedPng(before=png_chunks_of(metadata)),
             chroma=None if mode in ("1", "L") else small_chroma(pixels),
             is_bilevel=mode == "1",
-            own_rgb=partial(_rgb, path),
+            own_rgb=partial(_rgb, path, fields),
         )
 
 
 BMP = BmpFormat()
 
 
-def _pixels(path: Path) -> Strip:
+def _pixels(path: Path, fields: BitFields | None) -> Strip:
     """R, G and B, (H, W, 3), or with alpha, (H, W, 4)."""
     try:
+        if fields is not None:
+            return fields.pixels(path)
         with BmpImageFile(path) as image:
             return np.asarray(image if image.mode == "RGBA" else image.convert("RGB"))
     except _DECODER_ERRORS as error:
         raise undecodable(path, error) from error
 
 
-def _rgb(path: Path) -> Strip:
-    return np.ascontiguousarray(_pixels(path)[..., :3])
+def _rgb(path: Path, fields: BitFields | None) -> Strip:
+    return np.ascontiguousarray(_pixels(path, fields)[..., :3])
 
 
 def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
@@ -102,7 +111,7 @@ def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
         if space == _EMBEDDED:
             profile = data[_FILE_HEADER + at : _FILE_HEADER + at + length] or None
     if space == _LINKED:
-        notes.append(Note(NoteKind.DROPPED, "the BMP names a profile in another file: it is not carried over"))
+        notes.append(Note(NoteKind.DROPPED, "the BMP refers to a profile in another file, which is not carried over"))
     elif space == _CALIBRATED and any(data[_FILE_HEADER + 60 : _FILE_HEADER + 108]):
         notes.append(Note(NoteKind.DROPPED, "end points and gamma in the BMP header are not carried over"))
     behind = len(data[end:].rstrip(b"\0"))

@@ -39,10 +39,10 @@ def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
         header = read_header(file)
         orientation, notes = read_orientation(file, header)
     except DamagedIfdError as error:
-        return _UPRIGHT, (Note(NoteKind.ASSUMED, f"EXIF is damaged ({error}): kept as it was, taken as upright"),)
+        return _UPRIGHT, (Note(NoteKind.ASSUMED, f"EXIF is damaged ({error}): kept as it was, treated as upright"),)
     try:
         if _pointer_to_thumbnail(file, header):
-            text = "the thumbnail in EXIF is not carried over: it shows the picture as it was"
+            text = "the thumbnail in EXIF is not carried over: it shows the original picture"
             notes = (*notes, Note(NoteKind.DROPPED, text))
     except DamagedIfdError as error:
         text = f"EXIF is damaged ({error}): kept as it was; its orientation, {orientation}, was readable"
@@ -90,7 +90,7 @@ def _pointer_to_thumbnail(file: BinaryIO, header: TiffHeader) -> range:
 
 
 def read_orientation(file: BinaryIO, header: TiffHeader) -> tuple[int, tuple[Note, ...]]:
-    """Orientation (1 to 8) in the first directory; an impossible value is taken as upright, with a note.
+    """Orientation (1 to 8) in the first directory; an impossible value is treated as upright, with a note.
 
     Raises `DamagedIfdError` if there is no directory to look at.
     """
@@ -100,5 +100,5 @@ def read_orientation(file: BinaryIO, header: TiffHeader) -> tuple[int, tuple[Not
             if found is not None and 1 <= found <= 8:
                 return found, ()
             what = "the orientation" if found is None else f"orientation {found}"
-            return _UPRIGHT, (Note(NoteKind.ASSUMED, f"{what} is not one of 1 to 8: taken as upright"),)
+            return _UPRIGHT, (Note(NoteKind.ASSUMED, f"{what} is not one of 1 to 8: treated as upright"),)
     return _UPRIGHT, ()

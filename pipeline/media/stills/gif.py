@@ -63,7 +63,7 @@ class GifFormat(WrittenAsPng):
             raise refuse(path, "is an animated GIF")
         notes = [Note(NoteKind.CONVERTED, "GIF is written as PNG")]
         if blocks.breaks_off:
-            notes.append(Note(NoteKind.CONCEALED, "the GIF breaks off behind its first picture, which is whole"))
+            notes.append(Note(NoteKind.CONCEALED, "the GIF breaks off after its first picture, which is complete"))
         pixels = _pixels(path)
         alpha = pixels[..., 3].copy()
         metadata, more = _metadata(blocks)

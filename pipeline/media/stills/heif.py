@@ -178,7 +178,7 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
         raise undecodable(path, error) from error
     notes = []
     if turned:
-        notes.append(Note(NoteKind.CONVERTED, "the picture is stored upright, EXIF says so"))
+        notes.append(Note(NoteKind.CONVERTED, "the picture is stored upright, and EXIF says so"))
     if number > 1:
         notes.append(Note(NoteKind.DROPPED, f"{number - 1} further pictures in the HEIC are not carried over"))
     if info.get("depth_images") or info.get("aux"):

@@ -96,7 +96,7 @@ def grey_axis(profile: bytes) -> NDArray[np.float32]:
             intent=_RELATIVE,
         )
     except (RuntimeError, ValueError, TypeError) as error:
-        raise DamagedProfileError("its greys cannot be told") from error
+        raise DamagedProfileError("its greys cannot be determined") from error
     luminance = np.asarray(xyz, np.float64)[0, :, 1]
     if not np.isfinite(luminance).all() or luminance[-1] - luminance[0] < 0.1:
         raise DamagedProfileError("its greys are not those of a picture")

@@ -214,7 +214,7 @@ def _notes(header: Header, kinds: dict[bytes, bytes], chunks: Chunks) -> Iterato
             name = placed.chunk.kind.decode("latin-1")
             yield Note(NoteKind.DROPPED, f"PNG chunk {name} has a wrong check sum")
     if not chunks.is_closed:
-        yield Note(NoteKind.CONCEALED, "the PNG lacks its end chunk; its picture is whole")
+        yield Note(NoteKind.CONCEALED, "the PNG lacks its end chunk; its picture is complete")
     if header.colour == PALETTE:
         yield Note(NoteKind.CONVERTED, "palette became full 8-bit samples")
     elif header.depth < 8:
@@ -247,7 +247,7 @@ def _carried_over(chunk: Chunk, source: Header, result: Header) -> tuple[Chunk |
         had_alpha = source.colour in (GREY_ALPHA, RGB_ALPHA)
         same = source.depth == result.depth and had_alpha == (result.colour == RGB_ALPHA)
         if not same or source.colour == PALETTE:
-            return None, Note(NoteKind.DROPPED, f"PNG chunk {name} describes the former samples")
+            return None, Note(NoteKind.DROPPED, f"PNG chunk {name} describes the original samples")
         if was_grey and chunk.kind == b"sBIT":
             return replace(chunk, data=chunk.data[:1] * 3 + chunk.data[1:2]), None
         return replace(chunk, data=chunk.data * 3) if was_grey else chunk, None

@@ -13,8 +13,8 @@ from pipeline.media.stills.still import StillFormat
 from pipeline.media.stills.tiff import TIFF
 from pipeline.media.stills.webp import WEBP
 
-# Bytes from the beginning of a file that tell its format.
-HEAD = 64
+# Bytes from the beginning of a file that tell its format: a few, but for JPEG with stray bytes there.
+HEAD = 512
 
 FORMATS: tuple[StillFormat, ...] = (JPEG, PNG, TIFF, JPEG_2000, WEBP, AVIF, HEIC, BMP, GIF)
 

@@ -157,7 +157,7 @@ def _corrected(rdf: minidom.Element, *, has_new_profile: bool) -> tuple[Note, ..
             removed += [name for name in grey if _take(node, _TIFF, name) is not None]
     if not removed:
         return ()
-    text = f"XMP no longer says what is no longer true: {', '.join(dict.fromkeys(removed))}"
+    text = f"XMP properties that are no longer true are removed: {', '.join(dict.fromkeys(removed))}"
     return (Note(NoteKind.CONVERTED, text),)
 
 

@@ -152,7 +152,7 @@ function drawCurrent(before) {
 
 async function open(number) {
   if (number < 0 || number >= total) return;
-  if (isChanged() && !confirm("Leave this one without saving what you changed?")) return;
+  if (isChanged() && !confirm("Leave without saving your changes?")) return;
   while (number >= items.length) await loadItems();
   const before = current;
   current = number;
@@ -278,7 +278,7 @@ async function preview(wanted = correction) {
     if (turn !== asked) return;
     pages = Number(answer.headers.get("Autochrome-Pages") ?? 1);
     const isKept = answer.headers.get("Autochrome-Kept") === "1";
-    if (isKept && here().length) tell("It is taken for coloured or toned already and keeps that: say “Taken for: black and white” and the colours you state are used.");
+    if (isKept && here().length) tell("It was detected as coloured or toned and keeps its own colour. Choose “Detected as: black and white” to use the colours you set.");
     setPicture("after", URL.createObjectURL(blob));
     draw();
   } finally {
@@ -480,7 +480,7 @@ function offerReferences() {
   $("borrow").replaceChildren(...correction.references.map((name, number) => {
     const picture = document.createElement("img");
     picture.alt = `Reference ${number + 1}`;
-    picture.title = "Click on the colour you want";
+    picture.title = "Click on the colour that you want";
     picture.src = `${named("/api/reference")}&reference=${encodeURIComponent(name)}`;
     picture.addEventListener("click", (event) => { const at = placeOf(event, picture); if (at) state(colorAt(at, picture)); });
     return picture;
@@ -533,7 +533,7 @@ $("useOwn").addEventListener("click", () => state($("own").value.toUpperCase()))
 $("pick").addEventListener("click", () => {
   picking = true;
   $("chooser").close();
-  tell("Click on the place whose colour you want.");
+  tell("Click on the place whose colour you want to use.");
 });
 $("saturation").addEventListener("change", (event) => change({ ...correction, saturation: Number(event.target.value) }));
 const dragged = latest(() => preview({ ...correction, saturation: Number($("saturation").value) }));
@@ -584,7 +584,7 @@ const WORK = {
   rendering: {
     begun: (title) => `Colouring ${title}`,
     done: (output) => `Coloured: ${output}`,
-    stopped: (title) => `${title}: stopped; coloured again, it resumes.`,
+    stopped: (title) => `${title}: stopped. It resumes when you colour it again.`,
   },
   playing: { begun: (title) => `Colouring a shot of ${title}`, done: () => "The shot is ready.", stopped: () => "Stopped." },
 };
@@ -610,7 +610,7 @@ function drawWork(which, { title, done, total, is_over, output, error, advice })
   const end = error ? [error, advice].filter(Boolean).join(" ") : output ? said.done(output) : said.stopped(title);
   const line = $(which);
   line.hidden = false;
-  line.querySelector("span").textContent = is_over ? end : `${said.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can go on meanwhile.`;
+  line.querySelector("span").textContent = is_over ? end : `${said.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can continue working.`;
   const bar = line.querySelector("progress");
   bar.hidden = line.querySelector("button").hidden = is_over;
   if (total) bar.value = done / total; else bar.removeAttribute("value");

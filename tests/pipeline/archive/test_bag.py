@@ -111,7 +111,7 @@ def test_names_that_differ_in_the_encoding_of_an_accent_are_refused(tmp_path: Pa
         (tmp_path / "data" / name).touch()
     if len(list((tmp_path / "data").iterdir())) == 1:
         pytest.skip("this disk takes the two for one name")
-    with pytest.raises(OutputError, match="take its name for that of"):
+    with pytest.raises(OutputError, match="confuse its name with that of"):
         write_bag(tmp_path, {}, originals=Originals())
 
 

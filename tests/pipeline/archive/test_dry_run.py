@@ -68,7 +68,7 @@ def survey(**counts: int) -> Survey:
         ignored_suffixes={},
         failed=0,
         failures=(),
-        set_aside=(),
+        quarantined_sources=(),
         **{**numbers, **counts},
     )
 

@@ -83,7 +83,7 @@ def test_a_source_whose_result_would_take_another_ones_name_is_refused(tmp_path:
     assert isinstance(first, Job)
     assert isinstance(second, Rejected)
     assert "reel.mp4.mkv" in second.failure.error
-    assert "name of that of reel.mp4" in second.failure.error
+    assert "same name as that of reel.mp4" in second.failure.error
 
 
 def test_a_film_that_cannot_be_planned_is_a_failure_and_the_plan_goes_on(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_source_and_output_must_not_lie_in_each_other(tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
     for output in ("in", "in/out", "in/deep/out", ".", "link", "link/out", "in/../in/out"):
-        with pytest.raises(UsageError, match="in each other"):
+        with pytest.raises(UsageError, match="is inside the other"):
             archive_at(tmp_path / "in", tmp_path / output).check()
     archive_at(tmp_path / "in", tmp_path / "in-colorized").check()
 

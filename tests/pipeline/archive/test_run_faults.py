@@ -53,7 +53,7 @@ def test_links_that_lead_to_themselves_fail_by_name_and_stop_nothing(archive: Pa
     result = run(archive, colorizer)
     assert counts(result) == (4, 0, 3)
     assert sorted(failed.source.name for failed in result.failures) == ["one.mp4", "other.mp4", "self.jpg"]
-    assert all("there is no file behind this name" in failed.error for failed in result.failures)
+    assert all("the link points to no file" in failed.error for failed in result.failures)
 
 
 def test_times_beyond_what_the_ledger_holds_are_no_trouble(archive: Path, colorizer: Colorizer) -> None:
@@ -78,7 +78,7 @@ def test_a_film_whose_header_claims_any_number_of_frames_stops_nothing(archive: 
 
 
 @pytest.mark.usefixtures("bound_by_permissions")
-def test_a_source_that_cannot_be_opened_is_tried_every_night_and_never_set_aside(
+def test_a_source_that_cannot_be_opened_is_tried_every_night_and_never_quarantined(
     archive: Path, colorizer: Colorizer
 ) -> None:
     photo = archive / "people" / "a.jpg"
@@ -123,7 +123,9 @@ def test_what_is_too_large_for_the_disk_is_left_and_all_else_is_done(archive: Pa
         os.truncate(film, free_space(archive) + (1 << 40))
     except OSError:
         pytest.skip("this disk holds no such files")
-    with pytest.raises(OutputError, match=r"too little space is free for segments/large.mp4 \(.*\); all else is done"):
+    with pytest.raises(
+        OutputError, match=r"there is not enough free space for segments/large.mp4 \(.*\); everything else is done"
+    ):
         run(archive, colorizer, run_options=RunOptions(keep_free=0))
     output = archive.with_name(OUTPUT)
     left = {path: state for path, state in states(output).items() if state is not State.DONE}
@@ -152,7 +154,7 @@ def night(source: Path, output: Path, model: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", ["photograph", "film"])
-def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
+def test_a_file_that_kills_the_process_is_done_last_and_alone_and_quarantined(
     tmp_path: Path, tiny: Path, kind: str
 ) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
@@ -171,7 +173,7 @@ def test_a_file_that_kills_the_process_is_done_last_and_alone_and_set_aside(
     assert night(source, output, tiny) == 3
     record = records(output)[deadly.name]
     assert record.state is State.QUARANTINED
-    assert "the program died in 3 runs while it was at work on it" in record.error
+    assert "the program died in 3 runs while it was processing it" in record.error
     # It is left alone, and still has no result.
     assert night(source, output, tiny) == 3
 

@@ -127,8 +127,8 @@ def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_i
         os.killpg(run.pid, number)
         stdout, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == code, said
-    assert "finishing what is under way; told once more, it stops at once" in said
-    assert "1 item left for the next run: told to stop" in stdout
+    assert "finishing work in progress; ask again to stop at once" in said
+    assert "1 item left for the next run: asked to stop" in stdout
     assert last_run(output).outcome == "interrupted"
     assert states(output) == {**dict.fromkeys(("a.png", "b.png", "c.png"), State.DONE), "long.mkv": State.WAITING}
     assert before <= len(segments(output)) < FRAMES // SHOT
@@ -157,7 +157,7 @@ def test_told_twice_it_stops_at_once_and_leaves_nothing_half_made(tmp_path: Path
     with at_work(source, output, tiny, "--jobs", jobs) as run:
         run.send_signal(signal.SIGINT)
         assert run.stderr is not None
-        assert any("finishing what is under way" in line for line in run.stderr)
+        assert any("finishing work in progress" in line for line in run.stderr)
         run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 130, said

@@ -15,14 +15,14 @@ def test_a_disk_with_room_above_the_floor_passes(tmp_path: Path) -> None:
 
 
 def test_a_disk_below_the_floor_is_refused_with_figures(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"free on its disk, 1000.0 PB are to stay free") as caught:
+    with pytest.raises(OutputError, match=r"free on its disk, 1000.0 PB must stay free") as caught:
         check_space(tmp_path, keep_free=10**18)
     assert caught.value.exit_code == 5
     assert "--keep-free" in caught.value.advice
 
 
 def test_what_is_needed_counts_as_well(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"1\.0 GB are to stay free, and 1000\.0 PB are needed"):
+    with pytest.raises(OutputError, match=r"1\.0 GB must stay free, and 1000\.0 PB are needed"):
         check_space(tmp_path, keep_free=10**9, needed=10**18)
 
 

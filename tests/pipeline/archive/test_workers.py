@@ -167,7 +167,7 @@ TAKEN_OVER = """
 import sys
 from pathlib import Path
 from pipeline.archive.executors.fence import raise_fence
-from pipeline.archive.executors.worker import Settings, Worker
+from pipeline.archive.executors.worker import WorkerSettings, Worker
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_options import RunOptions
 from pipeline.options import Options
@@ -178,7 +178,7 @@ folder = Path(sys.argv[1])
 with locked(folder / "out") as lock:
     shared = {"until": None, "level": 30, "cores": None, "network": "", "version": "", "lock": lock}
     archive = {"source": folder, "output": folder / "out", "options": Options(), "run_options": RunOptions()}
-    Worker(Settings(**archive, **shared), raise_fence(folder))
+    Worker(WorkerSettings(**archive, **shared), raise_fence(folder))
     for name in ("before", "after"):
         with publishing(folder / name, overwrite=False, originals=NO_ORIGINALS) as temporary:
             temporary.write_text(name)
@@ -222,7 +222,7 @@ def test_a_stop_reaches_the_workers_and_the_next_run_goes_on(world: World, tmp_p
 
 
 def test_room_that_must_stay_free_is_watched_by_the_workers(world: World, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="are to stay free"):
+    with pytest.raises(Exception, match="must stay free"):
         world.run(tmp_path / "out", keep_free=1 << 60)
     assert last_run(tmp_path / "out").exit_code == 5
 
@@ -237,7 +237,7 @@ def test_an_engine_that_no_worker_can_open_ends_the_run(world: World, tmp_path: 
 
 
 def test_an_engine_that_is_open_here_cannot_be_lent(world: World, tmp_path: Path, colorizer: Colorizer) -> None:
-    with pytest.raises(UsageError, match="cannot be lent"):
+    with pytest.raises(UsageError, match="cannot be passed"):
         colorize_archive(
             world.source, tmp_path / "out", run_options=RunOptions(on="processes", keep_free=0), colorizer=colorizer
         )

@@ -9,7 +9,7 @@ import pytest
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import Predict
+from pipeline.color.key_frame_answers import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma, smoothed
@@ -29,11 +29,11 @@ def judged(frames: Iterable[FrameRecord], _: Predict) -> Iterator[FrameRecord]:
 
 
 def every_other(frames: Iterable[FrameRecord], predict: Predict) -> Iterator[FrameRecord]:
-    return smoothed(frames, predict, stride=STRIDE, every=2)
+    return smoothed(frames, PredictionSettings(predict=predict, stride=STRIDE, every=2))
 
 
 def chroma(frames: Iterable[FrameRecord], predict: Predict) -> Iterator[FrameRecord]:
-    return predict_chroma(frames, predict, Options(), stride=STRIDE)
+    return predict_chroma(frames, PredictionSettings(predict=predict, stride=STRIDE, every=None))
 
 
 def together(frames: Iterable[FrameRecord], predict: Predict) -> Iterator[FrameRecord]:

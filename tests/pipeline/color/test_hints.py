@@ -8,7 +8,7 @@ from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import chroma_from_ab, rgb_of, still_spec
 from pipeline.color.upsampling import upsample
 from tests.sampled import sampled
-from training.cielab import rgb_to_lab
+from training.cielab_numpy import rgb_to_lab
 from training.metrics import ciede2000
 
 HEIGHT, WIDTH = 48, 64

@@ -107,5 +107,5 @@ def test_grey_pictures_and_networks_without_features_are_refused(shipped: Colori
     grey, chroma = coloured()
     with pytest.raises(ValueError, match="no colour"):
         reference_of(shipped, grey, chroma * 0)
-    with pytest.raises(UsageError, match="cannot take references"):
+    with pytest.raises(UsageError, match="cannot use references"):
         reference_of(colorizer, grey, chroma)

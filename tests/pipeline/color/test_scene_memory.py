@@ -11,6 +11,7 @@ import pytest
 from engines.decoding import compressed
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.prototypes import Prototypes
 from pipeline.color.scene_memory import SceneMemory
@@ -37,9 +38,8 @@ def coloured(
             frames.append(frame)
     known = {id(frame.model_input): says(frame.index, frame.model_input.luma) for frame in frames}
     scenes = Scenes(memory)
-    made = list(
-        smoothed(frames, lambda seen: [known[id(one)] for one in seen], stride=STRIDE, every=every, scenes=scenes)
-    )
+    settings = PredictionSettings(predict=lambda seen: [known[id(one)] for one in seen], stride=STRIDE, every=every)
+    made = list(smoothed(frames, settings, scenes=scenes))
     return [frame.ab for frame in made if frame.ab is not None], scenes.memory
 
 

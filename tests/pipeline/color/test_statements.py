@@ -8,6 +8,7 @@ import pytest
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint, Features
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.statements import hinted, stated_at, statement
 from pipeline.color.temporal import smoothed
@@ -32,9 +33,10 @@ def test_a_hint_moves_with_what_it_is_on(has_evidence: bool) -> None:
         frame.link, frame.statements = (Link.SAME if number else Link.CUT), ((made,) if number == at else ())
         frames.append(frame)
     known = {id(frame.model_input): answer for frame, answer in zip(frames, answers, strict=True)}
-    coloured = list(
-        smoothed(frames, lambda seen: [known[id(one)] for one in seen], stride=STRIDE, every=None, statements=[made])
+    settings = PredictionSettings(
+        predict=lambda seen: [known[id(one)] for one in seen], stride=STRIDE, every=None, statements=[made]
     )
+    coloured = list(smoothed(frames, settings))
     for number in (at, at + 4, at + 12, at + 20):
         ab = coloured[number].ab
         assert ab is not None

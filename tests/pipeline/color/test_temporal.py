@@ -8,10 +8,9 @@ import pytest
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import Predict
+from pipeline.color.key_frame_answers import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.temporal import predict_chroma, smoothed
-from pipeline.options import Options
 from pipeline.results import Treatment
 from tests.pipeline.color.scenes import (
     HEIGHT,
@@ -40,7 +39,11 @@ def placed(
 
 
 def run(frames: list[FrameRecord], answer: Answer, *, every: int | None = 1) -> list[FrameRecord]:
-    return list(smoothed(frames, asking(frames, answer), stride=STRIDE, every=every))
+    return list(smoothed(frames, settings(asking(frames, answer), every)))
+
+
+def settings(predict: Predict, every: int | None = 1) -> PredictionSettings:
+    return PredictionSettings(predict=predict, stride=STRIDE, every=every)
 
 
 def asking(frames: list[FrameRecord], answer: Answer, asked: list[int] | None = None) -> Predict:
@@ -153,7 +156,7 @@ def test_the_network_is_asked_for_what_every_says() -> None:
     for every, expected in ((1, list(range(14))), (5, [0, 5, 6, 7, 12, 13])):
         asked: list[int] = []
         frames = placed([texture(1, width=WIDTH)] * 14, cuts=[0, 7])
-        list(smoothed(frames, asking(frames, noisy, asked), stride=STRIDE, every=every))
+        list(smoothed(frames, settings(asking(frames, noisy, asked), every)))
         assert asked == expected
 
 
@@ -183,7 +186,7 @@ def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
             yield frame
 
     done = 0
-    for picture in smoothed(counted(), asking(frames, noisy), stride=STRIDE):
+    for picture in smoothed(counted(), settings(asking(frames, noisy))):
         assert read - picture.index <= most + 4
         done += 1
     assert done == 40
@@ -193,6 +196,6 @@ def test_frames_that_keep_their_own_chroma_pass_in_their_places() -> None:
     frames = placed([texture(1, width=WIDTH)] * 20, cuts=[0])
     for frame in frames:
         frame.treatment = Treatment.COLOURED if frame.index // 5 % 2 else Treatment.KEPT
-    made = list(predict_chroma(iter(frames), asking(frames, lambda _: flat(30, 0)), Options(), stride=STRIDE))
+    made = list(predict_chroma(iter(frames), settings(asking(frames, lambda _: flat(30, 0)), None)))
     assert made == frames
     assert [frame.ab is not None for frame in made] == [n // 5 % 2 == 1 for n in range(20)]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
+from pipeline.color.key_frame_answers import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.film.parts import known_before
-from pipeline.options import Options
 from tests.pipeline.color.scenes import STRIDE, flat, pan, told
 
 
@@ -25,7 +25,7 @@ def test_the_network_is_asked_once_about_each_frame_before_a_part() -> None:
             answers = [told(picture.luma, (flat(-30, 30), 1.0)) for picture in pictures]
             return answers if has_evidence else [Prediction(answer.ab) for answer in answers]  # noqa: B023
 
-        memory = known_before(frames, predict, Options(), stride=STRIDE, statements=())
+        memory = known_before(frames, PredictionSettings(predict=predict, stride=STRIDE, every=None))
         assert len(memory.scenes) == scenes
         assert len(asked) == len({id(picture) for picture in asked}) >= 1
-    assert known_before((), lambda _: [], Options(), stride=STRIDE, statements=()).scenes == ()
+    assert known_before((), PredictionSettings(predict=lambda _: [], stride=STRIDE)).scenes == ()

@@ -185,7 +185,9 @@ def test_one_wrong_byte_of_sound_is_found(result: Rewritten) -> None:
         other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
         return other
 
-    with pytest.raises(VerificationError, match=r"audio 1 \(flac\): copy: what its packets hold is not what was"):
+    with pytest.raises(
+        VerificationError, match=r"audio 1 \(flac\): copy: its packets differ from those that were written"
+    ):
         check(result, change_packets(result.output, "audio", spoiled))
 
 

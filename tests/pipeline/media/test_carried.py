@@ -106,6 +106,29 @@ def test_alpha_that_older_programs_cannot_open_is_named(tmp_path: Path) -> None:
     assert any("FFmpeg 6.1" in note.text for note in result.notes) is (result.info.pixel_format.bits == 12)
 
 
+def test_alpha_beside_the_picture_of_webm_is_named_and_its_mark_not_copied(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.webm", codec="libvpx", times=range(3), tags={"alpha_mode": "1"}, **TINY)
+    result = rewrite(film)
+    assert dropped(result, "the alpha channel")
+    assert "alpha_mode" not in {name.lower() for name in result.info.stream_metadata}
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "said"),
+    [
+        ("mono", ".mp4", ""),
+        ("left_right", ".mkv", ""),
+        ("left_right", ".mp4", "the mark as stereoscopic"),
+        ("block_lr", ".mp4", "the mark as stereoscopic; of two views in one stream the first is written"),
+    ],
+)
+def test_only_a_stereoscopic_mark_that_is_lost_is_named(tmp_path: Path, mode: str, suffix: str, said: str) -> None:
+    film = make_film(tmp_path / "a.mkv", codec="libx264", times=range(3), tags={"stereo_mode": mode}, **TINY)
+    result = rewrite(film, suffix=suffix)
+    assert [note.text for note in result.notes if "stereo" in note.text] == [said] * bool(said)
+    assert result.info.stream_metadata.get("stereo_mode") == (mode if suffix == ".mkv" else None)
+
+
 # Timecode -------------------------------------------------------------------------------------------------------------
 
 

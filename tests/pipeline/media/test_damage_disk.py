@@ -1,4 +1,4 @@
-"""A disk that is full or may not be written to: a clean error, nothing under the final name, nothing left behind."""
+"""A disk that is full or is not writable: a clean error, nothing under the final name, nothing left behind."""
 
 from __future__ import annotations
 

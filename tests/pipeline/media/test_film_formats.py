@@ -14,7 +14,7 @@ TINY = {"width": 64, "height": 48, "times": range(5)}
 CODECS = {
     **{"mp4": "libx264", "mov": "libx264", "mkv": "ffv1", "avi": "mpeg4", "ts": "mpeg2video", "m2ts": "mpeg2video"},
     **{"vob": "mpeg2video", "mpg": "mpeg1video", "mxf": "mpeg2video", "wmv": "wmv2", "flv": "flv", "3gp": "mpeg4"},
-    **{"rm": "rv20", "y4m": "wrapped_avframe", "gxf": "mpeg2video", "m2v": "mpeg2video"},
+    **{"rm": "rv20", "y4m": "wrapped_avframe", "gxf": "mpeg2video", "m2v": "mpeg2video", "m4e": "mpeg4"},
 }
 # Suffixes of camcorders, discs and older programs; each holds what the suffix on the right usually does.
 ALIASES = {
@@ -26,9 +26,9 @@ SIZES = {"gxf": {"width": 720, "height": 576}, "rm": {"width": 176, "height": 14
 
 def film_of(folder: Path, suffix: str) -> Path:
     options = {"mpegts_m2ts_mode": "1"} if suffix == "m2ts" else {}
-    return make_film(
-        folder / f"a.{suffix}", codec=CODECS[suffix], muxer_options=options, **(TINY | SIZES.get(suffix, {}))
-    )
+    muxer = "m4v" if suffix == "m4e" else None
+    more = TINY | SIZES.get(suffix, {})
+    return make_film(folder / f"a.{suffix}", codec=CODECS[suffix], muxer=muxer, muxer_options=options, **more)
 
 
 @pytest.mark.parametrize("suffix", CODECS)

@@ -17,14 +17,12 @@ import pytest
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UnreadableError
 from pipeline.film.job import colorize_video
-from pipeline.media.decode import frames
 from pipeline.media.packet_scan import surveyed
-from pipeline.media.probe import open_film
-from pipeline.media.read_log import ReadLog
 from pipeline.options import OnDamage, Options
 from pipeline.results import Failure
 from tests.films import Sound, make_film, write_pictures
 from tests.pipeline.media.failing_disk import Failing, fail_behind
+from tests.pipeline.media.rewriting import survey
 
 FILMS = {
     "film.mkv": "ffv1",
@@ -62,6 +60,28 @@ def test_a_disk_that_fails_is_no_damage_of_the_film(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.parametrize("good", [-1, 0, 100])
+def test_a_disk_that_fails_at_one_of_numbered_pictures_is_no_damage_of_it(
+    good: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_pictures(tmp_path / "film", "%04d.png", codec="png", pixel_format="gray")
+    picture, real = folder / f"{number:04}.png", Path.open
+
+    def failing(path: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
+        if path != picture:
+            return real(path, mode, buffering, *more, **named)
+        if good < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return Failing(path, good, errno.EIO)
+
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(UnreadableError, match=rf"{picture.name}: cannot be read: {os.strerror(errno.EIO)}") as raised:
+        survey(folder)
+    assert Failure.of(folder, raised.value).unreadable
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.mp4"])
 @pytest.mark.parametrize("opening", range(1, 5))
 def test_a_disk_that_fails_in_any_pass_leaves_nothing_even_where_damage_is_concealed(
@@ -73,19 +93,6 @@ def test_a_disk_that_fails_in_any_pass_leaves_nothing_even_where_damage_is_conce
     with pytest.raises(UnreadableError, match=os.strerror(errno.EIO)):
         colorize_video(film, tmp_path / "out.mkv", Options(on_damage=OnDamage.CONCEAL), colorizer=colorizer)
     assert list(tmp_path.iterdir()) == [film]
-
-
-@pytest.mark.parametrize("on_damage", OnDamage)
-def test_a_picture_of_a_folder_that_cannot_be_opened_is_no_damage(on_damage: OnDamage, tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "100% scans", "%d.png", codec="png", pixel_format="gray", numbers=range(12))
-    with surveyed(folder) as (info, _):
-        (folder / "6.png").unlink()
-        with pytest.raises(UnreadableError, match=f"100% scans: cannot be read: {os.strerror(errno.ENOENT)}"):
-            list(frames(info, info.pixel_format, read_log=ReadLog(luma=False), on_damage=on_damage))
-    for picture in folder.iterdir():
-        picture.unlink()
-    with pytest.raises(UnreadableError), open_film(info):
-        pytest.fail("it was opened")
 
 
 def fail_at_opening(number: int, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:

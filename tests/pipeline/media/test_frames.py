@@ -204,8 +204,8 @@ def field_frame(target: str, *, height: int, fields: str) -> Frame:
 def test_fields_are_painted_apart_where_they_share_no_chroma_lines(target: str, height: int) -> None:
     frame = field_frame(target, height=height, fields="tff")
     rows, columns = frame.chroma_shape
-    assert len(frame.parts) == 2
-    for field, part in enumerate(frame.parts):
+    assert len(frame.paint_areas) == 2
+    for field, part in enumerate(frame.paint_areas):
         assert (part.luma == np.arange(height)[field::2][: len(part.luma), None] % 256).all()
         assert part.chroma_shape == (len(range(rows)[part.lines]), columns)
         assert -(-len(part.luma) // part.chroma_shape[0]) == -(-height // rows)
@@ -220,14 +220,14 @@ def test_fields_are_painted_apart_where_they_share_no_chroma_lines(target: str, 
 @pytest.mark.parametrize(("target", "fields"), [("yuv422p", "tff"), ("yuv444p", "bff"), ("yuv420p", "prog")])
 def test_other_pictures_are_painted_whole(target: str, fields: str) -> None:
     frame = field_frame(target, height=64, fields=fields)
-    (part,) = frame.parts
+    (part,) = frame.paint_areas
     assert part.luma.shape == frame.luma.shape
     assert part.chroma_shape == frame.chroma_shape
 
 
 def test_a_frame_with_one_painted_field_is_not_given_out() -> None:
     frame = field_frame("yuv420p", height=64, fields="tff")
-    part = frame.parts[0]
+    part = frame.paint_areas[0]
     code = np.zeros(part.chroma_shape, np.uint8)
     frame.paint(code, code, lines=part.lines)
     with pytest.raises(ValueError, match="without painted chroma"):

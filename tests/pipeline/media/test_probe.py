@@ -174,6 +174,22 @@ def test_a_hostile_file_full_of_marks_of_encryption_is_seen_through_at_once(mark
         probe(path)
 
 
+def test_parts_of_a_film_in_fragments_are_told_what_is_missing(tmp_path: Path) -> None:
+    whole = make_film(tmp_path / "a.mp4", codec="libx264", muxer_options={"movflags": "empty_moov+frag_keyframe"})
+    assert probe(whole).width == 96
+    data = whole.read_bytes()
+    first = data.index(b"moof") - 4
+    for name, part, missing in (
+        ("init.mp4", data[:first], "without any of them"),
+        ("1.m4s", data[first:], "without the header"),
+        ("2.m4s", (16).to_bytes(4) + b"stypmsdh\0\0\0\0" + data[first:], "without the header"),
+    ):
+        (tmp_path / name).write_bytes(part)
+        with pytest.raises(InputError, match=missing) as raised:
+            probe(tmp_path / name)
+        assert "Join" in raised.value.advice
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damaged(tmp_path: Path, suffix: str) -> None:
     film = protected_matroska(tmp_path) if suffix == "mkv" else fragment_of_protected_mp4(tmp_path)
@@ -217,7 +233,7 @@ def test_absurd_dimensions_are_refused_before_a_picture_is_allocated(tmp_path: P
     assert huge * huge > MAX_PIXELS
     header = struct.pack("<III", 40, huge, huge)
     film.write_bytes(film.read_bytes().replace(struct.pack("<III", 40, 96, 64), header))
-    with pytest.raises(InputError, match=r"film\.avi: claims pictures of 14000 x 14000 pixels"):
+    with pytest.raises(InputError, match=r"film\.avi: declares pictures of 14000 x 14000 pixels"):
         probe(film)
 
 

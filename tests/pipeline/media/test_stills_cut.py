@@ -126,7 +126,7 @@ def test_a_tiff_cut_behind_its_picture_is_coloured_and_says_so(lost: int, tmp_pa
     Image.fromarray(GREY).save(path, compression="tiff_lzw")
     path.write_bytes(path.read_bytes()[:-lost])
     still, _ = coloured(path)
-    assert concealed(still) == ["the TIFF breaks off behind its last page, which is whole"]
+    assert concealed(still) == ["the TIFF breaks off after its last page, which is complete"]
 
 
 @pytest.mark.parametrize("lost", [1, 2])
@@ -135,7 +135,7 @@ def test_a_gif_cut_behind_its_picture_is_coloured_and_says_so(lost: int, tmp_pat
     Image.fromarray(GREY).save(path)
     path.write_bytes(path.read_bytes()[:-lost])
     still, _ = coloured(path)
-    assert concealed(still) == ["the GIF breaks off behind its first picture, which is whole"]
+    assert concealed(still) == ["the GIF breaks off after its first picture, which is complete"]
 
 
 TAILS = {

@@ -87,6 +87,10 @@ ODD_JPEGS: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
     "a fill byte before the end": (lambda data: before_end(data, b"\xff"), False),
     "many fill bytes before the end": (lambda data: before_end(data, b"\xff" * 40), False),
     "fill bytes before a scan": (lambda data: before_scan(data, b"\xff\xff\xff"), False),
+    "stray bytes behind the first marker": (lambda data: data[:2] + b"stray\0\xff\0" + data[2:], True),
+    "many bytes behind the first marker": (lambda data: data[:2] + bytes(range(256)) + data[2:], True),
+    "an empty segment called JFIF": (lambda data: data[:2] + b"\xff\xe0\0\x07JFIF\0" + data[2:], True),
+    "a comment of no length": (lambda data: data[:20] + b"\xff\xfe\0\0" + data[20:], False),
     "stray bytes before a scan": (lambda data: before_scan(data, b"\0\0\0stray"), True),
     "stray bytes before the end": (lambda data: before_end(data, b"\xff\xd0stray"), True),
     "no end marker": (lambda data: data[:-2], True),
@@ -244,8 +248,37 @@ def test_a_bmp_with_alpha_keeps_it_and_an_empty_one_is_taken_as_opaque(is_empty:
     assert any("opaque" in note.text for note in still.notes) == is_empty
 
 
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (16, (0x0F00, 0x00F0, 0x000F)),
+        (16, (0xF000, 0x0F00, 0x00F0, 0x000F)),
+        (16, (0x7C00, 0x03E0, 0x001F, 0x8000)),
+        (16, (0x0001, 0x07FE, 0xF800)),
+        (32, (0x3FC00000, 0x003FC000, 0x00003FC0)),
+        (32, (0x3FF00000, 0x000FFC00, 0x000003FF)),
+        (32, (0xE0000000, 0x1FFFFFC0, 0x0000003E, 0x00000001)),
+    ],
+)
+def test_a_bmp_is_read_whatever_bits_its_samples_are(bits: int, masks: tuple[int, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, 1 << mask.bit_count(), (21, 33)).astype(np.uint64) for mask in masks]
+    packed = sum(code * np.uint64(mask & -mask) for code, mask in zip(codes, masks, strict=True))
+    path = bitmap(tmp_path / "photo.bmp", bits=bits, masks=masks, pixels=np.asarray(packed))
+    still = read_still(path)
+    white = 65535 if max(mask.bit_count() for mask in masks) > 8 else 255
+    samples = [np.rint(code * (white / ((1 << mask.bit_count()) - 1))) for code, mask in zip(codes, masks, strict=True)]
+    assert still.own_rgb is not None
+    assert np.array_equal(still.own_rgb(), np.stack(samples[:3], axis=2))
+    assert (still.alpha is None) == (len(masks) == 3)
+    assert still.alpha is None or np.array_equal(still.alpha, samples[3])
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="break off"):
+        read_still(path)
+
+
 def test_a_bmp_of_unknown_bit_fields_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
-    path = bitmap(tmp_path / "photo.bmp", bits=16, masks=(0x0700, 0x0070, 0x0007), pixels=GREY >> 5)
+    path = bitmap(tmp_path / "photo.bmp", bits=16, masks=(0x0500, 0x0070, 0x0007), pixels=GREY >> 5)
     with pytest.raises(UnsupportedError, match="rare kind"):
         read_still(path)
 

@@ -233,6 +233,33 @@ def test_interlaced_film_stays_interlaced(tmp_path: Path, codec: Codec, pixel_fo
         assert all(frame.interlaced_frame for frame in result.decode(video=0))
 
 
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.PRORES])
+@pytest.mark.parametrize(("first", "second", "order"), [("tff", "bff", 2), ("bff", "tff", 3)])
+def test_the_first_picture_decides_which_field_is_first_in_a_film_that_changes_it(
+    tmp_path: Path, first: str, second: str, order: int, codec: Codec
+) -> None:
+    parts = [
+        make_film(tmp_path / f"{fields}.m2v", codec="mpeg2video", fields=fields, flags=INTERLACED, times=range(4))
+        for fields in (first, second)
+    ]
+    film = tmp_path / "film.m2v"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert probe(film).field_order == order
+    assert rewrite(film, codec=codec).info.field_order == order
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC])
+def test_films_of_few_frames_are_decoded_in_time(tmp_path: Path, codec: Codec, count: int, suffix: str) -> None:
+    film = make_film(tmp_path / "film.avi", codec="ffv1", times=range(count))
+    result = rewrite(film, codec=codec, suffix=suffix)
+    with av.open(str(result.output)) as written:
+        packets = [packet for packet in written.demux(video=0) if packet.size]
+        assert all(packet.dts is None or -3 / 25 <= packet.dts * packet.time_base <= 3 / 25 for packet in packets)
+    assert frame_times(result.output) == [Fraction(number, 25) for number in range(count)]
+
+
 TWO_VOICES = [
     Sound(codec="aac", tags={"language": "fre", "title": "Original"}, disposition=1),
     Sound(codec="flac", pitch=300.0, tags={"language": "ger", "title": "Commentary"}, disposition=8),

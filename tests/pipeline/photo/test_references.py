@@ -15,8 +15,8 @@ from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
+from pipeline.photo.in_memory import colorize_picture
 from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
-from pipeline.photo.memory import colorize_picture
 from pipeline.results import Failure, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted
@@ -79,7 +79,7 @@ def test_an_engine_that_fails_at_a_reference_ends_the_run(tmp_path: Path, tiny: 
 
 def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer) -> None:
     source, reference = save(tmp_path / "scan.png", scene()), save(tmp_path / "any.png", coloured())
-    with pytest.raises(UsageError, match="cannot take references"):
+    with pytest.raises(UsageError, match="cannot use references"):
         colorize_photo(source, tmp_path / "out.png", Options(reference=reference), colorizer=colorizer)
     with pytest.raises(InputError, match="no such reference"):
         colorize_photo(source, tmp_path / "out.png", Options(reference=tmp_path / "none.png"), colorizer=colorizer)

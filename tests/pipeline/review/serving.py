@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.archive.reviewed import ReviewedArchive
+from pipeline.archive.catalogue import ArchiveCatalogue
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
 from pipeline.photo.job import default_output
-from pipeline.review.catalogue import FILM, PHOTO, Files
+from pipeline.review.catalogue import FILM, PHOTO, FileCatalogue
 from pipeline.review.local import serve_locally
 from pipeline.review.server import review_app
 from pipeline.review.studio import Studio
@@ -42,9 +42,11 @@ def main() -> None:
     model, *photos = sys.argv[1:]
     options = Options(engine="onnxruntime", model=model, overwrite=True)
     catalogue = (
-        ReviewedArchive(Path(photos[0]))
+        ArchiveCatalogue(Path(photos[0]))
         if Path(photos[0]).is_dir()
-        else Files([(_kind(Path(photo)), Path(photo), default_output(Path(photo))) for photo in photos], options)
+        else FileCatalogue(
+            [(_kind(Path(photo)), Path(photo), default_output(Path(photo))) for photo in photos], options
+        )
     )
     with open_colorizer(options) as colorizer:
         studio = Studio(colorizer, catalogue)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.archive.catalogue import ArchiveCatalogue
 from pipeline.archive.ledger import open_ledger, read_ledger
 from pipeline.archive.output_folder import locked
-from pipeline.archive.reviewed import ReviewedArchive
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.hints import ab_of_hex
@@ -27,7 +27,7 @@ from pipeline.film.frame_at import frame_at
 from pipeline.media.probe import probe
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
-from pipeline.review.catalogue import FILM, Files
+from pipeline.review.catalogue import FILM, FileCatalogue
 from pipeline.review.studio import Studio
 from tests.browser import BROWSERS, CHROMIUM, Page, browsing
 from tests.engines.two import write_two_model
@@ -148,7 +148,7 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
         )
         other.wait(f"!document.querySelector('#save').disabled && {READY}")
         other.click("#save")
-        other.wait("document.querySelector('#message').innerText.includes('somebody else changed it')")
+        other.wait("document.querySelector('#message').innerText.includes('somebody else has changed it')")
         assert correction_of(archive, "album/one.png") == Correction(accepted=True)
         # Without it, the page would ask whether to leave.
         other.click("#undo")
@@ -240,12 +240,12 @@ def coloured(folder: Path, model: Path, opened: Colorizer) -> Path:
 
 
 def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) -> None:
-    found = ReviewedArchive(archive)
+    found = ArchiveCatalogue(archive)
     assert found.count() == 3
     first = found.page(0, 3)[0]
     assert (first.name, "hardly any colour" in first.attention) == ("zinnia.png", True)
     found.correct(first.name, found.correction(first.name).revised(Correction(accepted=True)))
-    assert first.name not in [item.name for item in ReviewedArchive(archive).page(0, 3) if item.attention]
+    assert first.name not in [item.name for item in ArchiveCatalogue(archive).page(0, 3) if item.attention]
 
 
 def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key(
@@ -255,7 +255,7 @@ def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key
     make_film(scans / "film.mp4", codec="libx264", times=range(6))
     odd = scans / "odd\udcff.png"
     save(scans / "odd.png", scene()).rename(odd)
-    found = ReviewedArchive(coloured(tmp_path, two, opened))
+    found = ArchiveCatalogue(coloured(tmp_path, two, opened))
     items = {item.kind: item for item in found.page(0, 10)}
     assert items["film"].labels
     assert found.thumbnail("film.mp4", 0)
@@ -271,7 +271,7 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
         return scene(width=96, height=64) if number < 20 else 255 - scene(width=96, height=64)[::-1]
 
     make_film(new_folder(tmp_path / "scans") / "film.mp4", codec="libx264", times=range(50), luma=two_scenes)
-    found = ReviewedArchive(coloured(tmp_path, two, opened)).shots("film.mp4")
+    found = ArchiveCatalogue(coloured(tmp_path, two, opened)).shots("film.mp4")
     assert found.frame == pytest.approx(0.04)
     bounds = [(shot.start, shot.end) for shot in found.shots]
     assert bounds == [pytest.approx((0, 0.8), abs=0.001), pytest.approx((0.8, 2.0), abs=0.001)]
@@ -284,9 +284,9 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
 ) -> None:
     codec = {"film.m2v": "mpeg2video", "film.m1v": "mpeg1video"}[name]
     film = make_film(new_folder(tmp_path / "scans") / name, codec=codec, times=range(10))
-    (shot,) = ReviewedArchive(coloured(tmp_path, two, opened)).shots(name).shots
+    (shot,) = ArchiveCatalogue(coloured(tmp_path, two, opened)).shots(name).shots
     assert shot.end - shot.start == pytest.approx(0.4, abs=0.001)
-    named = Files([(FILM, film, tmp_path / "made.mkv")], Options())
+    named = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options())
     shots = named.shots(name).shots
     assert [shot.label for shot in shots] == list(named.find(name).labels)
     assert (len(shots), shots[0].start, shots[-1].end) == (24, 0, pytest.approx(0.4))
@@ -295,7 +295,7 @@ def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
     film = make_film(tmp_path / name, codec="libx264", times=range(50, 98))
-    shots = Files([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
+    shots = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options()).shots(name).shots
     assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
 
 
@@ -323,11 +323,11 @@ def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
 
 def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no archive"):
-        ReviewedArchive(tmp_path / "none")
+        ArchiveCatalogue(tmp_path / "none")
     (tmp_path / "scans").rename(tmp_path / "moved")
     with pytest.raises(InputError, match="originals are not there"):
-        ReviewedArchive(archive)
-    moved = ReviewedArchive(archive, source=tmp_path / "moved")
+        ArchiveCatalogue(archive)
+    moved = ArchiveCatalogue(archive, source=tmp_path / "moved")
     assert moved.find("album/one.png").source.is_file()
     ledger = read_ledger(archive)
     assert ledger is not None
@@ -343,7 +343,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     make_film(scans / "film.mp4", codec="libx264", times=range(60), options={"g": "10"})
     archive = tmp_path / "out"
     colorize_archive(scans, archive, Options(engine="onnxruntime", model=str(two)), colorizer=opened)
-    shots = len(ReviewedArchive(archive).find("film.mp4").labels)
+    shots = len(ArchiveCatalogue(archive).find("film.mp4").labels)
     with looked_at(two, archive) as (page, _):
         assert page.run("document.querySelectorAll('#shots li').length") == shots
         page.run("document.querySelector('#shots li:last-child button').click()")
@@ -374,7 +374,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
 def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path) -> None:
     model = write_two_model(tmp_path, temperature=0.5)
     film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
-    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    catalogue = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
     with open_colorizer(Options(engine="onnxruntime", model=str(model))) as colorizer:
         plain = catalogue.render("film.mkv", colorizer).read_bytes()
         content = save(tmp_path / "coloured.png", sepia(scene())).read_bytes()

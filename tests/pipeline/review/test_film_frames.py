@@ -16,7 +16,7 @@ from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.corrections import Correction, CorrectionFile
 from pipeline.errors import UsageError
 from pipeline.options import Hint, Options, Quality
-from pipeline.review.catalogue import FILM, Files
+from pipeline.review.catalogue import FILM, FileCatalogue
 from pipeline.review.studio import Place, Studio
 from tests.engines.two import write_two_model
 from tests.films import make_film
@@ -52,13 +52,13 @@ def film(tmp_path: Path) -> Path:
     return make_film(tmp_path / NAME, codec="ffv1", width=224, height=160, times=range(8), luma=blocks)
 
 
-def shown(studio: Studio, catalogue: Files, time: float, correction: Correction | None = None) -> np.ndarray:
-    made, _, is_kept = studio.after(catalogue.find(NAME), Place(time=time), correction or Correction())
-    assert not is_kept
-    return np.asarray(Image.open(BytesIO(made)), float)
+def shown(studio: Studio, catalogue: FileCatalogue, time: float, correction: Correction | None = None) -> np.ndarray:
+    made = studio.after(catalogue.find(NAME), Place(time=time), correction or Correction())
+    assert not made.is_kept
+    return np.asarray(Image.open(BytesIO(made.content)), float)
 
 
-def rendered(catalogue: Files, colorizer: Colorizer, correction: Correction) -> np.ndarray:
+def rendered(catalogue: FileCatalogue, colorizer: Colorizer, correction: Correction) -> np.ndarray:
     """Return the first frame of the result."""
     catalogue.correct(NAME, CorrectionFile(correction=correction))
     with av.open(str(catalogue.render(NAME, colorizer))) as made:
@@ -76,7 +76,7 @@ def rendered(catalogue: Files, colorizer: Colorizer, correction: Correction) -> 
 def test_a_frame_is_shown_with_what_the_film_is_coloured_by(
     lends: str, film: Path, tmp_path: Path, two: Colorizer
 ) -> None:
-    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True, quality=Quality.MASTER))
+    catalogue = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True, quality=Quality.MASTER))
     studio, correction = Studio(two, catalogue), Correction()
     plain = shown(studio, catalogue, 0.01)
     green = painted(blocks(0), a=-30, b=35)
@@ -102,7 +102,7 @@ def test_a_frame_is_shown_with_what_the_film_is_coloured_by(
 
 def test_what_a_render_refuses_is_refused_here_too(film: Path, tmp_path: Path, tiny: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "film.ref.png"), painted(blocks(0), a=-30, b=35))
-    catalogue = Files([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
+    catalogue = FileCatalogue([(FILM, film, tmp_path / "made.mkv")], Options(overwrite=True))
     with (
         open_colorizer(Options(engine="onnxruntime", model=str(tiny))) as opened,
         pytest.raises(UsageError, match="cannot use it"),

@@ -19,10 +19,10 @@ from training.architectures.encoders import ColourResNet18Encoder, ResNet18Encod
 from training.architectures.pretrained import PretrainedDiscriminator  # noqa: E402
 from training.backbone import read_backbone  # noqa: E402
 from training.config import AdversaryConfig, ConfigError  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
 from training.train import CHECKPOINT, train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
-PLAIN = Sitting(tensorboard=False, device="cpu")
+PLAIN = TrainOptions(tensorboard=False, device="cpu")
 CONFIG = dataclasses.replace(
     COHERENT,
     adversary=AdversaryConfig(
@@ -82,7 +82,7 @@ def test_the_discriminator_learns_alone_at_first_then_both(
     def made(steps: int) -> dict[str, Tensor]:
         config = dataclasses.replace(CONFIG, adversary=adversary, steps=steps, warmup=0, cooldown=0)
         run = tmp_path / str(steps)
-        train(config, photos=photo_cache, run=run, backbone=backbone, sitting=PLAIN)
+        train(config, photos=photo_cache, run=run, backbone=backbone, options=PLAIN)
         state = torch.load(run / CHECKPOINT, weights_only=True)
         critic = state["adversary"]["model"]
         return {
@@ -100,9 +100,9 @@ def test_the_discriminator_learns_alone_at_first_then_both(
 
 def test_without_its_weights_it_is_refused(photo_cache: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs ImageNet weights"):
-        train(CONFIG, photos=photo_cache, run=tmp_path / "run", sitting=PLAIN)
+        train(CONFIG, photos=photo_cache, run=tmp_path / "run", options=PLAIN)
     wrong = tmp_path / "wrong.safetensors"
     save_file({"conv1.weight": torch.zeros(1)}, wrong)
     with pytest.raises(WeightsError, match="not this encoder's weights"):
-        train(CONFIG, photos=photo_cache, run=tmp_path / "run", backbone=wrong, sitting=PLAIN)
+        train(CONFIG, photos=photo_cache, run=tmp_path / "run", backbone=wrong, options=PLAIN)
     assert not (tmp_path / "run" / CHECKPOINT).exists()

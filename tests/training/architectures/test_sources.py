@@ -23,7 +23,7 @@ from training.architectures.unet_simple import UNetSimple  # noqa: E402
 from training.architectures.unet_vae import UNetVAE  # noqa: E402
 from training.architectures.vgg16_autoencoder import VGG16Autoencoder  # noqa: E402
 from training.architectures.zhang2016 import Zhang2016  # noqa: E402
-from training.cielab import lab_to_rgb, rgb_to_lab  # noqa: E402
+from training.cielab_numpy import lab_to_rgb, rgb_to_lab  # noqa: E402
 from training.config import CONFIGS, load_config  # noqa: E402
 from training.detectors import corner_excess  # noqa: E402
 from training.samples import TEMPERATURE  # noqa: E402

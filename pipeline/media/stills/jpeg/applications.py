@@ -34,7 +34,7 @@ def kept_segments(segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], tup
         notes.append(
             Note(
                 NoteKind.DROPPED,
-                "a thumbnail in JFIF or Photoshop's records is not carried over: it shows the picture as it was",
+                "a thumbnail in JFIF or Photoshop's records is not carried over: it shows the original picture",
             )
         )
     return tuple(map(_now_ycbcr, without)), tuple(notes)

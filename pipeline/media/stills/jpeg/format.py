@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -38,6 +39,7 @@ from pipeline.media.stills.jpeg.segments import (
     JpegFile,
     Scan,
     Segment,
+    for_decoders,
     parse,
     read_frame,
 )
@@ -52,6 +54,7 @@ from pipeline.wording import count
 _HEAD = 16 << 20
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError)
 _NO_LOSS = (1,) * 64
+_BEGINNING = re.compile(rb"\xff\xd8.*?\xff[\xc0-\xfe]", re.DOTALL)
 _END = b"\xff\xd9"
 # Sequential frames, whose codes are followed one by one; of others it is seen whether they are whole.
 _FOLLOWED = (BASELINE, EXTENDED)
@@ -85,8 +88,8 @@ class JpegFormat(StillFormat):
     xmp_room = LARGEST_PAYLOAD - len(XMP)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the first two markers."""
-        return head.startswith(b"\xff\xd8\xff")
+        """Tell by the first two markers; libjpeg passes over bytes between them."""
+        return _BEGINNING.match(head) is not None
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
         """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
@@ -153,7 +156,7 @@ JPEG = JpegFormat()
 
 
 def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
-    """Return the file and its segments, its size and kind checked before the rest is read."""
+    """Return the file, as its decoders take it, and its segments; size and kind are checked before the rest is read."""
     try:
         with path.open("rb") as file:
             frame = read_frame(file.read(_HEAD))
@@ -166,7 +169,7 @@ def _read(path: Path, pixel_limit: int) -> tuple[bytes, JpegFile]:
         jpeg = parse(data)
     except DamagedJpegError as error:
         raise damaged(path, f"is not a sound JPEG file: {error}") from error
-    return data, jpeg
+    return for_decoders(data), jpeg
 
 
 def _check_kind(path: Path, frame: Frame) -> None:
@@ -242,11 +245,14 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
 def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
     """Say what is odd about the segments, unless it is told of the picture already: decoders pass over it."""
     if not jpeg.is_closed:
-        yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is there to the last block")
+        yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is complete to the last block")
     if jpeg.stray and not is_damaged:
-        yield Note(NoteKind.CONCEALED, f"{count(jpeg.stray, 'byte')} between the segments of the JPEG, of none of them")
+        yield Note(
+            NoteKind.CONCEALED,
+            f"{count(jpeg.stray, 'byte')} between the segments of the JPEG that belong to none of them",
+        )
     if jpeg.frame.marker == LOSSLESS:
-        yield Note(NoteKind.CONVERTED, "lossless JPEG becomes an ordinary one, with quantisation steps of 1")
+        yield Note(NoteKind.CONVERTED, "lossless JPEG is written as ordinary JPEG, with quantisation steps of 1")
 
 
 def _is_whole(jpeg: JpegFile) -> bool:
@@ -269,19 +275,19 @@ def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan,
 
 def _separated_luma(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
     if _is_rgb(jpeg):
-        return None, (Note(NoteKind.CONVERTED, "JPEG holds R, G and B: it becomes Y'CbCr, its luma is rounded"),)
+        return None, (Note(NoteKind.CONVERTED, "JPEG stores R, G and B: it becomes Y'CbCr, and its luma is rounded"),)
     try:
         found = luma_scans(jpeg)
     except NotSeparableError as error:
         if jpeg.frame.marker == LOSSLESS:
             return None, ()
-        return None, (Note(NoteKind.CONVERTED, f"JPEG luma is coded anew with its own tables ({error})"),)
+        return None, (Note(NoteKind.CONVERTED, f"JPEG luma is re-encoded with its own tables ({error})"),)
     except DamagedJpegError as error:
         return None, (Note(NoteKind.CONCEALED, f"image data is damaged ({error}): decoded as far as it goes"),)
     if len(jpeg.frame.components) == 3 and not _decodes_to(path, jpeg, found.scans, decoded):
-        return None, (Note(NoteKind.CONCEALED, "image data is damaged (its luma cannot be told from its chroma)"),)
+        return None, (Note(NoteKind.CONCEALED, "image data is damaged (its luma cannot be separated from its chroma)"),)
     if not found.sound:
-        return found.scans, (Note(NoteKind.CONCEALED, "image data is damaged (it goes on after the last block)"),)
+        return found.scans, (Note(NoteKind.CONCEALED, "image data is damaged (it continues after the last block)"),)
     return found.scans, ()
 
 

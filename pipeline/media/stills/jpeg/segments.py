@@ -25,6 +25,7 @@ _NEXT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 LARGEST_PAYLOAD = 65533
+_JFIF_SIZE = 14
 # Each scan costs a pass over the picture; progressive files have some ten.
 _MOST_SCANS = 100
 
@@ -157,7 +158,9 @@ def parse(data: bytes) -> JpegFile:
                 raise DamagedJpegError(f"more than {_MOST_SCANS} scans")
             scans.append(Scan(tuple(tables), _checked(segment.payload), data[position:end]))
             tables, position = [], end
-        elif segment.marker == COM or APP0 <= segment.marker <= 0xEF:
+        elif _is_no_jfif(segment):
+            stray += len(segment.tobytes())
+        elif _is_application(segment.marker):
             applications.append(segment)
         else:
             tables.append(segment)
@@ -176,6 +179,16 @@ def parse(data: bytes) -> JpegFile:
         trailer=b"" if at is None else data[at + 1 :],
         stray=stray + len(data[position : len(data) if at is None else at - 1].strip(b"\xff\0")),
     )
+
+
+def for_decoders(data: bytes) -> bytes:
+    """Return a file without what libjpeg passes over and Pillow does not, among the segments that it begins with."""
+    kept, position = [data[:2]], 2
+    while (at := _marker(data, position)) is not None and _is_application(data[at]):
+        segment, position = _segment(data, at)
+        if not _is_no_jfif(segment):
+            kept.append(data[at - 1 : position])
+    return data if at is None else b"".join((*kept, data[at - 1 :]))
 
 
 def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
@@ -198,10 +211,22 @@ def _segment(data: bytes, at: int) -> tuple[Segment, int]:
     if at + 3 > len(data):
         raise DamagedJpegError(f"segment at byte {at - 1} does not end in the file")
     marker, length = struct.unpack_from(">BH", data, at)
+    if _is_application(marker):
+        # That of an empty segment is 2; some writers leave out the length field itself.
+        length = max(length, 2)
     end = at + 1 + length
     if length < 2 or end > len(data):
         raise DamagedJpegError(f"segment at byte {at - 1} does not end in the file")
     return Segment(marker, data[at + 3 : end]), end
+
+
+def _is_application(marker: int) -> bool:
+    return marker == COM or APP0 <= marker <= 0xEF
+
+
+def _is_no_jfif(segment: Segment) -> bool:
+    """Whether a segment is called JFIF and too short to be one: libjpeg does not take it for one."""
+    return segment.marker == APP0 and segment.payload.startswith(b"JFIF\0") and len(segment.payload) < _JFIF_SIZE
 
 
 def _scan_end(data: bytes, position: int, *, has_restarts: bool) -> int:

@@ -79,7 +79,7 @@ def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
     seen: set[int] = set()
     for number, page in enumerate(parsed(path, tiff)):
         if page.offset in seen:
-            notes.append(Note(NoteKind.CONCEALED, "the pages of the TIFF run in a circle: each was read once"))
+            notes.append(Note(NoteKind.CONCEALED, "the pages of the TIFF form a loop: each was read once"))
             break
         seen.add(page.offset)
         if number >= _MOST_PAGES:
@@ -127,11 +127,11 @@ def _end_of_chain(path: Path, tiff: tifffile.TiffFile, *, last: int, number: int
     file.seek(last + layout.tagnosize + tags * layout.tagsize)
     following = file.read(layout.offsetsize)
     if len(following) < layout.offsetsize:
-        return (Note(NoteKind.CONCEALED, "the TIFF breaks off behind its last page, which is whole"),)
+        return (Note(NoteKind.CONCEALED, "the TIFF breaks off after its last page, which is complete"),)
     if any(following) and number > 1:
         raise damaged(path, f"breaks off: page {number + 1} is not there")
     if any(following):
-        return (Note(NoteKind.CONCEALED, "the TIFF announces a second page, which is not there"),)
+        return (Note(NoteKind.CONCEALED, "the TIFF announces a second page, which is missing"),)
     return ()
 
 

@@ -145,7 +145,7 @@ def _carried(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, byte
     if tag == _PHOTOSHOP:
         data = photoshop.without_thumbnail(entry.data)
         if data != entry.data:
-            text = "the thumbnail in Photoshop's records is not carried over: it shows the picture as it was"
+            text = "the thumbnail in Photoshop's records is not carried over: it shows the original picture"
             return Entry(tag, kind, len(data), data), Note(NoteKind.DROPPED, text)
     if any(placed.place is not None and placed.place >= _CLASSIC_LIMIT for placed in entry.placed):
         return None, Note(NoteKind.DROPPED, "EXIF with a maker note beyond 4 GB has no place in a classic TIFF")

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.test_cielab import PRIMARIES  # noqa: E402
 from training import cielab  # noqa: E402
-from training.lab import decode_srgb, encode_srgb, lab_to_rgb, luminance_to_lightness, rgb_to_lab  # noqa: E402
+from training.cielab_torch import decode_srgb, encode_srgb, lab_to_rgb, luminance_to_lightness, rgb_to_lab  # noqa: E402
 
 
 @pytest.mark.parametrize(("rgb", "lab"), PRIMARIES)

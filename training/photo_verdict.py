@@ -15,7 +15,7 @@ _TONED_SPREAD = 2.0
 _LEVELS = 32
 
 
-def verdict(rgb: npt.NDArray[np.uint8]) -> str:
+def photo_verdict(rgb: npt.NDArray[np.uint8]) -> str:
     """Return whether a photograph, uint8 RGB (H, W, 3), is "kept", or else "too_small", "grey" or "toned".
 
     See `training.data.build_cache`.

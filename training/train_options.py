@@ -1,4 +1,4 @@
-"""One sitting of a run: how long it may compute, and what the clock decides about the run's length."""
+"""How one call of `training.train.train` computes, and what the clock decides about the length of the run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from training.config import ConfigError, TrainConfig
 from training.device import DeviceName, Machine
 from training.schedule import Plan
 
-# The first steps of a sitting are slower, and some time goes into checkpoints and evaluations.
+# The first steps of a call are slower, and some time goes into checkpoints and evaluations.
 _SETTLING = 10
 _MARGIN = 0.97
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """How a run computes this time. What is learnt depends on it through the run's length and rounding alone."""
+class TrainOptions:
+    """How a run computes in this call. What is learnt depends on it through the run's length and rounding alone."""
 
     device: DeviceName = "auto"
     minutes: float | None = None
-    """Stop with a checkpoint after so long, start-up included; the next sitting resumes from it."""
+    """Stop with a checkpoint after so long, start-up included; the next call resumes from it."""
     total_minutes: float | None = None
-    """Fix the run's steps by the clock, not by the config: as many as fit into so much time in all sittings."""
+    """Fix the run's steps by the clock, not by the config: as many as fit into so much time in all calls."""
     finish_minutes: float | None = None
     """From here on let the rate fall to zero, within so long: for a run that must end sooner than planned."""
     pace_seconds: float = 60.0
@@ -39,61 +39,63 @@ class Sitting:
     """Steps between two lines of the log."""
 
 
-def planned(config: TrainConfig, sitting: Sitting, state: Mapping[str, Any] | None) -> Plan:
+def plan_run(config: TrainConfig, options: TrainOptions, state: Mapping[str, Any] | None) -> Plan:
     """Return the plan to go on with after the checkpoint ``state`` (None: to begin with). Raises `ConfigError`.
 
     A plan that is fixed stays as it is, except that ``finish_minutes`` lets a rate fall that has not begun to.
     """
-    open_ended = sitting.total_minutes is not None
+    open_ended = options.total_minutes is not None
     if state is None:
         plan, step, seconds = Plan(config.warmup, config.cooldown, None if open_ended else config.steps), 0, 0.0
     else:
         plan, step, seconds = Plan(**state["plan"]), int(state["step"]), float(state["seconds"])
-    if sitting.finish_minutes is not None:
+    if options.finish_minutes is not None:
         if step == 0 or plan.falling(step) or plan.over(step):
             raise ConfigError(
                 f"{config.name}: nothing to finish, at step {step} of {plan.steps}",
-                advice="Go on without --finish-minutes.",
+                advice="Continue without --finish-minutes.",
             )
-        rest = max(1, int(60 * sitting.finish_minutes * _MARGIN * step / seconds))
+        rest = max(1, int(60 * options.finish_minutes * _MARGIN * step / seconds))
         return dataclasses.replace(plan, cooldown=rest, steps=step + rest)
     if plan.steps is None and not open_ended:
-        raise ConfigError(f"{config.name}: how long the run is was left to the clock", advice="Give --total-minutes.")
+        raise ConfigError(f"{config.name}: the length of the run was left to the clock", advice="Give --total-minutes.")
     return plan
 
 
-class Clock:
-    """The time of a sitting."""
+class RunClock:
+    """The time that a run has taken, in this call and earlier ones."""
 
-    def __init__(self, sitting: Sitting, machine: Machine, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, options: TrainOptions, machine: Machine, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         """Start now, by the seconds that ``monotonic`` gives."""
-        self._sitting, self._machine, self._monotonic = sitting, machine, monotonic
+        self._options, self._machine, self._monotonic = options, machine, monotonic
         self._began = self._timed_from = monotonic()
         self._settled, self._spent = _SETTLING, 0.0
 
     def resume(self, first: int, spent: float) -> None:
-        """Go on at step ``first``, after ``spent`` seconds in earlier sittings."""
+        """Go on at step ``first``, after ``spent`` seconds in earlier calls."""
         self._settled, self._spent = first + _SETTLING, spent
 
     @property
     def seconds(self) -> float:
-        """All sittings' seconds until now."""
+        """The seconds of all calls until now."""
         return self._spent + self._monotonic() - self._began
 
     def fix(self, plan: Plan, done: int, *, share: float) -> Plan:
         """Return ``plan``, its steps fixed if they were open and ``done`` steps have shown the pace."""
-        if plan.steps is not None or self._sitting.total_minutes is None:
+        if plan.steps is not None or self._options.total_minutes is None:
             return plan
         if done == self._settled:
             self._timed_from = self._monotonic()
         timed = self._monotonic() - self._timed_from
-        if self._machine.agreed(done > self._settled and timed >= self._sitting.pace_seconds) > 0:
-            left = 60 * self._sitting.total_minutes - self.seconds
+        if self._machine.agreed(done > self._settled and timed >= self._options.pace_seconds) > 0:
+            left = 60 * self._options.total_minutes - self.seconds
             more = max(1.0, (done - self._settled) / max(timed, 1e-9) * left * _MARGIN)
             return plan.fixed(int(self._machine.agreed(done + more)), done=done, share=share)
         return plan
 
     def up(self) -> bool:
-        """Return whether this sitting has had its minutes."""
-        minutes = self._sitting.minutes
+        """Return whether this call has had its minutes."""
+        minutes = self._options.minutes
         return minutes is not None and self._machine.agreed(self._monotonic() - self._began > 60 * minutes) > 0

@@ -1,4 +1,4 @@
-"""What a run begins with: another run's averaged weights, or an exported network."""
+"""What a run begins with: a new network, the weights of ImageNet, another run's averages, or an exported network."""
 
 from __future__ import annotations
 
@@ -10,17 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import WeightsError
+from training.architectures import Architecture
 from training.architectures.blocks import BinClassifier
 from training.architectures.coherent import GROWN, Coherent
-from training.cielab import rgb_to_lab
+from training.backbone import load_backbone
+from training.cielab_numpy import rgb_to_lab
+from training.config import ConfigError, TrainConfig
 from training.data import Photos, middle_crop
 from training.files import UNREADABLE
-from training.unfold import load_exported
+from training.onnx_import import load_exported
 
 _PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
 
 
-def read_start(path: Path) -> dict[str, Tensor]:
+def build_network(
+    config: TrainConfig, architecture: Architecture, backbone: Path | None
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the network, and what the backbone lacks. Raises `ConfigError` if nothing takes the backbone."""
+    if backbone is not None and not architecture.encoder and not config.has_pretrained_discriminator:
+        raise ConfigError(
+            f"{config.name}: {config.architecture} has no encoder for {backbone}", advice="Leave out --backbone."
+        )
+    model = architecture.build()
+    if backbone is None or not architecture.encoder:
+        return model, ()
+    return model, load_backbone(model.encoder, backbone)
+
+
+def read_initial_weights(path: Path) -> dict[str, Tensor]:
     """Return the averaged weights of the checkpoint ``path``; nothing of an export's. Raises `WeightsError`."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file to start from", advice="Name a checkpoint.pt or an .onnx file.")
@@ -30,28 +47,28 @@ def read_start(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["ema"]
     except UNREADABLE as error:
         raise WeightsError(
-            f"{path}: no checkpoint of a training run ({type(error).__name__})",
+            f"{path}: not a checkpoint of a training run ({type(error).__name__})",
             advice="--start-from takes a run's checkpoint.pt or an export; ImageNet weights go with --backbone.",
         ) from error
     return weights
 
 
-def check_start(model: nn.Module, start_from: Path) -> None:
-    """Raise the `WeightsError` of `start`, as far as it can be known without photographs; ``model`` may change."""
-    weights = read_start(start_from)
+def check_initial_weights(model: nn.Module, start_from: Path) -> None:
+    """Raise the errors of `load_initial_weights` that need no photographs to be known; ``model`` may change."""
+    weights = read_initial_weights(start_from)
     if start_from.suffix == ".onnx":
         _headed(model, start_from)
     else:
         _complete(model, _load(model, weights, start_from), start_from)
 
 
-def start(model: nn.Module, start_from: Path, photos: Photos) -> None:
+def load_initial_weights(model: nn.Module, start_from: Path, photos: Photos) -> None:
     """Give ``model`` the weights of the checkpoint or export (``*.onnx``) ``start_from``.
 
     Only what a `Coherent` grows may be missing; it begins silent, and its coherence compares features as they are.
     ``photos`` tell what an export's normalisations see. Raises `WeightsError` for weights of another network.
     """
-    weights = read_start(start_from)
+    weights = read_initial_weights(start_from)
     if start_from.suffix == ".onnx":
         missing = load_exported(_headed(model, start_from), start_from, _probes(photos))
     else:

@@ -36,7 +36,7 @@ class _Track:
     spans: dict[int, _Span] = field(default_factory=dict)
 
 
-class Clock:
+class MpegClock:
     """Follows the packets of all streams, whose time stamps count ``1 / rate`` seconds."""
 
     def __init__(self, rate: int) -> None:

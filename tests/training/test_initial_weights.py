@@ -22,13 +22,13 @@ from training.balance import balance, bin_shares  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
 from training.export import export_command  # noqa: E402
+from training.initial_weights import load_initial_weights  # noqa: E402
 from training.quantization import AbBins, class_weights  # noqa: E402
 from training.ranges import main as ranges  # noqa: E402
-from training.sitting import Sitting  # noqa: E402
-from training.start import start  # noqa: E402
 from training.train import train  # noqa: E402
+from training.train_options import TrainOptions  # noqa: E402
 
-PLAIN = Sitting(tensorboard=False)
+PLAIN = TrainOptions(tensorboard=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def photos(photo_cache: Path) -> PhotoCache:
 
 @pytest.fixture(scope="module")
 def first(photo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("first"), sitting=PLAIN)
+    return train(CONFIG, photos=photo_cache, run=tmp_path_factory.mktemp("first"), options=PLAIN)
 
 
 @pytest.fixture(scope="module")
 def coherent(photo_cache: Path, first: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(COHERENT, photos=photo_cache, run=tmp_path_factory.mktemp("second"), start_from=first, sitting=PLAIN)
+    return train(COHERENT, photos=photo_cache, run=tmp_path_factory.mktemp("second"), start_from=first, options=PLAIN)
 
 
 def _exported(checkpoint: Path, folder: Path) -> Path:
@@ -61,7 +61,7 @@ def test_a_network_read_back_from_its_export_answers_the_same_and_can_train(
 ) -> None:
     trained = load_trained(request.getfixturevalue(which))
     model = trained.architecture.build()
-    start(model, _exported(trained.path, tmp_path), photos)
+    load_initial_weights(model, _exported(trained.path, tmp_path), photos)
     with torch.inference_mode():
         expected, found = trained.model(_lightness()), model.eval()(_lightness())
     # The export keeps 11 bits of every weight.
@@ -74,7 +74,7 @@ def test_a_larger_network_starts_from_the_export_of_the_smaller(
     first: Path, photos: PhotoCache, tmp_path: Path
 ) -> None:
     model = ARCHITECTURES["coherent"].build()
-    start(model, _exported(first, tmp_path), photos)
+    load_initial_weights(model, _exported(first, tmp_path), photos)
     with torch.inference_mode():
         expected = load_trained(first).model(_lightness())
         found = model.head(model.eval().evidence(_lightness()))
@@ -83,9 +83,9 @@ def test_a_larger_network_starts_from_the_export_of_the_smaller(
 
 def test_weights_that_lack_a_part_of_the_network_are_refused(first: Path, photos: PhotoCache, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no head of"):
-        start(ARCHITECTURES["fine"].build(), _exported(first, tmp_path), photos)
+        load_initial_weights(ARCHITECTURES["fine"].build(), _exported(first, tmp_path), photos)
     with pytest.raises(WeightsError, match="linear head"):
-        start(ARCHITECTURES["unet-plain"].build(), _exported(first, tmp_path), photos)
+        load_initial_weights(ARCHITECTURES["unet-plain"].build(), _exported(first, tmp_path), photos)
 
 
 def test_the_export_of_a_coherent_network_takes_hints_and_tells_its_evidence(coherent: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_export_with_photographs_tells_activations_for_int8_and_so_does_a_com
 
 def test_hints_that_were_never_learned_are_not_promised(photo_cache: Path, first: Path, tmp_path: Path) -> None:
     untold = dataclasses.replace(COHERENT, steps=0, growth=(), hinted_share=0.0)
-    begun = train(untold, photos=photo_cache, run=tmp_path / "run", start_from=first, sitting=PLAIN)
+    begun = train(untold, photos=photo_cache, run=tmp_path / "run", start_from=first, options=PLAIN)
     network, _ = open_network("onnxruntime", str(_exported(begun, tmp_path)))
     network.close()
     assert not network.spec.takes_hints

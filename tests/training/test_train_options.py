@@ -13,7 +13,7 @@ from tests.training.tiny import CONFIG  # noqa: E402
 from training.config import ConfigError  # noqa: E402
 from training.device import Machine  # noqa: E402
 from training.schedule import Plan  # noqa: E402
-from training.sitting import Clock, Sitting, planned  # noqa: E402
+from training.train_options import RunClock, TrainOptions, plan_run  # noqa: E402
 
 MACHINE = Machine(torch.device("cpu"))
 LONG = dataclasses.replace(CONFIG, steps=1000, warmup=10, cooldown=400)
@@ -33,14 +33,14 @@ def _state(step: int, seconds: float, **plan: int | None) -> dict[str, Any]:
 
 
 def test_without_a_clock_the_config_plans() -> None:
-    assert planned(LONG, Sitting(), None) == Plan(10, 400, 1000)
-    assert planned(LONG, Sitting(total_minutes=9.0), None) == Plan(10, 400, None)
-    assert planned(LONG, Sitting(total_minutes=9.0), _state(50, 5.0)).steps == 1000
+    assert plan_run(LONG, TrainOptions(), None) == Plan(10, 400, 1000)
+    assert plan_run(LONG, TrainOptions(total_minutes=9.0), None) == Plan(10, 400, None)
+    assert plan_run(LONG, TrainOptions(total_minutes=9.0), _state(50, 5.0)).steps == 1000
 
 
 def test_the_pace_of_the_first_minute_fixes_the_steps_and_the_fall_keeps_its_share() -> None:
     plan, done, time = Plan(10, 400, None), 0, Time()
-    clock = Clock(Sitting(total_minutes=10.0), MACHINE, monotonic=time.monotonic)
+    clock = RunClock(TrainOptions(total_minutes=10.0), MACHINE, monotonic=time.monotonic)
     time.now += 30
     while plan.steps is None:
         done += 1
@@ -54,7 +54,7 @@ def test_the_pace_of_the_first_minute_fixes_the_steps_and_the_fall_keeps_its_sha
 
 def test_time_of_earlier_sittings_counts() -> None:
     time = Time()
-    clock = Clock(Sitting(total_minutes=10.0, pace_seconds=0.0), MACHINE, monotonic=time.monotonic)
+    clock = RunClock(TrainOptions(total_minutes=10.0, pace_seconds=0.0), MACHINE, monotonic=time.monotonic)
     clock.resume(5000, 590.0)
     time.now += 8
     plan = Plan(10, 400, None)
@@ -66,17 +66,17 @@ def test_time_of_earlier_sittings_counts() -> None:
 
 def test_minutes_end_a_sitting_whatever_came_before_it() -> None:
     time = Time()
-    clock = Clock(Sitting(minutes=1.0), MACHINE, monotonic=time.monotonic)
+    clock = RunClock(TrainOptions(minutes=1.0), MACHINE, monotonic=time.monotonic)
     clock.resume(5000, 590.0)
     time.now += 60
     assert not clock.up()
     time.now += 1
     assert clock.up()
-    assert not Clock(Sitting(), MACHINE).up()
+    assert not RunClock(TrainOptions(), MACHINE).up()
 
 
 def test_a_run_is_finished_at_the_pace_it_had() -> None:
-    plan = planned(LONG, Sitting(finish_minutes=2.0), _state(300, 150.0))
+    plan = plan_run(LONG, TrainOptions(finish_minutes=2.0), _state(300, 150.0))
     assert plan == Plan(10, 232, 532)
     assert plan.factor(300) == pytest.approx(1.0)
     assert plan.factor(532) == 0
@@ -85,9 +85,9 @@ def test_a_run_is_finished_at_the_pace_it_had() -> None:
 @pytest.mark.parametrize("state", [None, _state(700, 70.0), _state(1000, 100.0)], ids=["none", "falling", "over"])
 def test_what_has_not_begun_or_is_ending_cannot_be_finished(state: dict[str, Any] | None) -> None:
     with pytest.raises(ConfigError, match="nothing to finish"):
-        planned(LONG, Sitting(finish_minutes=2.0), state)
+        plan_run(LONG, TrainOptions(finish_minutes=2.0), state)
 
 
 def test_a_run_left_to_the_clock_needs_the_clock() -> None:
     with pytest.raises(ConfigError, match="left to the clock"):
-        planned(LONG, Sitting(), _state(50, 5.0, steps=None))
+        plan_run(LONG, TrainOptions(), _state(50, 5.0, steps=None))

@@ -1,4 +1,4 @@
-"""Times within films, as people write them and as they are shown."""
+"""Parse and format times within films."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import timedelta
 from fractions import Fraction
 
 TIME = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
-"""What a time looks like, for `re.ASCII`: ``12.5``, ``1:12.5``, ``1:02:03``."""
+"""Pattern of a time, for `re.ASCII`: ``12.5``, ``1:12.5``, ``1:02:03``."""
 
 
-def clock(seconds: Fraction | float) -> str:
-    """Return a time, cut to tenths of a second: ``0:01:23.4``."""
+def time_text(seconds: Fraction | float) -> str:
+    """Return a time truncated to tenths of a second: ``0:01:23.4``."""
     tenths = int(seconds * 10)
     return f"{timedelta(seconds=tenths // 10)}.{tenths % 10}"
 
 
 def seconds_of(text: str) -> Fraction:
-    """Return the seconds of a `TIME`. Raises `ValueError` for anything else."""
+    """Return the seconds in a `TIME`. Raises `ValueError` for anything else."""
     if not re.fullmatch(TIME, text, re.ASCII):
         raise ValueError(f"{text!r} is no time")
     seconds = Fraction(0)

@@ -1,4 +1,4 @@
-"""sRGB and CIELAB on numpy arrays in float64, for measuring; `training.lab` does the same on torch tensors.
+"""sRGB and CIELAB on numpy arrays in float64, for measuring; `training.cielab_torch` does the same on torch tensors.
 
 Formulas: sRGB after IEC 61966-2-1, CIELAB after CIE 15:2018, white point D65 (the sRGB white).
 """

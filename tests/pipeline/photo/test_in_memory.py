@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options, TreatAs
+from pipeline.photo.in_memory import colorize_picture
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.memory import colorize_picture
 from pipeline.progress import Silent
 from pipeline.results import Note
 from tests.photos import grey_profile, jpeg_bytes, rgb_of, save, save_with_metadata, scene, sepia, tinted
@@ -126,7 +126,7 @@ def test_notes_are_told(tmp_path: Path, colorizer: Colorizer) -> None:
 
 
 def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
-    with pytest.raises(InputError, match="is not in a format that is read"):
+    with pytest.raises(InputError, match="is not in a supported format"):
         colorize_picture(b"dear diary", colorizer=colorizer)
     with pytest.raises(UsageError, match="CMYK"):
         colorize_picture(Image.new("CMYK", (8, 8)), colorizer=colorizer)

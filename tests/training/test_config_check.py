@@ -26,9 +26,9 @@ from training.architectures.encoders import ColourResNet18Encoder, VGG16Encoder 
 from training.backbone import convert_backbone  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
 from training.config import AdversaryConfig, ConfigError, TrainConfig, config_text  # noqa: E402
+from training.config_check import check_config, check_weights  # noqa: E402
 from training.data import build_cache  # noqa: E402
 from training.files import WriteError  # noqa: E402
-from training.fitting import check, check_weights  # noqa: E402
 from training.train import train  # noqa: E402
 
 JUDGED = dataclasses.replace(
@@ -48,7 +48,7 @@ def _with(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 @pytest.mark.parametrize("config", [CONFIG, REGRESSION, GAN, LATENT, COHERENT, JUDGED], ids=lambda config: config.name)
 def test_what_fits_is_accepted(config: TrainConfig) -> None:
-    assert check(config) is ARCHITECTURES[config.architecture]
+    assert check_config(config) is ARCHITECTURES[config.architecture]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_fits_is_accepted(config: TrainConfig) -> None:
 )
 def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        check(_with(CONFIG, **changes), ranks=2)
+        check_config(_with(CONFIG, **changes), ranks=2)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_config_that_does_not_fit_is_refused_with_the_reason(changes: dict[str
 )
 def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=f"nothing reads .*{told}"):
-        check(_with(config, **changes))
+        check_config(_with(config, **changes))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_key_that_nothing_would_read_is_refused(config: TrainConfig, changes: 
 )
 def test_a_key_that_is_needed_after_all_is_asked_for(config: TrainConfig, key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key.replace('loss_', 'loss.')} is missing, and needed for"):
-        check(_with(config, **{key: None}))
+        check_config(_with(config, **{key: None}))
 
 
 def test_a_backbone_that_nothing_takes_is_refused_and_a_judge_takes_it(tmp_path: Path) -> None:
@@ -203,15 +203,15 @@ def test_a_run_below_a_file_is_refused_before_a_photograph_is_touched(tmp_path: 
     done = colorize("model", "train", "unet-plain", "--photos", photos, "--run", run, "--json")
     assert done.returncode == 5, done.stderr
     error = json.loads(done.stdout)["error"]
-    assert re.search(r"file/run.*: cannot be made: .*file is no folder", error["message"])
+    assert re.search(r"file/run.*: cannot be made: .*file is not a folder", error["message"])
     assert error["advice"]
 
 
 def test_places_that_take_no_files_are_named_and_nothing_is_made(photo_cache: Path, tmp_path: Path) -> None:
     file = _file(tmp_path)
-    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is no folder"):
+    with pytest.raises(WriteError, match=r"file/checkpoint.pt: cannot be made: .*file is not a folder"):
         train(REGRESSION, photos=photo_cache, run=file)
-    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is no folder"):
+    with pytest.raises(WriteError, match=r"file/photos.*: cannot be made: .*file is not a folder"):
         build_cache([photo_cache], file / "photos", short_side=64)
     save_file(dict(VGG16Encoder().state_dict()), tmp_path / "vgg16.safetensors")
     with pytest.raises(WriteError, match=r"file/out.safetensors: cannot be written: Not a directory") as refused:
@@ -229,7 +229,7 @@ def test_weights_that_are_not_there_are_named_once_and_with_advice(tmp_path: Pat
     with pytest.raises(WeightsError, match=r"^[^:]*none\.pt: no such file$") as refused:
         load_trained(tmp_path / "none.pt")
     assert "checkpoint.pt" in refused.value.advice
-    with pytest.raises(WeightsError, match=r"not a training checkpoint that can be used \(IndexError.*\)"):
+    with pytest.raises(WeightsError, match=r"not a usable training checkpoint \(IndexError.*\)"):
         load_trained(_file(tmp_path))
-    with pytest.raises(WeightsError, match=r"file: no checkpoint of a training run"):
+    with pytest.raises(WeightsError, match=r"file: not a checkpoint of a training run"):
         check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "file")

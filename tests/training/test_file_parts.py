@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.parts import split_file
+from training.file_parts import split_file
 
 pytestmark = pytest.mark.slow
 

@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from training.adversary import Adversary
 from training.architectures import ARCHITECTURES, Architecture
-from training.backbone import load_backbone
 from training.config import ConfigError, TrainConfig
 from training.degrade import SHARES
 from training.device import Machine
-from training.start import check_start
+from training.initial_weights import build_network, check_initial_weights
 
 
-def check(config: TrainConfig, *, ranks: int = 1) -> Architecture:
+def check_config(config: TrainConfig, *, ranks: int = 1) -> Architecture:
     """Return the architecture of ``config``, or raise `ConfigError` with all that does not fit.
 
     A key that this architecture or this kind of loss does not read is an error: nobody writes one to be ignored.
@@ -114,7 +112,7 @@ def _readers(config: TrainConfig, architecture: Architecture) -> dict[str, tuple
         "loss.rebalance_sigma": rebalanced,
     }
     if adversary is not None:
-        pretrained = adversary.discriminator == "pretrained"
+        pretrained = config.has_pretrained_discriminator
         readers["adversary.encoder_learning_rate"] = (pretrained, 'discriminator "pretrained"')
     return readers
 
@@ -128,7 +126,7 @@ def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
     return getattr(table, key), next(field.default for field in dataclasses.fields(table) if field.name == key)
 
 
-def check_enough(config: TrainConfig, photographs: int) -> None:
+def check_photo_count(config: TrainConfig, photographs: int) -> None:
     """Raise `ConfigError` for fewer ``photographs`` than ``config`` holds out and has in a batch."""
     batch = max(stage.batch for stage in config.stages)
     if photographs - config.holdout < batch:
@@ -149,25 +147,7 @@ def check_weights(
     if backbone is not None or start_from is not None:
         model, _ = build_network(config, architecture, backbone)
         if start_from is not None:
-            check_start(model, start_from)
-    if _judges_pretrained(config):
+            check_initial_weights(model, start_from)
+    if config.has_pretrained_discriminator:
         assert config.adversary is not None
         Adversary(config.adversary, Machine(torch.device("cpu")), backbone=backbone)
-
-
-def _judges_pretrained(config: TrainConfig) -> bool:
-    return config.adversary is not None and config.adversary.discriminator == "pretrained"
-
-
-def build_network(
-    config: TrainConfig, architecture: Architecture, backbone: Path | None
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the network, and what the backbone lacks. Raises `ConfigError` if nothing takes the backbone."""
-    if backbone is not None and not architecture.encoder and not _judges_pretrained(config):
-        raise ConfigError(
-            f"{config.name}: {config.architecture} has no encoder for {backbone}", advice="Leave out --backbone."
-        )
-    model = architecture.build()
-    if backbone is None or not architecture.encoder:
-        return model, ()
-    return model, load_backbone(model.encoder, backbone)

@@ -63,7 +63,7 @@ def _coloured(
 ) -> Generator[NDArray[Any], None, None]:
     records = find_shots(_records(frames, colorizer))
     records = judge_shots(records, _evidence, options)
-    for record in predict_chroma(records, colorizer.examine_all, options, stride=colorizer.spec.stride):
+    for record in predict_chroma(records, colorizer.prediction_settings(options)):
         yield _rgb(record)
 
 
@@ -72,7 +72,7 @@ def _records(frames: Iterable[NDArray[Any]], colorizer: Colorizer) -> Iterator[_
         if not isinstance(pixels, np.ndarray):
             raise UsageError(
                 f"frame {index}: is a {type(pixels).__name__}, not an array",
-                advice="Give (H, W) or (H, W, 3); of a Pillow image, numpy.asarray(image).",
+                advice="Give (H, W) or (H, W, 3); for a Pillow image use numpy.asarray(image).",
             )
         still = still_of(pixels)
         if still.alpha is not None:

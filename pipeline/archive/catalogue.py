@@ -35,7 +35,7 @@ _SHOWN = (State.DONE, State.WAITING, State.RUNNING, State.FAILED, State.QUARANTI
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewedItem:
+class ArchiveItem:
     """A photograph or film with a result; ``name`` is its key, ``title`` its path below the sources, for people."""
 
     name: str
@@ -68,7 +68,7 @@ class _Entry:
     frames: int
 
 
-class ReviewedArchive:
+class ArchiveCatalogue:
     """The results of `colorize_archive` in one output folder. Calls may come from several threads."""
 
     def __init__(self, output: Path, *, source: Path | None = None) -> None:
@@ -92,7 +92,10 @@ class ReviewedArchive:
         if source is None or not self._archives:
             raise InputError(f"{output}: holds no archive", advice="Name the folder that colorize-archive wrote to.")
         if not source.is_dir():
-            raise InputError(f"{source}: the originals are not there", advice="Mount them, or say where: --source DIR.")
+            raise InputError(
+                f"{source}: the originals are not there",
+                advice="Mount their disk, or give their folder with --source DIR.",
+            )
         self._source = source
         # For each ledger as well: runs may have been asked for other frame rates.
         self._known = [Probes(archive.options.frame_rate) for archive in self._archives]
@@ -108,11 +111,11 @@ class ReviewedArchive:
         """Return how many items there are."""
         return len(self._entries)
 
-    def page(self, offset: int, limit: int) -> Sequence[ReviewedItem]:
+    def page(self, offset: int, limit: int) -> Sequence[ArchiveItem]:
         """Return up to ``limit`` items from ``offset`` on."""
         return [self._item(entry) for entry in self._entries[offset : offset + limit]]
 
-    def find(self, name: str) -> ReviewedItem:
+    def find(self, name: str) -> ArchiveItem:
         """Return the item called ``name``. Raises `KeyError`."""
         return self._item(self._entry(name))
 
@@ -202,8 +205,8 @@ class ReviewedArchive:
     def _entry(self, name: str) -> _Entry:
         return self._entries[self._places[name]]
 
-    def _item(self, entry: _Entry) -> ReviewedItem:
-        return ReviewedItem(
+    def _item(self, entry: _Entry) -> ArchiveItem:
+        return ArchiveItem(
             name=_key(entry.path),
             title=encodable(entry.path),
             kind=entry.kind,
@@ -249,7 +252,9 @@ def _archive(source: Path, output: Path, run: RunRecord, shard: Shard | None) ->
 def _source(output: Path, run: RunRecord) -> Path:
     found = run.options.get("source")
     if found is None:
-        raise InputError(f"{output}: does not say where the originals are", advice="Say it: --source DIR.")
+        raise InputError(
+            f"{output}: does not say where the originals are", advice="Give their folder with --source DIR."
+        )
     return Path(found)
 
 

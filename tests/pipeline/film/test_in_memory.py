@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.errors import UsageError
-from pipeline.film.memory import colorize_frames
+from pipeline.film.in_memory import colorize_frames
 from pipeline.options import Hint, Options, TreatAs
 from tests.films import moving_luma
 from tests.photos import rgb_of, tinted

@@ -1,4 +1,4 @@
-"""One picture of a photograph: what it is taken for, what the network sees of it, how chroma is written to it."""
+"""One picture of a photograph: its classification, its model input, and how chroma is written to it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from pipeline.options import Options, TreatAs, hints_in_shares
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, SourceTone, Treatment
 from pipeline.sizes import size_within
 
-_UNSURE = 0.5  # confidence up to which a judgement is in doubt
+_UNSURE = 0.5  # confidence up to which a classification is in doubt
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded picture with the verdict on it, what follows from it, and what the network would see of it.
+    """A decoded picture with its classification, what follows from that, and its model input.
 
-    ``space`` is what its code values mean if not sRGB; the model input is in sRGB. ``is_own`` says that it is kept
-    because this program has coloured it, by the file's own word.
+    ``space`` is the colour space of its code values if not sRGB; the model input is in sRGB. ``is_own`` means that it
+    is kept because its metadata says that this program has coloured it.
     """
 
     still: Still
-    spec: ColorSpec
+    color_spec: ColorSpec
     space: RgbSpace | None
     found: ScanTone
     treatment: Treatment
@@ -60,17 +60,17 @@ class Picture:
 
     @property
     def verdict(self) -> Verdict:
-        """What its own chroma says it is."""
+        """The classification of its own chroma."""
         return self.found.verdict
 
     @property
     def own_colour(self) -> F32 | None:
-        """Where it keeps its own colour, float32 (h, w), 0..1, though it gets new chroma elsewhere."""
+        """Where it keeps its own colour although it gets new chroma elsewhere: float32 (h, w), 0..1."""
         return self.found.coloured_part if self.is_coloured and self.treat_as is TreatAs.AUTO else None
 
     @property
     def doubt(self) -> Doubt | None:
-        """Why its treatment should be looked at, if so, and what it may be instead."""
+        """Why its treatment should be checked, and what it may be instead; None if there is no doubt."""
         verdict = self.verdict
         is_decided = self.still.is_bilevel or self.is_own or self.treat_as is not TreatAs.AUTO
         if is_decided or self.treatment is Treatment.TINT_KEPT:
@@ -85,11 +85,11 @@ class Picture:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was assumed about it, where that decided something."""
+        """Assumptions made about it that decided something."""
         if self.is_own:
-            text = "a result of Autochrome: kept as it is; --treat-as monochrome colours it anew"
+            text = "a result of Autochrome: kept as it is; --treat-as monochrome colours it again"
         elif self.still.is_bilevel:
-            text = "holds black and white only, which have no room for colour: kept as it is"
+            text = "holds only black and white, which leaves no room for colour: kept as it is"
         elif self.treatment is Treatment.KEPT:
             text = "taken for coloured already: kept as it is"
         elif self.treatment is Treatment.TINT_KEPT:
@@ -109,7 +109,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network says of a picture: ``ab`` (2, h, w), and its ``features``, if hints want them."""
+    """The network's answer to a picture: ``ab`` (2, h, w), and its ``features``, if hints need them."""
 
     ab: F32
     features: Features | None = None
@@ -117,7 +117,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class PictureResult:
-    """What becomes of a picture: full-size ``strips`` for `write_still`, None where it stays as it is."""
+    """The outcome for a picture: full-size ``strips`` for `write_still`, or None if it stays as it is."""
 
     strips: Iterator[Strip] | None
     measures: Measures
@@ -125,17 +125,17 @@ class PictureResult:
 
 
 def upright_size(still: Still) -> tuple[int, int]:
-    """Return width and height of ``still`` as it is shown."""
+    """Return (width, height) of ``still`` as displayed."""
     is_turned = EXIF_TURNS[still.orientation].quarters % 2
     return (still.height, still.width) if is_turned else (still.width, still.height)
 
 
-def look_at(
+def prepare_picture(
     still: Still, colorizer: Colorizer, options: Options, *, number: int = 1, size: int | None = None
 ) -> Picture:
-    """Judge the tone of ``still``, page ``number`` of its file, and make the model input of it.
+    """Classify the tone of ``still``, page ``number`` of its file, and make its model input.
 
-    ``size`` is the shorter side of that, by default the network's own for photographs.
+    ``size`` is the shorter side of the model input, by default the network's own for photographs.
     """
     spec = still_spec(still.bits)
     found = _judged(still, spec)
@@ -146,10 +146,10 @@ def look_at(
     )
     return Picture(
         still=still,
-        spec=spec,
+        color_spec=spec,
         space=space,
         found=found,
-        treatment=treated(still, found.verdict, options),
+        treatment=treatment_of(still, found.verdict, options),
         model_input=model_input if space is None else replace(model_input, luma=space.seen(model_input.luma)),
         treat_as=options.treat_as,
         adjustments=adjustments(saturation=options.saturation, hints=hints, page=number),
@@ -157,8 +157,8 @@ def look_at(
     )
 
 
-def treated(still: Still, verdict: Verdict, options: Options) -> Treatment:
-    """Return what becomes of ``still``, of which the chroma says ``verdict``, with ``options``."""
+def treatment_of(still: Still, verdict: Verdict, options: Options) -> Treatment:
+    """Return how ``still``, whose chroma was classified as ``verdict``, is treated with ``options``."""
     return Treatment.KEPT if still.is_bilevel or _is_own(still, options) else treatment(verdict, options)
 
 
@@ -167,7 +167,7 @@ def _is_own(still: Still, options: Options) -> bool:
 
 
 def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResult:
-    """Spread the network's ``answer`` over the picture; None leaves it as it is.
+    """Apply the network's ``answer`` to the picture at full size; None leaves it as it is.
 
     ``label`` is that of the preview.
     """
@@ -178,24 +178,24 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
         calm = calm_parts(picture.model_input, answer.ab)
         ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
         hints = picture.adjustments.hints
-        shown = upsampled = upsample(picture.model_input, ab, picture.spec, hints=hints).times(beside)
+        shown = upsampled = upsample(picture.model_input, ab, picture.color_spec, hints=hints).times(beside)
         if picture.space is not None:
-            upsampled = upsample(picture.model_input, ab, picture.spec, picture.space, hints=hints).times(beside)
+            upsampled = upsample(picture.model_input, ab, picture.color_spec, picture.space, hints=hints).times(beside)
         if picture.own_colour is not None and still.chroma is not None:
             shown = shown.keeping(still.chroma, picture.own_colour)
             upsampled = upsampled.keeping(still.chroma, picture.own_colour)
-        chroma, clipped = shown.small(luma, picture.spec.matrix), upsampled.clipped
+        chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)
     return PictureResult(
         strips=strips,
-        measures=measured(luma, chroma, picture.spec.matrix, clipped=clipped, doubt=unsure),
+        measures=measured(luma, chroma, picture.color_spec.matrix, clipped=clipped, doubt=unsure),
         preview=preview(
             label,
             luma,
             before=still.chroma,
             after=chroma,
-            matrix=picture.spec.matrix,
+            matrix=picture.color_spec.matrix,
             turn=turn,
             aspect=still.width / still.height,
         ),
@@ -204,14 +204,14 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
 
 @dataclass(frozen=True, eq=False)
 class CalmParts:
-    """What keeps no colour of the network: ``weight`` (h, w) of its answer, ``beside`` of the model input as stored."""
+    """Areas without the network's colour: ``weight`` (h, w) of its answer, ``beside`` of the stored model input."""
 
     weight: F32
     beside: F32
 
 
 def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
-    """Return what stays neutral of ``picture``, whatever a person asks for, for an ``answer`` ab (2, h, w)."""
+    """Return the areas of ``picture`` that stay neutral whatever a person asks for, for an ``answer`` ab (2, h, w)."""
     shape = answer.shape[1:]
     luma = picture.turn.stored(picture.luma)
     return CalmParts(
@@ -221,10 +221,10 @@ def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
 
 
 def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
-    """Return the network's ``answer`` as ab (2, h, w), without what stays neutral and with what a person asks for.
+    """Return the network's ``answer`` as ab (2, h, w), with neutral areas removed and a person's adjustments applied.
 
-    The second value is what the upsampled chroma is multiplied with, 0..1, stored as the file is: upsampling carries
-    colour over the edges of prints, on to the page, where only a hint may put it.
+    The second value is a factor for the upsampled chroma, 0..1, in the file's orientation: upsampling carries colour
+    across the edges of prints onto the page, where only a hint may put it.
     """
     made = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
     height, width = picture.luma.shape
@@ -233,7 +233,7 @@ def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, ca
 
 
 def space_of(still: Still) -> RgbSpace | None:
-    """Return what the code values of ``still`` mean, None for sRGB and for profiles that do not say."""
+    """Return the colour space of the code values of ``still``; None for sRGB and for profiles that define none."""
     described = space_for_colour(still.metadata.profile)
     return None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
 
@@ -254,11 +254,11 @@ def _share(found: ScanTone) -> str:
 
 def _strips(upsampled: Upsampled, picture: Picture) -> Iterator[Strip]:
     """Yield strips of rows (rows, width, 3): luma codes with chroma codes, or R, G and B."""
-    still, spec = picture.still, picture.spec
+    still, spec = picture.still, picture.color_spec
     for first, luma, cb, cr in upsampled.strips(still.luma, spec, still.luma.shape):
         if still.colour_model is ColourModel.YCBCR:
             codes = still.luma[first : first + len(luma)]
-            # Planes in memory: the writer takes them apart again.
+            # Planar in memory: the writer separates the planes again.
             yield np.moveaxis(np.stack([codes, spec.chroma_codes(cb), spec.chroma_codes(cr)]), 0, -1)
         else:
             yield spec.rgb_codes(luma, cb, cr)

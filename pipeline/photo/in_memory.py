@@ -1,4 +1,4 @@
-"""Photographs in memory: arrays, Pillow's images and encoded files; what goes in comes out, in colour."""
+"""Colour photographs in memory: arrays, Pillow images and encoded files, each returned in the form it was given in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.media.stills.arrays import still_of
 from pipeline.media.stills.registry import HEAD, format_of
 from pipeline.options import Options
 from pipeline.photo.job import colorize_photo
-from pipeline.photo.page import look_at, paint
+from pipeline.photo.picture import paint, prepare_picture
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.progress import Progress, Silent
 from pipeline.results import Note
@@ -77,15 +77,15 @@ def colorize_picture(
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
 ) -> bytes | BytesIO | Image.Image | NDArray[Any]:
-    """Colour a photograph in memory and return it as the kind of object that it was given as.
+    """Colour a photograph in memory and return it as the same kind of object.
 
-    An array is (H, W) grey or (H, W, 3) R, G and B, uint8 or uint16, full range, in sRGB, with alpha as a further
-    channel or without; the result is (H, W, 3), or 4 with alpha, of the same dtype. A Pillow image keeps its ICC
-    profile, or gets one made of it for colour. ``bytes`` are an encoded file of any format that is read; the result is
-    one as `colorize_photo` writes it, verified, with its metadata. A file object that is open for reading bytes is read
-    to its end, and the result is one in memory. A picture that is coloured already comes back as it is. An engine is
-    opened for it, or ``colorizer`` is used and left open. ``progress`` is told the notes that a result of
-    `colorize_photo` has. Raises the errors of `pipeline.errors`: `UsageError` for arrays and images of other kinds.
+    An array is (H, W) grey or (H, W, 3) R, G and B, uint8 or uint16, full range, in sRGB, optionally with alpha as a
+    further channel; the result is (H, W, 3), or 4 with alpha, of the same dtype. A Pillow image keeps its ICC profile,
+    or gets one derived from it for colour. ``bytes`` are an encoded file of any readable format; the result is a file
+    as `colorize_photo` writes it, verified, with its metadata. A binary file object is read to its end, and the result
+    is one in memory. A picture that is already coloured is returned as it is. An engine is opened for it, unless
+    ``colorizer`` is given, which is left open. ``progress`` receives the notes that a result of `colorize_photo` has.
+    Raises the errors of `pipeline.errors`: `UsageError` for arrays and images of other kinds.
     """
     options = options or Options()
     with (
@@ -102,16 +102,16 @@ def colorize_picture(
             return BytesIO(_encoded(data, options, opened, guarded_progress))
     raise UsageError(
         f"{_NAME}: is a {type(picture).__name__}",
-        advice="Give an array, a Pillow image, bytes or a file open for reading bytes; of a path, colorize_photo.",
+        advice="Give an array, a Pillow image, bytes or a file open for reading bytes; for a path use colorize_photo.",
     )
 
 
 def _array(
     pixels: NDArray[Any], options: Options, colorizer: Colorizer, progress: Progress, *, profile: bytes | None = None
 ) -> tuple[NDArray[Any], bytes | None]:
-    """Return R, G, B and alpha, and the profile that they have."""
+    """Return R, G, B and alpha, and their ICC profile."""
     still = still_of(pixels, profile=profile)
-    seen = look_at(still, colorizer, options)
+    seen = prepare_picture(still, colorizer, options)
     _tell(progress, seen.notes)
     if not seen.is_coloured:
         return pixels, profile
@@ -125,7 +125,7 @@ def _array(
 
 def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress: Progress) -> Image.Image:
     if image.mode not in _MODES:
-        # Pillow has no colour images of 16 bits.
+        # Pillow has no 16-bit colour images.
         instead = "Give it as an array of uint16" if image.mode.startswith("I;16") else "Convert it"
         raise UsageError(
             f"{_NAME}: is a Pillow image of mode {image.mode}, not {', '.join(_MODES)}", advice=f"{instead}."
@@ -145,7 +145,7 @@ def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress:
 def _encoded(data: bytes, options: Options, colorizer: Colorizer, progress: Progress) -> bytes:
     found = format_of(data[:HEAD])
     if not isinstance(found, StillFormat):
-        raise InputError(f"{_NAME}: is not in a format that is read", advice="See docs/photos.md.")
+        raise InputError(f"{_NAME}: is not in a supported format", advice="See docs/photos.md.")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"picture{found.suffixes[0]}"
         source.write_bytes(data)
