@@ -368,7 +368,7 @@ def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
         look *= 2
     if latest.stream_index != info.stream_index:
         raise InputError(
-            f"{info.path}: holds its streams in an order that cannot be followed",
+            f"{info.path}: streams that begin late in the file change the numbers of the others",
             advice="Remux it to Matroska first.",
         )
     text = "begins too late in the file: it is not known what it holds"
