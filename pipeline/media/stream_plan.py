@@ -83,6 +83,8 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
         return _because(stream, Action.DROP, "it holds data for scripts of Flash, not text")
     if stream.is_encrypted:
         return _because(stream, Action.DROP, "it is encrypted")
+    if stream.packets == 0 and not stream.is_cover and container is not Container.MATROSKA:
+        return _because(stream, Action.DROP, f"it holds no packets, and {container.suffix} no such stream")
     if stream.is_cover and container is Container.MATROSKA:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec)
     if stream.is_cover and container is Container.MOV:
@@ -125,6 +127,8 @@ def _converted_sound(container: Container, stream: StreamInfo) -> StreamPlan:
     reason = f"{container.suffix} holds no {stream.codec}; nothing audible is lost"
     if _fits_flac(stream) or container is Container.MOV:
         return _because(stream, Action.CONVERT, reason, _SOUND_TARGET[container])
+    if container is Container.MP4 and _fits_flac(stream, floating=True):
+        return _because(stream, Action.CONVERT, f"{reason}, samples are rounded to 24 bits", _SOUND_TARGET[container])
     if container is Container.MP4 or not stream.codec.startswith("pcm_"):
         return _because(stream, Action.DROP, f"{container.suffix} holds no {stream.codec} with {stream.layout}")
     depth = re.search(r"[sf](16|24|32|64)", stream.codec)
@@ -132,9 +136,9 @@ def _converted_sound(container: Container, stream: StreamInfo) -> StreamPlan:
     return _because(stream, Action.CONVERT, reason + lost, f"pcm_{depth[0]}le" if depth else "pcm_s32le")
 
 
-def _fits_flac(stream: StreamInfo) -> bool:
+def _fits_flac(stream: StreamInfo, *, floating: bool = False) -> bool:
     # A layout made from its name is safe; that of a stream is not, if it is custom.
-    is_whole = not stream.codec.startswith("pcm_f")
+    is_whole = floating or not stream.codec.startswith("pcm_f")
     return is_whole and not stream.has_custom_layout and av.AudioLayout(stream.layout).nb_channels <= _FLAC_CHANNELS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -441,6 +441,40 @@ def test_sound_in_any_layout_is_copied_converted_or_dropped_by_name(tmp_path: Pa
     unmistakable = {"mono": ["1 channels"], "stereo": ["2 channels"]}
     was_kept = kept in ([result.source.streams[0].layout], unmistakable.get(layout))
     assert was_kept or any("audio 1" in note.text for note in result.notes)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("codec", ["libx264", "aac", "flac"])
+def test_a_stream_that_holds_nothing_is_kept_or_named(tmp_path: Path, codec: str, suffix: str) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as film:
+        picture, other = (
+            film.add_stream("libx264", rate=25),
+            film.add_stream(codec, rate=25 if codec == "libx264" else 48000),
+        )
+        for stream in (picture, other):
+            if isinstance(stream, av.VideoStream):
+                stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(5):
+            film.mux(picture.encode(av.VideoFrame(96, 64, "yuv420p")))
+        film.mux(picture.encode(None))
+    result = rewrite(path, suffix=suffix)
+    assert [plan.action for plan in result.streams] == [Action.COPY if suffix == ".mkv" else Action.DROP]
+    assert any("it holds no packets" in note.text for note in result.notes) == (suffix != ".mkv")
+
+
+def test_floating_sound_without_a_layout_becomes_flac_in_mp4(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.mkv", codec="libx264", sounds=[Sound(codec="pcm_f32le", layout="mono")], **TINY)
+    result = rewrite(film, suffix=".mp4")
+    assert [(plan.action, plan.codec) for plan in result.streams] == [(Action.CONVERT, "flac")]
+    assert any("rounded to 24 bits" in note.text for note in result.notes)
+    source, made = (np.concatenate(list(sound_of(path)), axis=1) for path in (film, result.output))
+    assert np.abs(made / 2.0**31 - source).max() <= 2.0**-23
+
+
+def sound_of(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as film:
+        yield from (frame.to_ndarray().reshape(1, -1).astype(np.float64) for frame in film.decode(audio=0))
 
 
 @pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov"])
