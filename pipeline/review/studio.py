@@ -47,9 +47,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Coloured:
-    """A picture of an item as it would come out: a JPEG, and how many pages the item has.
+    """The coloured picture of an item as JPEG, and the number of pages of the item.
 
-    ``is_kept`` says that it keeps what colour it has.
+    ``is_kept`` means that it keeps its own colour.
     """
 
     content: bytes
