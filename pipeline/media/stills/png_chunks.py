@@ -133,7 +133,7 @@ def essential(data: bytes, header: Header) -> bytes:
 
 
 def encode_pixels(strips: Iterator[Strip]) -> Iterator[bytes]:
-    """IDAT chunks for strips (rows, W, channels), uint8 or uint16, each row filtered the way that looks smallest."""
+    """Yield IDAT chunks for strips (rows, W, channels), uint8 or uint16, each row filtered for the smallest result."""
     packer = zlib.compressobj(_LEVEL)
     pending = bytearray()
     above: NDArray[np.uint8] | None = None

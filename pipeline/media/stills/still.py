@@ -139,7 +139,7 @@ class Page:
     """
 
     def __init__(self, still: Still, strips: Iterator[Strip] | None, declared: AiColour | None = None) -> None:
-        """Take over the strips; ``declared`` is written to XMP beside new colours, None leaves XMP as it was."""
+        """Take ownership of the strips; ``declared`` is written to XMP beside new colours, None leaves XMP alone."""
         self.still = still
         self.declared = declared
         self.is_kept = strips is None

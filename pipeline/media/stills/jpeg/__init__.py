@@ -1,7 +1,7 @@
 """JPEG: the coded luma of a photograph is carried over bit for bit, and chroma is added beside it.
 
-What others use of this package: `JPEG`, its format, and `read_frame`, which reads the header of a JPEG inside of
-another file.
+Public names of this package: `JPEG`, its format, and `read_frame`, which reads the header of a JPEG embedded in another
+file.
 """
 
 from __future__ import annotations

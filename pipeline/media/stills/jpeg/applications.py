@@ -1,4 +1,4 @@
-"""Application segments and comments of a JPEG: which stay true in the coloured one, and what they say."""
+"""Application segments and comments of a JPEG: which stay true in the coloured one, and their content."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept_segments(segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], tup
 
 
 def metadata_of(segments: Sequence[Segment]) -> Metadata:
-    """Return what the segments say; all but profile, EXIF and XMP are blocks to carry over as they are."""
+    """Return the metadata in the segments; all but profile, EXIF and XMP are blocks to carry over unchanged."""
     xmp = next((segment.payload[len(XMP) :] for segment in segments if is_of(segment, APP1, XMP)), None)
     others = [segment for segment in segments if _field(segment) is None]
     return Metadata(
@@ -53,7 +53,7 @@ def metadata_of(segments: Sequence[Segment]) -> Metadata:
 
 
 def with_metadata(segments: Sequence[Segment], metadata: Metadata) -> list[Segment]:
-    """Put profile, EXIF and XMP of the result where those of the source stood."""
+    """Replace profile, EXIF and XMP of the source by those of the result."""
     made = {
         "exif": _exif_segments(segments, metadata.exif or b""),
         "xmp": [Segment(APP1, XMP + metadata.xmp)] if metadata.xmp is not None else [],
@@ -63,7 +63,7 @@ def with_metadata(segments: Sequence[Segment], metadata: Metadata) -> list[Segme
     for segment in segments:
         field = _field(segment)
         placed += [segment] if field is None else made.pop(field, [])
-    # JFIF and EXIF insist on being first.
+    # JFIF and EXIF must be first.
     first = 0
     while first < len(placed) and (placed[first].marker == APP0 or is_of(placed[first], APP1, PREFIX)):
         first += 1
@@ -71,7 +71,7 @@ def with_metadata(segments: Sequence[Segment], metadata: Metadata) -> list[Segme
 
 
 def _exif_segments(segments: Sequence[Segment], exif: bytes) -> list[Segment]:
-    """Make segments of the same sizes as the source's; where EXIF has another size, as few as hold it."""
+    """Return segments of the same sizes as the source's or, if EXIF has another size, as few as hold it."""
     sizes = [len(segment.payload) - len(PREFIX) for segment in segments if is_of(segment, APP1, PREFIX)]
     if sum(sizes) != len(exif):
         return [Segment(APP1, PREFIX + part) for part in _parts(exif, PREFIX)]
@@ -80,13 +80,13 @@ def _exif_segments(segments: Sequence[Segment], exif: bytes) -> list[Segment]:
 
 
 def exif_of(segments: Sequence[Segment]) -> bytes | None:
-    """Join EXIF, which goes on in a further segment where it is too long for one."""
+    """Join EXIF, which continues in further segments if it is too long for one."""
     parts = [segment.payload.removeprefix(PREFIX) for segment in segments if is_of(segment, APP1, PREFIX)]
     return b"".join(parts) or None
 
 
 def is_rgb(segments: Sequence[Segment], names: tuple[int, ...]) -> bool:
-    """Whether three components called ``names`` are R, G and B: the signs that libjpeg goes by, in its order."""
+    """Return whether three components called ``names`` are R, G and B, by libjpeg's rules, in its order."""
     if len(names) != 3 or any(is_of(segment, APP0, _JFIF) for segment in segments):
         return False
     for segment in segments:
@@ -96,12 +96,12 @@ def is_rgb(segments: Sequence[Segment], names: tuple[int, ...]) -> bool:
 
 
 def is_of(segment: Segment, marker: int, begin: bytes) -> bool:
-    """Whether a segment has this marker and its payload begins so."""
+    """Return whether a segment has this marker and its payload starts with ``begin``."""
     return segment.marker == marker and segment.payload.startswith(begin)
 
 
 def _field(segment: Segment) -> str | None:
-    """Name the field of `Metadata` that a segment belongs to, None for any other."""
+    """Return the field of `Metadata` that a segment belongs to, None for any other."""
     if segment.marker == APP1:
         return "exif" if segment.payload.startswith(PREFIX) else "xmp" if segment.payload.startswith(XMP) else None
     return "profile" if is_of(segment, APP2, _ICC) else None
@@ -112,7 +112,7 @@ def _name(segment: Segment) -> str:
 
 
 def _now_ycbcr(segment: Segment) -> Segment:
-    """Adobe's marker says how colour is coded: on a grey file it may say anything, here it has to say Y'CbCr."""
+    """Adobe's marker states the colour coding: on a grey file it may say anything, here it must say Y'CbCr."""
     if not is_of(segment, APP14, _ADOBE) or len(segment.payload) < 12:
         return segment
     return replace(segment, payload=segment.payload[:11] + b"\x01" + segment.payload[12:])
@@ -130,7 +130,7 @@ def _without_jfif_thumbnail(segments: list[Segment]) -> list[Segment]:
 
 
 def _without_photoshop_thumbnail(segments: list[Segment]) -> list[Segment]:
-    """Take it out of the records, which go on in a further segment where they are too long for one."""
+    """Remove it from the records, which continue in further segments if they are too long for one."""
     places = [at for at, segment in enumerate(segments) if is_of(segment, APP13, _PHOTOSHOP)]
     former = b"".join(segments[at].payload.removeprefix(_PHOTOSHOP) for at in places)
     made = photoshop.without_thumbnail(former)

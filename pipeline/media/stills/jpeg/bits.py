@@ -1,32 +1,32 @@
-"""Bits of entropy-coded data, read and written many at a time. Positions count bits from the first byte's highest."""
+"""Read and write bits of entropy-coded data, many at a time. Positions count bits from the first byte's highest."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Bits that a window holds from any bit of its first byte on.
+# Bits that a window provides, starting at any bit of its first byte.
 _PIECE = 32 - 7
-# Strings whose pieces stay in the cache, and never fill the memory.
+# Number of strings whose pieces fit in the cache and take little memory.
 _STRINGS_AT_ONCE = 1 << 13
 
 
 def windows(data: bytes) -> NDArray[np.uint32]:
-    """For every byte: it and the three after it as one number; what lies behind the data reads as ones."""
+    """Return, for every byte, that and the next three as one number; beyond the data all bits are ones."""
     return np.ndarray(len(data), ">u4", data + b"\xff\xff\xff", strides=(1,)).astype(np.uint32)
 
 
 def sixteen_bits(windows: NDArray[np.uint32], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Read the sixteen bits that begin at each of the positions (int64, any shape), as numbers.
+    """Read the sixteen bits starting at each of the positions (int64, any shape), as numbers.
 
-    Positions behind the data read what is at its end.
+    Positions beyond the data read its end.
     """
     found: NDArray[np.int64] = windows.take(positions >> 3, mode="clip") << (positions & 7) >> 16 & 65535
     return found
 
 
 def counted(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give 0, 1, ... up to each of the numbers: ``[2, 3]`` makes ``[0, 1, 0, 1, 2]``."""
+    """Return 0, 1, ... up to each of the numbers: ``[2, 3]`` gives ``[0, 1, 0, 1, 2]``."""
     return np.arange(numbers.sum()) - np.repeat(np.cumsum(numbers) - numbers, numbers)
 
 
@@ -37,9 +37,9 @@ def joined(
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> bytes:
-    """Write strings of bits one after another: each a head of up to 25 bits, then the data's from begin to end.
+    """Concatenate strings of bits: each a head of up to 25 bits, then the data's from begin to end.
 
-    All are int64 of one length. The last byte is filled up with ones.
+    All arguments are int64 of one length. The last byte is padded with ones.
     """
     sizes = head_bits + ends - begins
     offsets = np.cumsum(sizes) - sizes
@@ -62,7 +62,7 @@ def joined(
 def _put(
     words: NDArray[np.int64], offsets: NDArray[np.int64], values: NDArray[np.int64], bits: NDArray[np.int64]
 ) -> None:
-    """Add values of so many bits, 0 to 25, to words of 32 bits that are still zero there."""
+    """Add values of ``bits`` bits each, 0 to 25, to words of 32 bits that are still zero there."""
     shifted = values << 56 - (offsets & 31) - bits
     np.add.at(words, offsets >> 5, shifted >> 24)
     np.add.at(words, (offsets >> 5) + 1, shifted << 8 & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""JPEG photographs: the coded luma stays as it is, chroma is added beside it."""
+"""JPEG photographs: the coded luma is unchanged, and chroma is added beside it."""
 
 from __future__ import annotations
 
@@ -56,27 +56,27 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError)
 _NO_LOSS = (1,) * 64
 _BEGINNING = re.compile(rb"\xff\xd8.*?\xff[\xc0-\xfe]", re.DOTALL)
 _END = b"\xff\xd9"
-# Sequential frames, whose codes are followed one by one; of others it is seen whether they are whole.
+# Sequential frames, whose codes are followed one by one; others are only checked for completeness.
 _FOLLOWED = (BASELINE, EXTENDED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedJpeg:
-    """What the writer needs: the file taken apart, and its luma scans, None where they cannot be taken out."""
+    """Data for the writer: the parsed file, and its luma scans, None if they cannot be extracted."""
 
     jpeg: JpegFile
     luma: tuple[Scan, ...] | None
 
     @property
     def chroma_table(self) -> tuple[int, ...]:
-        """Quantisation of new chroma."""
+        """Quantisation table of new chroma."""
         parts = self.jpeg.frame.components
         is_ycbcr = len(parts) == 3 and not _is_rgb(self.jpeg)
         return chroma_table(self.jpeg.quantisation.get(parts[1].table) if is_ycbcr else None)
 
     @property
     def luma_table(self) -> tuple[int, ...]:
-        """Quantisation of luma: the source's own. A lossless JPEG has none: it is coded as finely as JPEG can."""
+        """Quantisation table of luma: the source's own. A lossless JPEG has none: it is coded as finely as JPEG can."""
         return self.jpeg.quantisation.get(self.jpeg.frame.components[0].table, _NO_LOSS)
 
 
@@ -88,11 +88,11 @@ class JpegFormat(StillFormat):
     xmp_room = LARGEST_PAYLOAD - len(XMP)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the first two markers; libjpeg passes over bytes between them."""
+        """Recognise the first two markers; libjpeg skips bytes between them."""
         return _BEGINNING.match(head) is not None
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
-        """Decode the Y' plane, without the way through RGB. Raises `InputError`."""
+        """Decode the Y' plane directly, not through RGB. Raises `InputError`."""
         data, jpeg = _read(path, pixel_limit)
         rgb = _lossless_rgb(path, data, jpeg)
         luma = _luma(path, data, jpeg) if rgb is None else luma_of_rgb(rgb)
@@ -115,7 +115,7 @@ class JpegFormat(StillFormat):
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-        """Write Y', Cb and Cr; the Y' of the strips is needed only where luma is coded anew."""
+        """Write Y', Cb and Cr; the Y' of the strips is needed only if luma is re-encoded."""
         (page,) = pages
         still, carried = page.still, page.still.carried_as(CarriedJpeg)
         metadata, notes = page.metadata
@@ -137,7 +137,7 @@ class JpegFormat(StillFormat):
         return notes
 
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode the file by libjpeg, follow its codes to the end, and compare it with what was to be written."""
+        """Decode the file with libjpeg, follow its codes to the end, and compare it with what was to be written."""
         (page,) = pages
         carried = page.still.carried_as(CarriedJpeg)
         data, jpeg = _read(path, page.still.luma.size)
@@ -182,7 +182,7 @@ def _check_kind(path: Path, frame: Frame) -> None:
 
 
 def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
-    """Decode Y'. What no decoder needs to find the picture, the end marker, is added where it is missing."""
+    """Decode Y'. A missing end marker, which no decoder needs to find the picture, is added."""
     if not jpeg.is_closed:
         if not _is_whole(jpeg):
             raise damaged(path, "cannot be decoded: it breaks off")
@@ -194,7 +194,7 @@ def _luma(path: Path, data: bytes, jpeg: JpegFile) -> Plane:
 
 
 def _lossless_rgb(path: Path, data: bytes, jpeg: JpegFile) -> Strip | None:
-    """Decode a lossless JPEG of three components, which libjpeg hands out as it is stored; None for any other."""
+    """Decode a lossless JPEG of three components, which libjpeg returns as stored; None for any other."""
     if jpeg.frame.marker != LOSSLESS or len(jpeg.frame.components) != 3:
         return None
     if not _is_rgb(jpeg):
@@ -205,7 +205,7 @@ def _lossless_rgb(path: Path, data: bytes, jpeg: JpegFile) -> Strip | None:
 def _decode(path: Path, data: bytes, mode: str) -> Plane:
     try:
         with JpegImageFile(BytesIO(data)) as image:
-            # With "L" libjpeg leaves chroma undecoded and hands out the Y' plane itself.
+            # With "L" libjpeg leaves chroma undecoded and returns the Y' plane itself.
             image.draft(mode, None)
             pixels = np.asarray(image) if image.mode == mode else None
             found = image.mode
@@ -226,7 +226,7 @@ def _ycbcr(path: Path, data: bytes) -> Strip:
 
 
 def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] | None:
-    """Small chroma of a file that has any; libjpeg reduces it while decoding."""
+    """Return the small chroma of a file that has any; libjpeg reduces it while decoding."""
     if len(jpeg.frame.components) != 3:
         return None
     size = small_size(jpeg.frame.width, jpeg.frame.height)
@@ -243,7 +243,7 @@ def _own_chroma(path: Path, data: bytes, jpeg: JpegFile) -> NDArray[np.float32] 
 
 
 def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
-    """Say what is odd about the segments, unless it is told of the picture already: decoders pass over it."""
+    """Yield notes on irregular segments that decoders ignore, unless the picture already has a note."""
     if not jpeg.is_closed:
         yield Note(NoteKind.CONCEALED, "the JPEG lacks its end marker; its picture is complete to the last block")
     if jpeg.stray and not is_damaged:
@@ -256,14 +256,14 @@ def _build_notes(jpeg: JpegFile, *, is_damaged: bool) -> Iterator[Note]:
 
 
 def _is_whole(jpeg: JpegFile) -> bool:
-    """Whether all coded data is there."""
+    """Return whether all coded data is present."""
     if jpeg.frame.marker in _FOLLOWED:
         return coded_whole(jpeg)
     return (jpeg.frame.marker == LOSSLESS or coded_whole(jpeg)) and not breaks_off(jpeg)
 
 
 def _luma_scans(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[Scan, ...] | None, tuple[Note, ...]]:
-    """Find the luma scans, and what to say where luma has to be coded anew instead."""
+    """Return the luma scans, and notes if luma has to be re-encoded instead."""
     cut: tuple[Note, ...] = ()
     if jpeg.is_closed and jpeg.frame.marker not in _FOLLOWED and not _is_whole(jpeg):
         cut = (Note(NoteKind.CONCEALED, "image data is damaged (coded data breaks off): decoded as far as it goes"),)
@@ -292,7 +292,7 @@ def _separated_luma(path: Path, jpeg: JpegFile, decoded: Plane) -> tuple[tuple[S
 
 
 def _decodes_to(path: Path, jpeg: JpegFile, scans: tuple[Scan, ...], luma: Plane) -> bool:
-    """Whether the scans taken out of a colour file still are its luma: what damaged codes mean depends on company."""
+    """Return whether the scans taken from a colour file still are its luma: damaged codes depend on their context."""
     try:
         return np.array_equal(_decode(path, _alone(jpeg, scans), "L"), luma)
     except InputError:
@@ -308,7 +308,7 @@ def _is_rgb(jpeg: JpegFile) -> bool:
 
 
 def _coded_anew(page: Page, applications: list[Segment], carried: CarriedJpeg) -> Iterator[bytes]:
-    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be taken over."""
+    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be carried over."""
     image = Image.new("YCbCr", (page.still.width, page.still.height))
     top = 0
     for strip in page.strips:

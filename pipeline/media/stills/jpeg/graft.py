@@ -1,8 +1,8 @@
 """Join the luma scans of one JPEG with chroma planes of our own into a colour JPEG.
 
-JPEG allows every component a scan of its own, so the coded luma of the source is kept byte for byte and decodes to
-the same samples; only scans of Cb and Cr are added. Chroma has the full size of the picture (4:4:4): it was reduced
-for each pixel's luma to stay inside the gamut, and averaging it over neighbours would undo that.
+JPEG allows a separate scan for every component, so the coded luma of the source is kept byte for byte and decodes to
+the same samples; only scans of Cb and Cr are added. Chroma has the full size of the picture (4:4:4): it was reduced for
+each pixel's luma to stay inside the gamut, and averaging it over neighbours would undo that.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _CHROMA_ROWS = (
     (24, 26, 56, 99, 99, 99, 99, 99),
     (47, 66, 99, 99, 99, 99, 99, 99),
 ) + ((99,) * 8,) * 4
-# Some quality 92 in the usual scale. Chroma is new here and costs little, so it need not repeat the source's savings.
+# About quality 92 on the usual scale. Chroma is new here and costs little, so it need not repeat the source's savings.
 _CHROMA_SCALE = 0.16
 
-# T.81, figure A.6: the place in rows of each entry of the file's order.
+# T.81, figure A.6: the row-order position of each entry in file order.
 ZIGZAG = tuple(
     8 * y + x
     for y, x in sorted(
@@ -50,14 +50,14 @@ ZIGZAG = tuple(
 
 
 def chroma_table(source: Sequence[int] | None) -> tuple[int, ...]:
-    """Quantisation table for new chroma, in file order: never coarser than ``source``, the chroma table there was."""
+    """Return the quantisation table for new chroma, in file order: never coarser than ``source``, the old one."""
     flat = [value for row in _CHROMA_ROWS for value in row]
     fine = tuple(max(1, round(flat[place] * _CHROMA_SCALE)) for place in ZIGZAG)
     return fine if source is None else tuple(min(pair) for pair in zip(fine, source, strict=True))
 
 
 def _in_rows(table: Sequence[int]) -> list[int]:
-    """Put a table in file order into rows, as Pillow wants it."""
+    """Convert a table from file order to rows, as required by Pillow."""
     rows = [0] * 64
     for value, place in zip(table, ZIGZAG, strict=True):
         rows[place] = value
@@ -72,7 +72,7 @@ def grafted(
     chroma: Sequence[NDArray[np.uint8]],
     table: Sequence[int],
 ) -> Iterator[bytes]:
-    """Give the pieces of the file, in order. ``chroma`` is Cb and Cr, (H, W) uint8; tables are in file order."""
+    """Yield the pieces of the file, in order. ``chroma`` is Cb and Cr, (H, W) uint8; tables are in file order."""
     components = (Component(1, 1, 1, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1))
     yield bytes((0xFF, SOI))
     yield from (segment.tobytes() for segment in applications)
@@ -89,7 +89,7 @@ def grafted(
 
 
 def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) -> bytes:
-    """Make a grey JPEG of the luma scans, to see that they decode to what the source decodes to."""
+    """Return a grey JPEG of the luma scans, to check that they decode to the same as the source."""
     parts = [bytes((0xFF, SOI)), quantisation_segment({0: tuple(luma_table)}).tobytes()]
     parts.append(replace(frame, components=(Component(1, 1, 1, 0),)).tobytes())
     parts += [_of_component(scan, 1).tobytes() for scan in luma]
@@ -97,8 +97,8 @@ def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) ->
 
 
 def encoded(image: Image.Image, tables: Sequence[Sequence[int]], **how: int) -> JpegFile:
-    """Encode ``image`` with quantisation ``tables`` in file order and Pillow's further options; take it apart."""
-    # Into a real file Pillow encodes without holding up other threads.
+    """Encode ``image`` with quantisation ``tables`` in file order and further Pillow options; return it parsed."""
+    # Into a real file Pillow encodes without blocking other threads.
     with TemporaryFile() as file:
         image.save(file, "JPEG", qtables=[_in_rows(table) for table in tables], **how)
         file.seek(0)

@@ -1,6 +1,6 @@
-"""Huffman tables of JPEG (ITU-T T.81, annexes C and F), and how far each code makes a reader go on.
+"""Huffman tables of JPEG (ITU-T T.81, annexes C and F), and how far each code advances a reader.
 
-No code is longer than sixteen bits, so the next sixteen, as a number, look up everything there is to know.
+No code is longer than sixteen bits, so the next sixteen, as a number, index tables of all that is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HuffmanTable:
     symbols: bytes
 
     def codes(self) -> list[tuple[int, int, int]]:
-        """(code, length, symbol) in canonical order. Raises `DamagedJpegError` if they do not fit."""
+        """Return (code, length, symbol) in canonical order. Raises `DamagedJpegError` if they do not fit."""
         found = []
         code = position = 0
         for length, count in enumerate(self.counts, start=1):
@@ -43,7 +43,7 @@ class HuffmanTable:
         return found
 
     def by_window(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each sixteen bits: length of the code they begin with, 0 where none fits, and its symbol."""
+        """Return, for each sixteen bits, the length of the code they begin with, 0 if none fits, and its symbol."""
         # Canonical codes ascend without gaps, so those of sixteen bits that begin with them do too.
         codes = self.codes()
         lengths = np.array([length for _, length, _ in codes] + [0])
@@ -55,10 +55,10 @@ class HuffmanTable:
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """How far a reader of block boundaries goes on, for each sixteen bits ahead of it: (65536,) each.
+    """How far a reader of block boundaries advances, for each sixteen bits ahead of it: (65536,) each.
 
-    ``lengths`` of the codes alone (0 where none fits), ``bits`` with what follows them (at most 31), and
-    ``coefficients``: 1 to 64, `END_OF_BLOCK` more where the block ends, or `IMPOSSIBLE`.
+    ``lengths`` of the codes alone (0 if none fits), ``bits`` with what follows them (at most 31), and ``coefficients``:
+    1 to 64, plus `END_OF_BLOCK` if the block ends, or `IMPOSSIBLE`.
     """
 
     lengths: NDArray[np.int64]
@@ -67,7 +67,7 @@ class Steps:
 
 
 def dc_steps(table: HuffmanTable, *, alone: bool) -> Steps:
-    """Make steps over DC; ``alone`` in a scan of nothing else. Raises `DamagedJpegError` for categories above 11."""
+    """Return steps over DC; ``alone`` in a scan of nothing else. Raises `DamagedJpegError` for categories above 11."""
     lengths, categories = table.by_window()
     if categories.max() > 11:
         raise DamagedJpegError(f"DC category {categories[categories > 11][0]}")
@@ -75,7 +75,7 @@ def dc_steps(table: HuffmanTable, *, alone: bool) -> Steps:
 
 
 def ac_steps(table: HuffmanTable) -> Steps:
-    """Make steps over one AC code: a coefficient and the zeros before it, or the end of the block."""
+    """Return steps over one AC code: a coefficient and the zeros before it, or the end of the block."""
     lengths, symbols = table.by_window()
     runs, sizes = symbols >> 4, symbols & 15
     return _steps(lengths, lengths + sizes, np.where((sizes == 0) & (runs < 15), END_OF_BLOCK, runs + 1))
@@ -103,7 +103,7 @@ STANDARD_DC = HuffmanTable(_DC_COUNTS, _DC_CATEGORIES)
 
 
 def read_tables(segments: tuple[Segment, ...]) -> dict[tuple[int, int], HuffmanTable]:
-    """Tables in the DHT segments by (class, identifier): class 0 is DC, class 1 is AC."""
+    """Return the tables in the DHT segments by (class, identifier): class 0 is DC, class 1 is AC."""
     tables = {}
     for segment in segments:
         position = 0
@@ -119,10 +119,10 @@ def read_tables(segments: tuple[Segment, ...]) -> dict[tuple[int, int], HuffmanT
 
 
 def dc_segment(name: int, table: HuffmanTable) -> Segment:
-    """Make a DHT segment that defines DC table ``name``."""
+    """Return a DHT segment that defines DC table ``name``."""
     return Segment(DHT, bytes((name,)) + table.counts + table.symbols)
 
 
 def _steps(lengths: NDArray[np.int64], bits: NDArray[np.int64], coefficients: NDArray[np.int64]) -> Steps:
-    # Over an impossible code a reader goes by one bit, so that it always comes to an end.
+    # A reader advances by one bit over an impossible code, so that it always terminates.
     return Steps(lengths, np.where(lengths > 0, bits, 1), np.where(lengths > 0, coefficients, IMPOSSIBLE))

@@ -14,11 +14,11 @@ ARITHMETIC, ARITHMETIC_PROGRESSIVE = 0xC9, 0xCA
 DECODED = (BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, ARITHMETIC, ARITHMETIC_PROGRESSIVE)
 _FRAMES = {0xC0 + n for n in range(16)} - {DHT, 0xC8, DAC}
 
-# What ends entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.
+# End of entropy-coded data: a marker that is neither a stuffed 0xFF, a fill byte nor a restart.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-# The same where no restarts belong.
+# The same where restarts are not allowed.
 _ANY_MARKER = re.compile(rb"\xff[\x01-\xfe]")
-# What begins a segment between scans: restarts and the like that stand there have no length, and are passed over.
+# Start of a segment between scans: restarts and similar markers there have no length, and are skipped.
 _NEXT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
 # Restart markers, inside of entropy-coded data.
@@ -31,7 +31,7 @@ _MOST_SCANS = 100
 
 
 class DamagedJpegError(ValueError):
-    """Segments that do not make a JPEG file."""
+    """Segments that do not form a JPEG file."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Segment:
     payload: bytes
 
     def tobytes(self) -> bytes:
-        """Give the segment as it stands in a file."""
+        """Return the segment as stored in a file."""
         return struct.pack(">BBH", 0xFF, self.marker, len(self.payload) + 2) + self.payload
 
 
@@ -58,7 +58,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Frame:
-    """The frame header: its marker says how samples are coded."""
+    """The frame header, whose marker tells how samples are coded."""
 
     marker: int
     precision: int
@@ -67,7 +67,7 @@ class Frame:
     components: tuple[Component, ...]
 
     def tobytes(self) -> bytes:
-        """Give the frame header as it stands in a file."""
+        """Return the frame header as stored in a file."""
         payload = struct.pack(">BHHB", self.precision, self.height, self.width, len(self.components))
         for part in self.components:
             payload += bytes((part.name, part.across << 4 | part.down, part.table))
@@ -95,15 +95,15 @@ class Scan:
         return start, end, approximation >> 4, approximation & 15
 
     def tobytes(self) -> bytes:
-        """Tables, header and data as they stand in a file."""
+        """Return tables, header and data as stored in a file."""
         return b"".join(table.tobytes() for table in self.tables) + Segment(SOS, self.header).tobytes() + self.data
 
 
 @dataclass(frozen=True)
 class JpegFile:
-    """A JPEG file taken apart.
+    """A parsed JPEG file.
 
-    ``is_closed``: it has an end marker; ``trailer`` follows it. ``stray`` bytes between segments belong to none.
+    ``is_closed``: it has an end marker; ``trailer`` follows it. ``stray`` bytes lie between segments.
     """
 
     applications: tuple[Segment, ...]
@@ -121,7 +121,7 @@ class JpegFile:
 
 
 def read_frame(data: bytes) -> Frame:
-    """Read the frame header alone, from the beginning of a file. Raises `DamagedJpegError`."""
+    """Read only the frame header, from the beginning of a file. Raises `DamagedJpegError`."""
     position = 2
     while (at := _marker(data, position)) is not None:
         if data[at] == EOI:
@@ -135,9 +135,9 @@ def read_frame(data: bytes) -> Frame:
 
 
 def parse(data: bytes) -> JpegFile:
-    """Take a whole file apart. Raises `DamagedJpegError`.
+    """Parse a whole file. Raises `DamagedJpegError`.
 
-    As decoders do, it passes over stray bytes between segments, and accepts a missing end marker.
+    Like decoders, it skips stray bytes between segments, and accepts a missing end marker.
     """
     applications: list[Segment] = []
     tables: list[Segment] = []
@@ -182,7 +182,7 @@ def parse(data: bytes) -> JpegFile:
 
 
 def for_decoders(data: bytes) -> bytes:
-    """Return a file without what libjpeg passes over and Pillow does not, among the segments that it begins with."""
+    """Return a file without those parts of its first segments that libjpeg ignores and Pillow does not."""
     kept, position = [data[:2]], 2
     while (at := _marker(data, position)) is not None and _is_application(data[at]):
         segment, position = _segment(data, at)
@@ -192,7 +192,7 @@ def for_decoders(data: bytes) -> bytes:
 
 
 def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
-    """Make a DQT segment; entries are in the zigzag order of the file, 16 bits wide only where they must be."""
+    """Return a DQT segment; entries are in the zigzag order of the file, 16 bits wide only if necessary."""
     payload = b""
     for name, table in tables.items():
         wide = max(table) > 255
@@ -201,13 +201,13 @@ def quantisation_segment(tables: dict[int, tuple[int, ...]]) -> Segment:
 
 
 def _marker(data: bytes, position: int) -> int | None:
-    """Find the code of the next marker, after any number of fill bytes; None if there is none."""
+    """Return the position of the next marker's code, after any number of fill bytes; None if there is none."""
     found = _NEXT.search(data, position)
     return None if found is None else found.end() - 1
 
 
 def _segment(data: bytes, at: int) -> tuple[Segment, int]:
-    """Read the segment whose marker's code is at ``at``, and where it ends."""
+    """Return the segment whose marker's code is at ``at``, and where it ends."""
     if at + 3 > len(data):
         raise DamagedJpegError(f"segment at byte {at - 1} does not end in the file")
     marker, length = struct.unpack_from(">BH", data, at)
@@ -225,7 +225,7 @@ def _is_application(marker: int) -> bool:
 
 
 def _is_no_jfif(segment: Segment) -> bool:
-    """Whether a segment is called JFIF and too short to be one: libjpeg does not take it for one."""
+    """Return whether a segment is called JFIF but is too short: libjpeg does not accept it as JFIF."""
     return segment.marker == APP0 and segment.payload.startswith(b"JFIF\0") and len(segment.payload) < _JFIF_SIZE
 
 

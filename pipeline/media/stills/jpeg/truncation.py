@@ -1,8 +1,8 @@
-"""Whether the coded data of a JPEG is there to its end, where its codes cannot be followed one by one.
+"""Detect missing coded data at the end of a JPEG whose codes cannot be followed one by one.
 
-A decoder that meets a marker too early goes on with zeros and says nothing that reaches us. So the picture is decoded
-twice, as it is and with random bytes at the end of each scan and restart interval. What is complete never reads them;
-what breaks off does, and becomes another picture.
+A decoder that meets a marker too early continues with zeros, without any message that reaches us. So the picture is
+decoded twice, unchanged and with random bytes at the end of each scan and restart interval. Complete data never reads
+them; truncated data does, and gives another picture.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import imagecodecs
 
 from pipeline.media.stills.jpeg.segments import ARITHMETIC, ARITHMETIC_PROGRESSIVE, RESTART, JpegFile
 
-# In an encoder's output arithmetic codes end before the zeros that decoders think of after them (T.81, D.1.8).
+# An encoder omits trailing zeros of arithmetic codes, which decoders assume after them (T.81, D.1.8).
 _THOUGHT_OF = b"\0" * 4
 # Without 0xFF, which would begin a marker.
 _RANDOM = bytes(random.Random(0).choices(range(0xFF), k=64))
 
 
 def breaks_off(jpeg: JpegFile) -> bool:
-    """Tell whether coded data is missing at the end of a scan or restart interval, or the picture cannot be decoded.
+    """Return whether coded data is missing at the end of a scan or restart interval, or the picture cannot be decoded.
 
-    It costs the time of two decodings. A last block or two may be missing unseen.
+    This takes the time of two decodings. A missing last block or two may go unnoticed.
     """
     tail = _THOUGHT_OF + _RANDOM if jpeg.frame.marker in (ARITHMETIC, ARITHMETIC_PROGRESSIVE) else _RANDOM
     try:

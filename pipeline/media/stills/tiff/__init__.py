@@ -1,4 +1,4 @@
-"""TIFF: read by tifffile, written strip by strip, every other tag carried along; `TIFF` is the format."""
+"""TIFF: read by tifffile, written strip by strip, with every other tag carried over; `TIFF` is the format."""
 
 from __future__ import annotations
 

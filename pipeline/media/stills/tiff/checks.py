@@ -1,4 +1,4 @@
-"""Which pages of a TIFF are coloured; all others are refused by name, before a pixel is decoded."""
+"""Select the pages of a TIFF that are coloured; all others are refused by name, before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipeline.media.stills.samples import damaged, refuse
 from pipeline.media.stills.tiff.pages import LOSSLESS
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
-# Samples of colour or grey in each of them; what is beyond them is extra.
+# Samples of colour or grey in each of them; any further ones are extra.
 COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, YCBCR: 3}
 _JPEG = 7
-# Packings whose parts have headers of their own, and all that are read: those, the three of fax, and LZMA.
+# Compressions whose segments have their own headers, and all that are read: those, three fax compressions, and LZMA.
 _PACKED_PICTURES = (_JPEG, 33003, 33005, 34712)
 _PACKINGS = frozenset((*LOSSLESS, *_PACKED_PICTURES, 2, 3, 4, 34925))
 # Width, length, compression, interpretation, order of bits, samples, rows of strips, planes, predictor, tiles.
@@ -26,7 +26,7 @@ _KINDS = {4: "a mask", 5: "CMYK", 8: "L*a*b*", 9: "L*a*b*", 10: "L*a*b*", 32803:
 
 
 def check_page(path: Path, page: tifffile.TiffPage) -> None:
-    """Raise `InputError` unless the page is of a kind that is coloured, and lies whole in the file."""
+    """Raise `InputError` unless the page is of a kind that is coloured, and is stored completely in the file."""
     _check_single(path, page)
     _check_kind(path, page)
     check_whole(path, page)
@@ -34,7 +34,7 @@ def check_page(path: Path, page: tifffile.TiffPage) -> None:
 
 
 def _check_single(path: Path, page: tifffile.TiffPage) -> None:
-    """Refuse several values where there is to be one: tifffile hands on what it finds."""
+    """Refuse several values where one is required: tifffile passes on what it finds."""
     for tag in (page.tags.get(number) for number in _SINGLE):
         if tag is not None and not isinstance(tag.value, int):
             raise damaged(path, f"its tag {tag.name} does not hold one number")
@@ -63,7 +63,7 @@ def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
 
 
 def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
-    """Refuse strips and tiles that say of themselves that they are larger than the page says."""
+    """Refuse strips and tiles that declare a larger size than the page does."""
     packing = int(page.compression)
     if packing not in _PACKED_PICTURES:
         return
@@ -92,7 +92,7 @@ def check_whole(path: Path, page: tifffile.TiffPage) -> None:
 
 
 def packing_name(page: tifffile.TiffPage) -> str:
-    """Name what the pixels are packed with."""
+    """Return the name of the page's compression."""
     try:
         return str(tifffile.COMPRESSION(page.compression).name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How far a TIFF reaches: the end of the last thing that one of its directories tells of."""
+"""The extent of a TIFF: the end of the last item that its directories refer to."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pipeline.media.stills.ifd import SUB_IFDS, TYPE_SIZES, DamagedIfdError, Tif
 # Tags and types that point to directories: sub-pictures and global parameters beside EXIF and the like.
 _DIRECTORIES = frozenset((*SUB_IFDS, 330, 400))
 _DIRECTORY_TYPES = (13, 18)
-# Tags that tell where strips, tiles, free space and a thumbnail lie, and those that tell of how many bytes they are.
+# Tags with the positions of strips, tiles, free space and a thumbnail, and those with their sizes.
 _PLACES = {273: 279, 324: 325, 288: 289, 513: 514}
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST_DIRECTORIES = 10_000
 _MOST_BYTES = 64 << 20
 _BLOCK = 1 << 20
-# Beyond what a file system can hold, seeking itself fails.
+# Beyond the limits of a file system, seeking itself fails.
 _FARTHEST = 1 << 40
 
 
 def bytes_behind(path: Path, *, known: int) -> int:
-    """Return how many bytes lie behind all that the TIFF at ``path`` tells of, but for zeros at its end.
+    """Return the number of bytes after everything that the TIFF at ``path`` refers to, not counting zeros at its end.
 
-    ``known`` is an end that is known otherwise. What only a damaged directory tells of counts as lying behind, and
-    places beyond the file, which damaged tags name, are no end of it. Raises `DamagedIfdError`, `OSError`.
+    ``known`` is an end that is known otherwise. Items referred to only by a damaged directory are ignored, and so are
+    positions beyond the file, which damaged tags contain. Raises `DamagedIfdError`, `OSError`.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -38,7 +38,7 @@ def bytes_behind(path: Path, *, known: int) -> int:
 
 
 def reaches_beyond(path: Path) -> bool:
-    """Say whether the TIFF at ``path`` tells of more than is in it, or is too damaged to tell. Raises `OSError`."""
+    """Return whether the TIFF at ``path`` refers to more than it contains, or is too damaged. Raises `OSError`."""
     try:
         with path.open("rb") as file:
             return max(_ends(file)) > path.stat().st_size
@@ -47,7 +47,7 @@ def reaches_beyond(path: Path) -> bool:
 
 
 def _ends(file: BinaryIO) -> list[int]:
-    """Return where each thing ends that the directories tell of, be it in the file or not; the header's is among them.
+    """Return the end of each item that the directories refer to, inside the file or not, including the header's.
 
     Raises `DamagedIfdError`.
     """
@@ -82,7 +82,7 @@ def _ends(file: BinaryIO) -> list[int]:
 
 
 def _value_end(header: TiffHeader, item: tuple[int, int, int, bytes]) -> int:
-    """Where the value of an entry ends, 0 if it lies in the entry itself."""
+    """Return where the value of an entry ends, 0 if it is stored in the entry itself."""
     _tag, kind, count, field = item
     size = TYPE_SIZES.get(kind, 0) * count
     if size <= len(field):
@@ -92,7 +92,7 @@ def _value_end(header: TiffHeader, item: tuple[int, int, int, bytes]) -> int:
 
 
 def _values(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, bytes]) -> tuple[int, ...]:
-    """Return the numbers of an entry of unsigned integers; none where they are not in the file, or it holds others."""
+    """Return the numbers in an entry of unsigned integers; empty if they are not in the file, or of another type."""
     _tag, kind, count, field = item
     size = TYPE_SIZES.get(kind, 0) * count
     if kind not in _CODES or not 0 < size <= _MOST_BYTES:

@@ -1,4 +1,4 @@
-"""TIFF photographs, 8 and 16 bits a sample: read by tifffile, written strip by strip, every other tag carried along."""
+"""TIFF photographs, 8 and 16 bits per sample: read by tifffile, written in strips, with all other tags carried over."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from pipeline.media.stills.tiff.tags import PageTags, all_entries, entries_for, 
 from pipeline.media.stills.verification import Found, failed, verify_lossless
 from pipeline.results import LumaCheck, Note, NoteKind, Proof
 
-# What tifffile and its codecs are seen to raise on damaged pixels, beside errors of their own.
+# Exceptions that tifffile and its codecs were seen to raise on damaged pixels, besides their own errors.
 _DECODER_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, OSError),
     *(AssertionError, struct.error),
 )
-# Chroma of two greys in a palette, as far as rounding goes.
+# Chroma of two greys in a palette, within rounding.
 _NO_CHROMA = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedTiff:
-    """What the writer needs of a page: its tags, its packing, where it lies in the source, and pages kept after it.
+    """Data for writing a page: its tags, its compression, its location in the source, and pages kept after it.
 
-    ``extra_samples`` say what each sample beside the colour is (TIFF 6.0, section 18).
+    ``extra_samples`` give the meaning of each sample beside the colour (TIFF 6.0, section 18).
     """
 
     tags: PageTags
@@ -57,13 +57,13 @@ class CarriedTiff:
 
 
 class TiffFormat(StillFormat):
-    """TIFF of one or more pages; results are classic TIFF in strips, packed without loss."""
+    """TIFF with one or more pages; results are classic TIFF in strips, losslessly compressed."""
 
     name = "TIFF"
     suffixes = (".tif", ".tiff")
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by byte order and version; BigTIFF too."""
+        """Recognise byte order and version; BigTIFF too."""
         return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -85,7 +85,7 @@ class TiffFormat(StillFormat):
         return replace(stills[0], notes=(*found.notes, *stills[0].notes, *trailing("TIFF", behind)), further=more)
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-        """Write R, G and B packed without loss as the source was, with its tags; or a page as it was."""
+        """Write R, G and B, losslessly compressed like the source, with its tags; or a page unchanged."""
         notes: list[Note] = []
         source = pages[0].still
         with path.open("wb") as file, source.path.open("rb") as original:
@@ -101,7 +101,7 @@ class TiffFormat(StillFormat):
         return tuple(notes)
 
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode every page by tifffile and compare it with what was to be written; kept ones byte for byte."""
+        """Decode every page with tifffile and compare it with what was to be written; kept ones byte for byte."""
         wanted: list[tuple[Page | None, StoredPage]] = []
         for page in pages:
             carried = _carried(page.still)
@@ -159,7 +159,7 @@ TIFF = TiffFormat()
 
 
 def _stored_end(still: Still) -> int:
-    """Where the last strip or tile of a page, or of those that are kept after it, ends."""
+    """Return where the last strip or tile of a page, or of the kept pages after it, ends."""
     carried = _carried(still)
     pages = (carried.stored, *carried.followers)
     return max(offset + size for page in pages for offset, size in page.segments)
@@ -170,7 +170,7 @@ def _carried(still: Still) -> CarriedTiff:
 
 
 def _placed(original: BinaryIO, pages: Sequence[Page]) -> list[Entry]:
-    """Collect the entries of all pages whose values must lie where they lay in the source, each once."""
+    """Collect the entries of all pages whose values must keep their position in the source, each once."""
     placed: dict[int | None, Entry] = {}
     for page in pages:
         carried = _carried(page.still)
@@ -229,13 +229,13 @@ def _pixels(path: Path, page: tifffile.TiffPage) -> NDArray[Any]:
 def _planes(
     path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]
 ) -> tuple[Plane, Plane | None, NDArray[np.float32] | None, tuple[Note, ...]]:
-    """Luma, alpha and small chroma of decoded pixels, and what had to be converted."""
+    """Return luma, alpha and small chroma of decoded pixels, and what had to be converted."""
     notes = list(_storage_notes(page))
     bits = int(page.bitspersample)
     photometric = int(page.photometric)
     if photometric == PALETTE:
         table = np.moveaxis(np.asarray(page.colormap), 0, -1)
-        # Writers stretch 8 bits by 256 or by 257, and some not at all.
+        # Writers scale 8 bits by 256 or by 257, and some not at all.
         rgb = (table >> 8 if table.max() > 255 else table).astype(np.uint8)[pixels[..., 0].astype(np.uint8)]
         notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
         return luma_of_rgb(rgb), None, small_chroma(rgb), tuple(notes)
@@ -255,7 +255,7 @@ def _planes(
 
 
 def _extra_samples(page: tifffile.TiffPage, number: int) -> tuple[tuple[int, ...], tuple[Note, ...]]:
-    """Say what each of ``number`` extra samples is: 0 unknown, 1 or 2 alpha."""
+    """Return the meaning of each of ``number`` extra samples: 0 unknown, 1 or 2 alpha."""
     told = tuple(int(value) for value in page.extrasamples)[:number]
     kinds = told + (0,) * (number - len(told))
     if any(kind == 0 for kind in kinds):

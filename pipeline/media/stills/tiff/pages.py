@@ -1,4 +1,4 @@
-"""Write classic TIFF: of each page strips packed as they come, then the directory that describes them."""
+"""Write classic TIFF: for each page, strips compressed as they come, then the directory that describes them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ LOSSLESS: dict[int, tuple[Callable[[bytes], bytes], bool]] = {
 
 
 class TiffPages:
-    """A classic TIFF in the making, page after page, written to ``file``, whose name is ``path``.
+    """A classic TIFF being written, page after page, to ``file``, whose name is ``path``.
 
-    ``order`` is "<" or ">"; ``placed`` entries get their values where they ask for, and all else lies around them.
-    Methods raise `OutputError` beyond the 4 GB of a TIFF.
+    ``order`` is "<" or ">"; the values of ``placed`` entries are put at their places, and all else around them. Methods
+    raise `OutputError` beyond the 4 GB of a TIFF.
     """
 
     def __init__(self, path: Path, file: BinaryIO, order: str, placed: Iterable[Entry] = ()) -> None:
@@ -86,7 +86,7 @@ class TiffPages:
         self._finish(made + entries)
 
     def copy(self, segments: Iterator[bytes], entries: tuple[Entry, ...]) -> None:
-        """Add a page as it is in its source: the same packed strips or tiles, ``entries`` that tell all but where."""
+        """Add a page unchanged: its compressed strips or tiles, and ``entries`` for all except their location."""
         offsets, counts = self._placed(segments)
         is_tiled = any(entry.tag == _TILE_WIDTH for entry in entries)
         places = (TILE_OFFSETS, TILE_COUNTS) if is_tiled else (STRIP_OFFSETS, STRIP_COUNTS)
@@ -103,7 +103,7 @@ class TiffPages:
         return offsets, counts
 
     def _room(self, size: int) -> int:
-        """Find the first even place behind all that was written where so many bytes touch nothing that is placed."""
+        """Return the first even position after all written data where ``size`` bytes overlap nothing that is placed."""
         at = self._end
         for taken in self._taken:
             if at < taken.stop and at + size > taken.start:
@@ -131,7 +131,7 @@ class TiffPages:
 
 
 def _of_height(strips: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    """Regroup the rows into pieces of ``rows``, the last one maybe shorter."""
+    """Regroup the rows into pieces of ``rows``, the last one possibly shorter."""
     held: list[NDArray[Any]] = []
     number = 0
     for strip in strips:

@@ -1,4 +1,4 @@
-"""The pages of a TIFF: which are pictures, which are kept as they are, which are left behind."""
+"""The pages of a TIFF: which are pictures, which are kept unchanged, and which are left behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.results import Note, NoteKind
 _REDUCED, _MASK = 1, 4
 _MOST_PAGES = 1000
 _OLD_JPEG = 6
-# What tifffile is seen to raise on damaged directories, beside errors of its own.
+# Exceptions that tifffile was seen to raise on damaged directories, besides its own errors.
 _PARSER_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, OSError, AssertionError),
     struct.error,
@@ -29,21 +29,21 @@ _PARSER_ERRORS = (
 
 @dataclass(frozen=True)
 class StoredPage:
-    """Where a page lies in its file: its directory, and (offset, size) of every strip or tile."""
+    """Location of a page in its file: its directory, and (offset, size) of every strip or tile."""
 
     directory: TiffHeader
     segments: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, page: tifffile.TiffPage) -> StoredPage:
-        """Return where ``page`` lies."""
+        """Return the location of ``page``."""
         header = TiffHeader(page.parent.byteorder, bool(page.parent.is_bigtiff), page.offset)
         return cls(header, tuple(zip(page.dataoffsets, page.databytecounts, strict=True)))
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The pictures of a file in order, each with the pages that follow it and are kept as they are; what to say."""
+    """The pictures of a file in order, each with the pages after it that are kept unchanged; and notes."""
 
     pictures: tuple[tuple[tifffile.TiffPage, tuple[StoredPage, ...]], ...]
     notes: tuple[Note, ...]
@@ -51,7 +51,7 @@ class Pages:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF. Raises `InputError` where tifffile makes nothing of it."""
+    """Open a TIFF. Raises `InputError` if tifffile cannot parse it."""
     with _parsing(path):
         tiff = tifffile.TiffFile(path)
     with tiff:
@@ -63,7 +63,7 @@ def _parsing(path: Path) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        # What is damaged asks for more than any computer has; what is sound may still ask for too much.
+        # Damaged files request more memory than any computer has; sound ones may still request too much.
         if not reaches_beyond(path):
             raise
         raise undecodable(path, error) from error
@@ -72,7 +72,7 @@ def _parsing(path: Path) -> Iterator[None]:
 
 
 def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
-    """Sort the pages of a file. Raises `InputError`."""
+    """Classify the pages of a file. Raises `InputError`."""
     pictures: list[tuple[tifffile.TiffPage, list[StoredPage]]] = []
     notes: list[Note] = []
     is_reduced = False
@@ -103,7 +103,7 @@ def pages_of(path: Path, tiff: tifffile.TiffFile) -> Pages:
 
 
 def stored_pieces(file: BinaryIO, stored: StoredPage) -> Iterator[bytes]:
-    """Read the packed strips or tiles of a page."""
+    """Read the compressed strips or tiles of a page."""
     for offset, size in stored.segments:
         file.seek(offset)
         yield file.read(size)
@@ -117,9 +117,9 @@ def _stored(path: Path, page: tifffile.TiffPage, number: int) -> StoredPage:
 
 
 def _end_of_chain(path: Path, tiff: tifffile.TiffFile, *, last: int, number: int) -> tuple[Note, ...]:
-    """See whether the directory at ``last``, of page ``number``, says that there are no more; tifffile does not.
+    """Check whether the directory at ``last``, of page ``number``, is marked as the last one; tifffile does not.
 
-    Raises `InputError` for a file of several pages that was cut; behind a single one the word may be wrong.
+    Raises `InputError` for a truncated file of several pages; after a single page the mark may be wrong.
     """
     layout, file = tiff.tiff, tiff.filehandle
     file.seek(last)
@@ -136,7 +136,7 @@ def _end_of_chain(path: Path, tiff: tifffile.TiffFile, *, last: int, number: int
 
 
 def parsed(path: Path, tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    """Parse one page after the other; tifffile hands out pages like the first one in a shorter form.
+    """Parse one page after the other; tifffile returns pages similar to the first one in a shorter form.
 
     Raises `InputError`.
     """

@@ -1,4 +1,4 @@
-"""Tags of a TIFF page: those that describe the picture stay, those that describe its storage are made anew."""
+"""Tags of a TIFF page: those that describe the picture are kept, those that describe its storage are rebuilt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SUB_PICTURES = 330
 _PLACES = (STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS)
 _CLASSIC_LIMIT = 1 << 32
 
-# Tags that describe how the pixels were stored; the result is stored otherwise.
+# Tags about the storage of the pixels, which differs in the result.
 _STRUCTURE = frozenset(
     (
         *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 317),
@@ -45,13 +45,13 @@ _STRUCTURE = frozenset(
         *(520, 521, 529, 530, 531, 532, 559),
     )
 )
-# The meaning of grey codes alone, and pictures that show the former one.
+# The meaning of grey codes, and pictures that show the old one.
 _NO_LONGER_TRUE = {
     290: "the TIFF's grey response unit is not carried over: it describes grey pictures only",
     291: "the TIFF's grey response curve is not carried over: it describes grey pictures only",
     _LAYERS: "Photoshop's layers in the TIFF are not carried over: they show the picture as it was",
 }
-# Directories that are not followed: what points to them would point at pixels.
+# Directories that are not followed: pointers to them would point at pixels.
 _IFD = 13
 _POINTERS = {400: "global parameters", 33424: "Kodak directory", 65024: "Kodak directory"}
 
@@ -75,7 +75,7 @@ class PageTags:
 
 
 def read_tags(path: Path, page: tifffile.TiffPage) -> PageTags:
-    """Read the tags that describe the picture; damaged ones are named and left out. Raises `DamagedIfdError`."""
+    """Read the tags that describe the picture; damaged ones are reported and left out. Raises `DamagedIfdError`."""
     entries: list[Entry] = []
     found: dict[int, bytes] = {}
     with path.open("rb") as file:
@@ -103,7 +103,7 @@ def read_tags(path: Path, page: tifffile.TiffPage) -> PageTags:
 
 
 def entries_for(tags: tuple[Entry, ...], metadata: Metadata, extra_samples: tuple[int, ...], order: str) -> list[Entry]:
-    """Make the entries of a coloured page that do not describe its storage; ``extra_samples`` say what they are."""
+    """Return the entries of a coloured page that do not describe its storage; ``extra_samples`` give their meaning."""
     entries = list(tags)
     if metadata.profile is not None:
         entries.append(Entry(_ICC, UNDEFINED, len(metadata.profile), metadata.profile))
@@ -116,7 +116,7 @@ def entries_for(tags: tuple[Entry, ...], metadata: Metadata, extra_samples: tupl
 
 
 def all_entries(file: BinaryIO, header: TiffHeader) -> tuple[Entry, ...]:
-    """All tags of a page that is kept, those of its storage too; the damaged ones were named when it was read."""
+    """Return all tags of a kept page, including those of its storage; damaged ones were reported when it was read."""
     found = []
     for item in read_items(file, header, header.first):
         if item[0] not in (_SUB_PICTURES, *_PLACES):
@@ -126,7 +126,7 @@ def all_entries(file: BinaryIO, header: TiffHeader) -> tuple[Entry, ...]:
 
 
 def _carried(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, bytes]) -> tuple[Entry | None, Note | None]:
-    """Return the entry as the result has it, None where it is not carried over, and what there is to say."""
+    """Return the entry for the result, None if it is not carried over, and a note if needed."""
     tag, kind = item[:2]
     if tag in _NO_LONGER_TRUE:
         return None, Note(NoteKind.DROPPED, _NO_LONGER_TRUE[tag])
