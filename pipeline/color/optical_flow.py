@@ -8,6 +8,7 @@ is carried at its own, smaller size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -134,7 +135,9 @@ def _path(way: Flow, back: Flow, here: F32, there: F32, belief: float) -> Path:
     return Path(places, np.asarray(trust, np.float32)[..., None])
 
 
+@lru_cache(maxsize=8)
 def _grid(rows: int, columns: int) -> F32:
+    """Return x and y of every pixel (rows, columns, 2)."""
     return np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float32)
 
 

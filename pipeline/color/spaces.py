@@ -276,7 +276,8 @@ def _linear(codes: F32) -> F32:
 
 def _encoded(linear: F32) -> F32:
     size = np.abs(linear)
-    encoded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+    encoded = 1.055 * size ** (1 / 2.4) - 0.055
+    np.copyto(encoded, size * 12.92, where=size <= 0.0031308)
     return np.copysign(encoded, linear).astype(np.float32)
 
 
@@ -284,7 +285,9 @@ def _rgb_and_luma(lightness_: F32, ab: F32, matrix: Matrix, space: RgbSpace | No
     """Return code values (3, H, W), not clipped, and their luma."""
     fy = (lightness_ + 16) / 116
     f = np.stack([fy + ab[0] / 500, fy, fy - ab[1] / 200])
-    xyz = np.where(f > _DELTA, f**3, 3 * _DELTA**2 * (f - 4 / 29)) * _WHITE[:, None, None]
+    xyz = f**3
+    np.copyto(xyz, 3 * _DELTA**2 * (f - 4 / 29), where=f <= _DELTA)
+    xyz *= _WHITE[:, None, None]
     linear = np.tensordot(_XYZ_TO_LINEAR if space is None else space.from_xyz, xyz, axes=1)
     rgb = _encoded(linear) if space is None else space.encoded(linear)
     return rgb, matrix.kr * rgb[0] + (1 - matrix.kr - matrix.kb) * rgb[1] + matrix.kb * rgb[2]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pipeline.color.spaces import F32
 
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 LEAST_PIXELS = 100  # that a picture must show to be fitted
 LUMA_KNOTS = 6
@@ -88,7 +89,7 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
         free = strict = np.zeros_like(left.chroma)
         curve = np.zeros((LUMA_KNOTS, 2), np.float32)
     fine, broad, rough = left.by(free)
-    _, strict_broad, _ = left.by(strict)
+    strict_broad = broad if strict is free else left.by(strict)[1]
     figures = _figures(levels, left, free, strict, curve, (fine, broad, rough, strict_broad))
     return TintFit(free, fine, float(np.median(rough)), curve, figures)
 
@@ -104,7 +105,7 @@ class _LeftOver:
 
     def __init__(self, chroma: F32, shown: Bools) -> None:
         self.chroma: F32 = chroma[shown]
-        self._shown = shown
+        self._shape, self._places = shown.shape, np.flatnonzero(shown)
         self._coverage = {size: _box(shown.astype(np.float32), size)[shown] for size in (_FINE, _BROAD)}
 
     def by(self, fit: F32) -> tuple[F32, F32, F32]:
@@ -117,13 +118,15 @@ class _LeftOver:
 
     def averaged(self, values: F32, size: int) -> F32:
         """Return the mean (n, 2) of ``values`` (n, 2) around each pixel, over those shown."""
-        plane = np.zeros((*self._shown.shape, 2), np.float32)
-        plane[self._shown] = values
-        return _box(plane, size)[self._shown] / self._coverage[size][:, None]
+        plane = np.zeros((self._shape[0] * self._shape[1], 2), np.float32)
+        plane[self._places] = values
+        around = _box(plane.reshape(*self._shape, 2), size).reshape(-1, 2)
+        return np.asarray(around[self._places] / self._coverage[size][:, None])
 
-    def trusted(self, fit: F32) -> Bools:
+    def trusted(self, fit: F32) -> Places:
+        """Return the numbers of the pixels that ``fit`` leaves the least of."""
         fine = np.linalg.norm(self.averaged(self.chroma - fit, _FINE), axis=1)
-        return np.asarray(fine <= np.quantile(fine, _KEPT))
+        return np.flatnonzero(fine <= np.quantile(fine, _KEPT))
 
 
 def _free_fit(by_luma: F32, place: F32, left: _LeftOver) -> F32:
@@ -137,7 +140,7 @@ def _free_fit(by_luma: F32, place: F32, left: _LeftOver) -> F32:
 
 def _strict_fit(by_luma: F32, place: F32, left: _LeftOver) -> tuple[F32, F32]:
     """Return the fit and the tint (knots, 2) at the knots of luma."""
-    trusted = np.ones(len(by_luma), np.bool_)
+    trusted = np.arange(len(by_luma))
     for _ in range(_FITS):
         curve = _solved(by_luma[trusted], left.chroma[trusted])
         tint = by_luma @ curve

@@ -183,11 +183,12 @@ def _inside_margins(luma: F32, cb: F32, cr: F32) -> Bools:
     inside = np.ones(luma.shape, np.bool_)
     planes = np.stack([luma * np.float32(0.5), cb, cr], axis=-1)
     for turned in range(4):
-        lines, kept = np.rot90(planes, turned), np.rot90(inside, turned)
+        kept = np.rot90(inside, turned)
+        lines = np.rot90(planes, turned)[: max(1, int(len(kept) * _MARGIN))]
         means = lines.mean(axis=1)
         drift = np.abs(means - means[0]).max(axis=1)
         flat = (lines.std(axis=1).max(axis=1) < _MARGIN_ROUGHNESS) & (drift < _MARGIN_DRIFT)
-        width = int(np.argmin(np.append(flat[: max(1, int(len(flat) * _MARGIN))], False)))
+        width = int(np.argmin(np.append(flat, False)))
         kept[: width + 1 if width else 0] = False
     return inside
 

@@ -36,15 +36,15 @@ def judge_shots(
     evidence: Callable[[Record], ToneEvidence],
     options: Options,
     *,
-    usual: SourceTone | None = None,
+    usual: Callable[[], SourceTone | None] = lambda: None,
     has_references: bool = False,
 ) -> Iterator[Record]:
     """Set every frame's ``verdict`` and ``treatment``: each shot is judged by the ``evidence`` of its first frames.
 
     At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
     (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone, and
-    on the ``usual`` tone of the film, which decides where the shot itself leaves doubt. ``has_references`` as
-    for `treatment`.
+    on the ``usual`` tone of the film, which is asked for, and decides, where the shot itself leaves doubt.
+    ``has_references`` as for `treatment`.
     """
     shot = _Shot[Record](options, usual, has_references)
     for frame in frames:
@@ -56,7 +56,9 @@ def judge_shots(
 
 
 class _Shot(Generic[Record]):
-    def __init__(self, options: Options, usual: SourceTone | None, has_references: bool, number: int = -1) -> None:
+    def __init__(
+        self, options: Options, usual: Callable[[], SourceTone | None], has_references: bool, number: int = -1
+    ) -> None:
         self.number = number
         self._options, self._has_references = options, has_references
         self._usual = usual
@@ -98,9 +100,9 @@ class _Shot(Generic[Record]):
 
     def _judged(self) -> Verdict:
         verdict = judge(self._seen)
-        if self._usual is None or verdict.confidence >= _SURE:
+        if verdict.confidence >= _SURE or (usual := self._usual()) is None:
             return verdict
-        if verdict.tone is self._usual:
+        if verdict.tone is usual:
             # The rest of the film says the same. Where the shot shows nothing, more of it must be seen still.
             return replace(verdict, confidence=_SURE if verdict.confidence else 0.0)
-        return replace(verdict, tone=self._usual, reason="in doubt, so what most of the film is")
+        return replace(verdict, tone=usual, reason="in doubt, so what most of the film is")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from functools import cached_property
 from itertools import chain, pairwise
 
 from pipeline.color.colorizer import Colorizer
@@ -16,7 +15,6 @@ from pipeline.film.parts import Part, in_parts, known_before
 from pipeline.film.stated_frames import StatedFrames, stated_frames
 from pipeline.media.frames import Frame
 from pipeline.media.read_log import ReadLog
-from pipeline.results import SourceTone
 from pipeline.stages import ahead
 
 # Frames that wait between two threads.
@@ -50,15 +48,13 @@ class Colouring:
         film, options = self._film, self._film.options
         settings = self._colorizer.prediction_settings(options, self._stated.statements())
         memory = known_before(part.before, settings)
-        usual, has_references = self._usual_tone, bool(film.references.paths)
-        frames = judge_shots(part.frames, film.tone_evidence, options, usual=usual, has_references=has_references)
+        has_references = bool(film.references.paths)
+        frames = judge_shots(
+            part.frames, film.tone_evidence, options, usual=lambda: film.usual_tone, has_references=has_references
+        )
         for record in predict_chroma(frames, settings, memory=memory):
             paint(record, film.color_spec)
             yield record
-
-    @cached_property
-    def _usual_tone(self) -> SourceTone | None:
-        return self._film.usual_tone()
 
 
 def records(

@@ -110,10 +110,12 @@ def _shown(film: FilmSource, colorizer: Colorizer, stated: StatedFrames, progres
     """Yield a frame of every shot, in order."""
     last: _Shown | None = None
     shot, number = -1, 0
-    usual, has_references = film.usual_tone(), bool(film.references.paths)
+    has_references = bool(film.references.paths)
     with closing(film.decode(ReadLog(luma=False))) as decoded:
         frames = find_shots(records(decoded, film, colorizer, stated))
-        judged = judge_shots(frames, film.tone_evidence, film.options, usual=usual, has_references=has_references)
+        judged = judge_shots(
+            frames, film.tone_evidence, film.options, usual=lambda: film.usual_tone, has_references=has_references
+        )
         for record in judged:
             progress.advance(str(film.info.path))
             if record.shot != shot:

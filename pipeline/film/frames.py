@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -104,8 +105,9 @@ class FilmSource:
     def _turn(self) -> Turn:
         return Turn(quarters=-self.info.rotation // 90 % 4)
 
+    @cached_property
     def usual_tone(self) -> SourceTone | None:
-        """Return what most of the film is, by a few frames from all over it; None if that decides nothing."""
+        """What most of the film is, by a few frames from all over it; None if that decides nothing."""
         if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
             return None
         weights = self.color_spec.matrix.value

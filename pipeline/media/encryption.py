@@ -17,9 +17,11 @@ _ASF_PROTECTION = tuple(
 _TRANSPORT_PACKET, _SYNC, _SCRAMBLED = 188, 0x47, 0xC0
 _PES_START = b"\x00\x00\x01"
 _PICTURE_STREAMS = range(0xE0, 0xF0)
-# A protected kind of picture with the scheme that protects it (ISO/IEC 14496-12, 8.12), and an encrypted track of
-# Matroska with its method (RFC 9559, 5.1.4.1.31).
-_PROTECTED = re.compile(rb"encv.{70,4000}?sinf.{4,200}?schm|\x50\x35.{1,8}?\x47\xe1[\x81-\x88]", re.DOTALL)
+# A protected kind of picture, and in it the information about its protection with the scheme (ISO/IEC 14496-12, 8.12),
+# and how far apart they are at most; an encrypted track of Matroska with its method (RFC 9559, 5.1.4.1.31).
+_KIND, _INFORMATION, _SCHEME = b"encv", b"sinf", re.compile(rb"schm")
+_KIND_BEFORE, _INFORMATION_BEFORE = 4000, 200
+_TRACK = re.compile(rb"\x50\x35.{1,8}?\x47\xe1[\x81-\x88]", re.DOTALL)
 
 
 def is_scrambled(path: Path, container: str) -> bool:
@@ -43,7 +45,15 @@ def is_protected(path: Path) -> bool:
     One that can be is none, whatever its marks say. Raises `OSError`.
     """
     with path.open("rb") as file:
-        return _PROTECTED.search(file.read(_LOOK)) is not None
+        head = file.read(_LOOK)
+    # Not one expression for all three: a hostile file would be searched for half an hour.
+    is_mp4 = any(_is_scheme_of_picture(head, found.start()) for found in _SCHEME.finditer(head))
+    return is_mp4 or _TRACK.search(head) is not None
+
+
+def _is_scheme_of_picture(head: bytes, at: int) -> bool:
+    information = head.rfind(_INFORMATION, max(0, at - _INFORMATION_BEFORE), at)
+    return information >= 0 and head.rfind(_KIND, max(0, information - _KIND_BEFORE), information) >= 0
 
 
 def _scrambled_packets(head: bytes) -> bool:

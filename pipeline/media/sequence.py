@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError, UsageError
 from pipeline.media.film_formats import FILM_SUFFIXES
+from pipeline.os_errors import unreadable
 from pipeline.results import Note, NoteKind
 
 DEFAULT_RATE = Fraction(24)
@@ -143,7 +144,7 @@ def _groups(folder: Path) -> tuple[dict[tuple[str, str], list[str]], list[str]]:
                 else:
                     groups[match[1], match[3]].append(match[2])
     except OSError as error:
-        raise InputError(f"{folder}: cannot be listed: {error.strerror}", advice="Check the path.") from error
+        raise unreadable(folder, error) from error
     return dict(groups), others
 
 
@@ -185,7 +186,7 @@ def _dpx_rate(path: Path) -> Fraction | None:
         with path.open("rb") as file:
             header = file.read(max(_DPX_RATES) + 4)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}", advice="Check the disk.") from error
+        raise unreadable(path, error) from error
     order = _DPX_BYTE_ORDERS.get(header[:4])
     if order is None:
         return None

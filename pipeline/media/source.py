@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import ctypes
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from io import BytesIO
@@ -17,6 +17,7 @@ import av.container
 import av.error
 
 from pipeline.errors import InputError
+from pipeline.interruption import called_from_native
 from pipeline.media.containers import open_container, said, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.sequence import Sequence
@@ -26,17 +27,20 @@ MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
 # A disk or a demuxer that fails this often in a row has nothing more to give.
 _FAILURES = 100
-# What the system says of a place where no file has anything.
-_NO_PLACE = {errno.EINVAL, errno.EOVERFLOW}
+# The system's own function, by descriptor, place and from where.
+_lseek = ctypes.cdll.ucrtbase._lseeki64 if sys.platform == "win32" else ctypes.CDLL(None).lseek
+_lseek.argtypes, _lseek.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
 class _SourceFile:
-    """What FFmpeg reads a film from.
+    """What FFmpeg reads a film from; a disk that fails is an `UnreadableError` here.
 
-    It takes a disk that fails for the end of the film in most containers, and for damage in others; here both are
-    an `UnreadableError`, which PyAV raises in place of whatever FFmpeg makes of it.
+    FFmpeg takes such a disk for the end of the film in most containers, and for damage in others. What is raised while
+    it reads is therefore kept, FFmpeg is told that nothing more comes, and `check` raises it afterwards. So is what
+    signals raise in the main thread: they are noticed as soon as Python goes on, before the first line of a function
+    that is called back, and PyAV drops what that raises. So none is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,33 +50,36 @@ class _SourceFile:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
             raise unreadable(path, error) from error
-        self._has_failed = False
+        self._raised: BaseException | None = None
+        reads = self._reads()
+        next(reads)
+        self.read = reads.send
+        # A damaged file points anywhere: this returns a negative number where `os.lseek` raises.
+        self.seek = partial(_lseek, self._file.fileno())
+        self.tell = self._file.tell
 
-    def read(self, size: int) -> bytes:
-        if self._has_failed:
-            # PyAV holds one error until FFmpeg is back, and would print a second one.
-            return b""
-        try:
-            return self._file.read(size) or b""
-        except OSError as error:
-            self._has_failed = True
-            raise unreadable(self._path, error) from error
-
-    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        try:
-            return self._file.seek(place, whence)
-        except OSError as error:
-            if error.errno in _NO_PLACE:
-                # A damaged file points anywhere. FFmpeg is told as its own reader of files would.
-                return -error.errno
-            self._has_failed = True
-            raise unreadable(self._path, error) from error
-
-    def tell(self) -> int:
-        return self._file.tell()
+    def _reads(self) -> Generator[bytes, int, None]:
+        """Answer every size that is sent with as many bytes, or fewer; the whole body stands in ``try``."""
+        data, has_failed = b"", False
+        while True:
+            try:
+                while True:
+                    size = yield data
+                    data = b"" if has_failed else self._file.read(size) or b""
+            except GeneratorExit:
+                return
+            except BaseException as error:  # noqa: BLE001 - `check` raises it
+                self._raised = unreadable(self._path, error) if isinstance(error, OSError) else error
+                data, has_failed = b"", True
 
     def close(self) -> None:
         self._file.close()
+
+    def check(self) -> None:
+        """Raise what was raised while FFmpeg read, once: `UnreadableError`, or the exception of a signal."""
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
 
 @contextmanager
@@ -80,7 +87,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
     """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`.
 
     FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
-    Raises `UnreadableError`, also while it is read, if the disk refuses.
+    Raises `UnreadableError`, also while it is read, or at the latest when it is left, if the disk refuses.
     """
     with reporting(path):
         check_is_no_stream(path)
@@ -92,14 +99,20 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
         file = _SourceFile(path)
     with closing(file):
         with reporting(path):
-            container = open_container(file, "r", options=options)
+            try:
+                container = open_container(file, "r", options=options)
+            finally:
+                file.check()
         with container:
-            yield container
+            try:
+                yield container
+            finally:
+                file.check()
 
 
 @contextmanager
 def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
-    """Open a folder of numbered pictures for reading. Raises `InputError`."""
+    """Open a folder of numbered pictures for reading. Raises `InputError`, and `UnreadableError` as `open_source`."""
     with reporting(sequence.folder):
         container = open_container(
             sequence.pattern,
@@ -113,23 +126,23 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
                 # For the decoder: opening decodes the first picture.
                 "max_pixels": str(MAX_PIXELS),
             },
-            io_open=lambda name, *_: _picture_file(Path(name)),
+            io_open=_picture_file,
         )
     with container:
         yield container
 
 
-def _picture_file(path: Path) -> _SourceFile | BytesIO:
-    """Open one of numbered pictures for FFmpeg, which gives up at an empty one.
+@called_from_native
+def _picture_file(name: str, *_: object) -> BytesIO:
+    """Read one of numbered pictures for FFmpeg, which gives up at an empty one.
 
     A byte in its place is damage of this picture, as if it were cut off.
     """
-    file = _SourceFile(path)
-    if file.seek(0, os.SEEK_END):
-        file.seek(0)
-        return file
-    file.close()
-    return BytesIO(b"\0")
+    path = Path(name)
+    try:
+        return BytesIO(path.read_bytes() or b"\0")
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
@@ -137,7 +150,7 @@ def demux(container: av.container.InputContainer, *streams: av.stream.Stream) ->
 
     Packets of streams that FFmpeg meets after opening, which PyAV does not know, are left out.
     """
-    return iter(partial(_next_of, container.demux(*streams)), None)
+    return iter(partial(_next_of, container, container.demux(*streams)), None)
 
 
 def demux_all(
@@ -154,7 +167,7 @@ def demux_all(
     failures, packets = 0, container.demux(*streams)
     while failures < _FAILURES:
         try:
-            packet = _next_of(packets)
+            packet = _next_of(container, packets)
         except (av.FFmpegError, OSError) as error:
             if met is not None:
                 met(error)
@@ -170,12 +183,16 @@ def demux_all(
         yield last
 
 
-def _next_of(packets: Iterator[AnyPacket]) -> AnyPacket | None:
+def _next_of(container: av.container.InputContainer, packets: Iterator[AnyPacket]) -> AnyPacket | None:
     try:
         return next(packets, None)
     except IndexError:
         # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
         return None
+    finally:
+        # None: numbered pictures.
+        if container.file is not None:
+            container.file.file.check()
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:

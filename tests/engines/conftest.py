@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from engines.adapters.autochrome1 import FILM
 from engines.library import library_folder
 from tests.engines.tiny import write_tiny_model
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"), film_size=FILM)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 MULTIPLE, STRIDE = 32, 4
+# As high as most films of tests are: that of real networks costs six times as much a frame.
+FILM_SIZE = 64
 _BINS = 24
 
 
@@ -118,8 +120,8 @@ def write_model(path: Path, model: onnx.ModelProto, **card: object) -> Path:
     return path
 
 
-def write_tiny_model(folder: Path) -> Path:
+def write_tiny_model(folder: Path, *, film_size: int = FILM_SIZE) -> Path:
     """Write the tiny model and its card into ``folder`` and return the path to give to `open_engine`."""
-    path = write_model(folder / "tiny.onnx", tiny_model())
+    path = write_model(folder / "tiny.onnx", tiny_model(), film_size=film_size)
     onnx.checker.check_model(str(path), full_check=True)
     return path

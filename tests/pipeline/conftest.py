@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.options import Options
-from tests.engines.tiny import write_tiny_model
+from tests.engines.tiny import FILM_SIZE, write_tiny_model
 from tests.engines.two import write_two_model
 
 
@@ -25,7 +25,7 @@ def colorizer(tiny: Path) -> Iterator[Colorizer]:
 @pytest.fixture(scope="session")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that gives features, which references need."""
-    return write_two_model(tmp_path_factory.mktemp("two"))
+    return write_two_model(tmp_path_factory.mktemp("two"), film_size=FILM_SIZE)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ class Seen(FrameRecord):
 def judged(
     *shots: Sequence[ToneEvidence], options: Options | None = None, usual: SourceTone | None = None
 ) -> list[Seen]:
-    return list(judge_shots(records(*shots), lambda frame: frame.seen, options or Options(), usual=usual))
+    return list(judge_shots(records(*shots), lambda frame: frame.seen, options or Options(), usual=lambda: usual))
 
 
 def records(*shots: Sequence[ToneEvidence]) -> Iterator[Seen]:

@@ -62,10 +62,11 @@ def test_an_excerpt_has_its_part_of_the_sound(tmp_path: Path) -> None:
     assert 0.8 < seconds < 1.5
 
 
-def test_an_excerpt_of_a_result_is_known_as_one(tmp_path: Path, film: Path, colorizer: Colorizer) -> None:
+def test_an_excerpt_of_a_result_is_known_as_one(tmp_path: Path, colorizer: Colorizer) -> None:
+    film = make_film(tmp_path / "film.mp4", codec="libx264")
     result = colorize_video(film, None, colorizer=colorizer).output
     (tmp_path / "part").mkdir()
-    part = excerpt(result, Span(seconds=Fraction(1)), tmp_path / "part").path
+    part = excerpt(result, Span(seconds=Fraction(1, 2)), tmp_path / "part").path
     again = colorize_video(part, tmp_path / "again.mp4", Options(saturation=0), colorizer=colorizer)
     assert {shot.treatment for shot in again.shots} == {Treatment.KEPT}
 

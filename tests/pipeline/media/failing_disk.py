@@ -30,6 +30,9 @@ class Failing(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._file.fileno()
+
     def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(place, whence)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import builtins
 import errno
+import io
 import os
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +123,55 @@ def test_a_film_that_one_may_not_read_is_no_damaged_film(tmp_path: Path, monkeyp
     with pytest.raises(UnreadableError, match="Permission denied") as raised, surveyed(path):
         pytest.fail("it was read")
     assert "permissions" in raised.value.advice
+
+
+class Heard(io.FileIO):
+    """A file that sets ``begun`` when it is read from the tenth time on."""
+
+    reads = 0
+    begun = threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads == 10:
+            self.begun.set()
+        return super().read(size)
+
+
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film for which FFmpeg reads and searches some hundred times: its sound lies apart from its picture."""
+    path = tmp_path_factory.mktemp("long") / "film.mp4"
+    sounds = [Sound(seconds=10)]
+    options = {"qscale": "2"}
+    return make_film(
+        path, codec="mpeg4", width=240, height=160, times=range(250), grain=0.2, options=options, sounds=sounds
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no thread of Windows sends a signal to another one")
+@pytest.mark.parametrize("attempt", range(5))
+def test_ctrl_c_while_ffmpeg_reads_is_neither_lost_nor_the_end_of_the_film(
+    attempt: int, long_film: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before, real = signal.getsignal(signal.SIGINT), Path.open
+
+    def opened(self: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
+        return Heard(self) if self == long_film and buffering == 0 else real(self, mode, buffering, *more, **named)
+
+    def interrupt() -> None:
+        Heard.begun.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    monkeypatch.setattr(Path, "open", opened)
+    Heard.begun.clear()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt), surveyed(long_film):
+            pytest.fail("it was read")
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert "Exception ignored" not in capfd.readouterr().err

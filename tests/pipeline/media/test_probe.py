@@ -166,6 +166,14 @@ def test_an_encrypted_film_is_refused(tmp_path: Path) -> None:
         probe(film)
 
 
+@pytest.mark.parametrize("marks", [b"encvsinf", b"sinf", b"sinf1234schm"])
+def test_a_hostile_file_full_of_marks_of_encryption_is_seen_through_at_once(marks: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + marks * ((4 << 20) // len(marks)))
+    with pytest.raises(InputError, match="is not a film"):
+        probe(path)
+
+
 def test_parts_of_a_film_in_fragments_are_told_what_is_missing(tmp_path: Path) -> None:
     whole = make_film(tmp_path / "a.mp4", codec="libx264", muxer_options={"movflags": "empty_moov+frag_keyframe"})
     assert probe(whole).width == 96
