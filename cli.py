@@ -1,4 +1,4 @@
-"""The commands' entry points; the commands themselves are in `pipeline.commands`."""
+"""Entry points of the commands, which are in `pipeline.commands`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 
 def _check_siblings() -> None:
-    # Other distributions use these names too, and pip overwrites or shadows without a word (docs/adr/0001).
+    # Other distributions use these names too, and pip silently overwrites or shadows them (docs/adr/0001).
     for name in ("pipeline", "engines", "training"):
         package = importlib.import_module(name)
         folder = Path(package.__file__ or "").resolve().parent.parent
@@ -38,7 +38,7 @@ from pipeline.errors import AutochromeError  # noqa: E402
 from pipeline.process import before_numpy  # noqa: E402
 
 CONFIGURED = (_video, _photo, _archive, _review)
-"""The commands that one file of settings and one environment serve."""
+"""The commands that share a settings file and environment variables."""
 
 
 def video() -> None:
@@ -69,13 +69,13 @@ def model() -> None:
 def _run(commands: typer.Typer) -> None:
     before_numpy()
     if isinstance(sys.stdout, TextIOWrapper):
-        # Names hold characters that the encoding of the output may not have; standard error escapes them by itself.
+        # Names contain characters that the output's encoding may not support; standard error escapes them itself.
         sys.stdout.reconfigure(errors="backslashreplace")
     json = "--json" in sys.argv or os.environ.get("AUTOCHROME_JSON", "").lower() in ("1", "true", "yes", "on")
     try:
         raise SystemExit(commands(standalone_mode=not json, obj=CONFIGURED))
     except typer.TyperException as error:
-        # A command line that is not understood: for a machine, too, one document.
+        # An invalid command line: machines get a single JSON document here, too.
         message = error.format_message()
         typer.echo(f"Error: {message}", err=True)
         typer.echo(json_text(error_document("UsageError", message, "See --help.", error.exit_code)))

@@ -1,6 +1,6 @@
-"""Measurements of the whole pipeline that anyone can repeat. Not installed."""
+"""Repeatable measurements of the whole pipeline. Not installed."""
 
 from pipeline.process import before_numpy
 
-# As the commands do: what is measured is what they take.
+# As the commands do, so that the same is measured.
 before_numpy()

@@ -1,8 +1,8 @@
-"""A whole archive: ``python -m benchmarks.archive --photos 20000`` colours made-up photographs, then runs again.
+"""A whole archive: ``python -m benchmarks.archive --photos 20000`` colours synthetic photographs, then runs again.
 
-Printed are the memory at each tenth of the work, what share of the time went into the ledger, and how long the second
-run takes, which finds everything done. The photographs are tiny and so is the network, with random weights: whatever
-does not grow with the pictures weighs the most here. Each run is a process of its own.
+It prints the memory at each tenth of the work, the share of time spent in the ledger, and the duration of the second
+run, which finds everything done. The photographs are tiny and so is the network, with random weights, so that whatever
+does not grow with the pictures dominates. Each run is a separate process.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LEDGER = (
 
 
 class Clock:
-    """Adds up the time spent in methods, whichever calls which, and in whichever thread."""
+    """Adds up the time spent in methods, however they are nested, and in any thread."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -66,20 +66,20 @@ class Clock:
 
 
 class Sampler(Silent):
-    """Takes the memory of this process at each tenth of the work, and the time when the work begins."""
+    """Samples this process's memory at each tenth of the work, and the time when the work begins."""
 
     def __init__(self) -> None:
         self.megabytes: list[float] = []
         self._total = self._done = 0
 
     def begin(self, item: str, total: int | None, unit: str) -> None:  # noqa: ARG002 - all are items
-        """Learn how much there is to do."""
+        """Store the amount of work."""
         if item == WHOLE and total:
             self._total = total
             self.megabytes.append(resident_megabytes())
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Look at the memory when one more tenth is done."""
+        """Sample the memory when another tenth is done."""
         if item == WHOLE:
             before, self._done = self._done, self._done + count
             if before * 10 // self._total != self._done * 10 // self._total:
@@ -87,13 +87,13 @@ class Sampler(Silent):
 
 
 def resident_megabytes() -> float:
-    """Return what this process holds in memory now, in MB of 10^6 bytes; Linux only."""
+    """Return this process's current memory, in MB of 10^6 bytes; Linux only."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
 def make(folder: Path, count: int) -> None:
-    """Write ``count`` grey photographs, no two alike, in folders of five hundred."""
+    """Write ``count`` grey photographs, all different, in folders of five hundred."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32)
     for number in range(count):
@@ -105,7 +105,7 @@ def make(folder: Path, count: int) -> None:
 
 
 def colour(source: Path, output: Path, model: Path) -> dict[str, Any]:
-    """Run once in this process and return figures."""
+    """Run once in this process and return the measurements."""
     ledger, report, sampler = Clock(), Clock(), Sampler()
     for name in _LEDGER:
         setattr(Ledger, name, ledger.timed(getattr(Ledger, name)))

@@ -1,12 +1,12 @@
-"""One thing, one colour, over seconds: ``python -m benchmarks.coherence CLIP...`` prints a table for each clip.
+"""One object, one colour, over seconds: ``python -m benchmarks.coherence CLIP...`` prints a table for each clip.
 
 Three measures of the small chroma that the pipeline upsamples, in CIELAB ab, for the network's predictions frame by
-frame, for what the pipeline makes of their ab alone (smoothed) and with their evidence (pooled), with key frames as by
+frame, for the pipeline's output from their ab alone (smoothed) and with their evidence (pooled), with key frames as by
 default, and for the truth of clips that have one:
 
 * *tracks*: the median difference between both ends of tracks 1, 2 and 4 seconds long. Tracks are found independently of
-  the pipeline's own optical flow, by pyramidal Lucas-Kanade (Bouguet 2001) forth and back.
-* *return*: the clip cut in its middle and another put between, A1 B A2: the median difference, at matching places,
+  the pipeline's own optical flow, by pyramidal Lucas-Kanade (Bouguet 2001) forward and backward.
+* *return*: the clip cut in its middle and another put between, A1 B A2: the median difference, at matching positions,
   between the last frame of A1 and the first of A2; beside it that of the uncut clip.
 * *within a thing*: the spread of chroma inside regions that have one colour in the truth, beside the truth's own.
 """
@@ -42,10 +42,10 @@ SECONDS = (1, 2, 4)
 _SPEC = still_spec(8)
 _BT601 = np.array([0.299, 0.587, 0.114])
 _CORNERS, _QUALITY, _APART = 400, 0.01, 6
-_MISS = 0.7  # pixels that a track may miss its start by when it is followed back, per frame
-_EVERY = 6  # a track begins in every so many frames
+_MISS = 0.7  # pixels by which a track may miss its start when followed back, per frame
+_EVERY = 6  # frames between the starts of tracks
 _COLOURLESS = 3.0
-_COLOURS, _LEAST_REGION = 12, 60  # colours of the truth's regions; their smallest size in chroma pixels
+_COLOURS, _LEAST_REGION = 12, 60  # colours of the truth's regions; their minimum size in chroma pixels
 
 Chroma = list[F32]
 Predictions = list[Prediction]
@@ -94,12 +94,12 @@ def each(luma: Sequence[F32], predictions: Predictions) -> Chroma:
 
 
 def smooth(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
-    """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions' ab alone."""
+    """Return the pipeline's chroma for a film of these model inputs, from the predictions' ab alone."""
     return pool(luma, [Prediction(one.ab) for one in predictions], stride)
 
 
 def pool(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
-    """Return the chroma of a film of these model inputs as the pipeline makes it of the predictions."""
+    """Return the pipeline's chroma for a film of these model inputs, from the predictions."""
     records = [FrameRecord(index=n, model_input=ModelInput(picture)) for n, picture in enumerate(luma)]
     settings = PredictionSettings(predict=known(records, predictions), stride=stride, every=None)
     coloured = smoothed(find_shots(records), settings)
@@ -107,13 +107,13 @@ def pool(luma: Sequence[F32], predictions: Predictions, stride: int) -> Chroma:
 
 
 def known(records: Sequence[FrameRecord], predictions: Predictions) -> Predict:
-    """Return what answers for a network whose ``predictions`` for ``records`` are there already."""
+    """Return a stand-in for a network whose ``predictions`` for ``records`` were already made."""
     answers = {id(record.model_input): one for record, one in zip(records, predictions, strict=True)}
     return lambda pictures: [answers[id(picture)] for picture in pictures]
 
 
 def tracks(luma: Sequence[F32], length: int) -> Iterator[tuple[int, Points, Points]]:
-    """Yield (first frame, places (n, 2) there, places in the frame ``length`` later) of what can be followed."""
+    """Yield (first frame, positions (n, 2) in it, positions in the frame ``length`` later) of trackable points."""
     codes = [np.asarray(picture * 255, np.uint8) for picture in luma]
     for first in range(0, len(codes) - length, _EVERY):
         start = cv2.goodFeaturesToTrack(codes[first], _CORNERS, _QUALITY, _APART)
@@ -138,7 +138,7 @@ def _followed(frames: Sequence[U8], points: Points) -> tuple[Points, npt.NDArray
 
 
 def long_range(clip: Clip, chroma: Chroma, seconds: float) -> float | None:
-    """Return the median difference of ab between both ends of tracks of so many seconds; None without any."""
+    """Return the median difference of ab between both ends of tracks of ``seconds``; None without any."""
     length = round(seconds * clip.rate)
     found = [
         _difference(chroma[first], start, chroma[first + length], end, clip.luma[first].shape)
@@ -161,7 +161,7 @@ def _at(ab: F32, points: Points, shape: tuple[int, ...]) -> F32:
 
 
 def returned(clip: Clip, between: Clip, colour: Colour) -> float | None:
-    """Return the median difference across ``between`` in the middle of ``clip``; None where nothing matches."""
+    """Return the median difference across ``between`` in the middle of ``clip``; None if nothing matches."""
     middle, other = len(clip.luma) // 2, len(between.luma)
     joined = colour(
         [*clip.luma[:middle], *between.luma, *clip.luma[middle:]],
@@ -178,7 +178,7 @@ def _across(clip: Clip, before: F32, after: F32) -> float | None:
 
 
 def within(chroma: Chroma, truth: Chroma) -> float:
-    """Return the mean spread of ab inside connected regions of one colour in the truth, of every sixth frame."""
+    """Return the mean spread of ab inside connected regions of one colour in the truth, over every sixth frame."""
     spreads, sizes = [], []
     for ab, true in list(zip(chroma, truth, strict=True))[::_EVERY]:
         samples = np.ascontiguousarray(true.reshape(2, -1).T)

@@ -1,8 +1,7 @@
-"""Colour that stays still, measured: ``python -m benchmarks.film CLIP...`` prints the tables of docs/temporal.md.
+"""Stability of colour: ``python -m benchmarks.film CLIP...`` prints the tables of docs/temporal.md.
 
-Clips are made grey (BT.601 luma), coloured frame by frame, by what the pipeline makes of the network's ab alone
-(smoothed) and with its evidence (pooled), and compared. Clips that have no colour themselves are measured without a
-truth.
+Clips are converted to grey (BT.601 luma), coloured frame by frame, and by the pipeline from the network's ab alone
+(smoothed) and with its evidence (pooled), and compared. Clips without colour of their own are measured without a truth.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from training.film_metrics import WarpError, cdc, histogram
 from training.metrics import ciede2000, colourfulness
 
 TRUTH, GREY, EACH = "truth", "grey", "per frame"
-# Every how many frames the network is asked (None: as the motion requires), and whether its evidence is used.
+# Interval between frames given to the network (None: as the motion requires), and whether its evidence is used.
 VERSIONS: dict[str, tuple[int | None, bool]] = {
     "smoothed": (None, False),
     "pooled": (None, True),
@@ -41,14 +40,14 @@ VERSIONS: dict[str, tuple[int | None, bool]] = {
 
 _SPEC = still_spec(8)
 _BT601 = np.array([0.299, 0.587, 0.114])
-# The error of every fifth frame and fifth pixel is enough for its mean, and spares most of the time.
+# The error of every fifth frame and fifth pixel is enough for its mean, and saves most of the time.
 _THINNED = 5
 _COLOURLESS = 3.0
 
 
 @dataclass(frozen=True)
 class Score:
-    """What one version of a clip measures; ``asked`` is the share of frames the network saw, ``cpu`` ms a frame."""
+    """The measures of one version of a clip; ``asked`` is the share of frames the network saw, ``cpu`` ms per frame."""
 
     cdc: float
     warp_error: float
@@ -60,7 +59,7 @@ class Score:
 
 @dataclass
 class _Answers:
-    """A clip's model inputs with all that the network says about them, and what it cost."""
+    """A clip's model inputs with the network's full predictions, and their cost."""
 
     frames: list[FrameRecord] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
@@ -89,7 +88,7 @@ def measure(clip: Path, network: Network, *, limit: int | None = None) -> dict[s
 
 
 class _Lookup:
-    """Predictions from memory, counted."""
+    """Looks up stored predictions and counts them."""
 
     def __init__(self, known: _Answers, *, has_evidence: bool) -> None:
         self._known = {
@@ -104,7 +103,7 @@ class _Lookup:
 
 
 def _ab(frame: FrameRecord) -> F32:
-    """Return the chroma of ``frame``, whose record is used again for the next version."""
+    """Return the chroma of ``frame``, whose record is reused for the next version."""
     ab, frame.prediction = frame.ab, None
     assert ab is not None
     return ab
@@ -227,7 +226,7 @@ def table(title: str, scores: dict[str, Score]) -> str:
 
 
 def main() -> None:
-    """Measure the clips of the command line and print a table for each, and their mean."""
+    """Measure the clips on the command line and print a table for each, and their mean."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     arguments.add_argument("--engine", default="auto")

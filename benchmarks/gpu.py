@@ -1,8 +1,8 @@
 """Speed on a GPU, by one command: ``python -m benchmarks.gpu --output FOLDER`` writes gpu.json and gpu.md.
 
-Measured are the network alone by batch (with the copies to the GPU and back), other colourisers' networks with random
-weights in the same engines, and whole runs of `colorize_video` on made-up films with the share of time in which the GPU
-had nothing to do. ``--rehearse`` runs all of it at toy sizes, on whatever there is.
+It measures the network alone by batch (including copies to the GPU and back), other colourisers' networks with random
+weights in the same engines, and whole runs of `colorize_video` on synthetic films with the share of time in which the
+GPU was idle. ``--rehearse`` runs all of it at toy sizes, on any hardware.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.color.colorizer import open_colorizer
 from pipeline.film.job import colorize_video
 from pipeline.options import Options
 
-# What the pipeline sends of a 4 : 3 film.
+# Model input of a 4 : 3 film.
 _SHAPE = (160, 224)
 _WINDOWS = 5
 
@@ -69,7 +69,7 @@ REHEARSAL = Plan(
 
 @dataclass(frozen=True)
 class Rate:
-    """Pictures a second of a network alone: the median of windows, and the slowest and fastest of them."""
+    """Pictures per second of a network alone: the median of windows, and the slowest and fastest of them."""
 
     what: str
     on: str
@@ -85,7 +85,7 @@ class Rate:
 class Run:
     """A whole film: ``start`` seconds to open the engine, then ``seconds`` for the film, with its ``cpu`` seconds.
 
-    ``idle`` is the share of the film's time in which the GPU did nothing, None if unknown.
+    ``idle`` is the share of the film's time in which the GPU was idle, None if unknown.
     """
 
     width: int
@@ -101,7 +101,7 @@ class Run:
 
 @dataclass
 class Report:
-    """All that was measured, and why the rest was not."""
+    """All measurements, and why others are missing."""
 
     machine: dict[str, str]
     rates: list[Rate] = field(default_factory=list)
@@ -110,7 +110,7 @@ class Report:
 
 
 def measure(plan: Plan, say: Callable[[str], None]) -> Report:
-    """Measure what ``plan`` asks for; an engine that is not to be had is named in the report, and stops nothing."""
+    """Carry out the measurements of ``plan``; an unavailable engine is named in the report, and stops nothing."""
     report = Report(machine())
     for model in plan.models:
         for engine in plan.engines:
@@ -193,7 +193,7 @@ def _whole_run(film: Path, size: tuple[int, int], engine: str, model: str) -> Ru
 
 @contextmanager
 def _gpu_use() -> Iterator[list[float]]:
-    """Fill the list, at the end, with the GPU's use in percent, sampled five times a second by nvidia-smi."""
+    """Fill the yielded list, at the end, with the GPU's use in percent, sampled five times a second by nvidia-smi."""
     samples: list[float] = []
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -210,7 +210,7 @@ def _gpu_use() -> Iterator[list[float]]:
 
 
 def machine() -> dict[str, str]:
-    """Return what this was measured on."""
+    """Return a description of the current machine."""
     found = {"processor": cpu_name(), "cores": str(usable_cores()), "Python": platform.python_version()}
     program = shutil.which("nvidia-smi")
     if program is None:

@@ -1,11 +1,11 @@
-"""What colours at a few places bring: ``python -m benchmarks.hints PHOTO...`` prints the tables of docs/corrections.md.
+"""The effect of a few given colours: ``python -m benchmarks.hints PHOTO...`` prints the tables of docs/corrections.md.
 
-Each colour photograph is coloured as on the review page, with its own colours stated in no place, in the middle of its
-most colourful thing, there and on a calm place elsewhere, and in places at random. Of the results:
+Each colour photograph is coloured as on the review page, with its own colours given nowhere, in the middle of its most
+colourful object, there and on a calm position elsewhere, and at random positions. Measures of the results:
 
 * *CIEDE2000*: the mean distance from the photograph;
 * *spill*: over edges, by the detector of docs/evaluation.md;
-* *missed*: the distance of the shown colour from the stated one, drawn into the gamut at the luma shown: at the place
+* *missed*: the distance of the shown colour from the given one, moved into the gamut at the luma shown: at the position
   itself, and the largest within the reach.
 """
 
@@ -38,11 +38,11 @@ NONE, THING, BESIDE = "none", "most colourful thing", "it and a calm place"
 POINTS = (1, 5, 10, 50)
 CHROMA = (0, 10, 20, 40, 60, 150)
 
-_CELLS = 64  # places on the shorter side
-_MIDDLE = 5  # cells of a thing
-_APART = 16  # cells, at least, from the thing to the calm place
-_SIZE, _MULTIPLE = 256, 32  # where the detector looks
-_SMALL = 2.0  # CIEDE2000 that is taken for exact
+_CELLS = 64  # positions on the shorter side
+_MIDDLE = 5  # cells of an object
+_APART = 16  # minimum distance in cells from the object to the calm position
+_SIZE, _MULTIPLE = 256, 32  # size at which the detector works
+_SMALL = 2.0  # CIEDE2000 that counts as exact
 _BT601 = np.array([0.299, 0.587, 0.114])
 
 Places = list[tuple[int, int]]
@@ -50,9 +50,9 @@ Places = list[tuple[int, int]]
 
 @dataclass
 class Found:
-    """What was measured of results with as many colours stated: one number of each photograph, each hint for `missed`.
+    """Measures of results with a given number of colours: one number per photograph, per hint for `missed`.
 
-    ``missed`` holds (chroma stated, distance at the place, largest distance within the reach).
+    ``missed`` holds (chroma given, distance at the position, largest distance within the reach).
     """
 
     distance: list[float] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Found:
 
 
 def measure(photo: ScreenPhoto, truth: U8, found: Mapping[str, Found], *, seed: int) -> None:
-    """Add to ``found`` what colours of ``truth`` (H, W, 3), which ``photo`` shows, bring, stated as its keys say."""
+    """Add to ``found`` the effect of giving ``photo`` colours of its ``truth`` (H, W, 3), as named by the keys."""
     true = rgb_to_lab(truth)
     shape = network_size(*truth.shape[:2], size=_SIZE, multiple=_MULTIPLE)
     for name, hints in statements(truth, seed=seed):
@@ -75,7 +75,7 @@ def measure(photo: ScreenPhoto, truth: U8, found: Mapping[str, Found], *, seed: 
 
 
 def statements(truth: U8, *, seed: int) -> Iterator[tuple[str, tuple[Hint, ...]]]:
-    """Yield what is stated, by name: true colours at places of ``truth`` (H, W, 3)."""
+    """Yield the hints to give, by name: true colours at positions in ``truth`` (H, W, 3)."""
     scale = _CELLS / min(truth.shape[:2])
     columns, rows = (max(1, round(side * scale)) for side in truth.shape[1::-1])
     cells = np.asarray(cv2.resize(truth, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
@@ -117,7 +117,7 @@ def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, flo
 
 
 def _stated(shown: U8, color: str) -> U8:
-    """Return ``color`` at the luma of each pixel of ``shown`` (1, n, 3), as far as there is room for it."""
+    """Return ``color`` at the luma of each pixel of ``shown`` (1, n, 3), as far as the gamut allows."""
     luma = np.asarray(shown @ _BT601 / 255, np.float32)
     ab = np.broadcast_to(np.array(ab_of_hex(color), np.float32)[:, None, None], (2, *luma.shape))
     made = rgb_of(luma, chroma_from_ab(luma, ab, Matrix.BT601), Matrix.BT601)
@@ -136,7 +136,7 @@ def table(found: Mapping[str, Found]) -> str:
 
 
 def missed_table(found: Mapping[str, Found]) -> str:
-    """Return by how much stated colours were missed, by their chroma, as a Markdown table."""
+    """Return by how much given colours were missed, by their chroma, as a Markdown table."""
     lines = [
         "| chroma stated | hints | at the place: median | 95 % | below 2 | within the reach: median | 95 % | below 2 |",
         "|---|---|---|---|---|---|---|---|",

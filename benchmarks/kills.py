@@ -1,7 +1,7 @@
-"""Runs killed at random moments: ``python -m benchmarks.kills --kills 200`` prints what the kills met and left.
+"""Runs killed at random moments: ``python -m benchmarks.kills --kills 200`` prints what the kills hit and left behind.
 
-Every output that came of it, after as many reruns as it took, is compared byte for byte with that of an undisturbed
-run; the sources must be what they were, and no unfinished file may stay. The tests do the same a dozen times.
+Every resulting output, after as many reruns as needed, is compared byte for byte with that of an undisturbed run; the
+sources must be unchanged, and no unfinished file may remain. The tests do the same a dozen times.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.pipeline.archive.kills import kill_at_random
 
 
 def main() -> None:
-    """Kill so many runs as the command line says."""
+    """Kill the number of runs given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

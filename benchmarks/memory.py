@@ -1,7 +1,7 @@
-"""Memory against length: ``python -m benchmarks.memory 10 60`` colours made-up films of 10 and 60 seconds.
+"""Memory against length: ``python -m benchmarks.memory 10 60`` colours synthetic films of 10 and 60 seconds.
 
-Every film is made and coloured in a process of its own, and the peak of the memory that process held is printed (the
-"high-water mark" of its resident set). It must not grow with the length of the film.
+Every film is made and coloured in a separate process, whose peak memory (the "high-water mark" of its resident set) is
+printed. It must not grow with the length of the film.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PICTURES = 12
 
 
 def make(path: Path, *, seconds: int, width: int, height: int) -> None:
-    """Write a grey-looking film with grain: a pattern that drifts, a cut every five seconds."""
+    """Write a grey film with grain: a drifting pattern with a cut every five seconds."""
     rng = np.random.default_rng(0)
     grain = rng.normal(0.0, 255 * _GRAIN, (_PICTURES, height, width)).astype(np.float32)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -56,9 +56,9 @@ def colour(path: Path, options: Options) -> dict[str, float]:
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process ever held, in MB of 10^6 bytes.
+    """Return this process's peak memory, in MB of 10^6 bytes.
 
-    From /proc where there is one: what getrusage says includes the parent's memory at the time of the fork.
+    From /proc where available: getrusage includes the parent's memory at the time of the fork.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -70,7 +70,7 @@ def peak_megabytes() -> float:
 
 
 def main() -> None:
-    """Measure the lengths named on the command line."""
+    """Measure the lengths given on the command line."""
     prepare_process()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", nargs="*", type=int, default=[10, 60])

@@ -1,8 +1,8 @@
-"""What a photograph costs: ``python -m benchmarks.photos [PHOTO...]`` prints the table of docs/performance.md.
+"""The cost of a photograph: ``python -m benchmarks.photos [PHOTO...]`` prints the table of docs/performance.md.
 
-The whole way, file to file, alone and as one of eight, is timed in turns with decoding the scan and encoding a picture
-in colour of the same size and quality, which any program must do. Without photographs, grainy grey ones of 12
-megapixels are made, one of each format.
+The whole process, file to file, for one photograph and for eight, is timed in alternation with decoding the scan and
+encoding a colour picture of the same size and quality, which any program must do. Without arguments, grainy grey
+photographs of 12 megapixels are made, one of each format.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def make(folder: Path) -> list[Path]:
 
 
 def measure(photo: Path, folder: Path, *, rounds: int) -> dict[str, Timed]:
-    """Return the times of decoding, of encoding the result's picture, of one photograph's way and of eight ways."""
+    """Return the times of decoding, of encoding the result's picture, and of the whole process for one and eight."""
     results = [folder / f"coloured-{number}-{photo.name}" for number in range(_MANY)]
     options = replace(Options(), overwrite=True)
     with open_colorizer(options) as colorizer:
@@ -79,7 +79,7 @@ def _settings(coloured: Image.Image) -> dict[str, Any]:
 
 
 def table(timed: dict[str, dict[str, Timed]]) -> str:
-    """Return a Markdown table of medians in ms a photograph; ratios are taken round by round."""
+    """Return a Markdown table of medians in ms per photograph; ratios are taken round by round."""
     rows = [
         "| | decode ms | encode ms | one alone ms | CPU ms | times decode + encode | one of many ms | CPU ms | times |",
         "|---|---|---|---|---|---|---|---|---|",

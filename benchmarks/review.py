@@ -1,7 +1,7 @@
-"""What a click on the review page costs: ``python -m benchmarks.review PHOTO...`` prints a table.
+"""The cost of a click on the review page: ``python -m benchmarks.review PHOTO...`` prints a table.
 
-Each of 20 clicks states one more colour of a photograph, and the page asks for the new picture at the size of a screen;
-timed is from the request to its JPEG, in this process. Processor time says what it takes on a machine that is busy.
+Each of 20 clicks adds a colour to a photograph, and the page requests the new picture at screen size; timed from the
+request to its JPEG, in this process. CPU time is the relevant figure on a busy machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLORS = ("#3A5FCD", "#C8201E", "#0E8C2A", "#E8C39E", "neutral")
 
 
 def clicks(studio: Studio, catalogue: FileCatalogue, name: str) -> tuple[list[float], list[float]]:
-    """Return the wall and processor time of each click on the photograph ``name``, in seconds, once it is open."""
+    """Return the wall and CPU time in seconds of each click on the photograph ``name``, once it is open."""
     item, place, rng = catalogue.find(name), Place(), np.random.default_rng(0)
     studio.after(item, place, Correction(treat_as=TreatAs.MONOCHROME))
     wall, cpu, hints = [], [], list[Hint]()

@@ -1,4 +1,4 @@
-"""Other colourisers' networks with random weights, on which time does not depend, as ONNX files."""
+"""Other colourisers' networks as ONNX files with random weights, which do not affect their speed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def export_rivals(folder: Path, *, narrow: int = 1) -> list[Path]:
-    """Write DDColor (tiny, 512 x 512), DeOldify (artistic) and Zhang's two of the published sizes; return the files.
+    """Write DDColor (tiny, 512 x 512), DeOldify (artistic) and Zhang's two in their published sizes; return the files.
 
-    ``narrow`` divides their widths, to rehearse. Raises `ImportError` without PyTorch.
+    ``narrow`` divides their widths, for rehearsals. Raises `ImportError` without PyTorch.
     """
     from tests.engines.networks.ddcolor import DDColor
     from tests.engines.networks.deoldify import DeOldify

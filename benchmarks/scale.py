@@ -1,9 +1,9 @@
 """An archive of very many scans, all of them done: ``python -m benchmarks.scale --items 1000000``.
 
-Made are a tree of empty files, the same tree as results, and ledgers as finished runs leave them, of the whole and of
-each of sixteen shards. Measured, each in a process of its own, are the CPU seconds and the peak memory of a run that
-finds everything done, without a report; of a run of one shard; of the report of the whole; and of all shards together.
-Nothing is coloured: what is measured here is what grows with the number of items.
+It makes a tree of empty files, the same tree as results, and ledgers as finished runs leave them, of the whole and of
+each of sixteen shards. It measures, each in a separate process, the CPU seconds and the peak memory of a run that finds
+everything done, without a report; of a run of one shard; of the report of the whole; and of all shards together.
+Nothing is coloured: only what grows with the number of items is measured.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from tests.engines.tiny import write_tiny_model
 SHARDS = 16
 _IN_A_FOLDER = 500
 _PAGE = 5000
-_VARIETY = 2100  # results that differ
+_VARIETY = 2100  # distinct results
 _SEED_SHA = "ab" * 32
 
 
@@ -75,7 +75,7 @@ def make_tree(root: Path, count: int) -> None:
 
 
 def result_of(number: int) -> PhotoResult:
-    """Return what a run would keep of a photograph; one in twenty deserves a look."""
+    """Return what a run would record for a photograph; one in twenty needs a look."""
     return PhotoResult(
         source=Path(),
         output=Path(),
@@ -120,7 +120,7 @@ def _document(number: int) -> Mapping[str, Any]:
 def make_ledger(
     source: Path, output: Path, wanted: Sequence[tuple[int, str]], model: Path, shard: Shard | None
 ) -> None:
-    """Write the ledger of a run that did the scans ``wanted``, each with its number, as all or as ``shard``."""
+    """Write the ledger of a run that did the scans ``wanted``, each with its number, as the whole or as ``shard``."""
     options = Options(engine="onnxruntime", model=str(model))
     photo_recipe = recipe(Kind.PHOTO, options, network=fingerprint(options))
     with locked(output, shard=shard):
@@ -144,7 +144,7 @@ def make_ledger(
                 ledger.plan(run, planned)
             end = RunEnd(outcome=RunOutcome.FINISHED, exit_code=0)
             ledger.end_run(run, end, done=len(wanted), kept=0, failed=0, skipped=0, left_out={})
-        # In one step, where runs take two for each item; nobody else has an open ledger.
+        # In one step, where runs take two per item; no other process has the ledger open.
         with closing(sqlite3.connect(ledger.path)) as connection, connection:
             connection.executemany(
                 _DONE,
@@ -218,7 +218,7 @@ def _make(folder: Path, items: int) -> None:
     write_tiny_model(folder)
     for name in ("scans", "out"):
         make_tree(folder / name, items)
-    # The results of the shards are those of the whole, by links to their folders.
+    # The results of the shards are those of the whole, through links to their folders.
     (folder / "shards").mkdir()
     for results in (folder / "out").iterdir():
         (folder / "shards" / results.name).symlink_to(results, target_is_directory=True)

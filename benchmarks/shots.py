@@ -1,7 +1,7 @@
-"""Shots found, measured: ``python -m benchmarks.shots CLIP_OR_FOLDER...`` prints precision and recall on joined clips.
+"""Shot detection: ``python -m benchmarks.shots CLIP_OR_FOLDER...`` prints precision and recall on joined clips.
 
-Pieces of 8 to 40 frames are joined at random by cuts, dissolves and fades through black, as they are and aged like
-old film, and shots are looked for. A clip with cuts of its own is named with the first frames of its later shots:
+Pieces of 8 to 40 frames are joined at random by cuts, dissolves and fades through black, clean and aged like old film,
+and shots are detected. A clip with cuts of its own is named with the first frames of its later shots:
 ``film.mp4:56,96``.
 """
 
@@ -26,18 +26,18 @@ from pipeline.color.spaces import F32
 
 HEIGHT, WIDTH = FILM, 224
 _PIECES_PER_FILM = 12
-# A blend may be taken for longer than it is by this many frames at each end.
+# A blend may be detected as longer than it is by this many frames at each end.
 _MARGIN = 9
 _SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 
 
 @dataclass(frozen=True)
 class Ageing:
-    """What time does to a film; all in parts of full scale or of the picture's height.
+    """The effects of age on a film; all as shares of full scale or of the picture's height.
 
     ``flicker`` is the largest change of brightness, ``weave`` and ``grain`` are standard deviations, ``dust`` is the
-    number of spots a frame, ``flashes`` the chance of a flash or dark gap of 1 to 3 frames in a piece, ``exposure`` the
-    brightness of a shot at the least.
+    number of spots per frame, ``flashes`` the probability of a flash or dark gap of 1 to 3 frames in a piece,
+    ``exposure`` the minimum brightness of a shot.
     """
 
     flicker: float = 0.0
@@ -87,7 +87,7 @@ class Count:
     seconds: float = 0.0
 
     def add(self, film: Film, placed: Sequence[FrameRecord], seconds: float) -> None:
-        """Compare what was found in ``film`` with what is there."""
+        """Compare what was detected in ``film`` with the truth."""
         blends = [*film.dissolves, *film.fades]
         inside = _near(blends, 4)
         elsewhere = {*range(len(placed))} - _near(blends, _MARGIN) - _near(film.flashes, 1)
@@ -185,7 +185,7 @@ def _search(film: Film) -> tuple[list[FrameRecord], float]:
 
 
 def joined(shots: Sequence[list[F32]], ageing: Ageing, rng: np.random.Generator) -> Film:
-    """Join pieces of ``shots``, no two of one shot in a row: half by cuts, the others by dissolves and fades."""
+    """Join pieces of ``shots``, never two of one shot in a row: half by cuts, the others by dissolves and fades."""
     last = int(rng.integers(len(shots)))
     film = Film(_piece(shots[last], ageing, rng))
     for _ in range(_PIECES_PER_FILM - 1):

@@ -1,8 +1,8 @@
 """Where the time goes: ``python -m benchmarks.speed [FILM...]`` prints the tables of docs/performance.md.
 
-Every part of the way is timed alone (decoding, the network, colour without the network, encoding), then a plain
-transcode by the same encoder with the same settings, then the real run, all in one process and in turns, so that other
-work on the machine falls on all of them. Without films, grainy black-and-white ones of 480 and 1080 lines are made.
+Every stage is timed alone (decoding, the network, colour without the network, encoding), then a plain transcode by the
+same encoder with the same settings, then the real run, all in one process and in alternation, so that other work on the
+machine affects all of them. Without arguments, grainy black-and-white films of 480 and 1080 lines are made.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Timed:
 
 
 class Ways:
-    """The ways through one film, ``frames`` of it at most."""
+    """The stages and complete runs for one film, ``frames`` of it at most."""
 
     def __init__(self, film: Path, network: Network, colorizer: Colorizer, options: Options, *, frames: int) -> None:
         self._film, self._network, self._colorizer, self._options = film, network, colorizer, options
@@ -82,7 +82,7 @@ class Ways:
         self._chroma = self._smooth(every=None)
 
     def parts(self) -> dict[str, Callable[[], object]]:
-        """Return every part by its name, the whole ways last."""
+        """Return every part by its name, complete runs last."""
         return {
             "decode": self._decode,
             "model inputs": self._in_records,
@@ -115,7 +115,7 @@ class Ways:
         return [one for n in starts for one in examine(pictures[n : n + _BATCH], self._network)]
 
     def _smooth(self, *, every: int | None) -> list[FilmFrame]:
-        """Colour all frames from the predictions at hand; ``asked`` is of how many any were needed."""
+        """Colour all frames from the stored predictions; ``asked`` counts the frames for which any were needed."""
         known = {id(record.model_input): one for record, one in zip(self._records, self._replies, strict=True)}
         self.asked = 0
 
@@ -164,15 +164,12 @@ def _all_coloured(frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
 
 
 def table(name: str, frames: int, timed: dict[str, Timed]) -> str:
-    """Return a Markdown table: frames a second, CPU ms a frame, and times the time and CPU of a plain transcode.
-
-    All are medians. Where other work shares the machine, the ratio of CPU times says more than that of times.
-    """
+    """Return a Markdown table: frames per second, CPU ms per frame, and time and CPU relative to a plain transcode."""
     rows = [f"| {name} | frames/s | CPU ms a frame | times the transcode | times its CPU |", "|---|---|---|---|---|"]
     plain = timed["plain transcode"]
     for part, times in timed.items():
         wall, cpu = float(np.median(times.wall)), float(np.median(times.cpu))
-        # Round by round: what else ran on the machine then is in both.
+        # Round by round: other work at that time affects both.
         ratio, cpu_ratio = (
             float(np.median(np.divide(one, other))) for one, other in ((times.wall, plain.wall), (times.cpu, plain.cpu))
         )

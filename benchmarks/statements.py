@@ -1,8 +1,8 @@
-"""What colours stated about one frame bring to a film: ``python -m benchmarks.statements CLIP...`` prints a table.
+"""The effect on a film of colours given for one frame: ``python -m benchmarks.statements CLIP...`` prints a table.
 
-Clips are in colour. Stated are true colours at places at random of the middle frame, as hints, or the whole of the
-first or the middle frame, as a reference of its frame. The numbers are CIEDE2000 over every fifth frame of the clip, at
-the size of chroma and the film's own lightness, for what the pipeline makes of the film with key frames as by default.
+Clips are in colour. True colours are given at random positions of the middle frame, as hints, or for the whole of the
+first or the middle frame, as a reference for its frame. The numbers are CIEDE2000 over every fifth frame of the clip,
+at the size of chroma and with the film's own lightness, for the pipeline's output with key frames as by default.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _EVERY = 5
 
 
 def coloured(clip: Clip, stated: Statement | None, number: int, *, stride: int) -> list[F32]:
-    """Return the chroma ab (2, h, w) of every frame, with what is ``stated`` of frame ``number``."""
+    """Return the chroma ab (2, h, w) of every frame, with the statement ``stated`` for frame ``number``."""
     records = []
     for index, luma in enumerate(clip.luma):
         record = FrameRecord(index=index, model_input=ModelInput(luma))
@@ -58,7 +58,7 @@ def distance(clip: Clip, chroma: Sequence[F32]) -> float:
 
 
 def points(clip: Clip, number: int, count: int, *, stride: int) -> Statement:
-    """Return what ``count`` hints state of frame ``number``: its own colours at places at random."""
+    """Return the statement of ``count`` hints for frame ``number``: its own colours at random positions."""
     assert clip.truth is not None
     true = clip.truth[number]
     rows, columns = true.shape[1:]
@@ -75,7 +75,7 @@ def points(clip: Clip, number: int, count: int, *, stride: int) -> Statement:
 
 
 def whole(clip: Clip, number: int, *, stride: int) -> Statement:
-    """Return what a reference states that is frame ``number`` in its own colours."""
+    """Return the statement of a reference that is frame ``number`` in its own colours."""
     assert clip.truth is not None
     true = clip.truth[number]
     share = np.ones(true.shape[1:], np.float32)
@@ -83,7 +83,7 @@ def whole(clip: Clip, number: int, *, stride: int) -> Statement:
 
 
 def measured(clip: Clip, stride: int) -> list[float]:
-    """Return the distances with nothing stated, with hints, and with references."""
+    """Return the distances without statements, with hints, and with references."""
     middle = len(clip.luma) // 2
     stated: list[tuple[Statement | None, int]] = [(None, 0)]
     stated += [(points(clip, middle, count, stride=stride), middle) for count in POINTS]

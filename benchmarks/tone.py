@@ -1,10 +1,10 @@
-"""How well sources are judged: ``python -m benchmarks.tone FOLDER... [--prints FOLDER...]`` prints the two rates.
+"""Accuracy of tone classification: ``python -m benchmarks.tone FOLDER... [--prints FOLDER...]`` prints the two rates.
 
-Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours;
-the second is the share of prints that would be left as they are: of toned ones made from the same photographs, and of
-those in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are of
-the one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges
-FILE`` `pipeline.color.tone_edges_table`, which comes after it.
+Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours; the
+second is the share of prints that would be left unchanged: of toned ones made from the same photographs, and of those
+in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are measured
+on one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges FILE``
+`pipeline.color.tone_edges_table`, which is applied after it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.sizes import size_within
 _SIDE = 64
 _READ_SIDE = 512
 _LEAST_SIDE = 100
-_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # of many terms, and of few
+_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # for many terms, and for few
 _ROUNDS = 25
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
 _WIDTH = 120
@@ -58,15 +58,15 @@ class Photo:
         return bool(_hash(Path(self.name).name)[0] & 1)
 
     def draw(self, seed: int) -> random.Random:
-        """Return numbers at random that are its own."""
+        """Return a random generator specific to this photograph."""
         return random.Random(f"{self.name} {seed}")
 
 
 @dataclass
 class Rate:
-    """How many of ``of`` pictures were judged wrongly, and how many of those without a doubt.
+    """How many of ``of`` pictures were classified wrongly, and how many of those without a doubt.
 
-    ``folder``, if not None, is where the wrong ones are kept to be looked at.
+    ``folder``, if not None, is where the wrong ones are saved for inspection.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Rate:
     flagged: int = 0
 
     def count(self, photo: Photo, *, is_print: bool) -> None:
-        """Judge one more picture."""
+        """Classify one more picture."""
         found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera)
         is_wrong = (found.verdict.tone is SourceTone.COLOUR) is is_print
         is_flagged = found.verdict.confidence <= 0.5
@@ -99,7 +99,7 @@ class Rate:
 
 
 def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[Photo]:
-    """Yield photographs of folders and zip files, each once, in an order that the hashes of their names decide."""
+    """Yield the photographs in folders and zip files, each once, in the order of the hashes of their names."""
     found: list[tuple[bytes, str, Callable[[str], bytes]]] = []
     for place in places:
         if place.suffix == ".zip":
@@ -122,7 +122,7 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
 
 
 def planes(picture: F32) -> tuple[F32, F32]:
-    """Return luma (h, w) and chroma (2, h, w) of R, G and B, as photographs are judged by."""
+    """Return luma (h, w) and chroma (2, h, w) of R, G and B, in the form used for classification."""
     height, width = picture.shape[:2]
     size = size_within(JUDGED_SIDE, width, height)
     red, green, blue = np.moveaxis(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), -1, 0)
@@ -131,7 +131,7 @@ def planes(picture: F32) -> tuple[F32, F32]:
 
 
 def figures(picture: F32) -> Figures | None:
-    """Return what the judgement is made from; None where a picture shows nothing."""
+    """Return the figures used for classification; None if a picture shows nothing."""
     luma, chroma = planes(picture)
     height, width = luma.shape
     size = size_within(_SIDE, width, height)
@@ -141,14 +141,14 @@ def figures(picture: F32) -> Figures | None:
 
 
 def with_edges(picture: F32) -> Figures | None:
-    """Return what the second table judges by: the first one's log odds and the figures of edges."""
+    """Return the input of the second table: the first one's log odds and the figures of edges."""
     luma, chroma = planes(picture)
     edges = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False).edges
     return None if edges is None else np.array([evidence(luma, *chroma).log_odds, *edges])
 
 
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
-    """Yield the photograph as it is, and as it might be found: paler, smaller, coded again."""
+    """Yield the photograph unchanged, and as it might be found: paler, smaller, re-encoded."""
     yield photo.rgb
     draw = photo.draw(seed)
     changed = photo.rgb
@@ -234,7 +234,7 @@ def _fitted(options: argparse.Namespace) -> str:
 
 
 def _fitted_edges(options: argparse.Namespace) -> str:
-    """Return the module of the second table; the first one stays as it is."""
+    """Return the module of the second table; the first one is unchanged."""
     made = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
     words = f"Made by {made} log odds and {len(EDGE_FIGURES)} figures."
     return _module(options, with_edges, words, ridge=_RIDGE_OF_EDGES)

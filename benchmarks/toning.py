@@ -1,4 +1,4 @@
-"""Toned prints made from colour photographs, to measure and to fit the judgement of tone on."""
+"""Make toned prints from colour photographs, for evaluating and fitting tone classification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ab = F32  # a* and b* (h, w, 2)
 
 @dataclass(frozen=True, eq=False)
 class _Grey:
-    """A print before toning: ``luma`` (h, w), 0..1, and how much of the silver of middle greys there is, 0..1."""
+    """A print before toning: ``luma`` (h, w), 0..1, and the amount of silver relative to middle greys, 0..1."""
 
     luma: F32
     middle: F32
@@ -129,7 +129,7 @@ def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
 
 
 def through_jpeg(picture: F32, draw: random.Random) -> F32:
-    """Return ``picture``, R, G and B (h, w, 3), 0..1, as JPEG of a random quality gives it back."""
+    """Return ``picture``, R, G and B (h, w, 3), 0..1, after JPEG compression of a random quality."""
     options = [cv2.IMWRITE_JPEG_QUALITY, draw.choice(_QUALITIES)]
     if draw.random() < 0.3:
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]

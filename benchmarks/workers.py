@@ -1,12 +1,12 @@
 """JPEG scans by threads, by processes and by Ray: ``python -m benchmarks.workers FOLDER --count 24 --workers 2``.
 
-FOLDER holds JPEG files, which are coloured again and again under other names until there are ``--count``. Printed are
-wall and CPU seconds a photograph without the start of program and engine, which is told apart by a run over two. Of
-Ray, where it is installed, a cluster of one node is started, and driver and workers count, but not the cluster's own
-processes, whose CPU time goes by the clock and not by photographs. Linux alone.
+FOLDER holds JPEG files, which are coloured repeatedly under other names until there are ``--count``. It prints wall and
+CPU seconds per photograph without the start of program and engine, which is determined by a run over two. For Ray, if
+installed, a cluster of one node is started, and driver and workers count, but not the cluster's own processes, whose
+CPU time depends on time and not on photographs. Linux only.
 
 ``python -m benchmarks.workers FILM`` colours one film by one process and by several, and prints wall and CPU seconds of
-each, start and all: where other programs run on the machine, two processes get more of it than one, and CPU alone
+each, including start-up: if other programs run on the machine, two processes get more of it than one, and only CPU
 counts. Only a film of more than twice ``--segment-frames`` is shared.
 """
 
@@ -39,7 +39,7 @@ _FEW = 2
 
 
 def main() -> None:
-    """Colour by each executor, each time in a process of its own."""
+    """Colour with each executor, each time in a separate process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER|FILM")
     parser.add_argument("--count", type=int, default=24)
@@ -95,7 +95,7 @@ def _measured(
 
 
 class _RayWorkers(Silent):
-    """Keeps how much CPU time Ray's workers have taken when the last item is done."""
+    """Records the CPU time used by Ray's workers when the last item is done."""
 
     cpu = 0.0
 
@@ -106,7 +106,7 @@ class _RayWorkers(Silent):
 
 
 def _cpu_of(process: Path) -> float:
-    """Return CPU seconds of a worker of Ray; 0 for other processes, and those that are gone."""
+    """Return the CPU seconds of a Ray worker; 0 for other processes, and those that are gone."""
     try:
         if not (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
             return 0.0

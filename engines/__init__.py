@@ -1,3 +1,3 @@
-"""Engines run networks: named tensors in, named tensors out; adapters above them turn lightness into chroma."""
+"""Engines run networks on named tensors; adapters above them turn lightness into chroma."""
 
 DISTRIBUTION = "autochrome-archive"

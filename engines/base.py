@@ -1,4 +1,4 @@
-"""What every engine is: one call, one close, and its capabilities as data."""
+"""The engine interface: one call, one close, and its capabilities as data."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from engines.weights import Weights
 
 
 def silent(_: str) -> None:
-    """Take a line of progress, and do nothing with it."""
+    """Ignore a line of progress."""
 
 
 def unrecorded(_name: str, _reason: str) -> None:
-    """Take what was passed over, and do nothing with it."""
+    """Ignore what was passed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How an engine is to be opened.
+    """How to open an engine.
 
-    ``device`` names what the runtime is to use, such as ``cpu``, ``cuda`` or ``openvino:gpu``; "auto" leaves it to the
-    runtime's own order. ``threads`` is how many CPU threads work on a batch, None as many as the runtime thinks best;
-    engines on a GPU take no notice. ``cache`` is a folder for what was compiled, see `engines.cache.cache_folder`;
-    None keeps nothing. ``say`` gets what is worth knowing while the engine opens: long work under way, a cache that
-    cannot be used. ``pass_over`` gets name and reason of every device or precision that an engine tried in vain before
-    the one it uses; `engines.registry` puts these into its choice.
+    ``device`` is what the runtime should use, such as ``cpu``, ``cuda`` or ``openvino:gpu``; "auto" leaves it to the
+    runtime's own order. ``threads`` is the number of CPU threads per batch, None for the runtime's own choice; engines
+    on a GPU ignore it. ``cache`` is a folder for compiled models, see `engines.cache.cache_folder`; with None nothing
+    is kept. ``say`` receives messages while the engine opens: long work in progress, an unusable cache. ``pass_over``
+    receives name and reason of every device or precision that an engine tried without success before the one it uses;
+    `engines.registry` adds these to its choice.
     """
 
     device: str = "auto"
@@ -43,7 +43,7 @@ PLAIN = Setup()
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an opened engine is and what it runs."""
+    """Identity and capabilities of an opened engine."""
 
     name: str
     runtime: str
@@ -55,10 +55,10 @@ class EngineSpec:
 
 
 class Engine(Protocol):
-    """A runtime with weights loaded: named tensors in, named tensors out, whatever they mean.
+    """A runtime with weights loaded: named tensors in, named tensors out, regardless of their meaning.
 
-    The tensor contract, kept by `engines.guard.GuardedEngine`: all inputs of ``spec.graph`` by name, C-contiguous
-    float32 of four axes, in the sizes and the range that the graph states, N in 1..``max_batch``. The answer holds all
+    The tensor contract, enforced by `engines.guard.GuardedEngine`: all inputs of ``spec.graph`` by name, C-contiguous
+    float32 with four axes, in the sizes and the range stated by the graph, N in 1..``max_batch``. The result holds all
     outputs of the graph by name, float32, in their sizes, all finite.
     """
 
@@ -78,10 +78,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """What an engine is given to open: weights, what they take and answer, and who judges reduced precision.
+    """What an engine opens: weights, their inputs and outputs, and the check for reduced precision.
 
-    ``accept`` raises `EngineError` unless an engine's answers are those of a float32 reference. ``is_ours`` says that
-    the network was trained and measured for this program.
+    ``accept`` raises `EngineError` unless an engine's outputs match those of a float32 reference. ``is_ours`` means
+    that the network was trained and evaluated for this program.
     """
 
     weights: Weights

@@ -1,4 +1,4 @@
-"""What engines compiled, kept on disk: sealed by a hash, written whole or not at all, and never needed."""
+"""On-disk cache of compiled models: each sealed by a hash, written atomically, and always optional."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ Buffer: TypeAlias = bytes | memoryview
 
 
 def cache_folder() -> Path:
-    """Return this user's folder for what can be made again; on Linux ``XDG_CACHE_HOME`` moves it. It need not exist."""
+    """Return this user's cache folder, which need not exist; on Linux ``XDG_CACHE_HOME`` changes it."""
     return Path(platformdirs.user_cache_dir("autochrome", appauthor=False))
 
 
 @dataclass(frozen=True)
 class CompiledCache:
-    """Compiled models in one folder, each under everything that decides what it is.
+    """Compiled models in one folder, keyed by everything that determines them.
 
-    Runtimes load compiled models without checking them, and colour wrongly from a damaged one; so every file carries
-    the SHA-256 of its content. That is proof against damage, not against someone who can write to the user's own
-    folder. ``say`` gets whatever went wrong, for nothing here is an error: the model is compiled again.
+    Runtimes load compiled models without checking them, and a damaged one gives wrong colours, so every file carries
+    the SHA-256 of its content. That protects against damage, not against someone who can write to the user's own
+    folder. ``say`` receives all problems; none of them is an error, because the model is then compiled again.
     """
 
     folder: Path
     say: Callable[[str], None]
 
     def get(self, key: Mapping[str, str]) -> Body | None:
-        """Return what was put under ``key``, or None if it is not there or not as it was put.
+        """Return what was stored under ``key``, or None if it is missing or has changed.
 
         The bytes stay in the file until they are read; changes to the array stay in memory.
         """
@@ -69,7 +69,7 @@ class CompiledCache:
         return body
 
     def put(self, key: Mapping[str, str], body: Buffer) -> None:
-        """Keep ``body`` under ``key``, and of all that is kept the eight used last."""
+        """Store ``body`` under ``key``, keeping only the eight most recently used entries."""
         path = self._path(key)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ class CompiledCache:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let one process at a time pass: for what takes minutes to compile."""
+        """Admit one process at a time: for models that take minutes to compile."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FileLock(self.folder / "lock")
@@ -119,6 +119,6 @@ def _text(key: Mapping[str, str]) -> bytes:
 
 
 def _sealed(key: Mapping[str, str], body: Buffer) -> bytes:
-    # Runtimes read faster from memory that begins where a page does.
+    # Runtimes read faster from memory that starts at a page boundary.
     seal = _SEAL + hashlib.sha256(body).hexdigest().encode() + b" " + _text(key)
     return seal.ljust(-(-len(seal) // _PAGE) * _PAGE)

@@ -1,4 +1,4 @@
-"""The few calls of the CUDA runtime that TensorRT leaves to its caller, by NVIDIA's own cuda-python."""
+"""The few CUDA runtime calls that TensorRT leaves to its caller, through NVIDIA's own cuda-python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pinned: TypeAlias = npt.NDArray[np.float32 | np.float16]
 
 
 class CudaError(RuntimeError):
-    """A call of the CUDA runtime failed; the message names it and CUDA's reason."""
+    """A CUDA runtime call failed; the message names the call and CUDA's reason."""
 
 
 class Cuda:
@@ -33,19 +33,19 @@ class Cuda:
         return name.rstrip("\0"), f"{properties.major}.{properties.minor}"
 
     def stream(self) -> int:
-        """Return a new stream that waits for no other."""
+        """Return a new stream that does not wait for any other."""
         return int(self._call("cudaStreamCreateWithFlags", self._runtime.cudaStreamNonBlocking))
 
     def wait(self, stream: int) -> None:
-        """Wait until all that was put on ``stream`` is done."""
+        """Wait until all work on ``stream`` is done."""
         self._call("cudaStreamSynchronize", stream)
 
     def memory(self, size: int) -> int:
-        """Return the address of ``size`` new bytes on the GPU."""
+        """Allocate ``size`` bytes on the GPU and return their address."""
         return int(self._call("cudaMalloc", size))
 
     def pinned(self, shape: tuple[int, ...], dtype: type[np.float32 | np.float16]) -> Pinned:
-        """Return an array in page-locked memory, which the GPU copies from and to by itself; freed by `release`."""
+        """Return an array in page-locked memory, which the GPU can copy to and from directly; freed by `release`."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = int(self._call("cudaHostAlloc", size, self._runtime.cudaHostAllocDefault))
         raw = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))
@@ -53,17 +53,17 @@ class Cuda:
         return array
 
     def upload(self, target: int, source: Pinned, stream: int) -> None:
-        """Copy a pinned array to the GPU, in its turn on ``stream``."""
+        """Copy a pinned array to the GPU, in order on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._call("cudaMemcpyAsync", target, source.ctypes.data, source.nbytes, kind, stream)
 
     def download(self, target: Pinned, source: int, stream: int) -> None:
-        """Copy from the GPU to a pinned array, in its turn on ``stream``."""
+        """Copy from the GPU to a pinned array, in order on ``stream``."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", target.ctypes.data, source, target.nbytes, kind, stream)
 
     def recorded(self, stream: int, work: Callable[[], None]) -> Any:
-        """Record what ``work`` puts on ``stream``, without doing it, and return it as a graph for `replay`."""
+        """Record the calls that ``work`` makes on ``stream``, without executing them, as a graph for `replay`."""
         self._call(
             "cudaStreamBeginCapture", stream, self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         )
@@ -80,17 +80,17 @@ class Cuda:
         try:
             yield graph
         except BaseException:
-            # The stream must leave its recording however that went; the graph, if any, is of no use.
+            # The stream must leave capture mode in any case; the graph, if any, is unusable.
             self._runtime.cudaStreamEndCapture(stream)
             raise
         graph.append(self._call("cudaStreamEndCapture", stream))
 
     def replay(self, graph: Any, stream: int) -> None:
-        """Put a recorded graph on ``stream``."""
+        """Launch a recorded graph on ``stream``."""
         self._call("cudaGraphLaunch", graph, stream)
 
     def release(self, *, stream: int, memory: list[int], pinned: list[Pinned], graph: Any | None) -> None:
-        """Free ``stream``, which has nothing left to do, and the rest."""
+        """Free ``stream``, which must be idle, and the rest."""
         if graph is not None:
             self._call("cudaGraphExecDestroy", graph)
         for address in memory:

@@ -1,4 +1,4 @@
-"""What a distribution over colours says of a place: how sure it is, and which colours it thinks likely."""
+"""Interpret a distribution over colours: how confident it is, and which colours are likely."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from engines.tensors import F32
 
 _REACH = 20.0
-"""Colours nearer than this, in CIELAB units of a* and b*, are one choice to a person."""
+"""Colours closer than this, in CIELAB units of a* and b*, are one choice to a person."""
 _SIGMA = 10.0
 KNEE_SLOPE = 0.4
-"""How fast chroma still grows above a knee."""
+"""Slope of the chroma above a knee."""
 
 
 def confidence(logits: F32) -> F32:
-    """Return how sure a network is of its colour (N, 1, h, w), 0..1: one less the entropy over its maximum.
+    """Return a network's confidence in its colour (N, 1, h, w), 0..1: one minus the entropy over its maximum.
 
-    ``logits`` (N, Q, h, w): their softmax over axis 1 are the probabilities of Q colours.
+    ``logits`` (N, Q, h, w): their softmax over axis 1 gives the probabilities of Q colours.
     """
     shifted = logits - logits.max(axis=1, keepdims=True)
     shares = np.exp(shifted)
@@ -28,17 +28,17 @@ def confidence(logits: F32) -> F32:
 def annealed_mean(logits: F32, centres: F32, *, temperature: float) -> F32:
     """Return a* and b* (..., 2) of distributions over colours, ``logits`` (..., Q) over ``centres`` (Q, 2).
 
-    The annealed mean of Zhang et al. 2016, equation 5: a ``temperature`` below 1 leans towards the likeliest colours.
+    This is the annealed mean of Zhang et al. 2016, equation 5: a ``temperature`` below 1 favours the likeliest colours.
     """
     shares = np.exp((logits - logits.max(axis=-1, keepdims=True)) / np.float32(temperature))
     return np.asarray(shares @ centres / shares.sum(axis=-1, keepdims=True), np.float32)
 
 
 def compressed(ab: F32, knee: float | None) -> F32:
-    """Return a* and b* (..., 2) with the chroma above ``knee``, CIELAB units, reduced to `KNEE_SLOPE` of its excess.
+    """Return a* and b* (..., 2) with the excess of chroma over ``knee``, CIELAB units, multiplied by `KNEE_SLOPE`.
 
-    Hues stay. What a network is surest of, faces in hard light above all, gets too much of a saturation that suits the
-    rest. None: ``ab`` as it is.
+    Hues are unchanged. A saturation that suits the rest is too much where a network is most confident, above all for
+    faces in hard light. None: ``ab`` unchanged.
     """
     if knee is None:
         return ab
@@ -49,13 +49,13 @@ def compressed(ab: F32, knee: float | None) -> F32:
 
 
 def likely_colours(logits: F32, centres: F32, *, count: int = 3) -> tuple[F32, F32]:
-    """Return the ``count`` likeliest colours of every place, unlike each other, and how likely each is.
+    """Return the ``count`` likeliest colours at every position, distinct from each other, and their probabilities.
 
-    ``logits`` (N, Q, h, w) as for `confidence`, ``centres`` (Q, 2) the a* and b* that they stand for. Colours are a*
-    and b* (N, count, 2, h, w), CIELAB, the likeliest first; shares (N, count, h, w), 0..1, sum to 1 at most. A colour
-    is a mode: where the probability, smoothed over 10 units, is largest among the bins that earlier modes have not
-    taken. It takes those within 20 units, is their mean and has their share. For a place whose distribution is used
-    up, the share is 0 and the colour the first one. Raises `ValueError` for shapes that do not belong together.
+    ``logits`` (N, Q, h, w) as for `confidence`, ``centres`` (Q, 2) the a* and b* they refer to. Colours are a* and b*
+    (N, count, 2, h, w), CIELAB, likeliest first; shares (N, count, h, w), 0..1, sum to 1 at most. A colour is a mode:
+    the largest probability, smoothed over 10 units, among the bins not taken by earlier modes. It takes the bins within
+    20 units, is their mean and has their share. Where a distribution is exhausted, the share is 0 and the colour is the
+    first one. Raises `ValueError` for inconsistent shapes.
     """
     if logits.ndim != 4 or centres.shape != (logits.shape[1], 2) or count < 1:
         raise ValueError(f"logits {logits.shape} and centres {centres.shape} do not give {count} colours a place")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 
 class AutochromeError(Exception):
-    """An error meant for the user: what is wrong, with which file, and what to do about it."""
+    """An error meant for the user: what is wrong, in which file, and what to do about it."""
 
     exit_code = 1
     usual_advice = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        """Keep ``message`` (names the file and the fault) and ``advice`` (what the user can do; else what is usual)."""
+        """Store ``message`` (names the file and the fault) and ``advice`` (what the user can do; a default if "")."""
         super().__init__(message)
         self.advice = advice or self.usual_advice
 
 
 class EngineError(AutochromeError):
-    """The engine could not start, failed on a batch or answered nonsense."""
+    """The engine could not start, failed on a batch or returned invalid output."""
 
     exit_code = 6
     usual_advice = "Run it again; if it fails again, try another --engine (onnxruntime works everywhere)."

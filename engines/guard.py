@@ -1,4 +1,4 @@
-"""The tensor contract, kept on both sides of every engine, and the one lock around it."""
+"""Enforce the tensor contract on both sides of every engine, with the only lock around it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
 
 
 class GuardedEngine:
-    """An `Engine` around an engine: checks what goes in and what comes out, and is closed once.
+    """An `Engine` that wraps another: checks inputs and outputs, and closes it once.
 
-    It owns the order of calls: any number of threads may call it, and they take turns. Nobody above needs a lock of
-    their own, and no engine has one.
+    It serialises calls: any number of threads may call it. Callers need no lock of their own, and no engine has one.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Take over ``engine``: it is called by one thread at a time, closed once and not called after that."""
+        """Take ownership of ``engine``: it is called by one thread at a time, closed once and not called after that."""
         self._engine = engine
         self._spec = engine.spec
         self._closed = False
@@ -34,8 +33,7 @@ class GuardedEngine:
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the outputs by name, see `engines.base.Engine`.
 
-        Raises `EngineError` for input outside the contract, a failing runtime, an answer outside the contract
-        and a closed engine.
+        Raises `EngineError` for input or output outside the contract, a failing runtime and a closed engine.
         """
         count, height, width = _check_inputs(inputs, self._spec)
         with self._turn:
@@ -46,7 +44,7 @@ class GuardedEngine:
         return outputs
 
     def close(self) -> None:
-        """Release the runtime, after a call that is under way; calling it twice is harmless."""
+        """Release the runtime, after any call in progress; calling it twice is harmless."""
         with self._turn:
             if not self._closed:
                 self._closed = True
@@ -87,7 +85,7 @@ def _check_input(array: F32, tensor: TensorSpec, name: str) -> tuple[int, int, i
         raise EngineError(f"{what} must have shape (N, {tensor.channels}, H, W), not {array.shape}")
     if not array.flags.c_contiguous:
         raise EngineError(f"{what} must be C-contiguous")
-    # Written so that a NaN, which is neither above nor below anything, is refused too.
+    # Written so that NaN, which compares as neither above nor below, is rejected too.
     if array.size and not (array.min() >= tensor.low and array.max() <= tensor.high):
         raise EngineError(
             f"{what} must lie in {tensor.low:g}..{tensor.high:g}, not in {array.min():g}..{array.max():g}"
@@ -117,10 +115,10 @@ def _check_outputs(outputs: Tensors, spec: EngineSpec, count: int, height: int, 
 
 
 def trial(graph: GraphSpec) -> Tensors:
-    """Return inputs of a small size, all in the middle of what the graph takes: enough to see that it runs.
+    """Return small inputs with mid-range values: enough to see whether the graph runs.
 
-    Twice the smallest side: where a deep map is one place alone, OpenVINO 2026.4.1 takes attention's tensors for laid
-    out otherwise, and goes on to do so, without a word, for every later size.
+    Twice the smallest side: if a deep feature map has a single position, OpenVINO 2026.4.1 assumes another layout for
+    the tensors of attention, and silently keeps doing so for every later size.
     """
     side = graph.size.fixed or 2 * graph.size.smallest
     return {

@@ -1,4 +1,4 @@
-"""A float32 ONNX graph as one that computes in float16, by ONNX Runtime's own tools: what TensorRT wants."""
+"""Convert a float32 ONNX graph to float16 with ONNX Runtime's own tools, as needed for TensorRT."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engines.errors import EngineError
 
 
 def half_graph(content: bytes) -> bytes:
-    """Return the ONNX graph ``content`` in float16, with the inputs and outputs that it had.
+    """Return the ONNX graph ``content`` in float16, with its original inputs and outputs.
 
-    Raises `EngineError` for a file that is not ONNX, or that ONNX's own type inference does not take, and
+    Raises `EngineError` for a file that is not ONNX, or that ONNX's own type inference rejects, and
     `MissingDependencyError` if ONNX Runtime does not import.
     """
     optional.onnxruntime()
@@ -31,7 +31,7 @@ def half_graph(content: bytes) -> bytes:
 
 
 def _sort(model: onnx.ModelProto) -> None:
-    """Put nodes where ONNX wants them, after those whose outputs they read: the converter appends its casts."""
+    """Sort nodes topologically, as ONNX requires: the converter appends its casts at the end."""
     nodes = list(model.graph.node)
     makers = {name: number for number, node in enumerate(nodes) for name in node.output}
     placed: dict[int, None] = {}

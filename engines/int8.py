@@ -1,9 +1,9 @@
-"""INT8 in OpenVINO: the ranges of activations that a card states are put into the graph as quantisation.
+"""INT8 in OpenVINO: insert the activation ranges stated by a card into the graph as quantisation.
 
-OpenVINO computes a convolution or a matrix product with constant weights in INT8 where both inputs come out of a
+OpenVINO computes a convolution or a matrix product with constant weights in INT8 if both inputs come from a
 FakeQuantize, its operation that rounds to a number of levels. Weights have 255 levels, symmetric about 0, and a range
-for each output channel; activations have 256 levels and one range for the layer: from 0, or symmetric about 0 if some
-are negative (Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+per output channel; activations have 256 levels and one range per layer: from 0, or symmetric about 0 if some are
+negative (Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference).
 """
 
@@ -21,16 +21,16 @@ from engines.tensors import F32
 
 # Layers with fewer weights take no time.
 _FEWEST = 4096
-# No range is empty.
+# Prevents empty ranges.
 _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or matrix product of the graph: the name of its weights, its node, and the weights.
+    """A convolution or matrix product in the graph: the name of its weights, its node, and the weights.
 
-    ``weights`` are (outputs, inputs, height, width) of a convolution, (inputs, outputs) or, if the node transposes
-    them, (outputs, inputs) of a product.
+    ``weights`` are (outputs, inputs, height, width) for a convolution, (inputs, outputs) or, if the node transposes
+    them, (outputs, inputs) for a product.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        """How many output channels it has."""
+        """Number of output channels."""
         return self.weights.size // int(np.prod([self.weights.shape[axis] for axis in self.summed]))
 
     @property
     def summed(self) -> tuple[int, ...]:
-        """The axes of the weights that are summed over: the weights along them share a range."""
+        """Axes of the weights that are summed over; weights along them share a range."""
         if self.node.get_type_name() == "Convolution":
             return tuple(range(1, self.weights.ndim))
         return (-1,) if self.node.get_attributes()["transpose_b"] else (-2,)
@@ -63,10 +63,10 @@ def layers(graph: Any) -> Iterator[Layer]:
 
 
 def quantize(graph: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Quantise weights and inputs of the layers of the ``openvino.Model`` ``graph`` that ``ranges`` name.
+    """Quantise weights and inputs of the layers of the ``openvino.Model`` ``graph`` that are named in ``ranges``.
 
-    ``ranges`` are the least and the greatest input of each layer, by `Layer.name`; layers that share an input and its
-    range share its quantisation. Raises `EngineError` if the graph has no such layer.
+    ``ranges`` maps `Layer.name` to the minimum and maximum input of the layer; layers that share an input and its range
+    share its quantisation. Raises `EngineError` if the graph has no such layer.
     """
     known = {layer.name: layer for layer in layers(graph)}
     if lost := sorted(ranges.keys() - known.keys()):

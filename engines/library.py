@@ -1,4 +1,4 @@
-"""The networks there are by name: those that come with the installation, and those the user has added."""
+"""Networks available by name: those included in the installation, and those added by the user."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from engines.signature import as_card, signature
 from engines.weights import FOREIGN_FORMATS, SUFFIX, Weights, known_weights, read_weights
 
 _FORBIDDEN = set('/\\:*?"<>|+')
-# Names that Windows keeps for devices, whatever their suffix: a library may be copied there.
+# Names reserved by Windows for devices, whatever their suffix: a library may be copied there.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A network that can be asked for by name: which one it is, under which contract, licence and hash.
+    """A network available by name, with its contract, licence and hash.
 
-    ``problem`` says why it cannot be used; the texts that are unknown for that reason are empty.
+    ``problem`` says why it cannot be used; texts that are unknown for that reason are empty.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Listed:
 
 
 def library_folder() -> Path:
-    """Return this user's folder of added networks; it need not exist."""
+    """Return the folder of this user's added networks; it need not exist."""
     return Path(platformdirs.user_data_dir("autochrome", appauthor=False), "models")
 
 
 def load_weights(name_or_path: str) -> Weights:
-    """Return weights by the name of a network, or by the path of an ONNX file.
+    """Return the weights of the network with this name, or in the ONNX file at this path.
 
-    Whatever holds a path separator or ends as files of networks do is a path. Names are looked up among those that come
-    with the installation, then among those that were added. Raises `WeightsError` for a name that is not known, and as
+    A path is anything that contains a path separator or has a suffix of network files. Names are looked up among the
+    included networks, then among those added. Raises `WeightsError` for an unknown name, and as
     `engines.weights.read_weights` does.
     """
     path = Path(name_or_path)
@@ -64,11 +64,11 @@ def load_weights(name_or_path: str) -> Weights:
 
 
 def add_model(file: Path, *, name: str | None = None, licence: str | None = None) -> Listed:
-    """Copy an ONNX file into the user's library, with a card, so that ``--model NAME`` finds it; return what it is.
+    """Copy an ONNX file into the user's library, with a card, so that ``--model NAME`` finds it; return its entry.
 
-    ``name`` defaults to the file's stem, ``licence`` to what a card beside the file says, else "not stated": it is the
-    user's word, and results repeat it. Raises `WeightsError` for a network that cannot run here (unknown, needing a
-    second network, altered), and for a name that is taken or cannot be a file's name.
+    ``name`` defaults to the file's stem, ``licence`` to what a card beside the file says, else "not stated": it is as
+    stated by the user, and results repeat it. Raises `WeightsError` for a network that cannot run here (unknown,
+    needing a second network, altered), and for a name that is taken or not valid as a file name.
     """
     weights = read_weights(file)
     name = name or file.stem
@@ -99,7 +99,7 @@ def add_model(file: Path, *, name: str | None = None, licence: str | None = None
             shutil.copyfile(file, copy)
             written.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
             read_weights(copy)
-            # The card first: a network without its card would be taken for someone's own file.
+            # The card first: a network without its card would be treated as someone's own file.
             for one in (written, copy):
                 os.replace(one, folder / one.name)
     except OSError as error:
@@ -111,7 +111,7 @@ def add_model(file: Path, *, name: str | None = None, licence: str | None = None
 
 
 def list_models() -> tuple[Listed, ...]:
-    """Return all networks that can be asked for by name: those of the installation, then those added, by name."""
+    """Return all networks available by name: those of the installation, then the added ones, by name."""
     ours = known_weights()
     added = [one for one in _added() if one not in ours]
     return (

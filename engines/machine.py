@@ -1,4 +1,4 @@
-"""What this machine computes with: its processor's name and cores, and whether there is an NVIDIA GPU."""
+"""The current machine's hardware: the processor's name and cores, and whether there is an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _limit: int | None = None
 
 
 def cpu_name(info: Path = _CPUINFO) -> str:
-    """Return the processor's name as its maker gives it, without trade marks, such as "Intel Xeon".
+    """Return the processor's name as given by its maker, without trade marks, such as "Intel Xeon".
 
     ``info`` is the kernel's description of it.
     """
@@ -26,7 +26,7 @@ def cpu_name(info: Path = _CPUINFO) -> str:
 
 
 def usable_cores(groups: Path = _CGROUPS) -> int:
-    """Return how many CPU cores this process may use: its affinity, the quota of its container, and `limit_cores`.
+    """Return the number of CPU cores this process may use: its affinity, its container's quota, and `limit_cores`.
 
     ``groups`` is the folder of the kernel's control groups.
     """
@@ -36,13 +36,13 @@ def usable_cores(groups: Path = _CGROUPS) -> int:
 
 
 def limit_cores(count: int) -> None:
-    """Have this process take itself for one that may use ``count`` cores: one of several that share a machine."""
+    """Limit this process to ``count`` cores, as one of several processes that share a machine."""
     global _limit
     _limit = count
 
 
 def _quota(root: Path) -> float | None:
-    """Return how many cores' time a control group below ``root`` grants; None without a limit.
+    """Return the number of cores granted by a control group below ``root``; None without a limit.
 
     Inside a container its own group is the root (cgroup v2: ``cpu.max``; v1: ``cpu.cfs_quota_us``).
     """
@@ -62,10 +62,7 @@ def _quota(root: Path) -> float | None:
 
 
 def gpu_count(load: Callable[[str], Any] = ctypes.CDLL) -> int:
-    """Return how many NVIDIA GPUs this process may use: the driver's own answer, so ``CUDA_VISIBLE_DEVICES`` holds.
-
-    ``load`` opens the driver's library by its name.
-    """
+    """Return the number of NVIDIA GPUs this process may use, as the driver says: ``CUDA_VISIBLE_DEVICES`` holds."""
     try:
         driver = load("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

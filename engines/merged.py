@@ -1,4 +1,4 @@
-"""Two networks' answers as one: where they err in different ways, the mean errs less than either."""
+"""Merge the predictions of several networks: where their errors differ, the mean has a smaller one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MULTIPLE, _STRIDE = 32, 4
 
 
 class MergedNetwork:
-    """A `Network` of several: each sees the lightness at its own size, and their ab is averaged.
+    """A `Network` made of several: each sees the lightness at its own size, and their ab is averaged.
 
-    Where a network says how sure it is, its colours weigh accordingly at every place; one that does not say weighs as
-    much as the others do on the picture's average. Evidence is that of the first network that gives any. Hints are
-    taken only if all members take them: else some of the colours would not know of them.
+    A network that provides a confidence is weighted by it at every position; one that does not is weighted like the
+    average of the others over the picture. Evidence is that of the first network that provides any. Hints are taken
+    only if all members take them, since otherwise some of the colours would ignore them.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
-        """Take over ``members``, two or more."""
+        """Take ownership of ``members``, two or more."""
         self._members = tuple(members)
         specs = [member.spec for member in members]
         self._spec = NetworkSpec(
@@ -72,7 +72,7 @@ class MergedNetwork:
             member.close()
 
     def _ask(self, member: Network, lightness: F32, hints: F32 | None) -> _Answer:
-        """Return a member's answer on our grid, its evidence on its own."""
+        """Return a member's chroma on the common grid, and its evidence on its own."""
         rows, columns = lightness.shape[2:]
         wanted, ours = member.spec.size, self._spec.size
         short = wanted.film if min(rows, columns) <= ours.rounded(ours.film) else wanted.photo
@@ -101,14 +101,14 @@ class _Answer:
 
 
 def joint_sha256(members: Sequence[str]) -> str:
-    """Return one SHA-256 for those of several networks, in their order; that of one alone is its own."""
+    """Return one SHA-256 for those of several networks, in order; for a single one, its own."""
     if len(members) == 1:
         return members[0]
     return hashlib.sha256("+".join(members).encode()).hexdigest()
 
 
 def resized(planes: F32, height: int, width: int) -> F32:
-    """Return planes (N, C, H, W) at another size: averaged where they shrink, linear between pixels where they grow."""
+    """Resize planes (N, C, H, W): averaged if they shrink, linearly interpolated if they grow."""
     if planes.shape[2:] == (height, width):
         return planes
     kind = cv2.INTER_AREA if height <= planes.shape[2] and width <= planes.shape[3] else cv2.INTER_LINEAR
@@ -129,12 +129,12 @@ def _each(planes: F32, height: int, width: int, kind: int) -> F32:
 
 
 def _weights(confidences: Sequence[F32 | None]) -> list[F32]:
-    """Return the weights (N, 1, h, w) of the members' colours; those that say nothing weigh as much as the mean."""
+    """Return the weights (N, 1, h, w) of the members' colours; those without a confidence get the mean."""
     known = [one for one in confidences if one is not None]
     if not known:
         return [np.ones((1, 1, 1, 1), np.float32) for _ in confidences]
     usual = np.mean(known, axis=0).mean(axis=(2, 3), keepdims=True)
-    # Where nobody knows anything, all weigh the same.
+    # If no member provides one, all weights are equal.
     return [np.maximum(usual if one is None else one, np.float32(1e-3)) for one in confidences]
 
 

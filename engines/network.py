@@ -1,4 +1,4 @@
-"""A network as the pipeline uses it: lightness (and hints) in; chroma, and what else it knows, out."""
+"""A network as the pipeline uses it: lightness (and hints) in; chroma and evidence out."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from engines.weights import Weights
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """A network's answer: ``ab`` (N, 2, H / stride, W / stride), CIELAB, and its evidence if it gives any."""
+    """A network's prediction: ``ab`` (N, 2, H / stride, W / stride), CIELAB, and its evidence, if any."""
 
     ab: F32
     evidence: Evidence | None = None
 
     @property
     def features(self) -> F32 | None:
-        """The network's features (N, C, h, w), which say what each place looks like; None if it gives none."""
+        """The network's features (N, C, h, w), which describe the content at each position; None if it has none."""
         return None if self.evidence is None else self.evidence.features
 
     def each(self) -> list[Prediction]:
-        """Return the answers to the pictures of the batch one by one, each a batch of one."""
+        """Split the batch into predictions for single pictures, each a batch of one."""
         if self.evidence is None:
             return [Prediction(ab[None]) for ab in self.ab]
         told = self.evidence
@@ -46,13 +46,13 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """What a network takes, and everything that a result needs to say about it.
+    """What a network takes, and everything that a result must say about it.
 
-    ``fingerprint`` tells networks apart that colour differently: by their weights, and by what their cards say of how
-    to use them (`Adapter.fingerprint`). ``engine`` is the engine's name, ``contract`` that of the adapter
-    (`engines.adapters.registry`), ``network`` what people call it; ``is_ours`` is for those that were trained and
-    measured for this program. ``size`` says how large the model input is to be, ``stride`` how much smaller the chroma
-    is.
+    ``fingerprint`` distinguishes networks that colour differently, by their weights and by the usage stated in their
+    cards (`Adapter.fingerprint`). ``engine`` is the engine's name, ``contract`` that of the adapter
+    (`engines.adapters.registry`), ``network`` its usual name; ``is_ours`` is set for those that were trained and
+    evaluated for this program. ``size`` gives the size of the model input, ``stride`` the factor by which the chroma is
+    smaller.
     """
 
     model: str
@@ -73,7 +73,7 @@ class NetworkSpec:
 
 
 class Network(Protocol):
-    """A network that is ready. Any number of threads may use it."""
+    """A network ready for use. Any number of threads may use it."""
 
     @property
     def spec(self) -> NetworkSpec:
@@ -83,10 +83,9 @@ class Network(Protocol):
     def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         """Return the chroma of a batch.
 
-        ``lightness`` is C-contiguous float32 (N, 1, H, W), CIELAB L* in 0..100, N up to ``spec.max_batch``, H and W of
-        ``spec.size``. ``hints`` are float32 (N, 3, H / 4, W / 4): a* and b* times the mask, then the mask, 0 or 1.
-        Raises `EngineError` for anything else, for hints where ``spec.takes_hints`` is False, and for an engine that
-        fails.
+        ``lightness`` is C-contiguous float32 (N, 1, H, W), CIELAB L* in 0..100, N up to ``spec.max_batch``, H and W as
+        in ``spec.size``. ``hints`` are float32 (N, 3, H / 4, W / 4): a* and b* times the mask, then the mask, 0 or 1.
+        Raises `EngineError` for anything else, for hints if ``spec.takes_hints`` is False, and for a failing engine.
         """
         ...
 
@@ -96,10 +95,10 @@ class Network(Protocol):
 
 
 class AdaptedNetwork:
-    """A `Network`: one engine under one adapter; made by `engines.networks.open_network`."""
+    """A `Network` with one engine and one adapter; made by `engines.networks.open_network`."""
 
     def __init__(self, engine: Engine, adapter: Adapter, weights: Weights) -> None:
-        """Take over ``engine``, which runs ``weights`` as ``adapter`` says."""
+        """Take ownership of ``engine``, which runs ``weights`` as ``adapter`` specifies."""
         self._engine, self._adapter = engine, adapter
         spec = engine.spec
         self._spec = NetworkSpec(
@@ -149,7 +148,7 @@ class AdaptedNetwork:
 
 
 def _require_planes(what: str, planes: F32, channels: int) -> None:
-    """Raise `EngineError` for what adapters could not even look at; the engine's guard checks the rest."""
+    """Raise `EngineError` for arrays that adapters cannot handle; the engine's guard checks the rest."""
     if not isinstance(planes, np.ndarray) or planes.dtype != np.float32:
         found = getattr(planes, "dtype", type(planes).__name__)
         raise EngineError(f"{what} must be a float32 array, not {found}")

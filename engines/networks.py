@@ -1,4 +1,4 @@
-"""From a model's name to a network that is ready: weights, their adapter, an engine; or two of them merged."""
+"""Open a network by a model's name: weights, their adapter and an engine; or several of them merged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def open_network(
 def model_names(model: str) -> tuple[str, ...]:
     """Return the names or paths in a model string: ``fast+ddcolor`` is two. Raises `WeightsError` for an empty one.
 
-    A path that exists is one model, whatever is in its name.
+    A path that exists is a single model, whatever its name contains.
     """
     names = (
         tuple(part.strip() for part in model.split(SEPARATOR))
@@ -72,18 +72,18 @@ def model_names(model: str) -> tuple[str, ...]:
 
 
 def fingerprint(model: str) -> str:
-    """Return the `NetworkSpec.fingerprint` of what a model string names, without opening an engine.
+    """Return the `NetworkSpec.fingerprint` for a model string, without opening an engine.
 
-    That of merged networks is the SHA-256 of theirs, see `engines.merged.joint_sha256`. Raises `WeightsError`.
+    For merged networks it is the SHA-256 of theirs, see `engines.merged.joint_sha256`. Raises `WeightsError`.
     """
     members = [load_weights(one) for one in model_names(model)]
     return joint_sha256([adapter_for(weights).fingerprint(weights) for weights in members])
 
 
 def introduction(network: Network) -> str:
-    """Return what to expect of a network of other people, for the start of a run; "" for our own.
+    """Return what to expect of a third-party network, for the start of a run; "" for our own.
 
-    It is asked for one photograph, and that is timed: such networks take from a fraction of a second to many.
+    It is timed on one photograph: such networks take from a fraction of a second to many.
     """
     spec = network.spec
     if spec.is_ours:

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU wherever Python runs, and on the accelerator that its installed package is for."""
+"""ONNX Runtime: on the CPU wherever Python runs, and on the accelerator that its installed package supports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "onnxruntime"
 _ERRORS_ONLY = 3
-# ONNX Runtime 1.32 dies of it, with the process, in DDColor with float16 inside. In float32 it is a tenth faster.
+# It crashes ONNX Runtime 1.32, with the process, in DDColor with float16 inside. In float32 it gains a tenth in speed.
 _FATAL = ["NchwcTransformer"]
 
 
@@ -42,9 +42,9 @@ def is_accelerated() -> bool:
 def open_onnxruntime(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
     """Load ``model`` on the first provider for ``setup.device`` that works (`engines.providers`).
 
-    ``setup.pass_over`` gets those that do not. Raises `MissingDependencyError` if ONNX Runtime does not import,
-    `EngineError` if no provider takes the graph or its colours are not those of the CPU (`Model.accept`),
-    `WeightsError` for altered weights.
+    ``setup.pass_over`` receives those that do not. Raises `MissingDependencyError` if ONNX Runtime does not import,
+    `EngineError` if no provider accepts the graph or its colours differ from the CPU's (`Model.accept`), `WeightsError`
+    for altered weights.
     """
     return _first_of(candidates(setup.device), model, setup)
 
@@ -55,7 +55,7 @@ def open_accelerated(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
 
 
 def open_reference(model: Model, setup: Setup = PLAIN) -> OnnxRuntimeEngine:
-    """Load ``model`` on the CPU, in float32: what every other engine is measured against."""
+    """Load ``model`` on the CPU in float32: the reference for all other engines."""
     return _open(PROVIDERS[-1], model, setup)
 
 
@@ -90,7 +90,7 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
             _options(onnxruntime, provider, setup),
             providers=[(provider.name, _settings(provider, setup))],
             disabled_optimizers=None if model.is_ours else _FATAL,
-            # Else it goes over to the CPU by itself, now or in the middle of a film, and prints a line about it.
+            # Otherwise it falls back to the CPU on its own, now or in the middle of a film, and prints a line about it.
             enable_fallback=0,
         )
     except failures() as error:
@@ -98,7 +98,7 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
             f"{NAME}: cannot open {model.weights.path} on {provider.device}: {error}",
             advice="Export the weights again, or use another --device.",
         ) from error
-    # A provider whose libraries do not load is left out by ONNX Runtime, and the CPU does its work.
+    # ONNX Runtime skips a provider whose libraries do not load, and uses the CPU instead.
     if session.get_providers()[0] != provider.name:
         raise EngineError(f"{NAME}: the libraries that {provider.device} needs do not load")
     inputs, outputs = ([one.name for one in side] for side in (session.get_inputs(), session.get_outputs()))
@@ -113,8 +113,8 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
 
 
 def _load_cuda(onnxruntime: Any, setup: Setup) -> None:
-    """Load NVIDIA's libraries from packages of Python's, where pip puts them and no loader looks."""
-    # What is amiss is printed, into a document on standard output for all it knows.
+    """Load NVIDIA's libraries from Python packages, where pip installs them and no loader looks."""
+    # Problems are printed, possibly into a document on standard output.
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         onnxruntime.preload_dlls()
     for line in printed.getvalue().splitlines():
@@ -126,10 +126,10 @@ def _options(onnxruntime: Any, provider: Provider, setup: Setup) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     if setup.threads is not None:
         options.intra_op_num_threads = setup.threads
-    # Waiting threads must leave the cores to the decoder and the encoder instead of spinning on them.
+    # Waiting threads must leave the cores to the decoder and the encoder instead of spinning.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without the arena, memory is that of the present batch, not of the largest one so far (675 against 1030 MB for
-    # 16 pictures of 448 x 256), at the same speed.
+    # Without the arena, memory is that of the current batch, not of the largest one so far (675 against 1030 MB for 16
+    # pictures of 448 x 256), at the same speed.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = provider.keeps_patterns
     return options
@@ -149,10 +149,10 @@ def _settings(provider: Provider, setup: Setup) -> dict[str, str]:
 
 
 class OnnxRuntimeEngine:
-    """An `Engine` on ONNX Runtime, for a `GuardedEngine` to hold; make one with `open_onnxruntime`."""
+    """An `Engine` on ONNX Runtime, to be wrapped in a `GuardedEngine`; make one with `open_onnxruntime`."""
 
     def __init__(self, session: Any, spec: EngineSpec) -> None:
-        """Keep ONNX Runtime's session."""
+        """Use an open ONNX Runtime session."""
         self._session = session
         self._spec = spec
         self._half = {one.name for one in spec.graph.inputs if one.half}

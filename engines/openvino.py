@@ -1,7 +1,7 @@
-"""Intel's OpenVINO: the fastest of our runtimes on CPUs, in INT8 or bfloat16 where it can; also Intel's GPU and NPU.
+"""Intel's OpenVINO: the fastest of our runtimes on CPUs, in INT8 or bfloat16 where possible; also Intel's GPU and NPU.
 
-It is the one runtime that leaves something behind in the process that opened it: an alternate signal stack, which is
-taken back at once (`leave_signal_stack`).
+It is the only runtime that leaves state behind in the process: an alternate signal stack, which is removed at once
+(`leave_signal_stack`).
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ def check() -> None:
 
 
 def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = "auto") -> OpenVinoEngine:
-    """Compile ``model`` for ``setup.device`` (the CPU for "auto"), or load what was compiled.
+    """Compile ``model`` for ``setup.device`` (the CPU for "auto"), or load it from the cache.
 
-    ``precision`` "auto" is, on a CPU, int8 if the card states activations, else bf16 where the CPU has it, else f32; on
-    GPU and NPU it is f16. In int8, the layers that are not quantised run in bf16 or f32. A model compiled in reduced
-    precision is used, and kept, only after `Model.accept`, except for our own networks in bf16 on a CPU, which are
+    ``precision`` "auto" is, on a CPU, int8 if the card states activations, else bf16 if the CPU supports it, else f32;
+    on GPU and NPU it is f16. In int8, the layers that are not quantised run in bf16 or f32. A model compiled in reduced
+    precision is used, and cached, only after `Model.accept`, except for our own networks in bf16 on a CPU, which are
     trained in it. One that fails is reported to ``setup.pass_over``, and the next precision is tried; on GPU and NPU
-    there is none.
-    Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it cannot take the graph or the
-    device is not there or lacks ``precision``, `WeightsError` for altered weights and activations that are not numbers.
+    there is none. Raises `MissingDependencyError` if OpenVINO does not import, `EngineError` if it rejects the graph or
+    the device is missing or lacks ``precision``, `WeightsError` for altered weights and activations that are not
+    numbers.
     """
     core = optional.openvino().Core()
     device = "CPU" if setup.device == "auto" else setup.device.upper()
@@ -75,7 +75,7 @@ def open_openvino(model: Model, setup: Setup = PLAIN, *, precision: Precision = 
 
 
 def _best(model: Model, able: Collection[str]) -> Iterator[Precision]:
-    """Yield the reduced precisions that a CPU can do, the fastest first."""
+    """Yield the reduced precisions that a CPU supports, fastest first."""
     if "INT8" in able and model.weights.activations():
         yield "int8"
     if "BF16" in able:
@@ -84,7 +84,7 @@ def _best(model: Model, able: Collection[str]) -> Iterator[Precision]:
 
 @dataclass(frozen=True)
 class _Device:
-    """A device by OpenVINO's name, its maker's name, and what it can compute in."""
+    """A device with OpenVINO's name, its maker's name, and the precisions it supports."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ class _Device:
 
 
 class _OtherColoursError(EngineError):
-    """What was compiled does not colour as the reference does."""
+    """The compiled model's colours differ from the reference."""
 
 
 def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str) -> OpenVinoEngine:
@@ -110,7 +110,7 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
         key["activations"] = repr(activations)
     elif precision == "int8":
         raise EngineError(f"{NAME}: {model.weights.card_path} states no activations, which int8 needs")
-    # Of the layers that are not quantised.
+    # For the layers that are not quantised.
     hint = precision if precision != "int8" else "bf16" if "BF16" in device.able else "f32"
     how = {"INFERENCE_PRECISION_HINT": hint}
     if setup.threads is not None and device.id == "CPU":
@@ -137,14 +137,14 @@ def _open(core: Any, model: Model, setup: Setup, device: _Device, precision: str
 def _imported(
     core: Any, device: str, how: dict[str, str], cache: CompiledCache | None, key: dict[str, str], setup: Setup
 ) -> tuple[Any, Body] | None:
-    """Return the compiled model from the cache, with the memory that it goes on reading; None if it is not there.
+    """Return the compiled model from the cache, with the memory that it keeps reading; None if it is not cached.
 
-    OpenVINO's own cache colours wrongly, without a word, once bytes in the middle of a file have changed; ours is
-    sealed. From it a whole start costs 0.34 s of CPU instead of 0.41 with 5.5 million parameters, and 0.87 instead
-    of 1.34 with 38 million.
+    OpenVINO's own cache silently gives wrong colours once bytes in the middle of a file have changed; ours is sealed.
+    With it a complete start costs 0.34 s of CPU instead of 0.41 with 5.5 million parameters, and 0.87 instead of 1.34
+    with 38 million.
 
-    Batch, height and width stay open in what is compiled. Compiled for one shape, batches of 8 in bf16 were 6 to 9 %
-    faster (medians, on a busy machine), all else no faster; it costs 100 ms a shape, and the scans of an archive have
+    Batch, height and width stay dynamic in the compiled model. Compiled for one shape, batches of 8 in bf16 were 6 to 9
+    % faster (medians, on a busy machine), all else no faster; it costs 100 ms a shape, and the scans of an archive have
     many.
     """
     kept = None if cache is None else cache.get(key)
@@ -181,7 +181,7 @@ def _accept(engine: OpenVinoEngine, model: Model, cache: CompiledCache | None, k
         model.accept(engine)
     except EngineError as error:
         engine.close()
-        # Kept, so that the next start need not find out again, which takes seconds.
+        # Stored, so that the next start need not repeat the check, which takes seconds.
         if cache is not None:
             cache.put({**key, "verdict": _REFUSED}, str(error).encode())
         raise _OtherColoursError(str(error), advice=error.advice) from error
@@ -194,10 +194,10 @@ class _SignalStack(ctypes.Structure):
 
 
 def leave_signal_stack() -> None:
-    """Take back the alternate signal stack that OpenVINO sets on CPUs with AMX for a thread that compiles or infers.
+    """Remove the alternate signal stack that OpenVINO sets on CPUs with AMX for a thread that compiles or infers.
 
-    Its memory goes with the model, but the setting stays: the next signal, Ctrl-C for one, would end the process with
-    a segmentation fault. On a thread's own stack there is room enough.
+    Its memory is freed with the model, but the setting remains: the next signal, such as Ctrl-C, would end the process
+    with a segmentation fault. A thread's own stack is large enough.
     """
     if sys.platform == "linux":
         disabled = _SignalStack(None, 2, 0)  # SS_DISABLE
@@ -205,10 +205,10 @@ def leave_signal_stack() -> None:
 
 
 class OpenVinoEngine:
-    """An `Engine` on OpenVINO, for a `GuardedEngine` to hold; make one with `open_openvino`."""
+    """An `Engine` on OpenVINO, to be wrapped in a `GuardedEngine`; make one with `open_openvino`."""
 
     def __init__(self, request: Any, memory: Body | None, spec: EngineSpec) -> None:
-        """Keep OpenVINO's infer request, and with it the memory that it reads weights from."""
+        """Use an OpenVINO infer request, and keep the memory that it reads weights from."""
         self._request = request
         self._memory = memory
         self._spec = spec
@@ -243,6 +243,6 @@ def _names(ports: Any) -> list[str]:
 
 
 def _last_line(error: RuntimeError) -> str:
-    # OpenVINO's messages begin with the source lines that they passed through.
+    # OpenVINO's messages start with the source lines that they passed through.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Packages that an installation may lack."""
+"""Optional packages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from engines.errors import MissingDependencyError
 
 
 def install(extra: str = "") -> str:
-    """Return the command that installs this program, with what the extra ``extra`` brings."""
+    """Return the command that installs this program with the extra ``extra``."""
     return f"pip install {DISTRIBUTION}[{extra}]" if extra else f"pip install {DISTRIBUTION}"
 
 
 def require(package: str, *, install: str) -> None:
-    """Raise `MissingDependencyError` with the command ``install`` if ``package`` is not there; does not import it."""
+    """Raise `MissingDependencyError` with the command ``install`` if ``package`` is missing; does not import it."""
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(f"the package {package} is not installed", advice=f"Install it: {install}")
 
@@ -39,10 +39,10 @@ def importing(package: str, *, install: str) -> Iterator[None]:
 
 
 def onnxruntime() -> Any:
-    """Return the module ONNX Runtime, told to keep to itself. Raises `MissingDependencyError` if it does not import.
+    """Import ONNX Runtime with its telemetry disabled. Raises `MissingDependencyError` if it does not import.
 
-    Version 1.32 begins at its import to keep an identifier below the home folder, and a database of what to send to its
-    maker, unless the environment says otherwise.
+    On import, version 1.32 starts to keep an identifier below the home folder, and a database of data to send to its
+    maker, unless an environment variable disables it.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     with importing("onnxruntime", install=install()):
@@ -51,10 +51,10 @@ def onnxruntime() -> Any:
 
 
 def openvino() -> Any:
-    """Return the module OpenVINO without its telemetry. Raises `MissingDependencyError` if it does not import.
+    """Import OpenVINO with its telemetry disabled. Raises `MissingDependencyError` if it does not import.
 
-    The telemetry is a package of its own, which writes an identifier to the home folder and reports every import to
-    Intel; OpenVINO works where it is missing.
+    The telemetry is a separate package, which writes an identifier to the home folder and reports every import to
+    Intel; OpenVINO works without it.
     """
     telemetry = "openvino_telemetry"
     hide = "openvino" not in sys.modules and telemetry not in sys.modules

@@ -1,4 +1,4 @@
-"""Before reduced precision or another device is believed: its colours beside those of ONNX Runtime in float32."""
+"""Check reduced precision or another device before use, by comparing colours with those of ONNX Runtime in float32."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from engines.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-# In units of a* and b*, over all probes: mean and maximum. The float16 graph of the first generator is 0.009 and 0.07
-# from float32 in ONNX Runtime; a GPU rounds elsewhere, and where two colours are equally likely little decides.
+# In units of a* and b*, over all probes: mean and maximum. The float16 graph of the first generator differs by 0.009
+# and 0.07 from float32 in ONNX Runtime; a GPU rounds differently, and where two colours are equally likely small
+# differences decide.
 TOLERANCE = {"bf16": (0.5, 6.0)}
 _USUAL_TOLERANCE = (0.25, 4.0)
 _FOREIGN_SHARE = 0.999
 
 
 def model_for(weights: Weights, adapter: Adapter) -> Model:
-    """Return what engines are given to open: ``weights`` as ``adapter`` uses them, and `require_parity` for both."""
+    """Return what engines open: ``weights`` as used by ``adapter``, with `require_parity` as their check."""
     model = Model(
         weights, adapter.graph, lambda engine: require_parity(engine, model, adapter), is_ours=adapter.is_ours
     )
@@ -34,7 +35,7 @@ def model_for(weights: Weights, adapter: Adapter) -> Model:
 def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
     """Raise `EngineError` unless ``engine`` colours as ONNX Runtime does, on batches of several sizes and shapes.
 
-    Raises also what ONNX Runtime raises when it opens the weights or runs.
+    Also raises the errors of ONNX Runtime when it opens the weights or runs.
     """
     reference = open_reference(model)
     try:
@@ -42,7 +43,7 @@ def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
     finally:
         reference.close()
     apart = np.concatenate(differences)
-    # Of other people's networks nobody knows how far a single pixel jumps where two colours are equally likely.
+    # For third-party networks it is unknown how far a single pixel jumps where two colours are equally likely.
     share = 1.0 if adapter.is_ours else _FOREIGN_SHARE
     mean, greatest = float(apart.mean()), float(np.quantile(apart, share))
     logger.info(
@@ -55,7 +56,7 @@ def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
         100 * share,
     )
     allowed = TOLERANCE.get(engine.spec.precision, _USUAL_TOLERANCE)
-    # Written so that a NaN is refused too.
+    # Written so that NaN is rejected too.
     if not (mean <= allowed[0] and greatest <= allowed[1]):
         raise EngineError(
             f"{engine.spec.name}: in {engine.spec.precision} on {engine.spec.device} its colours are {mean:.3f} from "
@@ -74,10 +75,7 @@ def _difference(engine: Engine, reference: Engine, adapter: Adapter, probe: F32)
 
 
 def probes(adapter: Adapter) -> Iterator[F32]:
-    """Yield made-up scenes as L*: large shapes with edges and grain, batches that are cut into pieces and others.
-
-    Other people's networks, which are large, get one of the smallest size that says something.
-    """
+    """Yield synthetic scenes as L*: large shapes with edges and grain, in batches that get split and others."""
     size, most = adapter.graph.size, adapter.graph.max_batch
     rng = np.random.default_rng(0)
     shapes = ((1, 64, 64), (8, 192, 256), (3, 256, 160)) if adapter.is_ours else ((2, 256, 256),)
@@ -87,7 +85,7 @@ def probes(adapter: Adapter) -> Iterator[F32]:
 
 
 def scenes(rng: np.random.Generator, count: int, height: int, width: int) -> F32:
-    """Return ``count`` pictures of L* (N, 1, H, W): blocks of 16 pixels, each of a grey of its own, with grain."""
+    """Return ``count`` pictures of L* (N, 1, H, W): blocks of 16 pixels, each with its own grey, plus grain."""
     blocks = rng.uniform(5, 95, (count, 1, -(-height // 16), -(-width // 16))).repeat(16, axis=2).repeat(16, axis=3)
     grainy = blocks[:, :, :height, :width] + rng.normal(0, 2, (count, 1, height, width))
     return np.ascontiguousarray(grainy.clip(0, 100), np.float32)

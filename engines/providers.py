@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers that we use, the fastest first: one table, nothing else knows their names.
+"""The ONNX Runtime execution providers that we use, fastest first, in a single table; nothing else knows their names.
 
 An installed package of ONNX Runtime offers some of them. Which of these have run where is in docs/engines.md.
 """
@@ -15,10 +15,10 @@ CPU, GPU, NPU = "cpu", "gpu", "npu"
 class Provider:
     """An execution provider: ``name`` is ONNX Runtime's, ``device`` ours.
 
-    ``precision`` is what it computes in. ``on_request`` ones come with packages that nobody installed for their sake,
-    and are used only if their device is asked for. ``cache_option`` is the option that names a folder for what was
-    compiled; ``keeps_patterns`` is False where memory patterns must be off; ``needs_cuda`` asks for NVIDIA's libraries,
-    which may lie in packages of Python's.
+    ``precision`` is its precision of computation. ``on_request`` providers come with packages installed for other
+    reasons, and are used only if their device is requested. ``cache_option`` is the option for the folder of compiled
+    models; ``keeps_patterns`` is False if memory patterns must be disabled; ``needs_cuda`` means that it needs NVIDIA's
+    libraries, which may be in Python packages.
     """
 
     name: str
@@ -40,7 +40,7 @@ PROVIDERS: tuple[Provider, ...] = (
         precision="f16",
         options={"trt_fp16_enable": "1", "trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"},
         cache_option="trt_engine_cache_path",
-        # Our own engine on TensorRT keeps plans that were proved; this one builds a plan for every new shape.
+        # Our own TensorRT engine keeps verified plans; this provider builds a plan for every new shape.
         on_request=True,
         needs_cuda=True,
     ),
@@ -85,7 +85,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(name="CPUExecutionProvider", device=CPU, kind=CPU, precision="f32"),
 )
-# Packages of ONNX Runtime that somebody installs for an accelerator's sake.
+# Packages of ONNX Runtime that are only installed for the sake of an accelerator.
 ACCELERATED_PACKAGES = (
     "onnxruntime-gpu",
     "onnxruntime-migraphx",

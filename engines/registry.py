@@ -1,4 +1,4 @@
-"""The engines there are, and how one is chosen."""
+"""All engines, and how one is chosen."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Entry:
-    """An engine that can be asked for by name.
+    """An engine that can be requested by name.
 
-    ``check`` raises `MissingDependencyError` if this machine lacks something that the engine needs, and costs no
-    import. ``open`` loads a model and raises `MissingDependencyError`, `EngineError` or `WeightsError`. ``devices`` are
-    what `engines.base.Setup.device` may ask it for.
+    ``check`` raises `MissingDependencyError` if this machine lacks something that the engine needs, without importing
+    it. ``open`` loads a model and raises `MissingDependencyError`, `EngineError` or `WeightsError`. ``devices`` are the
+    values it accepts for `engines.base.Setup.device`.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Entry:
     devices: frozenset[str] = frozenset({"cpu"})
 
     def takes(self, device: str) -> bool:
-        """Return whether the engine can be asked for ``device``."""
+        """Return whether the engine supports ``device``."""
         return device == AUTO or device in self.devices
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine was opened, why, and what was skipped: pairs of what (engine, device) and why."""
+    """The engine that was opened, why, and what was skipped: pairs of a name (engine, device) and a reason."""
 
     engine: str
     reason: str
@@ -48,7 +48,7 @@ class EngineChoice:
 
     @classmethod
     def joined(cls, choices: Sequence[EngineChoice]) -> EngineChoice:
-        """Return one choice that tells of several, each thing once."""
+        """Combine several choices into one, without repetitions."""
         return cls(
             "+".join(dict.fromkeys(one.engine for one in choices)),
             "; ".join(dict.fromkeys(one.reason for one in choices)),
@@ -65,7 +65,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Look at the machine that this runs on; imports no runtime."""
+    """Inspect the current machine; imports no runtime."""
     return Machine(gpu_count(), onnxruntime.is_accelerated())
 
 
@@ -96,10 +96,10 @@ ENTRIES: tuple[Entry, ...] = (_OPENVINO, _ANYWHERE, _TENSORRT)
 
 
 def fastest_first(device: str = AUTO, machine: Machine | None = None) -> tuple[Entry, ...]:
-    """Return what "auto" tries on ``machine`` (None: this one) for ``device``: engines of a GPU, then of the CPU.
+    """Return what "auto" tries on ``machine`` (None: this one) for ``device``: engines on a GPU, then on the CPU.
 
-    For ``device`` "auto", those of a GPU are no choice that was passed over where there is none: TensorRT comes in
-    where the NVIDIA driver sees one, ONNX Runtime's accelerators where a package of it for them is installed.
+    For ``device`` "auto", GPU engines are only listed, and can only be reported as skipped, where they may work:
+    TensorRT if the NVIDIA driver finds a GPU, ONNX Runtime's accelerators if a package of it for them is installed.
     """
     if device != AUTO:
         every = (_TENSORRT, _ON_GPU, _OPENVINO, _ON_CPU)
@@ -115,9 +115,9 @@ def open_engine(
 ) -> tuple[Engine, EngineChoice]:
     """Open the engine ``name`` with ``model``.
 
-    "auto" takes the first of `fastest_first` on ``machine`` that works on this one, tried out on one small picture;
-    those it passed over are in the choice. Any other name is strict: that engine or an error. ``extra`` entries are
-    tried before our own and hide those of the same name. Raises `WeightsError`, `MissingDependencyError` and
+    "auto" takes the first of `fastest_first` on ``machine`` that works on this one, tested with one small picture;
+    those skipped are listed in the choice. Any other name is strict: that engine or an error. ``extra`` entries are
+    tried before our own and hide those with the same name. Raises `WeightsError`, `MissingDependencyError` and
     `EngineError`.
     """
     require_device(setup.device)
@@ -137,7 +137,7 @@ def open_engine(
 
 
 def require_device(device: str) -> None:
-    """Raise `EngineError` unless ``device`` is "auto" or of `engines.providers.DEVICES`; it need not be there."""
+    """Raise `EngineError` unless ``device`` is "auto" or in `engines.providers.DEVICES`; it need not be present."""
     if device != AUTO and device not in DEVICES:
         raise EngineError(
             f"there is no device {device!r}", advice=f"Use one of: {', '.join((AUTO, *sorted(DEVICES)))}."
@@ -174,7 +174,7 @@ def _first_that_works(entries: Sequence[Entry], model: Model, setup: Setup) -> t
 
 
 def _open(entry: Entry, model: Model, setup: Setup, rejected: list[tuple[str, str]]) -> Engine:
-    """Return the engine after a trial; what it passed over inside is added to ``rejected``."""
+    """Return the engine after a test; what it passed over internally is added to ``rejected``."""
 
     def pass_over(name: str, reason: str) -> None:
         rejected.append((name, reason))

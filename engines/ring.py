@@ -1,4 +1,4 @@
-"""Batches on a GPU: cut into pieces of few shapes, two under way at once, so that copies hide behind computing."""
+"""Batches on a GPU: split into pieces of few shapes, two in flight at once, so that copies overlap with computing."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _MOST_PROGRAMS = 16
 
 
 class Program(Protocol):
-    """The network made ready for inputs of one shape, with memory of its own."""
+    """The network prepared for inputs of one shape, with its own memory."""
 
     def start(self, inputs: Tensors) -> None:
-        """Take a copy of ``inputs`` and begin to answer them; the last answer must have been taken."""
+        """Copy ``inputs`` and start computing; the previous output must have been fetched."""
         ...
 
     def finish(self) -> Tensors:
-        """Wait for the answer and return a copy of it."""
+        """Wait for the output and return a copy of it."""
         ...
 
     def close(self) -> None:
-        """Release memory; a start without a finish may have gone before."""
+        """Release memory, even after a start without a finish."""
         ...
 
 
 class Ring:
-    """Programs by shape, made when they are first needed; those not used for longest are closed."""
+    """Programs by shape, created on first use; the least recently used are closed."""
 
     def __init__(self, make: Callable[[Shapes], Program]) -> None:
-        """Keep ``make``, which gets a program ready for inputs of given shapes (N, C, H, W), N 1, 2, 4 or 8."""
+        """Use ``make``, which creates a program for inputs of given shapes (N, C, H, W), N 1, 2, 4 or 8."""
         self._make = make
         self._programs: OrderedDict[tuple[int, Shapes], Program] = OrderedDict()
 
     def infer(self, inputs: Tensors) -> Tensors:
-        """Return the programs' answers for a batch, in order. Raises what they raise."""
+        """Return the programs' outputs for a batch, in order. Raises their errors."""
         try:
             answers = self._answers(inputs)
         except BaseException:
-            # Whatever is under way must not be taken for the answer to the next batch.
+            # Outputs still in flight must not be mistaken for those of the next batch.
             self.close()
             raise
         if len(answers) == 1:
@@ -73,7 +73,7 @@ class Ring:
     def _ready(self, slot: int, shapes: Shapes) -> Program:
         program = self._programs.pop((slot, shapes), None)
         if program is None:
-            # Two programs may be under way, and they are the two used last.
+            # Up to two programs are in flight, and they are the two most recently used.
             while len(self._programs) >= _MOST_PROGRAMS:
                 self._programs.popitem(last=False)[1].close()
             program = self._make(shapes)

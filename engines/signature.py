@@ -1,4 +1,4 @@
-"""What an ONNX graph takes and answers, as ONNX Runtime reads it; the package onnx is not needed for that."""
+"""Inputs and outputs of an ONNX graph, as read by ONNX Runtime; the package onnx is not needed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a graph: its shape, None where it is open, and the type of its values as NumPy names it."""
+    """An input or output of a graph: its shape, None where dynamic, and its NumPy dtype name."""
 
     name: str
     shape: tuple[int | None, ...]
     type: str = "float32"
 
     def is_picture(self, *channels: int) -> bool:
-        """Return whether this is a tensor of floats (N, C, H, W) with C one of ``channels``."""
+        """Return whether this is a float tensor (N, C, H, W) with C one of ``channels``."""
         return len(self.shape) == 4 and self.type in ("float32", "float16") and self.shape[1] in channels
 
     @property
@@ -36,7 +36,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Signature:
-    """All inputs and outputs of a graph, in its order."""
+    """All inputs and outputs of a graph, in order."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -46,9 +46,9 @@ class Signature:
 
 
 def signature(weights: Weights) -> Signature:
-    """Return what the card of ``weights`` says of the graph, or else what ONNX Runtime finds in it.
+    """Return the signature in the card of ``weights``, or else the one that ONNX Runtime finds in the graph.
 
-    Raises `WeightsError` for a file that is no ONNX graph or a card with nonsense, `MissingDependencyError` if ONNX
+    Raises `WeightsError` for a file that is not an ONNX graph or an invalid card, `MissingDependencyError` if ONNX
     Runtime is needed and does not import.
     """
     stated = weights.card.get("graph")
@@ -66,7 +66,7 @@ def as_card(found: Signature) -> dict[str, object]:
 def require_ports(inputs: Sequence[str], outputs: Sequence[str], expected: Signature | Any, weights: Weights) -> None:
     """Raise `WeightsError` unless a graph has exactly the inputs, and at least the outputs, of ``expected``.
 
-    ``expected`` is anything with ``inputs`` and ``outputs`` that have names, such as an `engines.tensors.GraphSpec`.
+    ``expected`` is anything whose ``inputs`` and ``outputs`` have names, such as an `engines.tensors.GraphSpec`.
     """
     wanted_in, wanted_out = [one.name for one in expected.inputs], [one.name for one in expected.outputs]
     if sorted(inputs) != sorted(wanted_in) or not set(wanted_out) <= set(outputs):
@@ -78,10 +78,10 @@ def require_ports(inputs: Sequence[str], outputs: Sequence[str], expected: Signa
 
 
 def uses(content: bytes, name: str) -> set[str]:
-    """Return the operators of an ONNX file's nodes that read the value ``name``, as it is or cast to another type.
+    """Return the operators in an ONNX file whose nodes read the value ``name``, directly or cast to another type.
 
-    A walk over the few fields of ``ModelProto`` that this takes, see onnx.proto: graph 7, its nodes 1, of these
-    inputs 1, outputs 2 and operator 4. A file that is cut short gives nothing.
+    Parses only the few fields of ``ModelProto`` needed, see onnx.proto: graph 7, its nodes 1, of these inputs 1,
+    outputs 2 and operator 4. A truncated file gives nothing.
     """
     nodes = [
         (
@@ -132,7 +132,7 @@ def _inspected(weights: Weights) -> Signature:
     onnxruntime = optional.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Nothing will run: what it takes to read the graph is enough.
+    # Nothing will run: reading the graph needs no optimisation.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(weights.read(), options, providers=["CPUExecutionProvider"])
@@ -164,7 +164,7 @@ def _stated_port(stated: dict[str, Any]) -> Port:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises: its exceptions have no base class of their own. Imports it."""
+    """Return the exceptions of ONNX Runtime, which have no base class of their own. Imports it."""
     state = optional.onnxruntime().capi.onnxruntime_pybind11_state
     return (
         state.EPFail,

@@ -26,20 +26,20 @@ _INSTALL = optional.install("tensorrt")
 
 
 def check() -> None:
-    """Raise `MissingDependencyError` if TensorRT, cuda-python, onnx or an NVIDIA GPU with its driver is not there."""
+    """Raise `MissingDependencyError` if TensorRT, cuda-python, onnx or an NVIDIA GPU with its driver is missing."""
     for package in ("tensorrt", "cuda", "onnx"):
         optional.require(package, install=_INSTALL)
-    # TensorRT without a GPU does not fail but crash.
+    # Without a GPU, TensorRT crashes instead of raising.
     if not gpu_count():
         raise MissingDependencyError(f"{NAME}: there is no NVIDIA GPU that can be used", advice="Check nvidia-smi.")
 
 
 def open_tensorrt(model: Model, setup: Setup = PLAIN) -> TensorRtEngine:
-    """Load the plan of ``model`` for this GPU, or build it, which takes minutes, and believe it only after a trial.
+    """Load the plan of ``model`` for this GPU, or build it, which takes minutes, and test it before use.
 
-    A plan is kept in ``setup.cache`` once its answers were accepted (`Model.accept`). Raises
-    `MissingDependencyError` if something is not installed or does not import, `EngineError` if TensorRT cannot build
-    or load the plan or its answers drift, `WeightsError` for altered weights.
+    A plan is stored in ``setup.cache`` once its outputs were accepted (`Model.accept`). Raises `MissingDependencyError`
+    if something is not installed or does not import, `EngineError` if TensorRT cannot build or load the plan or its
+    outputs deviate, `WeightsError` for altered weights.
     """
     check()
     with optional.importing("tensorrt", install=_INSTALL):
@@ -97,10 +97,10 @@ def _built(trt: Any, cuda: Cuda, model: Model, spec: EngineSpec, setup: Setup) -
 
 
 class TensorRtEngine:
-    """An `Engine` on TensorRT, for a `GuardedEngine` to hold; make one with `open_tensorrt`."""
+    """An `Engine` on TensorRT, to be wrapped in a `GuardedEngine`; make one with `open_tensorrt`."""
 
     def __init__(self, trt: Any, cuda: Cuda, plan: Body, model: Model, spec: EngineSpec) -> None:
-        """Load ``plan``. Raises `EngineError` if TensorRT refuses it, `WeightsError` if it has other tensors."""
+        """Load ``plan``. Raises `EngineError` if TensorRT rejects it, `WeightsError` if it has other tensors."""
         self._trt, self._cuda, self._spec = trt, cuda, spec
         self._errors: list[str] = []
         self._log = log_to(trt, self._errors)
@@ -132,7 +132,7 @@ class TensorRtEngine:
             raise EngineError(f"{NAME}: failed on a batch of {shapes}: {error}") from error
 
     def close(self) -> None:
-        """Release what is on the GPU."""
+        """Release GPU resources."""
         self._ring.close()
         del self._engine, self._runtime
 
@@ -154,7 +154,7 @@ class TensorRtEngine:
 class _Program:
     """A plan's context for inputs of one shape, with its own stream and memory; later batches replay a recorded graph.
 
-    A graph holds only as long as its context is not changed, so every shape has a context of its own.
+    A graph is valid only while its context is unchanged, so every shape has its own context.
     """
 
     def __init__(
@@ -180,14 +180,14 @@ class _Program:
         cuda.wait(self._stream)
         for name, shape in inputs.items():
             self._require(self._context.set_input_shape(name, shape))
-        # By name: page-locked memory, and where on the GPU it is copied to or from.
+        # By name: page-locked memory, and the GPU address it is copied to or from.
         self._inputs = {name: self._tensor(name, shape) for name, shape in inputs.items()}
         self._outputs = {name: self._tensor(name, tuple(self._context.get_tensor_shape(name))) for name in outputs}
         scratch = max(1, self._context.update_device_memory_size_for_shapes())
         self._context.set_device_memory(self._allocated(scratch), scratch)
 
     def start(self, inputs: Tensors) -> None:
-        """Copy ``inputs`` to where the GPU fetches them, and set the GPU to work."""
+        """Copy ``inputs`` to page-locked memory and start the GPU."""
         for name, (staged, _) in self._inputs.items():
             staged[...] = inputs[name]
         if self._graph is None and self._is_warm:
@@ -199,7 +199,7 @@ class _Program:
             self._cuda.replay(self._graph, self._stream)
 
     def finish(self) -> Tensors:
-        """Wait for the answer and return a copy of it."""
+        """Wait for the output and return a copy of it."""
         self._cuda.wait(self._stream)
         return {name: np.array(staged, np.float32) for name, (staged, _) in self._outputs.items()}
 

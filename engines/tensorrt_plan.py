@@ -1,4 +1,4 @@
-"""TensorRT's side of a plan: built from an ONNX graph in float16, for the shapes that the pipeline sends."""
+"""Build TensorRT plans from ONNX graphs in float16, for the shapes that the pipeline sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engines.tensors import LONGEST_RATIO, GraphSpec
 NAME = "tensorrt"
 PRECISION = "f16"
 _SECONDS_BETWEEN_LINES = 10
-# What a film or photograph of 4 : 3 to 3 : 2 is.
+# Aspect ratio of a film or photograph between 4 : 3 and 3 : 2.
 _USUAL_RATIO = 1.4
 
 # Count, height and width of model inputs.
@@ -23,22 +23,22 @@ Size: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Profile:
-    """Model inputs that one optimisation profile of a plan takes: up to ``most``, tuned for ``usual``."""
+    """Model inputs covered by one optimisation profile of a plan: up to ``most``, tuned for ``usual``."""
 
     least: Size
     usual: Size
     most: Size
 
     def takes(self, size: Sequence[int]) -> bool:
-        """Return whether ``size`` lies between the least and the most."""
+        """Return whether ``size`` lies between the minimum and the maximum."""
         bounds = zip(self.least, size, self.most, strict=True)
         return all(least <= side <= most for least, side, most in bounds)
 
 
 def profiles(graph: GraphSpec) -> tuple[Profile, ...]:
-    """Return what a plan is built for, the smallest first: model inputs of films, then of photographs.
+    """Return the profiles a plan is built for, smallest first: model inputs of films, then of photographs.
 
-    The longer side is at most three times the shorter one; either may lie or stand.
+    The longer side is at most three times the shorter one, in landscape or portrait.
     """
     size, piece = graph.size, min(LARGEST_PIECE, graph.max_batch)
     found = []
@@ -68,7 +68,7 @@ def build(
 ) -> Any:
     """Return a plan, bytes as TensorRT's ``IHostMemory``, for the ONNX file ``content``, whose types are kept.
 
-    Takes minutes and tells ``say`` how far it is. Raises `EngineError`, with what TensorRT said, if it cannot.
+    Takes minutes and reports progress to ``say``. Raises `EngineError`, with TensorRT's messages, if it fails.
     """
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -90,7 +90,7 @@ def build(
 
 
 def failure(what: str, said: Sequence[str]) -> EngineError:
-    """Return an error that TensorRT ``what``, with the last of what it ``said`` about it."""
+    """Return an error saying that TensorRT ``what``, with the last of the messages in ``said``."""
     return EngineError(
         f"{NAME}: {what}: {said[-1] if said else 'it gives no reason'}",
         advice="Use --engine auto to continue with another one.",
@@ -98,7 +98,7 @@ def failure(what: str, said: Sequence[str]) -> EngineError:
 
 
 def _progress(trt: Any, say: Callable[[str], None]) -> Any:
-    """Return a monitor that tells ``say`` of the outermost phase under way, every ten seconds at most."""
+    """Return a monitor that reports the current outermost phase to ``say``, at most every ten seconds."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

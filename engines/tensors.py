@@ -1,4 +1,4 @@
-"""What a network takes and answers, as data: named tensors of four axes, and the sizes that they may have."""
+"""Inputs and outputs of a network as data: named tensors with four axes, and the sizes allowed for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 F32 = npt.NDArray[np.float32]
 Tensors: TypeAlias = Mapping[str, F32]
 
-# Of pictures that are longer than this the network sees a squeezed version.
+# Pictures with a larger aspect ratio are squeezed for the network.
 LONGEST_RATIO = 3.0
 LARGEST_BATCH = 16
 
@@ -22,7 +22,7 @@ LARGEST_BATCH = 16
 class TensorSpec:
     """One input or output (N, ``channels``, H / ``divisor``, W / ``divisor``); H and W are the model input's.
 
-    Inputs hold values in ``low``..``high``; ``channels`` None is any number. ``half`` says that the graph itself
+    Input values lie in ``low``..``high``; ``channels`` None means any number. ``half`` means that the graph itself
     declares float16: engines convert, and callers see float32.
     """
 
@@ -35,7 +35,7 @@ class TensorSpec:
 
     @property
     def middle(self) -> float:
-        """The middle of the range, 0 where there is none."""
+        """The middle of the range, or 0 if it is unbounded."""
         return (self.low + self.high) / 2 if math.isfinite(self.high - self.low) else 0.0
 
     def shape(self, count: int, height: int, width: int) -> tuple[int, int | None, int, int]:
@@ -45,10 +45,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class InputSize:
-    """Which sizes a network takes, and which shorter side suits it for films (many frames) and for photographs.
+    """Sizes that a network takes, and its shorter side for films (many frames) and for photographs.
 
-    Sides are multiples of ``multiple``. ``square`` networks were trained on squeezed squares and get them; ``fixed``
-    ones take squares of that side alone.
+    Sides are multiples of ``multiple``. ``square`` networks were trained on pictures squeezed to squares and get those;
+    ``fixed`` ones take only squares of that side.
     """
 
     multiple: int
@@ -60,8 +60,8 @@ class InputSize:
     def shape(self, short: int, *, width: float, height: float) -> tuple[int, int]:
         """Return rows and columns of the model input for a picture of ``width`` x ``height``.
 
-        The shorter side becomes ``short``, or the next multiple where that is none, the longer one the nearest that
-        keeps the ratio, up to 3 : 1.
+        The shorter side becomes ``short``, rounded up to a multiple, the longer one the nearest multiple that keeps the
+        aspect ratio, up to 3 : 1.
         """
         if self.fixed is not None:
             return self.fixed, self.fixed
@@ -73,18 +73,18 @@ class InputSize:
         return (short, long_side) if width >= height else (long_side, short)
 
     def rounded(self, side: float) -> int:
-        """Return the smallest side that is taken and no less than ``side``."""
+        """Return the smallest valid side not below ``side``."""
         return self.fixed or math.ceil(side / self.multiple) * self.multiple
 
     @property
     def smallest(self) -> int:
-        """The smallest side that is taken."""
+        """The smallest valid side."""
         return self.fixed or self.multiple
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSpec:
-    """Inputs and outputs of a network, the sizes that it takes, and how many pictures at once."""
+    """Inputs and outputs of a network, the sizes that it takes, and its maximum batch size."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

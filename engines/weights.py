@@ -1,4 +1,4 @@
-"""Weights: an ONNX file and its card, a JSON file of the same stem beside it; nothing unverified ever runs."""
+"""Weights: an ONNX file and its card, a JSON file with the same stem beside it; nothing unverified ever runs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from engines.errors import WeightsError
 MODELS = Path(__file__).with_name("models")
 SUFFIX = ".onnx"
 NOT_STATED = "not stated"
-# Cards that do not name a contract are those of our own first networks.
+# Cards that name no contract belong to our own first networks.
 FIRST_CONTRACT = "autochrome-1"
 _TEXTS = ("name", "sha256", "licence", "description")
-# How protobuf writes the key "location" of a tensor whose values lie in another file, which no hash would cover.
+# The key "location", in protobuf encoding, of a tensor whose values are in another file, which no hash would cover.
 _OUTSIDE = b"\x0a\x08location\x12"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that stand on disk as their card says.
+    """Weights whose file on disk matches their card.
 
-    ``card`` is the whole card, with whatever else it says. Weights of other people may have none: then it holds what
-    the file itself tells, and ``is_carded`` is False.
+    ``card`` is the whole card, including unknown entries. Third-party weights may have none: then it holds what the
+    file itself tells, and ``is_carded`` is False.
     """
 
     name: str
@@ -37,25 +37,25 @@ class Weights:
 
     @property
     def card_path(self) -> Path:
-        """Where the card is, or would be."""
+        """Path of the card, existing or not."""
         return self.path.with_suffix(".json")
 
     @property
     def contract(self) -> str | None:
-        """The contract of the graph that the card names (`engines.adapters`); None without a card."""
+        """The graph's contract as named by the card (`engines.adapters`); None without a card."""
         return self.text("contract") if "contract" in self.card else FIRST_CONTRACT if self.is_carded else None
 
     def text(self, key: str) -> str:
-        """Return an entry of the card. Raises `WeightsError` unless it is a text that is not empty."""
+        """Return an entry of the card. Raises `WeightsError` unless it is non-empty text."""
         value = self.card.get(key)
         if not isinstance(value, str) or not value:
             raise self._wrong(key, "a text")
         return value
 
     def number(self, key: str, default: int | None = None) -> int:
-        """Return an entry of the card, ``default`` if it is not there.
+        """Return an entry of the card, or ``default`` if it is missing.
 
-        Raises `WeightsError` unless it is a positive whole number.
+        Raises `WeightsError` unless it is a positive integer.
         """
         value = self.card.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -63,7 +63,7 @@ class Weights:
         return value
 
     def activations(self) -> dict[str, tuple[float, float]]:
-        """Return the least and greatest input of every layer to compute in INT8, by the name of its weights.
+        """Return the minimum and maximum input of every layer to compute in INT8, by the name of its weights.
 
         Empty if the card states none. Raises `WeightsError` unless all are pairs of numbers.
         """
@@ -79,7 +79,7 @@ class Weights:
         return WeightsError(f"{self.card_path}: {key!r} is missing or not {kind}", advice="Complete the card.")
 
     def read(self) -> bytes:
-        """Return the ONNX file's bytes. Raises `WeightsError` if they are not what the card says.
+        """Return the ONNX file's bytes. Raises `WeightsError` if they do not match the card.
 
         Runtimes are given these bytes, not the path, so that what was hashed is what runs.
         """
@@ -98,7 +98,7 @@ class Weights:
         return content
 
 
-# What people have networks in that is no ONNX file, and what they can do.
+# Other file formats that people have networks in, and what to do about them.
 FOREIGN_FORMATS = {
     **dict.fromkeys(
         (".pt", ".pth", ".ckpt", ".safetensors"), "Export it to ONNX with its authors' program; see docs/networks.md."
@@ -112,16 +112,16 @@ FOREIGN_FORMATS = {
 
 
 def known_weights() -> tuple[str, ...]:
-    """Return the names of the weights that come with this installation."""
+    """Return the names of the weights included in this installation."""
     return tuple(sorted(path.stem for path in MODELS.glob(f"*{SUFFIX}")))
 
 
 def read_weights(path: Path) -> Weights:
     """Return the weights in an ONNX file, checked against the card beside it.
 
-    Without a card they are taken for someone else's network: named after the file, of a licence that is not stated.
-    Raises `WeightsError` for a file that is missing or no ONNX file, a card that does not say what it must, and a hash
-    that does not fit.
+    Without a card they are treated as a third-party network: named after the file, with a licence that is not stated.
+    Raises `WeightsError` for a file that is missing or not ONNX, a card that lacks a required entry, and a hash
+    mismatch.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file", advice="Check the path.")

@@ -1,9 +1,9 @@
-"""Make the examples from photographs that Python packages carry: grey scans of several kinds, and a short film.
+"""Make the examples from photographs in Python packages: grey scans of several kinds, and a short film.
 
-    python examples/make_examples.py
+python examples/make_examples.py
 
 needs an installed Autochrome and pip. The packages are downloaded, never installed: the pictures are read from their
-wheels. Run again, it makes the same pictures; the film's bytes depend on the version of the encoder.
+wheels. Running it again makes the same pictures; the film's bytes depend on the version of the encoder.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _raccoon() -> Image.Image:
 
 def _wheel_file(package: str, name: str) -> bytes:
     if not list(WHEELS.glob(f"{package}-*.whl")):
-        # Wheels of one Python version for everyone: the old scipy that has the picture is built for no later one.
+        # Wheels for one Python version: the old scipy that contains the picture is not built for later ones.
         command = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
         subprocess.run([sys.executable, *command, "--dest", str(WHEELS), *PACKAGES], check=True)
     with zipfile.ZipFile(next(WHEELS.glob(f"{package}-*.whl"))) as wheel:
@@ -133,7 +133,7 @@ def _write_jpeg(path: Path, luma: F32) -> None:
 
 
 def _write_turned(path: Path, luma: F32) -> None:
-    # Stored lying on its side, as cameras do; EXIF orientation 6 says: turn clockwise to see it upright.
+    # Stored on its side, as by cameras; EXIF orientation 6 means: rotate clockwise to view it upright.
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(_codes(np.rot90(luma))).save(path, quality=90, exif=exif)

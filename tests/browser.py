@@ -1,4 +1,4 @@
-"""Real browsers for tests of pages, driven by Selenium: Chromium, and WebKit, which is what Safari and tablets show.
+"""Real browsers for tests of pages, driven by Selenium: Chromium, and WebKit, which Safari and tablets use.
 
 Debian: ``apt install chromium chromium-driver webkit2gtk-driver xvfb``.
 """
@@ -59,22 +59,22 @@ class Page:
 
     @property
     def complaints(self) -> list[str]:
-        """What Chromium complained of: errors of scripts, of the page's policy, and what it could not load."""
+        """Chromium's complaints: errors of scripts, of the page's policy, and failed loads."""
         if self.name == CHROMIUM:
             self._complaints += [entry["message"] for entry in self.driver.get_log("browser")]
         return self._complaints
 
     def requests(self) -> list[str]:
-        """Return the addresses that Chromium has asked for since this was called last."""
+        """Return the addresses that Chromium has requested since the last call."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
     def protocol(self, method: str, **parameters: Any) -> Any:
-        """Call a method of Chromium's own protocol, for what WebDriver does not know."""
+        """Call a method of Chromium's own protocol, for what WebDriver does not support."""
         return self.driver.execute_cdp_cmd(method, parameters)
 
     def size(self, width: int, height: int, *, mobile: bool = False) -> None:
-        """Give the page this many CSS pixels."""
+        """Set the page's size in CSS pixels."""
         if self.name == CHROMIUM:
             self.protocol(
                 "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
@@ -88,11 +88,11 @@ class Page:
         self.wait(f"innerWidth === {width} && innerHeight === {height}")
 
     def go(self, address: str) -> None:
-        """Load an address, and wait until it is complete."""
+        """Load an address and wait until it is complete."""
         self.driver.get(address)
 
     def open(self, path: Path, *, width: int = 1280, height: int = 900, mobile: bool = False) -> None:
-        """Show a file in a page of this size, and wait until it is complete."""
+        """Show a file in a page of this size and wait until it is complete."""
         self.size(width, height, mobile=mobile)
         self.go(path.absolute().as_uri())
 
@@ -113,7 +113,7 @@ class Page:
         ActionChains(self.driver, duration=0).send_keys(*(_KEYS.get(key, key) for key in keys)).perform()
 
     def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
-        """Click at a place of an element, in 0..1 of its width and height."""
+        """Click at a position in an element, in 0..1 of its width and height."""
         box = self.run(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
         actions = ActionChains(self.driver, duration=0)
         pointer: Any = actions.w3c_actions.pointer_action
@@ -121,7 +121,7 @@ class Page:
         actions.perform()
 
     def give(self, selector: str, path: Path) -> None:
-        """Choose a file in an input."""
+        """Choose a file in a file input."""
         self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(str(path))
 
     def screenshot(self) -> bytes:
@@ -137,7 +137,7 @@ class Page:
 
 @contextmanager
 def browsing(name: str = CHROMIUM) -> Iterator[Page]:
-    """Start a browser with a profile of its own and give a page of it."""
+    """Start a browser with its own profile and yield a page in it."""
     with _chromium() if name == CHROMIUM else _webkit() as driver:
         yield Page(driver, name)
 
@@ -165,7 +165,7 @@ def _webkit() -> Iterator[webdriver.Remote]:
     options.binary_location = _WEBKIT
     options.add_argument("--automation")
     with _screen() as display:
-        # Its sandbox wants rights that containers do not have.
+        # Its sandbox needs permissions that containers lack.
         environment = {**os.environ, "DISPLAY": display, "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
         driver = webdriver.WebKitGTK(options=options, service=WebKitService(_WEBKITDRIVER, env=environment))
         try:
@@ -176,7 +176,7 @@ def _webkit() -> Iterator[webdriver.Remote]:
 
 @contextmanager
 def _screen() -> Iterator[str]:
-    """Give the name of an X display that nobody sees."""
+    """Yield the name of an invisible X display."""
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1600x1400x24", "-nolisten", "tcp"]
     with subprocess.Popen(command, pass_fds=(writing,), stderr=subprocess.DEVNULL) as server:

@@ -1,7 +1,8 @@
-"""Commands and other code, each run in a process of its own.
+"""Run commands and other code, each in a separate process.
 
-`command` is for a new interpreter. `colorize` and `python` fork, on Linux, from one that has imported all that commands
-need, which saves most of their time; arguments, environment, folder, output and end of the process are its own as ever.
+`command` is for a new interpreter. `colorize` and `python` fork, on Linux, from one that has imported everything that
+commands need, which saves most of their time; arguments, environment, folder, output and exit are the process's own as
+usual.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
-# In seconds. Only a hang is longer, on the busiest machine too.
+# In seconds. Only a hang takes longer, even on the busiest machine.
 PATIENCE = 600.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return the environment of the test with ``variables``, in which commands print plain text of 80 columns."""
+    """Return the test's environment plus ``variables``, set up so that commands print plain text of 80 columns."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", **variables}
 
 
 def command(name: str, *arguments: object) -> list[str]:
-    """Return the words that start ``colorize-name``."""
+    """Return the command line that starts ``colorize-name``."""
     return [sys.executable, "-c", _program(name), *map(str, arguments)]
 
 
 def colorize(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``colorize-name`` to its end and return its exit code and what it wrote."""
+    """Run ``colorize-name`` to its end and return its exit code and output."""
     return python(_program(name), *arguments, **variables)
 
 
 def terminal(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run ``colorize-name`` to its end; standard output has what standard error is told as well, in its place."""
+    """Run ``colorize-name`` to its end; standard output also contains standard error, in order."""
     return python(f"import os; os.dup2(1, 2); {_program(name)}", *arguments)
 
 
 def python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -c code`` to its end and return its exit code and what it wrote."""
+    """Run ``python -c code`` to its end and return its exit code and output."""
     words = [str(word) for word in arguments]
     if sys.platform != "linux":
         return subprocess.run(
@@ -74,7 +75,7 @@ def _program(name: str) -> str:
 
 
 class _Starter:
-    """A process that forks one for each request. It is asked over a socket, which also ends it when it is closed."""
+    """A process that forks one per request. Requests arrive on a socket; closing it ends the process."""
 
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair()
@@ -90,7 +91,7 @@ class _Starter:
             )
 
     def run(self, *files: int) -> int:
-        """Have a process begin with the request, standard output and standard error; return what it ends with."""
+        """Start a process with the request, standard output and standard error; return its exit status."""
         try:
             socket.send_fds(self._channel, [b"r"], files)
             return int(self._channel.recv(16))
@@ -99,7 +100,7 @@ class _Starter:
             raise
 
     def end(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._channel.close()
         self._process.wait()
 
@@ -133,7 +134,7 @@ def _import_all() -> None:
     for package in ("pipeline", "engines"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
-    # The last two are what a parser of options imports when it is used.
+    # The last two are imported by an option parser when it is used.
     for name in ("cli", "av", "cv2", "onnxruntime", "pydantic.type_adapter", "typer.rich_utils"):
         importlib.import_module(name)
     optional.openvino()
@@ -141,7 +142,7 @@ def _import_all() -> None:
 
 
 def _become(request: int, stdout: int, stderr: int) -> NoReturn:
-    """Turn this process into the one that is asked for."""
+    """Turn this process into the requested one."""
     with os.fdopen(os.dup(request)) as file:
         file.seek(0)
         asked: dict[str, Any] = json.load(file)
@@ -159,7 +160,7 @@ def _become(request: int, stdout: int, stderr: int) -> NoReturn:
         if isinstance(ending.code, str):
             raise
         ended = ending.code or 0
-    # As the interpreter ends, but for taking down every module, which takes longer than most commands.
+    # Exit like the interpreter, but without tearing down every module, which takes longer than most commands.
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.process import before_numpy, prepare_process
 
-# As in the commands, libraries compute in the thread that asks; several workers of pytest share the machine besides.
+# As in the commands, libraries compute in the calling thread; besides, several pytest workers share the machine.
 before_numpy()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Nobody is told of tests, and without telemetry's thread a process with ONNX Runtime can fork.
+# Tests send no telemetry, and without its thread a process with ONNX Runtime can fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _LEFT_OUT_AS_A_WHOLE = {
     f"not {name}": re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
@@ -22,7 +22,7 @@ _LEFT_OUT_AS_A_WHOLE = {
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import files of slow tests only to leave all of them out: many bring PyTorch, in every worker."""
+    """Do not import files of slow tests only to deselect all of them: many import PyTorch, in every worker."""
     marked = _LEFT_OUT_AS_A_WHOLE.get(config.getoption("markexpr"))
     if marked is None or collection_path.suffix != ".py":
         return None
@@ -30,13 +30,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What is nightly is slow as well."""
+    """Mark nightly tests as slow as well."""
     if item.get_closest_marker("nightly"):
         item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end: the garbage collector need not look at them again and again."""
+    """Exclude modules and tests, which live until the end, from further garbage collection."""
     gc.collect()
     gc.freeze()
 

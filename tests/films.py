@@ -1,4 +1,4 @@
-"""Small films made on the spot with PyAV, and ways to look into finished ones that do not use the code under test."""
+"""Small films generated with PyAV, and functions to inspect finished ones independently of the code under test."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Subtitles:
 
 
 def moving_luma(number: int, *, width: int, height: int, bits: int = 8, grain: float = 0.0) -> np.ndarray:
-    """Return luma (H, W) of frame ``number``: a ramp that moves, codes over nearly the whole range, optional grain."""
+    """Return luma (H, W) of frame ``number``: a moving ramp, codes over nearly the whole range, optional grain."""
     rows, columns = np.mgrid[0:height, 0:width]
     wave = 0.5 + 0.35 * np.sin((columns + 3 * number) / 9.0) * np.cos((rows - number) / 7.0)
     if grain:
@@ -196,7 +196,7 @@ def _native(frame: av.VideoFrame, index: int, per_pixel: int) -> np.ndarray:
 
 
 def marked(frame: av.VideoFrame, fields: str) -> av.VideoFrame:
-    """Return ``frame`` marked "tff", "bff" or "prog", which PyAV cannot do itself."""
+    """Return ``frame`` marked "tff", "bff" or "prog", which PyAV does not support."""
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
     graph.link_nodes(source, graph.add("setfield", fields), graph.add("buffersink")).configure()
@@ -214,7 +214,7 @@ def write_pictures(
     width: int = 96,
     height: int = 64,
 ) -> Path:
-    """Write one picture file per number, holding ``moving_luma(0)`` and on, and return the folder."""
+    """Write one picture file per number, holding ``moving_luma(0)`` onwards, and return the folder."""
     folder.mkdir(exist_ok=True)
     for count, number in enumerate(numbers):
         context: Any = av.CodecContext.create(codec, "w")
@@ -243,7 +243,7 @@ def _add_sound(film: Any, sound: Sound) -> Any:
 
 
 def _write_sound(film: Any, stream: Any, sound: Sound) -> None:
-    # FLAC, AAC and PCM differ in sample format; the encoder converts what it is given.
+    # FLAC, AAC and PCM use different sample formats; the encoder converts.
     total = int(sound.rate * sound.seconds)
     for begin in range(0, total, 1024):
         t = np.arange(begin, min(begin + 1024, total)) / sound.rate

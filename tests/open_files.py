@@ -1,4 +1,4 @@
-"""Windows' rule that nobody deletes or replaces a file that is open, for files that this process has open."""
+"""Simulate Windows' refusal to delete or replace open files, for files that this process has open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 
 def refuse_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the system refuse to delete or to replace what this process has open, and be called Windows."""
+    """Make deleting or replacing files that this process has open fail, and the platform appear as Windows."""
 
     def refusing(act: Callable[..., None]) -> Callable[..., None]:
         def refused(*paths: Any, **options: Any) -> None:

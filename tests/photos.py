@@ -1,4 +1,4 @@
-"""Photographs synthesised for tests: a scene with edges, texture and clipped whites, in every format that is read."""
+"""Synthetic photographs for tests: a scene with edges, texture and clipped whites, in every readable format."""
 
 from __future__ import annotations
 
@@ -80,19 +80,19 @@ def exif(*, orientation: int = 6) -> bytes:
 
 @cache
 def srgb_profile() -> bytes:
-    """The ICC profile of sRGB, the same for all: LittleCMS writes the time into it."""
+    """The ICC profile of sRGB, always the same: LittleCMS writes the time into it."""
     profile: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile
 
 
 def grey_profile(*, gamma: float = 1.8, tags: dict[bytes, bytes] | None = None) -> bytes:
-    """A version 2 grey ICC profile with a gamma curve, or other ``tags`` in its place."""
+    """A version 2 grey ICC profile with a gamma curve, or with other ``tags`` instead."""
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
     return profile_of("GRAY", {b"kTRC": curve} if tags is None else tags)
 
 
 def dot_gain_profile() -> bytes:
-    """A version 2 grey ICC profile with a sampled curve as that of ink on paper: midtones darker than a gamma's."""
+    """A version 2 grey ICC profile with a sampled curve like that of ink on paper: midtones darker than a gamma's."""
     ink = 1 - np.linspace(0, 1, 256)
     printed = ink + 0.2 * 4 * ink * (1 - ink)
     samples = np.rint((1 - np.minimum(printed, 1)) * 65535).astype(">u2").tobytes()
@@ -100,7 +100,7 @@ def dot_gain_profile() -> bytes:
 
 
 def profile_of(space: str, tags: dict[bytes, bytes]) -> bytes:
-    """A version 2 ICC profile of ``space`` ("RGB " or "GRAY") with ``tags`` beside those every profile has."""
+    """A version 2 ICC profile of ``space`` ("RGB " or "GRAY") with ``tags`` beside the required ones."""
     white = b"XYZ " + bytes(4) + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     name = b"Test\0"
     text = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(8 + 3 + 67)
@@ -144,7 +144,7 @@ def working_space(name: str) -> bytes:
 
 
 def table_profile(*, gamma: float = 2.2) -> bytes:
-    """A version 2 RGB ICC profile that is a table (sRGB primaries and a gamma, in XYZ), as scanners have."""
+    """A version 2 RGB ICC profile that is a table (sRGB primaries and a gamma, in XYZ), as used by scanners."""
     srgb = np.array([[0.4360, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
     grid = np.array([[r, g, b] for r in (0, 1) for g in (0, 1) for b in (0, 1)]) @ srgb.T
     inputs = np.tile(np.linspace(0, 1, 256) ** gamma * 65535, 3)
@@ -166,7 +166,7 @@ def save(path: Path, pixels: NDArray[Any] | Image.Image, **options: Any) -> Path
 
 
 def save_with_metadata(path: Path, pixels: NDArray[Any], *, icc: bytes | None = None, **options: Any) -> Path:
-    """Write with Pillow: EXIF turned on its side, XMP with a title, 600 dpi, and ``icc``."""
+    """Write with Pillow: EXIF rotated by 90 degrees, XMP with a title, 600 dpi, and ``icc``."""
     if path.suffix == ".png":
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", XMP.decode())
@@ -175,7 +175,7 @@ def save_with_metadata(path: Path, pixels: NDArray[Any], *, icc: bytes | None = 
 
 
 def save_tiff(path: Path, pixels: NDArray[Any], **options: Any) -> Path:
-    """Write with tifffile: 600 dpi, XMP with a title, software and date, turned on its side."""
+    """Write with tifffile: 600 dpi, XMP with a title, software and date, rotated by 90 degrees."""
     tags = [(700, 1, len(XMP), XMP, True), (274, 3, 1, 6, True)]
     described = {"description": "Harbour", "software": "ScanWorks 3", "datetime": "2024:05:01 10:00:00"}
     options = {"photometric": "minisblack" if pixels.ndim == 2 else "rgb", "metadata": None} | options
@@ -190,7 +190,7 @@ def box(kind: bytes, data: bytes) -> bytes:
 
 
 def save_jp2(path: Path, pixels: NDArray[Any], *, icc: bytes | None = None, **options: Any) -> Path:
-    """Write with OpenJPEG, then add what cameras and scanners add: 600 dpi, EXIF, IPTC, XMP with a title, a note."""
+    """Write with OpenJPEG, then add metadata as cameras and scanners do: 600 dpi, EXIF, IPTC, XMP title, a note."""
     coded = bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", **({"level": 0, "reversible": True} | options)))
     channels = 1 if pixels.ndim == 2 else 3
     size = struct.pack(">IIHBBBB", *pixels.shape[:2], channels, 8 * pixels.dtype.itemsize - 1, 7, 0, 0)
@@ -223,6 +223,6 @@ def jpeg_bytes(pixels: NDArray[Any] | Image.Image, **options: Any) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims ``width`` x ``height`` pixels and holds none."""
+    """The beginning of a PNG that claims ``width`` x ``height`` pixels but contains none."""
     data = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + data + struct.pack(">I", zlib.crc32(data))

@@ -1,4 +1,4 @@
-"""Which of many parameters the fast tests take: the rest are of the same kind, and slow."""
+"""Select the parameters for the fast tests from many: the rest are similar, and slow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 
 def sampled(values: Iterable[Any], *fast: Any) -> list[Any]:
-    """Return ``values`` for ``pytest.mark.parametrize``, all but those in ``fast`` marked slow.
+    """Return ``values`` for ``pytest.mark.parametrize``, with all except those in ``fast`` marked slow.
 
-    A ``value`` that is a tuple is one parameter. Raises `ValueError` for one of ``fast`` that is none of ``values``.
+    A ``value`` that is a tuple is one parameter. Raises `ValueError` if one of ``fast`` is not in ``values``.
     """
     found = list(values)
     if strangers := [one for one in fast if one not in found]:

@@ -1,4 +1,4 @@
-"""The opponent of a generator: a discriminator that learns beside it to tell its colours from true ones."""
+"""The adversary of a generator: a discriminator trained beside it to distinguish its colours from true ones."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _CRITICS = MappingProxyType(
 
 
 class Adversary:
-    """A discriminator and its optimiser, after Isola et al. 2017, section 3.3: half its loss, Adam with beta1 0.5.
+    """A discriminator and its optimiser, as in Isola et al. 2017, section 3.3: half its loss, Adam with beta1 0.5.
 
-    It judges true and found ab (N, 2, s, s), each beside L* (N, 1, S, S), 0..100; S is a multiple of s, of 2 s for a
-    pretrained discriminator.
+    It classifies true and predicted ab (N, 2, s, s), each with L* (N, 1, S, S), 0..100; S is a multiple of s, of 2 s
+    for a pretrained discriminator.
     """
 
     def __init__(self, config: AdversaryConfig, machine: Machine, *, backbone: Path | None = None) -> None:
-        """Start from weights drawn with torch's global generator; a pretrained encoder's come from ``backbone``.
+        """Initialise with torch's global generator; a pretrained encoder's weights come from ``backbone``.
 
-        Raises `ConfigError` if a backbone is needed and there is none, `WeightsError` for one of another network.
+        Raises `ConfigError` if a backbone is needed but not given, `WeightsError` for one of another network.
         """
         self._config, self._machine = config, machine
         critic = _CRITICS[config.discriminator]()
@@ -49,12 +49,12 @@ class Adversary:
 
     @property
     def learning_rate(self) -> float:
-        """That of the last step, of all but a pretrained encoder."""
+        """The learning rate of the last step, except for a pretrained encoder."""
         rate: float = self._optimizer.param_groups[0]["lr"]
         return rate
 
     def learn(self, lightness: Tensor, found: Tensor, truth: Tensor, *, factor: float) -> Tensor:
-        """Take one step at ``factor`` times the learning rate towards telling the two apart; return the loss."""
+        """Take one discriminator step at ``factor`` times the learning rate; return the loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         told = self._judge(lightness, truth, real=True)
@@ -66,7 +66,7 @@ class Adversary:
         return loss.detach()
 
     def deceive(self, lightness: Tensor, found: Tensor) -> Tensor:
-        """Return the generator's loss, weighted: how far ``found`` is from being taken for true."""
+        """Return the generator's weighted adversarial loss: how far ``found`` is from being taken for true."""
         return self._config.weight * self._judge(lightness, self._shown(found), real=True)
 
     def _shown(self, found: Tensor) -> Tensor:
@@ -81,17 +81,17 @@ class Adversary:
         return patch_loss(logits.float(), real=real, objective=self._config.objective)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a resume needs."""
+        """Return everything needed to resume."""
         return {"model": self._critic.state_dict(), "optimizer": self._optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self._critic.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
 
 
 def _groups(critic: nn.Module, config: AdversaryConfig) -> list[dict[str, Any]]:
-    """Return the optimiser's groups; an encoder whose learning rate is 0 is frozen and in none of them."""
+    """Return the optimiser's parameter groups; an encoder with learning rate 0 is frozen and in none of them."""
     encoder: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in critic.named_parameters():

@@ -1,8 +1,8 @@
-"""The mean of two runs' weights: ``python -m training.average FIRST SECOND OUTPUT --share 0.4``.
+"""Average the weights of two runs: ``python -m training.average FIRST SECOND OUTPUT --share 0.4``.
 
-Two networks of one ancestor, both trained until their rate was nothing, are often better in the middle than either
-(Wortsman et al. 2022, "Model soups"). The output is the first run's checkpoint with the averaged weights, to evaluate,
-to balance or to start from.
+The average of two networks with a common ancestor, both trained until their rate reached zero, is often better than
+either (Wortsman et al. 2022, "Model soups"). The output is the first run's checkpoint with the averaged weights, to
+evaluate, to balance or to start from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.files import check_output
 
 
 def average(first: Path, second: Path, output: Path, *, share: float) -> None:
-    """Write ``first`` to ``output`` with weights of which ``share``, 0..1, is ``second``'s.
+    """Write ``first`` to ``output`` with averaged weights, in which ``second`` has the ``share``, 0..1.
 
     Raises `WeightsError`, and `SourceError` if ``output`` is one of them.
     """
@@ -39,7 +39,7 @@ def average(first: Path, second: Path, output: Path, *, share: float) -> None:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.average", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("first", "second", "output"):

@@ -1,4 +1,4 @@
-"""ImageNet weights as users have them, torchvision's, timm's or Keras's files, made into the encoders' own files."""
+"""Convert ImageNet weights from torchvision, timm or Keras into the encoders' own files."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Backbone:
-    """What `convert_backbone` wrote: for which encoder, from whose file, and the tensors of it that were left out."""
+    """The result of `convert_backbone`: the encoder, the source of the file, and the tensors that were left out."""
 
     path: Path
     encoder: Literal["resnet18", "vgg16"]
     origin: Literal["torchvision", "keras"]
     lacking: tuple[str, ...]
-    """Stages or convolutions that the file does not have; they begin random."""
+    """Stages or convolutions missing from the file; they are initialised randomly."""
     ignored: tuple[str, ...]
 
 
 def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     """Write the encoder's part of ``source`` as ``output`` (safetensors, half precision), for ``train --backbone``.
 
-    Without ``output`` it is ``resnet18.safetensors`` or ``vgg16.safetensors`` in the current folder.
+    The default ``output`` is ``resnet18.safetensors`` or ``vgg16.safetensors`` in the current folder.
 
-    ``source`` is a PyTorch state dict (.pth, .pt, .bin) or safetensors with torchvision's names, which are timm's too,
-    of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. A file may end
-    early, with ResNet-18's layer3 or within VGG-16's last two blocks; nothing else of the encoder may be missing.
-    torchvision's VGG-16 is for 0..1 less mean over deviation; its first convolution is changed to what the encoder
-    sees. Raises `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's, `WriteError`.
+    ``source`` is a PyTorch state dict (.pth, .pt, .bin) or safetensors with torchvision's names, which timm uses too,
+    of ResNet-18 or VGG-16; or Keras's VGG-16 (.h5, .keras, .weights.h5). The classifier is left out. A file may stop
+    early, at ResNet-18's layer3 or within VGG-16's last two blocks; nothing else of the encoder may be missing.
+    torchvision's VGG-16 expects 0..1 minus mean over deviation; its first convolution is adapted to the encoder's
+    input. Raises `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's, `WriteError`.
     """
     if not source.is_file():
         raise WeightsError(f"{source}: no such file")
@@ -100,7 +100,7 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
 
 
 def load_backbone(encoder: Any, path: Path) -> tuple[str, ...]:
-    """Give ``encoder``, one of `training.architectures.encoders`, the weights of ``path``; return what it lacks.
+    """Load the weights at ``path`` into ``encoder``, one of `training.architectures.encoders`; return what is missing.
 
     Raises `WeightsError` for a file that cannot be read, and for weights of another encoder.
     """
@@ -113,7 +113,7 @@ def load_backbone(encoder: Any, path: Path) -> tuple[str, ...]:
 
 
 def read_backbone(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file that `convert_backbone` wrote. Raises `WeightsError`."""
+    """Return the tensors in a file written by `convert_backbone`. Raises `WeightsError`."""
     advice = "Make one of torchvision's, timm's or Keras's file with: colorize-model backbone FILE."
     if not path.is_file():
         raise WeightsError(f"{path}: no such file", advice=advice)
@@ -131,7 +131,7 @@ def _is_resnet18(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _for_grey(weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Return torchvision's first convolution for an input of 0..255 less 114.8 in every channel."""
+    """Return torchvision's first convolution for an input of 0..255 minus 114.8 in every channel."""
     deviation, mean = torch.tensor(IMAGENET_DEVIATION), torch.tensor(IMAGENET_MEAN)
     return {
         "0.weight": weight / (255 * deviation).view(1, 3, 1, 1),
@@ -168,7 +168,7 @@ def _is_keras(source: Path) -> bool:
 
 
 def _read_keras(source: Path) -> dict[str, Tensor]:
-    """Return VGG-16's convolutions of a Keras file by their place in torchvision's ``features``."""
+    """Return VGG-16's convolutions from a Keras file by their position in torchvision's ``features``."""
     try:
         import h5py
     except ImportError as error:
@@ -185,7 +185,7 @@ def _read_keras(source: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{source}: a damaged Keras file: {error}") from error
     found: dict[str, Tensor] = {}
     for order, (place, name) in enumerate(zip(_VGG16_PLACES, _KERAS_VGG16, strict=True)):
-        # Keras 3 forgets names: the layers are conv2d, conv2d_1, ... in their order.
+        # Keras 3 discards names: the layers are conv2d, conv2d_1, ... in order.
         anonymous = f"layers/conv2d{f'_{order}' if order else ''}/"
         for path, array in arrays.items():
             if name in path.split("/") or path.startswith((anonymous, f"layers/{name}/")):

@@ -1,9 +1,9 @@
-"""Undoing the rebalancing: ``python -m training.balance CHECKPOINT PHOTOS OUTPUT --uniform 0.1 --power 0.35``.
+"""Undo rebalancing: ``python -m training.balance CHECKPOINT PHOTOS OUTPUT --uniform 0.1 --power 0.35``.
 
-A network whose loss weighs a colour w times learns that it is w times as likely as it is. The output is the checkpoint
-with a head whose logits are lowered by a share of log w, or raised by a negative one. Which weights those were, the
-configuration of the training says that raised colours (``rebalance_uniform``, ``rebalance_power``). CHECKPOINT is one
-that a run left; what `training.checkpoint.keep_weights` keeps of it is not enough.
+A network whose loss weights a colour w times learns to consider it w times as likely as it is. The output is the
+checkpoint with a head whose logits are lowered by a share of log w, or raised by a negative one. The weights are those
+in the configuration of the training that raised colours (``rebalance_uniform``, ``rebalance_power``). CHECKPOINT is one
+left by a run; the output of `training.checkpoint.keep_weights` is not enough.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def bin_shares(bins: AbBins, photos: Photos, *, count: int) -> Tensor:
 def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, power: float, share: float) -> None:
     """Write ``checkpoint`` to ``output`` with ``share`` of its rebalancing undone in the head.
 
-    Colours are counted in the photographs that training held out. Raises `WeightsError`, and `SourceError` if
+    Colours are counted in the photographs held out from training. Raises `WeightsError`, and `SourceError` if
     ``output`` is the checkpoint itself.
     """
     check_output(output, [checkpoint])
@@ -54,7 +54,7 @@ def balance(checkpoint: Path, photos: Photos, output: Path, *, uniform: float, p
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.balance", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     for name in ("checkpoint", "photos", "output"):

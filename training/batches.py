@@ -1,4 +1,4 @@
-"""Crops on the device that trains: cut by the CPU a few steps ahead, or by the device from photographs it holds."""
+"""Crops on the training device: cut by the CPU a few steps ahead, or by the device from photographs in its memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resident(cut: Callable[[list[Crop], int], Tensor], stream: CropStream, first
 
 
 class ResidentPhotos:
-    """The pixels of a cache on a device, which cuts and scales crops there, a whole batch at once."""
+    """The pixels of a cache in a device's memory, which cuts and scales crops there, a whole batch at once."""
 
     def __init__(self, cache: PhotoCache, *, device: torch.device) -> None:
         """Copy all pixels to ``device``."""
@@ -44,7 +44,7 @@ class ResidentPhotos:
 
     def __call__(self, crops: list[Crop], size: int) -> Tensor:
         """Return ``crops`` as float32 sRGB, shape (N, 3, size, size), 0..255: bilinear samples, averaged."""
-        # So many samples each way for a pixel of the crop as keep even the largest crop from aliasing.
+        # As many samples each way per pixel of the crop as prevent aliasing even in the largest crop.
         samples = max(1, round(self._largest / size))
         numbers = [crop.number for crop in crops]
         table = np.array([(crop.top, crop.left, crop.side, crop.mirrored) for crop in crops], np.int64)
@@ -61,9 +61,10 @@ class ResidentPhotos:
         return F.avg_pool2d(fine, samples) if samples > 1 else fine
 
     def _places(self, side: Tensor, mirrored: Tensor, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
-        """For sides (N, 1) return where every one of the ``wanted`` samples lies (N, wanted).
+        """For sides (N, 1) return the positions (N, wanted) of the ``wanted`` samples.
 
-        That is the pixels before and after it, counted from the crop's edge, and how far it is between them.
+        They are the pixels before and after each sample, counted from the crop's edge, and its fractional position in
+        between.
         """
         middle = (torch.arange(wanted, device=self._device, dtype=torch.float32) + 0.5) / wanted
         along = torch.where(mirrored == 1, 1 - middle, middle)

@@ -1,4 +1,4 @@
-"""Choosing how boldly a finished network colours, on photographs it has not seen."""
+"""Choose how saturated a trained network's colours are, on photographs it has not seen."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from training.quantization import AbBins, ab_bins
 TEMPERATURES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 SATURATIONS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
 
-# Every third pixel each way: CF and CIEDE2000 are means over pixels, and nine times fewer tell the same.
+# Every third pixel each way: CF and CIEDE2000 are means over pixels, and a ninth of them gives the same result.
 _SPARSE = slice(1, None, 3)
 
 
 class CalibrationError(AutochromeError):
-    """No setting of the grid makes the network colourful enough, or there are no photographs to try it on."""
+    """No setting in the grid makes the network colourful enough, or there are no photographs to try it on."""
 
     exit_code = 9
 
 
 @dataclass(frozen=True)
 class CalibrationPoint:
-    """What one setting gives: mean colourfulness CF and mean CIEDE2000. A network that answers with ab has no T."""
+    """The result of one setting: mean colourfulness CF and mean CIEDE2000. A network that outputs ab has no T."""
 
     temperature: float | None
     saturation: float
@@ -46,7 +46,7 @@ class CalibrationPoint:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The grid that was tried on ``photographs`` of mean colourfulness ``cf_truth``, and the setting chosen."""
+    """The grid tried on ``photographs`` with mean colourfulness ``cf_truth``, and the chosen setting."""
 
     photographs: int
     cf_truth: float
@@ -55,7 +55,7 @@ class Calibration:
     points: tuple[CalibrationPoint, ...]
 
     def as_markdown(self) -> str:
-        """Return the grid as a Markdown table of CIEDE2000 (CF), a row per temperature."""
+        """Return the grid as a Markdown table of CIEDE2000 (CF), one row per temperature."""
         saturations = sorted({point.saturation for point in self.points})
         cells = {(p.temperature, p.saturation): f"{p.ciede2000:.2f} ({p.cf:.1f})" for p in self.points}
         lines = [["T \\ saturation", *(f"{s:g}" for s in saturations)], ["---"] * (len(saturations) + 1)]
@@ -76,11 +76,11 @@ def calibrate(
     saturations: Sequence[float] = SATURATIONS,
     watch: Callable[[int], None] = lambda _: None,
 ) -> Calibration:
-    """Choose the setting of least mean CIEDE2000 among those whose mean CF is at least ``cf_share`` of the truth's.
+    """Choose the setting with the lowest mean CIEDE2000 whose mean CF is at least ``cf_share`` of the truth's.
 
-    Tries the last ``count`` photographs of the cache, which must be among those that training held out; the network
-    sees a short side of ``size`` pixels. One that answers with ab has no temperature to try. ``watch`` is told how many
-    photographs are done. Raises `CalibrationError`.
+    Tries the last ``count`` photographs of the cache, which must be among those held out from training; the network
+    sees a short side of ``size`` pixels. A network that outputs ab has no temperature to try. ``watch`` receives the
+    number of photographs done. Raises `CalibrationError`.
     """
     held_out = min(trained.config.holdout, len(photos))
     if not 1 <= count <= held_out:

@@ -1,8 +1,8 @@
-r"""A long training: ``python -m training.campaign --photos DIR --output DIR`` starts or goes on.
+r"""Run a long training: ``python -m training.campaign --photos DIR --output DIR`` starts or resumes.
 
-Photographs are JPEG in zip files. The same command, said again, resumes the run's checkpoint exactly; on another
-machine, where the run's folder is lost, it begins with the weights of ``--start-from``, the last export that was kept.
-On CPUs several processes of one thread do more than one of several threads, above all beside other work:
+Photographs are JPEG in zip files. Repeating the command resumes the run's checkpoint exactly; on another machine,
+without the run's folder, it starts from the weights of ``--start-from``, the last export that was kept. On CPUs several
+processes with one thread each are faster than one with several threads, above all beside other work:
 
     OMP_NUM_THREADS=1 nice -n 19 python -m torch.distributed.run --standalone --nproc-per-node 2 \
         -m training.campaign --config training/configs/coherent-next.toml --photos photos --output runs/coherent-next \
@@ -27,7 +27,7 @@ from training.train_options import TrainOptions
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as the command line says."""
+    """Train as given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.campaign", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("--config", type=Path, default=CONFIGS / "coherent.toml")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--minutes", type=float, help="stop with a checkpoint after so long")
     asked = parser.parse_args(arguments)
     _index(asked.photos)
-    # What a resumed run began with is history.
+    # Initial weights are irrelevant to a resumed run.
     start_from = None if (asked.output / CHECKPOINT).exists() else asked.start_from
     train(
         load_config(asked.config),

@@ -1,4 +1,4 @@
-"""The card of exported weights: the JSON file beside them that says what they are."""
+"""The card of exported weights: a JSON file beside them that describes them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from training.files import replacing
 
 BINS, ACTIVATIONS = "bins", "activations"
-# Some hundred pairs of numbers are a line, not a thousand.
+# Keep a few hundred pairs of numbers on one line instead of a thousand.
 _ON_ONE_LINE = (BINS, ACTIVATIONS)
 
 
 def write_card(weights: Path, card: Mapping[str, object]) -> None:
-    """Write ``card`` (JSON values) beside the ONNX file ``weights``, complete or not at all. Raises `OSError`."""
+    """Write ``card`` (JSON values) beside the ONNX file ``weights``, atomically. Raises `OSError`."""
     text = json.dumps({key: card[key] for key in card if key not in _ON_ONE_LINE}, indent=2, ensure_ascii=False)
     for key in _ON_ONE_LINE:
         if key in card:

@@ -1,4 +1,4 @@
-"""A training checkpoint as something that colours: the averaged weights, decoded to ab."""
+"""Use a training checkpoint for colouring: the averaged weights, decoded to ab."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from training.files import UNREADABLE, reason, replacing
 from training.quantization import ab_bins
 
 REFERENCE_CHROMA = 10.0
-"""Mean chroma of a picture, before saturation, whose colours adaptation leaves as they are."""
+"""Mean chroma of a picture, before saturation, at which adaptation leaves colours unchanged."""
 GAINS = (0.7, 1.5)
-"""The least and the greatest factor of adaptation."""
+"""Minimum and maximum factor of adaptation."""
 
 _MAX_BATCH = 16
 _LEAST = 1e-4
@@ -39,22 +39,22 @@ _LEAST = 1e-4
 
 @dataclass(frozen=True)
 class Decoding:
-    """How colours are chosen of what a network knows."""
+    """How colours are chosen from a network's output."""
 
     temperature: float | None = None
-    """Of the annealed mean (Zhang 2016, equation 5): below 1 it leans towards the likeliest colours. None: it answers
-    with colours, not with bins."""
+    """Temperature of the annealed mean (Zhang 2016, equation 5): below 1 it favours the likeliest colours. None: the
+    network outputs colours, not bins."""
     saturation: float = 1.0
     """Factor on a* and b*, because any mean of colours is paler than they are."""
     adaptation: float = 0.0
-    """How far pale pictures, of which the network is not sure, get more of it, and vivid ones less, 0..1."""
+    """How far pale pictures, for which the network is unsure, get more of it, and vivid ones less, 0..1."""
     knee: float | None = None
-    """Chroma in CIELAB units above which it is compressed, see `engines.decoding.compressed`. None: it is not."""
+    """Chroma in CIELAB units above which it is compressed, see `engines.decoding.compressed`. None: no compression."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network as a checkpoint holds it: averaged weights in evaluation mode, after ``step`` steps of ``config``."""
+    """A network from a checkpoint: averaged weights in evaluation mode, after ``step`` steps of ``config``."""
 
     path: Path
     sha256: str
@@ -66,7 +66,7 @@ class Trained:
 
     @property
     def architecture(self) -> Architecture:
-        """What the network takes and answers."""
+        """The architecture of the network."""
         return ARCHITECTURES[self.config.architecture]
 
 
@@ -91,7 +91,7 @@ def load_trained(path: Path) -> Trained:
 
 
 def keep_weights(checkpoint: Path, output: Path) -> Path:
-    """Write what a checkpoint needs to be evaluated, exported or started from: no optimiser, half-precision weights."""
+    """Write the checkpoint's part needed to evaluate, export or start from it: no optimiser, half-precision weights."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     averaged = {name: value.half() if value.ndim > 1 else value for name, value in state["ema"].items()}
     kept = {name: state.get(name) for name in ("config", "step", "made_from")}
@@ -100,15 +100,15 @@ def keep_weights(checkpoint: Path, output: Path) -> Path:
 
 
 def save_state(state: Mapping[str, Any], output: Path) -> None:
-    """Write the content of a checkpoint, which appears when it is complete and replaces what was there."""
+    """Write the content of a checkpoint atomically, replacing an existing file."""
     with replacing(output) as partial:
         torch.save(dict(state), partial)
 
 
 class Generator(nn.Module):
-    """L* (N, 1, H, W), 0..100, to ab (N, 2, H / stride, W / stride), whatever the architecture answers with.
+    """L* (N, 1, H, W), 0..100, to ab (N, 2, H / stride, W / stride), whatever the architecture outputs.
 
-    H and W are multiples of the architecture's ``multiple``. Colours are chosen as ``decoding`` says.
+    H and W are multiples of the architecture's ``multiple``. Colours are chosen according to ``decoding``.
     """
 
     colours: Tensor
@@ -116,7 +116,7 @@ class Generator(nn.Module):
     bias: Tensor
 
     def __init__(self, trained: Trained, decoding: Decoding) -> None:
-        """Colour with ``trained``. Raises `WeightsError` if it answers with bins and there is no temperature."""
+        """Colour with ``trained``. Raises `WeightsError` if it outputs bins and there is no temperature."""
         super().__init__()
         self.model, self.decoding = trained.model, decoding
         self._rgb = trained.architecture.rgb
@@ -140,16 +140,16 @@ class Generator(nn.Module):
         return self.decode(self.model.features(lightness))
 
     def decode(self, features: Tensor) -> Tensor:
-        """Return a* and b* for what the head makes the logits of."""
-        # With the bins last, runtimes sum over neighbours in memory: it takes OpenVINO a fifth less time in all.
+        """Return a* and b* for the input of the head."""
+        # With the bins last, runtimes sum over adjacent memory: it saves OpenVINO a fifth of its total time.
         shares = F.softmax(F.linear(features.permute(0, 2, 3, 1), self.weight, self.bias), dim=-1)
         return self.compressed(self.adapted((shares @ self.colours).permute(0, 3, 1, 2)))
 
     def adapted(self, ab: Tensor) -> Tensor:
         """Return ``ab`` (N, 2, h, w) with the chroma of pale pictures raised and that of vivid ones lowered.
 
-        The factor is (r / m) to the power of ``adaptation``, m being the picture's mean chroma and r the reference,
-        both with the saturation in them, and stays within `GAINS`.
+        The factor is (r / m) to the power of ``adaptation``, where m is the picture's mean chroma and r the reference,
+        both including saturation, limited to `GAINS`.
         """
         if not self.decoding.adaptation:
             return ab
@@ -167,12 +167,12 @@ class Generator(nn.Module):
 
 
 class EvidenceGenerator(Generator):
-    """A `Generator` for a `Coherent`: it takes hints, and answers what it knows beside the colours."""
+    """A `Generator` for a `Coherent`: it takes hints, and also outputs its evidence."""
 
     def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # told more
-        """Return a* and b*, and on half their grid the logits of each place by itself, and what places look like.
+        """Return a* and b* and, at half their size, each position's own logits and its features.
 
-        That is ab (N, 2, H / 4, W / 4), logits (N, Q, H / 8, W / 8) whose softmax are the probabilities of the bins,
+        They are ab (N, 2, H / 4, W / 4), logits (N, Q, H / 8, W / 8) whose softmax gives the probabilities of the bins,
         and unit vectors (N, 64, H / 8, W / 8). ``hints`` are those of `training.architectures.coherent.Hints`.
         """
         model = self.model
@@ -187,13 +187,13 @@ def _chroma(ab: Tensor) -> Tensor:
 
 
 def generator_for(trained: Trained, decoding: Decoding) -> Generator:
-    """Return the `Generator` of ``trained`` that can tell the most. Raises `WeightsError`, see there."""
+    """Return the `Generator` of ``trained`` with the most outputs. Raises `WeightsError`, see there."""
     kind = EvidenceGenerator if isinstance(trained.model, Coherent) else Generator
     return kind(trained, decoding)
 
 
 class CheckpointEngine:
-    """An `engines.network.Network` that runs a checkpoint in torch and float32, for measuring while training."""
+    """An `engines.network.Network` that runs a checkpoint in torch and float32, for evaluation during training."""
 
     def __init__(self, path: Path, *, temperature: float, saturation: float, device: str = "cpu") -> None:
         """Load the checkpoint at ``path``. Raises `WeightsError`."""

@@ -1,6 +1,6 @@
-"""sRGB and CIELAB on numpy arrays in float64, for measuring; `training.cielab_torch` does the same on torch tensors.
+"""sRGB and CIELAB on numpy arrays in float64, for evaluation; `training.cielab_torch` does the same on torch tensors.
 
-Formulas: sRGB after IEC 61966-2-1, CIELAB after CIE 15:2018, white point D65 (the sRGB white).
+Formulas: sRGB as in IEC 61966-2-1, CIELAB as in CIE 15:2018, white point D65 (the sRGB white).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RGB_TO_XYZ = np.array(
         [0.0193308, 0.1191948, 0.9505322],
     ]
 )
-# The matrix's own row sums as white: equal R, G and B then give a* = b* = 0 exactly.
+# The matrix's own row sums as white: then equal R, G and B give a* = b* = 0 exactly.
 _WHITE = _RGB_TO_XYZ.sum(axis=1)
 _RGB_TO_RELATIVE = _RGB_TO_XYZ / _WHITE[:, None]
 _RELATIVE_TO_RGB = np.linalg.inv(_RGB_TO_RELATIVE)

@@ -1,6 +1,6 @@
 """CIELAB and sRGB on batches of torch tensors.
 
-Formulas: sRGB after IEC 61966-2-1, CIELAB after CIE 15:2018, white point D65 (the sRGB white).
+Formulas: sRGB as in IEC 61966-2-1, CIELAB as in CIE 15:2018, white point D65 (the sRGB white).
 """
 
 from __future__ import annotations
@@ -62,5 +62,5 @@ def luminance_to_lightness(luminance: Tensor) -> Tensor:
 
 
 def _cube_root(ratio: Tensor) -> Tensor:
-    """Return CIELAB's f: the cube root, straight near zero."""
+    """Return CIELAB's f: the cube root, linear near zero."""
     return torch.where(ratio > _DELTA**3, ratio.clamp(min=_DELTA**3) ** (1 / 3), ratio / (3 * _DELTA**2) + 4 / 29)

@@ -1,4 +1,4 @@
-"""What the commands ``python -m training...`` have in common."""
+"""Common parts of the commands ``python -m training...``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Main(Protocol):
 
 
 def command(action: _Action) -> _Main:
-    """Return what carries out ``action`` and returns its exit code: errors of this program are told in two lines."""
+    """Return a function that runs ``action`` and returns its exit code; this program's errors take two lines."""
 
     @wraps(action)
     def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Several models on the same pictures, with the rivals' published results: one table, and sheets to look at."""
+"""Compare several models on the same pictures, and with the rivals' published results: a table, and contact sheets."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class ModelSettings:
 class SheetPlan:
     """Which sheets to draw: ``output`` is a PNG file.
 
-    With ``worst`` it is one sheet of so many pictures, of all sets, where the first model's CIEDE2000 is largest. Else
-    each set, and each folder of ``old`` photographs without a truth, has its sheet of at most 40 pictures; of several
-    sheets each has its set's name added to the file's.
+    With ``worst`` it is one sheet of that many pictures, from all sets, with the first model's largest CIEDE2000.
+    Otherwise each set, and each folder of ``old`` photographs without a truth, has its sheet of at most 40 pictures; if
+    there are several sheets, the set's name is added to the file name.
     """
 
     output: Path
@@ -75,7 +75,7 @@ class SheetPlan:
         return self.output.with_stem(f"{self.output.stem}-{name}")
 
     def names(self, sets: Sequence[str]) -> list[Path]:
-        """Return all files that there may be for ``sets``."""
+        """Return all files that may be written for ``sets``."""
         return [self.output, *map(self.named, (_WORST, *sets))]
 
 
@@ -93,10 +93,10 @@ def compare_command(
 ) -> Comparison:
     """Measure ``models`` and the grey picture on evaluation folders; with ``rivals``, also the rivals' results there.
 
-    Of a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` bounds the pictures of a set. Without
-    ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for folders, pictures
-    and settings that cannot be, `SourceError` for a sheet that would take the place of what is read or lie among it,
-    and what `training.evaluate.open_model` raises.
+    From a folder in ``landscapes`` the set ``landscape224`` is taken. ``limit`` is the maximum number of pictures in a
+    set. Without ``lpips_weights`` LPIPS is left out, and the report says so. Raises `EvaluationError` for invalid
+    folders, pictures and settings, `SourceError` for a sheet that would replace an input or lie among them, and the
+    errors of `training.evaluate.open_model`.
     """
     settings = settings or ModelSettings()
     if settings.upsampling not in UPSAMPLING:
@@ -139,7 +139,7 @@ Opened = tuple[Mapping[str, Paint], tuple[ModelInfo, ...], tuple[str, ...]]
 
 @contextmanager
 def _opened(models: Sequence[str], settings: ModelSettings) -> Iterator[Opened]:
-    """Give the models as predictors by name, what is known of them, and notes; they are closed in the end."""
+    """Yield the models as predictors by name, information about them, and notes; they are closed afterwards."""
     with ExitStack() as stack:
         engines: list[Network] = []
         notes: list[str] = []
@@ -160,7 +160,7 @@ def _opened(models: Sequence[str], settings: ModelSettings) -> Iterator[Opened]:
 
 
 def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
-    """Return the engines' names for their models; where two are the same, with what the user called them."""
+    """Return the engines' names for their models; if two are the same, with the user's names for them."""
     counted = Counter(engine.spec.model for engine in engines)
     names = [
         engine.spec.model if counted[engine.spec.model] == 1 else f"{engine.spec.model} ({model})"
@@ -172,7 +172,7 @@ def _names(models: Sequence[str], engines: Sequence[Network]) -> list[str]:
 
 @contextmanager
 def predictor_of(model: str, settings: ModelSettings) -> Iterator[tuple[str, Paint]]:
-    """Give the name of one model and what predicts with it; it is closed in the end. Raises what `open_model` does."""
+    """Yield the name of one model and its predictor, which is closed afterwards. Raises the errors of `open_model`."""
     network, _ = _open(model, settings)
     try:
         yield network.spec.model, _predictor(network, settings)

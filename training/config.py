@@ -1,4 +1,4 @@
-"""What a training run is: a small TOML file, read into frozen dataclasses."""
+"""The configuration of a training run: a small TOML file, read into frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The terms of the loss and their weights; 0 leaves a term out. `training.losses` says what each one is."""
+    """The terms of the loss and their weights; 0 leaves a term out. `training.losses` describes each one."""
 
     classification: float
-    """Cross-entropy over the bins with soft labels: for architectures that answer with bins, and only for them."""
+    """Cross-entropy over the bins with soft labels: for architectures that output bins, and only for them."""
     regression: float
-    """Distance of ab from the truth; of the bins' mean, for architectures that answer with bins."""
+    """Distance of ab from the truth; of the bins' mean, for architectures that output bins."""
     distance: Literal["l1", "l2", "huber"] | None = None
-    """Which distance ``regression`` takes."""
+    """The distance that ``regression`` uses."""
     rebalance_uniform: float | None = None
     rebalance_power: float = 0.0
-    """Weights of rare colours, see `training.quantization.class_weights`; power 0 weighs all colours alike."""
+    """Weights of rare colours, see `training.quantization.class_weights`; power 0 weights all colours equally."""
     rebalance_by: Literal["soft", "nearest"] = "soft"
     """A pixel has the mean weight of the bins around its colour, or that of the nearest bin (Zhang 2016, eq. 3)."""
     rebalance_sigma: float = 0.0
-    """Standard deviation, in CIELAB units, of the Gaussian that smooths how often colours occur; 0: as they occur."""
+    """Standard deviation, in CIELAB units, of the Gaussian that smooths the frequencies of colours; 0: no smoothing."""
     unit: float = 110.0
-    """What ab is divided by before L1 and L2; an RGB answer, 0..1, is compared as it is."""
+    """Divisor of ab before L1 and L2; an RGB output, 0..1, is compared unscaled."""
     annealing: float = 1.0
-    """Temperature of the mean of the bins that ``regression`` and the terms below see."""
+    """Temperature of the mean of the bins used by ``regression`` and the terms below."""
     drift: float = 0.0
-    """Against a dominant colour: how far the batch's mean ab is from the truth's."""
+    """Against a dominant colour: distance of the batch's mean ab from the truth's."""
     hue: float = 0.0
     """Against a dominant colour: how much of the batch's colour lies in other hues than the truth's."""
     paleness: float = 0.0
-    """How far the batch's mean chroma is from the truth's."""
+    """Difference between the batch's mean chroma and the truth's."""
     evidence: float = 0.0
-    """Cross-entropy of what each place says by itself: for architectures that have it, see `training.architectures`."""
+    """Cross-entropy of each position's own prediction: for architectures with it, see `training.architectures`."""
     divergence: float = 0.0
     """Kullback-Leibler divergence of the latent: for architectures that have one, and only for them."""
 
 
 @dataclass(frozen=True)
 class AdversaryConfig:
-    """A discriminator that learns beside the generator."""
+    """A discriminator trained beside the generator."""
 
     objective: Literal["vanilla", "least-squares"]
     weight: float
@@ -62,16 +62,16 @@ class AdversaryConfig:
     discriminator: Literal["patchgan", "encoder", "pretrained"] = "patchgan"
     """`PatchGAN`, `training.architectures.encoder_decoder_6.EncoderDiscriminator` or `PretrainedDiscriminator`."""
     encoder_learning_rate: float = 0.0
-    """That of a pretrained discriminator's encoder; 0: it is frozen."""
+    """Learning rate of a pretrained discriminator's encoder; 0: it is frozen."""
     saturation: float = 1.0
-    """Factor on the generator's ab before it is judged, like the one on an exported network's answer."""
+    """Factor on the generator's ab before it is classified, like the one on an exported network's output."""
     head_start: int = 0
-    """Steps at the start in which only the discriminator learns."""
+    """Initial steps in which only the discriminator is trained."""
 
 
 @dataclass(frozen=True)
 class GrowthConfig:
-    """A part of a run before the last: until step ``until`` crops are smaller, and a batch has more of them."""
+    """An earlier part of a run: until step ``until`` crops are smaller, and batches larger."""
 
     until: int
     batch: int
@@ -81,9 +81,9 @@ class GrowthConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the outcome of a run, apart from the photographs.
+    """Everything that determines the outcome of a run, except the photographs.
 
-    What has a default here is for some runs only; `training.config_check` refuses it where nothing would read it.
+    Keys with a default are for some runs only; `training.config_check` rejects them where nothing would read them.
     """
 
     name: str
@@ -94,10 +94,10 @@ class TrainConfig:
     crop: int
     holdout: int
     degraded_share: float
-    """How many of the crops are old film, see `training.degrade.old_film`."""
+    """Share of the crops that imitate old film, see `training.degrade.old_film`."""
     precision: Literal["auto", "bf16", "f32"]
-    """What networks compute in. auto: bfloat16 where the device that the run begins on is made for it, else float32,
-    and wherever it goes on as it began; see `training.device`."""
+    """Precision of the networks. auto: bfloat16 if the device on which the run starts has hardware for it, else
+    float32; a resumed run keeps its precision on any device; see `training.device`."""
     learning_rate: float
     beta1: float
     beta2: float
@@ -105,38 +105,38 @@ class TrainConfig:
     warmup: int
     cooldown: int
     clip: float
-    """The longest that all gradients together may be; 0: as long as they are."""
+    """Maximum norm of all gradients together; 0: unlimited."""
     ema: float
-    """Decay of the weights' running average, which is what a run is for; 0: the weights as they are."""
+    """Decay of the weights' running average, which is the result of a run; 0: the weights themselves."""
     checkpoint_every: int
     evaluate_every: int
     """0: never."""
     loss: LossConfig
     min_scale: float | None = None
-    """The least side of a crop, as a share of the photograph's shorter side."""
+    """The minimum side of a crop, as a share of the photograph's shorter side."""
     evaluate_photos: int = 0
-    """How many of those that are held out are looked at."""
+    """Number of held-out photographs that are evaluated."""
     encoder_learning_rate: float | None = None
-    """That of an encoder that begins with ImageNet weights: for architectures that have one, unless it is frozen."""
+    """Learning rate of an encoder with initial ImageNet weights: for architectures with one, unless it is frozen."""
     adversary: AdversaryConfig | None = None
     undegraded: tuple[str, ...] = ()
-    """Degradations of `training.degrade.SHARES` to leave out of those."""
+    """Degradations of `training.degrade.SHARES` to leave out."""
     growth: tuple[GrowthConfig, ...] = ()
-    """Earlier parts of the run with smaller crops, in order; ``batch``, ``crop`` and ``min_scale`` are the last's."""
+    """Earlier parts of the run with smaller crops, in order; ``batch``, ``crop`` and ``min_scale`` are for the last."""
     hinted_share: float = 0.0
-    """How many of the crops come with hints, see `training.hints`: for architectures that take them."""
+    """Share of the crops with hints, see `training.hints`: for architectures that take them."""
     evaluate_crop: int = 0
-    """Size at which held-out photographs are looked at; 0: ``crop``."""
+    """Size at which held-out photographs are evaluated; 0: ``crop``."""
     optimizer: Literal["adamw", "adam"] = "adamw"
-    """Weight decay apart from the gradient (Loshchilov and Hutter 2019), of matrices alone, or in it, of everything."""
+    """adamw: weight decay outside the gradient (Loshchilov and Hutter 2019), of matrices; adam: inside it, of all."""
     frozen_encoder: bool = False
-    """Leave the encoder, its normalisation too, as it begins."""
+    """Keep the encoder, including its normalisation, unchanged."""
     embeddings: bool = False
-    """Keep each photograph's features from a frozen encoder, in memory: for architectures that ``decode`` them."""
+    """Cache each photograph's features from a frozen encoder in memory: for architectures that ``decode`` them."""
     augment: bool = True
-    """Random squares, mirrored half the time; without it always the largest square in the middle."""
+    """Random squares, mirrored half the time; if false, always the largest square in the middle."""
     line_art_share: float = 0.0
-    """How many of the crops are reduced to lines, see `training.degrade.lines.line_art`: for architectures of RGB."""
+    """Share of the crops reduced to lines, see `training.degrade.lines.line_art`: for RGB architectures."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -146,12 +146,12 @@ class TrainConfig:
 
     @property
     def has_pretrained_discriminator(self) -> bool:
-        """Whether the adversary judges by the features of an encoder with ImageNet weights."""
+        """Whether the adversary uses the features of an encoder with ImageNet weights."""
         return self.adversary is not None and self.adversary.discriminator == "pretrained"
 
 
 class ConfigError(AutochromeError):
-    """A training configuration that cannot be used; the message names the file and the key."""
+    """An invalid training configuration; the message names the file and the key."""
 
     exit_code = 9
 
@@ -167,7 +167,7 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def find_config(asked: str) -> TrainConfig:
-    """Return the config of the TOML file ``asked``, or the project's of this name. Raises `ConfigError`."""
+    """Return the config in the TOML file ``asked``, or the project's config of this name. Raises `ConfigError`."""
     path = Path(asked)
     return load_config(path if path.suffix == ".toml" or path.exists() else _named(asked))
 
@@ -185,7 +185,7 @@ def _named(name: str) -> Path:
 
 
 def list_configs() -> dict[str, str]:
-    """Return what the first comment of each of the project's configs says, by name."""
+    """Return the first comment of each of the project's configs, by name."""
     found = {}
     for path in sorted(CONFIGS.glob("*.toml")):
         lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
@@ -194,7 +194,7 @@ def list_configs() -> dict[str, str]:
 
 
 def read_config(values: Mapping[str, Any], *, where: str) -> TrainConfig:
-    """Return the config of nested ``values``, as TOML or `dataclasses.asdict` has them; see `load_config`."""
+    """Return the config from nested ``values``, in the form of TOML or `dataclasses.asdict`; see `load_config`."""
     return _read(TrainConfig, values, where)
 
 
@@ -241,7 +241,7 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
 
 
 def shortened(config: TrainConfig, *, crops: int) -> TrainConfig:
-    """Return ``config`` for a run of ``crops`` crops; warm-up and the fall of the rate keep their shares of it.
+    """Return ``config`` for a run of ``crops`` crops; warm-up and decay keep their shares of it.
 
     Raises `ConfigError` for a run that grows: its parts have no common measure.
     """

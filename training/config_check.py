@@ -1,6 +1,6 @@
-"""Whether a configuration fits its architecture, and both the weights that a run begins with and the photographs.
+"""Check that a configuration fits its architecture, the initial weights and the photographs.
 
-But for their number nothing here needs photographs: it is asked before they are decoded, which may take minutes.
+Except for their number nothing here needs photographs: checks run before they are decoded, which may take minutes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from training.initial_weights import build_network, check_initial_weights
 
 
 def check_config(config: TrainConfig, *, ranks: int = 1) -> Architecture:
-    """Return the architecture of ``config``, or raise `ConfigError` with all that does not fit.
+    """Return the architecture of ``config``, or raise `ConfigError` with everything that does not fit.
 
-    A key that this architecture or this kind of loss does not read is an error: nobody writes one to be ignored.
+    A key that this architecture or this kind of loss does not read is an error: nobody sets one to be ignored.
     """
     if config.architecture not in ARCHITECTURES:
         raise ConfigError(f"{config.name}: architecture must be one of {', '.join(ARCHITECTURES)}")
@@ -75,7 +75,7 @@ def _misfits(config: TrainConfig, architecture: Architecture, ranks: int) -> lis
 
 
 def _unread(config: TrainConfig, architecture: Architecture) -> list[str]:
-    """Return what is wrong with the keys that only some runs read: set where nothing does, or missing where it does."""
+    """Return the errors in keys that only some runs read: set where unread, or missing where read."""
     faults = []
     for name, (read, when) in _readers(config, architecture).items():
         value, default = _value_and_default(config, name)
@@ -87,7 +87,7 @@ def _unread(config: TrainConfig, architecture: Architecture) -> list[str]:
 
 
 def _readers(config: TrainConfig, architecture: Architecture) -> dict[str, tuple[bool, str]]:
-    """Return of each key that only some runs read whether this one does, and what reads it."""
+    """Return, for each key that only some runs read, whether this one does, and what reads it."""
     loss, adversary = config.loss, config.adversary
     measured = (config.evaluate_every > 0, "evaluate_every above 0")
     cropped = (config.augment, "augment")
@@ -118,7 +118,7 @@ def _readers(config: TrainConfig, architecture: Architecture) -> dict[str, tuple
 
 
 def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
-    """Return what ``name``, as ``loss.unit`` or ``growth.0.min_scale``, is and what it is when left out."""
+    """Return the value of ``name``, such as ``loss.unit`` or ``growth.0.min_scale``, and its default."""
     *tables, key = name.split(".")
     table: Any = config
     for one in tables:
@@ -127,7 +127,7 @@ def _value_and_default(config: TrainConfig, name: str) -> tuple[Any, Any]:
 
 
 def check_photo_count(config: TrainConfig, photographs: int) -> None:
-    """Raise `ConfigError` for fewer ``photographs`` than ``config`` holds out and has in a batch."""
+    """Raise `ConfigError` if there are fewer ``photographs`` than ``config`` holds out plus one batch."""
     batch = max(stage.batch for stage in config.stages)
     if photographs - config.holdout < batch:
         raise ConfigError(
@@ -142,7 +142,7 @@ def check_weights(
 ) -> None:
     """Raise `ConfigError` or `WeightsError` for weights that are missing, or of another network.
 
-    What takes them is built and dropped.
+    The networks that load them are built and discarded.
     """
     if backbone is not None or start_from is not None:
         model, _ = build_network(config, architecture, backbone)

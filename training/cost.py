@@ -1,4 +1,4 @@
-"""What a model costs: parameters, arithmetic, and time on this machine."""
+"""The cost of a model: parameters, arithmetic, and time on this machine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LONGEST_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs for one picture of 256 x 256 pixels (a little more if its multiple does not divide 256).
+    """The cost of a model for one picture of 256 x 256 pixels (slightly more if its multiple does not divide 256).
 
-    ``flops`` counts a multiplication and an addition as two, of convolutions and matrix products only.
-    ``milliseconds`` is the median time of a call of the engine that was measured with, on ``machine``. None: unknown,
-    and the report's notes say why.
+    ``flops`` counts a multiplication and an addition as two, in convolutions and matrix products only. ``milliseconds``
+    is the median time of a call of the engine used for the measurement, on ``machine``. None: unknown; the report's
+    notes say why.
     """
 
     parameters: int | None
@@ -41,7 +41,7 @@ class Cost:
 def measure_cost(model: str, network: Network) -> tuple[Cost, tuple[str, ...]]:
     """Return the cost of ``model``, a checkpoint or exported weights opened as ``network``, and notes on unknowns.
 
-    Parameters are the trained network's: a checkpoint's own, or what the card of exported weights says.
+    Parameters are those of the trained network: a checkpoint's own, or the number in the card of exported weights.
     """
     checkpoint = Path(model).suffix == CHECKPOINT_SUFFIX
     parameters = _trained_parameters(Path(model)) if checkpoint else _card_parameters(model)
@@ -58,7 +58,7 @@ def machine() -> str:
 
 
 def median_milliseconds(network: Network) -> float:
-    """Return the median time of a call of ``network`` on one picture, of 25 calls or of those of 5 seconds."""
+    """Return the median time of a call of ``network`` on one picture, over 25 calls or 5 seconds."""
     picture = _picture(network)
     for _ in range(_WARM_UP):
         network.predict(picture)
@@ -88,7 +88,7 @@ def _trained_parameters(path: Path) -> int:
 
 
 def _count_flops(network: Network | None, model: str) -> tuple[int | None, str]:
-    """Return the FLOPs of a torch ``network`` or, without one, of exported weights; or why there are none."""
+    """Return the FLOPs of a torch ``network`` or, if None, of exported weights; or why they are unknown."""
     try:
         if network is None:
             return _exported_flops(model), ""

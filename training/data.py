@@ -1,7 +1,7 @@
-"""Photographs for training: decoded once into one flat file, then random crops from it.
+"""Photographs for training: decoded once into one flat file, from which random crops are cut.
 
-The cache is a single array of uint8 RGB pixels with an index of offsets and sizes; it is mapped into
-memory, so several runs share it and the operating system keeps what fits.
+The cache is a single array of uint8 RGB pixels with an index of offsets and sizes; it is memory-mapped, so several runs
+share it and the operating system keeps what fits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ U8 = npt.NDArray[np.uint8]
 PIXELS = "pixels.u8"
 REPORT = "report.json"
 _PARTIAL, _MADE_OF = "pixels.partial", "made-of.json"
-# Files in memory at a time.
+# Number of files in memory at a time.
 _CHUNK = 64
 
 
@@ -48,7 +48,7 @@ class CacheReport:
 
 
 def read_report(cache: Path) -> dict[str, int]:
-    """Return the counts of a `CacheReport` that `build_cache` left in ``cache``, of the version that made it."""
+    """Return the counts of the `CacheReport` that `build_cache` left in ``cache``, and the version that made it."""
     counts: dict[str, int] = json.loads((cache / REPORT).read_text(encoding="utf-8"))
     return counts
 
@@ -59,11 +59,11 @@ def is_cache(folder: Path) -> bool:
 
 
 def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int | None, enough: int | None) -> None:
-    """Raise `PhotosError` if `build_cache` would not make ``cache`` of these arguments.
+    """Raise `PhotosError` if ``cache`` does not match what `build_cache` would make from these arguments.
 
-    ``sources`` and ``short_side`` may be None for whichever it was made with. ``enough`` None asks for all photographs;
-    a number is content with a cache of as many or more. A cache that does not say how it was made is taken as it is,
-    and so is one of whose ``sources`` one is gone.
+    ``sources`` and ``short_side`` may be None to accept any. ``enough`` None requires all photographs; a number accepts
+    a cache with at least as many. A cache without a record of how it was made is accepted, and so is one of whose
+    ``sources`` one is gone.
     """
     if not (cache / _MADE_OF).exists():
         return
@@ -117,14 +117,14 @@ def build_cache(
 ) -> CacheReport:
     """Decode every photograph in ``sources`` (folders or zip files), or the first ``limit``, into ``cache``.
 
-    With ``enough`` no more are decoded than it takes to keep so many.
+    With ``enough``, decoding stops once that many are kept.
 
     Pictures are scaled down so that the shorter side is ``short_side`` pixels. Pictures with a side under 64 pixels,
-    without colour (mean Lab chroma under 3) or toned (their colour is nothing but a function of lightness, as in
-    sepia prints) are left out and counted, and so are files that cannot be read. ``workers`` threads decode, as many
-    as there are processors if None. ``watch`` is told how many were looked at, of how many; with ``enough``, how many
-    were kept, of so many. ``accept`` may raise what is wrong with the result. Raises `PhotosError` for a source that
-    is not there, and if no photograph can be used, `WriteError` if ``cache`` cannot be written, `SourceError` if it
+    without colour (mean Lab chroma under 3) or toned (their colour is only a function of lightness, as in sepia prints)
+    are left out and counted, and so are files that cannot be read. ``workers`` is the number of decoding threads, None
+    for one per processor. ``watch`` receives the number of pictures examined and their total; with ``enough``, the
+    number kept and ``enough``. ``accept`` may raise an error to reject the result. Raises `PhotosError` for a source
+    that is missing, and if no photograph can be used, `WriteError` if ``cache`` cannot be written, `SourceError` if it
     lies among the sources. After an error nothing is left in it.
     """
     check_output(cache, sources)
@@ -215,7 +215,7 @@ def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
 
 
 class Photos(Protocol):
-    """Photographs in random access. The order is fixed, and the last are those that a run holds out."""
+    """Random access to photographs. The order is fixed, and the last ones are those that a run holds out."""
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -298,7 +298,7 @@ def middle(number: int, height: int, width: int) -> Crop:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run: until step ``until`` each has ``batch`` crops of ``crop`` pixels, see `draw_crop`."""
+    """A part of a run: until step ``until`` each step has ``batch`` crops of ``crop`` pixels, see `draw_crop`."""
 
     until: int
     batch: int
@@ -307,7 +307,7 @@ class Stage:
 
 
 class CropStream:
-    """Batches of random crops, a pure function of (seed, step): a resumed run sees what an uninterrupted one would."""
+    """Batches of random crops, a pure function of (seed, step): a resumed run sees the same as an uninterrupted one."""
 
     def __init__(
         self,
@@ -320,9 +320,9 @@ class CropStream:
         ranks: int = 1,
         augment: bool = True,
     ) -> None:
-        """Read all of ``photos`` but the last ``holdout``; of ``ranks`` processes, ``rank`` gets a share.
+        """Use all of ``photos`` except the last ``holdout``; of ``ranks`` processes, ``rank`` gets a share.
 
-        The last of ``stages`` goes on for ever. Without ``augment`` every crop is the largest square in the middle.
+        The last of ``stages`` has no end. Without ``augment`` every crop is the largest square in the middle.
         """
         self._augment = augment
         self._photos, self._stages, self._seed = photos, tuple(stages), seed
@@ -357,12 +357,12 @@ class CropStream:
 
 
 def stage_at(stages: Sequence[Stage], step: int) -> Stage:
-    """Return the one of ``stages`` that ``step`` is in; after the last it is the last."""
+    """Return the stage that contains ``step``; after the last stage, the last."""
     return next((stage for stage in stages if step < stage.until), stages[-1])
 
 
 def crops_before(stages: Sequence[Stage], step: int) -> int:
-    """Return how many crops the steps before ``step`` have."""
+    """Return the number of crops in the steps before ``step``."""
     total, begun = 0, 0
     for stage in stages[:-1]:
         total += stage.batch * (max(begun, min(step, stage.until)) - begun)

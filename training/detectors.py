@@ -1,9 +1,9 @@
-"""Detectors for the faults that users of colourisers complain of: for each fault a number that grows with it.
+"""Detect the faults that users of colourisers complain about: for each fault a number that grows with it.
 
 A detector takes the CIELAB of a result and of its truth, float (H, W, 3), both scaled by `at_size` to what the network
-sees (sides that are multiples of 8) unless it says otherwise, and answers 0 (or what it states) for the truth itself.
-Distances are in pixels of that picture, thresholds in units of CIELAB. `docs/evaluation.md` says how a set's number is
-made from its pictures'.
+sees (sides that are multiples of 8) unless stated otherwise, and returns 0 (or the stated value) for the truth itself.
+Distances are in pixels of that picture, thresholds in CIELAB units. `docs/evaluation.md` describes how a set's number
+is computed from its pictures'.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _REACH = 6
 class Faults:
     """What the detectors found in one picture, or in a set.
 
-    ``hue_bias`` 0..1 and ``shift_a``, ``shift_b`` (mean a* and b* less the truth's): colour bias. ``corners``: ab
-    error in the corners less that elsewhere. ``checkerboard``: RMS of a* and b* on upsampling lattices.
-    ``sharpness``: of colour at luma edges, 1 being the truth's. ``spill``: share of a colour found beyond a luma edge,
-    in excess of the truth's. ``blotches``: share of the picture in patches without cause. None: nothing to measure on.
+    ``hue_bias`` 0..1 and ``shift_a``, ``shift_b`` (mean a* and b* minus the truth's): colour bias. ``corners``: ab
+    error in the corners minus that elsewhere. ``checkerboard``: RMS of a* and b* on upsampling lattices. ``sharpness``:
+    of colour at luma edges, 1 being the truth's. ``spill``: share of a colour found beyond a luma edge, in excess of
+    the truth's. ``blotches``: share of the picture in patches without cause. None: nothing to measure on.
     """
 
     hue_bias: float | None
@@ -56,14 +56,14 @@ class Faults:
 
 
 def at_size(lab: Lab, height: int, width: int) -> F32:
-    """Return CIELAB (H, W, 3) as float32 of ``height`` x ``width`` pixels: averaged to shrink, else bilinear."""
+    """Resize CIELAB (H, W, 3) to float32 of ``height`` x ``width`` pixels: averaged to shrink, else bilinear."""
     shrinks = height * width < lab.shape[0] * lab.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(lab.astype(np.float32), (width, height), interpolation=how), np.float32)
 
 
 class ColourBias:
-    """Colour bias, gathered picture by picture: which hues there are too much of, and which way a cast goes."""
+    """Colour bias, accumulated over pictures: which hues are overrepresented, and the direction of a cast."""
 
     def __init__(self) -> None:
         self._hues, self._true_hues = np.zeros(HUE_BINS), np.zeros(HUE_BINS)
@@ -89,7 +89,7 @@ class ColourBias:
         return hue_bias(self._hues, self._true_hues)
 
     def shift(self) -> tuple[float, float]:
-        """Return the mean a* and b* of everything added less the truth's."""
+        """Return the mean a* and b* of everything added minus the truth's."""
         return float(self._shift[0] / self._pixels), float(self._shift[1] / self._pixels)
 
 
@@ -103,7 +103,7 @@ def hue_histogram(lab: Lab) -> F64:
 def hue_bias(histogram: F64, truth: F64) -> float | None:
     """Return how much of the colour lies in hues where the truth has less, 0..1; None if either is all grey.
 
-    The total variation distance of two histograms from `hue_histogram`, each scaled to a sum of 1: amounts of
+    The total variation distance of two histograms from `hue_histogram`, each normalised to a sum of 1: amounts of
     colour cancel out, only the choice of hues counts. Brown for everything comes near 1.
     """
     if histogram.sum() < 1 or truth.sum() < 1:
@@ -112,7 +112,7 @@ def hue_bias(histogram: F64, truth: F64) -> float | None:
 
 
 def corner_excess(lab: Lab, truth: Lab) -> float:
-    """Return the mean ab error in the four corners less that elsewhere, in ab units.
+    """Return the mean ab error in the four corners minus that elsewhere, in ab units.
 
     A corner is a square of an eighth of the short side. Corners show mostly background and are easier than the rest:
     the number is below 0 unless padding or position spoils them.
@@ -128,12 +128,12 @@ def corner_excess(lab: Lab, truth: Lab) -> float:
 
 
 def lattice_power(lab: Lab) -> float:
-    """Return the mean square of a* and b* that stands on lattices of 2, 4 and 8 pixels, in ab units squared.
+    """Return the mean square of a* and b* on lattices of 2, 4 and 8 pixels, in ab units squared.
 
     Strided and transposed convolutions leave patterns of these periods (Odena, Dumoulin, Olah: Deconvolution and
     checkerboard artifacts, 2016). Per period it is the power around the spectral peaks of rows, columns and squares,
-    less the mean power beside the peaks on the same axes, where photographs are as strong; so it may be
-    below 0 by chance. `checkerboard` compares it with the truth's, since JPEG leaves blocks of 8 and 16 pixels there.
+    minus the mean power beside the peaks on the same axes, where photographs are as strong; so it may be below 0 by
+    chance. `checkerboard` compares it with the truth's, since JPEG leaves blocks of 8 and 16 pixels there.
     """
     height, width = lab.shape[:2]
     window = np.outer(np.hanning(height + 1)[:-1], np.hanning(width + 1)[:-1]).astype(np.float32)
@@ -145,11 +145,11 @@ def lattice_power(lab: Lab) -> float:
 
 
 def _peak(power: F64, period: int) -> float:
-    """Return the power at the frequency 1 / ``period`` along rows, columns and both, less that beside the peaks."""
+    """Return the power at the frequency 1 / ``period`` along rows, columns and both, minus that beside the peaks."""
     row, column = power.shape[0] // period, power.shape[1] // period
     across, along = _around(power, row, 0), _around(power, 0, column).T
     both = _around(power, row, column)
-    # Each peak stands for its mirror images, too; at the highest frequency, period 2, peak and image are one.
+    # Each peak stands for its mirror images too; at the highest frequency, period 2, peak and image coincide.
     twins = 1 if period == 2 else 2
     return twins * (_excess(across) + _excess(along)) + twins**2 * (_excess(both) + _excess(both.T)) / 2
 
@@ -173,11 +173,11 @@ def checkerboard(power: float, true_power: float) -> float:
 
 
 def chroma_sharpness(lab: Lab, truth: Lab) -> float | None:
-    """Return how sharp colour is at the strongest tenth of luma edges: 1 as the truth, 0 for colour without detail.
+    """Return how sharp colour is at the strongest tenth of luma edges: 1 like the truth, 0 for colour without detail.
 
-    Sharpness is the RMS of the finest detail of a* and b* (what a Gaussian of 1.5 pixels removes) over that of
-    coarser detail (between 1.5 and 6 pixels); being a ratio it does not depend on saturation. Noise and
-    lattices raise it above 1. None where either picture has no colour at its edges.
+    Sharpness is the RMS of the finest detail of a* and b* (what a Gaussian of 1.5 pixels removes) over that of coarser
+    detail (between 1.5 and 6 pixels); being a ratio it does not depend on saturation. Noise and lattices raise it above
+    1. None if either picture has no colour at its edges.
     """
     edges = _slope(truth)[2]
     chosen = edges >= max(_FLAT_SLOPE, float(np.quantile(edges, 0.9)))
@@ -195,7 +195,7 @@ def _detail(lab: Lab, chosen: npt.NDArray[np.bool_]) -> float | None:
 
 
 def _slope(lab: Lab) -> tuple[F32, F32, F32]:
-    """Return the slope of L*, smoothed over a pixel, in x, in y, and its size, in units per pixel."""
+    """Return the gradient of L*, smoothed over a pixel, in x and in y, and its magnitude, in units per pixel."""
     lightness = cv2.GaussianBlur(np.asarray(lab[..., 0], np.float32), (0, 0), 1)
     x = np.asarray(cv2.Sobel(lightness, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
     y = np.asarray(cv2.Sobel(lightness, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
@@ -203,7 +203,7 @@ def _slope(lab: Lab) -> tuple[F32, F32, F32]:
 
 
 class _EdgeProfile:
-    """Pictures read across the luma edges of a truth: at a distance along the normal, on the ridges of the slope."""
+    """Samples pictures across the luma edges of a truth: along the normal, on the ridges of the gradient."""
 
     def __init__(self, truth: Lab) -> None:
         x, y, size = _slope(truth)
@@ -220,7 +220,7 @@ class _EdgeProfile:
         return np.asarray(there, np.float32)
 
     def step_and_spill(self, lab: Lab) -> tuple[F32, F32]:
-        """Return, per edge, the ab distance of its far sides, and which share of it lies within one side or other."""
+        """Return, per edge, the ab distance between its far sides, and the share of it within one side or other."""
         ab = np.ascontiguousarray(lab[..., 1:], np.float32)
         left_far, left, right, right_far = (self._shifted(ab, d)[self._edges] for d in (-_FAR, -_NEAR, _NEAR, _FAR))
         step = right_far - left_far
@@ -233,11 +233,11 @@ class _EdgeProfile:
 def colour_spill(lab: Lab, truth: Lab) -> float | None:
     """Return how much colour of one side is found on the other side of luma edges, beyond the truth; 0..1.
 
-    Looked at are the ridges of the truth's luma slope where its colour, too, changes by 10 units or more within 2
-    pixels of the ridge. Of the result's own change, taken from 6 pixels on one side to 6 on the other, it is the
-    share that happens farther than 2 pixels from the ridge: 0 for a change on the edge, 1/3 for an even ramp, 1/2
-    for a clean edge in the wrong place. Edges where the result hardly changes colour tell nothing and are left out.
-    None where fewer than ten edges are left.
+    Measured on the ridges of the truth's luma gradient where its colour also changes by 10 units or more within 2
+    pixels of the ridge. Of the result's own change, taken from 6 pixels on one side to 6 on the other, it is the share
+    that happens farther than 2 pixels from the ridge: 0 for a change on the edge, 1/3 for an even ramp, 1/2 for a clean
+    edge in the wrong place. Edges where the result hardly changes colour say nothing and are left out. None if fewer
+    than ten edges are left.
     """
     profile = _EdgeProfile(truth)
     true_step, true_spill = profile.step_and_spill(truth)
@@ -251,10 +251,10 @@ def colour_spill(lab: Lab, truth: Lab) -> float | None:
 def blotches(lab: Lab, truth: Lab) -> float:
     """Return the share of the picture, 0..1, in patches of colour that nothing in its luma explains.
 
-    On a picture of 64 pixels, a patch is where colour differs from its surroundings (Gaussians of 2 and 8 pixels) by
-    8 units or more towards the patch's own hue, after taking off what the truth has of the same island (so paleness
-    counts for nothing), and where the truth's L* is flat for a pixel around. Red on a grey wall and blue on a road
-    are patches; a car that is red instead of blue is a wrong colour, not a patch.
+    On a picture of 64 pixels, a patch is where colour differs from its surroundings (Gaussians of 2 and 8 pixels) by 8
+    units or more towards the patch's own hue, after subtracting the truth's share of the same island (so paleness does
+    not count), and where the truth's L* is flat for a pixel around. Red on a grey wall and blue on a road are patches;
+    a car that is red instead of blue is a wrong colour, not a patch.
     """
     small, true_small = _reduced(lab), _reduced(truth)
     own, island = _island(small)
@@ -263,7 +263,7 @@ def blotches(lab: Lab, truth: Lab) -> float:
     direction = true_island / np.maximum(length, 1e-6)
     explained = np.clip((island * direction).sum(axis=-1, keepdims=True), 0, length) * direction
     strength = np.linalg.norm(island - explained, axis=-1)
-    # Beside a coloured thing grey differs from its surroundings as well: the patch itself must have the colour.
+    # Beside a coloured object grey differs from its surroundings as well: the patch itself must have the colour.
     coloured = (own * island).sum(axis=-1) >= _BLOTCH_STRENGTH * np.linalg.norm(island, axis=-1)
     flat = cv2.dilate(_slope(true_small)[2], np.ones((3, 3), np.uint8)) < _FLAT_SLOPE
     return float(((strength >= _BLOTCH_STRENGTH) & coloured & flat).mean())
@@ -276,6 +276,6 @@ def _reduced(lab: Lab) -> F32:
 
 
 def _island(lab: F32) -> tuple[F32, F32]:
-    """Return the colour of each place, and how it differs from its surroundings; both (H, W, 2)."""
+    """Return the colour at each position, and its difference from its surroundings; both (H, W, 2)."""
     own = cv2.GaussianBlur(lab[..., 1:], (0, 0), 2)
     return np.asarray(own, np.float32), np.asarray(own - cv2.GaussianBlur(lab[..., 1:], (0, 0), 8), np.float32)

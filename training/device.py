@@ -1,4 +1,4 @@
-"""Where a run computes: one CPU or GPU, or several side by side under ``torchrun``."""
+"""Where a run computes: one CPU or GPU, or several in parallel under ``torchrun``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from engines.errors import EngineError
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["bf16", "f32"]
 
-# As PyTorch names them, on x86 and on ARM. An x86 processor without one computes in bfloat16 by way of float32, and
-# takes nine times as long (docs/training.md). On ARM neither was timed.
+# PyTorch's names, on x86 and on ARM. An x86 processor without one emulates bfloat16 through float32, and takes nine
+# times as long (docs/training.md). On ARM neither was timed.
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The device of this process, and its place among ``ranks`` processes that share every batch."""
+    """The device of this process, and its rank among ``ranks`` processes that share every batch."""
 
     device: torch.device
     precision: Precision = "f32"
@@ -38,7 +38,7 @@ class Machine:
 
     @property
     def computes(self) -> str:
-        """In what and on what it computes, for people: ``float32 on the CPU, 2 threads``."""
+        """Precision and device, for people: ``float32 on the CPU, 2 threads``."""
         kind = "bfloat16" if self.precision == "bf16" else "float32"
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
@@ -53,7 +53,7 @@ class Machine:
 
     @torch.no_grad()
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every process the mean of all processes' gradients, in one exchange."""
+        """Average the gradients over all processes, in one exchange."""
         if self.ranks == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -74,10 +74,10 @@ class Machine:
 
 @contextmanager
 def open_machine(name: DeviceName, *, precision: Precision | Literal["auto"]) -> Iterator[Machine]:
-    """Yield the machine called ``name``; ``auto`` is the GPU, if there is one. ``torchrun`` says what runs beside it.
+    """Yield the machine called ``name``; ``auto`` is the GPU, if there is one. ``torchrun`` defines the other ranks.
 
-    The precision ``auto`` is bfloat16 where the device is made for it, else float32.
-    Processes that are connected already stay so. Raises `EngineError` if ``cuda`` is wanted and not there.
+    The precision ``auto`` is bfloat16 if the device has hardware for it, else float32. Processes that are already
+    connected stay so. Raises `EngineError` if ``cuda`` is requested and missing.
     """
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
@@ -111,7 +111,7 @@ def _made_for_bf16(kind: str) -> bool:
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Return whether ``device`` is a GPU, and ``size`` bytes take less than half of what it has free."""
+    """Return whether ``device`` is a GPU, and ``size`` bytes take less than half of its free memory."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)

@@ -11,10 +11,10 @@ from training.device import Machine
 
 
 class Embeddings:
-    """An encoder's features by photograph, in half precision in main memory: 50 KB each of VGG-16 at 224 x 224."""
+    """An encoder's features by photograph, in half precision in main memory: 50 KB each for VGG-16 at 224 x 224."""
 
     def __init__(self, encoder: nn.Module, machine: Machine) -> None:
-        """Ask ``encoder`` for what is not known yet; it must stay as it is, and so must the pictures."""
+        """Run ``encoder`` for features not computed yet; neither it nor the pictures may change."""
         self._encoder, self._machine = encoder, machine
         self._kept: dict[int, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""Measuring systems that colour, models and the published pictures of others, against the truth.
+"""Evaluate colouring systems, models and the published pictures of others, against the truth.
 
 The protocol is `docs/evaluation.md`; `training.compare` is the command.
 """
@@ -51,16 +51,16 @@ _MULTIPLE = 32
 
 
 class EvaluationError(AutochromeError):
-    """An evaluation folder or picture that cannot be used; the message names it."""
+    """An unusable evaluation folder or picture, which the message names."""
 
     exit_code = 4
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The pictures of a folder: ``truths`` in the order of their names, and each rival's results in the same order.
+    """The pictures of a folder: ``truths`` in order of name, and each rival's results in the same order.
 
-    With ``square`` the truths are cropped to the square in their middle and scaled to so many pixels.
+    With ``square`` the truths are cropped to the square in their middle and scaled to that many pixels.
     """
 
     name: str
@@ -85,8 +85,8 @@ def find_set(folder: Path, *, limit: int | None = None) -> EvaluationSet:
     """Return the first ``limit`` pictures of an evaluation folder (all, if None).
 
     A folder holds colour photographs, or a subfolder ``truth`` or ``gt`` of them and a subfolder per rival, whose
-    results carry the photographs' names (suffixes may differ). Raises `EvaluationError` for a folder without
-    pictures and for a rival that lacks one.
+    results have the photographs' names (suffixes may differ). Raises `EvaluationError` for a folder without pictures
+    and for a rival that lacks one.
     """
     truth_folder = next((folder / name for name in _TRUTH_FOLDERS if (folder / name).is_dir()), folder)
     truths = tuple(_pictures(truth_folder)[:limit])
@@ -103,7 +103,7 @@ def find_set(folder: Path, *, limit: int | None = None) -> EvaluationSet:
 
 
 def find_landscapes(folder: Path, *, limit: int | None = None) -> EvaluationSet:
-    """Return the set ``landscape224``: the photographs of ``folder`` that `LANDSCAPES` names, 224 x 224 pixels.
+    """Return the set ``landscape224``: the photographs of ``folder`` listed in `LANDSCAPES`, 224 x 224 pixels.
 
     Papers on small networks report on landscapes of this size. Raises `EvaluationError` if one is missing.
     """
@@ -144,7 +144,7 @@ def network_size(height: int, width: int, *, size: int, multiple: int) -> tuple[
 
 
 def network_input(lightness: F32, *, size: int, multiple: int, square: bool = False) -> F32:
-    """Return L* (H, W) as the network sees it, of `network_size`: averaged to shrink, bilinear to enlarge.
+    """Return L* (H, W) at `network_size`, as the network sees it: averaged to shrink, bilinear to enlarge.
 
     ``square`` networks see it squeezed.
     """
@@ -155,7 +155,7 @@ def network_input(lightness: F32, *, size: int, multiple: int, square: bool = Fa
 
 
 class Colouriser:
-    """A model as the protocol uses it: L* scaled for the network, its ab enlarged, and joined to the untouched L*."""
+    """A model as used by the protocol: L* scaled for the network, its ab upsampled, and joined to the original L*."""
 
     def __init__(self, network: Network, *, size: int, upsampling: str) -> None:
         """Colour with ``network`` at a short side of ``size`` pixels; ``upsampling`` is a key of `UPSAMPLING`."""
@@ -182,7 +182,7 @@ def grey(lightness: F32) -> U8:
 
 
 GREY: Mapping[str, Paint] = MappingProxyType({"grey": lambda _, lightness: grey(lightness)})
-"""The system that any other is to be compared with."""
+"""The baseline for all other systems."""
 
 
 def lightness_of(picture: U8) -> F32:
@@ -209,10 +209,10 @@ def evaluate(
 ) -> list[SetScore]:
     """Score every system on every picture of a set.
 
-    A system makes a picture (uint8 RGB of the truth's size) of the picture's number and its true L*. ``size`` is the
-    network's short side, where the detectors look; ``distance`` is LPIPS or None. ``progress`` is called with the
-    set's name, how many pictures are done, and how many there are. Pictures are read, coloured and dropped one after
-    the other. Raises `EvaluationError` for a picture that cannot be read or has another size than its truth.
+    A system makes a picture (uint8 RGB of the truth's size) from the picture's number and its true L*. ``size`` is the
+    network's short side, at which the detectors work; ``distance`` is LPIPS or None. ``progress`` is called with the
+    set's name, the number of pictures done, and their total. Pictures are read, coloured and dropped one by one. Raises
+    `EvaluationError` for a picture that cannot be read or whose size differs from its truth.
     """
     scorers = {name: _Scorer(distance) for name in systems}
     for number, path in enumerate(pictures.truths):
@@ -231,7 +231,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _View:
-    """A picture as the measures want it."""
+    """A picture in the forms that the measures need."""
 
     rgb: U8
     lab: F64
@@ -247,7 +247,7 @@ class _View:
 
 
 class _Scorer:
-    """The scores of one system on one set, gathered picture by picture."""
+    """The scores of one system on one set, accumulated over pictures."""
 
     def __init__(self, distance: Distance | None) -> None:
         self._distance = distance
@@ -337,9 +337,9 @@ def open_model(
 ) -> tuple[Network, tuple[str, ...]]:
     """Return ``model`` as a network, and notes on engines that were passed over.
 
-    ``model`` is the name or path of an exported model, run by the engine that ``engine`` names on ``device`` as for
-    colouring, or a training checkpoint (``*.pt``), run by torch in float32 on the CPU with ``temperature`` and
-    ``saturation``, which an exported model has built in. Raises what the engines raise.
+    ``model`` is the name or path of an exported model, run by the engine ``engine`` on ``device`` as for colouring, or
+    a training checkpoint (``*.pt``), run by torch in float32 on the CPU with ``temperature`` and ``saturation``, which
+    an exported model has built in. Raises the errors of the engines.
     """
     if Path(model).suffix != CHECKPOINT_SUFFIX:
         opened, choice = open_network(engine, model, setup=Setup(device=device))

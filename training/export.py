@@ -1,4 +1,4 @@
-"""From a checkpoint to what ships: one ONNX file, checked in the runtimes that will run it, and its card."""
+"""Export a checkpoint for release: one ONNX file, checked in the runtimes that will run it, and its card."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from training.quantization import ab_bins
 from training.ranges import activation_ranges
 from training.scores import as_card, read_report
 
-# Half-precision weights move ab by some thousandths on average, and by more where two colours are equally likely.
+# Half-precision weights change ab by some thousandths on average, and by more where two colours are equally likely.
 MEAN_TOLERANCE = 0.05
 MAX_TOLERANCE = 1.5
 
@@ -53,14 +53,14 @@ RUNTIMES: Mapping[str, Callable[[Model], Engine]] = MappingProxyType(
 
 
 class ExportError(AutochromeError):
-    """The exported graph does not answer as the trained network does; no file was written."""
+    """The exported graph's output differs from the trained network's; no file was written."""
 
     exit_code = 9
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a runtime's ab is from torch's, over all probes: mean and greatest absolute difference."""
+    """Difference between a runtime's ab and torch's, over all probes: mean and maximum absolute difference."""
 
     runtime: str
     mean: float
@@ -69,7 +69,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote: the ONNX file, its card, the card's content, and the calibration if one was made."""
+    """The result of an export: the ONNX file, its card, the card's content, and the calibration if one was made."""
 
     path: Path
     card_path: Path
@@ -99,16 +99,16 @@ def export_command(
 ) -> Exported:
     """Write ``checkpoint`` as the ONNX file ``output`` and its card (the same name with ``.json``).
 
-    ``temperature`` and ``saturation`` come together, or are chosen by `training.calibrate.calibrate` on the photo
-    cache ``photos``, the run's own if None and still there; for an architecture that answers with ab or RGB there is
-    no temperature. These, ``adaptation`` and ``knee`` are those of `training.checkpoint.Decoding`. ``name``
-    defaults to the file's. The card says what the checkpoint knows of its making; the ``licence`` only as it is given.
-    The file is checked in each of ``runtimes``, and the card names them. With photographs at hand, the card of a
-    network that answers logits states its activations too (`training.ranges`). Files of these names are replaced, and
-    only once the new ones have been checked.
+    ``temperature`` and ``saturation`` are given together, or are chosen by `training.calibrate.calibrate` on the photo
+    cache ``photos``, the run's own if None and still there; for an architecture that outputs ab or RGB there is no
+    temperature. These, ``adaptation`` and ``knee`` are those of `training.checkpoint.Decoding`. ``name`` defaults to
+    the file's. The card contains what the checkpoint knows of its making; the ``licence`` only as given. The file is
+    checked in each of ``runtimes``, and the card names them. With photographs available, the card of a network that
+    outputs logits states its activations too (`training.ranges`). Existing files are replaced, but only once the new
+    ones have been checked.
 
     ``evaluation`` is a report of ``colorize-model evaluate --json`` on an earlier export of the same checkpoint with
-    the same settings, whose file was the same to the byte: its scores go into the card. ``watch`` is told what is done.
+    the same settings, whose file was identical: its scores go into the card. ``watch`` receives the current activity.
     Raises `ExportError`, `WeightsError`, `CalibrationError`, `ReportError`, `WriteError`, `SourceError`.
     """
     if output.suffix != ".onnx":
@@ -187,14 +187,14 @@ def add_scores(exported: Path, evaluation: Path) -> None:
     """Put the scores of the report ``evaluation`` into the card of ``exported``, the ONNX file that it measured.
 
     `export_command` does the same from a checkpoint. Raises `ExportError` for a report on other weights, `ReportError`
-    and `WeightsError`; the card is then as it was.
+    and `WeightsError`; the card is then unchanged.
     """
     weights = read_weights(exported)
     write_card(exported, {**weights.card, "evaluation": _scores(evaluation, weights.sha256)})
 
 
 def _evidence_facts(trained: Trained) -> dict[str, object]:
-    """Return what the card says of hints, of logits, and of numbers that equal ones may hide in the graph."""
+    """Return the card's entries on hints, on logits, and on numbers that are merged with equal ones in the graph."""
     scalars = {name: one.item() for name, one in trained.model.named_parameters() if one.numel() == 1}
     return {"scalars": scalars, "hints": trained.config.hinted_share > 0, BINS: _centres(trained).tolist()}
 
@@ -240,9 +240,9 @@ def _calibration(calibration: Calibration, size: int) -> dict[str, object]:
 def check_parity(
     path: Path, generator: Generator, photos: Photos | None, *, runtimes: Sequence[str] = tuple(RUNTIMES)
 ) -> tuple[Parity, ...]:
-    """Run the ONNX file at ``path`` (its card beside it) and return how near each runtime is to ``generator``.
+    """Run the ONNX file at ``path`` (its card beside it) and return how close each runtime is to ``generator``.
 
-    Probes are noise, a smooth scene, and, if given, the last photographs of the cache, at several shapes; runtimes
+    Probes are noise, a smooth scene, and, if given, the last photographs of the cache, in several shapes; runtimes
     compute in float32. Raises `ExportError` beyond the tolerances, `EngineError` if a runtime cannot run the file.
     """
     weights = read_weights(path)
@@ -269,7 +269,7 @@ def check_parity(
 
 
 def _inputs(lightness: F32, takes_hints: bool) -> dict[str, F32]:
-    """Return a probe with a hint in every fifth place, if the network takes any."""
+    """Return a probe with a hint at every fifth position, if the network takes any."""
     if not takes_hints:
         return {INPUT: lightness}
     count, _, height, width = lightness.shape

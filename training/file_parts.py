@@ -1,4 +1,4 @@
-"""Large files in numbered parts with a list of checksums, for ways that carry only small files."""
+"""Split large files into numbered parts with a list of checksums, for channels that carry only small files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ def split_file(path: Path, folder: Path, *, limit: int = PART_BYTES) -> tuple[Pa
     """Write ``path`` into ``folder`` as ``NAME.001``, ``NAME.002``, ... of at most ``limit`` bytes each.
 
     The list ``NAME.sha256`` beside them, in the format of sha256sum, names the parts in order and, last, the whole:
-    ``cat NAME.0* > NAME && sha256sum -c NAME.sha256`` joins and checks them.
-    Return the parts and the list.
+    ``cat NAME.0* > NAME && sha256sum -c NAME.sha256`` joins and checks them. Returns the parts and the list.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"{path.name}.[0-9][0-9][0-9]"):

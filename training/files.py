@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, or not at all, and never in the place of what is read; what is raised."""
+"""Write files atomically, never replacing an input; and the errors raised for files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ UNREADABLE = (
     *(OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError),
     *(pickle.UnpicklingError, struct.error),
 )
-"""What ``torch.load`` raises for files that are not its own, or are damaged, and what a wrong content raises."""
+"""Errors that ``torch.load`` raises for files that are not its own or are damaged, or that invalid content raises."""
 
 
 def reason(error: BaseException) -> str:
-    """Return the class of one of `UNREADABLE` and the first sentence that it says, if it says any."""
+    """Return the class of one of `UNREADABLE` and the first sentence of its message, if any."""
     said = str(error).partition("\n")[0].partition(". ")[0].rstrip(".: ")
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class WriteError(AutochromeError):
-    """A place that takes no files: below a file, without permission, full."""
+    """A location that cannot be written to: below a file, without permission, full."""
 
     exit_code = 5
     usual_advice = "Check the path, the permissions and the free space there, or choose another place."
@@ -33,7 +33,7 @@ class WriteError(AutochromeError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make what the system refuses in this block a `WriteError` about ``path``."""
+    """Turn operating system errors in this block into a `WriteError` about ``path``."""
     try:
         yield
     except OSError as error:
@@ -41,9 +41,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_place(path: Path) -> None:
-    """Raise `WriteError` if ``path`` cannot be made for sure: below a file, or where nothing may be written.
+    """Raise `WriteError` if ``path`` certainly cannot be created: below a file, or in a read-only place.
 
-    For what begins with work of minutes. Nothing is made.
+    For work that takes minutes before it writes. Creates nothing.
     """
     with writing(path):
         there = next(place for place in path.absolute().parents if place.is_symlink() or place.exists())
@@ -54,7 +54,7 @@ def check_place(path: Path) -> None:
 
 
 class SourceError(AutochromeError):
-    """What is to be written would take the place of something that is read."""
+    """The output would replace an input."""
 
     exit_code = 2
 
@@ -62,7 +62,7 @@ class SourceError(AutochromeError):
 def check_output(output: Path, reads: Iterable[Path]) -> None:
     """Raise `SourceError` if ``output``, a file or folder that need not exist, is one of ``reads``, or lies in one.
 
-    What is the same is told by the file system, so links, other spellings and mounts lead to it as well.
+    Identity is the file system's, so links, other spellings and mounts count as well.
     """
     whole = Path(os.path.realpath(output))
     for path in reads:
@@ -82,15 +82,15 @@ def _is_same(one: Path, other: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a file to write beside ``path``; in the end it takes that name, after an error it is gone.
+    """Yield the name of a file to write beside ``path``; afterwards it is renamed to that, or deleted after an error.
 
-    Its folder is made if it is not there. Raises `WriteError` if the system refuses.
+    Its folder is created if needed. Raises `WriteError` if the operating system refuses.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Left by a process that died; or a link, behind which another file would be written.
+            # Left by a process that died; or a link, through which another file would be written.
             partial.unlink(missing_ok=True)
             yield partial
             os.replace(partial, path)

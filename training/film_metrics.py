@@ -1,6 +1,6 @@
-"""How still a film's colours stand: numbers in float64, on frames of uint8 RGB, shape (H, W, 3).
+"""Measures of a film's colour stability: numbers in float64, on frames of uint8 RGB, shape (H, W, 3).
 
-Grey stands stillest of all: none of these says anything without the colourfulness and the error beside it
+Grey is the most stable of all: none of these means anything without the colourfulness and the error beside it
 (`training.metrics`).
 """
 
@@ -33,8 +33,8 @@ def histogram(picture: U8) -> F64:
 def jensen_shannon(first: F64, second: F64) -> F64:
     """Return the Jensen-Shannon divergence of distributions (..., K), shape (...): 0 for equal, ln 2 for disjoint.
 
-    Lin: Divergence measures based on the Shannon entropy (1991). Natural logarithm, and no square root: its root
-    would be the distance, some ten times larger for the films measured here.
+    Lin: Divergence measures based on the Shannon entropy (1991). Natural logarithm, and no square root: its root would
+    be the distance, some ten times larger for the films measured here.
     """
     middle = (first + second) / 2
     return (_relative_entropy(first, middle) + _relative_entropy(second, middle)) / 2
@@ -47,13 +47,12 @@ def _relative_entropy(first: F64, second: F64) -> F64:
 
 
 def cdc(histograms: Sequence[F64]) -> float:
-    """Return the colour distribution consistency of a clip from its frames' `histogram`; lower is stiller.
+    """Return the colour distribution consistency of a clip from its frames' `histogram`; lower is more stable.
 
-    Per dilation d of 1, 2 and 4 frames: the `jensen_shannon` divergence between frames t and t + d, mean over all
-    such pairs, per channel. The mean over the dilations (a third each), then over R, G and B.
-    Liu et al.: Temporally Consistent Video Colorization with Deep Feature Propagation and Self-regularization
-    Learning (2021); also the measure of the NTIRE 2023 challenge on video colourisation. The number of several clips
-    is their mean.
+    Per dilation d of 1, 2 and 4 frames: the `jensen_shannon` divergence between frames t and t + d, mean over all such
+    pairs, per channel. The mean over the dilations (a third each), then over R, G and B. Liu et al.: Temporally
+    Consistent Video Colorization with Deep Feature Propagation and Self-regularization Learning (2021); also the
+    measure of the NTIRE 2023 challenge on video colourisation. The number for several clips is their mean.
 
     Raises `ValueError` for clips of fewer than five frames.
     """
@@ -65,13 +64,13 @@ def cdc(histograms: Sequence[F64]) -> float:
 
 
 class WarpError:
-    """How much chroma changes along the motion, gathered frame by frame.
+    """How much chroma changes along the motion, accumulated over frames.
 
-    The distance in ab (CIELAB) between a frame and the one before, which is brought to it along the optical flow,
-    mean over the pixels where that flow is consistent, then over the frames. Frames are measured at 240 rows. Flow is
-    dense inverse search (medium preset) between the grey pictures ``luma``; it is consistent where there and back miss
-    by less than a pixel and luma differs by less than 10 codes. Colours that nothing but their own frame decides
-    score high. After a change of shot call `cut` before the next frame.
+    The distance in ab (CIELAB) between a frame and the previous one, which is warped to it along the optical flow, mean
+    over the pixels where that flow is consistent, then over the frames. Frames are measured at 240 rows. Flow is dense
+    inverse search (medium preset) between the grey pictures ``luma``; it is consistent where forward and backward flow
+    differ by less than a pixel and luma by less than 10 codes. Colours determined only by their own frame score high.
+    After a change of shot call `cut` before the next frame.
     """
 
     def __init__(self) -> None:
@@ -81,7 +80,7 @@ class WarpError:
         self._errors: dict[str, list[float]] = {}
 
     def add(self, luma: U8, versions: dict[str, U8]) -> None:
-        """Add a frame: its luma codes (H, W), and the coloured versions of it, by name, in one and the same motion."""
+        """Add a frame: its luma codes (H, W), and its coloured versions by name, which share the same motion."""
         small = _reduced(luma)
         ways = None if self._luma is None else self._consistent(self._luma, small)
         for name, picture in versions.items():
@@ -95,7 +94,7 @@ class WarpError:
         self._luma = small
 
     def cut(self) -> None:
-        """Compare the next frame with none before it."""
+        """Compare the next frame with no previous one."""
         self._luma = None
 
     def value(self, name: str) -> float:
@@ -103,7 +102,7 @@ class WarpError:
         return float(np.mean(self._errors[name]))
 
     def _consistent(self, before: U8, after: U8) -> tuple[F32, npt.NDArray[np.bool_]]:
-        """Return where each pixel was, x and y (H, W, 2), and whether that is sure (H, W)."""
+        """Return the previous position of each pixel, x and y (H, W, 2), and whether that is reliable (H, W)."""
         back = np.asarray(self._flow.calc(after, before, None), np.float32)  # type: ignore[call-overload]
         forth = np.asarray(self._flow.calc(before, after, None), np.float32)  # type: ignore[call-overload]
         height, width = after.shape

@@ -1,4 +1,4 @@
-"""The arithmetic of an exported network, counted on its ONNX graph."""
+"""Count the arithmetic of an exported network on its ONNX graph."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COUNTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 def graph_flops(content: bytes, inputs: Mapping[str, Sequence[int | None]]) -> int:
     """Return the FLOPs of an ONNX graph for inputs of given shapes.
 
-    A multiplication and an addition count as two, those of convolutions and matrix products only. Shapes are ONNX's
-    own inference; a product whose shape it cannot tell is an error. Raises `ValueError`.
+    A multiplication and an addition count as two, in convolutions and matrix products only. Shapes come from ONNX's own
+    inference; a product of unknown shape is an error. Raises `ValueError`.
     """
     model = onnx.load_from_string(content)
     for one in model.graph.input:

@@ -1,7 +1,7 @@
-"""How near a network comes when it is told some true colours: ``python -m training.hint_scores MODEL SET``.
+"""Score a network given some true colours as hints: ``python -m training.hint_scores MODEL SET``.
 
-Points are drawn evenly over the picture, the same for every network; each tells the truth's mean a* and b* in one
-place of the hints' grid, a quarter of the model input. All else is as in `docs/evaluation.md`.
+Points are drawn uniformly over the picture, the same for every network; each gives the truth's mean a* and b* at one
+position of the hints' grid, a quarter of the model input. All else is as in `docs/evaluation.md`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _error(ab: F32, lab: F64) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the command line: print a row of a Markdown table."""
+    """Run the command line: print a row of a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m training.hint_scores", description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("model", help="exported model, or a checkpoint (*.pt)")

@@ -21,10 +21,10 @@ _BLOB_COVER = (0.1, 0.9)
 def draw_hints(truth: Tensor, rng: torch.Generator, *, share: float) -> Tensor:
     """Return hints (N, 3, H, W) for the true ab (N, 2, H, W): ab times mask, and the mask, 0 or 1.
 
-    A ``share`` of the pictures gets some. They are drawn as Zhang et al. 2017 (Real-Time User-Guided Image
-    Colorization, section 3.2) do: their number is geometric with p = 1/8, their place normal around the middle with a
-    quarter of the side, their size 1 to 3 places, their colour the mean of the truth there. A fifth of those pictures
-    is told the truth in blobs instead, as by a neighbouring frame or a reference.
+    A ``share`` of the pictures gets some. They are drawn as in Zhang et al. 2017 (Real-Time User-Guided Image
+    Colorization, section 3.2): their number is geometric with p = 1/8, their position normal around the middle with a
+    quarter of the side, their size 1 to 3 positions, their colour the mean of the truth there. A fifth of those
+    pictures gets the truth in blobs instead, as from a neighbouring frame or a reference.
     """
     (seed,) = torch.randint(2**62, (1,), generator=rng, device=rng.device).tolist()
     draw = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a run begins with: a new network, the weights of ImageNet, another run's averages, or an exported network."""
+"""Initial weights of a run: random, from ImageNet, another run's averages, or an exported network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
 def build_network(
     config: TrainConfig, architecture: Architecture, backbone: Path | None
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the network, and what the backbone lacks. Raises `ConfigError` if nothing takes the backbone."""
+    """Return the network, and the parts missing from the backbone. Raises `ConfigError` if the backbone is unused."""
     if backbone is not None and not architecture.encoder and not config.has_pretrained_discriminator:
         raise ConfigError(
             f"{config.name}: {config.architecture} has no encoder for {backbone}", advice="Leave out --backbone."
@@ -38,7 +38,7 @@ def build_network(
 
 
 def read_initial_weights(path: Path) -> dict[str, Tensor]:
-    """Return the averaged weights of the checkpoint ``path``; nothing of an export's. Raises `WeightsError`."""
+    """Return the averaged weights in the checkpoint ``path``; empty for an export. Raises `WeightsError`."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file to start from", advice="Name a checkpoint.pt or an .onnx file.")
     if path.suffix == ".onnx":
@@ -54,7 +54,7 @@ def read_initial_weights(path: Path) -> dict[str, Tensor]:
 
 
 def check_initial_weights(model: nn.Module, start_from: Path) -> None:
-    """Raise the errors of `load_initial_weights` that need no photographs to be known; ``model`` may change."""
+    """Raise the errors of `load_initial_weights` that can be found without photographs; ``model`` may change."""
     weights = read_initial_weights(start_from)
     if start_from.suffix == ".onnx":
         _headed(model, start_from)
@@ -63,10 +63,11 @@ def check_initial_weights(model: nn.Module, start_from: Path) -> None:
 
 
 def load_initial_weights(model: nn.Module, start_from: Path, photos: Photos) -> None:
-    """Give ``model`` the weights of the checkpoint or export (``*.onnx``) ``start_from``.
+    """Load the weights of the checkpoint or export (``*.onnx``) ``start_from`` into ``model``.
 
-    Only what a `Coherent` grows may be missing; it begins silent, and its coherence compares features as they are.
-    ``photos`` tell what an export's normalisations see. Raises `WeightsError` for weights of another network.
+    Only the additional parts of a `Coherent` may be missing; they start silent, and its coherence compares features
+    unchanged. ``photos`` provide the statistics for an export's normalisations. Raises `WeightsError` for weights of
+    another network.
     """
     weights = read_initial_weights(start_from)
     if start_from.suffix == ".onnx":
@@ -89,7 +90,7 @@ def _headed(model: nn.Module, start_from: Path) -> BinClassifier:
 def _complete(model: nn.Module, missing: set[str], start_from: Path) -> None:
     grown = frozenset[str]()
     if isinstance(model, Coherent):
-        # A part that is there at all must be whole.
+        # A part that is present must be complete.
         there = {name.partition(".")[0] for name, _ in model.named_parameters() if name not in missing}
         grown = GROWN - there
     if lost := sorted(name for name in missing if name.partition(".")[0] not in grown):

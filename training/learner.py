@@ -1,4 +1,4 @@
-"""What learns: a network, its running average, its optimiser, and what it is told at every step."""
+"""The part of a run that learns: a network, its running average, its optimiser, and the input of every step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Learner:
     """A network, its running average, its optimiser and, if the config has one, its adversary."""
 
     lacking: tuple[str, ...]
-    """Parts of the encoder that the backbone had no weights for: they begin random."""
+    """Parts of the encoder missing from the backbone, which are initialised randomly."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Learner:
         backbone: Path | None,
         start_from: Path | None,
     ) -> None:
-        """Start at random, or from given weights; see `train`."""
+        """Initialise randomly, or from given weights; see `train`."""
         self.config, self.machine, self.stride = config, machine, architecture.stride
         torch.manual_seed(config.seed)
         model, self.lacking = build_network(config, architecture, backbone)
@@ -88,7 +88,7 @@ class Learner:
     def learn(self, step: int, crops: Tensor, *, factor: float, numbers: Sequence[int] = ()) -> dict[str, Tensor]:
         """Take one step at ``factor`` times the learning rates; crops are sRGB (N, 3, S, S), 0..255.
 
-        ``numbers`` are the crops' photographs; only embeddings need them. Return the terms of the loss. Every random
+        ``numbers`` are the crops' photographs; only embeddings need them. Returns the terms of the loss. Every random
         draw is a function of the seed, the step and the rank.
         """
         for group in self.optimizer.param_groups:
@@ -112,7 +112,7 @@ class Learner:
     def _terms(
         self, crops: Tensor, lightness: Tensor, truth: Tensor, hints: Tensor | None, numbers: Sequence[int]
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the terms of the loss but the adversarial one, and the ab (N, 2, s, s) that the network found."""
+        """Return the terms of the loss except the adversarial one, and the network's ab (N, 2, s, s)."""
         seen = lightness if self._embeddings is None else self._embeddings(numbers, lightness)
         with self.machine.autocast():
             answer = self._forward(seen) if hints is None else self._forward(seen, hints)
@@ -129,7 +129,7 @@ class Learner:
         return terms | coloured, found
 
     def _step(self, step: int, terms: dict[str, Tensor]) -> None:
-        """Move the weights down the gradient of the terms' sum, and their running average after them."""
+        """Update the weights by the gradient of the terms' sum, then their running average."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.machine.average_gradients(self.model.parameters())
@@ -153,7 +153,7 @@ class Learner:
         return lightness.contiguous(memory_format=torch.channels_last), truth, hints
 
     def state(self) -> dict[str, Any]:
-        """Return all that a resume needs, apart from the step and the plan."""
+        """Return everything needed to resume, apart from the step and the plan."""
         return {
             "config": dataclasses.asdict(self.config),
             "model": self.model.state_dict(),
@@ -163,7 +163,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -190,7 +190,7 @@ def _frequencies(cache: Photos, bins: AbBins, config: TrainConfig) -> Tensor:
     numbers = rng.choice(len(cache), min(_FREQUENCY_SAMPLE, len(cache)), replace=False)
     crops = np.stack([random_crop(cache[int(n)], 64, 0.9, rng) for n in numbers])
     pixels = torch.from_numpy(crops).to(bins.centres.device).permute(0, 3, 1, 2)
-    # Neighbours are alike: every fourth pixel each way tells the same.
+    # Neighbouring pixels are alike: every fourth one each way gives the same result.
     ab = rgb_to_lab(pixels[:, :, ::4, ::4] / 255)[:, 1:]
     found = bins.frequencies(ab, nearest=config.loss.rebalance_by == "nearest")
     return smoothed(found, bins, sigma=config.loss.rebalance_sigma) if config.loss.rebalance_sigma else found

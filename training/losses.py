@@ -1,4 +1,4 @@
-"""What a generator is trained to make small, term by term; `ColourLoss` adds them up as a configuration says.
+"""The loss of a generator, term by term; `ColourLoss` adds them up as configured.
 
 Every function takes batches of ab, (N, 2, H, W) in CIELAB units, and returns a mean that does not depend on their size.
 """
@@ -25,8 +25,8 @@ _LEAST_CHROMA = 1e-3
 def distances(found: Tensor, truth: Tensor, kind: Literal["l1", "l2", "huber"], *, unit: float = AB_REACH) -> Tensor:
     """Return each pixel's distance (N, H, W), the mean over the channels.
 
-    L1 and L2 (the square) in units of ``unit``, of 110 in which ab lies within +-1; Huber in units of the bins' grid
-    of 10, so that it is square up to 10 and straight beyond (Huber 1964).
+    L1 and L2 (the square) in units of ``unit``, by default 110, in which ab lies within +-1; Huber in units of the
+    bins' grid of 10, so that it is quadratic up to 10 and linear beyond (Huber 1964).
     """
     if kind == "huber":
         return F.smooth_l1_loss(found / GRID, truth / GRID, reduction="none").mean(dim=1)
@@ -66,17 +66,17 @@ def _hues(ab: Tensor) -> Tensor:
 
 
 def paleness(found: Tensor, truth: Tensor) -> Tensor:
-    """Return the distance of the batch's mean chroma from the truth's, in units of 10."""
+    """Return the difference between the batch's mean chroma and the truth's, in units of 10."""
     return (_chroma(found).mean() - _chroma(truth).mean()).abs() / GRID
 
 
 def _chroma(ab: Tensor) -> Tensor:
-    # The root has no slope at 0.
+    # The square root has no finite slope at 0.
     return ab.square().sum(dim=1, keepdim=True).add(_LEAST_CHROMA**2).sqrt()
 
 
 def patch_loss(logits: Tensor, *, real: bool, objective: Literal["vanilla", "least-squares"]) -> Tensor:
-    """Return how wrong a discriminator is that answers ``logits`` for pictures that are all ``real``, or all not.
+    """Return the loss of a discriminator that outputs ``logits`` for pictures that are all ``real``, or all not.
 
     Vanilla: cross-entropy (Goodfellow et al. 2014); least squares: distance from 1 or 0 (Mao et al. 2017).
     """
@@ -87,25 +87,25 @@ def patch_loss(logits: Tensor, *, real: bool, objective: Literal["vanilla", "lea
 
 
 class ColourLoss:
-    """The loss of an answer against true ab, in its weighted parts."""
+    """The loss of an output against true ab, in its weighted parts."""
 
     def __init__(self, config: LossConfig, bins: AbBins, weights: Tensor | None, *, classifies: bool) -> None:
-        """``weights`` (Q,) raise the rare among ``bins``, None: all count alike.
+        """Set up the loss; ``weights`` (Q,) emphasise the rare among ``bins``, None: all count equally.
 
-        ``classifies``: answers are logits over the bins, not ab.
+        ``classifies``: outputs are logits over the bins, not ab.
         """
         self._config, self._bins, self._weights, self._classifies = config, bins, weights, classifies
 
     def __call__(
         self, answer: Tensor, truth: Tensor, picture: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the terms by name, whose sum is the loss, and the ab that the answer stands for.
+        """Return the terms by name, whose sum is the loss, and the ab of the output.
 
-        ``truth`` is ab; ``picture``, true sRGB (N, 3, H, W), 0..1, is for an answer that is sRGB, and for no other: its
+        ``truth`` is ab; ``picture``, true sRGB (N, 3, H, W), 0..1, is for an sRGB output, and for no other: its
         regression is that of the three channels.
 
-        In classification rare colours are weighted in the cross-entropy (Zhang 2016, equation 2), in pure regression
-        in the distance: an error counts more where the true colour is rare.
+        In classification rare colours are weighted in the cross-entropy (Zhang 2016, equation 2), in pure regression in
+        the distance: an error counts more where the true colour is rare.
         """
         config = self._config
         if picture is not None:
@@ -122,7 +122,7 @@ class ColourLoss:
         elif config.regression:
             assert config.distance is not None
             error = distances(found, truth, config.distance, unit=config.unit)
-            # Labels for every pixel of an answer at full size are dear: only where they are needed.
+            # Labels for every pixel of a full-size output are expensive: only where they are needed.
             if not self._classifies and self._weights is not None:
                 error = self._weighed(error, *self._bins.soft_labels(truth))
             terms["regression"] = config.regression * error.mean()

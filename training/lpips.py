@@ -1,7 +1,7 @@
-"""LPIPS 0.1 with SqueezeNet 1.1: how different two pictures look (Zhang et al. 2018).
+"""LPIPS 0.1 with SqueezeNet 1.1: the perceptual difference of two pictures (Zhang et al. 2018).
 
 The Unreasonable Effectiveness of Deep Features as a Perceptual Metric. Needs torch and safetensors, and weights that
-are not shipped: SqueezeNet's ``features.*`` under torchvision's names and the linear layers as ``lpips.lin0`` to 6.
+are not included: SqueezeNet's ``features.*`` under torchvision's names and the linear layers as ``lpips.lin0`` to 6.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _SCALE = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
 
 
 class Lpips:
-    """The distance as a callable; 0 for equal pictures, some 0.1 to 0.3 for a wrong colouring."""
+    """The distance as a callable; 0 for equal pictures, some 0.1 to 0.3 for wrong colours."""
 
     def __init__(self, weights: Path) -> None:
-        """Load ``weights`` (safetensors). Raises `WeightsError` if they are absent or not what is needed."""
+        """Load ``weights`` (safetensors). Raises `WeightsError` if they are missing or not the required ones."""
         try:
             self._weights = {name: value.float() for name, value in load_file(weights).items()}
         except (OSError, SafetensorError) as error:

@@ -1,7 +1,7 @@
-"""How far a coloured picture is from the truth: numbers in float64, on pictures of uint8 RGB, shape (H, W, 3).
+"""Measures of a coloured picture against the truth: numbers in float64, on pictures of uint8 RGB, shape (H, W, 3).
 
-`docs/evaluation.md` says which of them are reported and how a set's number is made from its pictures'; what looks for
-particular faults is in `training.detectors`.
+`docs/evaluation.md` lists which of them are reported and how a set's number is computed from its pictures'; detectors
+for particular faults are in `training.detectors`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TIE = 1e-3
 def psnr(picture: U8, truth: U8) -> float:
     """Return the peak signal-to-noise ratio over all samples in dB; infinite for equal pictures.
 
-    The difference is taken in float64: in uint8 its square wraps, which flatters poor pictures by many dB.
+    The difference is computed in float64: in uint8 its square wraps, which flatters poor pictures by many dB.
     """
     error = float(np.mean((picture.astype(np.float64) - truth) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
@@ -31,8 +31,8 @@ def psnr(picture: U8, truth: U8) -> float:
 def ciede2000(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> F64:
     """Return the CIEDE2000 colour difference of CIELAB arrays (..., 3), shape (...), with all weights 1.
 
-    ISO/CIE 11664-6; written after Sharma, Wu, Dalal: The CIEDE2000 color-difference formula: implementation
-    notes, supplementary test data, and mathematical observations (2005), whose 34 pairs are in the tests.
+    ISO/CIE 11664-6; implemented after Sharma, Wu, Dalal: The CIEDE2000 color-difference formula: implementation notes,
+    supplementary test data, and mathematical observations (2005), whose 34 pairs are in the tests.
     """
     l1, a1, b1 = np.moveaxis(np.asarray(first, np.float64), -1, 0)
     l2, a2, b2 = np.moveaxis(np.asarray(second, np.float64), -1, 0)
@@ -81,19 +81,19 @@ def error_credit(lab: F64, truth: F64) -> F64:
     """Return each pixel's part of the AuC, 0..1, for CIELAB (..., 3): 1 where ab is right to less than one unit.
 
     The AuC of Zhang, Isola, Efros (Colorful Image Colorization, 2016) is the mean, over the thresholds 0, 1, ... 150,
-    of the share of pixels whose ab distance is at most the threshold. Distances count in whole units, rounded
-    down. The mean of this function over the pixels is the same number.
+    of the share of pixels whose ab distance is at most the threshold. Distances count in whole units, rounded down. The
+    mean of this function over the pixels is the same number.
     """
     distance = np.floor(np.hypot(lab[..., 1] - truth[..., 1], lab[..., 2] - truth[..., 2]))
     return np.asarray(np.clip(1 - distance / (AUC_LIMIT + 1), 0, 1), np.float64)
 
 
 class RebalancedAuc:
-    """The AuC with every colour of the truth counting the same, gathered picture by picture.
+    """The AuC with every colour of the truth counting equally, accumulated over pictures.
 
-    Zhang 2016 weigh each pixel by one over the frequency of its true colour. Here frequencies are those of the
-    measured set, in cells of 10 x 10 ab units; cells under a ten-thousandth of the set's pixels are left out, since
-    a handful of pixels would weigh as much as all the sky. What remains is the mean of the cells' own AuC.
+    Zhang 2016 weight each pixel by one over the frequency of its true colour. Here frequencies are those of the
+    measured set, in cells of 10 x 10 ab units; cells under a ten-thousandth of the set's pixels are left out, since a
+    handful of pixels would weigh as much as all the sky. What remains is the mean of the cells' own AuC.
     """
 
     def __init__(self) -> None:
@@ -116,8 +116,8 @@ class RebalancedAuc:
 def argmax_agreement(lab: F64, truth: F64) -> float:
     """Return the share of pixels, 0..1, where the larger of a* and b* is the same in both CIELAB arrays (..., 3).
 
-    It is what Keras reports as "accuracy" for a two-channel regression. Where a* and b* are equal (in grey) neither
-    is the larger: a pixel that is so in one array only counts one half, and a grey picture scores what a coin would.
+    Keras reports this as "accuracy" for a two-channel regression. Where a* and b* are equal (in grey) neither is
+    larger: a pixel that is so in only one array counts one half, and a grey picture scores like a coin toss.
     """
     ours, theirs = _larger(lab), _larger(truth)
     agreement = np.where((ours == 0) != (theirs == 0), 0.5, ours == theirs)

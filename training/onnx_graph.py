@@ -1,4 +1,4 @@
-"""A trained network as an ONNX graph: traced, its weights named and halved, its origins forgotten."""
+"""Convert a trained network to an ONNX graph: traced, with named half-precision weights, without source locations."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Graph:
 
     @property
     def gives_evidence(self) -> bool:
-        """Whether it answers more than ab."""
+        """Whether it outputs more than ab."""
         return len(self.outputs) > 1
 
 
 def graph_of(generator: Generator, *, multiple: int, stride: int) -> Graph:
-    """Return the graph that ``generator`` is exported as."""
+    """Return the graph as which ``generator`` is exported."""
     if isinstance(generator, EvidenceGenerator):
         outputs = {OUTPUT: stride, autochrome2.LOGITS: 2 * stride, autochrome2.FEATURES: 2 * stride}
         return Graph(autochrome2.CONTRACT, multiple, {INPUT: 1, autochrome2.HINTS: HINT_DIVISOR}, outputs)
@@ -49,9 +49,9 @@ def graph_of(generator: Generator, *, multiple: int, stride: int) -> Graph:
 def to_onnx(generator: Generator, graph: Graph) -> bytes:
     """Return ``generator`` as a self-contained ONNX graph with float16 weights.
 
-    Inputs and outputs are float32; batch, height and width are free. Batch normalisation is folded into the
-    convolutions. Weights are cast to float32 on loading, so that the file is half as large and every runtime computes
-    as it likes. They keep the names of the trained network's parameters, with ``.T`` where they are transposed.
+    Inputs and outputs are float32; batch, height and width are dynamic. Batch normalisation is folded into the
+    convolutions. Weights are cast to float32 on loading, so that the file is half as large and every runtime can choose
+    its precision. They keep the names of the trained network's parameters, with ``.T`` where they are transposed.
     """
     model = _traced(generator, graph)
     stated = {**graph.inputs, **graph.outputs}
@@ -96,7 +96,7 @@ def _traced(generator: Generator, graph: Graph) -> onnx.ModelProto:
 
 
 def _name_weights(model: onnx.ModelProto, generator: Generator) -> None:
-    """Give constants that are a transposed matrix of the network its name, for `training.onnx_import`."""
+    """Name constants that are a transposed matrix of the network, for `training.onnx_import`."""
     matrices = {value.T.numpy().tobytes(): name for name, value in generator.state_dict().items() if value.ndim == 2}
     named = {one.name for one in model.graph.initializer}
     for weight in model.graph.initializer:
@@ -115,7 +115,7 @@ def _rename(model: onnx.ModelProto, weight: onnx.TensorProto, name: str) -> None
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # The exporter reports on packages that are not installed and not needed.
+    # The exporter reports on packages that are neither installed nor needed.
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -143,7 +143,7 @@ def _halve_weights(model: onnx.ModelProto) -> None:
 
 
 def _forget_origins(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes about where nodes came from, source paths among it."""
+    """Remove the exporter's notes on where nodes came from, which include source paths."""
     graph = model.graph
     del graph.value_info[:]
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):

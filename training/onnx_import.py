@@ -1,4 +1,4 @@
-"""An exported network as a start for training: ONNX weights, batch normalisation unfolded again."""
+"""Start training from an exported network: ONNX weights, with batch normalisation unfolded again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PREFIX = "model."
 
 
 def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) -> set[str]:
-    """Give ``model`` the weights of the export ``path``, its card beside it; return what the export lacks and stays.
+    """Load the weights of the export ``path``, its card beside it, into ``model``; return what is missing and kept.
 
     A convolution gets the weights that its batch normalisation was folded into. The normalisation gets mean and
-    variance of what the convolution answers on ``probes``, batches of L* (N, 1, H, W), and the scale and shift that
-    undo them: in evaluation mode the network answers as the export does, and while it trains nearly so.
-    Raises `WeightsError` if the file is no export of such a network.
+    variance of the convolution's output on ``probes``, batches of L* (N, 1, H, W), and the scale and shift that undo
+    them: in evaluation mode the network's output equals the export's, and in training nearly so. Raises `WeightsError`
+    if the file is not an export of such a network.
     """
     weights = read_weights(path)
     try:
@@ -43,27 +43,27 @@ def load_exported(model: BinClassifier, path: Path, probes: Iterable[Tensor]) ->
 
 
 def _parameter(weight: onnx.TensorProto) -> tuple[str, Tensor]:
-    """Return the trained network's name of an exported tensor, and its values; see `training.onnx_graph.to_onnx`."""
+    """Return the trained network's name for an exported tensor, and its values; see `training.onnx_graph.to_onnx`."""
     name = weight.name.removesuffix(".half").removeprefix(_PREFIX)
     value = torch.from_numpy(numpy_helper.to_array(weight).copy())
     return (name.removesuffix(".T"), value.T) if name.endswith(".T") else (name, value)
 
 
 def _scalars(card: dict[str, object]) -> dict[str, Tensor]:
-    """Return the trained network's single numbers, which an exporter keeps once if several are equal."""
+    """Return the trained network's scalars, of which an exporter stores equal ones only once."""
     stated = card.get("scalars", {})
     assert isinstance(stated, dict)
     return {name: torch.tensor([float(value)]) for name, value in stated.items()}
 
 
 def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict[str, object]) -> None:
-    """Take the head as it is; an export of ab alone holds it transposed and divided by the temperature."""
+    """Load the head unchanged; an export of ab alone holds it transposed and divided by the temperature."""
     if "head.weight" in found and "head.bias" in found and head.bias is not None:
         head.weight.copy_(found["head.weight"])
         head.bias.copy_(found["head.bias"])
         return
     shape = (head.out_channels, head.in_channels)
-    # Exports of before transposed matrices had names have one of this shape.
+    # Exports made before transposed matrices had names have exactly one of this shape.
     matrices = [found["weight"]] if "weight" in found else [value.T for value in found.values() if value.ndim == 2]
     matrices = [matrix for matrix in matrices if matrix.shape == shape]
     if len(matrices) != 1 or "bias" not in found or head.bias is None:
@@ -76,9 +76,9 @@ def _load_head(head: nn.Conv2d, found: dict[str, Tensor], path: Path, card: dict
 
 
 def _load_body(model: nn.Module, found: dict[str, Tensor], path: Path) -> tuple[dict[nn.BatchNorm2d, Tensor], set[str]]:
-    """Copy all that the export holds but the head.
+    """Copy everything in the export except the head.
 
-    Return the bias that is folded into each batch normalisation's convolution, and what is missing.
+    Return the bias folded into each batch normalisation's convolution, and what is missing.
     """
     folded = dict(_normalised(model))
     biases: dict[nn.BatchNorm2d, Tensor] = {}
@@ -122,7 +122,7 @@ def _normalised(model: nn.Module) -> Iterable[tuple[str, nn.BatchNorm2d]]:
 
 
 def _measure(model: nn.Module, biases: dict[nn.BatchNorm2d, Tensor], probes: Iterable[Tensor]) -> None:
-    """Set every normalisation to what it sees on ``probes`` when all of them only add their ``biases``."""
+    """Set every normalisation to the statistics of its input on ``probes`` when each only adds its ``biases``."""
     sums: dict[nn.BatchNorm2d, list[Tensor]] = {norm: [] for norm in biases}
 
     def note(norm: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What a run was made from, kept in its checkpoint, so that a card can say it without being told."""
+"""What a run was made from, kept in its checkpoint, so that a card can state it automatically."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def origins(
     start_from: Path | None,
     precision: Precision,
 ) -> dict[str, Any]:
-    """Return the photographs, the backbone, the parents and the precision of a run that begins, as JSON can hold them.
+    """Return the photographs, the backbone, the parents and the precision of a new run, as JSON values.
 
-    The photographs' ``folder`` is for this machine alone: `published` leaves it out.
+    The photographs' ``folder`` is for this machine only: `published` leaves it out.
     """
     folder = photos if isinstance(photos, Path) else None
     return {
@@ -41,7 +41,7 @@ def origins(
 
 
 def published(made_from: dict[str, Any] | None) -> dict[str, Any]:
-    """Return ``made_from`` as a card has it, without paths of this machine; nothing for an older checkpoint's None."""
+    """Return ``made_from`` as it appears in a card, without paths of this machine; empty for None, of old ones."""
     if made_from is None:
         return {}
     photographs = {name: value for name, value in made_from["photographs"].items() if name != "folder"}
@@ -49,7 +49,7 @@ def published(made_from: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def photos_of(checkpoint: Path, made_from: dict[str, Any] | None) -> Path | None:
-    """Return the folder of photographs that the run of ``checkpoint`` was trained on, if it is still there."""
+    """Return the folder of photographs that the run of ``checkpoint`` was trained on, if it still exists."""
     known = None if made_from is None else made_from["photographs"]["folder"]
     places = [checkpoint.parent / "photos", *([] if known is None else [Path(known)])]
     return next((place for place in places if is_ready(place)), None)
@@ -75,6 +75,6 @@ def _parent(path: Path) -> dict[str, Any]:
         parent |= {"config": state["config"]["name"], "steps": state["step"]}
         parent["made_from"] = published(state.get("made_from")) or None
     except UNREADABLE:
-        # Nothing but weights is needed to start from.
+        # Only weights are needed to start from.
         return parent
     return parent

@@ -1,4 +1,4 @@
-"""The first check of a network of one's own: it must learn a handful of photographs by heart."""
+"""The first check of a new network: it must be able to memorise a handful of photographs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from training.train_options import TrainOptions
 
 STEPS = 500
 _LOOKS = 5
-# Of the error of grey: what a network that has learnt by heart stays far below.
+# Share of grey's error: a network that has memorised the photographs stays far below.
 _LEARNT = 0.5
 
 
 @dataclass(frozen=True)
 class Overfit:
-    """What came of it: mean CIEDE2000 of the photographs as grey and as the network colours them at the end."""
+    """The result: mean CIEDE2000 of the photographs as grey and as finally coloured by the network."""
 
     photographs: int
     steps: int
@@ -56,10 +56,10 @@ def overfit(
     options: TrainOptions | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Overfit:
-    """Train ``config`` for ``steps`` steps on the first ``count`` of ``photos``, whole and clean; measure on the same.
+    """Train ``config`` for ``steps`` steps on the first ``count`` of ``photos``, whole and clean; evaluate on the same.
 
-    Everything goes to ``run``, which must not hold another run. Raises `PhotosError` for fewer photographs, and what
-    `train` raises.
+    Everything goes to ``run``, which must not contain another run. Raises `PhotosError` for fewer photographs, and the
+    errors of `train`.
     """
     check_count(len(photos), count)
     if (run / CHECKPOINT).exists():
@@ -95,7 +95,7 @@ def overfit(
 
 
 def check_count(photographs: int, count: int) -> None:
-    """Raise `PhotosError` for fewer ``photographs`` than ``count``."""
+    """Raise `PhotosError` if there are fewer ``photographs`` than ``count``."""
     if photographs < count:
         raise PhotosError(
             f"{photographs} photographs are too few to overfit {count}", advice="Give more, or a smaller --overfit."
@@ -107,7 +107,7 @@ def _grey_error(truth: U8) -> float:
 
 
 class _Few:
-    """The first photographs, twice: to train on, and as those that are held out."""
+    """The first photographs, twice: for training, and as those that are held out."""
 
     def __init__(self, photos: Photos, count: int) -> None:
         self._photos, self._count = photos, count

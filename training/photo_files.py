@@ -1,4 +1,4 @@
-"""The files of photographs to train on, in folders and in zip files: which there are, and what is in them."""
+"""Files of training photographs in folders and zip files: list and read them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif",
 
 
 class PhotosError(AutochromeError):
-    """Photographs to train on that are not there or cannot be used."""
+    """Training photographs that are missing or cannot be used."""
 
     exit_code = 4
 
 
 def stamped(sources: Sequence[Path]) -> dict[str, Any]:
-    """Return how many ``pictures`` there are, and a ``digest`` of what `pictures` tells of them."""
+    """Return the number of ``pictures``, and a ``digest`` of their `pictures` entries."""
     told = [one for source in sorted(sources, key=Path.resolve) for one in pictures(source)]
     return {"pictures": len(told), "digest": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
 
@@ -43,7 +43,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
     try:
         return archive.read(name)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
-        # Damaged, encrypted, or compressed in a way that Python does not know.
+        # Damaged, encrypted, or compressed by a method unknown to Python.
         return None
 
 
@@ -55,10 +55,10 @@ def _file(path: Path) -> bytes | None:
 
 
 def pictures(source: Path) -> list[tuple[str, int, int]]:
-    """Return the pictures of a folder or a zip file, in the order in which they are read.
+    """Return the pictures in a folder or a zip file, in the order in which they are read.
 
-    Of each its name, its size in bytes, and what tells that it was changed: when that was, in ns, or its checksum.
-    Raises `PhotosError` for a zip file without a table of contents that can be read.
+    Each has a name, a size in bytes, and a value that changes with it: its modification time in ns, or its checksum.
+    Raises `PhotosError` for a zip file without a readable table of contents.
     """
     if source.is_file():
         try:

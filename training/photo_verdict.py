@@ -1,4 +1,4 @@
-"""Whether a photograph can be trained on: large enough, and in colours of its own."""
+"""Decide whether a photograph is suitable for training: large enough, and in colours of its own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 MIN_SIDE = 64
-"""Pixels of the shorter side at least."""
+"""Minimum shorter side in pixels."""
 
 _GREY_CHROMA = 3.0
-# Of 600 ordinary photographs 0.8 % come under this, all nearly of one hue; most old toned prints do.
+# Of 600 ordinary photographs 0.8 % are below this, all nearly of one hue; most old toned prints are.
 _TONED_SPREAD = 2.0
 _LEVELS = 32
 
 
 def photo_verdict(rgb: npt.NDArray[np.uint8]) -> str:
-    """Return whether a photograph, uint8 RGB (H, W, 3), is "kept", or else "too_small", "grey" or "toned".
+    """Classify a photograph, uint8 RGB (H, W, 3), as "kept", "too_small", "grey" or "toned".
 
     See `training.data.build_cache`.
     """
@@ -30,7 +30,7 @@ def photo_verdict(rgb: npt.NDArray[np.uint8]) -> str:
 
 
 def _colour_beyond_tone(lab: npt.NDArray[np.float32]) -> float:
-    """Return how far ab is from its mean among pixels as light, root mean square, for Lab pixels (N, 3)."""
+    """Return the root mean square distance of ab from its mean among equally light pixels, for Lab pixels (N, 3)."""
     level = np.minimum(lab[:, 0] * (_LEVELS / 100), _LEVELS - 1).astype(np.int64)
     count = np.maximum(np.bincount(level, minlength=_LEVELS), 1)
     off = [lab[:, c] - (np.bincount(level, lab[:, c], _LEVELS) / count)[level] for c in (1, 2)]

@@ -1,6 +1,7 @@
-"""Photographs for training as they come: JPEG in zip files, decoded when a crop is cut.
+"""Photographs for training in their original form: JPEG in zip files, decoded when a crop is cut.
 
-140,000 photographs of 256 pixels are 2.4 GB so, which the operating system keeps in memory; decoded they would be 36.
+In this form 140,000 photographs of 256 pixels are 2.4 GB, which the operating system keeps in memory; decoded they
+would be 36.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _JPEG = frozenset({".jpg", ".jpeg"})
 
 
 def index_zips(folder: Path) -> dict[str, int]:
-    """Look at every JPEG in the zip files of ``folder`` and note in its `INDEX` where those lie that can be used.
+    """Examine every JPEG in the zip files of ``folder`` and list the locations of usable ones in its `INDEX`.
 
-    The order is that of the names' SHA-256, so that the last ones are chosen by chance, and stay chosen when others
-    come or go. Return how many there are of each `training.photo_verdict`. Raises `WeightsError` for a zip file
-    whose photographs are compressed.
+    The order is that of the names' SHA-256, so that the last ones are a random choice, which stays the same when others
+    are added or removed. Returns the number of photographs by `training.photo_verdict`. Raises `WeightsError` for a zip
+    file whose photographs are compressed.
     """
     zips = sorted(folder.glob("*.zip"))
     found: list[tuple[bytes, int, int, int, int, int]] = []
@@ -56,7 +57,7 @@ def index_zips(folder: Path) -> dict[str, int]:
 
 
 def _places(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield name, offset and length of every JPEG that ``path`` stores."""
+    """Yield name, offset and length of every stored JPEG in ``path``."""
     with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
         for entry in archive.infolist():
             if Path(entry.filename).suffix.lower() not in _JPEG:
@@ -79,7 +80,7 @@ def _judge(content: U8) -> tuple[str, int, int]:
 
 
 class PhotoZips:
-    """Random access to the photographs that `index_zips` noted; the same doors as `training.data.PhotoCache`."""
+    """Random access to the photographs listed by `index_zips`; the same interface as `training.data.PhotoCache`."""
 
     def __init__(self, folder: Path) -> None:
         """Open the zip files in ``folder``."""

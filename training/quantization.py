@@ -27,8 +27,8 @@ def gamut_bins() -> Tensor:
 def hull_bins() -> Tensor:
     """Return the grid points, shape (313, 2), around the convex hull of all sRGB colours: Zhang's 313 bins.
 
-    The paper says "in gamut" and no more. Taken as the corners of every grid cell that the hull overlaps, the points
-    come to its 313: those less than one cell away from the hull on both axes.
+    The paper only says "in gamut". Taking the corners of every grid cell that the hull overlaps gives its 313 points:
+    those less than one cell away from the hull on both axes.
     """
     reach = GRID * torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
     grown = (_srgb_colours()[:, None] + reach).reshape(-1, 2)
@@ -56,7 +56,7 @@ class AbBins(nn.Module):
     _lookup: Tensor
 
     def __init__(self, centres: Tensor | None = None) -> None:
-        """Take ``centres``, or else `gamut_bins`, and build the table from grid cell to the nearest bin."""
+        """Use ``centres``, or else `gamut_bins`, and build the table from grid cell to the nearest bin."""
         super().__init__()
         self.register_buffer("centres", gamut_bins() if centres is None else centres, persistent=False)
         nearest = torch.cdist(_grid_points(), self.centres).argmin(dim=1)
@@ -68,8 +68,8 @@ class AbBins(nn.Module):
     def soft_labels(self, ab: Tensor) -> tuple[Tensor, Tensor]:
         """Spread each ab value over the four bins around it, so that their weighted mean is the value itself.
 
-        Takes (N, 2, H, W); returns bin numbers (N, K, H, W) and weights of the same shape that sum to 1, K = 4.
-        Cells outside the gamut stand for the nearest bin inside.
+        Takes (N, 2, H, W); returns bin numbers (N, K, H, W) and weights of the same shape that sum to 1, K = 4. Cells
+        outside the gamut stand for the nearest bin inside.
         """
         place = (ab / GRID + _HALF).clamp(0, 2 * _HALF - 1e-3)
         base = place.floor()
@@ -87,7 +87,7 @@ class AbBins(nn.Module):
     def frequencies(self, ab: Tensor, *, nearest: bool = False) -> Tensor:
         """Return how often each bin occurs in ab values of shape (N, 2, H, W), as shares that sum to 1.
 
-        A value counts for the bins around it by their weights, or, if ``nearest``, for the nearest of them alone.
+        A value counts for the bins around it by their weights or, if ``nearest``, only for the nearest of them.
         """
         numbers, weights = self.soft_labels(ab)
         if nearest:
@@ -122,9 +122,9 @@ class ZhangBins(AbBins):
 
 
 def smoothed(frequencies: Tensor, bins: AbBins, *, sigma: float) -> Tensor:
-    """Return the shares (Q,) smoothed over the ab plane by a Gaussian of ``sigma`` CIELAB units; they still sum to 1.
+    """Smooth the shares (Q,) over the ab plane by a Gaussian of ``sigma`` CIELAB units; they still sum to 1.
 
-    Zhang 2016, section 2.2, smooths with sigma 5 before it weighs.
+    Zhang 2016, section 2.2, smooths with sigma 5 before weighting.
     """
     near = torch.exp(-torch.cdist(bins.centres, bins.centres).square() / (2 * sigma**2))
     spread: Tensor = (near / near.sum(dim=0)) @ frequencies
@@ -132,7 +132,7 @@ def smoothed(frequencies: Tensor, bins: AbBins, *, sigma: float) -> Tensor:
 
 
 def ab_bins(name: Literal["gamut260", "zhang313"]) -> AbBins:
-    """Return the bins that an architecture names."""
+    """Return the bins with the name that an architecture gives."""
     return ZhangBins() if name == "zhang313" else AbBins()
 
 

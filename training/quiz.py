@@ -1,4 +1,4 @@
-"""Pairs of a photograph and the same one coloured anew, and how often people take the latter for real."""
+"""Pairs of a photograph and its coloured version, and how often people take the latter for real."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import numpy as np
 from training.cielab_numpy import U8
 from training.evaluate import EvaluationSet, Paint, lightness_of
 
-# Of the normal distribution, for an interval of 95 %.
+# Quantile of the normal distribution for an interval of 95 %.
 _Z = 1.959964
 
 
 @dataclass(frozen=True)
 class Round:
-    """A pair: the number of its picture, and on which side the real one is shown."""
+    """A pair: the number of its picture, and the side on which the real one is shown."""
 
     picture: int
     real_is_left: bool
 
 
 def draw_rounds(pictures: int, *, count: int, seed: int) -> tuple[Round, ...]:
-    """Return at most ``count`` rounds of different pictures, in an order and with sides that ``seed`` decides."""
+    """Return at most ``count`` rounds of different pictures, with order and sides determined by ``seed``."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(pictures)[:count].tolist()
     return tuple(Round(picture, bool(rng.random() < 0.5)) for picture in chosen)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the interval, 0..1, in which a share lies that came up ``successes`` times in ``trials``, at 95 %.
+    """Return the 95 % interval, within 0..1, of a share observed ``successes`` times in ``trials``.
 
-    Wilson 1927, without correction for continuity. Without trials it is everything.
+    Wilson 1927, without continuity correction. Without trials it is 0..1.
     """
     if trials == 0:
         return 0.0, 1.0
@@ -45,7 +45,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def pairs_of(pictures: EvaluationSet, paint: Paint, *, largest: int | None) -> Callable[[int], tuple[bytes, bytes]]:
-    """Return what gives the real and the coloured picture of a number, PNG, reduced to ``largest`` pixels a side."""
+    """Return a function from number to the real and the coloured picture, PNG, of at most ``largest`` pixels a side."""
 
     def pair(number: int) -> tuple[bytes, bytes]:
         truth = pictures.truth(number)
@@ -64,9 +64,9 @@ def _png(picture: U8) -> bytes:
 
 @dataclass(frozen=True)
 class Count:
-    """Of ``answered`` pairs ``fooled`` had the coloured picture taken for the real one; the rest were told apart.
+    """In ``fooled`` of ``answered`` pairs the coloured picture was taken for the real one; the rest were told apart.
 
-    Where nobody can tell, the share of ``fooled`` is a half.
+    If nobody can tell, the share of ``fooled`` is one half.
     """
 
     answered: int
@@ -74,5 +74,5 @@ class Count:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the share of ``fooled`` lies, at 95 %."""
+        """The 95 % interval of the share of ``fooled``."""
         return wilson(self.fooled, self.answered)

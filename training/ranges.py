@@ -1,7 +1,7 @@
-"""The ranges of a network's activations, which its card states for engines that compute in INT8 (`engines.int8`).
+"""The ranges of a network's activations, stated in its card for engines that compute in INT8 (`engines.int8`).
 
-``python -m training.ranges WEIGHTS.onnx --photos DIR`` measures them for exported weights and puts them into their
-card; ``colorize-model export`` does so itself where it has photographs.
+``python -m training.ranges WEIGHTS.onnx --photos DIR`` measures them for exported weights and adds them to their card;
+``colorize-model export`` does so itself if photographs are available.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from training.evaluate import network_input
 from training.photo_zips import open_photos
 
 _PHOTOS = 100
-# Short sides of model inputs in pixels, of films and of photographs.
+# Short sides of model inputs in pixels, for films and for photographs.
 _SIZES = (160, 256)
-# Share of the places that are hinted, and the greatest a* or b* there.
+# Share of the positions with hints, and the largest a* or b* there.
 _HINTED, _STRONGEST = 0.05, 60.0
-# The range holds the extremes of so many of the photographs; what is beyond it is clipped, so that the usual is finer.
+# Share of the photographs whose extremes the range includes; values beyond are clipped, so that the usual ones are
+# finer.
 _SHARE = 0.9
 
 
 def activation_ranges(content: bytes, photos: Photos, *, bins: int, count: int = _PHOTOS) -> dict[str, list[float]]:
-    """Return the least and greatest input of every layer to compute in INT8, by the name of its weights.
+    """Return the minimum and maximum input of every layer to compute in INT8, by the name of its weights.
 
     ``content`` is an ONNX file of the contract ``autochrome-2``. It runs in OpenVINO, in float32 on the CPU, on at most
     ``count`` of ``photos``, half of them with hints. Layers with ``bins`` output channels, the classifier's, are left
@@ -47,7 +48,7 @@ def activation_ranges(content: bytes, photos: Photos, *, bins: int, count: int =
     core = optional.openvino().Core()
     graph = core.read_model(content)
     chosen = [layer for layer in layers(graph) if layer.outputs != bins]
-    # Several layers may have one input.
+    # Several layers may share one input.
     inputs = {layer.name: min(layer.node.input_value(0).get_names()) for layer in chosen}
     graph.add_outputs(sorted(set(inputs.values())))
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -80,7 +81,7 @@ def _feeds(photos: Photos, count: int) -> Iterator[dict[str, F32]]:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure as the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.ranges", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("--photos", type=Path, required=True, help="photo cache, or folder of zip files with an index")

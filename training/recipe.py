@@ -1,10 +1,10 @@
-"""One GPU for half an hour: ``python -m training.recipe --photos ZIPS --run DIR`` from photographs to weights.
+"""From photographs to weights in half an hour on one GPU: ``python -m training.recipe --photos ZIPS --run DIR``.
 
-Photographs are decoded once; training goes on in slices that stop cleanly after ``--minutes``, each call resuming the
-last; then the weights are packed into small files, the network is exported and measured, and its card says how it did.
-Everything stays in the run's folder, so that the same command, said again, goes on where it stopped:
+Photographs are decoded once; training runs in slices that stop cleanly after ``--minutes``, each call resuming the
+last; then the weights are split into small files, the network is exported and evaluated, and its card states the
+scores. Everything stays in the run's folder, so that repeating the command resumes where it stopped:
 
-    python -m training.recipe --photos train-*.zip --run run --backbone resnet18.safetensors --total-minutes 20
+python -m training.recipe --photos train-*.zip --run run --backbone resnet18.safetensors --total-minutes 20
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from training.train import CHECKPOINT, train
 from training.train_options import TrainOptions
 
 STAGES = ("train", "finish", "export", "evaluate", "pack")
-# Of a slice that is to finish the run, what is left when the photographs are loaded.
+# Share of a final slice's time that is left once the photographs are loaded.
 _FINISHING_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a recipe's files are."""
+    """Locations of a recipe's files."""
 
     run: Path
     config: TrainConfig
@@ -55,19 +55,19 @@ class Workplace:
 
     @property
     def weights(self) -> Path:
-        """The averaged weights alone, a checkpoint that can be evaluated, exported and started from."""
+        """The averaged weights alone, a checkpoint for evaluation, export and further training."""
         return self.run / f"{self.config.name}-weights.pt"
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """The files that are made anew, whatever is there."""
+        """The files that are always written again."""
         names = ("calibration.md", "evaluation.png", "evaluation.json", "evaluation.md")
         return (self.weights, self.exported, self.exported.with_suffix(".json"), *(self.run / name for name in names))
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the stages that the command line names, or all that are due."""
+    """Run the stages named on the command line, or all that are due."""
     asked = _parser().parse_args(arguments)
     config = load_config(asked.config)
     place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     everything = asked.stage is None and _finished(place)
     if asked.stage in ("pack", "export") or everything:
         keep_weights(place.checkpoint, place.weights)
-    # First what cost the most: whatever goes wrong later, the weights can be taken away.
+    # First what cost the most: whatever fails later, the weights can be saved.
     if asked.stage == "pack" or everything:
         _pack(place, place.weights)
         if asked.whole:

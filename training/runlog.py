@@ -1,4 +1,4 @@
-"""What a run says of itself: a line of JSON now and then, the same for TensorBoard, and how far it is."""
+"""A run's reports: lines of JSON at intervals, the same for TensorBoard, and its progress."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 
 LOG = "log.jsonl"
 DISCRIMINATOR = "discriminator"
-"""The name of what a discriminator loses: it is no part of the generator's loss."""
+"""The name of a discriminator's loss, which is not part of the generator's loss."""
 
 
 class TrainingError(AutochromeError):
-    """Training went wrong; the message says at which step."""
+    """Training failed; the message names the step."""
 
     exit_code = 9
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     step: int
     steps: int | None
-    """In all; None while the clock has not fixed them yet."""
+    """Total steps; None while the clock has not determined them."""
     loss: float
     learning_rate: float
     crops_per_second: float
     seconds_left: float | None
     sheet: Path | None
-    """The last sheet of samples that was drawn."""
+    """The most recent sheet of samples."""
     lacking: tuple[str, ...]
-    """Parts of the encoder that the backbone had no weights for."""
+    """Parts of the encoder missing from the backbone."""
     computes: str
-    """In what and on what the run computes."""
+    """Precision and device of the run."""
     measures: bool = False
-    """Whether it colours and measures held-out photographs now, which may take as long as many steps."""
+    """Whether it is currently evaluating held-out photographs, which may take as long as many steps."""
 
 
 class RunLog:
     """``log.jsonl`` and the folder ``tensorboard`` of a run."""
 
     def __init__(self, run: Path, *, first: int, tensorboard: bool) -> None:
-        """Go on at step ``first``: what an earlier process wrote of later steps is forgotten.
+        """Continue at step ``first``, discarding what an earlier process wrote for later steps.
 
-        Raises `MissingDependencyError` if TensorBoard is wanted and not installed, `WriteError`.
+        Raises `MissingDependencyError` if TensorBoard is requested and not installed, `WriteError`.
         """
         self._path = run / LOG
         with writing(self._path):
@@ -69,7 +69,7 @@ class RunLog:
             self._writer = _open_writer(run / "tensorboard", first) if tensorboard else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Note ``values`` as those after ``step`` steps."""
+        """Record ``values`` after ``step`` steps."""
         with writing(self._path), self._path.open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": step, **{key: round(value, 6) for key, value in values.items()}}) + "\n")
         if self._writer is not None:
@@ -78,14 +78,14 @@ class RunLog:
             self._writer.flush()
 
     def show(self, step: int, sheet: Path) -> None:
-        """Give TensorBoard the picture ``sheet``."""
+        """Show the picture ``sheet`` in TensorBoard."""
         if self._writer is not None:
             with Image.open(sheet) as picture:
                 self._writer.add_image("held_out", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
             self._writer.flush()
 
     def close(self) -> None:
-        """Finish the files."""
+        """Close the files."""
         if self._writer is not None:
             self._writer.close()
 
@@ -102,7 +102,7 @@ def _open_writer(folder: Path, first: int) -> SummaryWriter:
 
 
 class LossMeter:
-    """Means of the loss's terms, and the rate, since they were last asked for; and whoever watches is told."""
+    """Means of the loss's terms, and the rate, since they were last read; also reports progress."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class LossMeter:
         computes: str = "",
         lacking: tuple[str, ...] = (),
     ) -> None:
-        """Begin at step ``first``; tell ``watch`` at most once in ``every`` seconds."""
+        """Start at step ``first``; call ``watch`` at most once in ``every`` seconds."""
         self._from, self._watch, self._every = first, watch, every
         self._computes, self._lacking = computes, lacking
         self._began = self._told = time.monotonic()
@@ -137,7 +137,7 @@ class LossMeter:
             self._sums[name] = self._sums[name] + term if name in self._sums else term
 
     def means(self, step: int) -> dict[str, float]:
-        """Return the terms by name, the loss and the crops a second. Raises `TrainingError` if one is not finite."""
+        """Return the terms by name, the loss and the crops per second. Raises `TrainingError` if one is not finite."""
         terms = {name: float(total) / self._steps for name, total in self._sums.items()}
         rate = self._crops / (time.monotonic() - self._started)
         self._clear()
@@ -148,14 +148,14 @@ class LossMeter:
         return {"loss": _sum(terms), **{f"loss/{name}": value for name, value in terms.items()}, "rate": rate}
 
     def drew(self, sheet: Path) -> None:
-        """Note the last sheet of samples."""
+        """Record the most recent sheet of samples."""
         self._sheet = sheet
 
     def tell(self, done: int, steps: int | None, *, learning_rate: float, now: bool, measures: bool = False) -> None:
-        """Tell whoever watches that ``done`` steps of ``steps`` are done, if it is time or ``now``."""
+        """Report that ``done`` of ``steps`` steps are done, if it is time or ``now``."""
         moment = time.monotonic()
         if not self._warm:
-            # The first step takes far longer: memory is asked for, and kernels are chosen.
+            # The first step takes far longer: memory is allocated, and kernels are selected.
             self._warm, self._began, self._from = True, moment, done
         if not now and moment - self._told < self._every:
             return

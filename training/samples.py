@@ -1,4 +1,4 @@
-"""How a run is doing: photographs it never trains on, coloured, measured and drawn as a sheet."""
+"""Evaluate a run in progress: held-out photographs, coloured, measured and drawn as a sheet."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from training.quantization import AbBins
 from training.sheets import Strip, save_sheet
 
 SAMPLES = "samples"
-# Zhang 2016 found it: between the mean, which is pale, and the likeliest bin, which is patchy.
+# Zhang 2016's choice: between the mean, which is pale, and the likeliest bin, which is patchy.
 TEMPERATURE = 0.38
 _BATCH = 16
 _ACROSS = 3
 _DRAWN = 48
-# Every second pixel each way tells the same of a mean over pixels.
+# Every second pixel each way gives the same mean over pixels.
 _SPARSE = slice(None, None, 2)
 
 
@@ -39,9 +39,9 @@ class HeldOut:
     def __init__(
         self, cache: Photos, config: TrainConfig, machine: Machine, *, bins: AbBins | None, stride: int
     ) -> None:
-        """Keep the last ``config.evaluate_photos``.
+        """Use the last ``config.evaluate_photos``.
 
-        ``bins`` decode a network that classifies, None: it answers with ab.
+        ``bins`` decode a network that classifies; None: it outputs ab.
         """
         numbers = range(len(cache) - config.evaluate_photos, len(cache))
         self._truths = [middle_crop(cache[number], config.evaluate_crop or config.crop) for number in numbers]
@@ -50,11 +50,11 @@ class HeldOut:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, loss: ColourLoss, sheet: Path) -> dict[str, float]:
-        """Colour with ``model``, in evaluation mode; write ``sheet`` (PNG) and return the numbers.
+        """Colour with ``model``, in evaluation mode; write ``sheet`` (PNG) and return the measures.
 
-        They are the loss on clean L*, mean CIEDE2000, and mean colourfulness beside the truth's. Logits are decoded
-        at temperature 0.38; of RGB ab is taken, at the L* that there is. A run that learns line art is shown lines,
-        and its RGB is measured whole.
+        They are the loss on clean L*, mean CIEDE2000, and mean colourfulness beside the truth's. Logits are decoded at
+        temperature 0.38; of RGB only ab is used, with the given L*. A run that learns line art is shown lines, and its
+        RGB is measured whole.
         """
         losses: list[float] = []
         greys: list[U8] = []

@@ -6,15 +6,15 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-# Of a run whose length the clock decides: a short one must not spend half of it on the rise.
+# For a run whose length is determined by the clock: a short one must not spend half of it on warm-up.
 _LONGEST_WARMUP = 0.1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is and when its rate falls. ``steps`` None: not known yet, the rate rises and stays.
+    """The length of a run and its learning-rate schedule. ``steps`` None: not known yet, no decay after warm-up.
 
-    The rise ends at step ``warmup``. It begins at zero, or at ``risen`` (0..1) at step ``since`` if it was made shorter
+    The warm-up ends at step ``warmup``. It starts at zero, or at ``risen`` (0..1) at step ``since`` if it was shortened
     on the way.
     """
 
@@ -25,7 +25,7 @@ class Plan:
     risen: float = 0.0
 
     def factor(self, step: int) -> float:
-        """Return the factor on the learning rate at ``step``: linear rise, flat part, then 1 - sqrt fall to zero.
+        """Return the factor on the learning rate at ``step``: linear warm-up, constant, then 1 - sqrt decay to zero.
 
         The shape of Hägele et al. 2024 (Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations).
         """
@@ -41,13 +41,13 @@ class Plan:
         return self.steps is not None and step >= self.steps
 
     def falling(self, step: int) -> bool:
-        """Return whether the rate at ``step`` is on its way to zero."""
+        """Return whether the rate is decaying at ``step``."""
         return self.steps is not None and step > self.steps - self.cooldown
 
     def fixed(self, steps: int, *, done: int, share: float) -> Plan:
-        """Return the plan for ``steps`` in all, ``done`` of them behind, with the rate falling over the last ``share``.
+        """Return the plan for ``steps`` in total, ``done`` of them finished, decaying over the last ``share``.
 
-        From where it is it rises over a tenth of those that are left at most.
+        From its current value the rate warms up over at most a tenth of the remaining steps.
         """
         cooldown = max(1, round(steps * share))
         warmup = done + math.ceil((steps - done) * _LONGEST_WARMUP)

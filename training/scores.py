@@ -1,4 +1,4 @@
-"""What an evaluation answers with: scores per picture and per set, as tables, as JSON, and as a card's part."""
+"""The results of an evaluation: scores per picture and per set, as tables, as JSON, and as part of a card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTOCOL = "docs/evaluation.md"
 
 
 class ReportError(AutochromeError):
-    """An evaluation report that cannot be read, or that does not hold the model asked for."""
+    """An evaluation report that cannot be read, or that does not contain the requested model."""
 
     exit_code = 4
 
@@ -45,11 +45,11 @@ class PictureScore:
 
 @dataclass(frozen=True)
 class SetScore:
-    """One system on one set: means over the pictures unless said otherwise.
+    """One system on one set: means over the pictures unless stated otherwise.
 
     ``delta_cf`` is the difference of the two sets' mean CF, ``delta_cf_pictures`` the mean of the pictures' own
-    differences (both without sign). ``auc_rebalanced``, and of ``faults`` the hue bias and the shifts, are over all
-    pixels of the set, and the checkerboard is that of the set's mean power. PSNR of equal pictures counts as 100 dB.
+    differences (both absolute). ``auc_rebalanced``, and of ``faults`` the hue bias and the shifts, are over all pixels
+    of the set, and the checkerboard is that of the set's mean power. PSNR of equal pictures counts as 100 dB.
     """
 
     set_name: str
@@ -71,7 +71,7 @@ class SetScore:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model that was measured, and what ran it; ``name`` is the system's in the scores."""
+    """A model that was evaluated, and what ran it; ``name`` is the system's in the scores."""
 
     name: str
     runtime: str
@@ -83,7 +83,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Everything an evaluation found, and what it was made with.
+    """Everything an evaluation found, and its settings.
 
     ``network_size`` is the short side in pixels that the networks saw; ``notes`` says what was left out and why.
     """
@@ -95,7 +95,7 @@ class EvaluationReport:
     notes: tuple[str, ...]
 
     def as_json(self) -> str:
-        """Return the whole report as JSON; values that do not exist are null."""
+        """Return the whole report as JSON; missing values are null."""
         return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
 
     def as_markdown(self) -> str:
@@ -108,7 +108,7 @@ class EvaluationReport:
         return "\n\n".join([*parts, *self.notes]) + "\n"
 
     def for_terminal(self) -> tuple[RenderableType, ...]:
-        """Return the models, the columns that decide, and the notes, for a terminal of 80 characters."""
+        """Return the models, the main columns, and the notes, for a terminal of 80 characters."""
         machines = ", ".join(sorted({one.cost.machine for one in self.models}))
         said = Text(f"Networks see {self.network_size} px; ms at 256 x 256 on {machines}")
         models = _table(_MODEL_HEADINGS[:-2], (list(_model_cells(one))[:-2] for one in self.models))
@@ -117,7 +117,7 @@ class EvaluationReport:
 
 
 def read_report(path: Path) -> EvaluationReport:
-    """Read what `EvaluationReport.as_json` wrote. Raises `ReportError`."""
+    """Read the output of `EvaluationReport.as_json`. Raises `ReportError`."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return EvaluationReport(
@@ -144,10 +144,10 @@ def _with_faults(kind: Any, values: Mapping[str, Any], **more: object) -> Any:
 
 
 def as_card(report: EvaluationReport, *, model: str | None = None) -> dict[str, object]:
-    """Return what a model's card says of its scores: the protocol, what ran it, and the rounded numbers of each set.
+    """Return a model card's scores: the protocol, what ran it, and the rounded numbers of each set.
 
-    ``model`` is the name that the report knows it by, and may be left out where the report has one model. Shares are
-    in per cent. Raises `ReportError` for a model that is not in the report, or was measured on no set.
+    ``model`` is its name in the report, and may be omitted if the report has one model. Shares are in per cent. Raises
+    `ReportError` for a model that is not in the report, or was measured on no set.
     """
     chosen = [one for one in report.models if model in (None, one.name)]
     names = ", ".join(one.name for one in report.models)

@@ -1,4 +1,4 @@
-"""Contact sheets: the truth, grey, and each system's colours side by side, because numbers do not look."""
+"""Contact sheets: the truth, grey, and each system's colours side by side, because numbers do not show everything."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def draw_strip(
     scores: Sequence[SetScore] = (),
     height: int = 200,
 ) -> Strip:
-    """Return one picture of a set as its truth, its L* as grey, and what each of ``systems`` makes of it.
+    """Return one picture of a set as its truth, its L* as grey, and the result of each of ``systems``.
 
-    Without ``truth`` the picture is a black-and-white one and is shown as grey alone. Labels name the picture and
-    the systems and, where ``scores`` of the set know it, each system's CIEDE2000.
+    Without ``truth`` the picture is black-and-white and shown as grey alone. Labels name the picture and the systems
+    and, if in ``scores`` of the set, each system's CIEDE2000.
     """
     source = pictures.truth(number)
     lightness = lightness_of(source)
@@ -90,12 +90,12 @@ def draw_strip(
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Return at most ``most`` of the numbers below ``count``, evenly spread."""
+    """Return at most ``most`` of the numbers below ``count``, evenly spaced."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
 
 
 def worst(scores: Iterable[SetScore], count: int) -> list[tuple[str, int]]:
-    """Return set and number of the ``count`` pictures of largest CIEDE2000, the largest first; scores of one system."""
+    """Return set and number of the ``count`` pictures with the largest CIEDE2000, largest first; of one system."""
     errors = [
         (picture.ciede2000, score.set_name, number) for score in scores for number, picture in enumerate(score.pictures)
     ]
@@ -104,7 +104,7 @@ def worst(scores: Iterable[SetScore], count: int) -> list[tuple[str, int]]:
 
 
 def save_sheet(strips: Sequence[Strip], output: Path, *, across: int = 2) -> Path:
-    """Write ``strips`` as the PNG file ``output``, which appears when it is complete, and return its path."""
+    """Write ``strips`` as the PNG file ``output``, atomically, and return its path."""
     with replacing(output) as partial:
         draw_sheet(strips, across=across).save(partial, format="PNG")
     return output

@@ -1,4 +1,4 @@
-"""The training loop, all of it: photographs in, a checkpoint out."""
+"""The whole training loop: photographs in, a checkpoint out."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from training.samples import SAMPLES, HeldOut
 from training.train_options import RunClock, TrainOptions, plan_run
 
 CHECKPOINT = "checkpoint.pt"
-# How often, in seconds, whoever watches is told: often enough to see that it goes on.
+# Seconds between progress reports: often enough to see that it is running.
 _TELL_EVERY = 2.0
-# The longest, in seconds, that a run works without a checkpoint, however slow its steps.
+# Maximum seconds between checkpoints, however slow the steps.
 _SAVE_EVERY = 600.0
 
 
@@ -49,12 +49,12 @@ def train(
     ``photos`` is a cache of `training.data.build_cache` or a folder of zip files with an index, see
     `training.photo_zips.index_zips`. A checkpoint found in ``run`` is resumed, step for step as if it had never
     stopped. ``start_from`` is another run's checkpoint, or an exported network (``*.onnx``), whose averaged weights
-    this run begins with; parts of a `Coherent` that they lack begin silent. ``backbone`` holds ImageNet weights for
-    the encoder. ``watch`` is told how far the run is. Under ``torchrun`` every process takes its part of each batch,
+    this run starts from; parts of a `Coherent` that they lack start silent. ``backbone`` holds ImageNet weights for the
+    encoder. ``watch`` receives the progress of the run. Under ``torchrun`` every process takes its part of each batch,
     and the first one writes. Raises `ConfigError` for a config that does not fit its architecture, the photographs or
-    the run, `PhotosError` for photographs that are not there, `WeightsError` for weights of another network,
-    `TrainingError` if the loss diverges, `WriteError` for a place that takes no files, `SourceError` if ``run`` lies
-    among the photographs; ``run`` is then as it was.
+    the run, `PhotosError` for missing photographs, `WeightsError` for weights of another network, `TrainingError` if
+    the loss diverges, `WriteError` for a location that cannot be written to, `SourceError` if ``run`` lies among the
+    photographs; ``run`` is then unchanged.
     """
     if isinstance(photos, Path):
         check_output(run, [photos])
@@ -63,7 +63,7 @@ def train(
     check_place(checkpoint)
     state = _saved(checkpoint, config)
     made_from: Any = None if state is None else state.get("made_from")
-    # A run goes on in what it began in, wherever that is.
+    # A run keeps its initial precision on any device.
     precision = config.precision if made_from is None else made_from.get("precision", config.precision)
     with open_machine(options.device, precision=precision) as machine:
         clock = RunClock(options, machine)
@@ -173,7 +173,7 @@ def _saved(checkpoint: Path, config: TrainConfig) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
-        # On the CPU: optimisers count steps there, and would ask a GPU for every parameter's count at every step.
+        # On the CPU: optimisers count steps there, and would query a GPU for every parameter's count at every step.
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         made_with = read_config(state["config"], where=str(checkpoint))
     except (*UNREADABLE, ConfigError) as error:

@@ -1,4 +1,4 @@
-"""How one call of `training.train.train` computes, and what the clock decides about the length of the run."""
+"""How one call of `training.train.train` computes, and how the clock determines the length of the run."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _MARGIN = 0.97
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a run computes in this call. What is learnt depends on it through the run's length and rounding alone."""
+    """How a run computes in this call. Its result is affected only through the run's length and rounding."""
 
     device: DeviceName = "auto"
     minutes: float | None = None
-    """Stop with a checkpoint after so long, start-up included; the next call resumes from it."""
+    """Stop with a checkpoint after this long, start-up included; the next call resumes from it."""
     total_minutes: float | None = None
-    """Fix the run's steps by the clock, not by the config: as many as fit into so much time in all calls."""
+    """Set the run's steps by the clock, not by the config: as many as fit into this time over all calls."""
     finish_minutes: float | None = None
-    """From here on let the rate fall to zero, within so long: for a run that must end sooner than planned."""
+    """From now on let the rate decay to zero within this time: for a run that must end sooner than planned."""
     pace_seconds: float = 60.0
-    """How long steps are timed before ``total_minutes`` fixes their number."""
+    """How long steps are timed before ``total_minutes`` determines their number."""
     resident: bool | None = None
-    """Keep all photographs on the device and cut them there; None: on a GPU with room for them."""
+    """Keep all photographs on the device and cut them there; None: on a GPU with enough memory."""
     compile: bool = False
     """Compile the network with ``torch.compile``."""
     tensorboard: bool = True
@@ -40,9 +40,9 @@ class TrainOptions:
 
 
 def plan_run(config: TrainConfig, options: TrainOptions, state: Mapping[str, Any] | None) -> Plan:
-    """Return the plan to go on with after the checkpoint ``state`` (None: to begin with). Raises `ConfigError`.
+    """Return the plan to continue with after the checkpoint ``state`` (None: to start with). Raises `ConfigError`.
 
-    A plan that is fixed stays as it is, except that ``finish_minutes`` lets a rate fall that has not begun to.
+    A determined plan is unchanged, except that ``finish_minutes`` starts the decay if it has not started yet.
     """
     open_ended = options.total_minutes is not None
     if state is None:
@@ -68,22 +68,22 @@ class RunClock:
     def __init__(
         self, options: TrainOptions, machine: Machine, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """Start now, by the seconds that ``monotonic`` gives."""
+        """Start now, using the seconds that ``monotonic`` returns."""
         self._options, self._machine, self._monotonic = options, machine, monotonic
         self._began = self._timed_from = monotonic()
         self._settled, self._spent = _SETTLING, 0.0
 
     def resume(self, first: int, spent: float) -> None:
-        """Go on at step ``first``, after ``spent`` seconds in earlier calls."""
+        """Continue at step ``first``, after ``spent`` seconds in earlier calls."""
         self._settled, self._spent = first + _SETTLING, spent
 
     @property
     def seconds(self) -> float:
-        """The seconds of all calls until now."""
+        """The seconds of all calls so far."""
         return self._spent + self._monotonic() - self._began
 
     def fix(self, plan: Plan, done: int, *, share: float) -> Plan:
-        """Return ``plan``, its steps fixed if they were open and ``done`` steps have shown the pace."""
+        """Return ``plan`` with its steps determined if they were open and ``done`` steps have shown the pace."""
         if plan.steps is not None or self._options.total_minutes is None:
             return plan
         if done == self._settled:
@@ -96,6 +96,6 @@ class RunClock:
         return plan
 
     def up(self) -> bool:
-        """Return whether this call has had its minutes."""
+        """Return whether this call has used up its minutes."""
         minutes = self._options.minutes
         return minutes is not None and self._machine.agreed(self._monotonic() - self._began > 60 * minutes) > 0

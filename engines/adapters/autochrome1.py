@@ -1,4 +1,4 @@
-"""Our first contract: lightness in, ab out. The card says the sizes, and is needed."""
+"""Our first contract: lightness in, ab out. The card is required, as it states the sizes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engines.weights import FIRST_CONTRACT, Weights
 
 CONTRACT = FIRST_CONTRACT
 INPUT, OUTPUT = "lightness", "ab"
-# L* computed in float32 may miss 0 and 100 by a few rounding errors.
+# L* computed in float32 may exceed 0 and 100 by a few rounding errors.
 LIGHTNESS = TensorSpec(name=INPUT, channels=1, low=-0.01, high=100.01)
-# The shorter sides that our networks are trained and measured for.
+# The shorter sides that our networks are trained and evaluated for.
 FILM, PHOTO = 160, 256
 
 
@@ -20,25 +20,25 @@ class Autochrome1(Adapter):
     """``lightness`` (N, 1, H, W), L* 0..100, to ``ab`` (N, 2, H / stride, W / stride), CIELAB."""
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
-        """Return the lightness as it is."""
+        """Return the lightness unchanged."""
         del hints
         return {INPUT: lightness}
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return ``ab`` as it is."""
+        """Return ``ab`` unchanged."""
         del inputs
         return outputs[OUTPUT]
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
-    """Return the adapter for a graph of ``lightness`` and ``ab`` alone. Raises `WeightsError` without a card."""
+    """Return the adapter for a graph with only ``lightness`` and ``ab``. Raises `WeightsError` without a card."""
     if [one.name for one in found.inputs] != [INPUT] or [one.name for one in found.outputs] != [OUTPUT]:
         return None
     return from_card(weights)
 
 
 def from_card(weights: Weights) -> Adapter:
-    """Return the adapter that a card describes. Raises `WeightsError` for a card that does not."""
+    """Return the adapter described by the card. Raises `WeightsError` if the card does not describe one."""
     stride = weights.number("stride")
     return Autochrome1(
         contract=CONTRACT,
@@ -54,7 +54,7 @@ def from_card(weights: Weights) -> Adapter:
 
 
 def card_size(weights: Weights, *divisors: int) -> InputSize:
-    """Return the sizes that a card states. Raises `WeightsError` unless the answers have whole pixels."""
+    """Return the sizes stated by the card. Raises `WeightsError` unless the outputs have whole pixels."""
     multiple = weights.number("multiple")
     for divisor in divisors:
         if multiple % divisor:

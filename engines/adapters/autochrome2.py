@@ -1,4 +1,4 @@
-"""Our second contract: lightness and hints in; ab, what the network was sure of, and features out."""
+"""Our second contract: lightness and hints in; ab, colour distributions and features out."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STRIDE, _EVIDENCE_DIVISOR = 4, 8
 class Autochrome2(Adapter):
     """``lightness`` (N, 1, H, W), L* 0..100, and ``hints`` (N, 3, H / 4, W / 4), a* and b* times mask, mask.
 
-    Answers are ``ab`` (N, 2, H / 4, W / 4), CIELAB, ``logits`` (N, Q, H / 8, W / 8) over ``centres`` (Q, 2) and
-    ``features`` (N, C, H / 8, W / 8). ``temperature``, ``saturation`` and ``knee`` are those that ``ab`` was
-    decoded with, as the card states them.
+    The outputs are ``ab`` (N, 2, H / 4, W / 4), CIELAB, ``logits`` (N, Q, H / 8, W / 8) over ``centres`` (Q, 2) and
+    ``features`` (N, C, H / 8, W / 8). ``temperature``, ``saturation`` and ``knee`` are those that ``ab`` was decoded
+    with, as stated by the card.
     """
 
     centres: F32
@@ -33,14 +33,14 @@ class Autochrome2(Adapter):
     knee: float | None
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
-        """Return lightness and hints as they are; without hints the mask is 0."""
+        """Return lightness and hints unchanged; without hints the mask is 0."""
         if hints is None:
             count, _, height, width = lightness.shape
             hints = np.zeros((count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR), np.float32)
         return {INPUT: lightness, HINTS: hints}
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return ``ab`` as it is."""
+        """Return ``ab`` unchanged."""
         del inputs
         return outputs[OUTPUT]
 
@@ -64,11 +64,11 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
 
 
 def from_card(weights: Weights) -> Adapter:
-    """Return the adapter that a card describes: ``bins``, a list of pairs a*, b*, the sizes, and ``hints``.
+    """Return the adapter described by the card: ``bins``, a list of pairs a*, b*, the sizes, and ``hints``.
 
-    The last says whether the network has learned what hints mean; without a word it has.
+    The last tells whether the network was trained with hints; true by default.
 
-    Raises `WeightsError` for a card that does not.
+    Raises `WeightsError` if the card does not describe one.
     """
     centres = centres_of(weights)
     return Autochrome2(
@@ -99,7 +99,7 @@ def _positive(weights: Weights, key: str) -> float | None:
 
 
 def centres_of(weights: Weights) -> F32:
-    """Return the colours (Q, 2) that the logits are of. Raises `WeightsError` for a card without them."""
+    """Return the colours (Q, 2) that the logits refer to. Raises `WeightsError` for a card without them."""
     stated = weights.card.get("bins")
     try:
         centres = np.asarray(stated, np.float32)

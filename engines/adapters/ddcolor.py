@@ -9,12 +9,12 @@ from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
 from engines.weights import Weights
 
 CONTRACT = "ddcolor"
-# Its encoder halves five times. It was trained on squares of 256 (tiny) and 512; its own program squeezes to 512.
+# Its encoder halves five times. It was trained on squares of 256 (tiny) and 512; its own program resizes to 512.
 _MULTIPLE, _FILM, _PHOTO = 32, 256, 512
 
 
 class DDColor(Adapter):
-    """Grey sRGB (N, 3, S, S), 0..1, normalised inside, to ab (N, 2, S, S) in CIELAB units."""
+    """Grey sRGB (N, 3, S, S), 0..1, normalised inside the graph, to ab (N, 2, S, S) in CIELAB units."""
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
         """Return L* rendered as grey sRGB."""
@@ -22,13 +22,13 @@ class DDColor(Adapter):
         return {self.graph.inputs[0].name: three_greys(grey_from_lightness(lightness))}
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return ab, averaged over squares of 4: colour at full size follows the luma's edges."""
+        """Return ab averaged over 4 x 4 squares: upsampling makes colour follow the luma's edges."""
         del inputs
         return reduced(outputs[self.graph.outputs[0].name], self.stride)
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
-    """Return the adapter for a graph that takes three channels and answers two of the same size."""
+    """Return the adapter for a graph with three input channels and two output channels of the same size."""
     if len(found.inputs) != 1 or len(found.outputs) != 1:
         return None
     (picture,), (answer,) = found.inputs, found.outputs

@@ -1,4 +1,4 @@
-"""DeOldify (Antic, 2018): a self-attention U-Net that answers a picture, of which only the chroma is taken."""
+"""DeOldify (Antic, 2018): a self-attention U-Net that outputs a picture, of which only the chroma is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
 from engines.weights import Weights
 
 CONTRACT = "deoldify"
-# Its encoder halves five times. Its own program squeezes to squares of 16 times the render factor: 21 for films, 35.
+# Its encoder halves five times. Its own program resizes to squares of 16 times the render factor: 21 for films, 35.
 _MULTIPLE, _FILM, _PHOTO = 32, 320, 544
-# Luma after ITU-R BT.601, which is what its own program keeps.
+# Luma as in ITU-R BT.601, which is what its own program keeps.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -26,9 +26,9 @@ class DeOldify(Adapter):
         return {self.graph.inputs[0].name: three_greys(grey_from_lightness(lightness) * np.float32(255))}
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return the ab of the answer's U and V (BT.601) at the luma that went in, averaged over squares of 4.
+        """Return the ab of the output's U and V (BT.601) at the input's luma, averaged over 4 x 4 squares.
 
-        R, G and B less luma are sums of U and V alone: exchanging luma adds the same to all three.
+        R, G and B minus luma depend only on U and V: replacing luma adds the same value to all three.
         """
         picture = outputs[self.graph.outputs[0].name]
         luma = np.tensordot(picture, _LUMA, axes=(1, 0))[:, None]
@@ -37,7 +37,7 @@ class DeOldify(Adapter):
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
-    """Return the adapter for a graph that takes three channels and answers three of the same size."""
+    """Return the adapter for a graph with three input channels and three output channels of the same size."""
     if len(found.inputs) != 1 or len(found.outputs) != 1:
         return None
     (picture,), (answer,) = found.inputs, found.outputs

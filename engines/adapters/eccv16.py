@@ -1,4 +1,4 @@
-"""Zhang et al.'s networks without hints: "Colorful Image Colorization" (ECCV 2016), and SIGGRAPH 2017's by itself."""
+"""Zhang et al.'s networks without hints: "Colorful Image Colorization" (ECCV 2016), and SIGGRAPH 2017's on its own."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from engines.tensors import F32, GraphSpec, Tensors, TensorSpec
 from engines.weights import Weights
 
 CONTRACT = "eccv16"
-# They halve three times, and were trained on squares of 256 (176 in SIGGRAPH 2017) but are convolutions throughout.
+# They halve three times and were trained on squares of 256 (176 in SIGGRAPH 2017), but are fully convolutional.
 MULTIPLE, FILM, PHOTO = 8, 160, 256
 _CENTRE = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eccv16(Adapter):
-    """Lightness (N, 1, H, W), L* less ``centre``, to ab (N, 2, H, W), CIELAB within +-110."""
+    """Lightness (N, 1, H, W), L* minus ``centre``, to ab (N, 2, H, W), CIELAB within +-110."""
 
     centre: float
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
-        """Return the lightness, less 50 where the graph does not take that away itself."""
+        """Return the lightness, minus 50 unless the graph subtracts that itself."""
         del hints
         return {self.graph.inputs[0].name: lightness - np.float32(self.centre)}
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return ab, averaged over squares of 4."""
+        """Return ab averaged over 4 x 4 squares."""
         del inputs
         return reduced(outputs[self.graph.outputs[0].name], self.stride)
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
-    """Return the adapter for a graph that takes one channel and answers two of the same size."""
+    """Return the adapter for a graph with one input channel and two output channels of the same size."""
     if len(found.inputs) != 1 or len(found.outputs) != 1:
         return None
     (picture,), (answer,) = found.inputs, found.outputs
@@ -57,14 +57,14 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
 
 
 def centre_of(weights: Weights, name: str) -> float:
-    """Return what must be taken from L* before the input ``name``: nothing if the graph begins by doing so, else 50.
+    """Return the value to subtract from L* for the input ``name``: 0 if the graph starts by doing so, else 50.
 
-    The published networks differ in this alone, and nothing in their inputs tells: those that centre L* themselves
-    have a subtraction (or an addition) as their first step, the others scale or convolve what they are given.
+    The published networks differ only in this, and their inputs do not show it: those that centre L* themselves begin
+    with a subtraction (or an addition), the others scale or convolve the input.
     """
     return 0.0 if {"Sub", "Add"} & uses(weights.read(), name) else _CENTRE
 
 
 def lightness_tensor(name: str, centre: float, *, half: bool) -> TensorSpec:
-    """Return the input for L* less ``centre``; float32 may miss the ends by a few rounding errors."""
+    """Return the input for L* minus ``centre``; float32 may exceed the limits by a few rounding errors."""
     return TensorSpec(name=name, channels=1, low=-0.01 - centre, high=100.01 - centre, half=half)

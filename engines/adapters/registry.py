@@ -1,4 +1,4 @@
-"""The contracts that there are, in the order in which they are tried, and the networks that are known not to run."""
+"""All contracts, in the order in which they are tried, and known networks that cannot run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engines.weights import Weights
 
 @dataclass(frozen=True)
 class Contract:
-    """A kind of network: ``recognise`` returns its adapter for a graph that is one, or None.
+    """A kind of network: ``recognise`` returns its adapter for a matching graph, or None.
 
-    ``from_card`` is for our own, whose cards say everything: their graphs need not be looked at.
+    ``from_card`` is for our own networks, whose cards state everything, so that their graphs need not be read.
     """
 
     name: str
@@ -36,7 +36,7 @@ CONTRACTS: tuple[Contract, ...] = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """A known network that cannot run here, how it is recognised, and what it lacks."""
+    """A known network that cannot run here, how to recognise it, and what is missing."""
 
     network: str
     words: tuple[str, ...]
@@ -62,9 +62,9 @@ REFUSALS: tuple[Refusal, ...] = (
 
 
 def adapter_for(weights: Weights) -> Adapter:
-    """Return the adapter for ``weights``: of the contract that their card names, or that their graph is found to keep.
+    """Return the adapter for ``weights``: of the contract named by their card, or the first that matches their graph.
 
-    Raises `WeightsError` for a card that names no known contract or does not fit, and for a graph that nothing here
+    Raises `WeightsError` for a card that names an unknown contract or does not match, and for a graph that nothing here
     can run, which is named if it is known.
     """
     named = weights.contract

@@ -17,12 +17,12 @@ CONTRACT = "siggraph17"
 
 @dataclass(frozen=True, kw_only=True)
 class Siggraph17(Adapter):
-    """L* less ``centre`` (N, 1, H, W), hinted ab (N, 2, H, W) and their mask (N, 1, H, W) to ab (N, 2, H, W)."""
+    """L* minus ``centre`` (N, 1, H, W), hinted ab (N, 2, H, W) and their mask (N, 1, H, W) to ab (N, 2, H, W)."""
 
     centre: float
 
     def prepare(self, lightness: F32, hints: F32 | None) -> Tensors:
-        """Return lightness, and the hints at its size: each of them is a square of 4."""
+        """Return lightness, and the hints enlarged to its size: each becomes a 4 x 4 square."""
         first, second, third = self.graph.inputs
         count, _, height, width = lightness.shape
         if hints is None:
@@ -36,13 +36,13 @@ class Siggraph17(Adapter):
         }
 
     def chroma(self, outputs: Tensors, inputs: Tensors) -> F32:
-        """Return ab, averaged over squares of 4."""
+        """Return ab averaged over 4 x 4 squares."""
         del inputs
         return reduced(outputs[self.graph.outputs[0].name], self.stride)
 
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
-    """Return the adapter for a graph that takes one, two and one channels and answers two, whatever else it answers."""
+    """Return the adapter for a graph with inputs of one, two and one channels and an output of two, among others."""
     if [len(one.shape) == 4 and one.shape[1] for one in found.inputs] != [1, 2, 1]:
         return None
     answers = [one for one in found.outputs if one.is_picture(2)]

@@ -1,1 +1,1 @@
-"""A tree of films and photographs: walk, run."""
+"""Run over a tree of films and photographs: plan, colour, report."""

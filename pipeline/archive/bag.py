@@ -1,4 +1,4 @@
-"""The output folder as a bag (BagIt 1.0, RFC 8493): results below ``data``, fingerprints of all of them above."""
+"""The output folder as a bag (BagIt 1.0, RFC 8493): results below ``data``, checksums of all of them above."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _File:
 
 
 def check_bag(output: Path, *, bag: bool) -> None:
-    """Raise `UsageError` if ``output`` was begun the other way: finished work would be looked for elsewhere."""
+    """Raise `UsageError` if ``output`` was begun with the other value of ``bag``: finished work would not be found."""
     homes = output / HOME
     is_begun = any(homes.glob(LEDGER)) or any(homes.glob(f"shard-*/{LEDGER}"))
     is_bag = (output / _DECLARATION).exists()
@@ -44,7 +44,7 @@ def check_bag(output: Path, *, bag: bool) -> None:
 
 
 def begin_bag(output: Path, *, originals: Originals) -> None:
-    """Make ``output`` a bag that is not complete yet, so that every later run knows. Raises `OutputError`."""
+    """Make ``output`` an incomplete bag, so that every later run knows it is one. Raises `OutputError`."""
     with publishing(output / _DECLARATION, overwrite=True, originals=originals) as temporary:
         (output / PAYLOAD).mkdir(exist_ok=True)
         temporary.write_bytes(_DECLARED)
@@ -53,8 +53,8 @@ def begin_bag(output: Path, *, originals: Originals) -> None:
 def complete_bag(output: Path, shards: Sequence[ShardRecord], *, originals: Originals) -> None:
     """Write the manifests of the bag ``output`` with the results of ``shards``.
 
-    Call this while no run adds to it. Raises `OutputError`, also for a shard whose ledger is damaged: what of its files
-    is a result cannot be told.
+    Call this while no run adds to it. Raises `OutputError`, also if the ledger of a shard is damaged, because its
+    results then cannot be identified.
     """
     for shard in shards:
         if shard.damage is not None:
@@ -70,11 +70,11 @@ def complete_bag(output: Path, shards: Sequence[ShardRecord], *, originals: Orig
 
 
 def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -> None:
-    """Write the manifests of the bag ``output`` in the place of older ones.
+    """Write the manifests of the bag ``output``, replacing older ones.
 
-    ``known`` are paths below ``output`` (``data/...``) with the SHA-256 that is known of them; every other file
-    below ``data``, such as a sidecar, is read. Raises `OutputError` if a file is missing, has a name that manifests
-    cannot hold, or the disk refuses; the bag is then not valid until the next run.
+    ``known`` maps paths below ``output`` (``data/...``) to their known SHA-256; every other file below ``data``, such
+    as a sidecar, is read. Raises `OutputError` if a file is missing, has a name that manifests cannot hold, or the disk
+    refuses; the bag is then invalid until the next run.
     """
     files = list(_payload(output, known))
     if missing := sorted(known.keys() - {file.name for file in files}):
@@ -91,7 +91,7 @@ def write_bag(output: Path, known: Mapping[str, str], *, originals: Originals) -
 
 
 def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
-    """Yield the files below ``data`` in order of name; what a run that died left half written is none of them."""
+    """Yield the files below ``data`` in order of name, except unfinished files of dead runs."""
     names: dict[str, str] = {}
     for folder, inner, found in os.walk(output / PAYLOAD):
         inner.sort()
@@ -115,7 +115,7 @@ def _payload(output: Path, known: Mapping[str, str]) -> Iterator[_File]:
 
 
 def _check_name(path: Path, name: str) -> None:
-    """Refuse names that a manifest cannot hold, or that the standard validator would read otherwise."""
+    """Reject names that a manifest cannot hold, or that the standard validator would read differently."""
     broken = [*name.splitlines(), ""][0] != name or name != name.strip()
     encoded = any(mark in name.upper() for mark in ("%0A", "%0D"))
     try:

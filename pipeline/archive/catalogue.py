@@ -1,4 +1,4 @@
-"""An archive under review: its results, the doubtful first, with their corrections where the next run reads them."""
+"""An archive under review: its results, doubtful ones first, with corrections stored where the next run reads them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class ArchiveItem:
 class _Entry:
     """What is kept of each of very many items. Paths have ``/``; ``ledger`` is the number of its ledger.
 
-    ``starts`` and ``ends`` are those of the shots of a film that have labels, in seconds; the end of the film is
-    infinite, and the shot before it has ``frames``.
+    ``starts`` and ``ends`` are those of a film's labelled shots, in seconds; the end of the film is infinite, and the
+    shot before it has ``frames``.
     """
 
     path: str
@@ -69,16 +69,16 @@ class _Entry:
 
 
 class ArchiveCatalogue:
-    """The results of `colorize_archive` in one output folder. Calls may come from several threads."""
+    """The results of `colorize_archive` in one output folder. Methods may be called from several threads."""
 
     def __init__(self, output: Path, *, source: Path | None = None) -> None:
-        """Read the ledgers in ``output``. ``source`` is where the originals are now, if not where they were.
+        """Read the ledgers in ``output``. ``source`` is the current location of the originals if they have moved.
 
-        Raises `InputError` where there is no archive, or its originals are not there, `OutputError` for a ledger that
-        cannot be read.
+        Raises `InputError` if there is no archive, or its originals are missing, `OutputError` for a ledger that cannot
+        be read.
         """
         self._output = output
-        # One for each ledger, with what its last run was asked for.
+        # One per ledger, with the options of its last run.
         self._archives: list[Archive] = []
         entries: list[_Entry] = []
         for ledger, shard in _ledgers(output):
@@ -97,22 +97,22 @@ class ArchiveCatalogue:
                 advice="Mount their disk, or give their folder with --source DIR.",
             )
         self._source = source
-        # For each ledger as well: runs may have been asked for other frame rates.
+        # Also one per ledger: runs may have had different frame rates.
         self._known = [Probes(archive.options.frame_rate) for archive in self._archives]
         self._entries = sorted(entries, key=lambda entry: (-entry.score, entry.path))
         self._places = {_key(entry.path): place for place, entry in enumerate(self._entries)}
 
     @property
     def options(self) -> Options:
-        """What the last run was asked for."""
+        """The options of the last run."""
         return self._archives[-1].options
 
     def count(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return len(self._entries)
 
     def page(self, offset: int, limit: int) -> Sequence[ArchiveItem]:
-        """Return up to ``limit`` items from ``offset`` on."""
+        """Return up to ``limit`` items starting at ``offset``."""
         return [self._item(entry) for entry in self._entries[offset : offset + limit]]
 
     def find(self, name: str) -> ArchiveItem:
@@ -120,22 +120,22 @@ class ArchiveCatalogue:
         return self._item(self._entry(name))
 
     def correction(self, name: str) -> CorrectionFile:
-        """Return what a person set right about an item. Raises `KeyError`, `InputError`."""
+        """Return the corrections to an item. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
         return self._corrections(entry).read(PurePosixPath(entry.path))
 
     def correct(self, name: str, file: CorrectionFile) -> None:
-        """Keep ``file`` as what is right about an item. Raises `KeyError`, `OutputError`."""
+        """Save ``file`` as the corrections to an item. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
         self._corrections(entry).write(PurePosixPath(entry.path), file)
 
     def correction_path(self, name: str) -> Path:
-        """Return where the correction of an item is kept, or would be. Raises `KeyError`."""
+        """Return the path, existing or not, of an item's correction. Raises `KeyError`."""
         entry = self._entry(name)
         return self._corrections(entry).path_of(PurePosixPath(entry.path))
 
     def keep_reference(self, name: str, content: bytes) -> str:
-        """Keep the file of a reference with an item's correction. Raises `KeyError`, `OutputError`."""
+        """Save an encoded reference picture with an item's correction. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
         return self._corrections(entry).keep_reference(PurePosixPath(entry.path), content)
 
@@ -151,17 +151,17 @@ class ArchiveCatalogue:
         return film_references(self._source / entry.path, files, item=item, chosen=chosen)
 
     def film(self, name: str) -> FilmInfo:
-        """Return what a film is. Raises `KeyError`, `InputError`."""
+        """Return information about a film. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
         return self._known[entry.ledger].of(self._source / entry.path)
 
     def shots(self, name: str) -> Shots:
-        """Return the shots of a film that have small pictures. Raises `KeyError`, `InputError`."""
+        """Return the shots of a film that have thumbnails. Raises `KeyError`, `InputError`."""
         entry = self._entry(name)
         return Shots.of(self.film(name), entry.labels, entry.starts, entry.ends, frames=entry.frames)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
-        """Return small picture ``number`` of an item's result, JPEG. Raises `KeyError`, `OutputError`."""
+        """Return thumbnail ``number`` of an item's result as JPEG. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
         if entry.packed is None or not 0 <= number < len(entry.labels):
             return None
@@ -171,10 +171,10 @@ class ArchiveCatalogue:
     def render(
         self, name: str, colorizer: Colorizer, *, progress: Progress | None = None, stop: StopRequest | None = None
     ) -> Path:
-        """Make the result of an item anew, as the next run would, and return its path.
+        """Make the result of an item again, as the next run would, and return its path.
 
-        It is a run over this one item: ledger, sidecar and small pictures know of it; the report waits for the next.
-        Raises `KeyError`, `LockedError` while a run is at work, and what is wrong with the item.
+        This is a run over a single item: ledger, sidecar and thumbnails are updated; the report waits for the next run.
+        Raises `KeyError`, `LockedError` while a run is in progress, and the item's errors.
         """
         entry = self._entry(name)
         archive = self._archives[entry.ledger]
@@ -224,12 +224,12 @@ class ArchiveCatalogue:
 
 
 def is_archive(output: Path) -> bool:
-    """Say whether `colorize_archive` has been at work in ``output``. Raises `OutputError` if that cannot be read."""
+    """Return whether `colorize_archive` has written to ``output``. Raises `OutputError` if that is unreadable."""
     return shard_count(output) is not None
 
 
 def _key(path: str) -> str:
-    """Return what the page calls the item at ``path``: that, or where it is no text, a fingerprint of it."""
+    """Return the key of the item at ``path`` on the page: the path or, if it is not text, a fingerprint of it."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -259,7 +259,7 @@ def _source(output: Path, run: RunRecord) -> Path:
 
 
 def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> Iterator[_Entry]:
-    # One look instead of one for each of very many items.
+    # One lookup instead of one for each of very many items.
     kept = corrections if corrections.folder.is_dir() else None
     for record in ledger.records():
         if record.result is None or record.state not in _SHOWN:
@@ -283,9 +283,9 @@ def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> 
 
 
 def _bounds(result: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...], int]:
-    """Return where the shots of a film that have small pictures begin and end, and the frames of its last shot.
+    """Return the starts and ends of a film's shots that have thumbnails, and the frames of its last shot.
 
-    Nothing of photographs.
+    Empty for photographs.
     """
     shots = result.get("shots", ())
     starts = [*(shot["start_seconds"] for shot in shots), math.inf]

@@ -1,4 +1,4 @@
-"""What is written when a run is over, in order; and `report_archive`, which writes it alone, over all shards."""
+"""Write everything due at the end of a run, in order; `report_archive` does so alone, across all shards."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ SOME_FAILED = 3
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is written at the end of a run, with what ended it.
+    """Something to write at the end of a run, given how it ended.
 
-    One that ``says`` so is written again when a later one fails.
+    If ``says``, its content mentions how the run ended, so it is written again when a later step fails.
     """
 
     write: Write
@@ -48,10 +48,10 @@ class Step:
 
 
 def write_in_order(steps: Sequence[Step], end: RunEnd) -> None:
-    """Do ``steps``.
+    """Carry out ``steps`` in order.
 
-    What cannot be written makes a run that did all its work one that failed: the later steps say so, and the earlier
-    ones are done again. All are tried, then the first error is raised.
+    A step that fails turns a run that did all its work into a failed one: later steps report that, and earlier ones are
+    repeated. All are tried, then the first error is raised.
     """
     problem: AutochromeError | None = None
     written: list[Write] = []
@@ -74,12 +74,12 @@ def write_in_order(steps: Sequence[Step], end: RunEnd) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class JointReport:
-    """Where an archive stands: how many ``items`` there are in each state, and how each of its ``shards``.
+    """The state of an archive: the number of ``items`` in each state, and the status of each of its ``shards``.
 
-    ``missing``, ``running``, ``stopped``, ``failed``, ``died`` and ``damaged`` are numbers of shards, from 1 on, see
-    `ShardStatus`; ``failures`` tell what is wrong with the ledgers that are damaged. ``again`` names the shards that
-    another run has work in, as Slurm's ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all
-    shards finished and nothing failed, otherwise 3.
+    ``missing``, ``running``, ``stopped``, ``failed``, ``died`` and ``damaged`` are shard numbers, from 1, see
+    `ShardStatus`; ``failures`` describe the damaged ledgers. ``again`` lists the shards that another run has work in,
+    as Slurm's ``--array`` takes them; empty if there are none. ``exit_code`` is 0 if all shards finished and nothing
+    failed, otherwise 3.
     """
 
     source: Path
@@ -105,10 +105,10 @@ def report_archive(
 ) -> JointReport:
     """Write the report of all shards of ``output``, the manifests of its bag, a line of the log, and the metrics.
 
-    Nothing is coloured and no ledger is written; runs may be at work. The report is written first and the metrics last,
-    and what cannot be written is said by all that comes after. Shards whose ledgers are damaged are named, and the rest
-    is reported. The bag is left as it is while a run adds to it or a shard is damaged. Raises `InputError` if no run
-    was ever made, `UsageError`, `OutputError`, also if no ledger can be read.
+    Nothing is coloured and no ledger is written; runs may be in progress. The report is written first and the metrics
+    last; a failed write is reported by all later ones. Shards with damaged ledgers are named, and the rest is reported.
+    The bag is left unchanged while a run adds to it or a shard is damaged. Raises `InputError` if there was never a
+    run, `UsageError`, `OutputError`, also if no ledger can be read.
     """
     archive = archive_at(source, output, run_options=run_options)
     if archive.run_options.shard is not None:
@@ -224,7 +224,7 @@ class _Joint:
                 3,
             ),
             exit_code=end.exit_code,
-            # All shards were good at the latest when the last of them was.
+            # All shards were good at the latest when the last one became so.
             last_success=min(ends[-1] for ends in good) if all(good) else None,
             free_bytes=free_space(self._archive.output),
         )

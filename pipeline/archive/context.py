@@ -1,4 +1,4 @@
-"""What all parts of one run share: where it works, how, what it writes into, what stops it."""
+"""State shared by all parts of a run: its folders, options, outputs and stop request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.originals import Originals, lies_in
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """The folder of the sources, that of the results, and how the first becomes the second."""
+    """The folder of sources, the folder of results, and the options for getting from one to the other."""
 
     source: Path
     output: Path
@@ -30,28 +30,28 @@ class Archive:
 
     @property
     def originals(self) -> Originals:
-        """What nothing that is written may replace."""
+        """Files and folders that no output may replace."""
         return Originals((self.source,))
 
     @property
     def corrections(self) -> CorrectionTree:
-        """What people set right about the items: in the output folder, or in another tree."""
+        """Corrections to the items, in the output folder or in another tree."""
         if self.run_options.corrections is not None:
             return CorrectionTree(self.run_options.corrections, originals=self.originals)
         return corrections_beside(self.output, originals=self.originals)
 
     @property
     def home(self) -> Path:
-        """The folder for what a run keeps beside its results."""
+        """The folder for files that a run keeps beside its results."""
         return home(self.output, self.run_options.shard)
 
     @property
     def tree(self) -> Path:
-        """The folder that holds the tree of results: the output folder, or ``data`` in it for a bag."""
+        """The root of the tree of results: the output folder, or ``data`` in it for a bag."""
         return self.output / PAYLOAD if self.run_options.bag else self.output
 
     def command(self) -> list[str]:
-        """Return the words of the command that goes on with this archive, as far as they say where it is."""
+        """Return the command that continues this archive, with the arguments that identify it."""
         words = ["colorize-archive", str(self.source.resolve()), "-o", str(self.output.resolve())]
         if (shard := self.run_options.shard) is not None:
             words += ["--shard", str(shard)]
@@ -64,8 +64,8 @@ class Archive:
     def check(self) -> None:
         """Raise `InputError` unless the source and the corrections are folders.
 
-        Raises `UsageError` if one folder lies in the other, or the output is a bag where none is asked for, or the
-        other way round.
+        Raises `UsageError` if one folder lies in the other, or if the output is a bag and ``bag`` is not set, or vice
+        versa.
         """
         source, output = self.source, self.output
         if not source.exists():
@@ -76,7 +76,7 @@ class Archive:
         if output.exists() and not output.is_dir():
             raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
         whole = Path(os.path.realpath(output))
-        # What lies in the output folder by its real path is as far from the source as that is.
+        # Folders whose real path is in the output folder are as far from the source as that is.
         elsewhere = (place for place in own_folders(output) if not Path(os.path.realpath(place)).is_relative_to(whole))
         for place in (output, output / PAYLOAD, *elsewhere):
             if lies_in(place, source) or lies_in(source, place):
@@ -90,7 +90,7 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext(Archive):
-    """One run, number ``run`` of the ledger."""
+    """One run, with number ``run`` in the ledger."""
 
     ledger: Ledger
     reporter: Reporter
@@ -99,7 +99,7 @@ class RunContext(Archive):
 
     @property
     def is_asked_to_stop(self) -> bool:
-        """Whether nothing more is to be planned. When only the time is up, the plan is made: it says what waits."""
+        """Whether planning should stop. At a deadline planning continues, to find out what remains."""
         return self.stop.reason not in (None, StopReason.TIME)
 
 
@@ -109,7 +109,7 @@ def archive_at(
     options: Options | None = None,
     run_options: RunOptions | None = None,
 ) -> Archive:
-    """Return the archive of these folders; what is not said is as usual. Nothing is looked at."""
+    """Return the archive of these folders, with defaults for what is not given. Does not access the disk."""
     source, run_options = Path(source), run_options or RunOptions()
     output = default_output(source) if output is None else Path(output)
     if run_options.uses_other_processes:
@@ -118,6 +118,6 @@ def archive_at(
 
 
 def default_output(source: Path) -> Path:
-    """Return the folder beside ``source`` that takes the results when none is named."""
+    """Return the default folder for results, beside ``source``."""
     whole = source if source.name not in ("", "..") else source.resolve()
     return whole.parent / f"{whole.name}-{RESULT_MARK}"

@@ -1,4 +1,4 @@
-"""What a plan comes to, counted."""
+"""Count the contents of a plan."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from pipeline.archive.walk import Entry, Kind
 from pipeline.errors import InputError
 from pipeline.results import Failure
 
-# So many failures are kept with their reasons; the ledger has them all.
+# Number of failures kept with their reasons; the ledger has them all.
 MOST_FAILURES = 1000
 _MOST_NAMES = 1000
 _MOST_NAMED = 5
-# So many names are told in one line.
+# Maximum number of names in one line.
 NAMED = 20
 
 
 class Counts:
-    """Counts what a plan yields.
+    """Counts the items that a plan yields.
 
-    ``jobs``, ``bytes`` and ``pixels`` are of what is to be done; ``skipped`` sources have a result, ``unknown`` of them
-    one that is not known to be ours; ``finished`` of them have a row in the ledger that says so. ``sources`` counts all
-    photographs and films, also those that the options leave out, ``has_others`` says whether other shards have files,
-    ``suffixes`` the files that are neither, by suffix; ``quarantined_sources`` names the first thousand of the
-    ``quarantined``,
-    ``hidden`` names the first thousand hidden files and folders, ``links`` as many links to folders, references and
-    results of earlier runs.
+    ``jobs``, ``bytes`` and ``pixels`` cover the work to be done; ``skipped`` sources have a result, ``unknown`` of them
+    one not known to be ours; ``finished`` of them are recorded as done in the ledger. ``sources`` counts all
+    photographs and films, including those excluded by options, ``has_others`` tells whether other shards have files,
+    ``suffixes`` counts all other files by suffix; ``quarantined_sources`` lists the first thousand of the
+    ``quarantined``, ``hidden`` the first thousand hidden files and folders, ``links`` as many links to folders,
+    references and results of earlier runs.
     """
 
     def __init__(self) -> None:
@@ -45,7 +44,7 @@ class Counts:
 
     @property
     def ignored(self) -> int:
-        """How many files are neither photograph nor film."""
+        """Number of files that are neither photograph nor film."""
         return self.suffixes.total()
 
     def add(self, item: Job | Rejected | Entry) -> None:
@@ -69,7 +68,7 @@ class Counts:
                 names.append(item.path)
 
     def check_any(self, source: Path, *, known: int) -> None:
-        """Raise `InputError` if nothing at all was found in ``source``; ``known`` items were in earlier runs."""
+        """Raise `InputError` if nothing at all was found in ``source``; earlier runs had ``known`` items."""
         if self.sources or self.has_others:
             return
         before = f", but {known:,} were there in earlier runs" if known else ""
@@ -85,11 +84,11 @@ class Counts:
         )
 
     def hidden_said(self) -> str:
-        """Say what is hidden and was left out, the first of it by name."""
+        """Describe the hidden files and folders that were left out, naming the first of them."""
         return f"{self.hidden_count:,} hidden, files and folders, left out: {_listed(self.hidden, self.hidden_count)}"
 
     def fail(self, failure: Failure) -> None:
-        """Count ``failure``, and keep it if it is among the first."""
+        """Count ``failure``, and keep it if it is one of the first."""
         self.failed += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures.append(failure)
@@ -112,6 +111,6 @@ class Counts:
 
 
 def _listed(names: Sequence[Path], number: int | None = None) -> str:
-    """Return the first of ``names``, and how many more there are of ``number``, by default of the names themselves."""
+    """Return the first of ``names``, and how many more there are out of ``number``, by default of ``names``."""
     more = (len(names) if number is None else number) - NAMED
     return ", ".join(map(str, names[:NAMED])) + (f" and {more:,} more" if more > 0 else "")

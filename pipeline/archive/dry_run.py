@@ -1,4 +1,4 @@
-"""What a run would do, counted, and how long it would take: judged by earlier runs, or by colouring a few to see."""
+"""Count what a run would do, and estimate its duration from earlier runs or by colouring a few samples."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ _LEAST_FRAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What a run would do: jobs by kind, how many results are there already, what is not ours to colour.
+    """What a run would do: jobs by kind, existing results, and files that will not be coloured.
 
-    ``skipped`` counts sources that have a result; for ``unknown`` of them it is a file that is not known to be ours.
-    ``quarantined`` sources, of which ``quarantined_sources`` names the first thousand, failed too often to be tried
-    again,
-    ``refused`` ones are of a kind that is not coloured. Of the jobs, the photographs take up ``photo_bytes`` and the
-    films ``film_bytes``, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are
-    neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out,
-    and so were ``links`` to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned,
-    of which ``failures`` names the first thousand.
+    ``skipped`` counts sources with a result; for ``unknown`` of them it is a file not known to be ours. ``quarantined``
+    sources, of which ``quarantined_sources`` lists the first thousand, failed too often to be tried again, ``refused``
+    ones are of a kind that is not coloured. ``photo_bytes`` and ``film_bytes`` are the total sizes of photographs and
+    films to colour, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are neither
+    photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out, as were
+    ``links`` to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned, of which
+    ``failures`` lists the first thousand.
     """
 
     source: Path
@@ -74,8 +73,8 @@ def survey_archive(
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is not a folder or nothing is in it, `UsageError` if source and output lie in each
-    other, `WeightsError` if there is no recipe without weights, `OutputError` if the ledger cannot be read.
+    Raises `InputError` if ``source`` is not a folder or is empty, `UsageError` if one of source and output lies in the
+    other, `WeightsError` if the recipe cannot be computed without weights, `OutputError` if the ledger cannot be read.
     """
     archive = archive_at(source, output, options, run_options)
     archive.check()
@@ -120,9 +119,9 @@ def _counted(archive: Archive) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What ``items`` of one kind took: seconds for each and for each byte of them, and bytes out for a byte in.
+    """Pace measured over ``items`` of one kind: seconds per item and per byte, and output bytes per input byte.
 
-    ``per_pixel`` is seconds for a pixel of a frame, of films, where known.
+    ``per_pixel`` is seconds per pixel of a film's frames, if known.
     """
 
     items: int
@@ -134,9 +133,9 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What is to be expected of a run; None where there was nothing to judge by.
+    """Expected cost of a run; None where there was nothing to estimate from.
 
-    ``seconds`` on this machine, ``size`` of the results in bytes. ``photos`` and ``films`` are how many were judged by.
+    ``seconds`` on this machine, ``size`` of the results in bytes. ``photos`` and ``films`` are the numbers of samples.
     """
 
     seconds: float | None
@@ -146,7 +145,7 @@ class Forecast:
 
 
 def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Forecast:
-    """Return what the jobs of ``survey`` will take at these paces."""
+    """Return what the jobs of ``survey`` will take at the given paces."""
     seconds, size = 0.0, 0.0
     is_known = True
     if survey.photos:
@@ -169,7 +168,7 @@ def forecast(survey: Survey, *, photos: Pace | None, films: Pace | None) -> Fore
 
 
 def measured(ledger: LedgerReader) -> tuple[Pace | None, Pace | None]:
-    """Return the paces of earlier runs, of photographs and of films; None for a kind with too few of them."""
+    """Return the paces of photographs and films in earlier runs; None for a kind with too few of them."""
     gathered = {Kind.PHOTO: _Spans(), Kind.FILM: _Spans()}
     for record in ledger.records(State.DONE):
         gathered[Kind(record.kind)].add(record)
@@ -178,7 +177,7 @@ def measured(ledger: LedgerReader) -> tuple[Pace | None, Pace | None]:
 
 
 class _Spans:
-    """When items were worked on; several at a time share the time."""
+    """When items were in progress; items in progress at the same time share that time."""
 
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
@@ -211,7 +210,7 @@ def _pace(items: int, seconds: float, bytes_in: int, bytes_out: float, pixels: i
 
 
 def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Path]]:
-    """Return a few photographs and films of the tree that ``run_options`` take, drawn evenly from all of them."""
+    """Return a few photographs and films of the tree selected by ``run_options``, drawn uniformly at random."""
     wanted = Selection.of(run_options)
     draw = random.Random(0)
     drawn: dict[Kind, list[Path]] = {Kind.PHOTO: [], Kind.FILM: []}
@@ -221,7 +220,7 @@ def samples(source: Path, run_options: RunOptions) -> tuple[list[Path], list[Pat
         if entry.kind in drawn and _is_wanted(wanted, entry.name, path):
             most = _PHOTOS if entry.kind is Kind.PHOTO else _FILMS
             seen[entry.kind] += 1
-            # Algorithm R (Vitter, 1985): every item is drawn with the same chance, whatever their number.
+            # Algorithm R (Vitter, 1985): every item has the same chance of being drawn, whatever their number.
             place = draw.randrange(seen[entry.kind])
             if len(drawn[entry.kind]) < most:
                 drawn[entry.kind].append(path)
@@ -238,13 +237,13 @@ def _is_wanted(wanted: Selection, name: str, found: Path) -> bool:
 
 
 def photo_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer) -> Pace | None:
-    """Colour ``sources`` to nowhere and return their pace; None if none of them can be coloured."""
+    """Colour ``sources`` without keeping the results and return the pace, or None if none can be coloured."""
     count = bytes_in = bytes_out = 0
     with TemporaryDirectory(prefix="autochrome-") as folder:
         jobs = [
             PhotoJob(source, Path(folder, str(number), result_name(source))) for number, source in enumerate(sources)
         ]
-        # The first answers of an engine take longer than all others.
+        # An engine's first predictions take longer than all later ones.
         for _ in colorize_photos(jobs[:1], colorizer=colorizer, options=options):
             pass
         started = time.monotonic()
@@ -264,10 +263,10 @@ def _anew(jobs: list[PhotoJob]) -> Iterator[PhotoJob]:
 
 
 def film_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer, seconds: float = 5.0) -> Pace | None:
-    """Colour each of ``sources`` to nowhere for so many seconds and return their pace; None if none can be coloured."""
+    """Colour ``seconds`` of each of ``sources`` without keeping the results; return the pace, None without any."""
     count = bytes_in = pixels = 0
     took = bytes_out = 0.0
-    # What --reference means in an archive a single film does not know, and the pace does not depend on it.
+    # --reference means something else for a single film, and does not affect the pace.
     options = replace(options, reference=None)
     for source in sources:
         with TemporaryDirectory(prefix="autochrome-") as folder, suppress(AutochromeError):
@@ -286,11 +285,11 @@ def film_pace(sources: Iterable[Path], options: Options, *, colorizer: Colorizer
 
 
 class _Enough(Exception):  # noqa: N818 - it is no error
-    """The film was watched for long enough."""
+    """Raised when a film has been measured for long enough."""
 
 
 class _Watch(Silent):
-    """Sees how far a film gets in so many seconds, and ends it then."""
+    """Measures how far a film gets in a given number of seconds, then ends it."""
 
     def __init__(self, folder: Path, limit: float) -> None:
         self._folder, self._limit = folder, limit
@@ -309,7 +308,7 @@ class _Watch(Silent):
             raise _Enough
 
     def look(self) -> None:
-        """Keep how things stand."""
+        """Record the current progress."""
         self.seconds = time.monotonic() - self._started
         self.size = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
         self.share = min(1.0, self._frames / self._total) if self._total else 0.0

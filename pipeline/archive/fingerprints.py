@@ -1,4 +1,4 @@
-"""What a file is known by, its size and time or its SHA-256, and what a result is known by: its recipe."""
+"""Identify a file by size and time or by SHA-256, and a result by its recipe."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pipeline.options import Options
 from pipeline.reference_files import reference_fingerprint
 from pipeline.version import program_version
 
-# What a column of SQLite holds. Disks hold times beyond it: 2^63 nanoseconds after 1970 is in April 2262.
+# Largest value of an SQLite column. Disks hold times beyond it: 2^63 nanoseconds after 1970 is in April 2262.
 _LATEST = (1 << 63) - 1
-# Not in a recipe: the engine computes the same colours whichever it is, up to rounding; the others say how to work, not
-# what to make. The network is in it by its fingerprint, not by name.
-# References are in the recipe of the items that have any, see `for_item`.
+# Not part of a recipe: every engine computes the same colours, up to rounding; the others affect how the work is done,
+# not its result. The network is included by its fingerprint, not by name. References are included in the recipe of the
+# items that have any, see `for_item`.
 _NEVER = {"engine", "device", "model", "overwrite", "reference", "threads", "verify"}
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
 class FileStat(NamedTuple):
-    """Size in bytes and time of the last change in nanoseconds since 1970, as far as 64 bits go."""
+    """Size in bytes and modification time in nanoseconds since 1970, clipped to 64 bits."""
 
     size: int
     mtime_ns: int
 
     @classmethod
     def of(cls, path: Path | str) -> Self:
-        """Return those of the file at ``path``. Raises `OSError`."""
+        """Return the values for the file at ``path``. Raises `OSError`."""
         found = os.stat(path)
         changed = found.st_mtime_ns
         if not -_LATEST <= changed <= _LATEST:
@@ -43,7 +43,7 @@ class FileStat(NamedTuple):
 
     @classmethod
     def found(cls, path: Path | str) -> Self | None:
-        """Return those of the file at ``path``, None where it cannot be reached."""
+        """Return the values for the file at ``path``, or None if it cannot be reached."""
         try:
             return cls.of(path)
         except OSError:
@@ -64,10 +64,10 @@ def fingerprint(path: Path | str) -> str:
 def is_same(
     path: Path | str, found: FileStat, known: FileStat | None, sha256: str | None, *, thorough: bool = False
 ) -> bool:
-    """Say whether the file at ``path``, which has the size and time ``found``, is still the one that is ``known``.
+    """Return whether the file at ``path``, with the size and time ``found``, is still the ``known`` one.
 
-    By size and time; if only the time differs, and always if ``thorough``, by the fingerprint, where there is one.
-    Raises `InputError` if it cannot be read.
+    Compares size and time; if only the time differs, or always if ``thorough``, also the fingerprint, if there is one.
+    Raises `InputError` if the file cannot be read.
     """
     if known is None or found.size != known.size:
         return False
@@ -77,21 +77,21 @@ def is_same(
 
 
 def for_item(recipe: str, correction: Correction, references: Sequence[Path] = ()) -> str:
-    """Return the recipe of an item, with what a person set right about it and the ``references`` that lend to it.
+    """Return the recipe of an item, including its correction and the ``references`` whose colours it uses.
 
-    It is ``recipe`` where neither shapes anything. Raises `InputError` for references that cannot be reached.
+    It is ``recipe`` unchanged if neither affects the result. Raises `InputError` for references that cannot be reached.
     """
     found = " ".join(filter(None, (correction.fingerprint, reference_fingerprint(references))))
     return hashlib.sha256(f"{recipe} {found}".encode(errors="surrogateescape")).hexdigest() if found else recipe
 
 
 def recipe(kind: Kind, options: Options, *, network: str, version: str | None = None) -> str:
-    """Return the SHA-256 of what shapes results of ``kind``: options, version of the program, and the network.
+    """Return the SHA-256 of what affects results of ``kind``: options, program version and network.
 
-    ``network`` is its fingerprint, `engines.network.NetworkSpec.fingerprint`; ``version`` is by default this one's.
+    ``network`` is its fingerprint, `engines.network.NetworkSpec.fingerprint`; ``version`` defaults to this program's.
 
-    When it changes, finished work is stale. An option that is not known to be without effect on ``kind`` counts.
-    Options that only concern films do not make photographs stale.
+    When it changes, finished work is stale. An option counts unless it is known not to affect ``kind``. Options that
+    only concern films do not make photographs stale.
     """
     without = _NEVER if kind is Kind.FILM else _NEVER | FILMS_ONLY
     chosen = {name: value for name, value in to_json(options).items() if name not in without}
@@ -100,5 +100,5 @@ def recipe(kind: Kind, options: Options, *, network: str, version: str | None = 
 
 
 def recipes(options: Options, network: str) -> Mapping[Kind, str]:
-    """Return the `recipe` of photographs and that of films."""
+    """Return the `recipe` for photographs and the one for films."""
     return {kind: recipe(kind, options, network=network) for kind in (Kind.PHOTO, Kind.FILM)}

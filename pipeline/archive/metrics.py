@@ -1,4 +1,4 @@
-"""Figures for monitoring, as a text file that the Prometheus node exporter collects. It appears whole or not at all."""
+"""Metrics for monitoring, as a text file for the Prometheus node exporter, written atomically."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from pipeline.wording import encodable
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Where an archive and its last run stand.
+    """The state of an archive and of its last run.
 
-    ``items`` counts the work items by state; empty where the ledger cannot be read. ``shards`` counts the shards by how
-    they stand, where these figures are of all of them; the figures of the last run are then those of the last run of
-    each shard together, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and
-    ``skipped`` are those of the run, ``kept`` of those done were copied; ``seconds`` is its duration, ``exit_code``
-    what it ended with. ``started`` and ``last_success`` (the end of the last run that ended with exit code 0; None
-    before the first) are in seconds since 1970, ``free_bytes`` is the room on the output's disk, None if that does not
-    answer. ``archive`` and ``shard`` distinguish the series of several archives.
+    ``items`` counts the work items by state; empty if the ledger cannot be read. ``shards`` counts the shards by
+    status, if these figures cover all of them; the figures of the last run are then totals over the last run of each
+    shard, and ``last_success`` is the time since which all of them were good. ``done``, ``failed`` and ``skipped`` are
+    counts of the run, ``kept`` of the done ones were copied; ``seconds`` is its duration, ``exit_code`` its exit code.
+    ``started`` and ``last_success`` (the end of the last run with exit code 0; None before the first) are in seconds
+    since 1970, ``free_bytes`` is the free space on the output's disk, None if it does not respond. ``archive`` and
+    ``shard`` distinguish the series of several archives.
     """
 
     archive: str
@@ -57,7 +57,7 @@ _BEGINS = f"# HELP {_PREFIX}".encode()
 
 
 def _check_metrics_file(path: Path, *, originals: Originals) -> None:
-    """Raise `UsageError` if ``path`` is one of ``originals``, or a file that `write_metrics` did not write."""
+    """Raise `UsageError` if ``path`` is one of ``originals``, or a file not written by `write_metrics`."""
     originals.check(path)
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
@@ -69,17 +69,17 @@ def _check_metrics_file(path: Path, *, originals: Originals) -> None:
 
 
 def write_metrics(path: Path, figures: Figures, *, originals: Originals) -> None:
-    """Write ``figures`` to ``path``, in place of what was there. Raises `OutputError` if it cannot be written."""
-    # Collectors read every file that ends in .prom, half-written ones too.
+    """Write ``figures`` to ``path``, replacing its content. Raises `OutputError` if it cannot be written."""
+    # Collectors read every file whose name ends in .prom, even half-written ones.
     with publishing(path, overwrite=True, originals=originals, partial_suffix=".partial") as temporary:
         temporary.write_text(as_text(figures), encoding="utf-8")
 
 
 @contextmanager
 def metrics_of_failed_start(archive: Archive) -> Iterator[Callable[[], None]]:
-    """Write the exit code of a run that ends before it begins into its metrics: those of the last one are not its own.
+    """Write the exit code of a run that fails to start into its metrics, replacing that of the previous run.
 
-    The function that is given says that the run has begun. Raises `UsageError` if the file is none of ours.
+    Call the yielded function once the run has started. Raises `UsageError` if the file is not ours.
     """
     metrics = archive.run_options.metrics
     if metrics is not None:
@@ -120,14 +120,14 @@ def _last_known(archive: Archive) -> dict[str, Any]:
 
 
 def known_figures(ledger: LedgerReader) -> dict[str, Any]:
-    """Return the fields of `Figures` that are in the ledger."""
+    """Return the fields of `Figures` that the ledger contains."""
     good: list[RunRecord] = [run for run in ledger.runs() if run.exit_code == 0]
     items = {state.value: count for state, count in ledger.counts().items()}
     return {"items": items, "last_success": good[-1].ended if good else None}
 
 
 def shard_label(run_options: RunOptions) -> str:
-    """Return the label of a shard: ``3/16``; empty for the whole."""
+    """Return the label of a shard: ``3/16``; empty for the whole archive."""
     shard = run_options.shard
     return str(shard) if shard else ""
 
@@ -158,7 +158,7 @@ def as_text(figures: Figures) -> str:
 
 
 def _samples(figures: Figures) -> list[tuple[str, str, float | None]]:
-    """Return the metrics with one sample each: their names without the prefix, what is said of them, their values."""
+    """Return the metrics with one sample each: name without the prefix, help text, value."""
     return [
         ("run_done", "Items done by the last run.", figures.done),
         ("run_kept", "Items of these that were copied: coloured already, or their tint is wanted.", figures.kept),

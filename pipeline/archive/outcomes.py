@@ -1,4 +1,4 @@
-"""What becomes of every item: written into the ledger, the log and its sidecar, and counted."""
+"""Record the outcome of every item in the ledger, the log and its sidecar, and count it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# A full disk, names that collide, an engine that fails, packages and weights that are missing: no fault of the one item
-# that met them.
+# A full disk, colliding names, a failing engine, missing packages or weights: not the fault of the item that met them.
 _NOT_ITS_OWN = {2, 5, 6, 8, 9, 75}
 _LOOKED_AT = 1 << 20
 _Reported: TypeAlias = PhotoResult | FilmResult | Failure | Sealed
@@ -52,7 +51,7 @@ class _Begun:
 class Outcomes:
     """The outcomes of one run. ``counts`` counts its plan, ``done`` what was coloured, ``kept`` what was copied.
 
-    Copied are photographs and films that are coloured already, or whose tint is wanted.
+    Photographs and films are copied if they are already coloured, or their tint is wanted.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -65,7 +64,7 @@ class Outcomes:
         self.kept = {Kind.PHOTO: 0, Kind.FILM: 0}
 
     def begin(self, record: Record, *, attempt: int) -> None:
-        """Write down that work on an item begins, and how its source looks now."""
+        """Record that work on an item starts, and the current size and time of its source."""
         source = self._context.source / record.path
         progress = bytes_in_segments(self._context.output / record.output) if record.kind == Kind.FILM else 0
         self._context.ledger.begin(record.path, progress=progress)
@@ -80,13 +79,13 @@ class Outcomes:
         return [record.path for record in left if not (self._context.output / record.output).exists()]
 
     def finish(self, outcome: Outcome, *, may_retry: bool) -> str | None:
-        """Write ``outcome`` down; return the kind of the item, or None if it is to be tried once more in this run."""
+        """Record ``outcome``; return the kind of the item, or None if it will be retried in this run."""
         begun = self._begun.pop(outcome.source)
         if isinstance(outcome, Lost):
             self._context.ledger.lost(begun.record.path)
             return None
         record, now = begun.record, time.monotonic()
-        # Photographs overlap: each is given the time since the one before it.
+        # Photographs overlap: each is charged the time since the previous one.
         seconds = now - (max(begun.at, self._free_since) if record.kind == Kind.PHOTO else begun.at)
         self._free_since = now
         outcome = self._checked(outcome, begun.stat)
@@ -106,7 +105,7 @@ class Outcomes:
         return record.kind
 
     def give_up(self, record: Record) -> None:
-        """Write down that workers were lost at work on an item until it is to blame."""
+        """Record that an item is to blame, after several workers were lost while working on it."""
         source = self._context.source / record.path
         error = f"{source}: {count(record.deaths, 'worker')} lost at work on it"
         advice = "Process it in a separate folder to see why, then repair the file, or raise --quarantine-after."
@@ -114,11 +113,11 @@ class Outcomes:
         self.fail(record.path, record.kind, record.attempts, failure, seconds=0.0)
 
     def discard_unused_previews(self) -> None:
-        """Delete the small pictures that no item needs any more."""
+        """Delete the thumbnails that no item needs any more."""
         self._packs.discard(self._context.ledger.packs())
 
     def seal_unsealed(self) -> None:
-        """Seal what an earlier run finished and, because it died, did not seal."""
+        """Seal the items that an earlier run finished but, because it died, did not seal."""
         for record in self._context.ledger.unsealed():
             source, output = self._context.source / record.path, self._context.output / record.output
             stat, found = FileStat.found(source), FileStat.found(output)
@@ -127,7 +126,7 @@ class Outcomes:
                 self._seal(record.path, sealed(result, self._context, path=record.path, source=stat, found=found))
 
     def _checked(self, outcome: _Reported, before: FileStat | None) -> _Reported:
-        """Return ``outcome``, or a failure if the source is no more what it was when work on it began."""
+        """Return ``outcome``, or a failure if the source has changed since work on it began."""
         source, now = outcome.source, FileStat.found(outcome.source)
         if now == before:
             return outcome
@@ -140,7 +139,7 @@ class Outcomes:
 
     def _keep(self, begun: _Begun, found: PhotoResult | FilmResult | Sealed, seconds: float) -> None:
         record, ledger = begun.record, self._context.ledger
-        # Another machine may see a new file later than the one that made it.
+        # A new file may become visible to other machines with a delay.
         outcome = found.result if isinstance(found, Sealed) else found
         result = found.result_stat if isinstance(found, Sealed) else FileStat.found(outcome.output)
         if result is None or begun.stat is None:
@@ -172,17 +171,17 @@ class Outcomes:
 
     def _seal(self, path: str, found: Sealed) -> None:
         if found.failure is not None:
-            # The result is there; the next run sees that this is missing.
+            # The result exists; the next run will notice what is missing.
             self.counts.fail(found.failure)
             self._context.reporter.say(f"done, but {found.failure.error}")
             return
         self._context.ledger.seal(path, source_sha256=found.source_sha256, result_sha256=found.result_sha256)
 
     def fail(self, path: str, kind: str, attempts: int, failure: Failure, *, seconds: float) -> None:
-        """Write down that an item failed, ``attempts`` times before, or was refused."""
+        """Record that an item failed, after ``attempts`` earlier failures, or was refused."""
         reporter = self._context.reporter
         own = not failure.refused and failure.exit_code not in _NOT_ITS_OWN and kind != FOLDER_KIND
-        # What cannot be read says nothing of what is in the file: it is tried again whenever it opens.
+        # A file that cannot be read may be intact: it is retried whenever it can be opened.
         if own and failure.unreadable:
             own = False
         elif own and _is_out_of_reach(self._context.source / path):
@@ -204,7 +203,7 @@ class Outcomes:
 
 
 def _is_out_of_reach(path: Path) -> bool:
-    """Whether there is a file at ``path`` that cannot be read now: no permission, a share or a disk that fails."""
+    """Return whether a file exists at ``path`` that cannot be read at present: permissions, a failing share or disk."""
     try:
         with path.open("rb") as file:
             file.read(_LOOKED_AT)

@@ -1,4 +1,4 @@
-"""The output folder: who may work on it, in how many shards, what dead runs left in it, and how much room it has."""
+"""The output folder: its lock, its number of shards, leftovers of dead runs, and its free space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.originals import NO_ORIGINALS
 from pipeline.publish import HOME, PARTIAL, PARTIAL_PREFIX, names_checked, publishing
 
 LOCK, BAG_LOCK, SHARDS = "lock", "bag-lock", "shards.json"
-# Readers that look whether a run is at work hold the lock for a moment.
+# Readers that check whether a run is in progress hold the lock for a moment.
 _PATIENCE = 1.0
 _SHARD = re.compile(r"shard-[0-9]+-of-([0-9]+)")
 _LEDGERS = "ledger*.sqlite3"
@@ -29,13 +29,13 @@ _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def home(output: Path, shard: Shard | None) -> Path:
-    """Return the folder for what a run keeps beside its results; every shard of an archive has one of its own."""
+    """Return the folder for files that a run keeps beside its results; every shard of an archive has its own."""
     folder = output / HOME
     return folder if shard is None else folder / f"shard-{shard.index}-of-{shard.count}"
 
 
 def own_folders(output: Path) -> Iterator[Path]:
-    """Yield the folder for what runs keep beside the results in ``output``, and those in it that they write into."""
+    """Yield the folder for files that runs keep beside the results in ``output``, and its subfolders they write to."""
     whole = home(output, None)
     yield whole
     for folder in _folders_in(whole):
@@ -50,24 +50,24 @@ def _folders_in(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class OutputLock:
-    """What a run holds of its output folder: the lock of the whole, or a share of it and the lock of its shard."""
+    """A run's hold on its output folder: the lock of the whole, or a share of it and the lock of its shard."""
 
     held: tuple[Held, ...]
 
     def check(self) -> None:
-        """Raise `LockedError` if another run took any of it over, see `Held.check`."""
+        """Raise `LockedError` if another run took over any of it, see `Held.check`."""
         for one in self.held:
             one.check()
 
 
 @contextmanager
 def locked(output: Path, *, shard: Shard | None = None) -> Iterator[OutputLock]:
-    """Hold the lock of ``output``, or of one shard of it, for the block; folders that are missing are made.
+    """Hold the lock of ``output``, or of one shard of it, for the block, creating missing folders.
 
-    A run over the whole excludes all others. Runs over shards exclude runs over the whole, and each itself: they work
-    side by side, every one with a ledger of its own. The file says who holds it; it is left behind, empty. In the block
-    no file below ``output`` gets its name once another run took the lock over. Raises `LockedError` if another run
-    holds the lock, `UsageError` if the folder was begun in another number of shards,
+    A run over the whole excludes all others. Runs over shards exclude runs over the whole and other runs of the same
+    shard; different shards run in parallel, each with its own ledger. The lock file names its holder; afterwards it is
+    left empty. In the block no file below ``output`` gets its name once another run has taken over the lock. Raises
+    `LockedError` if another run holds the lock, `UsageError` if the folder was begun with another number of shards,
     `OutputError` if it cannot be written or its disk has no locks.
     """
     check_shards(output, shard)
@@ -83,7 +83,7 @@ def locked(output: Path, *, shard: Shard | None = None) -> Iterator[OutputLock]:
 
 
 def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
-    """Say whether no run is at work on this shard of ``output``, on any machine. Writes nothing."""
+    """Return whether no run is in progress on this shard of ``output``, on any machine. Writes nothing."""
     try:
         with (home(output, shard) / LOCK).open("rb") as file:
             lock_file(file, SHARED | NO_WAIT)
@@ -95,9 +95,9 @@ def is_at_rest(output: Path, *, shard: Shard | None) -> bool:
 
 
 def shard_count(output: Path) -> int | None:
-    """Return in how many shards the results in ``output`` are made, 1 for the whole; None if no run began yet.
+    """Return the number of shards of the results in ``output``, 1 for the whole; None if no run has begun.
 
-    If the file that says it is lost, the ledgers tell. Raises `OutputError` if that cannot be read.
+    If the file that stores it is lost, the ledgers tell. Raises `OutputError` if neither can be read.
     """
     path = home(output, None) / SHARDS
     try:
@@ -123,16 +123,16 @@ def _count_by_ledgers(output: Path) -> int | None:
 
 
 def shards_of(output: Path) -> list[Shard | None]:
-    """Return the shards that the results in ``output`` are made in, None for the whole. Raises `OutputError`."""
+    """Return the shards of the results in ``output``, None for the whole. Raises `OutputError`."""
     count = shard_count(output) or 1
     return [None] if count == 1 else [Shard(index=index, count=count) for index in range(1, count + 1)]
 
 
 def check_shards(output: Path, shard: Shard | None) -> None:
-    """Raise `UsageError` if the results in ``output`` are made in another number of shards than ``shard`` is of.
+    """Raise `UsageError` if the results in ``output`` were made with a different number of shards than ``shard`` has.
 
-    Which shard a source belongs to depends on their number: with another one, results would be made twice, and those
-    of changed sources would stay as they are.
+    The number of shards decides which one a source belongs to: with another number, results would be made twice, and
+    those of changed sources would not be updated.
     """
     known, asked = shard_count(output), shard.count if shard else 1
     if known is None or known == asked:
@@ -153,7 +153,7 @@ def _pin_shards(output: Path, shard: Shard | None) -> None:
             with publishing(path, overwrite=False, originals=NO_ORIGINALS) as temporary:
                 temporary.write_text(json.dumps({"shards": shard.count if shard else 1}), encoding="utf-8")
         except (OutputError, UsageError):
-            # Of several runs that begin at the same moment, one decides.
+            # If several runs start at the same moment, one of them decides.
             if not path.exists():
                 raise
             check_shards(output, shard)
@@ -161,17 +161,13 @@ def _pin_shards(output: Path, shard: Shard | None) -> None:
 
 @contextmanager
 def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
-    """Take part in filling the bag ``output``; the function that is given says once whether no other run still does.
-
-    To call it is to say that one's own run is over. Of the runs that end at the same time one gets True, and others
-    that begin wait until the block ends: what lies in the bag does not change. Raises `OutputError`.
-    """
+    """Take part in filling the bag ``output``; the yielded function, called once, tells whether all others are done."""
     path = home(output, None) / BAG_LOCK
     with opened(path, output) as file:
         lock(file, path, SHARED)
 
         def is_last() -> bool:
-            # In two steps, for in one a network share may keep what is held when it refuses more.
+            # In two steps, because in a single one a network share may keep the old lock when it refuses the new one.
             lock(file, path, UNLOCK)
             try:
                 lock(file, path, EXCLUSIVE | NO_WAIT)
@@ -183,9 +179,9 @@ def filling_bag(output: Path) -> Iterator[Callable[[], bool]]:
 
 
 def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) -> int:
-    """Delete the unfinished files in ``folders`` that were not written for ``older_than`` seconds; return how many.
+    """Delete unfinished files in ``folders`` not written to for ``older_than`` seconds; return their number.
 
-    The segments of films stay: with them a film resumes. Call this only while no other run can be at work in
+    Film segments are kept, since a film resumes from them. Call this only while no other run can be working in
     ``folders``, or with an age beyond doubt. Raises `OutputError`.
     """
     latest, count = time.time() - older_than, 0
@@ -208,7 +204,7 @@ def delete_partial_files(folders: Iterable[Path], *, older_than: float = 0.0) ->
 
 
 def folders_below(output: Path) -> Iterator[Path]:
-    """Yield ``output`` and all folders in it, but for the segments of films."""
+    """Yield ``output`` and all folders in it, except those of film segments."""
     for folder, inner, _files in os.walk(output):
         inner[:] = [name for name in inner if not name.startswith(PARTIAL_PREFIX)]
         yield Path(folder)
@@ -237,9 +233,9 @@ def check_space(folder: Path, *, keep_free: int, needed: int = 0) -> None:
 
 
 def free_space(folder: Path) -> int:
-    """Return the bytes that this user can still write to the disk that holds ``folder``, or will.
+    """Return the bytes that this user can write to the disk that holds, or will hold, ``folder``.
 
-    Raises `OutputError` if the disk does not answer.
+    Raises `OutputError` if the disk does not respond.
     """
     known = folder.absolute()
     while not known.exists() and known != known.parent:
@@ -254,7 +250,7 @@ def free_space(folder: Path) -> int:
 
 
 def as_size(count: float) -> str:
-    """Return ``count`` bytes for people, in decimal units: ``812 bytes``, ``5.4 GB``."""
+    """Format ``count`` bytes for people, in decimal units: ``812 bytes``, ``5.4 GB``."""
     if count < 1000:
         return f"{count:.0f} bytes"
     power = next((power for power in range(1, len(_UNITS)) if count < 999.95 * 1000**power), len(_UNITS))

@@ -1,4 +1,4 @@
-"""From an entry of the tree to a job: where its result goes, whether it is there already, what stands in the way."""
+"""Turn entries of the tree into jobs: where the result goes, whether it exists, and what prevents it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, Known]]
 
 KINDS = (Kind.PHOTO, Kind.FILM)
 _NO_STAT = FileStat(0, 0)
-# Headers of damaged films claim any number of frames; this is what a column of the ledger holds.
+# Headers of damaged films claim any number of frames; this is the limit of a ledger column.
 _HEAVIEST = (1 << 63) - 1
-# So many entries are looked up in the ledger at once.
+# Number of entries looked up in the ledger at once.
 _PAGE = 500
 
 
 class Status(StrEnum):
-    """What is to become of a source.
+    """What to do with a source.
 
-    DUE has no result yet; STALE has one of ours that is to be replaced; DONE has one that fits source and recipe;
-    FOREIGN has, under its result's name, a file that is not known to be ours; QUARANTINED failed too often;
-    REFUSED is of a kind that is not coloured.
+    DUE has no result yet; STALE has one of ours that should be replaced; DONE has one that matches source and recipe;
+    FOREIGN has, under its result's name, a file not known to be ours; QUARANTINED failed too often; REFUSED is of a
+    kind that is not coloured.
     """
 
     DUE = "due"
@@ -57,12 +57,12 @@ _TO_DO, _FINISHED = (Status.DUE, Status.STALE), (State.DONE, State.GONE)
 
 
 class Job(NamedTuple):
-    """A source, the name of its result, and the status of the two.
+    """A source, the name of its result, and their status.
 
     ``path`` is below the source folder, ``name`` that of the result below the output folder, both with ``/``.
-    ``record`` is what was known of it before, ``attempts`` counts the runs in which this very source failed with this
-    very recipe, ``deaths`` those that died while they were at work on it. ``weight`` says how much work a film is; it
-    is 0 where there is none to do. ``found`` is the size and time of what stands under the result's name.
+    ``record`` is the item as known before, ``attempts`` counts the runs in which this source failed with this recipe,
+    ``deaths`` those that died while working on it. ``weight`` is the amount of work of a film, 0 if there is none to
+    do. ``found`` is the size and time of the file under the result's name.
     """
 
     path: str
@@ -79,14 +79,14 @@ class Job(NamedTuple):
 
     @property
     def is_to_do(self) -> bool:
-        """Whether a result is to be made."""
+        """Whether a result should be made."""
         return self.status in _TO_DO
 
 
 class Rejected(NamedTuple):
-    """A source, or a folder (of kind ``folder``) that could not be entered, for which there can be no job.
+    """A source, or a folder (of kind ``folder``) that could not be entered, that cannot become a job.
 
-    ``name`` is that of the last result there is, or empty.
+    ``name`` is that of its latest result, or empty.
     """
 
     path: str
@@ -100,14 +100,13 @@ class Rejected(NamedTuple):
 
 
 def plan(archive: Archive, *, recipes: Mapping[Kind, str], known: Lookup) -> Iterator[Job | Rejected | Entry]:
-    """Yield a `Job` for every wanted source with a recipe, `Rejected` where none can be made, else an `Entry`.
+    """Yield a `Job` for every wanted source with a recipe, `Rejected` if none can be made, else an `Entry`.
 
-    There is one of ``recipes`` for each kind that is wanted; ``known`` looks up what earlier runs knew of some paths.
-    The tree of the sources is kept. A result keeps the
-    name of its source; where the container changes, the new suffix is added to the whole name (``film.avi`` gives
-    ``film.avi.mkv``), so sources of one stem keep apart. Two sources that would still share a name on the output's disk
-    are refused, the later of them. Sources that the options leave out are an `Entry` as well. Raises `InputError` if
-    the source folder cannot be listed.
+    ``recipes`` contains one recipe for each wanted kind; ``known`` looks up what earlier runs knew of some paths. The
+    tree of the sources is preserved. A result keeps the name of its source; if the container changes, the new suffix is
+    appended to the whole name (``film.avi`` gives ``film.avi.mkv``), so that sources with the same stem do not collide.
+    If two sources would still share a name on the output's disk, the later one is refused. Sources excluded by options
+    are an `Entry` as well. Raises `InputError` if the source folder cannot be listed.
     """
     planner = _Planner(archive, recipes)
     source, options = archive.source, archive.run_options
@@ -146,15 +145,15 @@ class _Planner:
         self._source, self._options, self._run_options = archive.source, archive.options, archive.run_options
         self._recipes, self._corrections = recipes, archive.corrections
         self._tree = archive.tree.relative_to(archive.output)
-        # As text: objects for paths take longer than all else where there are very many.
+        # As text: with very many files, path objects would take longer than everything else.
         self._below_source, self._below_output = (str(folder / "-")[:-1] for folder in (archive.source, archive.output))
         self.folds = ignores_case(archive.output)
         self._folder = ""
         self._taken: dict[str, str] = {}
-        # One look instead of one for each of very many items.
+        # One lookup instead of one for each of very many items.
         self._is_corrected = self._corrections.folder.is_dir()
         self._references = ReferenceFiles(self._options.reference)
-        self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether pictures in it lend colours
+        self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether it has references
 
     def source_of(self, name: str) -> str:
         return below(self._below_source, name)
@@ -197,7 +196,7 @@ class _Planner:
             )
 
     def _recipe(self, entry: Entry) -> tuple[str, InputError | None]:
-        """Return its recipe, with correction and references in it, or that of the run and what is wrong with these."""
+        """Return its recipe, including correction and references; if these are invalid, the run's and the error."""
         usual = self._recipes[entry.kind]
         try:
             lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
@@ -245,7 +244,7 @@ class _Planner:
         if record is not None and is_known and self._is_given_up(record):
             status = Status(record.state)
         else:
-            # A film is opened, for the name of its result and its length, only where there may be work to do.
+            # A film is opened, for the name of its result and its length, only if there may be work to do.
             if not name or self._options.overwrite:
                 name, weight = self._named(entry)
             self._take(name, entry.name)
@@ -271,12 +270,12 @@ class _Planner:
         return record.state is State.REFUSED or (record.state is State.QUARANTINED and is_hopeless)
 
     def _named(self, entry: Entry) -> tuple[str, int]:
-        """Return the name of the result below the output folder, and how much work a film is."""
+        """Return the name of the result below the output folder, and the weight of a film."""
         name, weight = result_name(entry, self._source, self._options)
         return (self._tree / name).as_posix(), min(weight, _HEAVIEST)
 
     def _take(self, target: str, name: str) -> None:
-        """Keep the name ``target`` of a result for the source called ``name``."""
+        """Reserve the name ``target`` of a result for the source called ``name``."""
         folder = name.rpartition("/")[0]
         if folder != self._folder:
             self._folder, self._taken = folder, {}
@@ -301,7 +300,7 @@ class _Planner:
             return Status.FOREIGN, found
         known, sha256 = record.result_stat, record.result_sha256
         if record.state is State.RUNNING:
-            # The run that died may have given the result its name just before.
+            # The dead run may have given the result its name just before.
             return Status.STALE, found
         if not is_same(target, found, known, sha256):
             return Status.FOREIGN, found
@@ -313,13 +312,13 @@ class _Planner:
 def below(folder: str, name: str, *, separator: str = os.sep) -> str:
     """Return the path of ``name``, with ``/``, below ``folder``, which ends in the system's separator.
 
-    In what is meant verbatim (``//?/`` with backslashes) Windows takes nothing else for one.
+    In verbatim paths (``//?/`` with backslashes) Windows accepts no other separator.
     """
     return folder + (name if separator == "/" else name.replace("/", separator))
 
 
 def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int = 0) -> Rejected:
-    """Return what a plan says of the folder called ``name``, at ``path``: why there is nothing of it."""
+    """Return the plan's entry for the folder called ``name``, at ``path``, with the reason why it has no content."""
     return Rejected(
         path=name,
         name="",
@@ -333,7 +332,7 @@ def rejected_folder(name: str, path: Path, error: InputError, *, attempts: int =
 
 
 def result_name(entry: Entry, source: Path, options: Options) -> tuple[Path, int]:
-    """Return the path of ``entry``'s result below the folder of the results, and the weight of a film."""
+    """Return the path of ``entry``'s result below the folder of results, and the weight of a film."""
     if entry.kind is Kind.PHOTO:
         return entry.path.with_name(photo_name(source / entry.path)), 0
     whole, weight = outline(source / entry.path, options)
@@ -356,7 +355,7 @@ def _unreachable(path: Path, error: OSError | None) -> InputError:
 
 
 def ignores_case(folder: Path) -> bool:
-    """Say whether the disk that holds ``folder``, or will, takes ``a`` and ``A`` for one name."""
+    """Return whether the disk that holds, or will hold, ``folder`` treats ``a`` and ``A`` as the same name."""
     known = folder.resolve()
     while not known.is_dir():
         known = known.parent

@@ -1,4 +1,4 @@
-"""The order of the work: photographs in shared batches, then films, the longest first, then what runs died with."""
+"""The order of work: photographs in shared batches, then films, longest first, then items that runs died with."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipeline.errors import OutputError
 from pipeline.wording import count
 
 WHOLE, PHOTOS = "archive", "photos"
-# So many photographs are claimed at once: each claim waits for the disk.
+# Number of photographs claimed at once: each claim waits for the disk.
 _CLAIMS = 64
 
 
 class Processing:
-    """Hands what the run queued in the ledger to an executor, and its outcomes to ``outcomes``, until all is done.
+    """Hands the items queued in the ledger to an executor, and the outcomes to ``outcomes``, until all are done.
 
     It ends early when the run's `StopRequest` is made, by others, or here when the disk is too full.
     """
@@ -31,17 +31,17 @@ class Processing:
     def __init__(self, context: RunContext, outcomes: Outcomes) -> None:
         self._context, self._outcomes = context, outcomes
         self._claimed: dict[str, None] = {}
-        # By path, and by what it needs: what is too large for the disk, while others are not.
+        # Space needed, by path: items too large for the disk while others are not.
         self._too_large: dict[str, int] = {}
-        # By path: how many workers were lost at work on it; and what may still be in the hands of one.
+        # By path: the number of workers lost while working on it; and those that a lost worker may still be working on.
         self._losses: Counter[str] = Counter()
         self._held: set[str] = set()
 
     def work(self, executor: Executor) -> None:
-        """Do all jobs; those that fail in a way that may pass are done again at the end of their kind.
+        """Do all jobs; failures that may be temporary are retried after the others of their kind.
 
-        What a run died with comes last, one at a time: if it kills this one too, the rest is done, and it is known
-        which one it was. Raises `OutputError` at the end if some items were left for want of space.
+        Items that a run died with come last, one at a time: if one kills this run too, the rest is done, and the
+        culprit is known. Raises `OutputError` at the end if some items were left for lack of space.
         """
         jobs, reporter = self._outcomes.counts.jobs, self._context.reporter
         attempts = range(1, self._context.run_options.retry + 2)
@@ -63,16 +63,16 @@ class Processing:
 
     @property
     def lost_folders(self) -> set[Path]:
-        """Where workers that were lost can have left unfinished files."""
+        """Folders in which lost workers may have left unfinished files."""
         records = filter(None, map(self._context.ledger.get, self._losses))
         return {(self._context.output / record.output).parent for record in records}
 
     def release_unfinished(self) -> None:
-        """Let go of what was claimed and not begun, or begun and stopped."""
+        """Release items that were claimed and not begun, or begun and stopped."""
         self._context.ledger.release([*self._claimed, *self._outcomes.put_off_stopped()])
 
     def _photos(self, executor: Executor, attempt: int) -> int:
-        """Do the photographs that have no outcome; return how many are to be tried once more."""
+        """Do the photographs that have no outcome; return how many should be retried."""
         put_off = 0
         for replaces in (False, True):
             queue = self._context.ledger.queue(self._context.run, Kind.PHOTO, replaces=replaces)
@@ -81,7 +81,7 @@ class Processing:
         return put_off
 
     def _films(self, executor: Executor, attempt: int) -> int:
-        """Do the films that have no outcome; return how many are to be tried once more."""
+        """Do the films that have no outcome; return how many should be retried."""
         films = self._claimed_one_by_one(self._context.ledger.heaviest(self._context.run, Kind.FILM), attempt)
         return self._keep(executor.films(films, alone=False), attempt)
 
@@ -100,11 +100,11 @@ class Processing:
                 is_photo = record.kind == Kind.PHOTO
                 outcomes = executor.photos(units, replaces=replaces) if is_photo else executor.films(units, alone=True)
                 put_off = self._keep(outcomes, attempt)
-                # To lose a worker is no failure of the item.
+                # Losing a worker is not a failure of the item.
                 attempt += self._losses[path] == losses
 
     def _keep(self, outcomes: Generator[Outcome | None, None, None], attempt: int) -> int:
-        """Write outcomes down; return how many of the items are to be tried once more."""
+        """Record outcomes; return how many of the items should be retried."""
         put_off = 0
         with closing(outcomes):
             for outcome in outcomes:
@@ -156,7 +156,7 @@ class Processing:
         return Unit(source=source, output=output, replaces=replaces, correction=correction, item=item)
 
     def _goes_on(self) -> bool:
-        """Say whether anything more may be begun: nobody asked to stop, there is time, and room."""
+        """Return whether another item may be started: no stop request, time left, enough space."""
         if self._context.stop.is_made:
             return False
         try:
@@ -166,7 +166,7 @@ class Processing:
         return self._context.stop.error is None
 
     def _fits(self, record: Record) -> bool:
-        """Say whether there is room for a result as large as its source; others may be smaller."""
+        """Return whether there is space for a result as large as its source; others may be smaller."""
         try:
             check_space(self._context.output, keep_free=self._context.run_options.keep_free, needed=record.source_size)
         except OutputError:

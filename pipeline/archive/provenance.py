@@ -1,4 +1,4 @@
-"""What belongs to a result: fingerprints of it and its source, and where it comes from, as a JSON file beside it.
+"""Fingerprints of a result and its source, and a JSON sidecar that describes where the result comes from.
 
 docs/provenance.md describes that file.
 """
@@ -39,16 +39,15 @@ from pipeline.version import PRODUCT, program_version
 STILL_CHANGING = "Wait until it is copied completely; the next run tries it again."
 SCHEMA, SCHEMA_VERSION = "autochrome-provenance", 1
 SIDECAR_SUFFIX = ".autochrome.json"
-# How the work was done, which no result shows.
-# The references that were used are said by name.
+# Affects how the work is done, but not the result. The references that were used are listed by name.
 _UNSEEN = {"overwrite", "reference", "threads", "verify"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sealed:
-    """A result with size and time of its two files and their SHA-256.
+    """A result with the size, time and SHA-256 of its two files.
 
-    ``failure`` says what of it is missing; the fingerprints are empty then, and the next run catches up.
+    ``failure`` describes what is missing; the fingerprints are then empty, and the next run catches up.
     """
 
     result: PhotoResult | FilmResult
@@ -60,7 +59,7 @@ class Sealed:
 
     @property
     def source(self) -> Path:
-        """Where the source is."""
+        """The path of the source."""
         return self.result.source
 
 
@@ -70,7 +69,7 @@ def sealed(
     """Fingerprint the two files of ``result``, write its sidecar, and return what is known of them.
 
     ``path`` is that of the source below the tree; ``source`` is its size and time before it was read, ``found`` those
-    of the result. What is wrong with one item must not stop the rest: it is said in the answer.
+    of the result. An error with one item must not stop the rest, so it is returned.
     """
     try:
         sha256 = fingerprint(result.source), fingerprint(result.output)
@@ -87,7 +86,7 @@ def sealed(
                 root=archive.source,
                 originals=archive.originals,
             )
-    except Exception as error:  # noqa: BLE001 - what is wrong with one item must not stop the rest
+    except Exception as error:  # noqa: BLE001 - an error with one item must not stop the rest
         return Sealed(result=result, source_stat=source, result_stat=found, failure=Failure.of(result.source, error))
     return Sealed(
         result=result, source_stat=source, result_stat=found, source_sha256=sha256[0], result_sha256=sha256[1]
@@ -95,13 +94,13 @@ def sealed(
 
 
 def vanished(result: PhotoResult | FilmResult) -> Failure:
-    """Return what is said of ``result`` where its file is not there."""
+    """Return the failure for a ``result`` whose file is missing."""
     error = OutputError(f"{result.output}: disappeared right after it was written", advice="Check its disk.")
     return Failure.of(result.source, error)
 
 
 def with_commands(result: PhotoResult | FilmResult, archive: Archive, path: str) -> PhotoResult | FilmResult:
-    """Return ``result`` with the command that decides its doubts otherwise, in this and every later run.
+    """Return ``result`` with the command that reverses its doubtful decisions, in this and every later run.
 
     ``path`` is that of the source below the archive's folder, with ``/``.
     """
@@ -118,7 +117,7 @@ def with_commands(result: PhotoResult | FilmResult, archive: Archive, path: str)
 def sidecar_path(result: Path) -> Path:
     """Return the name of the sidecar of ``result``: ``scan.jpg.autochrome.json`` beside ``scan.jpg``.
 
-    Where that were too long for a file system, the end of the result's name gives way to a fingerprint of all of it.
+    If that is too long for a file system, the end of the result's name is replaced by a fingerprint of all of it.
     """
     name = result.name
     if len(os.fsencode(name + SIDECAR_SUFFIX)) > LONGEST_NAME:
@@ -140,12 +139,12 @@ def write_sidecar(
     made: datetime | None = None,
     originals: Originals = NO_ORIGINALS,
 ) -> Path:
-    """Write the sidecar of ``result`` beside it, whole or not at all, in the place of an older one; return its path.
+    """Write the sidecar of ``result`` beside it atomically, replacing an older one; return its path.
 
-    ``options`` are those that the result was made with, ``correction`` what of them a person set right about it.
-    The fingerprints are SHA-256 in hexadecimal digits. The source is named by its path below ``root``, or by its
-    name alone. ``made`` is the time that is written down, by default now; all else depends on the arguments and the
-    sizes of the two files only. Raises `InputError` if the source is gone, `OutputError` if the disk refuses.
+    ``options`` are those that the result was made with, ``correction`` the part of them that a person corrected. The
+    fingerprints are SHA-256 in hexadecimal digits. The source is named by its path below ``root``, or by its name
+    alone. ``made`` is the recorded time, by default now; everything else depends only on the arguments and the sizes of
+    the two files. Raises `InputError` if the source is gone, `OutputError` if the disk refuses.
     """
     path = sidecar_path(result.output)
     document = describe(
@@ -172,7 +171,7 @@ def describe(
     root: Path | None,
     made: datetime,
 ) -> dict[str, Any]:
-    """Return what the sidecar of ``result`` says, as `write_sidecar` would write it."""
+    """Return the content of the sidecar of ``result``, as `write_sidecar` would write it."""
     source = result.source
     name = source.relative_to(root).as_posix() if root is not None else source.name
     return {
@@ -224,7 +223,7 @@ def _of_film(result: FilmResult) -> dict[str, Any]:
 
 
 def _timeless(verification: Verification) -> dict[str, Any]:
-    # How long it took says nothing of the result, and would differ each time.
+    # The duration says nothing about the result, and would differ each time.
     return {name: value for name, value in to_json(verification).items() if name != "seconds"}
 
 
@@ -235,10 +234,10 @@ def _shaping(options: Options, result: PhotoResult | FilmResult) -> dict[str, An
 
 
 def _corrected(correction: Correction) -> dict[str, Any] | None:
-    """Return what of ``correction`` shapes the result; None where nothing does."""
+    """Return the parts of ``correction`` that affect the result; None if there are none."""
     if not correction.fingerprint:
         return None
-    # That it was accepted is said later, of the result.
+    # Acceptance is recorded later, for the finished result.
     return {name: value for name, value in to_json(correction).items() if name != "accepted"}
 
 
@@ -248,7 +247,7 @@ def _by_kind(notes: Iterable[Note]) -> Mapping[str, list[str]]:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder of numbered pictures."""
+    """Return the size of a file, or of all files in a folder of numbered pictures, in bytes."""
     try:
         return sum(inner.stat().st_size for inner in (path.iterdir() if path.is_dir() else (path,)))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a run does before it colours: it plans the whole tree, queues what is to be done, and sees what is missing."""
+"""The start of a run: plan the whole tree, queue what must be done, and find out what is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAGE = 500
 
 
 def check_any(archive: Archive) -> None:
-    """Raise `InputError` if there is no photograph or film in the source folder; looks no further than the first."""
+    """Raise `InputError` if there is no photograph or film in the source folder; stops at the first."""
     counts = Counts()
     for entry in walk(archive.source, follow_links=archive.run_options.follow_links, output=archive.output):
         if entry.kind in (*KINDS, Kind.BARRED):
@@ -39,9 +39,9 @@ def check_any(archive: Archive) -> None:
 
 
 def keep_decision(context: RunContext) -> None:
-    """Keep ``run_options.decide`` as the correction of every source that the run takes; AUTO takes it back.
+    """Save ``run_options.decide`` as the correction of every source that the run takes; AUTO removes it.
 
-    Raises `UsageError` where the run takes all sources, `OutputError` if the disk refuses.
+    Raises `UsageError` if the run takes all sources, `OutputError` if the disk refuses.
     """
     decide, tree = context.run_options.decide, context.corrections
     if decide is None:
@@ -57,7 +57,7 @@ def keep_decision(context: RunContext) -> None:
         try:
             file = tree.read(path)
         except InputError:
-            # The run names it, as an error of this item.
+            # The run reports it as an error of this item.
             continue
         treat_as = None if decide is TreatAs.AUTO else decide
         if file.correction.treat_as is not treat_as:
@@ -65,10 +65,9 @@ def keep_decision(context: RunContext) -> None:
 
 
 def queue_all(context: RunContext, outcomes: Outcomes, *, network: str) -> int:
-    """Queue what is to be done in the ledger and count the rest; return how many sources of earlier runs are gone.
+    """Queue what must be done in the ledger and count the rest; return how many sources of earlier runs are gone.
 
-    ``network`` is the fingerprint of the one that will colour. Raises `InputError` if there is nothing in the source
-    folder.
+    ``network`` is the fingerprint of the one that will be used. Raises `InputError` if the source folder is empty.
     """
     found = plan(context, recipes=recipes(context.options, network), known=context.ledger.known)
     items = takewhile(lambda _: not context.is_asked_to_stop, found)
@@ -78,7 +77,7 @@ def queue_all(context: RunContext, outcomes: Outcomes, *, network: str) -> int:
 
 
 def _queue(items: Sequence[Job | Rejected | Entry], context: RunContext, outcomes: Outcomes) -> None:
-    """Queue the jobs among ``items``, and write down and count the others."""
+    """Queue the jobs among ``items``, and record and count the others."""
     ledger = context.ledger
     jobs = [item for item in items if isinstance(item, Job)]
     rejected = [item for item in items if isinstance(item, Rejected)]
@@ -116,10 +115,10 @@ def _planned(item: Job | Rejected) -> Planned:
 
 
 def _check_missing(context: RunContext, outcomes: Outcomes) -> int:
-    """Write down which sources of earlier runs are gone, after all of the tree was planned; return how many.
+    """Record which sources of earlier runs are gone, once the whole tree was planned; return their number.
 
-    A folder that is empty now and held some of them is a failure of this run. Raises `InputError` if nothing is left
-    of all sources.
+    A folder that is now empty but held some of them is a failure of this run. Raises `InputError` if all sources are
+    gone.
     """
     ledger, counts, source = context.ledger, outcomes.counts, context.source
     states = ledger.counts()
@@ -144,9 +143,9 @@ def _check_missing(context: RunContext, outcomes: Outcomes) -> int:
 
 
 def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Rejected]:
-    """Yield the folders below ``source`` that are empty now and held some of the sources ``gone``.
+    """Yield the folders below ``source`` that are now empty and held some of the sources ``gone``.
 
-    That is how a disk that is not mounted looks; whoever removed the sources on purpose can remove the folder too.
+    An unmounted disk looks like that; a user who removed the sources on purpose can remove the folder too.
     """
     counts: Counter[str] = Counter()
     nearest: dict[str, str] = {}
@@ -165,7 +164,7 @@ def _emptied_folders(source: Path, gone: Iterable[str]) -> Iterator[Rejected]:
 
 
 def _nearest(source: Path, folder: str) -> str:
-    """Return ``folder``, or the nearest one above it that exists."""
+    """Return ``folder``, or its nearest existing parent."""
     while folder and not (source / folder).is_dir():
         folder = folder.rpartition("/")[0]
     return folder
@@ -175,12 +174,12 @@ def _is_empty(folder: Path) -> bool:
     try:
         return next(folder.iterdir(), None) is None
     except OSError:
-        # The walk names it.
+        # The walk reports it.
         return False
 
 
 def _is_gone(path: Path) -> bool:
-    """Whether there is nothing at ``path``; what cannot be reached, behind a closed folder or a share, may be there."""
+    """Return whether nothing exists at ``path``; what cannot be reached, in a closed folder or a share, may exist."""
     try:
         path.lstat()
     except OSError as error:
@@ -189,7 +188,7 @@ def _is_gone(path: Path) -> bool:
 
 
 def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
-    """Say, to people and in the log, what the plan comes to and what it leaves out."""
+    """Report, to people and in the log, what the plan contains and what it leaves out."""
     reporter = context.reporter
     logger.info(
         "%s into %s: %s to do, %d done before, %d ignored, %d quarantined, %d gone",

@@ -1,4 +1,4 @@
-"""A whole archive: every photograph and film of a tree, into the same tree beside it."""
+"""A run over a whole archive: every photograph and film of a tree, into an identical tree beside it."""
 
 from __future__ import annotations
 
@@ -56,18 +56,17 @@ _LONG_AGO = 24 * 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveResult:
-    """What a run did; what became of each item is in the ledger (`pipeline.archive.ledger.read_ledger`).
+    """Summary of a run; the outcome of each item is in the ledger (`pipeline.archive.ledger.read_ledger`).
 
-    ``photos`` and ``films`` were coloured, ``kept`` got no new colour: they are coloured already, their tint is wanted,
-    or a saturation of 0 was asked for. ``skipped`` results were there before; of these, ``unknown`` are files that are
-    not known to be ours.
-    ``quarantined`` sources failed in too many runs and have no result, ``quarantined_sources`` names the first thousand
-    of them;
-    ``refused`` ones are of a kind that is not coloured, by design; neither count as failed. ``gone`` sources were there
-    in an earlier run. ``waiting`` items are left for the next run, because time was up or it was asked to stop.
-    ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and
-    folders were left out. ``failed`` counts the failures, of which ``failures`` holds the first thousand. ``report`` is
-    the page about it all, None if none was asked for. ``exit_code`` is what the command ends with.
+    ``photos`` and ``films`` were coloured, ``kept`` ones got no new colour: they are already coloured, their tint is
+    wanted, or a saturation of 0 was requested. ``skipped`` results existed before; of these, ``unknown`` are files not
+    known to be ours. ``quarantined`` sources failed in too many runs and have no result, ``quarantined_sources`` lists
+    the first thousand of them; ``refused`` ones are of a kind that is deliberately not coloured; neither count as
+    failed. ``gone`` sources existed in an earlier run. ``waiting`` items are left for the next run, because of the
+    deadline or a stop request. ``ignored`` files are neither photograph nor film, ``ignored_suffixes`` counts them by
+    suffix; ``hidden`` files and folders were left out. ``failed`` counts the failures, of which ``failures`` holds the
+    first thousand. ``report`` is the path of the report, None if none was requested. ``exit_code`` is the command's
+    exit code.
     """
 
     source: Path
@@ -105,14 +104,14 @@ def colorize_archive(
 ) -> ArchiveResult:
     """Colour every photograph and film under ``source`` into the same tree under ``output``.
 
-    Photographs first, then films, the longest first and ``run_options.jobs`` at a time. What an earlier run finished is
-    skipped, unless its source, the options that shape it, the weights or the program changed; then the old result is
-    kept until the new one takes its place. A file under a result's name that is not known to be ours is kept, unless
-    ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest goes on; what concerns the
-    run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) is raised. When
-    ``run_options.until`` has come or ``stop`` is made, what is under way is finished, of a film the running segment,
-    and the rest waits for the next run. The run may be killed at any moment, or be cancelled by ``progress``: the next
-    one resumes. The engine is opened only when there is work for it, or ``colorizer`` is used and left open.
+    Photographs come first, then films, longest first and ``run_options.jobs`` at a time. Work finished by an earlier
+    run is skipped, unless its source, the options that affect it, the weights or the program changed; then the old
+    result is kept until the new one replaces it. A file under a result's name that is not known to be ours is kept,
+    unless ``options.overwrite``. A file that cannot be coloured becomes a `Failure` and the rest continues; errors of
+    the run as a whole (folders, engine, weights, a full disk, another run: `LockedError`) are raised. When
+    ``run_options.until`` has passed or ``stop`` is made, current work is finished, for a film the current segment, and
+    the rest waits for the next run. The run may be killed at any moment, or be cancelled by ``progress``: the next one
+    resumes. An engine is opened only if there is work for it, unless ``colorizer`` is given, which is left open.
     """
     archive = archive_at(source, output, options, run_options)
     source, output, options, run_options = archive.source, archive.output, archive.options, archive.run_options
@@ -121,7 +120,7 @@ def colorize_archive(
     with metrics_of_failed_start(archive) as begun:
         archive.check()
         if not output.exists():
-            # A wrong path leaves no output folder.
+            # A wrong path must not leave an output folder behind.
             check_any(archive)
         with (
             locked(output, shard=run_options.shard) as lock,
@@ -180,7 +179,7 @@ class _Run:
             end = RunEnd(outcome=RunOutcome.INTERRUPTED, exit_code=exit_code)
         else:
             end = RunEnd(outcome=None, exit_code=exit_code, error=type(error).__name__)
-        # What ended the run is what is reported, even if the disk does not take its last words.
+        # Report the error that ended the run, even if its end cannot be recorded on the disk.
         with suppress(AutochromeError):
             self._write_end(end)
 
@@ -195,7 +194,7 @@ class _Run:
             context.ledger.publish_snapshot()
         if context.run_options.verify_all:
             context.ledger.check()
-        # Other shards may be at work on theirs.
+        # Other shards may be in progress.
         delete_partial_files(self._left_folders(), older_than=_LONG_AGO if context.run_options.shard else 0.0)
         with ExitStack() as stack:
             if context.run_options.bag:
@@ -224,7 +223,7 @@ class _Run:
                     complete_bag(context.output, shards, originals=context.originals)
 
     def _left_folders(self) -> Iterable[Path]:
-        """Return where runs that died can have left unfinished files."""
+        """Return the folders in which dead runs may have left unfinished files."""
         context = self._context
         if context.run_options.verify_all:
             return folders_below(context.output)
@@ -237,10 +236,10 @@ class _Run:
         return self._result(outcome, exit_code)
 
     def _write_end(self, end: RunEnd) -> None:
-        """Write down how the run ended, everywhere the same: ledger, report, log, and last the metrics.
+        """Record how the run ended, consistently in ledger, report, log and, last, the metrics.
 
-        What cannot be written makes a run that did all its work one that failed, and what was written before is
-        written again. Raises `OutputError`.
+        A write that fails turns a run that did all its work into a failed one, and what was written before is written
+        again. Raises `OutputError`.
         """
         self._processing.release_unfinished()
         steps = [

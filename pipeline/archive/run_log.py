@@ -1,4 +1,4 @@
-"""The log of a run as JSON Lines: one object a line, for machines. docs/operations.md describes every event."""
+"""The log of a run as JSON Lines: one object per line, for machines. docs/operations.md describes every event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.results import Note
 
 
 class Event(StrEnum):
-    """What a line of the log says."""
+    """The event that a line of the log reports."""
 
     RUN_STARTED = "run_started"
     ITEM_STARTED = "item_started"
@@ -38,7 +38,7 @@ class Event(StrEnum):
     REPORTED = "reported"
 
 
-# The schema: the fields of every event besides "ts" and "event". All of them are always there.
+# The schema: the fields of every event besides "ts" and "event", all of them always present.
 FIELDS: Mapping[Event, frozenset[str]] = {
     Event.RUN_STARTED: frozenset(
         {"run", "version", "source", "output", "options", "run_options", "waiting", "skipped"}
@@ -64,7 +64,7 @@ _BEGINS = b'{"ts": "'
 class RunLog:
     """Appends lines to ``path``; with None, writes nothing. Use it in a ``with`` block.
 
-    Raises `UsageError` when the file is an original or no log, `OutputError` when it cannot be opened or written.
+    Raises `UsageError` if the file is an original or not a log, `OutputError` if it cannot be opened or written.
     """
 
     def __init__(self, path: Path | None, *, originals: Originals) -> None:
@@ -83,13 +83,13 @@ class RunLog:
         return self
 
     def _refuse_other_content(self, file: FileIO) -> None:
-        """Lines are added in place: what is another file, by any of its names, must not get them."""
+        """Refuse a file with other content, or with other names: lines are appended in place."""
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             return
         file.seek(0)
         start = file.read(len(_BEGINS))
-        # An empty file of several names is not known to be ours.
+        # An empty file with several hard links may not be ours.
         if start != _BEGINS and (start or state.st_nlink > 1):
             file.close()
             self._file = None
@@ -106,9 +106,9 @@ class RunLog:
             self._file = None
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one line with the time, ``event`` and its ``fields``, and hand it to the disk.
+        """Append one line with the time, ``event`` and its ``fields``, and flush it to the disk.
 
-        Fields are written as ``--json`` writes them. Raises `ValueError` unless they are those of `FIELDS`.
+        Fields are written as by ``--json``. Raises `ValueError` unless they are those in `FIELDS`.
         """
         expected = FIELDS[Event(event)]
         if fields.keys() != expected:
@@ -119,7 +119,7 @@ class RunLog:
         line = json.dumps({"ts": now, "event": str(event), **to_json(fields)}, allow_nan=False)
         content = f"{line}\n".encode("ascii")
         try:
-            # One call, so that runs that share a log do not write into each other's lines.
+            # A single write, so that runs that share a log do not interleave their lines.
             if self._file.write(content) != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -133,40 +133,40 @@ class RunLog:
 
 
 class Reporter:
-    """Passes the events of a run on, one call at a time, and writes what is said into its log. Threads may share it."""
+    """Forwards the events of a run, one call at a time, and logs messages. Can be shared between threads."""
 
     def __init__(self, progress: Progress, log: RunLog, source: Path, run: int) -> None:
         self._progress, self._log, self._source, self._run = progress, log, source, run
         self._turn = threading.RLock()
 
     def write(self, event: Event, **fields: Any) -> None:
-        """Write ``event`` of this run into the log."""
+        """Write ``event`` of this run to the log."""
         with self._turn:
             self._log.write(event, run=self._run, **fields)
 
     def begin(self, item: str, total: int | None, unit: str) -> None:
-        """Pass on."""
+        """Forward."""
         with self._turn:
             self._progress.begin(item, total, unit)
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Pass on."""
+        """Forward."""
         with self._turn:
             self._progress.advance(item, count)
 
     def end(self, item: str) -> None:
-        """Pass on."""
+        """Forward."""
         with self._turn:
             self._progress.end(item)
 
     def say(self, text: str) -> None:
-        """Pass on and write down."""
+        """Forward and log."""
         with self._turn:
             self._progress.say(text)
             self.write(Event.MESSAGE, text=text)
 
     def note(self, item: str, note: Note) -> None:
-        """Pass on and write down."""
+        """Forward and log."""
         path = Path(item)
         name = path.relative_to(self._source).as_posix() if path.is_relative_to(self._source) else item
         with self._turn:

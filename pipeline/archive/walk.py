@@ -1,4 +1,4 @@
-"""A tree of files, one entry at a time: what is a photograph, what is a film, what is neither; and which are wanted."""
+"""Walk a tree of files one entry at a time: which are photographs, films or neither; and which are wanted."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pipeline.media.stills.registry import HEAD, REFUSED_SUFFIXES, SUFFIXES, for
 from pipeline.reference_files import MARK
 
 RESULT_MARK = "colorized"
-# Photographs that are refused too: by name and with advice, rather than passed over.
+# Including photographs that are refused, by name and with advice, rather than ignored.
 PHOTO_SUFFIXES = SUFFIXES | REFUSED_SUFFIXES
-# Files that are not opened to see whether they are pictures: sound, text, tables, programs, archives, what is ours.
+# Files that are not opened to check for pictures: sound, text, tables, programs, archives, and our own.
 _OTHER_SUFFIXES = frozenset(
     {".mp3", ".m4a", ".m4b", ".wav", ".flac", ".oga", ".opus", ".aac", ".wma", ".aif", ".aiff", ".mid"}
     | {".txt", ".md", ".rtf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".csv", ".tsv", ".json", ".jsonl"}
@@ -35,7 +35,7 @@ _OTHER_SUFFIXES = frozenset(
     | {".zip", ".gz", ".xz", ".bz2", ".zst", ".tar", ".7z", ".rar", ".iso", ".exe", ".dll", ".url", ".lnk", ".ttf"}
     | {".srt", ".vtt", ".sub", ".idx", ".ass", ".ifo", ".bup", ".md5", ".sha1", ".sha256", ".par2"}
 )
-# Suffixes of films that texts have as well: programs (TypeScript), translations (Qt).
+# Suffixes of films that text files have as well: programs (TypeScript), translations (Qt).
 _AMBIGUOUS = frozenset({".ts", ".mts"})
 _TEXT_HEAD, _BINARY = 1024, set(range(32)) - set(b"\t\n\r\f\x1b")
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"}
@@ -43,7 +43,7 @@ _JUNK |= {"$recycle.bin", "system volume information", "__macosx", "@eadir", "#r
 
 
 class Kind(StrEnum):
-    """What an entry of the tree is to us."""
+    """What kind of entry of the tree it is."""
 
     PHOTO = "photo"
     FILM = "film"
@@ -61,7 +61,7 @@ _MARKS = re.compile(f"(?={re.escape(MARK)})")
 
 
 class Entry(NamedTuple):
-    """``name`` is the path below the root, with ``/``; ``reason`` says why a BARRED folder is not entered."""
+    """``name`` is the path below the root, with ``/``; ``reason`` is why a BARRED folder is not entered."""
 
     name: str
     kind: Kind
@@ -79,7 +79,7 @@ class Entry(NamedTuple):
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return the name of a file without its suffix, and that in lower case, with its dot, or empty."""
+    """Return the name of a file without its suffix, and the suffix in lower case, with its dot, or empty."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, f"{dot}{suffix.lower()}") if stem and suffix else (name, "")
 
@@ -92,17 +92,17 @@ def walk(
     output: Path | None = None,
     takes: Callable[[str], bool] | None = None,
 ) -> Iterator[Entry]:
-    """Yield what lies under ``root``: a folder's files in order of name, then its folders, each in the same way.
+    """Yield the entries under ``root``: a folder's files in order of name, then its folders, each in the same way.
 
-    A file is a photograph or a film by its suffix; one of an unknown suffix by its first bytes. Hidden files and
-    folders and ``lost+found`` are named as HIDDEN and not entered; thumbnails, the bins and indexes of systems and what
-    is ours are not mentioned. Links to folders are named as LINK and not followed, results of an earlier run and
-    references beside what they are for (``film.refs``, ``1931.ref.jpg``) as RESULT and not entered, folders that cannot
-    be listed as BARRED; so is, with ``folds``, a folder whose name differs from that of the one before it only in case.
-    With ``follow_links`` a link to a folder outside of ``root`` is entered, unless it was entered already, or is
-    ``output``. With ``takes`` an entry is only named if it takes the entry's path below ``root``; of other files, which
-    are not looked at, the first in a folder that can be a photograph or a film is named, as ELSEWHERE. Only one path
-    from the root down is kept in memory, and the folders behind links.
+    A file is a photograph or a film by its suffix; if that is unknown, by its first bytes. Hidden files and folders and
+    ``lost+found`` are yielded as HIDDEN and not entered; thumbnails, the bins and indexes of operating systems and our
+    own files are omitted. Links to folders are yielded as LINK and not followed, results of an earlier run and
+    references beside their items (``film.refs``, ``1931.ref.jpg``) as RESULT and not entered, folders that cannot be
+    listed as BARRED; with ``folds``, so is a folder whose name differs from the previous one only in case. With
+    ``follow_links`` a link to a folder outside ``root`` is entered, unless it was entered already, or is ``output``.
+    With ``takes`` an entry is yielded only if it accepts the entry's path below ``root``; of other files, which are not
+    opened, the first in a folder that may be a photograph or a film is yielded as ELSEWHERE. Only one path from the
+    root down is kept in memory, and the folders behind links.
     """
     waiting = [("", False)]
     beyond = _Beyond(root, output) if follow_links else None
@@ -156,7 +156,7 @@ def walk(
 
 
 def _lends(folder: str, siblings: set[str]) -> bool:
-    """Say whether ``folder`` holds the references of a film among ``siblings``."""
+    """Return whether ``folder`` holds the references of a film among ``siblings``."""
     stem = folder.removesuffix(REFERENCES)
     films = (_split(name) for name in siblings if stem != folder)
     return any(stem == name and _KINDS.get(suffix) is Kind.FILM for name, suffix in films)
@@ -168,7 +168,7 @@ def _sources(names: set[str]) -> set[str]:
 
 
 def _is_reference(name: str, sources: set[str]) -> bool:
-    """Say whether the picture ``name`` lends its colours to one of ``sources``."""
+    """Return whether the picture ``name`` is a reference for one of ``sources``."""
     return any(name[: found.start()] in sources for found in _MARKS.finditer(name))
 
 
@@ -177,14 +177,14 @@ def _takes_all(_path: str) -> bool:
 
 
 class _Beyond:
-    """The folders outside of the tree that links led to."""
+    """The folders outside the tree that links led to."""
 
     def __init__(self, root: Path, output: Path | None) -> None:
         self._root = root.resolve()
         self._entered = set() if output is None else {output.resolve()}
 
     def enter(self, folder: Path) -> bool:
-        """Say whether ``folder`` lies outside of the tree and is entered for the first time."""
+        """Return whether ``folder`` lies outside the tree and is entered for the first time."""
         place = folder.resolve()
         if place in self._entered or self._root == place or self._root in place.parents:
             return False
@@ -196,7 +196,7 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
     try:
         return item.is_dir()
     except OSError:
-        # A link that leads to itself: whoever reads it says so by name.
+        # A link that points to itself is reported when it is read.
         return False
 
 
@@ -213,7 +213,7 @@ def _kind_of_file(item: os.DirEntry[str], stems: set[str]) -> Kind:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether the file begins with text; one that cannot be opened does not: its reader says so by name."""
+    """Return whether the file begins with text; False if it cannot be opened, which is reported when it is read."""
     try:
         with path.open("rb") as file:
             head = file.read(_TEXT_HEAD)
@@ -235,8 +235,8 @@ def _kind_of_content(path: Path) -> Kind:
 
 
 def _is_regular(item: os.DirEntry[str]) -> bool:
-    # Reading a pipe or a device named like a film would wait for ever. A link that leads nowhere passes: its reader
-    # says so by name. What is no link is told by the listing, without a look at the file itself.
+    # Reading a pipe or a device named like a film would block forever. A broken link passes: it is reported when it is
+    # read. The listing shows what is not a link without access to the file itself.
     if not item.is_symlink():
         return item.is_file()
     try:
@@ -251,7 +251,7 @@ def _is_junk(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What `RunOptions` say about single sources; get one with `of`."""
+    """Which single sources `RunOptions` select; get one with `of`."""
 
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
@@ -260,7 +260,7 @@ class Selection:
 
     @classmethod
     def of(cls, options: RunOptions) -> Self:
-        """Return the selection that ``options`` ask for. Raises `UsageError` for an empty pattern."""
+        """Return the selection for ``options``. Raises `UsageError` for an empty pattern."""
         return cls(
             include=tuple(map(compiled, options.include)),
             exclude=tuple(map(compiled, options.exclude)),
@@ -269,11 +269,11 @@ class Selection:
         )
 
     def takes_shard(self, path: str) -> bool:
-        """Say whether ``path`` (below the source folder) belongs to the shard of the archive that is wanted."""
+        """Return whether ``path`` (below the source folder) belongs to the selected shard of the archive."""
         return self.shard is None or shard_of(path, self.shard.count) == self.shard.index
 
     def takes_path(self, path: str) -> bool:
-        """Say whether the source at ``path`` (below the source folder) is wanted, as far as its path decides.
+        """Return whether the source at ``path`` (below the source folder) is selected, as far as its path decides.
 
         A source is taken if an ``include`` pattern matches it, or there is none, and no ``exclude`` pattern does.
         """
@@ -285,14 +285,14 @@ class Selection:
         )
 
     def takes_time(self, modified: float) -> bool:
-        """Say whether a source changed at ``modified`` (seconds since 1970) is wanted."""
+        """Return whether a source changed at ``modified`` (seconds since 1970) is selected."""
         return self.earliest is None or modified >= self.earliest
 
 
 def shard_of(path: str, count: int) -> int:
     """Return the shard, from 1 to ``count``, that ``path`` (below the source folder, with ``/``) belongs to.
 
-    It follows from the SHA-256 of the path in Unicode form NFC, so all machines agree, in every run, however their
+    It is derived from the SHA-256 of the path in Unicode form NFC, so all machines agree, in every run, however their
     disks spell a name.
     """
     digest = hashlib.sha256(_normal(path).encode("utf-8", "surrogateescape")).digest()
@@ -307,9 +307,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """Return ``pattern`` as a regular expression for whole paths with ``/``.
 
     ``?`` and ``*`` match within a name, ``[abc]`` one character, ``**`` any number of folders. A pattern without a
-    slash is looked for in every folder; one with a slash begins at the source folder. What matches a folder matches
-    all that lies in it. Upper and lower case differ. On Windows a backslash is a slash as well. Raises `UsageError` if
-    it is empty or, on Windows, begins with a drive or a share.
+    slash is matched in every folder; one with a slash starts at the source folder. A pattern that matches a folder
+    matches everything in it. Case matters. On Windows a backslash counts as a slash. Raises `UsageError` if the pattern
+    is empty or, on Windows, begins with a drive or a share.
     """
     if sys.platform == "win32":
         if drive := PureWindowsPath(pattern).drive:
@@ -329,12 +329,12 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def pattern_of(path: str) -> str:
-    """Return the pattern that matches ``path`` alone."""
+    """Return the pattern that matches only ``path``."""
     return re.sub(r"[*?[]", r"[\g<0>]", path)
 
 
 def _name(pattern: str) -> str:
-    """Return the regular expression of one name."""
+    """Return the regular expression for one name."""
     text, position = "", 0
     while position < len(pattern):
         character, position = pattern[position], position + 1

@@ -193,13 +193,13 @@ class Probes:
 
     def __init__(self, rate: Fraction | None = None) -> None:
         self._rate = rate
-        self._known: dict[Path, tuple[tuple[int, int], FilmInfo]] = {}
+        self._known: dict[Path, tuple[tuple[int, int, int], FilmInfo]] = {}
 
     def of(self, path: Path) -> FilmInfo:
         """Return what `probe` says of the film at ``path``. Raises the errors of `probe`."""
         with reporting(path):
             state = path.stat()
-        version = state.st_size, state.st_mtime_ns
+        version = state.st_ino, state.st_size, state.st_mtime_ns
         if path not in self._known or self._known[path][0] != version:
             self._known[path] = version, probe(path, rate=self._rate)
         return self._known[path][1]

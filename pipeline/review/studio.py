@@ -47,9 +47,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Coloured:
-    """A picture of an item as it would come out: a JPEG, and how many pages the item has.
+    """The coloured picture of an item as JPEG, and the number of pages of the item.
 
-    ``is_kept`` says that it keeps what colour it has.
+    ``is_kept`` means that it keeps its own colour.
     """
 
     content: bytes
@@ -94,7 +94,7 @@ class Studio:
             return self._photo(item, place).likely_colors(x, y)
 
     def hints_in_shares(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:
-        """Return ``hints`` of an item with those in pixels as shares. Raises `InputError` for those outside."""
+        """Return ``hints`` of an item with pixel positions as shares. Raises `InputError` for those outside."""
         return hints_in_shares(hints, self._sizes(item, hints), source=item.source)
 
     def hints_as_shown(self, item: Item, hints: tuple[Hint, ...]) -> tuple[Hint, ...]:

@@ -16,6 +16,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty library of added networks, in the place of the user's."""
+    """An empty library of added networks, replacing the user's."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return library_folder()

@@ -1,8 +1,7 @@
-"""A GPU made of main memory, with TensorRT made of ONNX Runtime: for all of our code around the real ones.
+"""A GPU simulated in main memory, and TensorRT simulated by ONNX Runtime, for all of our code around the real ones.
 
-What the real libraries are called with is checked against their own signatures in test_tensorrt.py. Work put on a
-stream is done when the stream is waited for, as on a GPU that is busy, so that whoever reads or writes too early sees
-it in the picture.
+The calls to the real libraries are checked against their signatures in test_tensorrt.py. Work on a stream is done when
+the stream is waited for, as on a busy GPU, so that reading or writing too early shows in the picture.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Work = Callable[[], None]
 
 
 class FakeCuda:
-    """What `engines.cuda.Cuda` does, and counts of what is held."""
+    """Replaces `engines.cuda.Cuda`, and counts the resources held."""
 
     def __init__(self, name: str = "Fake GPU") -> None:
         self.name = name
@@ -89,7 +88,7 @@ class FakeCuda:
 
 
 class FakeTensorRT:
-    """The names that our code takes from the package tensorrt. ``spoil`` is what a plan does to its answers."""
+    """The names that our code uses from the package tensorrt. ``spoil`` modifies a plan's outputs."""
 
     __version__ = "11.4.0.fake"
     TensorIOMode = Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])

@@ -1,8 +1,8 @@
-"""Engines that fail in the ways that engines do, and one that works without any runtime.
+"""Engines that fail in typical ways, and one that works without any runtime.
 
-They are opened as any other engine: ``open_network("nan", model, extra=fault_entries())``. All work for their
-first ``good_calls`` calls; the first call is the registry's trial, so with the default they open and then fail. Then
-they fail: for ``bad_calls`` calls, after which they work again, or for good if that is None.
+They are opened like any other engine: ``open_network("nan", model, extra=fault_entries())``. All work for their first
+``good_calls`` calls; the first call is the registry's test, so with the default they open and then fail. They fail for
+``bad_calls`` calls, after which they work again, or for good if that is None.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _kill(answer: F32) -> F32:
 
 
 def _kill_if_bright(answer: F32) -> F32:
-    # Yellow stands for bright: b* is half of what lightness is above 50.
+    # Yellow stands for bright: b* is half of the lightness above 50.
     return _kill(answer) if any(picture[1].min() > 10 for picture in answer) else answer
 
 

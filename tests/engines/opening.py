@@ -1,4 +1,4 @@
-"""Short ways to open things in tests."""
+"""Shortcuts for opening things in tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_model(
 
 
 def inputs_of(engine: Engine, lightness: F32) -> dict[str, F32]:
-    """Return ``lightness`` as an engine with weights of ours takes it, with empty hints if it wants any."""
+    """Return ``lightness`` as inputs of an engine with our weights, with empty hints if it takes any."""
     count, *_, height, width = np.shape(lightness)
     empty = {
         one.name: np.zeros((count, one.channels or 1, height // one.divisor, width // one.divisor), np.float32)
@@ -45,5 +45,5 @@ def inputs_of(engine: Engine, lightness: F32) -> dict[str, F32]:
 
 
 def ab_of(engine: Engine, lightness: F32) -> F32:
-    """Return what an engine with weights of ours answers, without hints."""
+    """Return the output of an engine with our weights, without hints."""
     return engine.infer(inputs_of(engine, lightness))[OUTPUT]

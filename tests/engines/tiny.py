@@ -1,4 +1,4 @@
-"""A tiny generator of our graph contract with random weights, for tests only: it makes colour, not sense."""
+"""A tiny generator with our graph contract and random weights, for tests only: its colours mean nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 MULTIPLE, STRIDE = 32, 4
-# As high as most films of tests are: that of real networks costs six times as much a frame.
+# The height of most test films: that of real networks costs six times as much per frame.
 FILM_SIZE = 64
 _BINS = 24
 
 
 class _Graph:
-    """An ONNX graph under construction; its weights are float16 behind Cast, as those we ship are."""
+    """An ONNX graph under construction; its weights are float16 behind Cast, like those of released networks."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -59,7 +59,7 @@ class _Graph:
 
 
 def wide_model() -> onnx.ModelProto:
-    """Return a network of the same contract with a layer of 9,216 weights; colours follow small changes gently."""
+    """Return a network with the same contract and a layer of 9,216 weights; colours respond mildly to small changes."""
     graph = _Graph(0)
     x = graph.node("Div", "lightness", graph.number(100))
     x = graph.conv(graph.conv(x, 1, 32, stride=2), 32, 32, stride=2)
@@ -104,7 +104,7 @@ def _model(graph: _Graph, name: str) -> onnx.ModelProto:
 
 
 def write_model(path: Path, model: onnx.ModelProto, **card: object) -> Path:
-    """Write ``model`` and a card that fits it, with the entries ``card`` over it, and return ``path``."""
+    """Write ``model`` and a matching card, updated with the entries ``card``, and return ``path``."""
     content = model.SerializeToString()
     path.write_bytes(content)
     written = {
@@ -121,7 +121,7 @@ def write_model(path: Path, model: onnx.ModelProto, **card: object) -> Path:
 
 
 def write_tiny_model(folder: Path, *, film_size: int = FILM_SIZE) -> Path:
-    """Write the tiny model and its card into ``folder`` and return the path to give to `open_engine`."""
+    """Write the tiny model and its card into ``folder`` and return the path for `open_engine`."""
     path = write_model(folder / "tiny.onnx", tiny_model(), film_size=film_size)
     onnx.checker.check_model(str(path), full_check=True)
     return path

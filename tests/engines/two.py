@@ -1,4 +1,4 @@
-"""A tiny network of our second contract: it takes hints, and tells what it is sure of."""
+"""A tiny network with our second contract: it takes hints and outputs evidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEATURES = 4
 
 
 def two_model(seed: int = 0) -> onnx.ModelProto:
-    """Return a graph that colours by lightness at a quarter of the size, and takes hinted colours where there are."""
+    """Return a graph that colours by lightness at a quarter of the size, and uses hinted colours if there are any."""
     rng = np.random.default_rng(seed)
     weights = [
         numpy_helper.from_array(rng.normal(0, 0.4, (2, 1, 4, 4)).astype(np.float32) / 4, "colour"),

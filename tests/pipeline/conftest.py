@@ -24,12 +24,12 @@ def colorizer(tiny: Path) -> Iterator[Colorizer]:
 
 @pytest.fixture(scope="session")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that gives features, which references need."""
+    """A network with features, which references need."""
     return write_two_model(tmp_path_factory.mktemp("two"), film_size=FILM_SIZE)
 
 
 @pytest.fixture(scope="session")
 def opened(two: Path) -> Iterator[Colorizer]:
-    """The colorizer of `two`."""
+    """A colorizer for `two`."""
     with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
         yield colorizer

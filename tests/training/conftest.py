@@ -1,4 +1,4 @@
-"""Synthesised photographs: coloured blobs on a gradient, enough to train on for a few steps."""
+"""Synthetic photographs: coloured blobs on a gradient, enough to train on for a few steps."""
 
 from __future__ import annotations
 

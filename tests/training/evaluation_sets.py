@@ -13,7 +13,7 @@ from tests.training.conftest import synthetic_photo
 from training.evaluate import evaluate, find_set, rival_systems
 from training.scores import SetScore
 
-# A network's that a test makes of numpy.
+# The spec of a network that a test implements in numpy.
 SPEC = NetworkSpec(
     engine="test",
     runtime="numpy",
@@ -39,7 +39,7 @@ def write_pictures(folder: Path, photos: dict[str, np.ndarray]) -> Path:
 
 
 def write_rivals(folder: Path, *, count: int = 3) -> Path:
-    """Write ``count`` photographs, a rival that answers with the truth, and one that takes red for blue."""
+    """Write ``count`` photographs, a rival that returns the truth, and one that swaps red and blue."""
     photos = {f"{number}.png": synthetic_photo(number) for number in range(count)}
     write_pictures(folder / "truth", photos)
     write_pictures(folder / "perfect", photos)

@@ -1,9 +1,9 @@
-"""The generators, by name, and what each promises.
+"""The generators, by name, with their contracts.
 
-Every generator takes L* (N, 1, H, W), 0..100, H and W multiples of ``multiple``, and answers at a ``stride`` of it
-with logits over quantised ab, with a* and b* in CIELAB units, or with an sRGB picture. What else one can do is said in
-its `Architecture`. Some draw from torch's global generator while they train (dropout, the VAE's latent), so that a
-resume must restore its state.
+Every generator takes L* (N, 1, H, W), 0..100, H and W multiples of ``multiple``, and outputs, smaller by ``stride``,
+logits over quantised ab, a* and b* in CIELAB units, or an sRGB picture. Further capabilities are listed in its
+`Architecture`. Some draw from torch's global generator during training (dropout, the VAE's latent), so a resume must
+restore its state.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ class Architecture:
 
     build: Callable[[], nn.Module]
     stride: int
-    """Input pixels per pixel of the answer, on either side."""
+    """Input pixels per output pixel, along each side."""
     multiple: int
     """The input's height and width must be multiples of this."""
     bins: Literal["gamut260", "zhang313"] | None = None
-    """The colours that the logits (N, Q, H / stride, W / stride) stand for; None: it answers with ab or RGB."""
+    """The colours that the logits (N, Q, H / stride, W / stride) refer to; None: it outputs ab or RGB."""
 
     rgb: bool = False
-    """Whether it answers with sRGB (N, 3, ...), 0..1, of which ab is taken, and not with ab (N, 2, ...)."""
+    """Whether it outputs sRGB (N, 3, ...), 0..1, from which ab is taken, instead of ab (N, 2, ...)."""
     hints: bool = False
-    """Whether it can be told colours: a second argument, see `training.architectures.coherent.Hints`."""
+    """Whether it takes hints as a second argument, see `training.architectures.coherent.Hints`."""
     encoder: bool = False
-    """Whether it has an ``encoder`` that starts from ImageNet weights, by ``load_imagenet``."""
+    """Whether it has an ``encoder`` that is initialised from ImageNet weights by ``load_imagenet``."""
     embeddings: bool = False
-    """Whether it can ``decode`` what its encoder answers, and needs nothing else of the picture."""
+    """Whether it can ``decode`` the output of its encoder without further input."""
     latent: bool = False
-    """Whether it has a latent, whose divergence ``with_divergence`` answers as well, for training."""
+    """Whether it has a latent, whose divergence ``with_divergence`` also returns, for training."""
     evidence: bool = False
-    """Whether ``with_evidence`` also answers what each place says by itself, for training."""
+    """Whether ``with_evidence`` also returns each position's own prediction, for training."""
 
     @property
     def classifies(self) -> bool:
-        """Whether the answer is logits over bins, not a* and b* or RGB."""
+        """Whether the output is logits over bins, not a* and b* or RGB."""
         return self.bins is not None
 
 
@@ -92,7 +92,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "vgg16-autoencoder": Architecture(VGG16Autoencoder, 1, 32, encoder=True, embeddings=True),
         "encoder-decoder-6": _ab(EncoderDecoder6, multiple=64),
         "unet-plain": _ab(UNetPlain, multiple=16),
-        # They see one size, whatever the picture's.
+        # They see one fixed size, whatever the picture's.
         "unet-simple": _rgb(UNetSimple, multiple=2),
         "unet-vae": _rgb(UNetVAE, multiple=2, latent=True),
         "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2, latent=True),

@@ -1,4 +1,4 @@
-"""Our second generator: the first one, grown, told what is known of colours, and of one mind about things alike."""
+"""Our second generator: the first one, enlarged, with colour hints and averaging over positions that look alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.architectures.encoders import ResNet18Encoder
 from training.architectures.fine import SceneBlock
 
 KEYS = 64
-"""Channels of the unit vectors that places are compared by."""
+"""Channels of the unit vectors used to compare positions."""
 
 GROWN = frozenset({"hints", "scene16", "scene32", "refine16", "refine8", "refine4", "coherence"})
 """The parts of a `Coherent` that a smaller network's weights may lack."""
@@ -27,10 +27,10 @@ _SHARPNESS, _REACH, _TONE = 10.0, 0.2, 25.0
 class Coherent(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to logits over ``bins`` colours (N, bins, H / 4, W / 4).
 
-    It holds a `ResNet18Bins` of the same parameter names, and every part beyond that one starts silent, so that the
-    weights of the smaller network are the start of the larger one. ``scene32`` and ``scene16`` transformer blocks let
-    the parts of a scene look at each other at strides 32 and 16; ``refine`` residual blocks follow the decoder's steps
-    at strides 16, 8 and 4. `Hints` tell what is known of the colours, and `Coherence` gives things alike one colour.
+    It contains a `ResNet18Bins` with the same parameter names, and every further part starts silent, so that the larger
+    network can start from the weights of the smaller one. ``scene32`` and ``scene16`` transformer blocks let the parts
+    of a scene attend to each other at strides 32 and 16; ``refine`` residual blocks follow the decoder's steps at
+    strides 16, 8 and 4. `Hints` supply known colours, and `Coherence` gives similar positions the same colour.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Coherent(BinClassifier):
         self.head = nn.Conv2d(_AT4, bins, 1)
 
     def features(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
-        """Return what ``head`` makes the logits of, (N, 96, H / 4, W / 4)."""
+        """Return the input of ``head``, (N, 96, H / 4, W / 4)."""
         coherent: Tensor = self.coherence(self.evidence(lightness, hints), lightness)
         return coherent
 
     def evidence(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
-        """Return the features before those of places that look alike are averaged, (N, 96, H / 4, W / 4)."""
+        """Return the features before positions that look alike are averaged, (N, 96, H / 4, W / 4)."""
         told = self.hints(hints) if hints is not None else (None, None, None)
         half = self.encoder.stem(lightness)
         quarter = _joined(self.encoder.layer1(F.max_pool2d(half, 3, 2, 1)), told[0])
@@ -79,12 +79,12 @@ class Coherent(BinClassifier):
         return features
 
     def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
-        """Return the logits. ``hints`` are those of `Hints`, None: nothing is known."""
+        """Return the logits. ``hints`` are those of `Hints`; None: no known colours."""
         logits: Tensor = self.head(self.features(lightness, hints))
         return logits
 
     def with_evidence(self, lightness: Tensor, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the logits, and those at half the size, (N, bins, H / 8, W / 8), that each place has by itself."""
+        """Return the logits, and each position's own logits at half the size, (N, bins, H / 8, W / 8)."""
         evidence = self.evidence(lightness, hints)
         return self.head(self.coherence(evidence, lightness)), self.head(F.avg_pool2d(evidence, 2))
 
@@ -94,10 +94,10 @@ def _joined(features: Tensor, told: Tensor | None) -> Tensor:
 
 
 class Hints(nn.Module):
-    """What is known of the colours, added to the encoder's features at strides 4, 8 and 16; silent at first.
+    """Known colours, added to the encoder's features at strides 4, 8 and 16; silent at first.
 
-    Hints (N, 3, H / 4, W / 4) are a* and b* in CIELAB units times the mask, and the mask, 0 or 1. Where there are
-    none, nothing is added: no part of the path has a bias.
+    Hints (N, 3, H / 4, W / 4) are a* and b* in CIELAB units times the mask, and the mask, 0 or 1. Without hints nothing
+    is added: no part of the path has a bias.
     """
 
     def __init__(self, widths: tuple[int, int, int]) -> None:
@@ -120,20 +120,20 @@ class Hints(nn.Module):
         for number, path in enumerate(self.paths):
             seen = hints if number == 0 else F.avg_pool2d(hints, 2**number)
             share = seen[:, 2:]
-            # The mean of the hints in a cell, however few of its places they cover; 0 where there is none.
+            # The mean of the hints in a cell, however few of its positions they cover; 0 if there are none.
             known = seen / (share + _FEWEST)
             told.append(path(torch.cat([known[:, :2] / _AB_SCALE, known[:, 2:], share], dim=1)))
         return tuple(told)
 
 
 class Coherence(nn.Module):
-    """Averages the features of places that look alike, before colours are chosen.
+    """Averages the features of positions that look alike, before colours are chosen.
 
-    With a linear head the mean of log-probabilities over places is the head's answer to the mean of their features, so
-    that features are averaged here: weights are exp(s cos - d^2 / (2 r^2) - dL^2 / (2 t^2)), normalised, with cos the
-    cosine of two places' projected features, d their distance in short sides, and dL that of their L*. The projection
-    is learned, factors on s, 1 / r and 1 / t (whose start is 10, 0.2 and 25), and how much of the change is added.
-    Places are means of 2 x 2; the change is enlarged.
+    With a linear head the mean of log-probabilities over positions equals the head's output for the mean of their
+    features, so features are averaged here: weights are exp(s cos - d^2 / (2 r^2) - dL^2 / (2 t^2)), normalised, with
+    cos the cosine of two positions' projected features, d their distance in short sides, and dL that of their L*.
+    Learned are the projection, factors on s, 1 / r and 1 / t (initially 10, 0.2 and 25), and how much of the change is
+    added. Positions are means of 2 x 2; the change is upsampled.
     """
 
     def __init__(self, width: int) -> None:
@@ -144,13 +144,13 @@ class Coherence(nn.Module):
 
     @torch.no_grad()
     def compare_as_they_are(self, features: Tensor) -> None:
-        """Set the projection to keep the products of ``features`` (N, width, h, w) as well as 64 channels can."""
+        """Set the projection to preserve the products of ``features`` (N, width, h, w) as well as 64 channels can."""
         vectors = features.flatten(2).transpose(1, 2).reshape(-1, features.shape[1])
         directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors)).eigenvectors
         self.project.weight.copy_(directions[:, -KEYS:].T[:, :, None, None])
 
     def compared_by(self, places: Tensor) -> Tensor:
-        """Return the unit vectors (N, 64, h, w) that places (N, width, h, w) are compared by."""
+        """Return the unit vectors (N, 64, h, w) by which positions (N, width, h, w) are compared."""
         keys: Tensor = self.project(places)
         lengths = (keys.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
         return keys / lengths
@@ -162,7 +162,7 @@ class Coherence(nn.Module):
         return features + double(change).to(features.dtype)
 
     def averaged(self, features: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the places (N, width, H / 8, W / 8), what they are `compared_by`, and the change by averaging."""
+        """Return the positions (N, width, H / 8, W / 8), their `compared_by` vectors, and the change by averaging."""
         places = F.avg_pool2d(features, 2)
         vectors = self.compared_by(places)
         keys = self._keys(vectors, F.avg_pool2d(lightness, 8))
@@ -173,14 +173,14 @@ class Coherence(nn.Module):
         return places, vectors, change.transpose(1, 2).reshape(places.shape)
 
     def _keys(self, vectors: Tensor, lightness: Tensor) -> Tensor:
-        """Return vectors (N, places, 67) whose products, less half the keys' last squares, are the weights' logarithm.
+        """Return vectors (N, positions, 67) whose products, minus half the keys' last squares, are the log weights.
 
-        -|p - q|^2 / 2 is p q - |q|^2 / 2 but for a term that no softmax over q sees.
+        -|p - q|^2 / 2 is p q - |q|^2 / 2 up to a term that a softmax over q cancels.
         """
         height, width = vectors.shape[2:]
         rows = torch.arange(height, dtype=torch.float32, device=vectors.device)
         columns = torch.arange(width, dtype=torch.float32, device=vectors.device)
-        # Sizes are free in an export: what is computed from them are tensors.
+        # Sizes are dynamic in an export, so values computed from them are tensors.
         unit = _REACH * (torch.minimum(rows[-1], columns[-1]) + 1)
         rows, columns = (rows - rows.mean()) / unit, (columns - columns.mean()) / unit
         shape = (vectors.shape[0], 1, height, width)

@@ -1,4 +1,4 @@
-"""The symmetric encoder-decoder of six levels, trained with a squared error or as the generator of a GAN."""
+"""The symmetric encoder-decoder with six levels, trained with a squared error or as the generator of a GAN."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WIDTHS = (64, 128, 256, 512, 512, 512)
 class EncoderDecoder6(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 64, to ab (N, 2, H, W) within +-110; no skips.
 
-    Built from a list of its levels; no published text of it was found. The list: six convolutions of stride 2 down, six
-    of stride 1 with upsampling up, symmetric, a squared error; the same is the generator of its GAN. It leaves kernels
-    and widths open: here 4 x 4 down and 3 x 3 up (both as large as leaves no overlap uneven), nearest-neighbour
-    upsampling before each, widths as in pix2pix (Isola et al. 2017, section 6.1.1), batch normalisation but at both
+    Built from a list of its levels; no published description was found. The list: six convolutions of stride 2 down,
+    six of stride 1 with upsampling up, symmetric, a squared error; the same is the generator of its GAN. It leaves
+    kernels and widths open: here 4 x 4 down and 3 x 3 up (the largest without uneven overlap), nearest-neighbour
+    upsampling before each, widths as in pix2pix (Isola et al. 2017, section 6.1.1), batch normalisation except at both
     ends and at the bottom, leaky ReLU down, ReLU up, tanh at the end.
     """
 
@@ -39,10 +39,10 @@ class EncoderDecoder6(nn.Module):
 
 
 class EncoderDiscriminator(nn.Module):
-    """L* (N, 1, H, W), 0..100, and ab (N, 2, H, W) to logits (N, 1, 1, 1): a true picture where positive.
+    """L* (N, 1, H, W), 0..100, and ab (N, 2, H, W) to logits (N, 1, 1, 1): positive means a true picture.
 
-    The same list: a discriminator that resembles the encoder, conditioned on the grey picture. Here it is the encoder
-    of `EncoderDecoder6` on all three channels, and a 1 x 1 convolution to one logit, averaged over places.
+    From the same list: a discriminator that resembles the encoder, conditioned on the grey picture. Here it is the
+    encoder of `EncoderDecoder6` on all three channels, and a 1 x 1 convolution to one logit, averaged over positions.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The encoders that start from ImageNet weights; `training.backbone` makes their files of torchvision's and others'."""
+"""Encoders initialised from ImageNet weights; `training.backbone` converts torchvision's and others' files for them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engines.errors import WeightsError
 from training.architectures.blocks import BasicBlock, start_for_relu
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What torchvision's weights expect of R, G and B in 0..1."""
+"""Mean and deviation that torchvision's weights expect of R, G and B in 0..1."""
 
 GREY_MEAN = 114.8
-"""What VGG-16 sees subtracted from grey 0..255: the mean of ImageNet's channel means, the same in RGB and in BGR."""
-# What VGG-16's first convolution sees, and what its features run to.
+"""VGG-16 expects this subtracted from grey 0..255: the mean of ImageNet's channel means, the same in RGB and in BGR."""
+# Magnitude of the input of VGG-16's first convolution, and of its features.
 _INPUT_SIZE, _FEATURE_SIZE = 60.0, 300.0
 
 
@@ -46,10 +46,10 @@ class ResNet18Encoder(nn.Module):
         return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """Take torchvision's ImageNet weights; for grey the first convolution is summed over its three channels.
+        """Load torchvision's ImageNet weights; for grey the first convolution is summed over its three channels.
 
-        Return the stages that ``weights`` end before, which stay random. What this encoder does not have is ignored
-        if it is a later stage or the classifier. Raises `WeightsError` for weights of another network.
+        Return the stages missing at the end of ``weights``, which stay random. Later stages than this encoder's and the
+        classifier are ignored. Raises `WeightsError` for weights of another network.
         """
         beyond = {"layer4", "fc"} - dict(self.named_children()).keys()
         state = {name: value.float() for name, value in weights.items() if name.partition(".")[0] not in beyond}
@@ -74,7 +74,7 @@ class WholeResNet18Encoder(ResNet18Encoder):
 
 
 class ColourResNet18Encoder(ResNet18Encoder):
-    """A `ResNet18Encoder` of sRGB (N, 3, H, W), 0..1, as torchvision's weights expect it."""
+    """A `ResNet18Encoder` for sRGB (N, 3, H, W), 0..1, as torchvision's weights expect it."""
 
     mean: Tensor
     deviation: Tensor
@@ -97,7 +97,7 @@ class VGG16Encoder(nn.Sequential):
     """
 
     BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-    """Channels and convolutions of the blocks, each of which ends with a pool."""
+    """Channels and convolutions of the blocks, each of which is followed by a pool."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,10 +120,11 @@ class VGG16Encoder(nn.Sequential):
         return x
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """Take ImageNet weights for 0..255 minus the channel means, as the first release of VGG-16 has them.
+        """Load ImageNet weights for 0..255 minus the channel means, as in the first release of VGG-16.
 
-        Return the convolutions that ``weights`` end before, which stay random, on features scaled to a size of about
-        1. Raises `WeightsError` for weights of another network, and for those that end within the first three blocks.
+        Return the convolutions missing at the end of ``weights``, which stay random, on features scaled to a magnitude
+        of about 1. Raises `WeightsError` for weights of another network, and for those that stop within the first three
+        blocks.
         """
         later = tuple(name for name, layer in self.named_children() if isinstance(layer, nn.Conv2d) and int(name) > 14)
         lacking = _load(self, {name: value.float() for name, value in weights.items()}, may_lack=later)
@@ -133,14 +134,14 @@ class VGG16Encoder(nn.Sequential):
 
     @torch.no_grad()
     def _shrink(self, place: int, size: float) -> None:
-        """Divide a random convolution, which sees numbers of about ``size``: it would carry them on to a tanh."""
+        """Scale down a random convolution with input magnitude of about ``size``, which it would pass on to a tanh."""
         convolution = self[place]
         assert isinstance(convolution, nn.Conv2d)
         convolution.weight /= size
 
 
 def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Sequence[str]) -> tuple[str, ...]:
-    """Give ``encoder`` its weights; return the last of the parts ``may_lack`` if all of them is missing, in order."""
+    """Load ``encoder``'s weights; return the last of the parts ``may_lack``, in order, that are entirely missing."""
     own, learned = encoder.state_dict(), _learned(state)
     parts = [part for part in may_lack if _has(own, part)]
     there = [number for number, part in enumerate(parts, 1) if _has(learned, part)]

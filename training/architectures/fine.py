@@ -16,16 +16,16 @@ _DROPOUT = 0.1
 class Fine(BinClassifier):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to logits over ``bins`` colours (N, bins, H / 4, W / 4).
 
-    What a thing is, and so its colour, often shows only from the rest of the scene: ``depth`` transformer blocks at
-    stride 32 let every part look at every other, at any size of picture. Every residual branch that has no ImageNet
-    weights starts at zero, so that training starts with a plain U-Net and stays stable at a high rate. One head:
-    regression is the mean of the bins, which the loss reaches through the softmax.
+    What an object is, and so its colour, often only follows from the rest of the scene: ``depth`` transformer blocks at
+    stride 32 let every part attend to every other, at any picture size. Every residual branch without ImageNet weights
+    starts at zero, so that training starts with a plain U-Net and stays stable at a high rate. There is one head:
+    regression uses the mean of the bins, which the loss reaches through the softmax.
     """
 
     def __init__(
         self, bins: int, *, width: int = 512, depth: int = 6, decoder: tuple[int, int, int] = (320, 256, 192)
     ) -> None:
-        """Make ``width`` channels (a multiple of 64) at stride 32, and those of ``decoder`` at strides 16, 8 and 4."""
+        """Use ``width`` channels (a multiple of 64) at stride 32, and those of ``decoder`` at strides 16, 8 and 4."""
         super().__init__()
         self.encoder = ResNet18Encoder()
         self.stage32 = nn.Sequential(
@@ -40,7 +40,7 @@ class Fine(BinClassifier):
         self.head = nn.Conv2d(at4, bins, 1)
 
     def features(self, lightness: Tensor) -> Tensor:
-        """Return what ``head`` makes the logits of, (N, last of ``decoder``, H / 4, W / 4)."""
+        """Return the input of ``head``, (N, last of ``decoder``, H / 4, W / 4)."""
         _, quarter, eighth, sixteenth = self.encoder(lightness)
         x = self.settle(self.scene(self.stage32(sixteenth)))
         x = self.up16(torch.cat([double(x), sixteenth], dim=1))
@@ -52,8 +52,8 @@ class Fine(BinClassifier):
 class SceneBlock(nn.Module):
     """A transformer block (pre-norm) on a map (N, width, H, W), for any H and W.
 
-    Where a thing stands comes from a depthwise convolution and the zeros around the map (Chu et al. 2021, Conditional
-    Positional Encodings), not from a table of places, so that no size is foreign.
+    Position comes from a depthwise convolution and its zero padding (Chu et al. 2021, Conditional Positional
+    Encodings), not from a table of positions, so that every size works.
     """
 
     def __init__(self, width: int, *, dropout: float = _DROPOUT) -> None:

@@ -9,14 +9,15 @@ from training.architectures.blocks import AB_REACH, centred, start_as_gan
 
 
 class PatchGAN(nn.Module):
-    """L* (N, 1, H, W), 0..100, and ab (N, 2, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2): true where positive.
+    """L* (N, 1, H, W), 0..100, and ab (N, 2, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2): positive means true.
 
     Section 6.1.2 of the paper, C64-C128-C256-C512 and one output: 4 x 4 convolutions, the first three of stride 2, so
-    that each logit sees 70 x 70 pixels. H and W are multiples of 8, at least 32. No sigmoid: the loss brings its own.
+    that each logit sees 70 x 70 pixels. H and W are multiples of 8, at least 32. There is no sigmoid: the loss includes
+    it.
     """
 
     def __init__(self, width: int = 64) -> None:
-        """Make ``width`` channels after the first convolution, twice as many after each of the next three."""
+        """Use ``width`` channels after the first convolution, twice as many after each of the next three."""
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2))
         for inputs, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):

@@ -16,26 +16,26 @@ _DROPPED = 3
 class Pix2PixUNet(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 2 ** levels, to ab (N, 2, H, W) within +-110, or to sRGB.
 
-    Section 6.1.1 of the paper: 4 x 4 convolutions of stride 2, C64-C128-C256-C512 and C512 to the bottom, the mirror of
-    transposed ones with a skip at every level, dropout of a half after the three deepest. With eight levels a picture
-    of 256 pixels is one pixel at the bottom; fewer ``levels`` leave out C512 pairs, for smaller crops. The paper
-    normalises by the statistics of the batch at test time, too (instance normalisation, where the batch is one
-    picture): here by each picture's own, so that no answer depends on its neighbours. Averages kept from training do
-    not do: against an adversary they trail behind, and the colours are others. The paper keeps dropout on at test time
-    as its noise; here evaluation mode turns it off: one picture has one answer.
+    Section 6.1.1 of the paper: 4 x 4 convolutions of stride 2, C64-C128-C256-C512 and C512 to the bottom, their mirror
+    image of transposed ones with a skip at every level, dropout of one half after the three deepest. With eight levels
+    a picture of 256 pixels is one pixel at the bottom; fewer ``levels`` leave out C512 pairs, for smaller crops. The
+    paper normalises by the statistics of the batch at test time too (instance normalisation if the batch is one
+    picture): here by each picture's own, so that no output depends on its neighbours. Averages kept from training do
+    not work: against an adversary they lag behind, and the colours differ. The paper keeps dropout at test time as its
+    noise; here evaluation mode turns it off, so that the output is deterministic.
     """
 
     def __init__(self, levels: int = 8, width: int = 64, *, rgb: bool = False) -> None:
-        """Make ``levels`` halvings of the size, ``width`` channels after the first, at most eight times as many.
+        """Use ``levels`` halvings of the size, ``width`` channels after the first, at most eight times as many.
 
-        With ``rgb`` it answers with sRGB (N, 3, H, W), 0..1, as the paper's edges to photographs need it.
+        With ``rgb`` it outputs sRGB (N, 3, H, W), 0..1, as needed for the paper's edges to photographs.
         """
         super().__init__()
         widths = [width * min(1 << level, _WIDEST) for level in range(levels)]
         self.down = nn.ModuleList()
         for level, (inputs, outputs) in enumerate(pairwise([1, *widths])):
             outermost, innermost = level == 0, level == levels - 1
-            # The bottom may be one pixel, which has no variance to normalise by.
+            # The bottom may be a single pixel, which has no variance to normalise by.
             normalised = not (outermost or innermost)
             steps: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
             steps.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not normalised))

@@ -1,4 +1,4 @@
-"""A discriminator whose encoder was trained on ImageNet: it recognises things before it learns their colours."""
+"""A discriminator with an encoder pretrained on ImageNet: it recognises objects before it learns their colours."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _WIDTH = 96
 
 
 class PretrainedDiscriminator(nn.Module):
-    """L* (N, 1, H, W), 0..100, and ab (N, 2, h, w) to logits (N, 3 H W / 256): true where positive.
+    """L* (N, 1, H, W), 0..100, and ab (N, 2, h, w) to logits (N, 3 H W / 256): positive means true.
 
     After Sauer et al. 2021 (Projected GANs Converge Faster), section 3: an encoder pretrained on ImageNet sees the
-    pictures, and a small discriminator judges each scale of its features. Here the encoder is ResNet-18 up to layer3,
-    which sees sRGB; the scales are strides 4, 8 and 16; nothing is mixed across channels or scales; the convolutions
-    of the small discriminators are spectrally normalised (Miyato et al. 2018); and the encoder may learn too, apart
-    from its batch normalisation's statistics. H and W are multiples of 16; ab is enlarged to them.
+    pictures, and a small discriminator classifies each scale of its features. Here the encoder is ResNet-18 up to
+    layer3, which sees sRGB; the scales are strides 4, 8 and 16; nothing is mixed across channels or scales; the
+    convolutions of the small discriminators are spectrally normalised (Miyato et al. 2018); and the encoder may be
+    trained too, except for its batch normalisation's statistics. H and W are multiples of 16; ab is upsampled to them.
     """
 
     def __init__(self) -> None:
@@ -41,17 +41,17 @@ class PretrainedDiscriminator(nn.Module):
         )
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all but the encoder, which keeps ImageNet's statistics for its normalisation."""
+        """Set the mode of everything except the encoder, which keeps ImageNet's statistics for its normalisation."""
         super().train(mode)
         self.encoder.eval()
         return self
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """Take the encoder's weights; see `ColourResNet18Encoder.load_imagenet`."""
+        """Load the encoder's weights; see `ColourResNet18Encoder.load_imagenet`."""
         return self.encoder.load_imagenet(weights)
 
     def forward(self, lightness: Tensor, ab: Tensor) -> Tensor:
-        """Return the logits of all scales, as many of each, so that all weigh the same in their mean."""
+        """Return the logits of all scales, the same number for each, so that all weigh the same in their mean."""
         ab = F.interpolate(ab, size=lightness.shape[2:], mode="bilinear", align_corners=False)
         _, *features = self.encoder(lab_to_rgb(torch.cat([lightness, ab], dim=1)))
         logits = [judge(seen) for judge, seen in zip(self.judges, features, strict=True)]

@@ -23,7 +23,7 @@ class ResNet18Bins(BinClassifier):
         self.head = nn.Conv2d(96, bins, 1)
 
     def features(self, lightness: Tensor) -> Tensor:
-        """Return what ``head`` makes the logits of, (N, 96, H / 4, W / 4)."""
+        """Return the input of ``head``, (N, 96, H / 4, W / 4)."""
         _, quarter, eighth, sixteenth = self.encoder(lightness)
         x = self.context(sixteenth)
         x = x + self.scene(x.mean(dim=(2, 3)))[:, :, None, None]

@@ -16,11 +16,11 @@ class ResNet18UNet(nn.Module):
     The source, M. Shariatnia, "Colorizing black & white images with U-Net and conditional GAN: a tutorial", 2020,
     builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, for 256 x 256 and two
     channels: normalised bottom, two 3 x 3 convolutions to 1024 channels and back, four `UpBlock`s, a last doubling by
-    pixel shuffle, the input beside it, a residual block, a 1 x 1 convolution. No tanh: the answer is ab / 110.
+    pixel shuffle, concatenation with the input, a residual block, a 1 x 1 convolution. No tanh: the output is ab / 110.
 
-    Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source leaves
-    out, and the first convolution is the sum over the backbone's three channels. The weights at hand end with layer3;
-    layer4 is then random. The last convolution starts at zero, so that the answer starts grey.
+    Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source omits,
+    and the first convolution is the sum over the backbone's three channels. The available weights stop at layer3;
+    layer4 is then random. The last convolution starts at zero, so that the output starts grey.
     """
 
     def __init__(self) -> None:
@@ -48,10 +48,10 @@ class ResNet18UNet(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """fastai's ``UnetBlock``: pixel shuffle to half the channels, the normalised skip beside it, two convolutions."""
+    """fastai's ``UnetBlock``: pixel shuffle to half the channels, normalised skip concatenated, two convolutions."""
 
     def __init__(self, inputs: int, skip: int, *, last: bool = False) -> None:
-        """Answer with as many channels as come together, with half of them if it is the ``last``."""
+        """Output as many channels as are concatenated, or half of them if it is the ``last``."""
         super().__init__()
         self.up = shuffled_up(inputs, inputs // 2)
         self.norm = nn.BatchNorm2d(skip)
@@ -68,8 +68,8 @@ class UpBlock(nn.Module):
 def shuffled_up(inputs: int, outputs: int) -> nn.Sequential:
     """Return a doubling of both sides by pixel shuffle (Shi et al. 2016): 1 x 1 convolution, ReLU, shuffle.
 
-    Its weights start as nearest-neighbour upsampling, the same for the four pixels that one becomes (ICNR, Aitken et
-    al. 2017), so that the start has no checkerboard.
+    Its weights start as nearest-neighbour upsampling, the same for all four pixels that one becomes (ICNR, Aitken et
+    al. 2017), so that there is no checkerboard at the start.
     """
     convolution = nn.Conv2d(inputs, 4 * outputs, 1)
     one = nn.init.kaiming_normal_(torch.empty(outputs, inputs, 1, 1))

@@ -12,13 +12,13 @@ from training.architectures.blocks import bounded_ab, centred, grey_head, two_co
 class UNetPlain(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 16, to ab (N, 2, H, W) within +-110.
 
-    Ours, a padded counterpart of the sources' simple U-Net (`training.architectures.unet_simple`): the U-Net of
-    Ronneberger et al. 2015 (two 3 x 3 convolutions per level, 2 x 2 pools and up-convolutions) with its skips left out:
-    the picture's detail has to pass through the bottom. Half the paper's widths, batch normalisation, tanh.
+    Our own padded counterpart of the sources' simple U-Net (`training.architectures.unet_simple`): the U-Net of
+    Ronneberger et al. 2015 (two 3 x 3 convolutions per level, 2 x 2 pools and up-convolutions) without its skips, so
+    that the picture's detail has to pass through the bottom. Half the paper's widths, batch normalisation, tanh.
     """
 
     def __init__(self, width: int = 32) -> None:
-        """Make ``width`` channels at full size, twice as many at each of four levels below."""
+        """Use ``width`` channels at full size, twice as many at each of four levels below."""
         super().__init__()
         widths = [width << level for level in range(5)]
         self.down = nn.Sequential(two_convs(1, width))

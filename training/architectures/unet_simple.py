@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from training.architectures.blocks import at_fixed_size, start_for_relu
 
 SIDE = 150
-"""Height and width of what it sees and answers."""
+"""Height and width of its input and output."""
 
 
 class UNetSimple(nn.Module):
-    """L* (N, 1, H, W), 0..100, to sRGB (N, 3, H, W), 0..1; both are scaled from and to 150 x 150, bilinearly.
+    """L* (N, 1, H, W), 0..100, to sRGB (N, 3, H, W), 0..1; both are resized to and from 150 x 150, bilinearly.
 
-    Built from a list of its maps; no published text of it was found. They are 1 x 150 x 150, 64 x 146 x 146, 128 x 69 x
-    69, 64 x 48 x 48, 32 x 88 x 88, 32 x 168 x 168, 3 x 150 x 150; no padding, no skips. The kernels are not known.
-    These make its maps and keep both halves at one scale: 5 x 5; pool, 5 x 5; pool, transposed 15 x 15; up, 9 x 9; up,
-    9 x 9; 19 x 19; ReLU between, sigmoid last.
+    Built from a list of its maps; no published description was found. They are 1 x 150 x 150, 64 x 146 x 146, 128 x 69
+    x 69, 64 x 48 x 48, 32 x 88 x 88, 32 x 168 x 168, 3 x 150 x 150; no padding, no skips. The kernels are not known.
+    These reproduce its maps and keep both halves at the same scale: 5 x 5; pool, 5 x 5; pool, transposed 15 x 15; up, 9
+    x 9; up, 9 x 9; 19 x 19; ReLU between, sigmoid last.
 
-    Its corner fault is the point: the transposed convolution grows the map beyond what the encoder saw, where
-    ever fewer places speak, fewest in the corners. ``corners`` of `training.detectors` finds it.
+    Its corner fault is the point: the transposed convolution grows the map beyond what the encoder saw, where ever
+    fewer positions contribute, fewest in the corners. ``corners`` of `training.detectors` finds it.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.architectures.blocks import at_fixed_size, start_for_relu
 
 SIDE = 150
-"""Height and width of what it sees and answers."""
+"""Height and width of its input and output."""
 
 _WIDTH = 64
 _LATENT = 128
@@ -19,21 +19,21 @@ _LOG_VARIANCE = 10.0
 
 
 class UNetVAE(nn.Module):
-    """L* (N, 1, H, W), 0..100, to sRGB (N, 3, H, W), 0..1; both are scaled from and to 150 x 150, bilinearly.
+    """L* (N, 1, H, W), 0..100, to sRGB (N, 3, H, W), 0..1; both are resized to and from 150 x 150, bilinearly.
 
-    Built from a list of its maps; no published text of it was found. The list, of three levels: 64 x 74 x 74, 64 x 36 x
-    36, 64 x 17 x 17 (kernel 4, stride 2), a variational middle, and 128 x 17 x 17, 64 x 38 x 38, 64 x 80 x 80, 64 x 164
-    x 164 (transposed, kernel 6, stride 2), 3 x 150 x 150, nothing padded; skips are interpolated to the size that they
-    join. The variant that it calls the good one has four levels of kernel 3. The middle is a map of normal variables
-    with the standard normal as prior (Kingma and Welling 2013).
+    Built from a list of its maps; no published description was found. The list, of three levels: 64 x 74 x 74, 64 x 36
+    x 36, 64 x 17 x 17 (kernel 4, stride 2), a variational middle, and 128 x 17 x 17, 64 x 38 x 38, 64 x 80 x 80, 64 x
+    164 x 164 (transposed, kernel 6, stride 2), 3 x 150 x 150, nothing padded; skips are interpolated to the size that
+    they join. The variant that it calls the good one has four levels of kernel 3. The middle is a map of normal
+    variables with the standard normal as prior (Kingma and Welling 2013).
 
-    What the list leaves open is ours: means and variances by 1 x 1 convolutions, a last convolution of 15 x 15 (its
-    164 less 150) and of the four-level variant, whose last map is 143 x 143, a transposed one of 8 x 8; ReLU, sigmoid
-    at the end. The encoder sees grey alone, in training too: nothing is missing when there is no colour to look at.
+    What the list leaves open is ours: means and variances by 1 x 1 convolutions, a last convolution of 15 x 15 (its 164
+    minus 150) or, in the four-level variant, whose last map is 143 x 143, a transposed one of 8 x 8; ReLU, sigmoid at
+    the end. The encoder sees only grey, in training too, so nothing is missing when there is no colour.
     """
 
     def __init__(self, *, levels: int = 3, down: int = 4, up: int = 6) -> None:
-        """Make ``levels`` halvings by kernels of ``down`` pixels, and as many doublings by kernels of ``up``."""
+        """Use ``levels`` halvings by kernels of ``down`` pixels, and as many doublings by kernels of ``up``."""
         super().__init__()
         widths = [1, *[_WIDTH] * levels]
         self.down = nn.ModuleList(nn.Conv2d(a, b, down, 2) for a, b in pairwise(widths))
@@ -48,16 +48,16 @@ class UNetVAE(nn.Module):
         else:
             self.last = nn.ConvTranspose2d(_WIDTH, 3, SIDE - side + 1)
         self.apply(start_for_relu)
-        # Variances start at 1: random ones of unnormalised features are beyond what a picture can be learnt through.
+        # Variances start at 1: random ones, from unnormalised features, are too large for a picture to be learnt.
         for parameter in self.log_variance.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Return the picture for the latent's mean: the same answer every time."""
+        """Return the picture for the latent's mean, which is deterministic."""
         return at_fixed_size(self._likeliest, lightness, SIDE)
 
     def with_divergence(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the picture for a latent drawn from torch's global generator, and how far its law is from the prior.
+        """Return the picture for a latent drawn from torch's global generator, and its divergence from the prior.
 
         The Kullback-Leibler divergence is in nats, summed over the latent's channels and averaged over positions and
         batch (Kingma and Welling 2013, appendix B).

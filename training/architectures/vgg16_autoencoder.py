@@ -9,7 +9,7 @@ from training.architectures.blocks import conv_relu
 from training.architectures.encoders import VGG16Encoder
 
 AB_UNIT = 128.0
-"""What 1 stands for in the decoder's answer."""
+"""CIELAB units per unit of the decoder's output."""
 _SMALL = 0.01
 
 
@@ -21,10 +21,10 @@ class VGG16Autoencoder(nn.Module):
     convolutions, "same", with ReLU: 256, 128, up, 64, up, 32, up, 16, up, 2 with tanh, up, where "up" doubles both
     sides by nearest neighbour; targets are ab / 128, and the encoder is frozen.
 
-    Deviations: L* is scaled to 0..255 minus the mean that the weights were trained for (the source gives them L* as it
-    is, 0..100); the encoder may learn; weights of the decoder start as He et al. 2015 has them, the last at a hundredth
-    of that, so that tanh is not flat (Keras's start, Glorot's, is smaller). A backbone that ends with conv3_3 leaves
-    blocks 4 and 5 random.
+    Deviations: L* is scaled to 0..255 minus the mean that the weights were trained for (the source passes L* unchanged,
+    0..100); the encoder may be trained; weights of the decoder are initialised as in He et al. 2015, the last at a
+    hundredth of that, so that tanh is not flat (Keras's initialisation, Glorot's, is smaller). A backbone that stops at
+    conv3_3 leaves blocks 4 and 5 random.
     """
 
     def __init__(self) -> None:

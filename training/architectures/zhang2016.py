@@ -14,7 +14,7 @@ class Zhang2016(BinClassifier):
     normalisation after each block, strides instead of pools, dilation 2 in blocks 5 and 6 instead of a smaller map; an
     eighth with one deconvolution to a quarter of the size and two convolutions.
 
-    Deviations: L* enters as (L* - 50) / 50; weights start as He et al. 2015 has them, not by k-means of the data.
+    Deviations: L* is input as (L* - 50) / 50; weights are initialised as in He et al. 2015, not by k-means of the data.
     """
 
     def __init__(self, bins: int) -> None:
@@ -35,7 +35,7 @@ class Zhang2016(BinClassifier):
         self.last.apply(start_for_relu)
 
     def features(self, lightness: Tensor) -> Tensor:
-        """Return what ``head`` makes the logits of, (N, 256, H / 4, W / 4)."""
+        """Return the input of ``head``, (N, 256, H / 4, W / 4)."""
         features: Tensor = self.last(self.rise(self.blocks((lightness - 50) / 50)))
         return features
 

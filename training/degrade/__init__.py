@@ -1,8 +1,8 @@
-"""What film and time do to a picture, applied to modern photographs: the network must know such input.
+"""Imitate the effects of film and age on modern photographs, so that the network learns such input.
 
 Each degradation is a function of pictures and a random generator on the same device, and changes every picture that it
-is given, by a strength drawn for each. `old_film` is the entry point: it chooses the pictures, and which of them suffer
-what.
+is given, by a strength drawn for each. `old_film` is the entry point: it chooses the pictures, and the degradations of
+each.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHARES: Mapping[str, float] = MappingProxyType(
         "video": 0.2,
     }
 )
-"""How often an old picture suffers from each degradation, in the order of its life: lens to file."""
+"""Probability of each degradation for an old picture, in the order of its life: lens to file."""
 
 _ON_LIGHTNESS: Mapping[str, Degradation] = MappingProxyType(
     {
@@ -56,9 +56,9 @@ _ON_LIGHTNESS: Mapping[str, Degradation] = MappingProxyType(
 def old_film(linear: Tensor, rng: torch.Generator, *, share: float, without: frozenset[str] = frozenset()) -> Tensor:
     """Return the L* (N, 1, H, W), 0..100, of black-and-white copies of linear sRGB (N, 3, H, W), 0..1.
 
-    A ``share`` of the pictures is old, and each of those suffers from each degradation of `SHARES` that often, but
-    from none named in ``without``; the others are as the eye sees them. ``rng`` is on the device of ``linear``.
-    Raises `ValueError` for a name that is not in `SHARES`.
+    A ``share`` of the pictures is old, and gets each degradation of `SHARES` with its probability, except those named
+    in ``without``; the others are as the eye sees them. ``rng`` is on the device of ``linear``. Raises `ValueError` for
+    a name that is not in `SHARES`.
     """
     if unknown := without - SHARES.keys():
         raise ValueError(f"no such degradation: {', '.join(sorted(unknown))}; there are {', '.join(SHARES)}")
@@ -70,7 +70,7 @@ def old_film(linear: Tensor, rng: torch.Generator, *, share: float, without: fro
 
 
 def some_line_art(lightness: Tensor, rng: torch.Generator, *, share: float) -> Tensor:
-    """Return L* (N, 1, H, W), a ``share`` of the pictures reduced to lines; see `line_art`."""
+    """Return L* (N, 1, H, W) with a ``share`` of the pictures reduced to lines; see `line_art`."""
     drawn = _chosen(lightness, rng, share)
     return lightness.index_copy(0, drawn, line_art(lightness[drawn])) if len(drawn) else lightness
 
@@ -92,5 +92,5 @@ def _aged(linear: Tensor, rng: torch.Generator, names: set[str]) -> Tensor:
 
 
 def _chosen(pictures: Tensor, rng: torch.Generator, share: float) -> Tensor:
-    """Return the numbers of the pictures that are chosen, each with probability ``share``."""
+    """Return the indices of the chosen pictures, each chosen with probability ``share``."""
     return torch.nonzero(torch.rand(len(pictures), generator=rng, device=rng.device) < share).flatten()

@@ -1,6 +1,6 @@
-"""What coarse compression does to L* (N, 1, H, W): frequencies of small blocks, rounded.
+"""Imitate coarse compression of L* (N, 1, H, W): rounded frequencies of small blocks.
 
-The steps of the standards are for code values 0..255, for which 2.55 L* stands: sRGB's curve is near that of L*.
+The steps of the standards are for code values 0..255, which 2.55 L* approximates: sRGB's curve is close to that of L*.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from training.degrade.random_values import per_picture
 
 _CODES = 2.55
-# ITU-T T.81 (JPEG), table K.1: the steps of luminance at quality 50, by rows of vertical frequency.
+# ITU-T T.81 (JPEG), table K.1: the luminance steps at quality 50, by rows of vertical frequency.
 _JPEG_STEPS = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -28,17 +28,17 @@ _JPEG_STEPS = (
 
 
 def jpeg(lightness: Tensor, rng: torch.Generator) -> Tensor:
-    """Round as JPEG does, between quality 12 and 60 by the Independent JPEG Group's scale."""
+    """Round as JPEG does, at a quality between 12 and 60 on the Independent JPEG Group's scale."""
     quality = per_picture(lightness, rng, 12, 60)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
     return _rounded(lightness, scale * torch.tensor(_JPEG_STEPS).to(lightness))
 
 
 def video(lightness: Tensor, rng: torch.Generator) -> Tensor:
-    """Round as a video codec at a low rate does, on blocks of 4 or of 8 (all pictures alike), and smooth.
+    """Round as a video codec does at a low rate, in blocks of 4 or of 8 (the same for all pictures), and smooth.
 
-    The steps grow evenly with the frequency, by 15 to 60 from the lowest to the highest of either direction; that of
-    the mean is a quarter of this, because codecs predict it. The smoothing stands for the loop filter.
+    The steps increase linearly with frequency, by 15 to 60 from the lowest to the highest in either direction; the step
+    of the mean is a quarter of this, because codecs predict it. The smoothing stands for the loop filter.
     """
     block = 4 if torch.rand(1, generator=rng, device=rng.device).item() < 0.5 else 8
     frequency = torch.arange(block, device=rng.device) / (block - 1)

@@ -1,4 +1,4 @@
-"""What the lens and the emulsion do to the light: vignette, spectral sensitivity, tone, gamma, fading."""
+"""Imitate lens and emulsion: vignette, spectral sensitivity, tone, gamma, fading."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import Tensor
 from training.degrade.random_values import per_picture, uniform
 
 _EYE = (0.2126, 0.7152, 0.0722)
-# Shares of R, G and B: blue-sensitive plates (to about 500 nm, until the 1880s and long after for cheapness),
-# orthochromatic ones (to about 590 nm, blind to red, until the 1930s), panchromatic film (all, blue more than the eye).
+# Weights of R, G and B: blue-sensitive plates (to about 500 nm, until the 1880s, and long after because they were
+# cheap), orthochromatic ones (to about 590 nm, blind to red, until the 1930s), panchromatic film (all, more blue than
+# the eye).
 _EMULSIONS = ((0.03, 0.17, 0.80), (0.07, 0.51, 0.42), (0.32, 0.38, 0.30))
 _SPREAD = 0.35
 
@@ -20,7 +21,7 @@ def seen_luminance(linear: Tensor) -> Tensor:
 
 
 def emulsion(linear: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the luminance (N, 1, H, W), 0..1, that black-and-white emulsions record of linear sRGB (N, 3, H, W).
+    """Return the luminance (N, 1, H, W), 0..1, that black-and-white emulsions record from linear sRGB (N, 3, H, W).
 
     Each picture gets one of three families (blue-sensitive, orthochromatic, panchromatic), its weights varied by some
     35 % for makes, filters and light, and a positive sum of 1: white stays white and black black.
@@ -40,7 +41,7 @@ def _weighed(linear: Tensor, weights: Tensor) -> Tensor:
 
 
 def vignette(luminance: Tensor, rng: torch.Generator) -> Tensor:
-    """Darken luminance (N, 1, H, W), 0..1, away from a point near the middle: the cosine's fourth power."""
+    """Darken luminance (N, 1, H, W), 0..1, away from a point near the middle by the fourth power of the cosine."""
     count, _, height, width = luminance.shape
     strength = per_picture(luminance, rng, 0.3, 0.8)
     down, right = uniform(rng, -0.4, 0.4, 2, count, 1, 1, 1).unbind()
@@ -51,9 +52,9 @@ def vignette(luminance: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def tone(lightness: Tensor, rng: torch.Generator) -> Tensor:
-    """Bend L* (N, 1, H, W), 0..100, as film does between toe and shoulder (Hurter and Driffield 1890).
+    """Bend L* (N, 1, H, W), 0..100, like film between toe and shoulder (Hurter and Driffield 1890).
 
-    An S that leaves black and white alone, from nearly straight to hard, steepest between 25 and 75.
+    An S-curve that preserves black and white, from nearly straight to hard, steepest between 25 and 75.
     """
     steep = per_picture(lightness, rng, 0.5, 3.5)
     middle = per_picture(lightness, rng, 0.25, 0.75)

@@ -1,4 +1,4 @@
-"""Photographs as line art: a stand-in for drawings and manga, of which there are no coloured pairs to train on."""
+"""Photographs as line art: a stand-in for drawings and manga, for which there are no coloured pairs to train on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SIGMA, _RATIO, _GAIN = 1.0, 1.6, 25.0
 
 
 def line_art(lightness: Tensor) -> Tensor:
-    """Return lines of ink on white paper, L* 0..100, for L* (N, 1, H, W) of photographs.
+    """Return ink lines on white paper, L* 0..100, for L* (N, 1, H, W) of photographs.
 
-    Lines are where the difference of two Gaussians (1 and 1.6 pixels) says that a place is darker than what is around
-    it, after Marr and Hildreth 1980 and, soft by tanh, Winnemöller et al. 2012 (XDoG).
+    Lines are where the difference of two Gaussians (1 and 1.6 pixels) is darker than the surroundings, after Marr and
+    Hildreth 1980 and, softened by tanh, Winnemöller et al. 2012 (XDoG).
     """
     share = lightness / 100
     darker = (_blurred(share, _RATIO * _SIGMA) - _blurred(share, _SIGMA)).clamp(min=0)

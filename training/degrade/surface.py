@@ -1,4 +1,4 @@
-"""What is wrong with the picture's sharpness and surface: blur, grain, scratches, dust. All on L* (N, 1, H, W)."""
+"""Imitate defects of sharpness and surface: blur, grain, scratches, dust. All on L* (N, 1, H, W)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from training.degrade.random_values import noise, per_picture, uniform
 
 _BLUR_REACH = 4
 _SCRATCHES = 3
-# The size of grains in pixels, and the most that they add, in L*; large grains soon look like fog.
+# Grain sizes in pixels, with their maximum amplitude in L*; large grains soon look like fog.
 _GRAIN = {1: 6.0, 2: 3.0, 3: 1.7}
 
 
 def blur(lightness: Tensor, rng: torch.Generator) -> Tensor:
-    """Soften with a Gaussian whose sigma is 0.4 to 1.6 pixels, drawn for rows and columns apart: lens and movement."""
+    """Soften with a Gaussian of sigma 0.4 to 1.6 pixels, drawn separately for rows and columns: lens and movement."""
     count = len(lightness)
     places = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1, device=rng.device)
     sigma = uniform(rng, 0.4, 1.6, 2, count, 1)
@@ -53,7 +53,7 @@ def scratches(lightness: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def dust(lightness: Tensor, rng: torch.Generator) -> Tensor:
-    """Lay specks of a few pixels on the picture, white or black: where smooth noise is far above its average.
+    """Add specks of a few pixels, white or black: where smooth noise is far above its average.
 
     A small picture may stay clean.
     """

@@ -1,4 +1,4 @@
-"""Where work items are coloured; `executor_for` says which executor ``--on`` names.
+"""Where work items are coloured; `executor_for` returns the executor that ``--on`` names.
 
 An executor (`base`) knows nothing of the ledger, the log or the report.
 """
@@ -17,10 +17,10 @@ __all__ = ["Executor", "Lost", "Outcome", "Unit", "executor_for"]
 
 
 def executor_for(context: RunContext, colorizer: Colorizer | None, *, network: str) -> Executor:
-    """Return the executor that the run asks for; ``colorizer`` can be lent to threads only.
+    """Return the executor that the run asks for; ``colorizer`` can only be used by threads.
 
-    ``network`` is the fingerprint of the one that the run was planned with; no other is used. Raises
-    `UsageError`, or what an executor raises that has no place to work.
+    ``network`` is the fingerprint that the run was planned with; no other network is used. Raises `UsageError`, or the
+    errors of an executor that has nowhere to run.
     """
     on = context.run_options.on
     name = _RAY if on.startswith(_RAY_ADDRESS) else on

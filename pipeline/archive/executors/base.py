@@ -1,4 +1,4 @@
-"""What an executor is: it takes units, yields what became of each, and ends when the run does."""
+"""The executor interface: takes units, yields an outcome for each, and ends when the run does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipeline.results import Failure, FilmResult, PhotoResult
 
 @dataclass(frozen=True)
 class Lost:
-    """What became of a unit is not known: its worker was lost, and there may be a result.
+    """The outcome of a unit is unknown: its worker was lost, and there may be a result.
 
-    Where it ``is_safe`` the worker publishes nothing more, and the unit can be done again.
+    If ``is_safe``, the worker publishes nothing more, and the unit can be done again.
     """
 
     source: Path
@@ -30,8 +30,8 @@ Outcome: TypeAlias = PhotoResult | FilmResult | Failure | Sealed | Lost
 class Unit:
     """One source to colour.
 
-    ``replaces`` when ``output`` is an older result of ours; ``correction`` is the file of what a person set right,
-    which need not exist; ``item`` is the path of the source below the tree.
+    ``replaces`` if ``output`` is an older result of ours; ``correction`` is the path of its correction file, which need
+    not exist; ``item`` is the path of the source below the tree.
     """
 
     source: Path
@@ -44,25 +44,25 @@ class Unit:
 class Executor(Protocol):
     """Colours units. Use it in a ``with`` block, and call one method at a time.
 
-    ``units`` are drawn only when there is a place for them, by one thread at a time. Outcomes come in any order. When
-    the run's `StopRequest` is made, what was drawn is finished, or left without an outcome if it must end at once.
-    Errors of the engine end the iteration: they would meet every unit.
+    ``units`` are drawn only when there is capacity for them, by one thread at a time. Outcomes come in any order. When
+    the run's `StopRequest` is made, units already drawn are finished, or left without an outcome if it must end at
+    once. Errors of the engine end the iteration, because they would affect every unit.
     """
 
     def __enter__(self) -> Self:
-        """Get ready: open the engine."""
+        """Prepare: open the engine."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the engine."""
+        """Release the engine."""
         ...
 
     def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome | None, None, None]:
-        """Yield what became of every photograph; ``replaces`` holds for all of them; None for one that was stopped."""
+        """Yield the outcome of every photograph; ``replaces`` applies to all of them; None for one that was stopped."""
         ...
 
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
-        """Yield what became of every film, several at a time unless ``alone``; None for one that was stopped."""
+        """Yield the outcome of every film, several at a time unless ``alone``; None for one that was stopped."""
         ...

@@ -1,9 +1,9 @@
-"""A worker that is given up may still be alive; a fence keeps it from giving any file its name.
+"""Fences: an abandoned worker may still be alive; its fence keeps it from giving any file its final name.
 
 A fence is a file that says "open" while its worker is trusted. The worker holds it shared while it gives a file its
-name; the driver takes it alone, empties and deletes it, before the worker's items are handed to another. So one that
-was only stopped for a while either has published before that, or never does. It rests on file locks, which network
-disks have too.
+name; the driver locks it exclusively, empties and deletes it, before handing the worker's items to another. So a worker
+that was merely paused has either published before that, or never does. This relies on file locks, which network disks
+have too.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _PAUSE = 0.05
 
 
 class FencedError(OutputError):
-    """The worker was given up; what it made belongs to another one now."""
+    """The worker was abandoned; its items now belong to another one."""
 
     exit_code = 75
 
 
 def raise_fence(home: Path) -> Path:
-    """Make a fence for a new worker below ``home`` and return it. Raises `OutputError`."""
+    """Create a fence for a new worker below ``home`` and return its path. Raises `OutputError`."""
     path = home / FOLDER / f"{secrets.token_hex(8)}{_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def raise_fence(home: Path) -> Path:
 
 
 def close_fence(path: Path, *, patience: float = 60.0) -> bool:
-    """Keep the worker behind ``path`` from publishing from now on; False if it is about to, for so many seconds."""
+    """Stop the worker behind ``path`` from publishing; return False if it still is after ``patience`` seconds."""
     deadline = time.monotonic() + patience
     while True:
         try:
             with path.open("rb+") as file:
                 lock_file(file, EXCLUSIVE | NO_WAIT)
-                # Windows does not delete what its worker has open. To cut it off needs no space on a full disk.
+                # Windows cannot delete a file that the worker has open. Truncating it needs no space on a full disk.
                 file.truncate(0)
                 delete_locked(file, path)
                 return True
@@ -66,7 +66,7 @@ def close_fence(path: Path, *, patience: float = 60.0) -> bool:
 
 
 def close_all_fences(home: Path, *, patience: float = 60.0) -> bool:
-    """Close the fences that the workers of dead runs below ``home`` may still stand behind."""
+    """Close the fences of workers that may have survived dead runs below ``home``."""
     fences = (path for path in (home / FOLDER).glob(f"*{_SUFFIX}") if _NAME.fullmatch(path.name))
     closed = [close_fence(path, patience=patience) for path in fences]
     return all(closed)

@@ -1,8 +1,8 @@
-"""Work handed to workers in other processes, here or on other machines, whichever `Pool` they are of.
+"""Hand work to workers in other processes, here or on other machines, through any `Pool`.
 
-Workers are not trusted to live. One that dies takes its task with it: its items may have results already, so they are
-done again, in the place of those, last and one at a time. One that cannot be reached may be alive: its fence is closed
-before its items go to another. The driver opens no engine.
+Workers may die. The items of a dead worker may already have results, so they are done again, replacing those, last and
+one at a time. A worker that cannot be reached may still be alive: its fence is closed before its items go to another.
+The driver opens no engine.
 """
 
 from __future__ import annotations
@@ -24,56 +24,56 @@ from pipeline.errors import EngineError, OutputError
 from pipeline.results import Failure
 from pipeline.version import program_version
 
-_PHOTOS = 8  # photographs in a task
+_PHOTOS = 8  # photographs per task
 _PAUSE = 0.2
-_PATIENCE = 20.0  # seconds that workers get to end at once
+_PATIENCE = 20.0  # seconds for workers to end at once
 _WAITING = 60.0
 
 logger = logging.getLogger(__name__)
 
 
 class Remote(Protocol):
-    """A worker as its driver sees it; ``fence`` is the one that it publishes behind."""
+    """A worker as seen by its driver; ``fence`` guards what it publishes."""
 
     fence: Path
 
     def begin(self, task: Task) -> None:
-        """Give it a task."""
+        """Start a task."""
 
     def stop(self, *, at_once: bool) -> None:
-        """Tell it to begin nothing more, or to end at once."""
+        """Tell it to start nothing more, or to end at once."""
 
     def kill(self) -> None:
-        """End it, as far as it can be reached."""
+        """Kill it, if it can be reached."""
 
 
 R = TypeVar("R", bound=Remote)
 
 
 class Pool(Protocol[R]):
-    """A place where up to ``size`` workers live."""
+    """A place where up to ``size`` workers can run."""
 
     size: int
 
     def start(self, settings: WorkerSettings, fence: Path) -> R:
-        """Start a worker; it says when it is `Ready`, if ever."""
+        """Start a worker; it reports `Ready` later, if at all."""
         ...
 
     def wait(self, remotes: Collection[R], timeout: float) -> Iterable[tuple[R, list[WorkerEvent] | None]]:
-        """Return what workers have to say, waiting up to ``timeout`` seconds for it; None for one that died."""
+        """Return the events of workers, waiting up to ``timeout`` seconds; None for a worker that died."""
         ...
 
     def settings(self, settings: WorkerSettings) -> WorkerSettings:
-        """Return ``settings`` as they suit workers of this kind."""
+        """Return ``settings`` adapted to workers of this kind."""
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         ...
 
 
 class PoolExecutor(Generic[R]):
-    """Hands units to the workers of ``pool``."""
+    """Distributes units to the workers of ``pool``."""
 
     def __init__(self, context: RunContext, pool: Pool[R], *, network: str) -> None:
         self._context, self._pool = context, pool
@@ -96,7 +96,7 @@ class PoolExecutor(Generic[R]):
         self._starting: set[R] = set()
         self._idle: list[R] = []
         self._busy: dict[R, dict[Path, Unit]] = {}
-        # Films of which frames are done, where others may help with them; and who was sent to help with which.
+        # Films with finished frames, which other workers may help with; and which worker was sent to help with which.
         self._under_way: set[str] | None = None
         self._helped: set[tuple[R, Path]] = set()
         self._deaths = 0
@@ -122,7 +122,7 @@ class PoolExecutor(Generic[R]):
         self._pool.close()
 
     def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[Outcome | None, None, None]:
-        """Hand out photographs, some at a time, which share batches."""
+        """Distribute photographs in groups that share batches."""
 
         def tasks() -> Iterator[Task]:
             while page := tuple(islice(units, _PHOTOS)):
@@ -131,7 +131,7 @@ class PoolExecutor(Generic[R]):
         yield from self._hand_out(tasks(), most=self._pool.size)
 
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[Outcome | None, None, None]:
-        """Hand out films, one to a worker; those who find none left help with those of others."""
+        """Distribute films, one per worker; workers without a film of their own help with others."""
         tasks = (Task((unit,), is_film=True, replaces=unit.replaces) for unit in units)
         self._under_way = None if alone else set()
         self._helped.clear()
@@ -161,7 +161,7 @@ class PoolExecutor(Generic[R]):
                 yield from self._lost(remote) if events is None else self._received(remote, events)
 
     def _help(self, under_way: Collection[str]) -> None:
-        """Have idle workers help with films under way, each once with each film, those first that have fewest."""
+        """Have idle workers help with films in progress, each once per film, films with the fewest helpers first."""
         units = [unit for units in self._busy.values() for unit in units.values()]
         films = [unit for unit in units if str(unit.source) in under_way]
         for remote in list(self._idle):
@@ -170,7 +170,7 @@ class PoolExecutor(Generic[R]):
                 unit = min(offered, key=lambda unit: sum(source == unit.source for _, source in self._helped))
                 self._helped.add((remote, unit.source))
                 self._idle.remove(remote)
-                # What it loses when it dies is its owner's to do.
+                # If it dies, the lost work is still its owner's to do.
                 self._busy[remote] = {}
                 remote.begin(Task((unit,), is_film=True, replaces=unit.replaces, helps=True))
 
@@ -203,7 +203,7 @@ class PoolExecutor(Generic[R]):
         getattr(self._context.reporter, event.method)(*event.arguments)
 
     def _check(self, over: TaskEnded) -> None:
-        """Let an error of the disk end the run in order; raise any other, which every worker would meet."""
+        """Let a disk error end the run cleanly; raise any other, which would affect every worker."""
         if isinstance(over.error, OutputError):
             self._context.stop.fail(over.error)
         elif over.error is not None:

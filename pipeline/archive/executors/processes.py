@@ -1,4 +1,4 @@
-"""Workers in processes of this machine."""
+"""Workers in processes on this machine."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pipeline.stages import aside
 _PAUSE = 0.5
 _GONE = (EOFError, OSError)
 _Line = Any
-"""A Connection of multiprocessing; on Windows a PipeConnection, which is no kind of it."""
+"""A Connection of multiprocessing; on Windows a PipeConnection, which is not a subclass of it."""
 
 
 class ProcessPool:
-    """``size`` processes, by default one for each core that may be used; the cores are shared out among them."""
+    """``size`` processes, by default one per usable core; the cores are divided among them."""
 
     def __init__(self, size: int | None) -> None:
         self.size = size or usable_cores()
-        # A fresh interpreter: a copy of this one would have its locks and none of the threads that hold them.
+        # Not fork: the child would inherit locks, but not the threads that hold them.
         self._context = get_context("spawn")
 
     def settings(self, settings: WorkerSettings) -> WorkerSettings:
-        """Return ``settings`` with the share of the cores that each process has."""
+        """Return ``settings`` with each process's share of the cores."""
         return dataclasses.replace(settings, cores=max(1, usable_cores() // self.size))
 
     def start(self, settings: WorkerSettings, fence: Path) -> LocalWorker:
@@ -46,7 +46,7 @@ class ProcessPool:
     def wait(
         self, remotes: Collection[LocalWorker], timeout: float
     ) -> Iterator[tuple[LocalWorker, list[WorkerEvent] | None]]:
-        """Yield what processes have to say; None for one that died."""
+        """Yield the events of processes; None for one that died."""
         by_line = {remote.line: remote for remote in remotes}
         for line in wait(list(by_line), timeout):
             remote = by_line[line]
@@ -56,17 +56,17 @@ class ProcessPool:
                 yield remote, None
 
     def close(self) -> None:
-        """Nothing is left: the processes were ended."""
+        """Do nothing: the processes have already ended."""
 
 
 class LocalWorker:
-    """One process, and the line to it."""
+    """One process and the connection to it."""
 
     def __init__(self, process: Any, line: _Line, fence: Path) -> None:
         self.process, self.line, self.fence = process, line, fence
 
     def begin(self, task: Task) -> None:
-        """Give it a task."""
+        """Start a task."""
         with suppress(*_GONE):
             self.line.send(task)
 
@@ -76,14 +76,14 @@ class LocalWorker:
             self.line.send(at_once)
 
     def kill(self) -> None:
-        """End it and see it dead."""
+        """Kill it and wait until it is dead."""
         self.process.kill()
         self.process.join()
         self.line.close()
 
 
 def _serve(line: _Line, settings: WorkerSettings, fence: Path) -> None:
-    # The driver says when to stop; a terminal tells all processes at once.
+    # The driver decides when to stop; a terminal signals all its processes at once.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -108,5 +108,5 @@ def _listen(line: _Line, worker: Worker) -> None:
             else:
                 worker.stop(at_once=bool(said))
     except _GONE:
-        # The driver died: nobody would hear of what is done here.
+        # The driver died: nobody would receive the results.
         os._exit(1)

@@ -1,7 +1,7 @@
-"""Workers of a Ray cluster (https://docs.ray.io): actors, one to a CPU, on whatever machines there are.
+"""Workers on a Ray cluster (https://docs.ray.io): actors, one per CPU, on any machines.
 
-All machines see the same folders under the same names and have Autochrome installed. Ray notices machines and processes
-that are lost; the fence of `pipeline.archive.executors.fence` is for those that it gave up and that live.
+All machines see the same folders under the same names and have Autochrome installed. Ray detects lost machines and
+processes; the fence of `pipeline.archive.executors.fence` handles those that it considers lost but are alive.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _POLL = 1.0
 
 
 class Actor:
-    """A `Worker` in a process of Ray; its methods are called by several threads."""
+    """A `Worker` in a Ray process; its methods are called from several threads."""
 
     def __init__(self, settings: WorkerSettings, fence: str) -> None:
         prepare_process()
         self._worker = Worker(settings, Path(fence))
 
     def begin(self, task: Task) -> None:
-        """Begin a task."""
+        """Start a task."""
         self._worker.begin(task)
 
     def stop(self, at_once: bool) -> None:
-        """Stop, in order or at once."""
+        """Stop, cleanly or at once."""
         self._worker.stop(at_once=at_once)
 
     def poll(self) -> list[WorkerEvent]:
-        """Return what happened."""
+        """Return the events since the last call."""
         return self._worker.poll(_POLL)
 
 
 class RayPool:
-    """The cluster at ``address``, or the one that this machine is part of; ``size`` workers, or one to a CPU."""
+    """The cluster at ``address``, or the one that this machine is part of; ``size`` workers, or one per CPU."""
 
     def __init__(self, address: str | None, size: int | None) -> None:
         try:
@@ -63,11 +63,11 @@ class RayPool:
         self._polls: dict[Any, RayWorker] = {}
 
     def settings(self, settings: WorkerSettings) -> WorkerSettings:
-        """Return ``settings`` with the one core that an actor asks for."""
+        """Return ``settings`` with the one core that an actor requests."""
         return replace(settings, cores=1)
 
     def start(self, settings: WorkerSettings, fence: Path) -> RayWorker:
-        """Start an actor; where no CPU is free it waits for one."""
+        """Start an actor; it waits until a CPU is free."""
         made = self._ray.remote(Actor).options(
             num_cpus=1, max_concurrency=4, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
         )
@@ -76,7 +76,7 @@ class RayPool:
     def wait(
         self, remotes: Collection[RayWorker], timeout: float
     ) -> Iterator[tuple[RayWorker, list[WorkerEvent] | None]]:
-        """Yield what actors have to say; None for one that died, or whose machine did."""
+        """Yield the events of actors; None for one that died, or whose machine did."""
         for remote in remotes:
             if remote not in self._polls.values():
                 self._polls[remote.actor.poll.remote()] = remote
@@ -105,7 +105,7 @@ class RayWorker:
         self._ray, self.actor, self.fence = ray, actor, fence
 
     def begin(self, task: Task) -> None:
-        """Give it a task."""
+        """Start a task."""
         self.actor.begin.remote(task)
 
     def stop(self, *, at_once: bool) -> None:
@@ -113,6 +113,6 @@ class RayWorker:
         self.actor.stop.remote(at_once)
 
     def kill(self) -> None:
-        """End it, if it can be reached."""
+        """Kill it, if it can be reached."""
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(self.actor, no_restart=True)

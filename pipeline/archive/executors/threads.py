@@ -1,4 +1,4 @@
-"""Units coloured in threads of this process, with one engine."""
+"""Colour units in threads of this process, with one engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadExecutor:
-    """Colours in threads of this process, with ``colorizer``, or with one that is opened for the run.
+    """Colours in threads of this process, with ``colorizer`` or with one that is opened for the run.
 
     ``network`` is the fingerprint that the run was planned with. Entering raises `WeightsError` for another network,
     and the errors of `open_colorizer`.
@@ -64,19 +64,19 @@ class ThreadExecutor:
         self._stack.__exit__(kind, error, trace)
 
     def photos(self, units: Iterator[Unit], *, replaces: bool) -> Generator[PhotoResult | Failure, None, None]:
-        """Colour photographs; those of one shape share batches."""
+        """Colour photographs; those of the same shape share batches."""
         originals = self._archive.originals
         jobs = (PhotoJob(unit.source, unit.output, originals, unit.correction, unit.item) for unit in units)
         options = self._options(replaces=replaces)
         yield from colorize_photos(jobs, colorizer=self._colorizer, options=options, progress=self._progress)
 
     def films(self, units: Iterator[Unit], *, alone: bool) -> Generator[FilmResult | Failure | None, None, None]:
-        """Colour films, each in a thread."""
+        """Colour films, each in its own thread."""
         workers = 1 if alone else self._archive.run_options.jobs
         yield from several(units, self._film, workers=workers, name="film", stop=self._stop)
 
     def _film(self, unit: Unit) -> FilmResult | Failure | None:
-        """Return what became of the film; None if it was stopped: a long one resumes later."""
+        """Return the outcome of the film, or None if it was stopped: a long one resumes later."""
         archive, stop = self._archive, self._stop
         try:
             return colorize_video(
@@ -96,11 +96,11 @@ class ThreadExecutor:
                 raise
             return None
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest; it is named with its reason
-            # What ends the whole run is no failure of this film.
+            # An error that ends the whole run is not a failure of this film.
             return None if stop.error is error else Failure.of(unit.source, error)
 
     def help(self, unit: Unit) -> None:
-        """Write segments of a film that another worker colours."""
+        """Write segments of a film that belongs to another worker."""
         archive, stop = self._archive, self._stop
         try:
             help_with_video(
@@ -119,7 +119,7 @@ class ThreadExecutor:
             if stop.reason is None:
                 raise
         except Exception as error:
-            # What ends the run is told by its request; the worker whose film it is meets the rest, or does without.
+            # An error that ends the run is reported by its request; others are left to the film's own worker.
             if stop.error is not error:
                 logger.warning("%s: no more help with it", unit.source, exc_info=True)
 
@@ -129,13 +129,13 @@ class ThreadExecutor:
 
 
 class _WatchesSpace:
-    """Passes the progress of a film on; raises `OutputError`, which ends the run, when its disk is too full."""
+    """Forwards a film's progress; raises `OutputError`, which ends the run, when its disk is too full."""
 
     def __init__(self, progress: Progress, archive: Archive) -> None:
         self._progress, self._archive = progress, archive
         self.begin, self.end, self.say, self.note = progress.begin, progress.end, progress.say, progress.note
 
     def advance(self, item: str, count: int = 1) -> None:
-        """Pass on, and look. Raises `OutputError`."""
+        """Forward, and check the free space. Raises `OutputError`."""
         self._progress.advance(item, count)
         check_space(self._archive.output, keep_free=self._archive.run_options.keep_free)

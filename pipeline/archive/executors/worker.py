@@ -1,7 +1,7 @@
-"""A worker, in whichever process: it takes tasks, colours, verifies, publishes, fingerprints and describes.
+"""A worker, in any process: takes tasks, colours, verifies, publishes, fingerprints and writes sidecars.
 
-It knows the archive's folders and options, but no ledger, log or report: what it has to say are events, which its
-driver asks for. Everything that goes between the two can be pickled.
+It knows the archive's folders and options, but no ledger, log or report: it reports events, which its driver polls.
+Everything that is passed between the two can be pickled.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from pipeline.results import Failure, FilmResult, Note, PhotoResult
 from pipeline.stages import aside
 from pipeline.version import program_version
 
-_PAUSE = 0.5  # seconds between two reports of progress
+_PAUSE = 0.5  # seconds between two progress reports
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(Archive):
-    """What the workers of a run share. ``until`` has a time zone, for a worker may be elsewhere.
+    """Settings shared by the workers of a run. ``until`` has a time zone, since a worker may be elsewhere.
 
-    ``cores`` is how many CPU cores a worker may use, None for all of its machine; records of its log from ``level`` on
-    are passed on. ``network``, a fingerprint, and ``version``, of the program, are those that the run was planned with:
-    a worker that has others colours nothing. When another run took over ``lock``, the run's, it publishes nothing.
+    ``cores`` is the number of CPU cores a worker may use, None for all of its machine; its log records from ``level``
+    up are forwarded. ``network``, a fingerprint, and ``version``, of the program, are those that the run was planned
+    with; a worker with others colours nothing. If another run takes over ``lock``, the run's lock, the worker publishes
+    nothing.
     """
 
     until: datetime | None
@@ -55,9 +56,10 @@ class WorkerSettings(Archive):
 
 @dataclass(frozen=True)
 class Task:
-    """Units for one worker: photographs that share batches, or one film; ``replaces`` holds for all of them.
+    """Units for one worker: photographs that share batches, or one film; ``replaces`` applies to all of them.
 
-    One who ``helps`` with a film writes segments of it, and has no outcome: another worker has that.
+    A worker that ``helps`` with a film writes segments of it, but yields no outcome: the film belongs to another
+    worker.
     """
 
     units: tuple[Unit, ...]
@@ -68,12 +70,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker is there."""
+    """The worker has started."""
 
 
 @dataclass(frozen=True)
 class ProgressCall:
-    """A call of a method of `Progress`, to be passed on."""
+    """A call to a method of `Progress`, to be forwarded."""
 
     method: str
     arguments: tuple[str | int | Note | None, ...]
@@ -81,7 +83,7 @@ class ProgressCall:
 
 @dataclass(frozen=True)
 class LogLine:
-    """A record of a worker's log, as text."""
+    """A log record of a worker, as text."""
 
     name: str
     level: int
@@ -90,7 +92,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class TaskEnded:
-    """The task is over; units without an outcome were stopped. ``error`` is what must end the run, if anything."""
+    """The task is over; units without an outcome were stopped. ``error`` must end the run, if set."""
 
     error: AutochromeError | None
 
@@ -99,9 +101,9 @@ WorkerEvent: TypeAlias = Ready | ProgressCall | LogLine | Failure | Sealed | Tas
 
 
 class Worker:
-    """One worker: give it a task with `begin`, and `poll` until it is `TaskEnded`. Threads may share it.
+    """One worker: give it a task with `begin`, and `poll` until `TaskEnded`. Can be shared between threads.
 
-    It takes over its process: what gets a name there gets it behind ``fence``, while the run has its lock.
+    It takes over its process: every file there gets its name behind ``fence``, and only while the run holds its lock.
     """
 
     def __init__(self, settings: WorkerSettings, fence: Path) -> None:
@@ -120,15 +122,15 @@ class Worker:
         self._events.put(Ready())
 
     def begin(self, task: Task) -> None:
-        """Begin ``task``, in a thread of its own."""
+        """Start ``task`` in its own thread."""
         aside(lambda: self._carry_out(task), name="task")
 
     def stop(self, *, at_once: bool) -> None:
-        """Finish what is under way and begin nothing more, or leave that as well."""
+        """Finish current work and start nothing more, or abandon it too."""
         self._stop.make(at_once=at_once)
 
     def poll(self, timeout: float) -> list[WorkerEvent]:
-        """Return what happened since the last call, after waiting up to ``timeout`` seconds for it."""
+        """Return the events since the last call, waiting up to ``timeout`` seconds for some."""
         found: list[WorkerEvent] = []
         try:
             found.append(self._events.get(timeout=timeout))
@@ -170,7 +172,7 @@ class Worker:
                     self._events.put(self._sealed(outcome, items[source], before[source]))
 
     def _opened(self) -> ThreadExecutor:
-        """Return the executor with its engine, which stays open as long as the process."""
+        """Return the executor with its engine, which stays open for the life of the process."""
         if self._executor is None:
             settings = self._settings
             if settings.version != program_version():
@@ -213,7 +215,7 @@ def _trusted(settings: WorkerSettings, fence: Path) -> Iterator[None]:
 
 
 class _ProgressRelay(Silent):
-    """Passes progress on; counts are gathered for a while, for a film has very many frames."""
+    """Forwards progress; counts are accumulated for a while, because a film has very many frames."""
 
     def __init__(self, put: Callable[[WorkerEvent], None]) -> None:
         self._put = put
@@ -229,7 +231,7 @@ class _ProgressRelay(Silent):
             self.flush()
 
     def flush(self) -> None:
-        """Pass the counts on that were gathered."""
+        """Forward the accumulated counts."""
         counts, self._counts = self._counts, {}
         for item, count in counts.items():
             self._put(ProgressCall("advance", (item, count)))

@@ -1,6 +1,6 @@
-"""The memory of an archive: one row for every work item, in an SQLite file beside the results (docs/ledger.md).
+"""The state of an archive: one row per work item, in an SQLite file beside the results (docs/ledger.md).
 
-An archive that is divided into shards has a ledger for each of them; one that is not counts as its only shard.
+An archive divided into shards has one ledger per shard; an undivided one counts as its own only shard.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 
 
 def open_ledger(output: Path, *, shard: Shard | None = None, lock: OutputLock | None = None) -> Ledger:
-    """Open the ledger of the output folder ``output``, or of one shard of it; it is made if there is none.
+    """Open the ledger of the output folder ``output``, or of one shard of it, creating it if needed.
 
     For the run that holds ``lock``, of `pipeline.archive.output_folder.locked`: nothing is written without it. Raises
     `OutputError` if it is damaged, of another version, or cannot be written.
@@ -62,18 +62,18 @@ def open_ledger(output: Path, *, shard: Shard | None = None, lock: OutputLock | 
 
 
 def read_ledger(output: Path, *, shard: Shard | None = None) -> LedgerReader | None:
-    """Open the ledger of ``output`` for reading only, or return None if there is none. Raises `OutputError`.
+    """Open the ledger of ``output`` read-only, or return None if there is none. Raises `OutputError`.
 
-    While a run is at work, on whatever machine, this is the snapshot that it published last, at most minutes old.
+    While a run is in progress, on any machine, this is the snapshot that it last published, at most minutes old.
     """
     found = connect_snapshot(output, shard)
     return None if found is None else LedgerReader(home(output, shard) / LEDGER, *found)
 
 
 class ShardStatus(StrEnum):
-    """How the last run of a shard ended: FINISHED; STOPPED in order, for the time or a person; FAILED by an error.
+    """How the last run of a shard ended: FINISHED; STOPPED in order, by deadline or request; FAILED by an error.
 
-    DIED and RUNNING ones have not ended; MISSING is a shard that no run was made of; of a DAMAGED one nothing is known.
+    DIED and RUNNING ones have not ended; MISSING means the shard was never run; of a DAMAGED one nothing is known.
     """
 
     FINISHED = "finished"
@@ -87,9 +87,9 @@ class ShardStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
-    """What is known of one shard: its ``ledger`` as its run published it last, and its runs.
+    """What is known of one shard: its ``ledger`` as its run last published it, and its runs.
 
-    ``key`` is None for an archive that is not divided. ``damage`` is why a ledger that is there cannot be read.
+    ``key`` is None for an undivided archive. ``damage`` is why an existing ledger cannot be read.
     """
 
     key: Shard | None
@@ -101,12 +101,12 @@ class ShardRecord:
 
     @property
     def index(self) -> int:
-        """Its number, from 1 on."""
+        """Its number, starting at 1."""
         return self.key.index if self.key else 1
 
     @property
     def is_to_run_again(self) -> bool:
-        """Whether another run of it has work: it did not finish, or a failure may pass."""
+        """Whether another run of it would have work: it did not finish, or has failures that may be temporary."""
         if self.status is ShardStatus.RUNNING:
             return False
         if self.status is not ShardStatus.FINISHED or self.ledger is None:
@@ -117,10 +117,10 @@ class ShardRecord:
 
 @contextmanager
 def all_shards(output: Path, *, shard: Shard | None = None, own: Ledger | None = None) -> Iterator[list[ShardRecord]]:
-    """Give all shards of ``output`` in order; ``own`` is the ledger of the run of ``shard`` that asks.
+    """Yield all shards of ``output`` in order; ``own`` is the open ledger of the calling run of ``shard``.
 
-    Nothing is written. Ledgers of others are read through to find those that are DAMAGED. Raises `OutputError` for
-    what may pass, such as a full temporary disk, and if it cannot be told in how many shards the archive is.
+    Nothing is written. Other shards' ledgers are read in full to find DAMAGED ones. Raises `OutputError` for temporary
+    errors, such as a full temporary disk, and if the number of shards cannot be determined.
     """
     with ExitStack() as stack:
         shards = []
@@ -168,12 +168,12 @@ def _status(runs: Sequence[RunRecord], *, is_running: bool) -> ShardStatus:
 
 
 def to_run_again(shards: Iterable[ShardRecord]) -> str:
-    """Return which of ``shards`` are to be run again, as `as_ranges` does; empty if none is."""
+    """Return the ``shards`` to run again in the form of `as_ranges`; empty if there are none."""
     return as_ranges(shard.index for shard in shards if shard.is_to_run_again)
 
 
 def as_ranges(numbers: Iterable[int]) -> str:
-    """Return ``numbers``, which rise, as Slurm's ``--array`` takes them: ``1,3-5,9``."""
+    """Return ``numbers``, in ascending order, in the syntax of Slurm's ``--array``: ``1,3-5,9``."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""The ledger's file and its snapshot: where they lie, the tables, how they are opened, what errors mean to the user."""
+"""The ledger file and its snapshot: their location, schema, how they are opened, and errors for the user."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ APPLICATION = 0x41434C47
 _PATIENCE = 30.0
 _BLOCK = 1 << 20
 _LOCK_BYTES = 1 << 30
-# Of the files that SQLite writes beside a ledger.
+# Suffixes of the files that SQLite writes beside a ledger.
 _BESIDE = ("-wal", "-shm", "-journal")
 # Two bytes of the header (https://www.sqlite.org/fileformat.html, 1.3) say that there may be a write-ahead log. A
-# snapshot has none, so that any reader of SQLite can open it where it may not write.
+# snapshot has none, so that any SQLite reader can open it without write access.
 _AS_IT_IS = "mode=ro&immutable=1"
 _JOURNAL_MODE, _NO_LOG = 18, b"\1\1"
 _SCHEMA = f"""
@@ -93,13 +93,14 @@ _START_ANEW = (
 
 
 class DamagedLedgerError(OutputError):
-    """What is in the ledger is no ledger, or not all of one: another try would find the same."""
+    """The file is not a ledger, or is incomplete: retrying would not help."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the ledger at ``path`` for a run; make it if there is none.
+    """Open the ledger at ``path`` for a run, creating it if needed.
 
-    Raises `OutputError`, and `UsageError` if it or a log of SQLite's beside it is a link: they are changed in place.
+    Raises `OutputError`, and `UsageError` if it or one of SQLite's logs beside it is a link: they are modified in
+    place.
     """
     with reporting(path):
         for own in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
@@ -107,8 +108,8 @@ def connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             logger.info("%s: a new ledger", path)
             _make(path)
-        # For this process alone, SQLite keeps the index of its log in memory, not in a file mapped into memory: when a
-        # network file system loses its locks, that ends the process by SIGBUS.
+        # In exclusive mode SQLite keeps the index of its log in memory instead of a memory-mapped file, which would end
+        # the process with SIGBUS when a network file system loses its locks.
         connection = _opened(path, path, "mode=rw", "PRAGMA locking_mode = EXCLUSIVE")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -121,10 +122,10 @@ def connect(path: Path) -> sqlite3.Connection:
 def connect_snapshot(
     output: Path, shard: Shard | None
 ) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None] | None:
-    """Open what can be known of a ledger without disturbing its run, read-only; None if there is no ledger yet.
+    """Open a read-only view of a ledger without disturbing its run; return None if there is no ledger yet.
 
-    The ledger itself belongs to its run: on a network share, a write-ahead log that grows on another machine reads as
-    damage. So readers get the snapshot that the run published last, or, when no run is at work but the last one died,
+    The ledger itself belongs to its run: on a network share, a write-ahead log growing on another machine looks like
+    damage. So readers get the snapshot that the run last published or, if no run is in progress but the last one died,
     a copy of the ledger in a temporary folder, which is returned as well. Nothing is written elsewhere. Raises
     `OutputError`.
     """
@@ -137,7 +138,7 @@ def connect_snapshot(
                 return found
         if snapshot.exists():
             if sys.platform == "win32":
-                # While it is open there, no other can take its place: readers have a copy.
+                # Windows cannot replace a file that is open, so readers open a copy.
                 return _opened_copy(snapshot, lambda copy: _copy(snapshot, copy), _AS_IT_IS)
             return _opened(snapshot, snapshot, _AS_IT_IS, "PRAGMA query_only = ON"), None
     return None
@@ -146,7 +147,7 @@ def connect_snapshot(
 def _opened_copy(
     path: Path, copied: Callable[[Path], bool], mode: str
 ) -> tuple[sqlite3.Connection, TemporaryDirectory[str]] | None:
-    """Open, to read, what ``copied`` writes of ``path`` into a temporary folder; None where it says that it did not."""
+    """Open a temporary copy of ``path``, made by ``copied``, for reading; None if that returns False."""
     scratch = TemporaryDirectory(prefix="autochrome-")
     try:
         copy = Path(scratch.name, path.name)
@@ -160,15 +161,15 @@ def _opened_copy(
 
 
 def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) -> None:
-    """Give readers the state of the ledger at ``path``, in the place of the last snapshot. Raises `OutputError`.
+    """Publish the state of the ledger at ``path`` to readers, replacing the last snapshot. Raises `OutputError`.
 
-    ``whole`` is the file at ``path``, open for reading, without a buffer.
+    ``whole`` is the file at ``path``, open for unbuffered reading.
     """
     snapshot = path.with_name(SNAPSHOT)
     with publishing(snapshot, overwrite=True, originals=NO_ORIGINALS) as temporary:
         _busy, logged, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if logged == folded and not _covers_locks(path):
-            # All is in the file, and nobody else writes to it: ten times as fast as copying page by page.
+            # The file is complete and has no other writer: this is ten times as fast as copying page by page.
             whole.seek(0)
             with temporary.open("wb") as file:
                 shutil.copyfileobj(whole, file, _BLOCK)
@@ -181,15 +182,15 @@ def publish_snapshot(connection: sqlite3.Connection, path: Path, whole: FileIO) 
 
 
 def _covers_locks(path: Path) -> bool:
-    """Whether SQLite's locks lie within the file, on a system where they keep others from reading what they cover.
+    """Return whether SQLite's locks lie within the file, on a system where locks block reading the bytes they cover.
 
-    That is Windows; by SQLite itself those bytes are never read (https://www.sqlite.org/fileformat.html, 1.4).
+    That is Windows; SQLite itself never reads those bytes (https://www.sqlite.org/fileformat.html, 1.4).
     """
     return sys.platform == "win32" and path.stat().st_size > _LOCK_BYTES
 
 
 def has_news(path: Path, snapshot: Path) -> bool:
-    """Whether the ledger holds what its snapshot does not: a run that ends well leaves an up-to-date one."""
+    """Return whether the ledger is newer than its snapshot: a run that ends well leaves an up-to-date one."""
     if not path.exists():
         return False
     log = _log_of(path)
@@ -197,7 +198,7 @@ def has_news(path: Path, snapshot: Path) -> bool:
 
 
 def _copied(output: Path, shard: Shard | None, path: Path, copy: Path) -> bool:
-    """Copy a ledger that no run writes to; False if one does, or did meanwhile."""
+    """Copy a ledger that has no active run; return False if it has one, or had one meanwhile."""
     if not is_at_rest(output, shard=shard):
         return False
     log = _log_of(path)
@@ -219,7 +220,7 @@ def _stats(*paths: Path) -> list[tuple[int, int]]:
 
 
 def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connection:
-    """Open the file at ``path`` with ``pragma``; errors name ``named``."""
+    """Open the file at ``path`` with ``pragma``; errors refer to ``named``."""
     connection = sqlite3.connect(
         f"{as_uri(path.absolute())}?{mode}",
         uri=True,
@@ -237,17 +238,16 @@ def _opened(path: Path, named: Path, mode: str, pragma: str) -> sqlite3.Connecti
 
 
 def as_uri(path: PurePath) -> str:
-    """Return ``path``, which is absolute, as a URI for SQLite.
+    """Return the absolute ``path`` as a URI for SQLite.
 
-    It takes none that names a machine, as others' URIs do for network shares: the path stands in it as the system
-    writes it, quoted.
+    SQLite rejects URIs with a host, the usual form for network shares, so the path is quoted as the system writes it.
     """
     return f"file:{quote_from_bytes(os.fsencode(path), safe='')}"
 
 
 def _make(path: Path) -> None:
-    # A ledger has its name only when it has its tables, whenever the run may die, and never two names, as files that
-    # must not replace another have for a moment: the lock keeps others from making one.
+    # A ledger gets its name only once it has its tables, so that a run may die at any moment, and never has two names,
+    # as files published without overwriting have for a moment: the lock keeps others from creating one.
     with (
         publishing(path, overwrite=True, originals=NO_ORIGINALS) as temporary,
         closing(sqlite3.connect(temporary)) as connection,
@@ -274,7 +274,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Read all of the ledger, which takes seconds for a million items. Raises `OutputError` if it is damaged."""
+    """Read the whole ledger, which takes seconds for a million items. Raises `OutputError` if it is damaged."""
     (found,) = connection.execute("PRAGMA quick_check(items)").fetchone()
     if found != "ok":
         raise DamagedLedgerError(f"{path}: is damaged: {found}", advice=_START_ANEW)
@@ -286,7 +286,7 @@ def _log_of(path: Path) -> Path:
 
 @contextmanager
 def reporting(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the disk into `OutputError`."""
+    """Turn SQLite and disk errors into `OutputError`."""
     try:
         yield
     except sqlite3.OperationalError as error:

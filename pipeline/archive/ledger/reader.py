@@ -1,4 +1,4 @@
-"""What can be asked of a ledger."""
+"""Queries on a ledger."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _WITHOUT_RESULT = (*_OPEN, State.FAILED, State.QUARANTINED, State.REFUSED)
 
 
 class LedgerReader:
-    """A ledger that is open for questions; get one from `read_ledger` and use it in a ``with`` block.
+    """A ledger open for reading; get one from `read_ledger` and use it in a ``with`` block.
 
-    Threads may share it. Answers are read a page at a time. All methods raise `OutputError`, which names the file,
-    where it is damaged. ``scratch`` is the folder of a copy, which is deleted with it.
+    Can be shared between threads. Results are read a page at a time. All methods raise `OutputError`, which names the
+    file, if it is damaged. ``scratch`` is the temporary folder of a copy, deleted on close.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class LedgerReader:
                 self._scratch.cleanup()
 
     def records(self, state: State | None = None) -> Iterator[Record]:
-        """Yield all items, or those of one ``state``, in order of path (names that are no UTF-8 come last)."""
+        """Yield all items, or those in one ``state``, ordered by path (names that are not UTF-8 come last)."""
         return self._pages("state = ?" if state else "TRUE", (state,) if state else ())
 
     def get(self, path: str) -> Record | None:
@@ -76,54 +76,51 @@ class LedgerReader:
         return to_record(rows[0]) if rows else None
 
     def known(self, paths: Sequence[str]) -> dict[str, Known]:
-        """Return what a plan needs to know of the items at ``paths``, those that there are."""
+        """Return what a plan needs to know of the items at ``paths`` that exist."""
         places = ", ".join("?" * len(paths))
         rows = self._rows(f"{SELECT_KNOWN} WHERE path IN ({places})", [stored(path) for path in paths])
         return {record.path: record for record in map(to_known, rows)}
 
     def check(self) -> None:
-        """Read all of the ledger; see whether it is damaged."""
+        """Read the whole ledger and check that it is not damaged."""
         with self._turn, reporting(self.path):
             check_whole(self._connection, self.path)
 
     def runs(self) -> list[RunRecord]:
-        """Return all runs, the first one first."""
+        """Return all runs, oldest first."""
         return [to_run_record(row) for row in self._rows(f"SELECT {', '.join(RUN_COLUMNS)} FROM runs ORDER BY number")]
 
     def counts(self) -> dict[State, int]:
-        """Return how many items there are in each state; all states are there."""
+        """Return the number of items in each state, including states without any."""
         found = dict(self._rows("SELECT state, COUNT(*) FROM items GROUP BY state"))
         return {state: found.get(state.value, 0) for state in State}
 
     def has_failed(self, exit_codes: Sequence[int]) -> bool:
-        """Whether an item is FAILED, not for good, with one of ``exit_codes``."""
+        """Return whether an item is FAILED, not permanently, with one of ``exit_codes``."""
         places = ", ".join("?" * len(exit_codes))
         query = f"SELECT 1 FROM items WHERE state = ? AND exit_code IN ({places}) LIMIT 1"
         return bool(self._rows(query, (State.FAILED, *exit_codes)))
 
     def left(self, run: int) -> int:
-        """Return how many items that ``run`` planned have no outcome."""
+        """Return the number of items planned by ``run`` that have no outcome."""
         query = "SELECT COUNT(*) FROM items WHERE planned = ? AND state IN ('waiting', 'running')"
         return int(self._rows(query, (run,))[0][0])
 
     def queue(self, run: int, kind: str, *, replaces: bool) -> Iterator[Record]:
-        """Yield the items of ``kind`` that ``run`` planned and that have no outcome yet, in order of path.
+        """Yield the items of ``kind`` planned by ``run`` that have no outcome yet, ordered by path.
 
-        Those come first that were left RUNNING. Those that a run died with are left to `suspects`.
+        Items left RUNNING come first. Items that were in progress when a run died are left to `suspects`.
         """
         condition = "state = ? AND planned = ? AND kind = ? AND replaces = ? AND deaths = 0"
         for state in _OPEN:
             yield from self._pages(condition, (state, run, kind, replaces))
 
     def heaviest(self, run: int, kind: str) -> list[tuple[str, bool]]:
-        """Return paths of what `queue` would yield and whether each replaces a result, in falling order of weight."""
+        """Return the paths of the items in `queue`, heaviest first, and whether each replaces a result."""
         return self._queued(run, "kind = ? AND deaths = 0 ORDER BY weight DESC, path", (kind,))
 
     def suspects(self, run: int) -> list[tuple[str, bool]]:
-        """Return the paths that ``run`` planned and that a run died with, and whether each replaces a result.
-
-        Those with the fewest deaths come first: of many that were under way when a run died, one is to blame.
-        """
+        """Return the paths planned by ``run`` that a run died working on, and whether each replaces a result."""
         return self._queued(run, "deaths > 0 ORDER BY deaths, kind DESC, weight, path", ())
 
     def _queued(self, run: int, condition: str, values: tuple[object, ...]) -> list[tuple[str, bool]]:
@@ -133,24 +130,24 @@ class LedgerReader:
         return [(text_of(path), bool(replaces)) for path, replaces in self._rows(query, (run, *values))]
 
     def unfinished(self) -> Iterator[Known]:
-        """Yield the items that a run which died was making results of, or describing their results."""
+        """Yield the items whose results a dead run was making or describing."""
         yield from self._known_pages("state = ?", (State.RUNNING,))
         yield from self._known_pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
 
     def unsealed(self) -> Iterator[Record]:
-        """Yield the items that are DONE and were not sealed, because their run died in between."""
+        """Yield the items that are DONE but not sealed, because their run died in between."""
         return self._pages("state = 'done' AND result_sha256 IS NULL", (), index="items_unsealed")
 
     def packs(self) -> set[int]:
-        """Return the numbers of the packs of small pictures that items need."""
+        """Return the numbers of the thumbnail packs that items need."""
         return {number for (number,) in self._rows("SELECT DISTINCT pack FROM items") if number is not None}
 
     def outlines(self) -> Iterator[tuple[int, Outline]]:
-        """Yield all items in order of path, each with the number by which `at` finds it again."""
+        """Yield all items ordered by path, each with its row number for `at`."""
         return map(to_outline, self._row_pages(f"{SELECT_OUTLINE} WHERE path > ?", ()))
 
     def at(self, numbers: Sequence[int]) -> dict[int, Record]:
-        """Return the items of these numbers, by number, and of their results what a report tells."""
+        """Return the items with these row numbers, by number, with the parts of their results that a report shows."""
         found: dict[int, Record] = {}
         for first in range(0, len(numbers), _PAGE):
             page = numbers[first : first + _PAGE]
@@ -163,7 +160,7 @@ class LedgerReader:
         return (record.path for record in self.known_in(state))
 
     def known_in(self, state: State) -> Iterator[Known]:
-        """Yield what is known of the items in ``state``, in order of path."""
+        """Yield what is known of the items in ``state``, ordered by path."""
         return self._known_pages("state = ?", (state,))
 
     def not_met(self, run: int) -> Iterator[Record]:
@@ -180,8 +177,8 @@ class LedgerReader:
         return map(to_known, self._row_pages(f"{SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
 
     def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
-        # A page at a time: an open query would keep the write-ahead log from being folded in, and it would grow. Either
-        # there is an index in order of path for the condition, or it is true for most rows.
+        # A page at a time: an open query would prevent checkpoints of the write-ahead log, which would grow. Either an
+        # index in path order covers the condition, or it is true for most rows.
         last: str | bytes = ""
         while rows := self._rows(f"{query} ORDER BY path LIMIT {_PAGE}", (last, *values)):
             yield from rows

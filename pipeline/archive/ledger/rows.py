@@ -1,4 +1,4 @@
-"""The rows of a ledger as values, and what of them is asked for: whole, what a plan, sums or a report need of many."""
+"""The rows of a ledger as values, and the columns to select: whole, or what a plan, sums or a report need."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FOLDER_KIND = "folder"
 
 
 class State(StrEnum):
-    """What became of an item.
+    """The state of an item.
 
-    RUNNING is also what a run that died leaves behind; REFUSED is of a kind that is not coloured; GONE has a result,
-    but its source is no longer there.
+    RUNNING may also be left behind by a dead run; REFUSED items are of a kind that is not coloured; GONE ones have a
+    result but no source any more.
     """
 
     WAITING = "waiting"
@@ -40,13 +40,12 @@ class Record(NamedTuple):
 
     ``path`` is below the source folder and ``output`` below the output folder, both with ``/``; ``kind`` is ``photo``,
     ``film``, or ``folder`` for one that could not be entered. ``attempts`` counts the runs in which it failed since its
-    source or recipe last changed, ``deaths`` the runs that died while they were at work on it, with the one that is at
-    work on it now, and ``progress`` the bytes of it that were on the disk when the last of them began it. The
-    fingerprints are SHA-256; ``source_sha256`` is empty until it was read. The fields of the result are those of the
-    last result there is, which may be older than the source or recipe of a row that is not DONE. ``started`` is in
-    seconds since 1970, ``seconds`` a duration, ``result`` the `to_json` form of a `PhotoResult` or `FilmResult`,
-    ``previews`` the labels of its small pictures, ``pack`` and ``pack_offset`` where they are. ``error``, ``advice``
-    and ``exit_code`` are of the last failure.
+    source or recipe last changed, ``deaths`` the runs that died while working on it, including the run that is working
+    on it now, and ``progress`` the bytes of it on disk when the last of them began it. The fingerprints are SHA-256;
+    ``source_sha256`` is empty until it was read. The result fields are those of the latest result, which may be older
+    than the source or recipe of a row that is not DONE. ``started`` is in seconds since 1970, ``seconds`` a duration,
+    ``result`` the `to_json` form of a `PhotoResult` or `FilmResult`, ``previews`` the labels of its thumbnails,
+    ``pack`` and ``pack_offset`` their location. ``error``, ``advice`` and ``exit_code`` are those of the last failure.
     """
 
     path: str
@@ -81,12 +80,12 @@ class Record(NamedTuple):
 
     @property
     def result_stat(self) -> FileStat | None:
-        """Size and time of the last result there is."""
+        """Size and time of the latest result."""
         return _stat(self.result_size, self.result_mtime_ns)
 
 
 class Known(NamedTuple):
-    """What a plan needs to know of an item: what its `Record` has under these names."""
+    """What a plan needs to know of an item: the fields of its `Record` with these names."""
 
     path: str
     output: str
@@ -101,9 +100,9 @@ class Known(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What sums over very many items need of each: the fields of its `Record` of these names.
+    """What sums over very many items need of each: the fields of its `Record` with these names.
 
-    Of ``result`` only what is counted is there: ``measures``, ``notes``, ``doubts``, and what `_OUTLINE` names besides.
+    ``result`` contains only what is counted: ``measures``, ``notes``, ``doubts``, and the other parts in `_OUTLINE`.
     """
 
     path: str
@@ -119,7 +118,7 @@ class Outline(NamedTuple):
 
 
 class RunOutcome(StrEnum):
-    """How a run ended that no error ended: all done, the time up (``--until``), or stopped by a person or a signal."""
+    """How a run without an error ended: all done, deadline passed (``--until``), or stopped by a person or a signal."""
 
     FINISHED = "finished"
     UNTIL = "until"
@@ -128,7 +127,7 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnd:
-    """How a run ended; where an error did, ``outcome`` is None and ``error`` the name of its class."""
+    """How a run ended; if by an error, ``outcome`` is None and ``error`` the name of its class."""
 
     outcome: RunOutcome | None
     exit_code: int
@@ -136,19 +135,19 @@ class RunEnd:
 
     @property
     def word(self) -> str:
-        """The outcome or the error, as ledger and log have it."""
+        """The outcome or the error, as written to ledger and log."""
         return self.error if self.outcome is None else self.outcome.value
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None for a run that died or still goes.
+    """One run: ``started`` and ``ended`` in seconds since 1970; ``ended`` is None if the run died or is in progress.
 
-    ``outcome`` is None for these and for one that an error ended, of which ``error`` is the name of its class.
+    ``outcome`` is None for these and for a run ended by an error, whose class name is ``error``.
 
     ``options`` holds the `to_json` forms of `Options` and `RunOptions`. ``done``, ``failed`` and ``skipped`` count
-    items; ``kept`` of those done were copied, because they are coloured already or their tint is wanted. ``left_out``
-    says what was found in the source and is no item: see `docs/ledger.md`.
+    items; ``kept`` of the done ones were copied, because they are already coloured or their tint is wanted.
+    ``left_out`` describes what was found in the source and is not an item: see `docs/ledger.md`.
     """
 
     number: int
@@ -168,9 +167,9 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """An item to be done in this run; ``replaces`` when its result takes the place of an older one of ours.
+    """An item to be done in this run; ``replaces`` if its result replaces an older one of ours.
 
-    Films are done in falling order of ``weight``.
+    Films are done in descending order of ``weight``.
     """
 
     path: str
@@ -185,7 +184,7 @@ class Planned:
 
 
 def stored(text: str) -> str | bytes:
-    """Return ``text`` as SQLite keeps it: names that are no UTF-8 as the bytes they are."""
+    """Return ``text`` as stored in SQLite: names that are not UTF-8 as bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -194,7 +193,7 @@ def stored(text: str) -> str | bytes:
 
 
 def text_of(stored: str | bytes) -> str:
-    """Return the text that SQLite keeps as ``stored``."""
+    """Return the text stored in SQLite as ``stored``."""
     return stored if isinstance(stored, str) else os.fsdecode(stored)
 
 
@@ -203,17 +202,17 @@ def _whole(stored: str | None) -> Mapping[str, Any] | None:
     return found
 
 
-# The labels of most items are those of many others.
+# Most items share their labels with many others.
 @lru_cache(1024)
 def _labels(stored: str | None) -> tuple[str, ...]:
     return () if stored is None else tuple(json.loads(stored))
 
 
 class _Parts:
-    """What is taken out of results, by SQLite: parts that are each item's ``own``, and those that many ``share``.
+    """Parts of results extracted by SQLite: those that are each item's ``own``, and those that many ``share``.
 
-    The latter are decoded once for all items that have the same, letter by letter, and are one object for them all. A
-    part has the path of its keys as its name. Decoding all of every result would take most of the time of a report.
+    Shared parts are decoded once for all items with the same text, and are one object for them all. A part is named by
+    the path of its keys. Decoding every result in full would take most of the time of a report.
     """
 
     def __init__(self, *, own: Sequence[str], shared: Sequence[str]) -> None:
@@ -222,7 +221,7 @@ class _Parts:
         self._shared = lru_cache(4096)(partial(_by_name, shared))
 
     def result(self, own: str | None, shared: str | None) -> Mapping[str, Any] | None:
-        """Return the parts of a result of which these are the two columns; None if there is no result."""
+        """Return the parts of a result given its two columns; None if there is no result."""
         return None if own is None or shared is None else {**self._shared(shared), **_by_name(self._own, own)}
 
 
@@ -248,7 +247,7 @@ _TOLD = _Parts(
         *("verification.checks", "verification.not_checked", "verification.luma"),
     ),
 )
-# What ended a run is one column, an outcome or the name of an error.
+# One column holds how a run ended: an outcome or the name of an error.
 RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "error")
 _OUTCOMES = {outcome.value: outcome for outcome in RunOutcome}
 _STATES = {state.value: state for state in State}
@@ -273,7 +272,7 @@ def to_record(row: Sequence[Any]) -> Record:
 
 
 def to_told(row: Sequence[Any]) -> tuple[int, Record]:
-    """Return a row of `SELECT_TOLD` as its number and a record that has of its result what a report tells."""
+    """Return a row of `SELECT_TOLD` as its number and a record with the parts of its result that a report shows."""
     *others, own, shared, number = row
     values = _converted(others)
     values[_RESULT] = _TOLD.result(own, shared)

@@ -1,4 +1,4 @@
-"""What a run writes into its ledger."""
+"""Everything a run writes into its ledger."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pipeline.results import Failure, FilmResult, PhotoResult
 
 logger = logging.getLogger(__name__)
 
-# Snapshots are taken so seldom that they take at most a fiftieth of the time, and at most once a minute.
+# Snapshots take at most a fiftieth of the time, and are made at most once a minute.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 60.0, 50
 
 
-# A row left RUNNING stays so: the result under its name may be one that the dead run had just published.
+# A row left RUNNING stays RUNNING: the file under its result's name may have just been published by the dead run.
 _PLAN = """
 INSERT INTO items
     (path, kind, output, state, attempts, deaths, source_size, source_mtime_ns, recipe, weight, replaces, planned)
@@ -60,10 +60,10 @@ WHERE path = ?6
 class Ledger(LedgerReader):
     """The ledger of a run; get one from `open_ledger` and use it in a ``with`` block.
 
-    Threads may share it. What `claim` and `begin_run` write is on the disk when they return; what `done` writes
-    survives the death of the process at once, and that of the machine with the next claim. All methods raise
-    `OutputError`, which names the file, when it is damaged or the disk refuses, and those that write `LockedError` when
-    another run took the lock over.
+    Can be shared between threads. Data written by `claim` and `begin_run` is on disk when they return; data written by
+    `done` survives the death of the process immediately, and that of the machine from the next claim on. All methods
+    raise `OutputError`, which names the file, if it is damaged or the disk refuses, and writing ones raise
+    `LockedError` if another run took over the lock.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: OutputLock | None = None) -> None:
@@ -73,22 +73,22 @@ class Ledger(LedgerReader):
         try:
             with reporting(path):
                 self.has_news = has_news(path, path.with_name(SNAPSHOT))
-                """Whether the last run left what its snapshot does not hold: it died."""
-                # Open until the connection is closed: to close it earlier would let go of SQLite's locks (fcntl(2)).
+                """Whether the last run died, leaving data that its snapshot does not contain."""
+                # Kept open until the connection is closed: closing it earlier would release SQLite's locks (fcntl(2)).
                 self._whole = path.open("rb", buffering=0)
         except BaseException:
             super().close()
             raise
 
     def check_lock(self) -> None:
-        """Raise `LockedError` if another run took the lock over: what lies in the folder is its own."""
+        """Raise `LockedError` if another run took over the lock: the folder's content is then its own."""
         if self.lock is not None:
             self.lock.check()
 
     def publish_snapshot(self, *, if_due: bool = False) -> None:
-        """Show readers how things are now; with ``if_due`` only if the last time is a while ago.
+        """Publish the current state to readers; with ``if_due`` only if the last time was a while ago.
 
-        With ``if_due`` it may wait for the next time where Windows does not let it: others have the last one open.
+        With ``if_due``, publishing is postponed if Windows refuses because readers have the last snapshot open.
         """
         started = time.monotonic()
         if not if_due or started >= self._next_snapshot:
@@ -104,7 +104,7 @@ class Ledger(LedgerReader):
             self._next_snapshot = time.monotonic() + max(_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE * took)
 
     def begin_run(self, *, version: str, options: Mapping[str, Any]) -> int:
-        """Write down that a run begins and return its number."""
+        """Record the start of a run and return its number."""
         with self._writing(durable=True) as connection:
             values = (time.time(), version, json.dumps(options))
             row = connection.execute("INSERT INTO runs (started, version, options) VALUES (?, ?, ?)", values)
@@ -121,7 +121,7 @@ class Ledger(LedgerReader):
         skipped: int,
         left_out: Mapping[str, Any],
     ) -> None:
-        """Write down how the run ended; ``done`` and the next are counts of its items."""
+        """Record how the run ended; ``done`` and the following are counts of its items."""
         query = """
             UPDATE runs SET ended = ?, outcome = ?, exit_code = ?, done = ?, kept = ?, failed = ?, skipped = ?,
             left_out = ? WHERE number = ?
@@ -131,7 +131,7 @@ class Ledger(LedgerReader):
             connection.execute(query, (time.time(), end.word, end.exit_code, *counts, number))
 
     def plan(self, run: int, items: Iterable[Planned]) -> None:
-        """Queue ``items`` for ``run``; what is known of their last results stays."""
+        """Queue ``items`` for ``run``, keeping what is known of their last results."""
         rows = (
             (
                 *(stored(item.path), item.kind, stored(item.output), item.attempts, item.deaths),
@@ -149,10 +149,10 @@ class Ledger(LedgerReader):
             connection.executemany("UPDATE items SET state = 'running', started = ? WHERE path = ?", rows)
 
     def begin(self, path: str, *, progress: int) -> None:
-        """Count a death of the item in advance: if the process dies at work on it, nobody could afterwards.
+        """Count a death of the item in advance: after the process has died, nobody could.
 
-        ``progress`` are the bytes of it that are on the disk already: an item that came on since its last death is not
-        to blame for that.
+        ``progress`` is the number of bytes of it already on disk: an item that made progress since its last death is
+        not to blame for it.
         """
         query = """
             UPDATE items SET deaths = CASE WHEN ?1 > progress THEN 1 ELSE deaths + 1 END, progress = ?1 WHERE path = ?2
@@ -161,17 +161,17 @@ class Ledger(LedgerReader):
             connection.execute(query, (progress, stored(path)))
 
     def put_off(self, path: str) -> None:
-        """Take back what `begin` counted: the item had an outcome or was stopped in order, and is not done."""
+        """Undo the count of `begin`: the item had an outcome or was stopped cleanly, and is not done."""
         with self._writing() as connection:
             connection.execute("UPDATE items SET deaths = MAX(deaths - 1, 0) WHERE path = ?", (stored(path),))
 
     def lost(self, path: str) -> None:
-        """Keep that what became of an item is not known: there may be a result, which can be replaced."""
+        """Record that the outcome of an item is unknown: there may be a result, which may be replaced."""
         with self._writing() as connection:
             connection.execute("UPDATE items SET replaces = 1 WHERE path = ?", (stored(path),))
 
     def release(self, paths: Sequence[str]) -> None:
-        """Mark the RUNNING items at ``paths`` WAITING again: no result was given their names."""
+        """Mark the RUNNING items at ``paths`` WAITING again: none of them got a result."""
         query = "UPDATE items SET state = 'waiting' WHERE path = ? AND state = 'running'"
         with self._writing() as connection:
             connection.executemany(query, [(stored(path),) for path in paths])
@@ -187,7 +187,7 @@ class Ledger(LedgerReader):
         seconds: float,
         packed: tuple[int, int] | None = None,
     ) -> None:
-        """Keep the result of an item, with the labels of its previews and where they are; `seal` it afterwards."""
+        """Store the result of an item, with the labels and location of its previews; `seal` it afterwards."""
         labels = json.dumps([preview.label for preview in outcome.previews])
         row = (
             *(source.size, source.mtime_ns, result.size, result.mtime_ns),
@@ -198,15 +198,15 @@ class Ledger(LedgerReader):
             connection.execute(_DONE, row)
 
     def seal(self, path: str, *, source_sha256: str, result_sha256: str) -> None:
-        """Keep the fingerprints of an item that is DONE: all that belongs to its result is there now."""
+        """Store the fingerprints of an item that is DONE: everything that belongs to its result now exists."""
         with self._writing() as connection:
             query = "UPDATE items SET source_sha256 = ?, result_sha256 = ? WHERE path = ?"
             connection.execute(query, (source_sha256, result_sha256, stored(path)))
 
     def failed(self, path: str, failure: Failure, *, seconds: float, quarantine_after: int | None) -> State:
-        """Keep that an item failed in this run and return where it stands now: FAILED, QUARANTINED or REFUSED.
+        """Record that an item failed in this run and return its new state: FAILED, QUARANTINED or REFUSED.
 
-        With None the failure is none of the item's own: it does not count among its attempts.
+        With None, the failure is not the item's fault and does not count among its attempts.
         """
         row = (quarantine_after, seconds, stored(failure.error), stored(failure.advice), failure.exit_code)
         key = stored(path)
@@ -216,7 +216,7 @@ class Ledger(LedgerReader):
         return State(state)
 
     def update_stats(self, path: str, *, source: FileStat, result: FileStat) -> None:
-        """Keep new times of a source and a result whose fingerprints are those known."""
+        """Store new times of a source and a result whose fingerprints are unchanged."""
         query = """
             UPDATE items SET source_size = ?, source_mtime_ns = ?, result_size = ?, result_mtime_ns = ? WHERE path = ?
         """
@@ -230,13 +230,13 @@ class Ledger(LedgerReader):
             connection.execute("UPDATE items SET state = 'done' WHERE path = ? AND state = 'gone'", (stored(path),))
 
     def mark_gone(self, paths: Iterable[str]) -> None:
-        """Mark the items at ``paths`` GONE: there is a result, but no source any more."""
+        """Mark the items at ``paths`` GONE: they have a result, but no source any more."""
         with self._writing() as connection:
             query = "UPDATE items SET state = 'gone' WHERE path = ?"
             connection.executemany(query, [(stored(path),) for path in paths])
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Drop the items at ``paths``."""
+        """Delete the items at ``paths``."""
         with self._writing() as connection:
             connection.executemany("DELETE FROM items WHERE path = ?", [(stored(path),) for path in paths])
 
@@ -250,7 +250,7 @@ class Ledger(LedgerReader):
         connection = self._connection
         with self._turn, reporting(self.path):
             if connection.in_transaction:
-                # An interruption came between a BEGIN and its block.
+                # An exception was raised between a BEGIN and its block.
                 connection.execute("ROLLBACK")
             self.check_lock()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

@@ -22,8 +22,8 @@ __all__ = ["REPORT", "write_report"]
 REPORT = "report.html"
 SHEETS = f"{HOME}/report"
 _SHEET = re.compile(r"sheet-\d{4,}\.html")
-ROWS = 10_000  # items on one sheet: some 4 MB, and as much for pictures
-_PICTURED = 1000  # pictures of more items than these have no room inside it
+ROWS = 10_000  # items per sheet: some 4 MB, and as much for pictures
+_PICTURED = 1000  # with more items than this, their pictures do not fit into the page
 _WORDS = {
     ShardStatus.MISSING: "no run yet: its items are missing from this page",
     ShardStatus.RUNNING: "active; its items are up to about a minute old",
@@ -33,11 +33,11 @@ _ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped cleanly
 
 
 def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
-    """Write the report of ``archive`` into its output folder, whole or not at all, and return its path.
+    """Write the report of ``archive`` into its output folder atomically and return its path.
 
-    It is about all ``shards``, and names those that are missing, at work or not finished. Items beyond the first 10,000
-    are on further sheets, in `SHEETS`. What a person accepted asks for no look. Raises `OutputError` if a ledger cannot
-    be read or the disk refuses.
+    It covers all ``shards``, and names those that are missing, in progress or unfinished. Items beyond the first 10,000
+    are on further sheets, in `SHEETS`. Items that a person accepted need no look. Raises `OutputError` if a ledger
+    cannot be read or the disk refuses.
     """
     output = archive.output
     homes = {shard.ledger: shard.home for shard in shards if shard.ledger is not None}
@@ -48,7 +48,7 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     sheets, left_out = _sheets(found), _left_out(shards)
     lines = [_line(shard) for shard in shards] if len(shards) > 1 else []
     again = to_run_again(shards) if len(shards) > 1 else ""
-    # The first one last: it is there only when all that it leads to is.
+    # The first sheet last: it must exist only once everything that it links to does.
     for sheet in reversed(sheets):
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
         for ledger, record in records_at(ledgers, found.order[sheet.first : sheet.first + ROWS]):
@@ -69,7 +69,8 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
             archive=archive,
         )
         with publishing(output / sheet.address, overwrite=True, originals=archive.originals) as temporary:
-            # Names that are no UTF-8 hold characters that no encoding has; they are shown as signs of replacement.
+            # Names that are not UTF-8 contain characters that cannot be encoded; they are shown as replacement
+            # characters.
             temporary.write_bytes(page(contents, now=time.time()).encode(errors="xmlcharrefreplace"))
     addresses = {sheet.address for sheet in sheets}
     for path in (output / SHEETS).glob("*.html"):
@@ -106,7 +107,7 @@ def _line(shard: ShardRecord) -> ShardLine:
 
 
 def _left_out(shards: Sequence[ShardRecord]) -> Mapping[str, Any]:
-    """Return what the last runs that ended found in the source and did not take for an item."""
+    """Return what the last runs that ended found in the source and did not treat as items."""
     ended = [next((run.left_out for run in reversed(shard.runs) if run.ended is not None), {}) for shard in shards]
     ignored: Counter[str] = Counter()
     for one in ended:

@@ -1,4 +1,4 @@
-"""Which results deserve a look, and why, in words."""
+"""Which results need a look, and why, in words."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
 from pipeline.results import NoteKind, has_new_colour
 
-_SURELY = 0.6  # weight of what is no measurement: a film of which damaged frames were concealed
+_SURELY = 0.6  # weight of a finding without a measure: a film with concealed damaged frames
 
 
 class _Sign(NamedTuple):
-    """A measure that is suspicious from ``begins`` on, and at its worst at ``worst``."""
+    """A measure that is suspicious from ``begins`` on, and worst at ``worst``."""
 
     measure: str
     words: str
@@ -35,20 +35,20 @@ _SIGNS = (
     _Sign("colourfulness", "hardly any colour", 8.0, 0.0),
 )
 _CONCEALED = "damaged frames concealed"
-_IN_DOUBT = 0.3  # least weight of a judgement that a person should look at
+_IN_DOUBT = 0.3  # minimum weight of a classification that a person should check
 REASONS = (*(sign.words for sign in _SIGNS), _CONCEALED)
 
 
 @dataclass(frozen=True)
 class Attention:
-    """How much a result asks for a look, 0 (not at all) to 1, and the ``reasons``, the weightiest first."""
+    """How much a result needs a look, 0 (not at all) to 1, and the ``reasons``, weightiest first."""
 
     score: float
     reasons: tuple[str, ...]
 
 
 CALM = Attention(0.0, ())
-"""That of a result which asks for no look."""
+"""Attention for a result that needs no look."""
 
 
 def attention(
@@ -58,13 +58,13 @@ def attention(
     is_concealed: bool = False,
     is_in_doubt: bool = False,
 ) -> Attention:
-    """Return how much a result with these ``measures`` (`Measures` as ledgers hold them) asks for a look.
+    """Return how much a result with these ``measures`` (`Measures` as ledgers hold them) needs a look.
 
-    Every sign counts from 0 where it begins to 1 at its worst, linearly, and the score is 1 less the product of what
-    they leave: it grows with each of them, and one that is bad outweighs several that are slight. ``is_concealed``
-    says that damaged frames were concealed, which counts 0.6, ``is_in_doubt`` that the judgement of the tone is named
-    as doubtful, which counts 0.3 at least. Of a result that is not ``is_coloured`` only the doubt counts: its colours
-    are the source's own, or grey was asked for.
+    Each sign contributes linearly from 0 where it begins to 1 at its worst, and the score is 1 minus the product of
+    their complements: it grows with each of them, and one severe sign outweighs several slight ones. ``is_concealed``
+    means that damaged frames were concealed, which counts 0.6, ``is_in_doubt`` that the classification of the tone is
+    reported as doubtful, which counts at least 0.3. For a result that is not ``is_coloured`` only the doubt counts: its
+    colours are the source's own, or grey was requested.
     """
     signs = _SIGNS if is_coloured else _SIGNS[:1]
     found: dict[str, float] = {}
@@ -86,7 +86,7 @@ def attention(
 
 
 def attention_of(result: Mapping[str, Any]) -> Attention:
-    """Return how much a result, in its `to_json` form, asks for a look."""
+    """Return how much a result, in its `to_json` form, needs a look."""
     return attention(
         result.get("measures"),
         is_coloured=has_new_colour(_treatments(result)),
@@ -96,12 +96,12 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
 
 
 def _treatments(result: Mapping[str, Any]) -> list[str]:
-    """Return those of a photograph or of a film's shots."""
+    """Return the treatments of a photograph or of a film's shots."""
     return [part["treatment"] for part in result.get("shots", (result,)) if "treatment" in part]
 
 
 def attention_left(record: Record | Outline, corrections: CorrectionTree | None) -> Attention:
-    """Return how much the result of ``record`` asks for a look: not at all if ``corrections`` say it was accepted."""
+    """Return how much the result of ``record`` needs a look: not at all if ``corrections`` say it was accepted."""
     found = attention_of(record.result or {})
     if found.reasons and corrections is not None and _is_accepted(record.path, corrections):
         return CALM
@@ -112,5 +112,5 @@ def _is_accepted(path: str, corrections: CorrectionTree) -> bool:
     try:
         return corrections.read(PurePosixPath(path)).correction.accepted
     except InputError:
-        # The next run names it as an error of this item, and so does the review when it is opened.
+        # The next run reports it as an error of this item, and the review does so when the item is opened.
         return False

@@ -1,4 +1,4 @@
-"""Messages in groups: those that differ in names and figures only."""
+"""Group messages that differ only in names and numbers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 _FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
-_SHORTEST_NAME = 4  # shorter ones may be words of the message
+_SHORTEST_NAME = 4  # shorter names may be words of the message
 _REMEMBERED = 4096
 
 
 @dataclass
 class Group:
-    """``count`` messages of one ``kind`` that differ in names and figures only; ``text`` is what they share."""
+    """``count`` messages of one ``kind`` that differ only in names and numbers; ``text`` is what they share."""
 
     number: int
     kind: str
@@ -23,11 +23,11 @@ class Group:
 
 
 class Groups:
-    """Takes messages and returns the group of each; groups are numbered from 0 in order of appearance."""
+    """Assigns messages to groups, numbered from 0 in order of appearance."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], Group] = {}
-        # Most notes are the same for very many items, letter by letter.
+        # Most notes are identical for very many items.
         self._known: dict[tuple[str, str], Group] = {}
 
     def take(
@@ -39,9 +39,9 @@ class Groups:
         advice: str = "",
         is_counted: bool = True,
     ) -> Group:
-        """Count ``text`` into its group and return that; ``names`` gives those of the files it is about, if needed.
+        """Count ``text`` in its group and return that; ``names``, if needed, gives the names of the files concerned.
 
-        One that ``is_counted`` before is only looked for.
+        A message counted before (``is_counted`` false) is only looked up.
         """
         group = self._known.get((kind, text)) or self._found(kind, text, names(), advice)
         group.count += is_counted

@@ -1,4 +1,4 @@
-"""What the page shows of an item of the ledgers, and the items of a sheet as JSON, for the script of the page."""
+"""What the page shows of an item, and the items of a sheet as JSON for the page's script."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIELDS = (
 MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
 _IN_ORDER: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_TOGETHER = 100  # rows that are encoded at once, which costs less than each of them alone
+_TOGETHER = 100  # rows encoded at once, which is cheaper than one by one
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
 
@@ -42,7 +42,7 @@ class Item:
     """What the sums need of one item.
 
     ``error`` is the number of the failure's group with its text, ``doubts`` are pairs of a reason and the command that
-    decides otherwise.
+    reverses the decision.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Item:
 
     @property
     def rank(self) -> int:
-        """What deserves a look comes first, then what has no result, then the rest, then what waits."""
+        """Sort key: items that need a look, then those without a result, then the rest, then waiting ones."""
         if self.state in WITHOUT_RESULT:
             return 1
         if self.state is State.DONE:
@@ -64,10 +64,10 @@ class Item:
 
 @dataclass(slots=True)
 class ShownItem(Item):
-    """What the page shows of one item; ``preview`` is what the names of its pictures begin with, or empty.
+    """What the page shows of one item; ``preview`` is the prefix of the names of its pictures, or empty.
 
     ``facts`` are pairs of a label and a value, ``notes`` pairs of a group's number and a text. ``labels`` has one entry
-    for every preview; ``packed`` says where they are.
+    per preview; ``packed`` is their location.
     """
 
     kind: str
@@ -85,9 +85,9 @@ class ShownItem(Item):
 
 
 class Items:
-    """Makes items of the records of ``archive``, and gathers what they say in groups.
+    """Makes items from the records of ``archive``, and collects their messages in groups.
 
-    What a person accepted asks for no look.
+    Items that a person accepted need no look.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -97,7 +97,7 @@ class Items:
         self.failures, self.notes = Groups(), Groups()
 
     def counted(self, record: Outline) -> Item:
-        """Return the item of ``record``, for the first time."""
+        """Return the item of ``record``, counting its messages."""
         self._notes(record, is_first=True)
         found = self._attention(record)
         return Item(
@@ -110,7 +110,7 @@ class Items:
         )
 
     def shown(self, record: Record) -> ShownItem:
-        """Return the item of ``record``, which was counted before, with all that there is to show."""
+        """Return the item of ``record``, which was counted before, with everything to show."""
         result, found = record.result or {}, self._attention(record)
         error = self._error(record, is_first=False)
         return ShownItem(
@@ -154,13 +154,13 @@ class Items:
         return [(group.number, f"{note['kind']}: {note['text']}") for group, note in zip(groups, found, strict=True)]
 
     def _set_right(self, record: Record) -> list[tuple[str, str]]:
-        """Return the facts about what a person set right about the item."""
+        """Return the facts about a person's corrections to the item."""
         if record.path not in self._corrected:
             return []
         try:
             correction = self._corrections.read(PurePosixPath(record.path)).correction
         except InputError:
-            # The run names what is wrong with it as an error of this item.
+            # The run reports what is wrong with it as an error of this item.
             return [("Set right", "cannot be read")]
         said = ", ".join(_said(correction))
         accepted = [("Accepted", "by a person")] if correction.accepted else []
@@ -168,7 +168,7 @@ class Items:
 
 
 def _said(correction: Correction) -> Iterator[str]:
-    """Yield what ``correction`` says, in words."""
+    """Describe ``correction`` in words."""
     if correction.hints:
         yield count(len(correction.hints), "colour")
     if correction.references:
@@ -182,13 +182,13 @@ def _said(correction: Correction) -> Iterator[str]:
 
 
 def _doubts(record: Record | Outline, found: Attention) -> list[tuple[str, str]]:
-    # What is in doubt asks for a look, unless it was accepted.
+    # Doubtful items need a look, unless they were accepted.
     doubts = (record.result or {}).get("doubts", ()) if found.reasons else ()
     return [(doubt["reason"], doubt["command"]) for doubt in doubts]
 
 
 def _names(record: Record | Outline, source: Path, output: Path) -> tuple[str, ...]:
-    # As text, for there are very many: paths as objects take longer than all else here.
+    # As text: with very many items, path objects would take longer than everything else here.
     whole = (f"{source}{os.sep}{record.path}", f"{output}{os.sep}{record.output}")
     return *whole, record.path, record.output, record.path.rpartition("/")[2], record.output.rpartition("/")[2]
 
@@ -227,7 +227,7 @@ def _luma(found: tuple[tuple[str, Any], ...]) -> str:
 
 
 class _Texts(dict[str, int]):
-    """Every text once, with the number by which rows name it."""
+    """Every text once, with the number by which rows refer to it."""
 
     def __missing__(self, text: str) -> int:
         self[text] = number = len(self)
@@ -240,19 +240,19 @@ def as_json(value: Any) -> str:
 
 
 class Rows:
-    """The items of a sheet as JSON: as text at once, which takes a tenth of the memory."""
+    """The items of a sheet as JSON, encoded immediately, which takes a tenth of the memory."""
 
     def __init__(self) -> None:
         self._texts, self._encoded, self._waiting = _Texts(), list[str](), list[tuple[Any, ...]]()
 
     def add(self, item: ShownItem, home: str) -> None:
-        """Add ``item``; ``home`` is the folder, below the output folder, that its packs of pictures are in."""
+        """Add ``item``; ``home`` is the folder, below the output folder, that contains its packs of pictures."""
         self._waiting.append(_row(item, home, self._texts))
         if len(self._waiting) == _TOGETHER:
             self._encode()
 
     def all(self) -> str:
-        """Return the rows, with commas between them."""
+        """Return the rows, separated by commas."""
         self._encode()
         return ",".join(self._encoded)
 
@@ -262,7 +262,7 @@ class Rows:
             self._waiting.clear()
 
     def texts(self) -> list[str]:
-        """Return what the rows name by number."""
+        """Return the texts that rows refer to by number."""
         return list(self._texts)
 
 
@@ -292,12 +292,12 @@ def _row(item: ShownItem, home: str, texts: _Texts) -> tuple[Any, ...]:
 
 
 def _result(item: ShownItem) -> str | int:
-    """Return the address of the result: 1 where it is the path of the source, empty where there is none."""
+    """Return the address of the result: 1 if it equals the path of the source, empty if there is none."""
     if not item.output:
         return ""
     return 1 if item.output == item.path and item.path.isascii() else link(item.output)
 
 
 def link(path: str) -> str:
-    """Return ``path``, with ``/`` and relative, as the address of a file; names that are no text by their bytes."""
+    """Return the relative ``path``, with ``/``, as a file URL; names that are not text are encoded as bytes."""
     return quote(os.fsencode(path))

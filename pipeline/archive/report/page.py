@@ -1,4 +1,4 @@
-"""The page itself: what holds without a script as HTML by a Jinja2 template, the rest as data for the script."""
+"""The page itself: parts that work without a script as HTML from a Jinja2 template, the rest as data for the script."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.documents import from_json
 from pipeline.results import shell_line
 from pipeline.version import program_version
 
-_OPEN = 3  # reasons that are unfolded
+_OPEN = 3  # reasons that are expanded
 _RUNS = 14
 _NOTES = {
     "assumed": "Assumed",
@@ -44,7 +44,7 @@ _OUTCOMES = {None: "interrupted or active", RunOutcome.UNTIL: "stopped at the se
 
 @dataclass(frozen=True, kw_only=True)
 class ShardLine:
-    """How far a shard of the archive is: its ``name`` (``2 of 8``), whether that ``needs_look``, in ``words``."""
+    """Progress of a shard of the archive: its ``name`` (``2 of 8``), whether it ``needs_look``, in ``words``."""
 
     name: str
     needs_look: bool
@@ -53,7 +53,7 @@ class ShardLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """A page of the contact sheet, its ``address`` below the output folder, with the items ``first`` up to ``last``."""
+    """A page of the contact sheet, at ``address`` below the output folder, with the items ``first`` to ``last``."""
 
     number: int
     address: str
@@ -63,9 +63,9 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What one page is made from, with the ``rows`` of its ``sheet``.
+    """The content of one page, with the ``rows`` of its ``sheet``.
 
-    ``shards`` is empty for an archive that is not divided; ``again`` names those that are to be run again.
+    ``shards`` is empty for an undivided archive; ``again`` lists those that should be run again.
     """
 
     summary: Summary
@@ -84,7 +84,7 @@ def page(contents: Contents, *, now: float) -> str:
     """Return the report as one HTML document without any reference to the network.
 
     All names and messages are escaped by the template engine, the script writes them as text only, and the page's own
-    policy allows no other script, and pictures and packs of pictures from beside it only. ``now`` is in seconds since
+    policy allows no other script, and only pictures and packs of pictures stored beside it. ``now`` is in seconds since
     1970.
     """
     template, style, script = _parts()
@@ -143,7 +143,7 @@ def _hash(text: str) -> str:
 
 
 def _tiles(contents: Contents) -> list[dict[str, Any]]:
-    """Return the numbers of the head, each of which leads to its items, on the first sheet that has some."""
+    """Return the numbers in the header, each with a link to its items on the first sheet that has some."""
     doubtful = contents.summary.doubtful
     tiles = [
         _tile_of(contents, "done", "done in all", State.DONE),
@@ -164,7 +164,7 @@ def _tile_of(contents: Contents, name: str, words: str, *states: State) -> dict[
 
 
 def _sheet_with(contents: Contents, place: int | None) -> str:
-    """Return the address of the sheet that has the item at ``place``; empty if it is the one at hand."""
+    """Return the address of the sheet that has the item at ``place``; empty if it is the current one."""
     found = next((sheet for sheet in contents.sheets if place is not None and place < sheet.last), contents.sheet)
     return "" if found == contents.sheet else _from(contents.sheet, found.address)
 
@@ -174,7 +174,7 @@ def _from(sheet: Sheet, address: str) -> str:
 
 
 def _root(sheet: Sheet) -> str:
-    """Return where the output folder is as seen from ``sheet``."""
+    """Return the output folder's address relative to ``sheet``."""
     return "../" * sheet.address.count("/")
 
 
@@ -192,10 +192,10 @@ def _shares(found: Summary) -> list[tuple[str, int]]:
 
 
 def _segments(shares: Iterable[tuple[str, int]], total: float) -> list[dict[str, str]]:
-    """Return the rectangles of a bar, in hundredths of its width."""
+    """Return the rectangles of a bar, in percent of its width."""
     segments, left = [], 0.0
     for kind, count in shares:
-        # What is there is seen, be it one of very many.
+        # Even one of very many items must be visible.
         width = max(100 * count / total, 0.6) if count else 0.0
         segments.append({"kind": kind, "x": f"{left:.2f}", "width": f"{width:.2f}"})
         left += width
@@ -203,7 +203,7 @@ def _segments(shares: Iterable[tuple[str, int]], total: float) -> list[dict[str,
 
 
 def _failures(found: Summary) -> list[dict[str, Any]]:
-    """Return what has no result, by reason, the most frequent first and what is refused by design last."""
+    """Return the items without a result, by reason, most frequent first and those refused by design last."""
     groups = [group for group in found.failures if group.number in found.members]
     groups.sort(key=lambda group: (group.kind == REFUSED, -group.count))
     return [
@@ -238,7 +238,7 @@ def _pace(found: Summary, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
 
 
 def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Return the last runs, the latest first."""
+    """Return the last runs, latest first."""
     most = max((run.done + run.failed for run in runs), default=0) or 1
     shown = []
     for run in reversed(runs[-_RUNS:]):
@@ -256,7 +256,7 @@ def _runs(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 
 def _data(contents: Contents) -> str:
-    """Return the JSON of the page's script, which can stand inside an HTML element as it is."""
+    """Return the JSON for the page's script, safe to embed in an HTML element."""
     found, archive = contents.summary, contents.archive
     document = {
         "fields": FIELDS,
@@ -283,7 +283,7 @@ def _groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 
 def _address(source: Path, folder: Path) -> str:
-    """Return where the sources are as seen from a page in ``folder``, ending in a slash; from the top if need be."""
+    """Return the address of the sources relative to a page in ``folder``, with a final slash; absolute if necessary."""
     try:
         return link(Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()) + "/"
     except ValueError:
@@ -291,7 +291,7 @@ def _address(source: Path, folder: Path) -> str:
 
 
 def as_uri(path: PurePath) -> str:
-    r"""Return ``path``, which is absolute, as browsers take it: without the ``\\?\`` of Windows' verbatim paths."""
+    r"""Return the absolute ``path`` as a URI for browsers, without the ``\\?\`` of Windows' verbatim paths."""
     for prefix, plain in _VERBATIM.items():
         usual = type(path)(str(path).replace(prefix, plain, 1))
         if str(path).startswith(prefix) and usual.is_absolute():
@@ -304,7 +304,7 @@ def _has_sidecars(runs: Sequence[RunRecord]) -> bool:
 
 
 def _asked(runs: Sequence[RunRecord]) -> RunOptions:
-    """Return what the last run was asked for."""
+    """Return the options of the last run."""
     return from_json(RunOptions, runs[-1].options["run_options"]) if runs else RunOptions()
 
 
@@ -331,7 +331,7 @@ def _when(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return ``seconds`` as people say it: ``6 h 02 min``, ``3 min 20 s``, ``7 s``."""
+    """Format ``seconds`` for people: ``6 h 02 min``, ``3 min 20 s``, ``7 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -1,9 +1,9 @@
-"""The small pictures of an archive, for its report: packed, those of some twenty items in one file.
+"""The thumbnails of an archive for its report, packed some twenty items to a file.
 
-A pack is a style sheet with one rule a picture, ``--STEM-NUMBER-before: url(data:...)``, because that is what a page
-that was opened from a disk may load. Every picture is a line, added in one piece; a run begins a pack of its own, so
-what one that died left half-written stands at the end of a file and harms nothing. The ledger says which pack holds the
-pictures of an item, and where they begin.
+A pack is a style sheet with one rule per picture, ``--STEM-NUMBER-before: url(data:...)``, because a page opened from a
+disk may load those. Every picture is one line, appended in a single write; each run starts its own pack, so a line left
+half-written by a dead run is at the end of a file and does no harm. The ledger stores which pack holds the pictures of
+an item, and their offset.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pipeline.originals import Originals, check_own
 from pipeline.results import Preview
 
 FOLDER = "previews"
-_FULL = 512 << 10  # bytes of a pack: the page loads whole ones
+_FULL = 512 << 10  # bytes in a full pack: the page loads packs whole
 _IN_A_FOLDER = 1000
-_INSIDE = 8_000_000  # bytes of pictures inside the page
+_INSIDE = 8_000_000  # bytes of pictures embedded in the page
 _NAME = re.compile(r"(\d{6,})\.css")
 _LINE = re.compile(rb":root\{--[0-9a-f]+-\d+-before:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\);"
                    rb"--[0-9a-f]+-\d+-after:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\)\}\n")  # fmt: skip
@@ -33,31 +33,31 @@ Pictures: TypeAlias = dict[str, list[tuple[str, str]]]
 
 
 class Packed(NamedTuple):
-    """Where the pictures of an item are: the number of a pack, and the bytes before them."""
+    """Location of an item's pictures: the number of a pack, and the offset in bytes."""
 
     pack: int
     offset: int
 
 
 def packed_of(record: Record) -> Packed | None:
-    """Return where the pictures of ``record`` are; None if it has none."""
+    """Return the location of the pictures of ``record``; None if it has none."""
     return None if record.pack is None else Packed(record.pack, record.pack_offset or 0)
 
 
 def stem(path: str) -> str:
-    """Return what the names of the pictures of the source at ``path`` begin with."""
+    """Return the prefix of the names of the pictures for the source at ``path``."""
     return sha256(path.encode(errors="surrogateescape")).hexdigest()[:20]
 
 
 def pack_name(number: int) -> str:
-    """Return the path of a pack below the folder of all of them."""
+    """Return the path of a pack below the folder of all packs."""
     return f"{number // _IN_A_FOLDER:03}/{number:06}.css"
 
 
 class Packs:
-    """The packs below ``home``, to which one run at a time adds. They never lie among ``originals``, by no link.
+    """The packs below ``home``, to which one run at a time adds. They never lie among ``originals``, through any link.
 
-    A pack of ``full`` bytes takes no more pictures.
+    A pack that has reached ``full`` bytes gets no more pictures.
     """
 
     def __init__(self, home: Path, *, originals: Originals, full: int = _FULL) -> None:
@@ -67,10 +67,10 @@ class Packs:
         self._size = 0
 
     def keep(self, path: str, previews: Sequence[Preview]) -> Packed | None:
-        """Add the pictures of a new result of the source at ``path``; None if there are none.
+        """Add the pictures of a new result of the source at ``path``; return None if there are none.
 
-        Raises `OutputError`, and `UsageError` for a pack that would be written among the originals or into a link. They
-        are not forced onto the disk one by one, as results are: nothing depends on them.
+        Raises `OutputError`, and `UsageError` for a pack that would be written among the originals or through a link.
+        Unlike results, they are not synced to disk one by one: nothing depends on them.
         """
         if not previews:
             return None
@@ -87,7 +87,7 @@ class Packs:
         return Packed(self._number, offset)
 
     def _begun(self) -> tuple[int, int]:
-        """Return the number and the size of a new pack; see that it is not among the originals."""
+        """Return the number and size of a new pack, after checking that it is not among the originals."""
         number = (max(self._numbers(), default=0) if self._number is None else self._number) + 1
         file = self._folder / pack_name(number)
         self._originals.check(file)
@@ -95,7 +95,7 @@ class Packs:
         return number, 0
 
     def discard(self, live: set[int]) -> None:
-        """Delete the packs that hold nothing any more: all but those ``live``. Raises `OutputError`."""
+        """Delete the packs without any content in use: all but those ``live``. Raises `OutputError`."""
         with _reporting(self._folder):
             for number in self._numbers():
                 if number not in live:
@@ -128,7 +128,8 @@ def read(home: Path, packed: Packed, count: int) -> list[tuple[str, str]]:
 def inside(items: Iterable[tuple[str, Path, Packed, int]]) -> Pictures:
     """Return the pictures of the first of ``items``, up to some 8 MB: base64 of before and after, by `stem`.
 
-    Items are the path of a source, the home of its packs, where its pictures are and how many. Raises `OutputError`.
+    Items are the path of a source, the home of its packs, and the location and number of its pictures. Raises
+    `OutputError`.
     """
     found, room = Pictures(), _INSIDE
     for path, home, packed, count in items:

@@ -1,6 +1,6 @@
-"""What all items of the ledgers come to: sums, messages in groups, and their order, in little memory.
+"""Summarise all items of the ledgers: sums, grouped messages, and their order, in little memory.
 
-Only a few bytes are kept for an item; the page asks the ledgers again for those that it shows.
+Only a few bytes are kept per item; the page queries the ledgers again for the items that it shows.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, Record, 
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
 
-MOST_DOUBTS = 500  # in the list of commands; the items of all have theirs
-LISTED = 12  # names below a reason; the contact sheet has the others
+MOST_DOUBTS = 500  # in the list of commands; each item also shows its own
+LISTED = 12  # names listed under a reason; the contact sheet has the others
 STATES = tuple(State)
 _CODES = {state: code for code, state in enumerate(STATES)}
 _PAGE = 250
-_BITS = 40  # of a number of a ledger's row; above them is the number of the ledger
+_BITS = 40  # bits for a ledger's row number; the ledger's number is above them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """How many items there are of each state, what they say in groups, and their order.
+    """The number of items in each state, their messages in groups, and their order.
 
-    ``members`` are the first few items without result of each group, ``in_doubt`` the first of ``doubts`` items whose
-    tone is in doubt. ``photo_seconds`` is the median time for a photograph, ``frames`` and ``film_seconds`` are sums
-    over all films.
+    ``members`` are the first few items without a result in each group, ``in_doubt`` the first of ``doubts`` items whose
+    tone is in doubt. ``photo_seconds`` is the median time per photograph, ``frames`` and ``film_seconds`` are sums over
+    all films.
     """
 
     count: int
@@ -53,15 +53,16 @@ class Summary:
     codes: npt.NDArray[np.uint8]
 
     def first(self, *states: State) -> int | None:
-        """Return the place of the first item in one of ``states``, from 0; None if there is none."""
+        """Return the position of the first item in one of ``states``, from 0; None if there is none."""
         found = np.flatnonzero(np.isin(self.codes, [STATES.index(state) for state in states]))
         return int(found[0]) if len(found) else None
 
 
 def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summary, Items]:
-    """Return what the ``ledgers`` of ``archive`` say, and what makes rows of their items.
+    """Return the summary of the ``ledgers`` of ``archive``, and the object that makes rows of their items.
 
-    What a person accepted asks for no look. What several ledgers name is counted once: folders that were not entered.
+    Items that a person accepted need no look. Folders that were not entered are counted once, even if in several
+    ledgers.
     """
     items, sums = Items(archive), _Sums()
     for place, record in _once(ledgers):
@@ -70,7 +71,7 @@ def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summar
 
 
 def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
-    """Yield the ledgers and items of these places of a `Summary.order`, in the same order, a few at a time."""
+    """Yield the ledgers and items at these places of a `Summary.order`, in the same order, a page at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
         asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
@@ -128,7 +129,7 @@ class _Sums:
 
     def summary(self, items: Items) -> Summary:
         ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
-        # By rank, then by score, and as they came, by name.
+        # By rank, then by score, then in their original order, by name.
         order = np.lexsort((scores, ranks))
         codes = np.frombuffer(self._codes, np.uint8)[order]
         counted = np.bincount(codes, minlength=len(STATES))

@@ -1,5 +1,4 @@
-"""Other people's networks, written anew from their papers, at any width and with random weights.
+"""Third-party networks, reimplemented from their papers, with any width and random weights.
 
-They are what users have on their disks as far as graphs go: the same layers, inputs, outputs and value ranges. Their
-colours mean nothing.
+Their graphs equal those that users have: the same layers, inputs, outputs and value ranges. Their colours mean nothing.
 """

@@ -60,7 +60,7 @@ class _Encoder(nn.Module):
 
 
 class _Shuffle(nn.Module):
-    """Pixel shuffle, then the mean of each 2 x 2 pixels, which takes its checkerboard away."""
+    """Pixel shuffle, then the mean of each 2 x 2 pixels, which removes its checkerboard."""
 
     def __init__(self, inputs: int, outputs: int, *, scale: int, norm: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class _Up(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Queries attend to the picture, then to each other, then each by itself."""
+    """Queries attend to the picture, then to each other, then pass through a feed-forward network."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()

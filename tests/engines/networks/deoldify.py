@@ -1,7 +1,7 @@
 """DeOldify (Antic, 2018): a ResNet U-Net with pixel shuffle and self-attention (Zhang et al., "SAGAN", 2018).
 
-``DeOldify()`` has the layout of its "artistic" network (ResNet-34, two convolutions a step), the picture's
-normalisation inside, as its ONNX files have it.
+``DeOldify()`` has the layout of its "artistic" network (ResNet-34, two convolutions per step), with the picture's
+normalisation inside, as in its ONNX files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks with random weights, as ONNX files like those that users have."""
+"""Export networks with random weights as ONNX files like those that users have."""
 
 from __future__ import annotations
 

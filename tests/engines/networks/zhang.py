@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def _block(*channels: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Convolutions of 3 x 3, the last one of ``stride``, each with a ReLU, and a batch normalisation at the end."""
+    """3 x 3 convolutions, the last one with ``stride``, each followed by a ReLU, and batch normalisation at the end."""
     layers: list[nn.Module] = []
     steps = list(pairwise(channels))
     for number, (inputs, outputs) in enumerate(steps):
@@ -20,9 +20,9 @@ def _block(*channels: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
 
 
 class Eccv16(nn.Module):
-    """L* (N, 1, H, W) to ab (N, 2, H, W): 313 colours at a quarter of the size, their mean enlarged.
+    """L* (N, 1, H, W) to ab (N, 2, H, W): 313 colours at a quarter of the size, their mean upsampled.
 
-    ``centre`` is what the graph takes from L* itself; 0 means that L* less 50 goes in.
+    ``centre`` is what the graph subtracts from L* itself; 0 means that the input is L* minus 50.
     """
 
     def __init__(self, *, narrow: int = 1, centre: float = 50.0) -> None:
@@ -46,7 +46,7 @@ class Eccv16(nn.Module):
 class Siggraph17(nn.Module):
     """L* (N, 1, H, W), hinted ab (N, 2, H, W) and mask (N, 1, H, W) to ab (N, 2, H, W), within +-110.
 
-    ``centre`` is what the graph takes from L* itself; 0 means that L* less 50 goes in.
+    ``centre`` is what the graph subtracts from L* itself; 0 means that the input is L* minus 50.
     """
 
     def __init__(self, *, narrow: int = 1, centre: float = 0.0) -> None:

@@ -1,6 +1,6 @@
-"""Kills workers, machines and drivers of a Ray cluster of two nodes here, and compares the end with an undisturbed run.
+"""Kill workers, machines and drivers of a local Ray cluster of two nodes; compare the results with an undisturbed run.
 
-``python -m tests.pipeline.archive.cluster_kills FOLDER --kills 20`` does it and prints what it saw as JSON.
+``python -m tests.pipeline.archive.cluster_kills FOLDER --kills 20`` does so and prints its findings as JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST = 240.0
 
 
 def kill_at_random(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
-    """Kill ``kills`` times, then let the work be done, and check what came of it."""
+    """Kill ``kills`` times, then let the work finish, and check the results."""
     source, model = make_archive(folder), write_tiny_model(folder)
     sources, undisturbed, output = contents(source), folder / "undisturbed", folder / "out"
     colour(source, undisturbed, model)
@@ -41,13 +41,13 @@ def kill_at_random(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
     started, runs = time.monotonic(), 0
     try:
         while True:
-            # Once all is done there is nothing to kill: begin anew.
+            # Once all is done there is nothing left to kill: start over.
             driver, runs = _driver(source, output, model, cluster.address), runs + 1
             while driver.poll() is None and sum(seen.values()) < kills:
                 if not (pids := _workers()):
                     time.sleep(0.1)
                     continue
-                # At work, or about to begin.
+                # Working, or about to start.
                 time.sleep(dice.uniform(0, 3))
                 what = dice.choice(("worker", "worker", "node", "driver"))
                 if what == "worker":
@@ -82,7 +82,7 @@ def _driver(source: Path, output: Path, model: Path, address: str) -> subprocess
 
 
 def _workers() -> list[int]:
-    """Return the processes in which actors live, of this cluster alone: what its nodes, our children, started."""
+    """Return the processes of actors of this cluster only: those started by its nodes, our children."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -98,7 +98,7 @@ def _parent(pid: int) -> int:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=20)

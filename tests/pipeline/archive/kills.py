@@ -1,8 +1,8 @@
-"""Kills runs over a small archive at random moments, lets them go on, and compares the end with an undisturbed run.
+"""Kill runs over a small archive at random moments, resume them, and compare the results with an undisturbed run.
 
-``python -m tests.pipeline.archive.kills FOLDER --kills 200`` does it and prints what it saw as JSON. Every run is a
-process of its own, forked from this one, which has imported everything and started nothing: so a kill meets work, not
-imports.
+``python -m tests.pipeline.archive.kills FOLDER --kills 200`` does so and prints its findings as JSON. Every run is a
+separate process, forked from this one, which has imported everything and started nothing, so that a kill interrupts
+work, not imports.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CRASHED = 99
 
 @dataclass
 class Seen:
-    """What the kills met: counts, and the states in which they left items."""
+    """What the kills interrupted: counts, and the states in which they left items."""
 
     seed: int
     kills: int = 0
@@ -72,8 +72,8 @@ def make_archive(folder: Path) -> Path:
 
 
 def colour(source: Path, output: Path, model: Path, **run_options: Any) -> ArchiveResult:
-    """Run over ``source`` as ``colorize-archive`` would, with films in short segments."""
-    # FFV1: the multithreaded encoder of H.264 does not always give the same bytes twice.
+    """Run over ``source`` like ``colorize-archive``, with films in short segments."""
+    # FFV1: the multithreaded encoder of H.264 is not always deterministic.
     options = Options(engine="onnxruntime", model=str(model), quality=Quality.MASTER)
     return colorize_archive(
         source,
@@ -84,7 +84,7 @@ def colour(source: Path, output: Path, model: Path, **run_options: Any) -> Archi
 
 
 def forked(action: Callable[[], object]) -> int:
-    """Run ``action`` in a forked process and return its id; it ends with 0, or the exit code of what was raised."""
+    """Run ``action`` in a forked process and return its id; it exits with 0, or with the exit code of an exception."""
     child = os.fork()
     if child:
         return child
@@ -105,7 +105,7 @@ def ended(child: int) -> int:
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Return the fingerprints of the results under ``root``: not of what is ours beside them."""
+    """Return the fingerprints of the results under ``root``, without our own files beside them."""
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
@@ -116,7 +116,7 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def sidecars(root: Path) -> dict[str, Any]:
-    """Return what the sidecars under ``root`` say, without the time."""
+    """Return the content of the sidecars under ``root``, without the time."""
     found = {path.relative_to(root).as_posix(): json.loads(path.read_bytes()) for path in root.rglob(f"*{_SIDECAR}")}
     return {name: {**document, "made": ""} for name, document in found.items()}
 
@@ -131,7 +131,7 @@ def small_pictures(root: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def check_finished(output: Path, undisturbed: Path) -> None:
-    """Raise AssertionError unless ``output`` is what an undisturbed run leaves."""
+    """Raise AssertionError unless ``output`` equals the output of an undisturbed run."""
     assert contents(output) == contents(undisturbed)
     assert sidecars(output) == sidecars(undisturbed)
     assert [path for path in output.rglob("*") if _is_partial(path)] == []
@@ -149,9 +149,9 @@ def check_finished(output: Path, undisturbed: Path) -> None:
 
 
 def kill_at_random(folder: Path, *, kills: int, seed: int) -> Seen:
-    """Make an archive in ``folder`` and kill runs over it ``kills`` times, then check every output that came of it.
+    """Make an archive in ``folder`` and kill runs over it ``kills`` times, then check every resulting output.
 
-    Every output is made with one set of weights and, when it is finished, made again with another.
+    Every output is made with one set of weights and, once finished, made again with another.
     """
     source = make_archive(folder)
     models = [write_model(folder / f"{name}.onnx", tiny_model(name)) for name in (0, 1)]
@@ -167,7 +167,7 @@ def kill_at_random(folder: Path, *, kills: int, seed: int) -> Seen:
         output = folder / f"out{seen.archives}"
         for number, model in enumerate(models):
             while True:
-                # Half of the kills come early: a run that goes on has only the end of the work before it.
+                # Half of the kills come early: a resumed run only has the end of the work left.
                 moment = dice.uniform(0, length / dice.choice((1, 2))) if seen.kills < kills else None
                 code = _run(source, output, model, moment)
                 seen.runs += 1
@@ -193,7 +193,7 @@ def _run(source: Path, output: Path, model: Path, kill_after: float | None) -> i
 
 
 def _look(output: Path, allowed: set[tuple[str, str]], seen: Seen) -> None:
-    """Check what a kill left: no name is given to anything but a right result, the new one or the one before it."""
+    """Check what a kill left: only a correct result, the new one or the previous one, may have a final name."""
     for name, found in contents(output).items():
         assert (name, found) in allowed, f"seed {seen.seed}, kill {seen.kills}: {name} has its name and is not whole"
     partial_paths = [path for path in output.rglob("*") if _is_partial(path)]
@@ -213,7 +213,7 @@ def _is_partial(path: Path) -> bool:
 
 @contextmanager
 def full_disk(limit: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``limit`` bytes: the write that would fails, as on a full disk."""
+    """Prevent files of this process from growing beyond ``limit`` bytes: writes then fail, as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
@@ -247,7 +247,7 @@ def run_on_full_disk(folder: Path, *, limit: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=12)

@@ -1,4 +1,4 @@
-"""Results and failures as runs would hand them on, with real files and small pictures, for tests of what is told."""
+"""Results and failures as produced by runs, with real files and thumbnails, for tests of how they are reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def photo(
     previews: tuple[Preview, ...] = (),
     doubts: tuple[Doubt, ...] = (),
 ) -> PhotoResult:
-    """A coloured photograph, whose two files are made."""
+    """A coloured photograph, with both of its files."""
     for path in (source, output):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(f"picture {path.name}".encode(errors="surrogateescape"))
@@ -95,7 +95,7 @@ def film(
     previews: tuple[Preview, ...] = (),
     seconds: float = 12.5,
 ) -> FilmResult:
-    """A coloured film of two shots, the second coloured already, whose two files are made."""
+    """A coloured film of two shots, the second one already in colour, with both of its files."""
     for path in (source, output):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(f"film {path.name}".encode())

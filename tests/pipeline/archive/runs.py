@@ -1,4 +1,4 @@
-"""Runs over a small archive, and what they left."""
+"""Runs over a small archive, and their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.engines.faults import fault_entries
 
 
 class Listener(Silent):
-    """Notes what it hears, and calls ``act`` when ``item`` begins, when so many of its units are done, or it ends."""
+    """Records events; calls ``act`` when ``item`` begins, when the given number of its units is done, or it ends."""
 
     def __init__(self, item: str = "", when: int | str = "never", act: Callable[[], object] = lambda: None) -> None:
         self._item, self._when, self._act = item, when, act
@@ -64,7 +64,7 @@ def files(root: Path) -> list[str]:
 
 
 def results(output: Path) -> list[str]:
-    """Name the results under ``output``: what is ours beside them left out."""
+    """Return the names of the results under ``output``, without our own files beside them."""
     return [
         name
         for name in files(output)
@@ -114,7 +114,7 @@ def change_ledger(output: Path, query: str, *values: object) -> None:
 
 
 def shots_of(length: int) -> Callable[[int], np.ndarray]:
-    """Return the luma of a film whose shots, all unlike, have ``length`` frames."""
+    """Return the luma of a film whose shots, all different, have ``length`` frames."""
 
     def luma(number: int) -> np.ndarray:
         blocks = np.random.default_rng(number // length).integers(20, 235, (8, 12))
@@ -124,6 +124,6 @@ def shots_of(length: int) -> Callable[[int], np.ndarray]:
 
 
 def hiccuping(tiny: Path, *, times: int | None = None) -> Colorizer:
-    """Return a colorizer whose engine fails in its first ``times`` calls after its trial, by default in all."""
+    """Return a colorizer whose engine fails in its first ``times`` calls after its test, by default in all."""
     engine, choice = open_network("crashing", str(tiny), extra=fault_entries(bad_calls=times))
     return Colorizer(engine, choice)

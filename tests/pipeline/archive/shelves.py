@@ -1,4 +1,4 @@
-"""Output folders with a ledger as runs leave them, for tests of the report."""
+"""Output folders with a ledger as left by runs, for tests of the report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEGUN = 1_780_000_000.0
 
 
 class Shelf:
-    """A source folder, an output folder and the ledger of a run that goes on."""
+    """A source folder, an output folder and the ledger of a run in progress."""
 
     def __init__(self, source: Path, output: Path, ledger: Ledger, *, sidecars: bool = True) -> None:
         self.source, self.output, self.ledger = source, output, ledger
@@ -51,14 +51,14 @@ class Shelf:
     def failed(
         self, path: str, error: str, *, advice: str = "", exit_code: int = 4, times: int = 1, refused: bool = False
     ) -> None:
-        """Queue one item and let it fail ``times`` times, the third time for good, or be ``refused``."""
+        """Queue one item and let it fail ``times`` times, the third time permanently, or be ``refused``."""
         self.plan(path)
         failure = Failure(source=self.source / path, error=error, advice=advice, exit_code=exit_code, refused=refused)
         for _ in range(times):
             self.ledger.failed(path, failure, seconds=0.2, quarantine_after=3)
 
     def report(self) -> Path:
-        """Write the report of this ledger alone."""
+        """Write the report of this ledger only."""
         shard = ShardRecord(
             key=None,
             home=self.ledger.path.parent,

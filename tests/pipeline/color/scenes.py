@@ -1,4 +1,4 @@
-"""Small scenes with known motion and known colours, drawn on the spot."""
+"""Small synthetic scenes with known motion and known colours."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def texture(seed: int, *, height: int = HEIGHT, width: int = 2 * WIDTH) -> np.nd
 
 
 def pan(count: int, *, speed: int, seed: int = 0) -> list[np.ndarray]:
-    """Return frames of a camera that moves ``speed`` pixels a frame to the right."""
+    """Return the frames of a camera that moves ``speed`` pixels per frame to the right."""
     wide = texture(seed, width=WIDTH + abs(speed) * count)
     return [np.ascontiguousarray(wide[:, speed * n : speed * n + WIDTH]) for n in range(count)]
 
 
 def box(number: int, *, speed: int, side: int = 48) -> tuple[slice, slice]:
-    """Return where a thing is that moves to the right over a still ground, in model input pixels."""
+    """Return the position of an object that moves to the right over a static background, in model input pixels."""
     left = 8 + speed * number
     return slice(40, 40 + side), slice(left, left + side)
 
 
 def passing(count: int, *, speed: int) -> list[np.ndarray]:
-    """Return frames in which a textured `box` moves over a still ground."""
+    """Return frames in which a textured `box` moves over a static background."""
     ground, thing = texture(1, width=WIDTH), texture(2)
     frames = []
     for number in range(count):
@@ -60,9 +60,9 @@ CENTRES = np.stack(np.meshgrid(np.arange(-80, 81, 10), np.arange(-80, 81, 10)), 
 
 
 def told(luma: np.ndarray, *colours: tuple[np.ndarray, float]) -> Prediction:
-    """Return what a network says that thinks each of ``colours``, ab (2, ROWS, COLUMNS), likely by its share.
+    """Return the prediction of a network that thinks each of ``colours``, ab (2, ROWS, COLUMNS), likely by its share.
 
-    Its ab is their annealed mean; its features are what blocks of 8 x 8 pixels of ``luma`` look like.
+    Its ab is their annealed mean; its features describe blocks of 8 x 8 pixels of ``luma``.
     """
     rows, columns = luma.shape[0] // 8, luma.shape[1] // 8
     shares = np.zeros((len(CENTRES), rows, columns))
@@ -90,7 +90,7 @@ def flat(a: float, b: float) -> np.ndarray:
 
 
 def shown(luma: np.ndarray, ab: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return a* and b* (2,) at a place of the picture that ``ab`` becomes after upsampling."""
+    """Return a* and b* (2,) at a position of the picture that upsampling makes from ``ab``."""
     spec = still_spec(8)
     chroma = upsample(ModelInput(luma), ab, spec).small(luma, spec.matrix)
     row, column = int(y * luma.shape[0]), int(x * luma.shape[1])

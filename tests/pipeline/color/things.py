@@ -1,4 +1,4 @@
-"""Pictures of things: each has one colour and one brightness, with shading and texture, and ends at an edge."""
+"""Pictures of objects: each has one colour and one brightness, with shading and texture, and a sharp edge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THINGS = 40
 
 
 def things(seed: int, *, chroma: float = 1.0) -> tuple[F32, F32]:
-    """Return luma (h, w) and chroma (2, h, w) of things that lie over each other."""
+    """Return luma (h, w) and chroma (2, h, w) of overlapping objects."""
     random = np.random.default_rng(seed)
     planes = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     planes[...] = 0.6, 0.0, 0.0
@@ -27,7 +27,7 @@ def things(seed: int, *, chroma: float = 1.0) -> tuple[F32, F32]:
 
 
 def stained_print(luma: F32, *, seed: int, stains: float = 0.04) -> F32:
-    """Return the chroma (2, h, w) of a sepia print with stains, which are where they are for no reason."""
+    """Return the chroma (2, h, w) of a sepia print with randomly placed stains."""
     field = np.random.default_rng(seed).normal(size=(5, 7)).astype(np.float32)
     smooth = np.clip(cv2.resize(field, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), 0, None) * np.float32(stains)
     brown = 0.06 * np.sin(np.pi * luma)

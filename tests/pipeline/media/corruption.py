@@ -1,4 +1,4 @@
-"""Damaged films by number: the same number is always the same damage. Run as a program, so that a crash is survived."""
+"""Damage films by number: the same number always gives the same damage. A program, so that a crash is survived."""
 
 from __future__ import annotations
 

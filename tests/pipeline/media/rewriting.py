@@ -1,4 +1,4 @@
-"""One film through all of pipeline.media, with flat chroma instead of colour."""
+"""Pass one film through all of pipeline.media, with flat chroma instead of colour."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def survey(path: Path) -> FilmInfo:
 
 
 def neutral_chroma(frame: Frame) -> Plane:
-    """Return a chroma plane for ``frame`` that holds no colour at all."""
+    """Return a chroma plane without any colour for ``frame``."""
     return np.full(frame.chroma_shape, 1 << (frame.bits - 1), frame.luma.dtype)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import struct
 import sys
@@ -72,6 +73,18 @@ def test_a_film_is_described_as_it_is(tmp_path: Path) -> None:
     ]
     assert info.metadata["title"] == "A train"
     assert info.average_rate == 25
+
+
+def test_another_film_in_the_place_of_one_is_looked_at_even_if_size_and_time_are_the_same(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.y4m", codec="wrapped_avframe", width=96, height=64)
+    other = make_film(tmp_path / "other.y4m", codec="wrapped_avframe", width=64, height=96)
+    known = Probes()
+    assert known.of(film).width == 96
+    before = film.stat()
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(film)
+    assert film.stat().st_size == before.st_size
+    assert known.of(film).width == 64
 
 
 def test_a_film_is_looked_at_again_where_its_file_has_changed(tmp_path: Path) -> None:

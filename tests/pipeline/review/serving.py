@@ -1,4 +1,4 @@
-"""A review that is really served, by a process of its own: ``python -m tests.pipeline.review.serving MODEL PHOTO``."""
+"""Serve a real review in a separate process: ``python -m tests.pipeline.review.serving MODEL PHOTO``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def served(model: str, *photos: Path) -> Iterator[str]:
-    """Give the address of a review of ``photos``, or of the archive in that folder; Ctrl-C ends it."""
+    """Yield the address of a review of ``photos``, or of the archive in that folder; it is ended with Ctrl-C."""
     command = [sys.executable, "-m", "tests.pipeline.review.serving", model, *map(str, photos)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None
@@ -37,7 +37,7 @@ def served(model: str, *photos: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve what the command line names."""
+    """Serve the arguments of the command line."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     model, *photos = sys.argv[1:]
     options = Options(engine="onnxruntime", model=model, overwrite=True)
