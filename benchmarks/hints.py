@@ -105,7 +105,7 @@ def _hint(cells: U8, row: int, column: int) -> Hint:
 
 
 def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, float]]:
-    """Yield of each of ``hints`` its chroma, and CIEDE2000 in ``shown`` at its place and at most within its reach."""
+    """Yield for each of ``hints`` its chroma, and CIEDE2000 in ``shown``: at its position, and the most in reach."""
     height, width = shown.shape[:2]
     down, across = np.mgrid[:height, :width] + 0.5
     for hint in hints:

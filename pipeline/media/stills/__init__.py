@@ -1,4 +1,4 @@
-"""Photographs in and out: luma for the colorizer, and a file that has gained chroma and lost nothing."""
+"""Read and write photographs: luma for the colorizer, and a result that adds chroma and loses nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ __all__ = [
 def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
     """Decode one photograph. The content decides the format, not the name.
 
-    Raises `InputError` for what cannot be read, is larger than ``pixel_limit``, or is a kind that is not coloured.
+    Raises `InputError` for a file that cannot be read, is larger than ``pixel_limit``, or is of a kind that is not
+    coloured.
     """
     found = still_format(path)
     with reading(path):
@@ -54,7 +55,7 @@ def read_still(path: Path, *, pixel_limit: int = PIXEL_LIMIT) -> Still:
 
 
 def still_format(path: Path) -> StillFormat:
-    """Tell the format of a photograph by its first bytes. Raises `InputError` for what is not read or not coloured."""
+    """Return the format of a photograph from its first bytes. Raises `InputError` if it is not read or not coloured."""
     try:
         check_is_no_stream(path)
         with path.open("rb") as file:
@@ -76,33 +77,33 @@ def still_format(path: Path) -> StillFormat:
 
 
 def write_still(path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-    """Write the coloured photograph to ``path``, in the format `output_suffix` says, with all that its stills carry.
+    """Write the coloured photograph to ``path``, in the format of `output_suffix`, with everything its stills carry.
 
-    ``pages``: that of the still, and those of its ``further`` ones in order. What had to be converted or dropped is
-    returned, in addition to the notes of the stills. Raises OSError when the disk refuses and `OutputError` when the
+    ``pages`` are that of the still, and those of its ``further`` ones in order. Returns what had to be converted or
+    dropped, in addition to the notes of the stills. Raises OSError when the disk refuses and `OutputError` when the
     format has no room; ValueError if the strips do not fit the photograph.
     """
     return pages[0].still.format.result.write(path, pages)
 
 
 def verify_still(path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-    """Decode ``path``, which ``pages`` were written to, and compare it with them.
+    """Decode ``path``, to which ``pages`` were written, and compare it with them.
 
-    Raises `VerificationError` if anything is not as it was handed over, or the file cannot be read.
+    Raises `VerificationError` if anything differs from what was handed over, or the file cannot be read.
     """
     return pages[0].still.format.result.verify(path, pages)
 
 
 def output_suffix(path: Path, found: StillFormat) -> str:
-    """Give the suffix of the result of the file at ``path``: its own where that fits the content, else the usual."""
+    """Return the suffix of the result of the file at ``path``: its own if that fits the content, else the usual one."""
     suffixes = found.result.suffixes
     return path.suffix if path.suffix.lower() in suffixes else suffixes[0]
 
 
 def converted_suffix(path: Path) -> str:
-    """Give the suffix that the result of the file at ``path`` gets beside its own; "" where the format stays.
+    """Return the suffix appended to the name of the result of the file at ``path``; "" if the format stays the same.
 
-    The content is asked only where the suffix is that of no format; one that cannot be read decides nothing.
+    The content is read only if the suffix is that of no format; a file that cannot be read decides nothing.
     """
     source = format_of_suffix(path.suffix)
     if source is not None:

@@ -18,9 +18,9 @@ _NAME = Path("picture in memory")
 
 
 def still_of(pixels: NDArray[Any], *, profile: bytes | None = None) -> Still:
-    """Make a still of ``pixels``: (H, W) grey, (H, W, 3) R, G and B, or with alpha behind, uint8 or uint16, full range.
+    """Make a still of ``pixels``: (H, W) grey, (H, W, 3) R, G and B, or with alpha last, uint8 or uint16, full range.
 
-    ``profile`` is the ICC profile that says what the codes mean; sRGB if None. Raises `UsageError` for other arrays.
+    ``profile`` is the ICC profile of the codes; sRGB if None. Raises `UsageError` for other arrays.
     """
     pixels = pixels if pixels.ndim != 2 else pixels[..., None]
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:

@@ -1,4 +1,4 @@
-"""BMP: read as it is, written as PNG, because it has no room for what a result must carry.
+"""BMP: read directly, written as PNG, because it has no room for what a result must carry.
 
 Layout: Microsoft, BITMAPINFOHEADER and BITMAPV5HEADER.
 """
@@ -23,7 +23,7 @@ from pipeline.results import Note, NoteKind
 
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, IndexError)
 _FILE_HEADER, _INFO_HEADER, _V4_HEADER, _V5_HEADER = 14, 40, 108, 124
-# Compression of pixels that lie row by row, each in whole words of 32 bits: none, bit fields, those with alpha.
+# Compressions with pixels stored row by row, in whole 32-bit words: none, bit fields, bit fields with alpha.
 _UNPACKED = (0, 3, 6)
 _EMBEDDED, _LINKED, _CALIBRATED = b"DEBM", b"KNIL", bytes(4)
 
@@ -35,11 +35,11 @@ class BmpFormat(WrittenAsPng):
     suffixes = (".bmp", ".dib")
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the first two bytes."""
+        """Recognise the first two bytes."""
         return head.startswith(b"BM")
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
-        """Decode to luma and alpha; all samples become ones of 8 bits, or of 16 where they have more than 8.
+        """Decode to luma and alpha; samples become 8 bits, or 16 if they have more than 8.
 
         Raises `InputError`.
         """
@@ -79,7 +79,7 @@ BMP = BmpFormat()
 
 
 def _pixels(path: Path, fields: BitFields | None) -> Strip:
-    """R, G and B, (H, W, 3), or with alpha, (H, W, 4)."""
+    """Return R, G and B, (H, W, 3), or with alpha, (H, W, 4)."""
     try:
         if fields is not None:
             return fields.pixels(path)
@@ -94,7 +94,7 @@ def _rgb(path: Path, fields: BitFields | None) -> Strip:
 
 
 def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
-    """Resolution and ICC profile of the header, as PNG has them, and what is left behind."""
+    """Return the header's resolution and ICC profile, in PNG's form, and notes on what is left behind."""
     data = path.read_bytes()
     (size,) = struct.unpack_from("<I", data, _FILE_HEADER)
     end = _picture_end(data, size)
@@ -119,7 +119,7 @@ def _metadata(path: Path) -> tuple[Metadata, tuple[Note, ...]]:
 
 
 def _picture_end(data: bytes, header: int) -> int:
-    """Where the pixels end; where the header does not tell, the end of the file, as it is said or as it is."""
+    """Return where the pixels end; if the header does not tell, the stated or actual end of the file."""
     whole, start = struct.unpack_from("<I4xI", data, 2)
     if not start:
         return len(data)

@@ -1,6 +1,6 @@
-"""BMP whose samples are any bits of a word: 16 or 32 bits a pixel, and a mask for each of R, G, B and alpha.
+"""BMP with samples in arbitrary bits of a word: 16 or 32 bits per pixel, and a mask for each of R, G, B and alpha.
 
-Pillow reads the usual masks alone, and no alpha of 16 bits. Layout: Microsoft, BITMAPINFOHEADER and BITMAPV4HEADER.
+Pillow only reads the usual masks, and no 16-bit alpha. Layout: Microsoft, BITMAPINFOHEADER and BITMAPV4HEADER.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WORDS = {16: "<u2", 32: "<u4"}
 
 @dataclass(frozen=True, kw_only=True)
 class BitFields:
-    """Where the rows begin, from the lowest unless ``is_top_down``, ``bits`` of a word, and masks of its samples."""
+    """Where the rows begin, lowest row first unless ``is_top_down``, ``bits`` per word, and masks of the samples."""
 
     start: int
     width: int
@@ -38,7 +38,7 @@ class BitFields:
     def pixels(self, path: Path) -> Strip:
         """Read R, G and B, and alpha if there is a mask, as uint8, or uint16 if samples are deep. Raises `InputError`.
 
-        The highest code becomes white; the size is to be checked before.
+        The highest code becomes white; the caller must check the size first.
         """
         data = path.read_bytes()
         stride = -(-self.width * self.bits // 32) * 4
@@ -58,7 +58,7 @@ class BitFields:
 
 
 def bit_fields(path: Path) -> BitFields | None:
-    """Return how the samples of the BMP at ``path`` lie in its words; None for other kinds, and masks with holes.
+    """Return the layout of the samples in the BMP at ``path``; None for other kinds, and for masks with gaps.
 
     Raises `OSError`.
     """
@@ -78,6 +78,6 @@ def bit_fields(path: Path) -> BitFields | None:
 
 
 def _is_whole(mask: int) -> bool:
-    """Whether the bits of ``mask`` follow each other."""
+    """Return whether the bits of ``mask`` are contiguous."""
     run = mask // (mask & -mask) if mask else 0
     return run & (run + 1) == 0

@@ -1,4 +1,4 @@
-"""EXIF as a block of bytes: is it sound, which way up is the picture, and away with the thumbnail of the old one."""
+"""EXIF as a block of bytes: check it, read the orientation, and remove the thumbnail of the old picture."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _FILE_SOURCE, _SCANNERS = 41728, (b"\x01", b"\x02")  # of film, of prints
 
 
 def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
-    """Orientation (1 to 8) that the TIFF-structured block ``exif`` asks for; 1 where it is absent.
+    """Return the orientation (1 to 8) in the TIFF-structured block ``exif``; 1 if absent.
 
-    A damaged block is a note and not an error: it is carried over as it is, and its orientation is still used if
-    that much can be read.
+    A damaged block gives a note, not an error: it is carried over unchanged, and its orientation is still used if that
+    much can be read.
     """
     if not exif:
         return _UPRIGHT, ()
@@ -51,7 +51,7 @@ def orientation_of(exif: bytes | None) -> tuple[int, tuple[Note, ...]]:
 
 
 def is_taken_by_camera(exif: bytes | None) -> bool:
-    """Tell whether the TIFF-structured block ``exif`` is that of an exposure by a digital camera, not of a scanner."""
+    """Return whether the TIFF-structured block ``exif`` is from an exposure by a digital camera, not from a scanner."""
     if not exif:
         return False
     file = BytesIO(exif)
@@ -61,7 +61,7 @@ def is_taken_by_camera(exif: bytes | None) -> bool:
         pointer = next((item for item in items if item[0] == EXIF_IFD), None)
         where = None if pointer is None else integer(Entry(*pointer), header.order)
         found = {} if where is None else {item[0]: item for item in read_items(file, header, where)}
-        # Rationals: exposures of 0/0 are those of programs that fill in what they do not know.
+        # Rationals: exposures of 0/0 come from programs that fill in unknown values.
         exposures = [read_entry(file, header, found[tag]) for tag in _EXPOSURE if tag in found]
         origin = read_entry(file, header, found[_FILE_SOURCE]).data[:1] if _FILE_SOURCE in found else b""
     except DamagedIfdError:
@@ -70,10 +70,10 @@ def is_taken_by_camera(exif: bytes | None) -> bool:
 
 
 def without_thumbnail(exif: bytes) -> bytes:
-    """Return the block ``exif``, with `PREFIX` or without, as one that has no thumbnail; a damaged one as it is.
+    """Return the block ``exif``, with `PREFIX` or without, without its thumbnail; a damaged one unchanged.
 
-    The bytes that point to the thumbnail are zero then, and nothing else changes or moves: what makers of cameras
-    write into EXIF holds offsets that only they know of.
+    The bytes that point to the thumbnail become zero, and nothing else changes or moves: makers' notes in EXIF contain
+    offsets of unknown layout.
     """
     start = len(PREFIX) if exif.startswith(PREFIX) else 0
     file = BytesIO(exif[start:])
@@ -90,9 +90,9 @@ def _pointer_to_thumbnail(file: BinaryIO, header: TiffHeader) -> range:
 
 
 def read_orientation(file: BinaryIO, header: TiffHeader) -> tuple[int, tuple[Note, ...]]:
-    """Orientation (1 to 8) in the first directory; an impossible value is treated as upright, with a note.
+    """Return the orientation (1 to 8) in the first directory; an impossible value counts as upright, with a note.
 
-    Raises `DamagedIfdError` if there is no directory to look at.
+    Raises `DamagedIfdError` if there is no directory to read.
     """
     for tag, kind, count, value in read_items(file, header, header.first):
         if tag == ORIENTATION:

@@ -1,4 +1,4 @@
-"""GIF of one picture: read as it is, written as PNG, because it has no room for what a result must carry.
+"""GIF with one picture: read directly, written as PNG, because it has no room for what a result must carry.
 
 Layout: CompuServe, Graphics Interchange Format 89a.
 """
@@ -20,7 +20,7 @@ from pipeline.media.stills.samples import luma_of_rgb, refuse, small_chroma, tra
 from pipeline.media.stills.still import ColourModel, Still, Strip
 from pipeline.results import Note, NoteKind
 
-# What Pillow is seen to raise on damaged files.
+# Exceptions that Pillow was seen to raise on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
 _COMMENT, _APPLICATION = 0xFE, 0xFF
@@ -31,7 +31,7 @@ _MAGIC_TRAILER = 257
 
 @dataclass(frozen=True, kw_only=True)
 class _Blocks:
-    """What a GIF holds: complete pictures, whether another one breaks off, its comments and application data."""
+    """The content of a GIF: complete pictures, whether another one breaks off, its comments and application data."""
 
     pictures: int
     breaks_off: bool
@@ -47,7 +47,7 @@ class GifFormat(WrittenAsPng):
     suffixes = (".gif",)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the signature."""
+        """Recognise the signature."""
         return head.startswith((b"GIF87a", b"GIF89a"))
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -86,7 +86,7 @@ GIF = GifFormat()
 
 
 def _pixels(path: Path) -> Strip:
-    """R, G, B and alpha of the first picture, (H, W, 4)."""
+    """Return R, G, B and alpha of the first picture, (H, W, 4)."""
     try:
         with GifImageFile(path) as image:
             return np.asarray(image.convert("RGBA"))
@@ -99,7 +99,7 @@ def _rgb(path: Path) -> Strip:
 
 
 def _metadata(blocks: _Blocks) -> tuple[Metadata, tuple[Note, ...]]:
-    """Comments, XMP and profile as PNG has them, and what is left behind."""
+    """Return comments, XMP and profile in PNG's form, and notes on what is left behind."""
     comments = tuple(("PNG chunk iTXt", b"Comment\0\0\0\0\0" + _as_utf8(text)) for text in blocks.comments)
     known = dict(reversed(blocks.applications))
     notes = tuple(
@@ -119,7 +119,7 @@ def _as_utf8(text: bytes) -> bytes:
 
 
 def _blocks(data: bytes) -> _Blocks:
-    """Follow the blocks of a file to its end, or to where they break off."""
+    """Parse the blocks of a file to its end, or to where they break off."""
     comments: list[bytes] = []
     applications: list[tuple[bytes, bytes]] = []
     pictures, position = 0, 13 + _table(data[10:11])
@@ -155,12 +155,12 @@ def _blocks(data: bytes) -> _Blocks:
 
 
 def _table(flags: bytes) -> int:
-    """Bytes of the colour table that these flags announce."""
+    """Return the size in bytes of the colour table announced by these flags."""
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
 def _sub_blocks(data: bytes, position: int) -> tuple[int, bytes]:
-    """Return where sub-blocks end, and what they hold. Raises IndexError where they break off."""
+    """Return where the sub-blocks end, and their content. Raises IndexError if they break off."""
     parts = []
     while size := data[position]:
         parts.append(data[position + 1 : position + 1 + size])

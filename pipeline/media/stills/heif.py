@@ -1,4 +1,4 @@
-"""HEIC and AVIF, the formats of telephones: read as they are, written as PNG, which holds all they carry without loss.
+"""HEIC and AVIF, the formats of phones: read directly, written as PNG, which holds everything they carry without loss.
 
 AVIF is read by Pillow and, for its true depth, by imagecodecs; HEIC by pi-heif.
 """
@@ -29,12 +29,12 @@ from pipeline.results import Note, NoteKind
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _PROPERTIES_WITHIN = 1 << 20
-# What libavif decodes; it calls what is larger damaged.
+# libavif's limit; it reports larger pictures as damaged.
 _AVIF_PIXELS = 1 << 28
-# Boxes at the top of a file that hold its picture, or nothing.
+# Top-level boxes of a file that contain its picture, or nothing.
 _KNOWN_BOXES = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"mini"))
 _AS_FILM = "Convert it to a film, or the picture that you want to TIFF or PNG, with the program that made it."
-# What the decoders are seen to raise on damaged files.
+# Exceptions that the decoders were seen to raise on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, IndexError)
 
 
@@ -46,13 +46,13 @@ class _Decoded:
 
 
 class _HeifFormat(WrittenAsPng):
-    """What HEIC and AVIF have in common: the container."""
+    """The common part of HEIC and AVIF: the container."""
 
     @abstractmethod
     def _decoded(self, path: Path, pixel_limit: int) -> _Decoded: ...
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
-        """Decode to luma and alpha, 8 bits, or 16 where the file has more than 8.
+        """Decode to luma and alpha, 8 bits, or 16 if the file has more than 8.
 
         Raises `InputError`.
         """
@@ -83,13 +83,13 @@ class _HeifFormat(WrittenAsPng):
 
 
 class HeicFormat(_HeifFormat):
-    """HEIC, by pi-heif, which is pillow-heif without an encoder, and so without the GPL's x265."""
+    """HEIC, through pi-heif, which is pillow-heif without an encoder, and so without the GPL's x265."""
 
     name = "HEIC"
     suffixes = (".heic", ".heif", ".hif")
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the major brand; AVIF may have that of HEIF in general."""
+        """Recognise the major brand; AVIF may have that of HEIF in general."""
         return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and not AVIF.sniff(head)
 
     def _decoded(self, path: Path, pixel_limit: int) -> _Decoded:
@@ -97,13 +97,13 @@ class HeicFormat(_HeifFormat):
 
 
 class AvifFormat(_HeifFormat):
-    """AVIF, by libavif."""
+    """AVIF, through libavif."""
 
     name = "AVIF"
     suffixes = (".avif",)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the brands."""
+        """Recognise the brands."""
         return not _AVIF_BRANDS.isdisjoint(_brands(head))
 
     def _decoded(self, path: Path, pixel_limit: int) -> _Decoded:
@@ -114,7 +114,7 @@ HEIC, AVIF = HeicFormat(), AvifFormat()
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """Major and compatible brands, as far as the first bytes of a file tell them."""
+    """Return major and compatible brands, as far as the first bytes of a file contain them."""
     if head[4:8] != b"ftyp":
         return []
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -122,7 +122,7 @@ def _brands(head: bytes) -> list[bytes]:
 
 
 def _left_behind(name: str, path: Path) -> tuple[Note, ...]:
-    """Name the boxes that hold neither the picture nor its metadata, and bytes behind all boxes."""
+    """Return notes on boxes that hold neither the picture nor its metadata, and on bytes after all boxes."""
     try:
         boxes, extra = read_boxes(path.read_bytes())
     except DamagedJp2Error:
@@ -169,10 +169,10 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
         raise refuse(path, "holds no picture in a coding that is read here (HEVC)", advice=advice)
     check_size(path, *size, pixel_limit=pixel_limit)
     try:
-        # A copy: the array that it lends does not keep its memory (seen in pi-heif 1.4.0).
+        # A copy: the array does not keep its memory alive (seen in pi-heif 1.4.0).
         pixels = np.array(file)
         info = dict(file.info)
-        # HEIF turns the picture itself, whatever EXIF says: the decoder has done so, EXIF must not ask for it again.
+        # HEIF itself rotates the picture, whatever EXIF says: the decoder has done so, EXIF must not request it again.
         turned = (pi_heif.set_orientation(info) or 1) != 1
     except _DECODER_ERRORS as error:
         raise undecodable(path, error) from error
@@ -184,13 +184,13 @@ def _heic(path: Path, pixel_limit: int) -> _Decoded:
     if info.get("depth_images") or info.get("aux"):
         notes.append(Note(NoteKind.DROPPED, "depth and other auxiliary pictures in the HEIC are not carried over"))
     depth = int(info.get("bit_depth") or 8)
-    # pi-heif puts 10 and 12 bits into the upper part of 16.
+    # pi-heif stores 10 and 12 bits in the upper part of 16.
     pixels = pixels if pixels.dtype == np.uint8 else pixels >> np.uint16(16 - depth)
     return _Decoded(_full_range(pixels, depth), info, tuple(notes))
 
 
 def _is_sequence(path: Path) -> bool:
-    """Tell whether the file holds a track of pictures (ISO/IEC 23008-12, 7). A still one beside it would be read."""
+    """Return whether the file holds a track of pictures (ISO/IEC 23008-12, 7). A still beside it would be read."""
     try:
         boxes, _ = read_boxes(path.read_bytes())
     except DamagedJp2Error:
@@ -199,7 +199,7 @@ def _is_sequence(path: Path) -> bool:
 
 
 def _largest(avif: bytes) -> tuple[int, int]:
-    """Width and height of the largest picture that properties tell of (ISO/IEC 23008-12, 6.5.3); 1, 1 if none does."""
+    """Return (width, height) of the largest picture in the properties (ISO/IEC 23008-12, 6.5.3); 1, 1 without any."""
     sizes, at = [(1, 1)], -1
     while (at := avif.find(b"ispe", at + 1, _PROPERTIES_WITHIN)) >= 0 and at + 16 <= len(avif):
         sizes.append((int.from_bytes(avif[at + 8 : at + 12], "big"), int.from_bytes(avif[at + 12 : at + 16], "big")))
@@ -207,13 +207,13 @@ def _largest(avif: bytes) -> tuple[int, int]:
 
 
 def _depth(avif: bytes) -> int:
-    """Bits a sample, from the property for pixel information (ISO/IEC 23008-12, 6.5.6); 8 where there is none."""
+    """Return the bits per sample, from the pixel information property (ISO/IEC 23008-12, 6.5.6); 8 if there is none."""
     at = avif.find(b"pixi", 0, _PROPERTIES_WITHIN)
     return avif[at + 9] if at >= 0 and len(avif) > at + 9 else 8
 
 
 def _full_range(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Stretch 10 or 12 bits to 16; 8 stay."""
+    """Scale 10 or 12 bits to 16; 8 stay."""
     if pixels.dtype == np.uint8:
         return pixels
     top = (1 << depth) - 1

@@ -1,4 +1,4 @@
-"""ICC profiles: which one a coloured picture carries, so that its greys mean what they did and its colours are right.
+"""ICC profiles: which one a coloured picture carries, so that its greys keep their meaning and its colours are right.
 
 Layout: ICC.1:2001-04 and ICC.1:2022 (versions 2 and 4), sections 7 to 10.
 """
@@ -32,16 +32,16 @@ _BLUE = tuple(white - red - green for white, red, green in zip(_D50, _RED, _GREE
 _COPIED = (b"cprt", b"wtpt", b"bkpt", b"chad")
 _SRGB_PRIMARIES = np.array((_RED, _GREEN, _BLUE)).T / 65536
 _CURVE_SAMPLES = 1024
-# How far primaries and tone curve may be from those of sRGB and still be taken for it: profiles of it differ by less.
+# Maximum distance of primaries and tone curve from those of sRGB to count as sRGB: its profiles differ by less.
 _SRGB_NEAR = 0.003, 0.006
 
 
 def profile_for_colour(profile: bytes | None) -> tuple[bytes | None, tuple[Note, ...]]:
-    """Give the profile the coloured picture carries in place of ``profile``, and what has to be said about it.
+    """Return the profile that replaces ``profile`` in the coloured picture, and notes about it.
 
-    RGB profiles of primaries and a tone curve are kept byte for byte. A grey profile becomes an RGB one with the same
-    tone curve, so every grey keeps its meaning; so does an RGB profile of tables, under which new colours could not
-    be told beforehand. Anything else cannot describe an RGB picture and is dropped.
+    RGB profiles with primaries and a tone curve are kept byte for byte. A grey profile becomes an RGB one with the same
+    tone curve, so that every grey keeps its meaning; so does an RGB profile with tables, under which new colours could
+    not be predicted. Anything else cannot describe an RGB picture and is dropped.
     """
     if profile is None:
         return None, ()
@@ -61,7 +61,7 @@ def profile_for_colour(profile: bytes | None) -> tuple[bytes | None, tuple[Note,
 
 
 def is_rgb(profile: bytes) -> bool:
-    """Whether the profile says that it is for R, G and B."""
+    """Return whether the profile is declared for R, G and B."""
     try:
         return colour_space(profile) == "RGB"
     except DamagedProfileError:
@@ -69,7 +69,7 @@ def is_rgb(profile: bytes) -> bool:
 
 
 def space_for_colour(profile: bytes | None) -> RgbDescription | None:
-    """Describe the space that colour has to be made for, that of `profile_for_colour`; None where it is sRGB."""
+    """Describe the space in which colour has to be made, that of `profile_for_colour`; None if it is sRGB."""
     made, _ = profile_for_colour(profile)
     found = None if made is None else describe(made)
     if found is None:
@@ -84,7 +84,7 @@ def space_for_colour(profile: bytes | None) -> RgbDescription | None:
 def rgb_from_grey(profile: bytes) -> bytes:
     """Build an RGB matrix profile: sRGB primaries, three times the tone curve of the grey profile, byte for byte.
 
-    Where the profile has tables instead of a curve, its greys are sampled. Raises `DamagedProfileError`.
+    If the profile has tables instead of a curve, its greys are sampled. Raises `DamagedProfileError`.
     """
     curve = tags_of(profile).get(b"kTRC")
     if curve is None or profile[20:24] != b"XYZ ":
@@ -118,7 +118,7 @@ def _with_curve(profile: bytes, curve: bytes) -> bytes:
 
 
 def _srgb_curve(points: int) -> NDArray[np.float64]:
-    """Linear values of code values after IEC 61966-2-1."""
+    """Return linear values of code values, as in IEC 61966-2-1."""
     codes = np.linspace(0, 1, points)
     return np.asarray(np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4))
 
@@ -136,7 +136,8 @@ def _assemble(source: bytes, tags: dict[bytes, bytes]) -> bytes:
     header = bytearray(source[:HEADER])
     header[0:4] = struct.pack(">I", start + len(body))
     header[12:24] = (b"scnr" if source[12:16] == b"scnr" else b"mntr") + b"RGB XYZ "
-    # The preferred module, the device, the creator and the profile ID belong to the profile this one was made from.
+    # The preferred module, the device, the creator and the profile ID belong to the profile that this one was made
+    # from.
     for first, last in ((4, 8), (48, 56), (80, 100)):
         header[first:last] = bytes(last - first)
     return bytes(header) + table + body

@@ -1,4 +1,4 @@
-"""What an ICC profile says: its tags, its primaries, its tone curves as numbers.
+"""Parse ICC profiles: tags, primaries, and tone curves as numbers.
 
 Layout: ICC.1:2001-04 and ICC.1:2022 (versions 2 and 4), sections 7 to 10.
 """
@@ -38,7 +38,7 @@ class RgbDescription:
 
 
 def colour_space(profile: bytes) -> str:
-    """Read the data colour space the header names, such as "RGB" or "GRAY". Raises `DamagedProfileError`."""
+    """Return the data colour space named in the header, such as "RGB" or "GRAY". Raises `DamagedProfileError`."""
     if len(profile) < HEADER + 4 or profile[36:40] != b"acsp":
         raise DamagedProfileError("damaged")
     return profile[16:20].decode("ascii", "replace").strip()
@@ -59,7 +59,7 @@ def tags_of(profile: bytes) -> dict[bytes, bytes]:
 
 
 def describe(profile: bytes) -> RgbDescription | None:
-    """Return what an RGB profile of three primaries and one tone curve says; None for any other RGB profile.
+    """Return the description of an RGB profile with three primaries and one tone curve; None for other RGB profiles.
 
     Raises `DamagedProfileError`.
     """
@@ -78,9 +78,9 @@ def describe(profile: bytes) -> RgbDescription | None:
 
 
 def grey_axis(profile: bytes) -> NDArray[np.float32]:
-    """Return the luminance, relative to white, of 4096 greys under a profile of any kind, as LittleCMS finds it.
+    """Return the luminance, relative to white, of 4096 greys under a profile of any kind, as computed by LittleCMS.
 
-    ``profile`` is a grey or RGB one. Raises `DamagedProfileError` if it cannot be used, or its greys do not rise.
+    ``profile`` is a grey or RGB one. Raises `DamagedProfileError` if it is unusable, or its greys are not increasing.
     """
     is_grey = colour_space(profile) == "GRAY"
     ramp = np.linspace(0, 65535, CURVE_POINTS).astype(np.uint16)
@@ -132,7 +132,7 @@ def _sampled(data: bytes, codes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _parametric(data: bytes, codes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Functions of type 0 to 4 (ICC.1:2022, table 68) as cases of the last: (a x + b)^g + e from d on, else c x + f."""
+    """Evaluate types 0 to 4 (ICC.1:2022, table 68) as cases of the last: (a x + b)^g + e from d, else c x + f."""
     kind = struct.unpack_from(">H", data, 8)[0] if data[:4] == b"para" else -1
     if not 0 <= kind <= 4:
         raise ValueError("unknown function")

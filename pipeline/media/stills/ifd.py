@@ -1,4 +1,4 @@
-"""TIFF directories as raw entries: read, checked and written without interpreting what they hold.
+"""TIFF directories as raw entries: read, checked and written without interpreting their values.
 
 EXIF is a TIFF stream without pixels, so this serves both. Layout: TIFF 6.0, section 2; EXIF 2.32, section 4.6.
 """
@@ -35,7 +35,7 @@ SHORT, LONG, UNDEFINED, BYTE = 3, 4, 7, 1
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 ORIENTATION = 274
-# Makers' notes hold offsets that only they know of, most of them from the beginning of the TIFF structure.
+# Makers' notes contain offsets of unknown layout, most of them from the beginning of the TIFF structure.
 MAKER_NOTE = 37500
 
 _DEPTH = 3
@@ -48,9 +48,9 @@ class DamagedIfdError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag with its value as it lies in the file; ``children`` for a pointer to another directory.
+    """One tag with its value as stored in the file; ``children`` for a pointer to another directory.
 
-    ``place``: where in the file the value must lie in a copy too, because it holds offsets of its own.
+    ``place`` is the file position that the value must keep in a copy, because it contains offsets of its own.
     """
 
     tag: int
@@ -62,19 +62,19 @@ class Entry:
 
     @property
     def placed(self) -> tuple[Entry, ...]:
-        """Those of this entry and the ones below it that have a place."""
+        """The entries with a place, from this entry and those below it."""
         own = (self,) if self.place is not None else ()
         return (*own, *(entry for child in self.children for entry in child.placed))
 
     def tobytes(self) -> bytes:
-        """Give type, count and value, those of entries below it too, for comparison."""
+        """Return type, count and value, including those of entries below it, for comparison."""
         own = struct.pack("<HIQ", self.tag, self.kind, self.count) + (b"" if self.children else self.data)
         return own + b"".join(child.tobytes() for child in self.children)
 
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """Byte order ("<" or ">"), whether it is BigTIFF, and where the first directory lies."""
+    """Byte order ("<" or ">"), whether it is BigTIFF, and the offset of the first directory."""
 
     order: str
     big: bool
@@ -109,7 +109,7 @@ def read_ifd(file: BinaryIO, header: TiffHeader, offset: int, *, depth: int = 0)
 def read_items(file: BinaryIO, header: TiffHeader, offset: int) -> list[tuple[int, int, int, bytes]]:
     """Read the bare table at ``offset``: (tag, type, count, value or offset field), nothing followed or checked.
 
-    Raises `DamagedIfdError` if the table itself does not lie in the file.
+    Raises `DamagedIfdError` if the table itself lies outside the file.
     """
     counter, item, inline = ("Q", "HHQ", 8) if header.big else ("H", "HHI", 4)
     counter_size = struct.calcsize(header.order + counter)
@@ -126,7 +126,7 @@ def read_items(file: BinaryIO, header: TiffHeader, offset: int) -> list[tuple[in
 
 
 def successor(file: BinaryIO, header: TiffHeader, offset: int) -> range:
-    """Which bytes point to the directory that follows that at ``offset``; empty if none does.
+    """Return the position of the pointer to the directory after the one at ``offset``; empty if there is none.
 
     Raises `DamagedIfdError`.
     """
@@ -139,7 +139,7 @@ def successor(file: BinaryIO, header: TiffHeader, offset: int) -> range:
 
 
 def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:
-    """Make a classic TIFF directory for the even file position ``offset``, its values and sub-directories after it.
+    """Return a classic TIFF directory for the even file position ``offset``, with its values and sub-directories.
 
     Values with a place of their own are left to the caller.
     """
@@ -164,7 +164,7 @@ def write_ifd(entries: tuple[Entry, ...], order: str, offset: int) -> bytes:
 
 
 def classic(entry: Entry) -> Entry | None:
-    """``entry`` without the 8-byte types only BigTIFF has, also below it; None if nothing is left."""
+    """Return ``entry`` without the 8-byte types of BigTIFF, also below it; None if nothing is left."""
     if entry.kind in _BIG_ONLY and not entry.children:
         return None
     if not entry.children:
@@ -174,7 +174,7 @@ def classic(entry: Entry) -> Entry | None:
 
 
 def shortened(entry: Entry, order: str) -> Entry:
-    """``entry`` with 4-byte integers in place of the 8-byte ones only BigTIFF has. Raises `DamagedIfdError`."""
+    """Return ``entry`` with BigTIFF's 8-byte integers shortened to 4 bytes. Raises `DamagedIfdError`."""
     if entry.kind != _LONG8:
         return entry
     values = struct.unpack(f"{order}{entry.count}Q", entry.data)
@@ -184,7 +184,7 @@ def shortened(entry: Entry, order: str) -> Entry:
 
 
 def integer(entry: Entry, order: str) -> int | None:
-    """Give the first value of an entry of unsigned integers, else None."""
+    """Return the first value of an entry of unsigned integers, else None."""
     code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(entry.kind)
     if code is None or entry.count < 1 or len(entry.data) < TYPE_SIZES[entry.kind]:
         return None
@@ -192,7 +192,7 @@ def integer(entry: Entry, order: str) -> int | None:
 
 
 def read_entry(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, bytes], *, depth: int = 0) -> Entry:
-    """Read the entry of one `read_items` item, its value fetched, and a directory it points to read.
+    """Read the entry of one `read_items` item, with its value and any directory it points to.
 
     Raises `DamagedIfdError` as `read_ifd` does.
     """
@@ -220,7 +220,7 @@ def read_entry(file: BinaryIO, header: TiffHeader, item: tuple[int, int, int, by
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    # Beyond what a file system can hold, seeking itself fails.
+    # Beyond the limits of a file system, seeking itself fails.
     data = b""
     if offset < 1 << 40:
         file.seek(offset)

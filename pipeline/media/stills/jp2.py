@@ -1,4 +1,4 @@
-"""JPEG 2000 photographs (.jp2): decoded by OpenJPEG, written without loss, every other box carried along."""
+"""JPEG 2000 photographs (.jp2): decoded by OpenJPEG, written losslessly, with every other box carried over."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.media.stills.still import ColourModel, Page, PageCheck, Still, Sti
 from pipeline.media.stills.verification import Found, verify_lossless
 from pipeline.results import Note, NoteKind
 
-# OpenJPEG holds four bytes for every sample.
+# OpenJPEG uses four bytes per sample.
 _PIXEL_LIMIT = 120_000_000
 _FILE_LIMIT = 2 << 30
 _SRGB, _GREY = 16, 17
@@ -37,14 +37,14 @@ _ENUMERATED, _RESTRICTED_ICC, _ANY_ICC = 1, 2, 3
 _REFUSED_SPACES = {12: "CMYK", 14: "L*a*b*", 18: "YCbCr"}
 # Of a box that defines channels: number, type, and which colour, from 1 on.
 _CHANNEL, _COLOUR = struct.Struct(">HHH"), 0
-# Boxes of the header that describe the former samples; the result has its own.
+# Boxes of the header that describe the old samples; the result has its own.
 _PICTURE, _OWN_UUIDS = (b"jp2c", b"jp2h"), (EXIF_UUID, XMP_UUID)
 _REPLACED = (b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedJp2:
-    """All boxes of the source in order, that of the codestream empty, and those inside its header box."""
+    """All boxes of the source in order, with an empty codestream box, and those inside its header box."""
 
     boxes: tuple[Box, ...]
     header: tuple[Box, ...]
@@ -69,7 +69,7 @@ class Jp2Format(StillFormat):
     suffixes = (".jp2", ".jpf", ".jpx")
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the signature box."""
+        """Recognise the signature box."""
         return head.startswith(SIGNATURE)
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -101,7 +101,7 @@ class Jp2Format(StillFormat):
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-        """Write R, G and B without loss, with the source's boxes."""
+        """Write R, G and B losslessly, with the source's boxes."""
         (page,) = pages
         still = page.still
         carried = still.carried_as(CarriedJp2)
@@ -117,7 +117,7 @@ class Jp2Format(StillFormat):
         return notes
 
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode the file and compare it with what was to be written."""
+        """Decode the file and compare it with what should have been written."""
         (page,) = pages
         data = path.read_bytes()
         carried, codestream, coded, _ = _taken_apart(path, data)
@@ -130,7 +130,7 @@ JPEG_2000 = Jp2Format()
 
 
 def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, bytes, Codestream, int]:
-    """Return all boxes but the codestream, that, what it says of itself, and how many bytes follow the file's end."""
+    """Return all boxes except the codestream, the codestream, its header, and how many bytes follow the file's end."""
     try:
         boxes, extra = read_boxes(data)
         codestreams = [box.data for box in boxes if box.kind == b"jp2c"]
@@ -148,7 +148,7 @@ def _taken_apart(path: Path, data: bytes) -> tuple[CarriedJp2, bytes, Codestream
 
 
 def _decoded(path: Path, codestream: bytes, coded: Codestream) -> NDArray[Any]:
-    """Return the samples as they are stored: of a whole file the decoder applies the profile, which stays with them."""
+    """Return the stored samples: for a whole file the decoder would apply the profile, which stays with them."""
     try:
         pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(codestream)
     except (RuntimeError, ValueError) as error:
@@ -159,7 +159,7 @@ def _decoded(path: Path, codestream: bytes, coded: Codestream) -> NDArray[Any]:
 
 
 def _coded(pixels: NDArray[Any]) -> bytes:
-    # Each resolution halves the sides; more than a small picture has room for is an error.
+    # Each resolution halves the sides; too many for a small picture are an error.
     resolutions = max(1, min(6, min(pixels.shape[:2]).bit_length() - 1))
     return bytes(
         imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, resolutions=resolutions)
@@ -193,7 +193,7 @@ def _is_in_order(channels: bytes) -> bool:
 
 
 def _header(still: Still, former: tuple[Box, ...], icc: bytes | None) -> Box:
-    """Header box of the result: size, three components, its colour space, and what else the source's held."""
+    """Return the result's header box: size, three components, its colour space, and other content of the source's."""
     colour = struct.pack(">BbBI", _ENUMERATED, 0, 0, _SRGB)
     if icc is not None:
         colour = struct.pack(">BbB", _RESTRICTED_ICC, 0, 0) + icc
@@ -215,7 +215,7 @@ def _uuid(boxes: tuple[Box, ...], name: bytes) -> bytes | None:
 
 
 def _with_metadata(boxes: tuple[Box, ...], metadata: Metadata) -> tuple[Box, ...]:
-    """Put EXIF and XMP of the result where those of the source stood; a new one stands before the codestream."""
+    """Replace EXIF and XMP of the source by those of the result; new ones go before the codestream."""
     for name, data in ((EXIF_UUID, metadata.exif), (XMP_UUID, metadata.xmp)):
         if data is None:
             continue

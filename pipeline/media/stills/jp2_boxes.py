@@ -1,4 +1,4 @@
-"""JPEG 2000 files as boxes, and what the codestream inside says of itself.
+"""JPEG 2000 files as boxes, and the header of the codestream.
 
 Layout: ITU-T T.800, annex A (codestream) and annex I (the JP2 file).
 """
@@ -17,7 +17,7 @@ _MOST_BOXES = 10_000
 
 
 class DamagedJp2Error(ValueError):
-    """Boxes that do not make a JPEG 2000 file."""
+    """Boxes that do not form a JPEG 2000 file."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Box:
     data: bytes
 
     def tobytes(self) -> bytes:
-        """Give the box as it stands in a file."""
+        """Return the box as stored in a file."""
         if len(self.data) + 8 < 1 << 32:
             return struct.pack(">I4s", len(self.data) + 8, self.kind) + self.data
         return struct.pack(">I4sQ", 1, self.kind, len(self.data) + 16) + self.data
@@ -36,7 +36,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Codestream:
-    """Size, the depth of every component (negative where signed), its subsampling, and whether coding loses nothing."""
+    """Size, the depth of every component (negative if signed), its subsampling, and whether coding is lossless."""
 
     width: int
     height: int
@@ -46,7 +46,7 @@ class Codestream:
 
 
 def read_boxes(data: bytes) -> tuple[list[Box], int]:
-    """Return the boxes that follow each other in ``data``, and how many bytes behind them make none.
+    """Return the consecutive boxes in ``data``, and the number of bytes after them that form none.
 
     Raises `DamagedJp2Error` for too many.
     """

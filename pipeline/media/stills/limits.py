@@ -1,4 +1,4 @@
-"""Bounds on untrusted pictures, checked from the header before any pixel is decoded."""
+"""Limits for untrusted pictures, checked from the header before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.media.stills.samples import damaged, refuse
 
 PIXEL_LIMIT = 400_000_000
 
-# A header may claim few pixels and the file be endless; what honest pictures carry besides pixels fits in the floor.
+# A header may claim few pixels in an endless file; what genuine pictures carry besides pixels fits below this.
 _FILE_FLOOR = 256 << 20
 _BYTES_PER_PIXEL = 16
 

@@ -1,4 +1,4 @@
-"""What a file says beside its pixels, and what the coloured one must say in its place."""
+"""The metadata of a file, and what the coloured one must carry instead."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.results import Note, NoteKind
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """ICC ``profile``, ``exif`` (a TIFF structure, without prefix) and ``xmp`` packet, None where there is none.
+    """ICC ``profile``, ``exif`` (a TIFF structure, without prefix) and ``xmp`` packet, None if absent.
 
-    ``other``: (name, bytes) of every other block, tag, chunk or box that is carried over as it is.
+    ``other``: (name, bytes) of every other block, tag, chunk or box that is carried over unchanged.
     """
 
     profile: bytes | None = None
@@ -24,7 +24,7 @@ class Metadata:
     other: tuple[tuple[str, bytes], ...] = ()
 
     def missing(self, found: Metadata) -> list[str]:
-        """Name the blocks of ``other`` that ``found`` lacks, or holds with other bytes."""
+        """Return the names of blocks in ``other`` that ``found`` lacks, or holds with other bytes."""
         lost = Counter(self.other) - Counter(found.other)
         return [name for name, _ in lost.elements()]
 
@@ -32,10 +32,10 @@ class Metadata:
 def for_result(
     source: Metadata, declared: AiColour | None, *, xmp_room: int | None = None
 ) -> tuple[Metadata, tuple[Note, ...]]:
-    """Return what a result must carry whose source carries ``source``, and what there is to say about it.
+    """Return the metadata for the result of a source with metadata ``source``, and notes about it.
 
-    ``declared`` is None for a picture that is written anew with its own colours: its RGB profile is kept then.
-    ``xmp_room`` is the largest packet the format holds, in bytes.
+    ``declared`` is None for a picture that is rewritten with its own colours: its RGB profile is then kept.
+    ``xmp_room`` is the largest packet that the format can hold, in bytes.
     """
     profile, notes = profile_for_colour(source.profile)
     if declared is None and source.profile is not None and is_rgb(source.profile):

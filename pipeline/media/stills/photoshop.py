@@ -1,4 +1,4 @@
-"""Photoshop's image resources, in JPEG (APP13) and TIFF (tag 34377): all are kept but the thumbnail of the old picture.
+"""Photoshop's image resources, in JPEG (APP13) and TIFF (tag 34377): all are kept but thumbnails of the old picture.
 
 Layout: Adobe, Photoshop File Formats Specification, "Image Resources Section".
 """
@@ -12,13 +12,13 @@ _THUMBNAILS = (1033, 1036)
 
 
 def without_thumbnail(resources: bytes) -> bytes:
-    """Return ``resources`` without thumbnails, no other byte changed; as they are where they break off."""
+    """Return ``resources`` without thumbnails, no other byte changed; unchanged if they break off."""
     kept, position = [], 0
     while position + 12 <= len(resources):
         if resources[position : position + 4] not in _SIGNATURES:
             break
         (number,) = struct.unpack_from(">H", resources, position + 4)
-        # A Pascal string, and data, both filled up to an even number of bytes.
+        # A Pascal string, and data, both padded to an even number of bytes.
         named = position + 6 + (resources[position + 6] + 2) // 2 * 2
         if named + 4 > len(resources):
             break

@@ -1,4 +1,4 @@
-"""PNG photographs, 8 and 16 bits a sample: read whole, written row by row, every other chunk carried along."""
+"""PNG photographs, 8 and 16 bits per sample: read whole, written row by row, with every other chunk carried over."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ XMP_KEY = b"XML:com.adobe.xmp\0"
 _PROFILE_NAME = b"ICC profile"
 _INFLATED_LIMIT = 64 << 20
 _PACKED_FLOOR = 1 << 20
-# Described the pixels as they were coded; the result is coded otherwise.
+# They describe the old coding of the pixels, which the result does not share.
 _REPLACED = (b"PLTE", b"tRNS", b"hIST")
 _OWN_FIELDS = (b"iCCP", b"eXIf")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CarriedPng:
-    """Chunks that the result gets, those before the pixels and those after, the three of `Metadata` among them."""
+    """Chunks for the result, those before the pixels and those after, including the three of `Metadata`."""
 
     before: tuple[Chunk, ...] = ()
     after: tuple[Chunk, ...] = ()
@@ -73,13 +73,13 @@ class CarriedPng:
 
 
 class PngFormat(StillFormat):
-    """PNG, 8 or 16 bits a sample in results, every chunk that stays true carried along."""
+    """PNG, 8 or 16 bits per sample in results, with every chunk that stays true carried over."""
 
     name = "PNG"
     suffixes = (".png",)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the signature."""
+        """Recognise the signature."""
         return head.startswith(SIGNATURE)
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -92,7 +92,7 @@ class PngFormat(StillFormat):
             raise refuse(path, "is an animated PNG")
         if len(data) - chunks.extra - sum(len(placed.chunk.data) for placed in chunks.found) > _most_packed(header):
             raise damaged(path, f"is a PNG with far more data than {header.width} x {header.height} pixels can need")
-        # libpng has made alpha of a transparent colour.
+        # libpng has turned a transparent colour into alpha.
         luma, alpha, chroma = planes(_decoded(path, data, header))
         del data
         orientation, notes = orientation_of(kinds.get(b"eXIf"))
@@ -115,7 +115,7 @@ class PngFormat(StillFormat):
         )
 
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-        """Write R, G and B with the chunks that the still carries, with alpha if it has one."""
+        """Write R, G and B with the chunks that the still carries, and alpha if it has one."""
         (page,) = pages
         still = page.still
         header = Header(still.width, still.height, still.bits, RGB if still.alpha is None else RGB_ALPHA)
@@ -131,7 +131,7 @@ class PngFormat(StillFormat):
         return notes
 
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode the file by libpng and compare it with what was to be written."""
+        """Decode the file with libpng and compare it with what should have been written."""
         (page,) = pages
         data, header = _read(path, page.still.luma.size)
         chunks = _chunks(path, data)
@@ -196,14 +196,14 @@ def _decoded(path: Path, data: bytes, header: Header) -> NDArray[Any]:
 
 
 def png_chunks_of(metadata: Metadata) -> tuple[Chunk, ...]:
-    """Make the chunks of metadata that come from another format; ``other`` holds chunks already, named as here."""
+    """Return chunks for metadata from another format; ``other`` already holds chunks, named as here."""
     others = (Chunk(name.removeprefix("PNG chunk ").encode("latin-1"), data) for name, data in metadata.other)
     made, _ = _with_metadata(CarriedPng(before=tuple(others)), metadata)
     return tuple(made)
 
 
 def _most_packed(header: Header) -> int:
-    """Bytes that honest packed pixels stay below, so that no time is spent on inflating what is thrown away."""
+    """Return an upper bound in bytes for genuine packed pixels, to avoid inflating what will be discarded."""
     samples = SAMPLES.get(header.colour, 4)
     return 2 * header.height * (1 + header.width * samples * max(1, header.depth // 8)) + _PACKED_FLOOR
 
@@ -226,7 +226,7 @@ def _notes(header: Header, kinds: dict[bytes, bytes], chunks: Chunks) -> Iterato
 
 
 def _for_colour(chunks: Sequence[Chunk], source: Header, result: Header) -> tuple[tuple[Chunk, ...], tuple[Note, ...]]:
-    """Pick the chunks that stay true when colour is added, some of them in another form."""
+    """Select the chunks that stay true when colour is added, some of them in another form."""
     kept: list[Chunk] = []
     notes: list[Note] = []
     for chunk in chunks:
@@ -264,7 +264,7 @@ _STANDARD = (
 
 
 def _with_metadata(carried: CarriedPng, metadata: Metadata) -> tuple[list[Chunk], list[Chunk]]:
-    """Put profile, EXIF and XMP of the result where those of the source stood, new ones before the pixels."""
+    """Replace profile, EXIF and XMP of the source by those of the result; new ones go before the pixels."""
     sources = (carried.before, carried.after)
     profile = next((chunk for chunks in sources for chunk in chunks if chunk.kind == b"iCCP"), None)
     if profile is None or _inflated_profile(profile.data) != metadata.profile:
@@ -293,7 +293,7 @@ def _is_xmp(chunk: Chunk) -> bool:
 
 
 def _inflated_profile(data: bytes | None) -> bytes | None:
-    """Profile inside the data of an iCCP chunk; None if there is none, or none to be had."""
+    """Return the profile in the data of an iCCP chunk; None if there is none, or it cannot be read."""
     if data is None:
         return None
     try:
@@ -303,7 +303,7 @@ def _inflated_profile(data: bytes | None) -> bytes | None:
 
 
 def _xmp_text(data: bytes) -> bytes:
-    """Text of an iTXt chunk; what cannot be unpacked is handed on as it is, and found to be damaged there."""
+    """Return the text of an iTXt chunk; undecodable text is returned as it is, and later found to be damaged."""
     packed, rest = data[len(XMP_KEY) : len(XMP_KEY) + 1], data[len(XMP_KEY) + 2 :]
     text = rest.partition(b"\0")[2].partition(b"\0")[2]
     if packed != b"\x01":

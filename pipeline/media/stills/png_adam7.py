@@ -1,6 +1,6 @@
-"""Interlaced PNG: its seven passes are pictures of their own, which are decoded one by one and put together.
+"""Interlaced PNG: its seven passes are separate pictures, which are decoded one by one and combined.
 
-libpng's simple interface, which imagecodecs calls, decodes such files too, but complains about them on stderr.
+libpng's simple interface, called by imagecodecs, decodes such files too, but complains about them on stderr.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from pipeline.media.stills.png_chunks import SAMPLES, SIGNATURE, Chunk, DamagedPngError, Header, chunk_places
 
-# First row, first column, rows and columns from one to the next (third edition, section 8.2).
+# First row, first column, and the row and column steps (third edition, section 8.2).
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
 def decode_interlaced(data: bytes, header: Header, decode: Callable[[bytes], NDArray[Any]]) -> NDArray[Any]:
-    """Decode a file of sound chunks, all of which its pixels need; ``decode`` decodes one without interlacing.
+    """Decode a file of sound chunks, all required by its pixels; ``decode`` decodes one without interlacing.
 
-    Raises `DamagedPngError`, and what ``decode`` raises.
+    Raises `DamagedPngError`, and the errors of ``decode``.
     """
     packed, others = _split(data)
     passes = [found for found in (_Pass(header, *place) for place in _PASSES) if found.size]
@@ -46,7 +46,7 @@ def decode_interlaced(data: bytes, header: Header, decode: Callable[[bytes], NDA
 
 
 class _Pass:
-    """One pass: where its pixels belong, and ``size``, the bytes of its rows, each behind its filter type."""
+    """One pass: the position of its pixels, and ``size``, the bytes of its rows, each after its filter type."""
 
     def __init__(self, header: Header, row: int, column: int, down: int, right: int) -> None:
         self.row, self.column, self.down, self.right = row, column, down, right
@@ -63,7 +63,7 @@ class _Pass:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """Packed pixels, and palette and transparency as they stand in the file."""
+    """Return packed pixels, and palette and transparency as stored in the file."""
     packed, others = [], []
     for kind, position, end in chunk_places(data):
         if kind == b"IDAT":

@@ -14,7 +14,7 @@ from pipeline.media.stills.still import Strip
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
-# Samples of a pixel as it is stored.
+# Stored samples per pixel.
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 # Five times as fast as 6 on 16-bit samples, for files some 5 % larger.
 _LEVEL = 4
@@ -22,7 +22,7 @@ _CHUNK = 1 << 17
 
 
 class DamagedPngError(ValueError):
-    """Chunks that do not make a PNG file."""
+    """Chunks that do not form a PNG file."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Chunk:
         return bool(self.kind[3] & 32)
 
     def tobytes(self) -> bytes:
-        """Give the chunk as it stands in a file."""
+        """Return the chunk as stored in a file."""
         check = zlib.crc32(self.data, zlib.crc32(self.kind))
         return struct.pack(">I", len(self.data)) + self.kind + self.data + struct.pack(">I", check)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A chunk as found: whether it stood after the pixels, and whether its check sum is right."""
+    """A chunk as found: whether it followed the pixels, and whether its checksum is right."""
 
     chunk: Chunk
     after: bool
@@ -54,7 +54,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Chunks:
-    """All chunks but header, pixels and end; whether there is an end, and how many bytes that hold anything follow."""
+    """All chunks except header, pixels and end; whether there is an end, and the number of non-empty bytes after it."""
 
     found: tuple[Placed, ...]
     is_closed: bool
@@ -72,12 +72,12 @@ class Header:
     is_interlaced: bool = False
 
     def chunk(self) -> Chunk:
-        """IHDR of a picture without interlacing."""
+        """Return IHDR for a picture without interlacing."""
         return Chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self.height, self.depth, self.colour, 0, 0, 0))
 
 
 def read_header(data: bytes) -> Header:
-    """IHDR from the first 33 bytes of a file. Raises `DamagedPngError`."""
+    """Return IHDR from the first 33 bytes of a file. Raises `DamagedPngError`."""
     if len(data) < 33 or not data.startswith(SIGNATURE) or data[12:16] != b"IHDR":
         raise DamagedPngError("no IHDR")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
@@ -85,7 +85,7 @@ def read_header(data: bytes) -> Header:
 
 
 def chunk_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Type of each chunk of a file, where it begins, and where its length says that it ends, which may be too far."""
+    """Yield the type, start and stated end, which may be too far, of each chunk in a file."""
     position = len(SIGNATURE)
     while position + 12 <= len(data):
         end = position + 12 + struct.unpack_from(">I", data, position)[0]
@@ -94,7 +94,7 @@ def chunk_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def read_chunks(data: bytes) -> Chunks:
-    """Every chunk but the header, pixels and end. Raises `DamagedPngError` where the chunks break off."""
+    """Return every chunk except header, pixels and end. Raises `DamagedPngError` if the chunks break off."""
     found: list[Placed] = []
     after = False
     for kind, position, end in chunk_places(data):
@@ -113,14 +113,14 @@ def read_chunks(data: bytes) -> Chunks:
 
 
 def transparency_fits(data: bytes, colour: int) -> bool:
-    """Whether tRNS has the form that pixels of this colour type ask for (section 11.3.1.1)."""
+    """Return whether tRNS has the form required for this colour type (section 11.3.1.1)."""
     if colour == PALETTE:
         return 1 <= len(data) <= 256
     return len(data) == {GREY: 2, RGB: 6}.get(colour, -1)
 
 
 def essential(data: bytes, header: Header) -> bytes:
-    """Keep of a file that `read_chunks` accepts the chunks that its pixels need: libpng speaks of others on stderr."""
+    """Keep only the chunks that the pixels of a valid file need: libpng reports others on stderr."""
     parts = [SIGNATURE]
     for kind, position, end in chunk_places(data):
         if kind == b"IEND":
@@ -151,7 +151,7 @@ def encode_pixels(strips: Iterator[Strip]) -> Iterator[bytes]:
 
 
 def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], pixel: int) -> bytes:
-    """Rows (N, bytes) with the filter type before each: of None, Sub, Up and Paeth the least sum of differences."""
+    """Return rows (N, bytes), each after its filter type: the lowest sum of differences of None, Sub, Up and Paeth."""
     up = np.vstack((above[None], rows[:-1]))
     left, corner = np.zeros_like(rows), np.zeros_like(rows)
     left[:, pixel:], corner[:, pixel:] = rows[:, :-pixel], up[:, :-pixel]

@@ -11,7 +11,7 @@ _DEVELOP = "Develop it to TIFF first, and colour that."
 
 @dataclass(frozen=True)
 class RefusedFormat:
-    """``magics``: (offset, bytes) that tell it, one of them; none where only the suffix does."""
+    """``magics``: (offset, bytes), any of which identifies it; empty if only the suffix does."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -19,12 +19,12 @@ class RefusedFormat:
     advice: str = _CONVERT
 
     def sniff(self, head: bytes) -> bool:
-        """Tell from the first bytes of a file whether it is of this format."""
+        """Return whether a file with these first bytes is of this format."""
         return any(head[offset : offset + len(magic)] == magic for offset, magic in self.magics)
 
 
 _FTYP = 4
-# Some raw files are TIFF files to look at: they are refused by what their tags say. Their suffixes stand here.
+# Some raw files look like TIFF files and are refused by their tags. Their suffixes are listed here.
 REFUSED = (
     RefusedFormat("camera raw (Adobe DNG)", (".dng",), (), _DEVELOP),
     RefusedFormat(
@@ -72,5 +72,5 @@ REFUSED = (
     RefusedFormat("Targa", (".tga",), ()),
     RefusedFormat("Kodak PhotoCD", (".pcd",), ()),
 )
-# To be tried after the formats that are read, for some of them begin so too.
+# Tried after the formats that are read, some of which begin in the same way.
 FILM = RefusedFormat("a film, or HEIF of an unknown kind", (), ((_FTYP, b"ftyp"),))

@@ -13,7 +13,7 @@ from pipeline.media.stills.still import StillFormat
 from pipeline.media.stills.tiff import TIFF
 from pipeline.media.stills.webp import WEBP
 
-# Bytes from the beginning of a file that tell its format: a few, but for JPEG with stray bytes there.
+# Number of first bytes that identify a format: few are needed, except for JPEG with stray bytes.
 HEAD = 512
 
 FORMATS: tuple[StillFormat, ...] = (JPEG, PNG, TIFF, JPEG_2000, WEBP, AVIF, HEIC, BMP, GIF)
@@ -23,11 +23,11 @@ REFUSED_SUFFIXES = frozenset(suffix for refused in REFUSED for suffix in refused
 
 
 def format_of(head: bytes, suffix: str = "") -> StillFormat | RefusedFormat | None:
-    """Tell the format of a file from its first `HEAD` bytes; of one that they do not tell, from its ``suffix``.
+    """Return the format of a file from its first `HEAD` bytes or, if they do not tell, from its ``suffix``.
 
-    None for what is no photograph, as far as one can tell. A suffix alone never makes a format that is read.
+    None if it is not a photograph, as far as one can tell. A suffix alone never gives a format that is read.
     """
-    # Some refused ones begin as others do: raw files of Canon as TIFF, JPEG-LS as JPEG.
+    # Some refused formats begin like others: Canon's raw files like TIFF, JPEG-LS like JPEG.
     candidates: tuple[StillFormat | RefusedFormat, ...] = (*REFUSED, *FORMATS, FILM)
     for candidate in candidates:
         if candidate.sniff(head):
@@ -36,5 +36,5 @@ def format_of(head: bytes, suffix: str = "") -> StillFormat | RefusedFormat | No
 
 
 def format_of_suffix(suffix: str) -> StillFormat | None:
-    """Tell which format that is read a file with ``suffix`` has by its name; None for all others."""
+    """Return the readable format with this ``suffix``; None for all others."""
     return next((still_format for still_format in FORMATS if suffix.lower() in still_format.suffixes), None)

@@ -1,4 +1,4 @@
-"""Samples: luma out of RGB, odd bit depths, and strips of rows on their way into a file."""
+"""Samples: luma from RGB, unusual bit depths, and strips of rows on their way into a file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SMALL_SIDE = 256
 
 
 def rows_per_step(width: int) -> int:
-    """Rows that make a piece of work of a few megabytes."""
+    """Return the number of rows in a work unit of a few megabytes."""
     return max(1, _STRIP_SAMPLES // max(1, width))
 
 
 def luma_of_rgb(rgb: NDArray[Any]) -> Plane:
-    """BT.601 luma (H, W) of full-range ``rgb`` (H, W, 3 or more), uint8 or uint16, rounded to the nearest code.
+    """Return BT.601 luma (H, W) of full-range ``rgb`` (H, W, 3 or more), uint8 or uint16, rounded to the nearest code.
 
     Equal R, G and B give exactly that code.
     """
@@ -46,7 +46,7 @@ def luma_of_rgb(rgb: NDArray[Any]) -> Plane:
 
 
 def small_chroma(rgb: NDArray[Any]) -> NDArray[np.float32]:
-    """BT.601 Cb and Cr, (2, h, w), -0.5..0.5, of full-range ``rgb`` (H, W, 3 or more), reduced to 256 pixels a side."""
+    """Return BT.601 Cb and Cr, (2, h, w), -0.5..0.5, of full-range ``rgb`` (H, W, 3 or more), within 256 x 256."""
     size = small_size(rgb.shape[1], rgb.shape[0])
     small = np.asarray(cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA), np.float32)
     small /= np.float32(np.iinfo(rgb.dtype).max)
@@ -57,14 +57,14 @@ def small_chroma(rgb: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a small picture of the same shape: at most 256 pixels a side."""
+    """Return (width, height) of a small picture with the same aspect ratio: at most 256 pixels a side."""
     return size_within(_SMALL_SIDE, width, height)
 
 
 def planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None, NDArray[np.float32] | None]:
-    """Luma, alpha and `small_chroma` of full-range grey or RGB, alpha last: (H, W) or (H, W, 1 to 4), uint8 or uint16.
+    """Split full-range grey or RGB, alpha last, (H, W) or (H, W, 1 to 4), into luma, alpha and `small_chroma`.
 
-    Alpha is None where there is none, chroma of grey too.
+    ``pixels`` are uint8 or uint16. Alpha is None if absent, and so is the chroma of grey.
     """
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     channels = pixels.shape[2]
@@ -75,19 +75,19 @@ def planes(pixels: NDArray[Any]) -> tuple[Plane, Plane | None, NDArray[np.float3
 
 
 def expand_to_8_bits(codes: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:
-    """Codes of 1, 2 or 4 ``bits`` stretched to 0..255: exact, as 255 is a multiple of 1, 3 and 15."""
+    """Scale codes of 1, 2 or 4 ``bits`` to 0..255: exact, as 255 is a multiple of 1, 3 and 15."""
     return (codes.astype(np.uint8) * np.uint8(255 // ((1 << bits) - 1))).astype(np.uint8)
 
 
 def refuse(path: object, what: str, *, advice: str = "") -> UnsupportedError:
-    """Return the error for a kind of picture that is not coloured, worded alike for all formats."""
+    """Return the error for a kind of picture that is not coloured, with the same wording for all formats."""
     return UnsupportedError(
         f"{path}: {what}", advice=advice or "Save it as 8- or 16-bit grey or RGB TIFF or PNG, and colour that."
     )
 
 
 def damaged(path: object, what: object) -> InputError:
-    """Return the error for a picture that cannot be read as it is, worded alike for all formats."""
+    """Return the error for a picture that cannot be read, with the same wording for all formats."""
     return InputError(
         f"{path}: {what}",
         advice="Copy it again from its source or a backup. If no copy is better, open it in another program and save "
@@ -96,9 +96,9 @@ def damaged(path: object, what: object) -> InputError:
 
 
 def undecodable(path: Path, error: Exception) -> InputError:
-    """Name what a decoder says of a picture; what Python says of a decoder that went astray helps nobody.
+    """Return the error with a decoder's message about a picture; Python's messages about a failed decoder help nobody.
 
-    What the system says of a disk that cannot be read tells nothing of the picture, and is told as such.
+    An operating system error about an unreadable disk says nothing about the picture, and is reported as such.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return unreadable(path, error)
@@ -109,6 +109,6 @@ def undecodable(path: Path, error: Exception) -> InputError:
 
 
 def trailing(name: str, size: int) -> tuple[Note, ...]:
-    """Say that bytes behind the end of the picture's file format are left behind."""
+    """Return a note that bytes after the end of the picture's file format are left behind."""
     text = f"{count(size, 'byte')} after the end of the {name} not carried over"
     return (Note(NoteKind.DROPPED, text),) if size else ()

@@ -1,4 +1,4 @@
-"""What a photograph is once it is read, what is written of it, and what a file format must be able to do with both."""
+"""A photograph once read, the pages written for it, and the interface that a file format implements for both."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Plane = NDArray[np.uint8 | np.uint16]
 Strip = NDArray[np.uint8 | np.uint16]
 Carried = TypeVar("Carried")
 
-# Points a side at which lossy chroma is compared.
+# Points per side at which lossy chroma is compared.
 _GRID = 512
 
 
 class ColourModel(StrEnum):
-    """What a strip given to `write_still` holds in its last axis.
+    """The last axis of a strip given to `write_still`.
 
-    YCBCR is full-range BT.601 as JPEG File Interchange Format defines it: Y' first, chroma centred on 128.
+    YCBCR is full-range BT.601 as defined by the JPEG File Interchange Format: Y' first, chroma centred on 128.
     """
 
     YCBCR = "ycbcr"
@@ -40,8 +40,8 @@ class ColourModel(StrEnum):
 class StillFormat(ABC):
     """A file format: one object in one module, and one entry in `pipeline.media.stills.registry`.
 
-    ``name`` is for people, ``suffixes`` are in lower case, the usual one first. ``xmp_room`` is how many bytes an XMP
-    packet may have, None for any number.
+    ``name`` is for people, ``suffixes`` are in lower case, the usual one first. ``xmp_room`` is the maximum size of an
+    XMP packet in bytes, None for no limit.
     """
 
     name: ClassVar[str]
@@ -53,12 +53,12 @@ class StillFormat(ABC):
 
     @property
     def result(self) -> StillFormat:
-        """The format that results have: the same, unless it cannot hold what a result carries."""
+        """The format of results: the same, unless it cannot hold what a result carries."""
         return self
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool:
-        """Tell from the first `registry.HEAD` bytes of a file whether it is of this format."""
+        """Return whether a file with these first `registry.HEAD` bytes is of this format."""
 
     @abstractmethod
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -66,16 +66,16 @@ class StillFormat(ABC):
 
     @abstractmethod
     def write(self, path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
-        """Write ``pages``, one of which most formats have, with all that their stills carry.
+        """Write ``pages``, of which most formats have one, with everything their stills carry.
 
-        Returns what had to be converted or dropped. Raises `OutputError` where the format has no room, OSError.
+        Returns what had to be converted or dropped. Raises `OutputError` if the format has no room, OSError.
         """
 
     @abstractmethod
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode the file that ``pages`` were written to, and compare it with them.
+        """Decode the file to which ``pages`` were written, and compare it with them.
 
-        Raises `VerificationError`, or `InputError` where the file cannot even be read.
+        Raises `VerificationError`, or `InputError` if the file cannot even be read.
         """
 
 
@@ -130,11 +130,11 @@ class Still:
 
 
 class Page:
-    """A page to write, and a record of what was handed over, to compare the finished file with.
+    """A page to write, with a record of what was handed over, for comparison with the finished file.
 
-    ``strips`` of new samples, or None where it stays as it is, bytes of its pixels included.
+    ``strips`` of new samples, or None if it stays unchanged, including the bytes of its pixels.
 
-    Strips are full-size (rows, W, 3) arrays of the dtype of ``still.luma``, from top to bottom, together H rows, in
+    Strips are full-size (rows, W, 3) arrays of the dtype of ``still.luma``, from top to bottom, H rows in total, in
     ``still.colour_model``. Iterating raises ValueError if they do not fit: a fault of the program.
     """
 
@@ -151,7 +151,7 @@ class Page:
 
     @cached_property
     def metadata(self) -> tuple[Metadata, tuple[Note, ...]]:
-        """What the written page must carry, and what there is to say about it."""
+        """The metadata that the written page must carry, and notes about it."""
         return for_result(self.still.metadata, self.declared, xmp_room=self.still.format.result.xmp_room)
 
     @property
@@ -165,7 +165,7 @@ class Page:
         return np.concatenate(self._points)
 
     def strips_with_alpha(self) -> Iterator[Strip]:
-        """Pass on the strips, with the extra samples of the photograph behind the three."""
+        """Forward the strips, with the extra samples of the photograph after the three."""
         top = 0
         alpha = self.still.alpha
         for strip in self.strips:
@@ -211,12 +211,12 @@ class Page:
 
 @dataclass(frozen=True)
 class PageCheck:
-    """What was compared in one page, by name, and how far its luma is from the source's."""
+    """What was compared in one page, by name, and the difference of its luma from the source's."""
 
     luma: LumaCheck
     checks: Mapping[str, str]
 
 
 def _spread(size: int, step: int) -> NDArray[np.int64]:
-    """Places from the first to the last, ``step`` apart."""
+    """Return positions from the first to the last, ``step`` apart."""
     return np.unique(np.append(np.arange(0, size, step), size - 1))

@@ -1,4 +1,4 @@
-"""A finished file against what was handed to its writer: decoded whole, sample by sample, and block by block.
+"""Verify a finished file against what was handed to its writer: decoded whole, sample by sample, block by block.
 
 A result gets its name only after this, so every check must hold for every sound file: bounds are proved, not tuned.
 """
@@ -20,17 +20,17 @@ from pipeline.media.stills.samples import luma_of_rgb, rows_per_step
 from pipeline.media.stills.still import Page, PageCheck
 from pipeline.results import LumaCheck, Proof
 
-# Luma of R, G and B that were rounded is at most this far from the luma they were made for.
+# Luma of rounded R, G and B differs at most by this from the luma they were made for.
 _ROUNDING = 1
-# What integer transforms and the rounding of samples add to the error of quantisation (ITU-T T.83 allows less).
+# Error of integer transforms and sample rounding, in addition to quantisation (ITU-T T.83 allows less).
 _TRANSFORM = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One page of a finished file as its own reader decodes it.
+    """One page of a finished file as decoded by its own reader.
 
-    ``pixels``: (H, W, 3 and extra samples), R, G and B; of JPEG, Y', Cb and Cr.
+    ``pixels``: (H, W, 3 and extra samples), R, G and B; for JPEG, Y', Cb and Cr.
     """
 
     pixels: NDArray[Any]
@@ -39,7 +39,7 @@ class Found:
 
 
 def verify_lossless(path: Path, page: Page, found: Found) -> PageCheck:
-    """Compare a page of R, G and B, written without loss: every sample must be the one handed over.
+    """Compare a page of R, G and B, written losslessly: every sample must equal the one handed over.
 
     Raises `VerificationError`.
     """
@@ -132,7 +132,7 @@ def _picture(page: Page) -> str:
 
 
 def _blocks(path: Path, page: Page, found: Found) -> dict[str, str]:
-    """Compare profile, EXIF, XMP and all other blocks with those the page must carry."""
+    """Compare profile, EXIF, XMP and all other blocks with those that the page must carry."""
     wanted, _ = page.metadata
     if found.metadata.profile != wanted.profile:
         raise failed(path, "its ICC profile is not the one it must have")

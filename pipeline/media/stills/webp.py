@@ -1,7 +1,7 @@
-"""WebP photographs, always written without loss.
+"""WebP photographs, always written losslessly.
 
-Coding a lossy WebP a second time costs luma, even at quality 100 (measured: half a code on average, single samples by
-up to 15). Without loss it costs file size instead, some five times.
+Encoding a lossy WebP again costs luma, even at quality 100 (measured: half a code on average, single samples by up to
+15). Lossless encoding costs file size instead, a factor of some five.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.results import Note, NoteKind
 
 # For lossless WebP this is effort, not quality.
 _EFFORT = 50
-# The thorough method takes 26 bytes a pixel, the quick one 9; large pictures get the quick one.
+# The thorough method uses 26 bytes per pixel, the quick one 9; large pictures use the quick one.
 _THOROUGH, _QUICK = 4, 0
 _THOROUGH_PIXELS = 12_000_000
 _PIXELS, _METADATA = (b"VP8 ", b"VP8L", b"ALPH", b"VP8X"), (b"EXIF", b"ICCP", b"XMP ")
@@ -35,7 +35,7 @@ _PIXELS, _METADATA = (b"VP8 ", b"VP8L", b"ALPH", b"VP8X"), (b"EXIF", b"ICCP", b"
 
 @dataclass(frozen=True, kw_only=True)
 class _Container:
-    """Chunks of the RIFF container, those of the pixels only by name; bytes behind its end."""
+    """Chunks of the RIFF container, those with pixels only by name; bytes after its end."""
 
     chunks: dict[bytes, bytes]
     extra: int
@@ -53,7 +53,7 @@ class WebpFormat(StillFormat):
     suffixes = (".webp",)
 
     def sniff(self, head: bytes) -> bool:
-        """Tell by the RIFF header."""
+        """Recognise the RIFF header."""
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
     def read(self, path: Path, *, pixel_limit: int) -> Still:
@@ -102,7 +102,7 @@ class WebpFormat(StillFormat):
         return notes
 
     def verify(self, path: Path, pages: Sequence[Page]) -> tuple[PageCheck, ...]:
-        """Decode the file and compare it with what was to be written."""
+        """Decode the file and compare it with what should have been written."""
         (page,) = pages
         pixels = _decoded(path, page.still.luma.size)
         metadata = _container(path.read_bytes()).metadata
@@ -114,7 +114,7 @@ WEBP = WebpFormat()
 
 
 def _decoded(path: Path, pixel_limit: int) -> NDArray[Any]:
-    """Decode a file whose size is checked before: (H, W, 3 or 4)."""
+    """Decode a file whose size was checked before: (H, W, 3 or 4)."""
     with path.open("rb") as file:
         width, height, is_animated = _features(path, file.read(30))
     check_size(path, width, height, pixel_limit=pixel_limit)
@@ -130,7 +130,7 @@ def _decoded(path: Path, pixel_limit: int) -> NDArray[Any]:
 
 
 def _features(path: Path, head: bytes) -> tuple[int, int, bool]:
-    """Width, height, and whether it is animated, from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    """Return width, height, and whether it is animated, from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
     kind, data = head[12:16], head[20:]
     if kind == b"VP8X" and len(data) == 10:
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
@@ -145,7 +145,7 @@ def _features(path: Path, head: bytes) -> tuple[int, int, bool]:
 
 
 def _container(data: bytes) -> _Container:
-    """Take the container apart. One that breaks off ends early."""
+    """Parse the container. One that breaks off ends early."""
     found: dict[bytes, bytes] = {}
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     position = 12

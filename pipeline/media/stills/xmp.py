@@ -1,4 +1,4 @@
-"""XMP: say that the colour is not the photograph's own, and leave everything else in the packet as it is.
+"""XMP: declare that the colour is not the photograph's own, and leave everything else in the packet unchanged.
 
 Terms: IPTC Photo Metadata Standard 2025.1, and the IPTC controlled vocabulary of digital source types.
 """
@@ -11,7 +11,7 @@ from xml.parsers.expat import ExpatError
 
 from pipeline.results import Note, NoteKind
 
-OWN_SYSTEM = "Autochrome"  # what results say of what coloured them
+OWN_SYSTEM = "Autochrome"  # name of the AI system in results
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _SYSTEM = "AISystemUsed"
@@ -20,8 +20,8 @@ _PHOTOSHOP, _TIFF = "http://ns.adobe.com/photoshop/1.0/", "http://ns.adobe.com/t
 _RGB_MODE = "3"
 # Photometric interpretations of grey and palettes.
 _GREY = ("0", "1", "3")
-# Properties by namespace that speak of what a coloured picture no longer has: the film of a motion photograph, a gain
-# map, a thumbnail. None stands for all of a namespace.
+# Properties, by namespace, about things that a coloured picture no longer has: the film of a motion photograph, a gain
+# map, a thumbnail. None stands for a whole namespace.
 _GONE: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     (
         f"{_GOOGLE}camera/",
@@ -51,7 +51,7 @@ class _DamagedXmpError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class AiColour:
-    """What is declared in the result's XMP about where its colour comes from.
+    """The declaration in the result's XMP of where its colour comes from.
 
     ``system`` and ``version`` become the AI system and AI system version of the IPTC Photo Metadata Standard 2025.1.
     """
@@ -63,11 +63,11 @@ class AiColour:
 def declare_ai_colour(
     packet: bytes | None, declared: AiColour, *, has_new_profile: bool = False
 ) -> tuple[bytes, tuple[Note, ...]]:
-    """``packet`` with the digital source type, AI system and its version added, for a picture that gained colour.
+    """Add the digital source type, AI system and its version to ``packet``, for a picture that gained colour.
 
     Properties that are no longer true are removed, with a note: those of films, gain maps and thumbnails that are left
-    behind, grey modes, and the name of a profile where it ``has_new_profile``. All others are not touched. A packet
-    that is not well-formed XMP cannot be added to: a new one takes its place and a note says so.
+    behind, grey modes, and the name of a profile if it ``has_new_profile``. All others are unchanged. A packet that is
+    not well-formed XMP cannot be extended: it is replaced by a new one, with a note.
     """
     notes: tuple[Note, ...] = ()
     try:
@@ -86,7 +86,7 @@ def declare_ai_colour(
 
 
 def declares_ai_colour(packet: bytes | None, system: str) -> bool:
-    """Whether ``packet`` says that the picture's colour is of the AI system ``system``, as `declare_ai_colour` does."""
+    """Return whether ``packet`` declares that the picture's colour is from the AI system ``system``."""
     if packet is None or system.encode() not in packet:
         return False
     try:
@@ -114,7 +114,7 @@ def _rdf_of(packet: bytes) -> minidom.Element:
 
 
 def _declare(rdf: minidom.Element, declared: AiColour) -> str | None:
-    """Replace our three properties under ``rdf``; the former digital source type, if there was one."""
+    """Replace our three properties under ``rdf``; return the former digital source type, if there was one."""
     values = {
         "DigitalSourceType": SOURCE_TYPE,
         _SYSTEM: declared.system,
@@ -162,7 +162,7 @@ def _corrected(rdf: minidom.Element, *, has_new_profile: bool) -> tuple[Note, ..
 
 
 def _names(described: minidom.Element, namespace: str) -> tuple[str, ...]:
-    """Local names of the properties of a namespace."""
+    """Return the local names of the properties in a namespace."""
     attributes = [part.localName for part in described.attributes.values() if part.namespaceURI == namespace]
     elements = [part.localName for part in _elements(described) if part.namespaceURI == namespace]
     return tuple(dict.fromkeys((*attributes, *elements)))
@@ -173,7 +173,7 @@ def _elements(described: minidom.Element) -> list[minidom.Element]:
 
 
 def _value(described: minidom.Element, namespace: str, name: str) -> str | None:
-    """Value of a property, written as attribute or as element; None if it is not there."""
+    """Return the value of a property, written as attribute or as element; None if it is missing."""
     if described.hasAttributeNS(namespace, name):
         return str(described.getAttributeNS(namespace, name))
     for node in _elements(described):
@@ -184,7 +184,7 @@ def _value(described: minidom.Element, namespace: str, name: str) -> str | None:
 
 
 def _take(described: minidom.Element, namespace: str, name: str) -> str | None:
-    """Take a property out of ``described``; its value, None if it was not there."""
+    """Remove a property from ``described`` and return its value, None if it is missing."""
     value = _value(described, namespace, name)
     if described.hasAttributeNS(namespace, name):
         described.removeAttributeNS(namespace, name)
@@ -195,7 +195,7 @@ def _take(described: minidom.Element, namespace: str, name: str) -> str | None:
 
 
 def _is_empty(described: minidom.Element) -> bool:
-    """Whether nothing is left of a description but what it is about."""
+    """Return whether nothing is left of a description except its subject."""
     names = [attribute.name for attribute in described.attributes.values()]
     return not described.childNodes and all(name == "rdf:about" or name.startswith("xmlns") for name in names)
 
