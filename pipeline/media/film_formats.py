@@ -40,6 +40,7 @@ FILM_FORMATS = (
     _format("mpegvideo", "m1v m2v mpv", rb"\x00\x00\x01\xb3"),
     # Sequence or object, then layer, of MPEG-4 Visual (ISO/IEC 14496-2, 6.2).
     _format("m4v", "m4e", rb"\x00\x00\x01(?:\xb0|[\x00-\x1f]\x00\x00\x01[\x20-\x2f])"),
+    _format("ivf", "ivf", rb"DKIF\x00\x00"),
     _format("mxf", "mxf", rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02"),
     _format("asf", "wmv asf wm", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     _format("flv", "flv f4v", rb"FLV\x01"),

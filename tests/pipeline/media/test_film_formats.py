@@ -15,6 +15,7 @@ CODECS = {
     **{"mp4": "libx264", "mov": "libx264", "mkv": "ffv1", "avi": "mpeg4", "ts": "mpeg2video", "m2ts": "mpeg2video"},
     **{"vob": "mpeg2video", "mpg": "mpeg1video", "mxf": "mpeg2video", "wmv": "wmv2", "flv": "flv", "3gp": "mpeg4"},
     **{"rm": "rv20", "y4m": "wrapped_avframe", "gxf": "mpeg2video", "m2v": "mpeg2video", "m4e": "mpeg4"},
+    "ivf": "libvpx",
 }
 # Suffixes of camcorders, discs and older programs; each holds what the suffix on the right usually does.
 ALIASES = {

@@ -36,6 +36,7 @@ FILMS = {
     "film.flv": "flv",
     "film.mxf": "mpeg2video",
     "film.y4m": "wrapped_avframe",
+    "film.ivf": "libvpx",
 }
 
 
