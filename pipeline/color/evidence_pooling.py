@@ -1,8 +1,8 @@
-"""What the network knows of a shot is put together before one colour is chosen for a place.
+"""Pooling of the network's evidence over a shot, before a colour is chosen for each place.
 
-Log-probabilities are averaged, not colours: where one frame says red or brown and another brown or green, the mean says
-brown, and no mud. They are gathered along optical flow, from all earlier key frames of the shot and from those within
-the look-ahead, and from prototypes (`prototypes`): what looks alike anywhere in the shot, or in its scene.
+Log-probabilities are averaged, not colours: if one frame says red or brown and another brown or green, the mean says
+brown, not a muddy mix. They are gathered along optical flow, from all earlier key frames of the shot and those within
+the look-ahead, and from prototypes (`prototypes`): similar places anywhere in the shot or its scene.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from pipeline.color.scene_memory import Recalled
 from pipeline.color.spaces import F32
 from pipeline.color.statements import Statement, stated_at
 
-# Channels that OpenCV interpolates at once.
+# Number of channels that OpenCV interpolates at once.
 _GROUP = 128
-# How much a key frame on a place's own track weighs beside a like place elsewhere.
+# Weight of a key frame on a place's own track, relative to a similar place elsewhere.
 _OWN = np.float32(1)
-# Key frames that a track's evidence may outweigh a new one by.
+# Greatest weight of a track's evidence relative to a new key frame.
 _MOST_WEIGHT = np.float32(48)
-# Pooled distributions are broader and their means paler: a shot's chroma is brought back to what it would be without.
-# Some networks change the chroma of their colours by the picture, too: these are bounds for both together. Places are
-# means of pixels, which differ in hue; with the factor beside, films are as colourful as before.
+# Pooled distributions are broader and their means paler, so a shot's chroma is scaled to what it is without pooling.
+# Some networks also vary their chroma with the picture: these bounds apply to both together. Places average pixels of
+# different hue; the factor on the next line makes up for that.
 _GAINS = 0.4, 2.5
 _MIXED = 1.05
 _ROUNDS = 6
@@ -40,15 +40,15 @@ _ROUNDS = 6
 class Gathered:
     """Weighted sums over frames for each place of a key frame: ``sums`` (groups, rows, columns, channels of a group).
 
-    The channels are the weights themselves, log-probabilities, features, and the network's a* and b*, `_GROUP` at most
-    together and as many in each group, so that the last ones may be empty.
+    The channels are the weights themselves, log-probabilities, features, and the network's a* and b*, in groups of
+    equal size of at most `_GROUP`, so that the last channels may be empty.
     """
 
     sums: F32
 
     @staticmethod
     def of(prediction: Prediction) -> Gathered:
-        """Return what one key frame says: weight 1 everywhere."""
+        """Return the sums of one key frame, with weight 1 everywhere."""
         evidence = prediction.evidence
         assert evidence is not None
         assert evidence.features is not None
@@ -61,7 +61,7 @@ class Gathered:
 
     @staticmethod
     def mean_of(mean: F32, weight: F32) -> Gathered:
-        """Return the sums of which ``mean`` (rows, columns, channels) and ``weight`` (rows, columns, 1) are known."""
+        """Return the sums for a given ``mean`` (rows, columns, channels) and ``weight`` (rows, columns, 1)."""
         rows, columns, channels = mean.shape
         groups = -(-(channels + 1) // _GROUP)
         width = -(-(channels + 1) // groups)
@@ -81,22 +81,22 @@ class Gathered:
         return np.asarray(means.reshape(*self.weight.shape[:2], -1)[..., 1 : channels + 1], np.float32)
 
     def carried(self, path: Path) -> Gathered:
-        """Return it where its places are in another frame, from whose places ``path`` leads back here, times trust."""
+        """Return the sums carried to another frame, from which ``path`` leads back here, multiplied by its trust."""
         return Gathered(np.stack([path.carried(group) for group in self.sums]))
 
     def __add__(self, other: Gathered) -> Gathered:
         return Gathered(self.sums + other.sums)
 
     def bounded(self) -> Gathered:
-        """Return it with no weight above what new frames can still change."""
+        """Return the sums with their weight limited to what new frames can still change."""
         return Gathered(self.sums * np.minimum(1, _MOST_WEIGHT / self.weight))
 
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A key frame: its own evidence and all up to it, and the same of what is finer than the evidence's grid.
+    """A key frame: its own evidence, all evidence so far, and the same for detail finer than the evidence's grid.
 
-    ``luma`` is the model input; ``step`` leads here from the key frame before it, ``fine_step`` on the grid of chroma.
+    ``luma`` is the model input; ``step`` leads here from the previous key frame, ``fine_step`` on the chroma grid.
     """
 
     luma: F32
@@ -109,16 +109,16 @@ class Key:
 
 
 class EvidencePool:
-    """The evidence of one shot; give it every frame's step and every key frame, in order."""
+    """Collects the evidence of one shot, from every frame's step and every key frame, given in order."""
 
     def __init__(self, first: Evidence, recalled: Recalled | None, *, saturation: np.float32 | float = 1.0) -> None:
-        """Begin a shot, the scene of which may have been seen before; ``first`` says how many colours there are.
+        """Begin a shot, from its ``recalled`` scene if any; ``first`` gives the number of colours.
 
-        ``saturation`` multiplies the chroma. ``statements`` are those that hold in the shot; more may be added.
+        ``saturation`` multiplies the chroma. ``statements`` are those that apply to the shot; more may be added.
         """
         assert first.features is not None
         self._colours, self._features = first.logits.shape[1], first.features.shape[1]
-        # What all evidence of a network has in common; its arrays are not kept.
+        # What all evidence of a network shares; its arrays are not kept.
         self._told = replace(first, logits=first.logits[..., :0], features=None)
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
         self.statements: list[Statement] = []
@@ -136,7 +136,7 @@ class EvidencePool:
                 self.fine_so_far = Gathered.mean_of(scene.fine, scene.fine_weight * fading)
 
     def follow(self, step: Step) -> None:
-        """Go on along ``step`` to the next frame."""
+        """Extend the track along ``step`` to the next frame."""
         track = self._track
         self._track = (
             step
@@ -145,11 +145,11 @@ class EvidencePool:
         )
 
     def forget_prototypes(self) -> None:
-        """Begin with none anew: a dissolve has led into another scene."""
+        """Drop all prototypes: a dissolve has led into another scene."""
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
 
     def add(self, prediction: Prediction, luma: F32, *, is_blend: bool) -> Key:
-        """Take the network's answer for the frame that was reached; ``luma`` (h, w) is its model input."""
+        """Add the network's answer for the current frame; ``luma`` (h, w) is its model input."""
         assert prediction.evidence is not None
         own = Gathered.of(prediction)
         fine = _detail(prediction.ab[0], own.weight.shape)
@@ -167,7 +167,7 @@ class EvidencePool:
         return Key(luma, own, self.so_far, step, fine, self.fine_so_far, track)
 
     def pooled(self, waiting: Sequence[Key], count: int) -> list[F32]:
-        """Return the ab (2, h, w) of the first ``count`` of the key frames in the look-ahead, oldest first."""
+        """Return ab (2, h, w) of the first ``count`` key frames in the look-ahead, oldest first."""
         behind = _behind([key.own for key in waiting], [key.step for key in waiting], count)
         fine = _behind([key.fine for key in waiting], [key.fine_step for key in waiting], count)
         return [
@@ -176,17 +176,17 @@ class EvidencePool:
         ]
 
     def _split(self, gathered: Gathered, luma: F32) -> tuple[F32, F32]:
-        """Return the log-probabilities (n, Q) of all places and their keys."""
+        """Return the log-probabilities (n, Q) and the keys of all places."""
         mean = gathered.mean(self._colours + self._features)
         return mean[..., : self._colours].reshape(-1, self._colours), keys(mean[..., self._colours :], luma)
 
     def left(self) -> F32:
-        """Return the means of all evidence on the last key frame (rows, columns, channels), for the scene's memory."""
+        """Return the means of all evidence at the last key frame (rows, columns, channels), for the scene memory."""
         assert self.so_far is not None
         return self.so_far.mean(self._colours + self._features + 2)
 
     def _decoded(self, key: Key, gathered: Gathered, fine: F32) -> F32:
-        """Return ab (2, h, w): the colours of ``gathered``, and ``fine`` (h, w, 2), what is finer than they are."""
+        """Return ab (2, h, w): the colours of ``gathered`` plus the finer detail ``fine`` (h, w, 2)."""
         evidence, places = self._split(gathered, key.luma)
         if len(self.prototypes.weight):
             sums, weight = self.prototypes.averaged_at(places)
@@ -203,15 +203,15 @@ class EvidencePool:
         return np.ascontiguousarray(np.moveaxis(ab, -1, 0), np.float32)
 
     def _chosen(self, logits: F32) -> F32:
-        """Return the colours (n, 2) of log-probabilities (n, Q), as a network chooses but for a factor and the knee."""
+        """Return the colours (n, 2) for log-probabilities (n, Q), as a network does, but for a factor and the knee."""
         told = self._told
         assert told.temperature is not None
         return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
 
     def _gain(self, pooled: F32, gathered: Gathered) -> float:
-        """Return the factor on the shot's chroma by which ``pooled``, of its first frame, has that of the mean ab.
+        """Return the factor that gives ``pooled``, of the shot's first frame, the chroma of the mean ab.
 
-        With a knee that is a fixed point: what is compressed grows more slowly than the factor.
+        With a knee, the factor is a fixed point, as compressed chroma grows more slowly than the factor.
         """
         channels = self._colours + self._features
         given = np.square(gathered.mean(channels + 2)[..., channels:]).mean()
@@ -225,20 +225,20 @@ class EvidencePool:
 
 
 def can_pool(prediction: Prediction) -> bool:
-    """Say whether a network tells enough: a distribution, how it becomes a colour, and features."""
+    """Tell whether a network gives enough: a distribution, how it becomes a colour, and features."""
     told = prediction.evidence
     return told is not None and told.features is not None and told.temperature is not None
 
 
 def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
-    """Return what of ``ab`` (2, h, w) is finer than a grid of ``shape`` (rows, columns, ...)."""
+    """Return the detail of ``ab`` (2, h, w) finer than a grid of ``shape`` (rows, columns, ...)."""
     planes = np.ascontiguousarray(np.moveaxis(ab, 0, -1))
     own = _resized(_resized(planes, shape), planes.shape)
     return Gathered.mean_of(planes - own, np.ones((*planes.shape[:2], 1), np.float32))
 
 
 def _behind(own: Sequence[Gathered], steps: Sequence[Step | None], count: int) -> list[Gathered | None]:
-    """Return what the later of some frames say of each of the first ``count``; ``steps`` lead to each from before."""
+    """Return the sums of later frames for each of the first ``count``; ``steps`` lead to each from the one before."""
     later: list[Gathered | None] = [None]
     for said, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
         known = _joined(said, later[-1])
@@ -251,6 +251,6 @@ def _joined(first: Gathered, second: Gathered | None) -> Gathered:
 
 
 def _resized(planes: F32, shape: tuple[int, ...]) -> F32:
-    """Return planes (h, w, 2) at another size, averaged where they shrink, linear where they grow."""
+    """Resize planes (h, w, 2): by area averaging if they shrink, linearly if they grow."""
     kind = cv2.INTER_AREA if shape[0] < planes.shape[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(planes, (shape[1], shape[0]), interpolation=kind), np.float32)

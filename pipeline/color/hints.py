@@ -1,10 +1,10 @@
-"""Colours that a person states at places, spread over the things they are on.
+"""Spreading of colours that a person states at places over the objects there.
 
-What is spread is the residual: how far the stated colour is from what the network answered there. Elsewhere it is
+The residual is spread: the difference between the stated colour and the network's answer there. Elsewhere it is
 estimated from the hints' residuals by kriging (Krige 1951; Matheron 1963): hints that agree share their weight, and
-those that contradict each other bound each other. Residuals are alike at places of like lightness and near by, as the
-joint bilateral weights of Levin et al. 2004 (Colorization using Optimization) have it. Where the network tells
-features of the picture, places must be like in these, and may differ more in lightness: a thing has lights and shadows.
+hints that contradict each other limit each other. Residuals are taken to be similar at nearby places of similar
+lightness, as in the joint bilateral weights of Levin et al. 2004 (Colorization using Optimization). If the network
+gives features, places must be similar in these and may differ more in lightness: objects have lights and shadows.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """How alike residuals are: 0..``share``, fading with ``lightness`` (L*), ``looks`` and the distance ``near``.
+    """Similarity of residuals, 0..``share``, which falls with ``lightness`` (L*), ``looks`` and the distance ``near``.
 
-    ``looks`` is a distance of features of length 1, ``near`` is in short sides of the picture; one that ``is_pointed``
-    falls at once, and overshoots nowhere. No residual counts for more than ``most``, in units of CIELAB.
+    ``looks`` is a distance between features of length 1, ``near`` is in short sides of the picture. A kernel that
+    ``is_pointed`` falls steeply from the start and never overshoots. Residuals are limited to ``most`` CIELAB units.
     """
 
     lightness: float
@@ -41,19 +41,19 @@ class Kernel:
     is_pointed: bool = False
 
 
-# The kernels one after another, each of what those before it left.
+# The kernels are applied in turn, each to the residuals that those before it left.
 _PLAIN = (Kernel(lightness=10.0, near=0.2),)
-# A small difference is that of half the picture, such as a cast; a large one is that of a thing.
+# A small difference concerns half the picture, such as a cast; a large one concerns an object.
 _BY_LOOKS = (
     Kernel(lightness=80.0, near=2.0, looks=0.76, share=0.6, most=11.0),
     Kernel(lightness=34.0, near=0.27, looks=0.42, share=0.8),
 )
-# What is left at the place of a hint is given close by.
+# The residual left at the place of a hint is applied close by.
 _CLOSE = Kernel(lightness=25.0, near=0.05, is_pointed=True)
-# Share of the variance by which hints side by side may contradict each other: without it they would outbid each other.
+# Share of the variance by which adjacent hints may contradict each other; otherwise they would outbid each other.
 _RIDGE = 0.1
 _NOTHING = 1e-6  # CIELAB
-# Features of a cell reach so many cells and differences of L*; where none is as light, all nine around count alike.
+# Reach of a cell's features, in cells and in L*; where no cell is as light, all nine around count equally.
 _CELLS, _SAME_LIGHT, _FLOOR = 0.7, 5.0, 1e-6
 
 
@@ -62,8 +62,8 @@ class ColorHint:
     """A colour at a place of an upright picture.
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``ab`` is CIELAB (D65), (0, 0) for
-    neutral. Within ``reach``, a share of the shorter side, the colour is the stated one whatever the lightness, that of
-    the nearest where several reach, as `pipeline.color.upsampling` sees to; beyond it fades by similarity and distance.
+    neutral. Within ``reach``, a share of the shorter side, the stated colour applies at any lightness, that of the
+    nearest hint if several reach a place (`pipeline.color.upsampling`); beyond, it fades by similarity and distance.
     """
 
     x: float
@@ -84,7 +84,7 @@ def ab_of_hex(color: str) -> tuple[float, float]:
 
 
 class Features:
-    """A network's features of one picture, which are upsampled when hints ask for it, once."""
+    """A network's features of one picture, upsampled once, when hints need them."""
 
     def __init__(self, planes: F32) -> None:
         """Take ``planes`` (C, h, w)."""
@@ -92,7 +92,7 @@ class Features:
         self._looks: F32 | None = None
 
     def looks(self, lightness: F32) -> F32:
-        """Return them at length 1 at every place of the picture's ``lightness`` (h, w), L*: (C, h, w)."""
+        """Return features of length 1, (C, h, w), for every place of the picture's ``lightness`` (h, w), L*."""
         if self._looks is None or self._looks.shape[1:] != lightness.shape:
             self._looks = _looks_at(self._planes, lightness)
         return self._looks
@@ -100,15 +100,15 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class Adjustments:
-    """What a person asks of a picture's colours: its ``saturation``, a factor on chroma, then ``hints``."""
+    """A person's changes to a picture's colours: ``saturation``, a factor on chroma, then ``hints``."""
 
     saturation: float = 1.0
     hints: tuple[ColorHint, ...] = ()
 
     def applied(self, ab: F32, luma: F32, features: Features | None = None) -> Adjusted:
-        """Return ``ab`` (2, h, w) adjusted, for the upright ``luma``, 0..1, of any size.
+        """Return adjusted ``ab`` (2, h, w) of the picture with the upright ``luma``, 0..1, of any size.
 
-        ``features`` are the network's of the picture; without them hints spread by lightness alone.
+        ``features`` are the network's features; without them, hints spread by lightness alone.
         """
         shape = ab.shape[1:]
         answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
@@ -122,14 +122,14 @@ class Adjustments:
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """What a picture's ``ab`` (2, h, w) becomes, and how much hints decide at each place, ``share`` (h, w), 0..1."""
+    """A picture's adjusted ``ab`` (2, h, w), and the influence of hints at each place, ``share`` (h, w), 0..1."""
 
     ab: F32
     share: F32
 
 
 def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:
-    """Return what options ask of ``page`` of a photograph."""
+    """Return the adjustments that options request for ``page`` of a photograph."""
     stated = (
         ColorHint(x=hint.x, y=hint.y, ab=ab_of_hex(hint.color), reach=hint.reach) for hint in hints if hint.page == page
     )
@@ -138,10 +138,10 @@ def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> A
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Where ``hints`` are, ``at`` (rows, columns), and how unlike each of n every place is, (n, h, w).
+    """The positions ``at`` (rows, columns) of n ``hints``, and the difference of every place from each, (n, h, w).
 
-    ``lightness`` and ``looks`` are squares of differences; ``distance``, from the middle of the cell that a hint is in,
-    is in short sides of the picture.
+    ``lightness`` and ``looks`` are squared differences; ``distance``, from the centre of a hint's cell, is in short
+    sides of the picture.
     """
 
     hints: Sequence[ColorHint]
@@ -152,9 +152,9 @@ class Spread:
 
     @classmethod
     def of(cls, hints: Sequence[ColorHint], lightness: F32, looks: F32 | None) -> Spread:
-        """Compare every place of ``lightness`` (h, w), L*, with those of ``hints``, of which there is at least one.
+        """Compare every place of ``lightness`` (h, w), L*, with the places of ``hints``, at least one.
 
-        ``looks`` (C, h, w) are features of length 1 of every place; without them hints spread by lightness alone.
+        ``looks`` (C, h, w) are features of length 1 for every place; without them, hints spread by lightness alone.
         """
         height, width = lightness.shape
         places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
@@ -170,9 +170,9 @@ class Spread:
         return cls(hints, (rows, columns), np.square(lighter), apart / np.float32(min(height, width)), seen)
 
     def applied(self, ab: F32) -> F32:
-        """Return ``ab`` (2, h, w) with what the hints state, the nearest that reaches a place or is in its cell.
+        """Return ``ab`` (2, h, w) with the hints applied: their own cells and places in reach get the nearest colour.
 
-        Of two that are equally near it is the later. No other place changes by more than a hint asks for at its own.
+        If two are equally near, the later one wins. No other place changes by more than a hint requests at its own.
         """
         stated = np.array([hint.ab for hint in self.hints], np.float32)
         answer = result = np.asarray(ab, np.float32)
@@ -190,7 +190,7 @@ class Spread:
         return np.where(is_within.any(axis=0), stated[::-1].T[:, nearest], result)
 
     def share(self) -> F32:
-        """Return how much the hints decide at every place, (h, w), 0..1."""
+        """Return the influence of the hints at every place, (h, w), 0..1."""
         alike = np.where(self._is_within, np.float32(1), self._alike(self._kernels[-1]))
         return np.asarray(np.minimum(alike.sum(axis=0), 1), np.float32)
 
@@ -203,7 +203,7 @@ class Spread:
         return self.distance <= np.array([hint.reach for hint in self.hints], np.float32)[:, None, None]
 
     def _alike(self, kernel: Kernel) -> F32:
-        """Return how alike every place is to those of the hints, 0..1, (n, h, w): 1 at these themselves."""
+        """Return the similarity of every place to those of the hints, 0..1, (n, h, w): 1 at the hints."""
         apart = self.distance / kernel.near
         unlike = (apart if kernel.is_pointed else np.square(apart) / 2) + self.lightness / kernel.lightness**2
         if self.looks is not None and kernel.looks is not None:
@@ -212,7 +212,7 @@ class Spread:
 
 
 def _bounded(residuals: F32, most: float) -> F32:
-    """Return ``residuals`` (n, 2) with lengths that approach ``most``; small ones stay."""
+    """Compress ``residuals`` (n, 2) to lengths below ``most``; small ones hardly change."""
     size = np.hypot(*residuals.T)[:, None]
     return np.asarray(residuals / np.hypot(1, size / most), np.float32)
 
@@ -223,9 +223,9 @@ def _lightness_at(luma: F32, shape: tuple[int, ...]) -> F32:
 
 
 def _looks_at(features: F32, lightness: F32) -> F32:
-    """Return ``features`` (C, h', w') at length 1, float32 (C, h, w), upsampled along ``lightness`` (h, w), L*.
+    """Upsample ``features`` (C, h', w'), at length 1, to float32 (C, h, w), guided by ``lightness`` (h, w), L*.
 
-    Joint bilateral upsampling (Kopf et al. 2007): linear interpolation would lead over the edges of things.
+    Joint bilateral upsampling (Kopf et al. 2007): linear interpolation would cross the edges of objects.
     """
     even = features / (np.linalg.norm(features, axis=0) + np.float32(1e-6))
     shape = even.shape[1:]

@@ -1,4 +1,4 @@
-"""Which frames of a shot the network is asked for, and what its answers come to when all of them are pooled."""
+"""Choice of the frames of a shot that the network is run on, and pooling of its answers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pipeline.color.statements import Statement
 from pipeline.color.temporal_filter import Estimate
 
 Predict = Callable[[Sequence[ModelInput]], list[Prediction]]
-"""The network: its answer for each model input, as batches of one."""
+"""The network: returns a prediction for each model input, as batches of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
-    """How a film's chroma is predicted: what all its shots have in common.
+    """Settings for predicting a film's chroma, shared by all its shots.
 
-    ``predict`` is the network, whose chroma is ``stride`` times smaller than its input. It is asked for every frame
-    (``every`` 1), each N-th, or those that automatic choice finds necessary (None), and always before and after a cut.
-    ``saturation`` multiplies its chroma, but not what the ``statements`` say, those of the whole film.
+    ``predict`` is the network, whose chroma is ``stride`` times smaller than its input. It is run on every frame
+    (``every`` 1), on each N-th, or on those that are found necessary (None), and always before and after a cut.
+    ``saturation`` multiplies its chroma, but not that of ``statements``, which are those about the whole film.
     """
 
     predict: Predict
@@ -42,20 +42,20 @@ class PredictionSettings:
 
 BATCH = 4
 BLOCK = 8
-"""Frames that leave the look-ahead together: what comes after them is gathered once for all."""
+"""Number of frames that leave the look-ahead together, so that later frames are gathered once for all of them."""
 _BLEND_BELIEF = 0.3
 
 
 class KeyFrameAnswers(Generic[Record]):
-    """One shot on its way from model inputs to the network's pooled chroma of key frames.
+    """Turns one shot's model inputs into the network's pooled chroma of its key frames.
 
-    Networks that give no evidence have their own chroma taken as it is.
+    If a network gives no evidence, its own chroma is used unchanged.
     """
 
     def __init__(self, settings: PredictionSettings, *, look_ahead: int, memory: SceneMemory) -> None:
-        """Begin a shot; ``memory`` is what is known of earlier ones.
+        """Begin a shot; ``memory`` holds the earlier scenes.
 
-        Where there is evidence, ``look_ahead`` frames and a few more are seen before one is answered.
+        With evidence, ``look_ahead`` frames and a few more are seen before one is answered.
         """
         self._settings = settings
         self._saturation = np.float32(settings.saturation)
@@ -73,10 +73,10 @@ class KeyFrameAnswers(Generic[Record]):
         self.recalled: Recalled | None = None
 
     def push(self, frame: Record, *, last: bool) -> list[Record]:
-        """Take the next frame of the shot, ``last`` if it is that; return those that are ready, in order.
+        """Take the next frame of the shot, ``last`` if it ends the shot; return finished frames, in order.
 
-        Their ``step`` is set, and ``prediction`` where they are key frames. Up to ``look_ahead`` + 12 frames wait;
-        without evidence none waits longer than its batch.
+        Sets their ``step``, and ``prediction`` of key frames. Up to ``look_ahead`` + 12 frames wait; without evidence,
+        none waits longer than its batch.
         """
         self._batch.append((frame, last))
         if len(self._batch) < BATCH and not last:
@@ -91,7 +91,7 @@ class KeyFrameAnswers(Generic[Record]):
         return ready + self._settled(self.pool, len(self._unsettled)) if last else ready
 
     def _ask(self, batch: list[tuple[Record, bool]]) -> None:
-        """Set the flow, ask the network for key frames, and add what it says to the pool."""
+        """Set the flow, run the network on key frames, and add its answers to the pool."""
         asked = []
         for frame, last in batch:
             frame.step = self._step(frame)
@@ -111,7 +111,7 @@ class KeyFrameAnswers(Generic[Record]):
                 frame.prediction = _estimate(frame, answer.ab[0] * self._saturation)
 
     def _begin(self, frame: Record, answer: Prediction) -> None:
-        """Begin the pool of a shot, with what is remembered of its scene."""
+        """Begin the pool of a shot, starting from its remembered scene, if any."""
         told, luma = answer.evidence, frame.model_input.luma
         assert told is not None
         assert told.features is not None
@@ -135,7 +135,7 @@ class KeyFrameAnswers(Generic[Record]):
             self._asked.append((frame, pool.add(answer, frame.model_input.luma, is_blend=is_blend)))
 
     def _settled(self, pool: EvidencePool, count: int) -> list[Record]:
-        """Return the first ``count`` of the frames that wait, after the prediction of key frames among them is set."""
+        """Set the prediction of the key frames among the first ``count`` waiting frames, and return these frames."""
         ready = self._unsettled[:count]
         del self._unsettled[:count]
         if ready:
@@ -154,7 +154,7 @@ class KeyFrameAnswers(Generic[Record]):
 
 
 def _estimate(frame: Record, ab: F32) -> Estimate:
-    """Return what is known of a key frame: the network's chroma ``ab`` (2, h, w), and what is stated about it."""
+    """Return the estimate for a key frame: the network's chroma ``ab`` (2, h, w), with its statements applied."""
     weight = None
     for one in frame.statements:
         ab = one.applied(ab)

@@ -1,8 +1,8 @@
-"""What earlier shots looked like, so that a scene comes back in the colours it had.
+"""Memory of earlier shots, so that a scene that returns gets the colours it had before.
 
-A shot that ends is filed as a `Scene`. A shot that begins is compared with those filed: where its first frame goes on
-from the last one of a scene, optical flow leads on from there as if there had been no cut between; where it only looks
-like it, the scene's prototypes are offered. The memory holds eight scenes, the latest seen, whatever the film's length.
+Each shot is stored as a `Scene` when it ends. When a shot begins, it is compared with the stored scenes: if its first
+frame continues the last frame of a scene, optical flow is followed from there as if there were no cut in between; if it
+only looks similar, the scene's prototypes are used. The memory holds the eight scenes seen last, however long the film.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from pipeline.color.spaces import F32
 from pipeline.color.temporal_filter import Estimate
 
 _MOST = 8
-# What is left of a scene's weight, per frame in which it was not seen: half of it after some 1,400 frames.
+# Factor on a scene's weight for each frame in which it is not seen: half is left after some 1,400 frames.
 _FADING = 0.9995
 _GOES_ON = 0.5
-"""Mean trust in the flow from a scene's last frame from which a shot is that scene going on."""
+"""Least mean trust in the flow from a scene's last frame for a shot to continue that scene."""
 _DOUBT = 2
-"""Power of the trust in that flow: a scene's evidence is heavy, and must not outweigh what is new where it was."""
+"""Power of the trust in that flow: a scene's heavy evidence must not outweigh what has newly come into view."""
 _ALIKE = 0.35
-"""Mean similarity of a shot's first places to a scene's prototypes from which the scene is offered.
+"""Least mean similarity of a shot's first places to a scene's prototypes for these to be used.
 
-Between the clips of docs/temporal.md both are 0.28 at most; inside one, over seconds, rarely below 0.4.
+Between the clips of docs/temporal.md both are 0.28 at most; within one, over seconds, rarely below 0.4.
 """
 
 
 def _sure(step: Step) -> Step:
-    """Return ``step`` with the trust of what may have moved while the scene was away taken from it."""
+    """Return ``step`` with less trust in places that may have moved while the scene was not shown."""
     past, future = (replace(path, trust=path.trust**_DOUBT) for path in (step.past, step.future))
     return Step(past=past, future=future)
 
 
 def is_going_on(step: Step) -> bool:
-    """Say whether the later of two pictures goes on from the earlier, as two frames of one shot do."""
+    """Tell whether the later of two pictures continues the earlier, like two frames of one shot."""
     return float(step.past.trust.mean()) >= _GOES_ON
 
 
 def is_alike(prototypes: Prototypes, places: F32) -> bool:
-    """Say whether a picture with keys ``places`` (n, K) shows what ``prototypes`` are of."""
+    """Tell whether a picture with keys ``places`` (n, K) shows the scene of ``prototypes``."""
     return prototypes.similarity(places) >= _ALIKE
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A shot as it was left: everything that the next frame's colours would have rested on.
+    """The state of a shot at its end: everything on which the colours of a next frame would depend.
 
-    ``frame`` is the number of its last frame and ``view`` what motion is found in there; ``evidence`` (rows, columns,
-    channels) and ``weight`` what was carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` what is finer (see
-    `evidence_pooling`), ``estimate`` and ``anchor`` those of `temporal_filter`; ``prototypes`` what its places looked
-    like; ``gain`` the shot's factor on chroma.
+    ``frame`` is the number of its last frame and ``view`` that frame as used to find motion; ``evidence`` (rows,
+    columns, channels) and ``weight`` were carried along the flow, ``fine`` (h, w, 2) and ``fine_weight`` are the finer
+    detail (see `evidence_pooling`), ``estimate`` and ``anchor`` the state of `temporal_filter`; ``prototypes``
+    describe its places; ``gain`` is the shot's factor on chroma.
     """
 
     frame: int
@@ -68,7 +68,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """A scene that a shot belongs to: ``step`` leads from its last frame to the shot's first, None if none does."""
+    """The scene to which a shot belongs; ``step`` leads from its last frame to the shot's first, or is None."""
 
     number: int
     scene: Scene
@@ -78,12 +78,12 @@ class Recalled:
 
 @dataclass(frozen=True, eq=False)
 class SceneMemory:
-    """The scenes that were seen, those seen last at the end."""
+    """The scenes seen so far, the most recent at the end."""
 
     scenes: tuple[Scene, ...] = ()
 
     def recall(self, view: View, places: F32, *, frame: int, follower: Follower) -> Recalled | None:
-        """Return the scene that a shot belongs to whose first frame is ``frame``, with ``view`` and keys ``places``."""
+        """Find the scene of a shot that begins with frame number ``frame``, with ``view`` and keys ``places``."""
         found: Recalled | None = None
         best = 0.0
         for number, scene in enumerate(self.scenes):
@@ -101,6 +101,6 @@ class SceneMemory:
         return found
 
     def filed(self, scene: Scene, *, replacing: Recalled | None) -> SceneMemory:
-        """Return the memory with ``scene`` in it, in place of the scene that the shot went on with, if any."""
+        """Return the memory with ``scene`` added, in place of the ``replacing`` scene, if any."""
         kept = [old for number, old in enumerate(self.scenes) if replacing is None or number != replacing.number]
         return SceneMemory((*kept, scene)[-_MOST:])

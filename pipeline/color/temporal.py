@@ -1,6 +1,6 @@
 """Coherence in time: predictions are pooled and filtered along optical flow within each shot, never across a cut.
 
-What a scene looked like is remembered (`scene_memory`), so that it comes back in the colours that it had.
+Scenes are remembered (`scene_memory`), so that a scene that returns gets the colours it had before.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from pipeline.results import Treatment
 
 logger = logging.getLogger(__name__)
 
-# Frames that a filtered frame waits for; and those that the evidence of a key frame waits for.
+# How many later frames the filter uses, and how many the evidence of a key frame uses.
 _LOOK_AHEAD = 8
 _EVIDENCE_AHEAD = 48
-# Bytes of frames that may wait for those after them. Heavy frames see less far ahead.
+# Limit in bytes on the frames held back for look-ahead; large frames get a shorter look-ahead.
 _WEIGHT = 192 << 20
-# What a scene that goes on was left with outweighs new answers by so much at first, and after two seconds hardly; only
-# where the flow to it is trusted altogether, which the power sees to: nothing may be left of what was elsewhere then.
+# When a scene continues, its last estimate outweighs new answers by this factor at first, and hardly after two seconds.
+# The power limits this to places where the flow is fully trusted, so that nothing remains of what has moved since.
 _HELD, _HELD_POWER = 1000.0, 3
 
 
 def predict_chroma(
     frames: Iterable[Record], settings: PredictionSettings, *, memory: SceneMemory | None = None
 ) -> Iterator[Record]:
-    """Set ``ab`` of every frame that is to be coloured: `smoothed`, none in neutral areas, and what is stated of it.
+    """Set ``ab`` of every frame to be coloured: `smoothed`, zero in neutral areas, with its statements applied.
 
-    The others pass with their own chroma. ``memory`` is that of the shots before the first of ``frames``.
+    Other frames pass with their own chroma. ``memory`` holds the shots before the first of ``frames``.
     """
     scenes = Scenes(memory)
     for treatment, run in groupby(frames, key=lambda frame: frame.treatment):
@@ -54,7 +54,7 @@ def predict_chroma(
 
 
 def _as_stated(frame: FrameRecord) -> F32:
-    """Return the chroma of a frame, without any in neutral areas, and with what is stated of it."""
+    """Return the chroma of a frame, set to zero in neutral areas, with its statements applied."""
     assert frame.ab is not None
     ab = frame.ab * neutral_weight(frame.model_input.luma, frame.ab.shape[1:])
     for one in frame.statements:
@@ -65,9 +65,9 @@ def _as_stated(frame: FrameRecord) -> F32:
 def predict_alone(
     seen: ModelInput, prediction: Prediction, settings: PredictionSettings, *, stated: Sequence[Statement] = ()
 ) -> F32:
-    """Return the chroma ab (2, h, w) of a film of one frame, of which the network says ``prediction``.
+    """Return the chroma ab (2, h, w) of a film of one frame for which the network answered ``prediction``.
 
-    ``stated`` is what is stated of this frame. The network of ``settings`` is not asked.
+    ``stated`` are the statements about this frame. The network of ``settings`` is not run.
     """
     record = FrameRecord(index=0, model_input=seen, statements=tuple(stated))
     record.link, record.treatment = Link.CUT, Treatment.COLOURED
@@ -77,10 +77,10 @@ def predict_alone(
 
 
 class Scenes:
-    """The memory of scenes as it stands, for one shot after another."""
+    """The current memory of scenes, handed from one shot to the next."""
 
     def __init__(self, memory: SceneMemory | None = None) -> None:
-        """Begin with ``memory``, or with none."""
+        """Start from ``memory``, or from an empty one."""
         self.memory = memory or SceneMemory()
 
 
@@ -89,12 +89,12 @@ def smoothed(
 ) -> Iterator[Record]:
     """Set ``ab`` of every frame, pooled and filtered along the motion within each shot.
 
-    What a shot becomes depends on that shot and on the memory in ``scenes`` alone, so a run that resumes at a cut with
-    that memory gives the same bits. ``scenes`` is changed by every shot of a network that gives evidence. A change of
-    shape counts as a cut.
+    The result for a shot depends only on that shot and the memory in ``scenes``, so a run that resumes at a cut with
+    that memory gives the same bits. If the network gives evidence, every shot updates ``scenes``. A change of shape
+    counts as a cut.
 
-    Reads some 12 frames ahead (``every`` + 4 if that is more), and 56 more where the network gives evidence; fewer
-    where frames weigh more than 192 MiB together.
+    Reads some 12 frames ahead (``every`` + 4 if that is more), and 56 more if the network gives evidence; fewer if the
+    frames exceed 192 MiB together.
     """
     scenes = scenes or Scenes()
     shot: _Shot[Record] | None = None
@@ -118,7 +118,7 @@ def _shape(frame: FrameRecord) -> tuple[int, ...]:
 
 
 class _Shot(Generic[Record]):
-    """One shot on its way from model inputs to the chroma of all frames, by way of ``answers`` for key frames."""
+    """Turns one shot's model inputs into the chroma of all its frames, from ``answers`` for its key frames."""
 
     def __init__(self, answers: KeyFrameAnswers[Record], fading: float, *, ahead: int) -> None:
         self._answers = answers
@@ -131,9 +131,9 @@ class _Shot(Generic[Record]):
         self._waiting: list[Record] = []
 
     def push(self, frame: Record, *, last: bool) -> list[Record]:
-        """Take the next frame, ``last`` if it is that; return those that are ready, in order, with their final chroma.
+        """Take the next frame, ``last`` if it ends the shot; return finished frames, in order, with final chroma.
 
-        Of those that are answered, ``ahead`` + 4 wait.
+        Up to ``ahead`` + 4 answered frames wait.
         """
         ready: list[Record] = []
         answered = iter(self._answers.push(frame, last=last))
@@ -146,14 +146,14 @@ class _Shot(Generic[Record]):
         return ready + self._settled(len(self._waiting)) if last else ready
 
     def _recall(self) -> None:
-        """Begin with what is remembered of the scene, if anything is."""
+        """Start from the remembered scene, if there is one."""
         if (recalled := self._answers.recalled) is not None and recalled.step is not None:
             scene = recalled.scene
             self._before, self._anchor = scene.estimate, Anchor(scene.anchor)
             self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
 
     def remembered(self, memory: SceneMemory) -> SceneMemory:
-        """Return ``memory`` with the shot in it, once all of it has passed."""
+        """Return ``memory`` with this shot added, once all its frames have passed."""
         answers = self._answers
         logger.debug(
             "a shot ends after %d frames, %d of them key frames%s",
@@ -172,7 +172,7 @@ class _Shot(Generic[Record]):
             gain=pool.gain,
             view=seen,
             evidence=pool.left(),
-            # Copies: what is kept for long shall not keep all the sums.
+            # Copies, so that the memory does not keep all the sums alive.
             weight=pool.so_far.weight.copy(),
             fine=pool.fine_so_far.mean(2),
             fine_weight=pool.fine_so_far.weight.copy(),
@@ -196,7 +196,7 @@ class _Shot(Generic[Record]):
         self._last = frame.index
 
     def _settled(self, count: int) -> list[Record]:
-        """Return the first ``count`` of the waiting frames with their final chroma."""
+        """Remove and return the first ``count`` waiting frames, with their final chroma."""
         steps = [frame.step for frame in self._waiting[1:] if frame.step is not None]
         later = from_behind([frame.prediction for frame in self._waiting], steps, self._fading)
         ready = self._waiting[:count]

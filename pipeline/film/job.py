@@ -1,4 +1,4 @@
-"""One film, file to file: how a frame flows from the source to the result is written in `colorize_video`."""
+"""Colouring of one film, file to file; `colorize_video` shows how frames get from source to result."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def colorize_video(
     stop: StopRequest | None = None,
     description: str = "",
 ) -> FilmResult:
-    """Colour the film ``source`` into ``output``, by default a name beside it, and return what was done.
+    """Colour the film ``source`` into ``output``, by default a file beside it, and return what was done.
 
-    ``source`` is a file, or a folder of numbered pictures; the suffix of ``output`` chooses the container, and in a
-    folder that is there the result has the name that it would have beside the film. An engine is
-    opened for it, or ``colorizer`` is used and left open. A film of more than twice ``segment_frames`` frames is
-    written in segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one
-    resumes with those that are complete, and `help_with_video` may write some of them. ``correction`` is the file of
-    what a person set right about it, which need not exist; ``item`` is the path by which a tree of references knows it,
-    see `film_references`, whose answer ``references`` take the place of. Where ``stop`` is made, the film ends after
-    the segment under way, with `Cancelled`. ``description`` is said in the tags of a result that is no whole film.
-    Neither ``source`` nor any of ``originals`` is ever replaced. Raises the errors of `pipeline.errors`, `LockedError`
-    while another run colours the same film; then nothing stands under the final name that was not there before.
+    ``source`` is a file or a folder of numbered pictures. The suffix of ``output`` selects the container; if ``output``
+    is an existing folder, the result gets its default name there. An engine is opened for the film, unless
+    ``colorizer`` is given, which is left open. A film of more than twice ``segment_frames`` frames is written in
+    segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one reuses the
+    complete segments; `help_with_video` may write some of them. ``correction`` is the file with a person's corrections
+    to the film, which need not exist. ``item`` is the film's path in a tree of references, see `film_references`;
+    ``references`` replace those found by it. When ``stop`` is made, the film ends after the current segment, with
+    `Cancelled`. ``description`` goes into the tags of a result that is not a whole film. ``source`` and ``originals``
+    are never replaced. Raises the errors of `pipeline.errors`, `LockedError` while another run colours the same film;
+    after an error, what is under the final name is what was there before.
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
@@ -143,11 +143,11 @@ def help_with_video(
     segment_frames: int = SEGMENT_FRAMES,
     stop: StopRequest,
 ) -> None:
-    """Write segments of the film that a `colorize_video` in another process makes of the same ``source``.
+    """Write segments of the film that `colorize_video` in another process is making from the same ``source``.
 
-    All arguments are as there. The result is the same with any number of helpers, or none. Returns when there is
-    nothing more to do: at once where the other has not begun, is done, or does it in another way. ``progress`` gets
-    the frames that are written here. Raises what `colorize_video` raises, which that will meet as well.
+    The arguments are those of `colorize_video`. The result is the same with any number of helpers, or none. Returns
+    when nothing is left to do: at once if the other has not begun, is done, or works differently. ``progress`` counts
+    the frames written here. Raises the errors of `colorize_video`, which the other process will meet as well.
     """
     options, references = with_correction(source, options, correction, item)
     planned = _planned(source, output, options, references, originals)
@@ -163,7 +163,7 @@ def help_with_video(
 class _Planned:
     """A film to colour, the name ``final`` of its result, and ``originals``, which must not be replaced.
 
-    ``streams`` are those beside the picture; ``notes`` say what is known not to be kept.
+    ``streams`` are the streams other than the picture; ``notes`` list what will not be kept.
     """
 
     film: FilmSource
@@ -206,9 +206,9 @@ def _planned(
 def with_correction(
     film: Path, options: Options, correction: Path | None, item: PurePath | None = None
 ) -> tuple[Options, FilmReferences]:
-    """Return ``options`` with what a person set right about ``film``, and its references, see `colorize_video`.
+    """Return ``options`` with a person's corrections to ``film`` applied, and its references, see `colorize_video`.
 
-    Raises `InputError` for a correction that is broken and for references that cannot be used.
+    Raises `InputError` for an invalid correction and for references that cannot be used.
     """
     corrected = correction_at(correction)
     chosen = () if correction is None else corrected.reference_files(correction)
@@ -247,9 +247,9 @@ def _assumptions(film: FilmSource) -> tuple[Note, ...]:
 
 
 def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:
-    """Declare the colour where players show it, or under a key of its own if that place is taken.
+    """Declare the added colour in the tag that players show, or under a separate key if that tag is taken.
 
-    Where no colour is made, whatever the shots are taken for, there is nothing to declare.
+    If no colour is made, whatever the treatment of the shots, there is nothing to declare.
     """
     options = film.options
     if options.treat_as is TreatAs.COLOUR or not (options.makes_colour or film.references.paths):
@@ -259,7 +259,7 @@ def _provenance(film: FilmSource, colorizer: Colorizer) -> dict[str, str]:
 
 
 def default_output(info: FilmInfo, options: Options) -> Path:
-    """Return ``film.colorized.mp4`` (or .mov, .mkv, as the film and ``options`` ask) beside the film ``info``.
+    """Return ``film.colorized.mp4`` (or .mov, .mkv, by film and ``options``) beside the film ``info``.
 
     Raises `InputError` or `UsageError`.
     """
@@ -267,9 +267,9 @@ def default_output(info: FilmInfo, options: Options) -> Path:
 
 
 def outline(source: Path, options: Options) -> tuple[Path, int]:
-    """Return `default_output` of the film ``source`` and how much work it is: frames times pixels; 0 if not known.
+    """Return `default_output` of the film ``source`` and its amount of work: frames times pixels, 0 if unknown.
 
-    Opens the film to see what it holds. Raises `InputError` or `UsageError`.
+    Opens the film to probe it. Raises `InputError` or `UsageError`.
     """
     info = probe(source, rate=options.frame_rate)
     return default_output(info, options), (info.frame_count or 0) * info.width * info.height
