@@ -8,8 +8,8 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from tests.training.conftest import synthetic_photo  # noqa: E402
-from tests.training.test_cielab import PRIMARIES  # noqa: E402
-from training import cielab  # noqa: E402
+from tests.training.test_cielab_numpy import PRIMARIES  # noqa: E402
+from training import cielab_numpy  # noqa: E402
 from training.cielab_torch import decode_srgb, encode_srgb, lab_to_rgb, luminance_to_lightness, rgb_to_lab  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def test_light_comes_back_from_code_values() -> None:
 def test_agrees_with_the_measuring_code() -> None:
     picture = synthetic_photo(4)
     found = rgb_to_lab(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0)
-    np.testing.assert_allclose(found, cielab.rgb_to_lab(picture), atol=0.01)
+    np.testing.assert_allclose(found, cielab_numpy.rgb_to_lab(picture), atol=0.01)
 
 
 def test_lightness_of_luminance_is_that_of_grey() -> None:

@@ -148,7 +148,7 @@ def test_photographs_that_are_not_there_are_an_error_and_leave_nothing(kind: str
         "missing": "no such folder",
         "a file": "no folder and no zip file",
         "empty": "no picture at all",
-        "grey": "trained on: 1 grey",
+        "grey": "usable for training: 1 grey",
     }[kind]
     with pytest.raises(PhotosError, match=told):
         build_cache([source], tmp_path / "cache", short_side=64)
