@@ -1,1 +1,1 @@
-"""One film: its job, its frames on their way, segments for resuming, shot records, verification."""
+"""Colouring of one film: the job, its frames, segments for resuming, shot records, verification."""

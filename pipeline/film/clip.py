@@ -1,4 +1,4 @@
-"""Some seconds of a film, coloured as the film would be, at the size of a screen: for those who look at a shot."""
+"""A few seconds of a film, coloured as the film would be, at screen size, for viewing a shot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pipeline.progress import Progress
 from pipeline.sizes import size_within
 
 _LARGEST = 1280
-# Of the small copy that is coloured: nearly without loss, and fast.
+# For the small copy that is coloured: nearly lossless, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
 _LAYOUT = "yuv420p"
 
@@ -49,13 +49,13 @@ def write_clip(
 ) -> None:
     """Write the part ``span`` of the film ``info``, coloured, to ``output``: MP4 that browsers play, without sound.
 
-    Its times are those of the film's frames, of which the first may not be at zero.
-    It has at most 1,280 pixels on its longer side. ``options`` have all that is stated about the film; hints of other
-    moments are left out, ``references`` hold as they do in the film. Raises the errors of `colorize_video`,
-    `OutputError` also where the part cannot be copied, `UsageError` if the film ends before.
+    Its times are those of the film's frames, so the first may not be zero. Its longer side has at most 1,280 pixels.
+    ``options`` are those of the whole film; hints for other moments are left out, ``references`` apply as they do in
+    the film. Raises the errors of `colorize_video`, `OutputError` also if the part cannot be copied, `UsageError` if
+    the film ends earlier.
     """
     source = info.path
-    # The copy has other pixels.
+    # The pixels of the copy differ.
     options = replace(options, hints=hints_in_shares(options.hints, {1: upright_size(info)}, source=source))
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
         part = Path(folder, "part.mp4")
@@ -85,9 +85,9 @@ def write_clip(
 
 
 def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fraction:
-    """Write the picture of ``span`` as a small film of 8 bits that begins at time zero; return how many seconds it has.
+    """Write the picture of ``span`` as a small 8-bit film that starts at time zero; return its duration in seconds.
 
-    Frames belong to ``span`` by the nearest moment where one begins. Raises `OutputError`.
+    The ends of ``span`` are moved to the nearest start of a frame. Raises `OutputError`.
     """
     width, height = (side // 2 * 2 or 2 for side in size_within(_LARGEST, info.width, info.height))
     end = (span.seconds - _half_a_frame(info)) / info.time_base
@@ -97,7 +97,7 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
             closing(_frames(info, span.start, width, height, stop)) as frames,
             open_container(str(target), "w", format=Container.MP4.muxer) as writing,
         ):
-            # A result of this program says so there, and keeps its colours.
+            # The tags mark results of this program, whose colours are kept.
             writing.metadata.update(info.metadata)
             stream = _stream(writing, info, width, height)
             for place, frame in frames:
@@ -119,7 +119,7 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
 def _frames(
     info: FilmInfo, start: Fraction, width: int, height: int, stop: StopRequest
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-    """Yield the frames from ``start`` on, small and of 8 bits, each with its time from there. Raises `InputError`."""
+    """Yield the frames from ``start`` on, small, in 8 bits, each with its time from there. Raises `InputError`."""
     first = round(start / info.time_base)
     half = _half_a_frame(info)
     before = -1
@@ -137,7 +137,7 @@ def _frames(
 
 
 def _half_a_frame(info: FilmInfo) -> Fraction:
-    """Return by how many seconds times may be wrong: those of shots are rounded, in some containers those of frames."""
+    """Return the error of times in seconds: those of shots are rounded, in some containers those of frames too."""
     return 1 / (2 * info.usual_rate)
 
 

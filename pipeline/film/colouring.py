@@ -1,4 +1,4 @@
-"""A film from decoded frames to coloured ones, whole or part by part: the stages of docs/architecture.md in a row."""
+"""Turns a film's decoded frames into coloured ones, whole or in parts: the stages of docs/architecture.md in a row."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.media.frames import Frame
 from pipeline.media.read_log import ReadLog
 from pipeline.stages import ahead
 
-# Frames that wait between two threads.
+# Length of the queue of frames between two threads.
 _DEPTH = 4
 
 
 class Colouring:
-    """Colours ``film``; looks first at what a person states about frames of it."""
+    """Colours ``film``, after evaluating a person's statements about its frames."""
 
     def __init__(self, film: FilmSource, colorizer: Colorizer) -> None:
         """Raise the errors of `stated_frames`."""
@@ -30,7 +30,7 @@ class Colouring:
         self._stated = stated_frames(film, colorizer)
 
     def parts(self, read_log: ReadLog, *, at_least: int | None) -> Generator[Part, None, None]:
-        """Read the film from its beginning and yield its parts, see `in_parts`; decoding runs ahead in a thread.
+        """Read the film from the start and yield its parts, see `in_parts`; a thread decodes ahead.
 
         ``read_log`` counts the frames.
         """
@@ -41,7 +41,7 @@ class Colouring:
             yield from in_parts(frames, at_least=at_least)
 
     def frames(self, part: Part) -> Generator[FilmFrame, None, None]:
-        """Yield the frames of a part with their final chroma; colouring runs ahead in a thread."""
+        """Yield the frames of a part with their final chroma; a thread colours ahead."""
         return ahead(self._coloured(part), depth=_DEPTH, name="colour", threads=self._film.options.threads)
 
     def _coloured(self, part: Part) -> Generator[FilmFrame, None, None]:
@@ -60,9 +60,9 @@ class Colouring:
 def records(
     decoded: Iterable[Frame], film: FilmSource, colorizer: Colorizer, stated: StatedFrames
 ) -> Iterator[FilmFrame]:
-    """Yield the record of every decoded frame, with its model input and what is ``stated`` of it.
+    """Yield a record of every decoded frame, with its model input and the statements about it.
 
-    Reads one frame ahead: a frame is shown until the next one is.
+    Reads one frame ahead, as a frame is shown until the next one.
     """
     for index, (frame, following) in enumerate(pairwise(chain(decoded, (None,)))):
         assert frame is not None

@@ -1,4 +1,4 @@
-"""A film that shows another before and after it was coloured, for showing: a copy, neither verified nor lossless."""
+"""Film that shows another film before and after colouring, for viewing only: neither verified nor lossless."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _CODEC, _OPTIONS = "libx264", {"crf": "18", "preset": "veryfast"}
 _WIDEST = 3840
 _LINE = 2  # half of the white line between the halves, in pixels
 _WHITE = 235
-# Sound that players find in MP4; other sound becomes AAC, at the next sampling rate that AAC knows.
+# Sound that players support in MP4; other sound becomes AAC, at the next sampling rate that AAC supports.
 _PLAYED = ("aac", "mp3", "ac3", "eac3")
 _SOUND = "aac"
-# What AAC makes of channels, by FFmpeg's names; Matroska's PCM does not say which of two is which.
+# Channel layouts in AAC, by FFmpeg's names; PCM in Matroska does not say which of two channels is which.
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "mono": "mono", "stereo": "stereo", "5.1": "5.1"}
 _REMARK = "comparison, before and after"
 
@@ -52,7 +52,7 @@ def write_comparisons(
 ) -> list[Path]:
     """Write the comparison of every film with its source, if ``layout`` asks for it, and return their paths.
 
-    ``known`` is what is known of the sources. Raises what `write_comparison` does.
+    ``known`` is what is known about the sources. Raises the errors of `write_comparison`.
     """
     if layout is None:
         return []
@@ -69,10 +69,10 @@ def write_comparison(
 ) -> None:
     """Write ``output``, MP4 with H.264 at 8 bits and the sound of ``result``, from ``source`` and ``result``.
 
-    Frames are paired one by one, in order, and upright. Side by side, the pictures shrink where they would be wider
-    than 3,840 pixels. The first stream of sound is copied if MP4 players know it, else it becomes AAC, or is left out
-    with a note. What ``result`` declares of its colour is declared here too. Raises `InputError` for films that cannot
-    be read, `OutputError` where ``output`` is taken or the disk refuses.
+    Frames are paired one by one, in order, and upright. Side by side, the pictures are reduced if they would be wider
+    than 3,840 pixels. The first sound stream is copied if MP4 players support it, else converted to AAC, or left out
+    with a note. The declaration of colour in ``result`` is copied. Raises `InputError` for films that cannot be read,
+    `OutputError` if ``output`` exists or cannot be written.
     """
     item = str(output)
     originals = Originals((source.path, result))
@@ -88,7 +88,7 @@ def write_comparison(
 
 
 def _sound(film: FilmInfo) -> tuple[tuple[StreamPlan, ...], tuple[Note, ...]]:
-    """Return what becomes of the first stream of sound of ``film``, and what there is to say of it."""
+    """Return the plan for the first sound stream of ``film``, and notes about it."""
     first = next((stream for stream in film.streams if stream.type == "audio"), None)
     if first is None:
         return (), ()
@@ -101,7 +101,7 @@ def _sound(film: FilmInfo) -> tuple[tuple[StreamPlan, ...], tuple[Note, ...]]:
 
 
 def _unconvertible(sound: StreamInfo) -> str:
-    """Return why ``sound`` cannot become AAC, an empty text if it can."""
+    """Return why ``sound`` cannot be converted to AAC; an empty text if it can."""
     if not sound.is_decodable or not sound.is_clear:
         return "cannot be decoded"
     return "" if sound.layout in _LAYOUTS else f"with {sound.layout} has no place in AAC"
@@ -149,14 +149,14 @@ def _write(
 
 
 def _declared(film: FilmInfo) -> dict[str, str]:
-    """Return the tags of a comparison with ``film``: what that declares of its colour, and what this is."""
+    """Return the tags of a comparison with ``film``: the film's declaration of colour, and a description."""
     said = [line for text in film.metadata.values() for line in text.splitlines() if line.startswith(DECLARATION)]
     described = {key: text for key, text in film.metadata.items() if key.lower() == "description"}
     return {**described, "comment": "; ".join([*(line.strip() for line in said), _REMARK])}
 
 
 def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.VideoFrame, list[Picture]], None, None]:
-    """Yield every frame of ``film`` with its Y, Cb and Cr, upright and of ``size``."""
+    """Yield every frame of ``film`` with its Y, Cb and Cr, upright, at ``size``."""
     quarters = film.rotation // 90 % 4
     with closing(frames_from(film, Fraction(0))) as frames:
         for frame in frames:
@@ -165,7 +165,7 @@ def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.Video
 
 
 def _size(film: FilmInfo, layout: Layout) -> tuple[int, int]:
-    """Return the even size that both pictures get, upright."""
+    """Return the even size of both upright pictures."""
     width, height = upright_size(film)
     room = _WIDEST // 2 if layout is Layout.SIDE else _WIDEST
     scale = min(1.0, room / width)
@@ -177,7 +177,7 @@ def _aspect(film: FilmInfo) -> Fraction:
 
 
 def _planes(frame: av.VideoFrame, size: tuple[int, int]) -> list[Picture]:
-    """Return Y, Cb and Cr of ``frame`` at ``size``, of limited range."""
+    """Return Y, Cb and Cr of ``frame`` at ``size``, in limited range."""
     width, height = size
     small = frame.reformat(width=width, height=height, format="yuv420p", dst_color_range="MPEG").to_ndarray()
     flat: Picture = np.asarray(small, np.uint8).reshape(-1)
@@ -187,7 +187,7 @@ def _planes(frame: av.VideoFrame, size: tuple[int, int]) -> list[Picture]:
 
 
 def _joined(before: list[Picture], after: list[Picture], layout: Layout) -> Picture:
-    """Return both as one picture as `av.VideoFrame.from_ndarray` takes it."""
+    """Join both into one picture for `av.VideoFrame.from_ndarray`."""
     planes = []
     for number, (left, right) in enumerate(zip(before, after, strict=True)):
         if layout is Layout.SIDE:

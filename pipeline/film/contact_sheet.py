@@ -1,4 +1,4 @@
-"""One frame of every shot of a film, coloured, on one picture: what to expect of it before a long run."""
+"""Contact sheet: one coloured frame of every shot of a film, as a preview before a long run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pipeline.publish import check_target, publishing
 from pipeline.results import Treatment
 
 SUFFIXES = (".jpg", ".jpeg")
-# The frame of a shot that is shown: the last about which something is stated, else the last of these that it has.
+# The frame shown for a shot: the last with a statement about it, else the last of these that the shot has.
 _LOOKED_AT = {0, 12, 48}
 _MOST = 240
 _SIDE = 320
@@ -46,9 +46,9 @@ _COMMENT = "preview: one frame of every shot of a film"
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A frame to show: ``luma`` (h, w), 0..1, small, and, where it keeps the source's own, ``chroma`` (2, h, w).
+    """A frame to show: small ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w) if it keeps that of the source.
 
-    ``stated`` is what a person states about it; ``is_coloured`` says that its colour will be new.
+    ``stated`` are a person's statements about it; ``is_coloured`` tells that it gets new colour.
     """
 
     label: str
@@ -61,7 +61,7 @@ class _Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSheet:
-    """The finished sheet; of ``shots`` shots it shows ``shown``, spread evenly."""
+    """The finished sheet, which shows ``shown`` of ``shots`` shots, spread evenly."""
 
     output: Path
     shots: int
@@ -84,9 +84,9 @@ def write_contact_sheet(
 ) -> ContactSheet:
     """Write ``output``, JPEG, with a coloured frame of every shot of the film ``source`` and the time of each.
 
-    Every frame is decoded, to find the cuts; one of each shot is coloured, by itself, without the filter along time
-    that the film will have: with what hints and ``references`` state about it, or about others of its scene. Raises the
-    errors of `colorize_video`.
+    Every frame is decoded to find the cuts. One frame of each shot is coloured on its own, without the filter along
+    time that the film will get, but with the hints and ``references`` for it or for other frames of its scene. Raises
+    the errors of `colorize_video`.
     """
     progress, originals = progress or Silent(), Originals((source,))
     planned = plan_film(source, options)
@@ -145,7 +145,7 @@ def _looked_at(record: FilmFrame, film: FilmSource) -> _Shown:
 
 
 def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: StatedFrames) -> Image.Image:
-    """Return the frame in its colours, upright."""
+    """Return the frame in colour, upright."""
     chroma, matrix = shown.chroma, film.color_spec.matrix
     if chroma is None:
         ab = predict_alone(

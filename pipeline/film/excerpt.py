@@ -1,4 +1,4 @@
-"""A few seconds of a film as a film of its own, for looking before a long run: packets are copied, nothing is coded."""
+"""A few seconds of a film as a separate film, for a trial before a long run: packets are copied, not re-encoded."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from pipeline.options import Options, Span
 from pipeline.os_errors import reading, unwritable
 
 _COPIED = {"video", "audio"}
-# So many packets for every frame say that those of fields are meant.
+# From this many packets per frame on, packets are taken to hold fields.
 _FIELDS = 1.5
-# Seconds at the end of a part that it may lack.
+# Seconds that may be missing at the end of a part.
 _LACKING = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
-    """A film that holds a part of another; ``start`` is where that part really begins, at a key frame, in seconds.
+    """A film with a part of another; ``start`` is where that part actually begins, at a key frame, in seconds.
 
-    It counts from the film's first frame, whose time in the film is ``origin``.
+    It is relative to the film's first frame, whose time in the film is ``origin``.
     """
 
     path: Path
@@ -40,22 +40,22 @@ class Excerpt:
 
 
 def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = None) -> Excerpt:
-    """Put the part ``span`` of the film ``source``, picture and sound, into ``folder``.
+    """Copy the part ``span`` of the film ``source``, picture and sound, into ``folder``.
 
-    It begins at the key frame at or before ``span.start`` and may lack a frame at its very end. ``rate`` is that of
-    folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends before,
-    `OutputError` if ``folder`` cannot be written to.
+    It begins at the key frame at or before ``span.start``; a frame may be missing at its very end. ``rate`` is the
+    frame rate for folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends
+    earlier, `OutputError` if ``folder`` cannot be written to.
     """
     if source.is_dir():
         return _pictures(source, span, folder, rate)
-    # Matroska, which holds all there is, under the film's own name: a result is planned by that.
+    # Matroska, which holds every codec, but under the film's own name, which determines the plan of the result.
     target = folder / source.name
     with open_source(source) as container:
         if not container.streams.video:
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
         try:
             with open_container(str(target), "w", format="matroska") as writing:
-                # A result of this program says so there, and keeps its colours.
+                # The tags mark results of this program, whose colours are kept.
                 writing.metadata.update(container.metadata)
                 start, origin = _copied(container, writing, span, source)
                 return Excerpt(path=target, start=start, origin=origin)
@@ -68,10 +68,10 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
 
 
 def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None) -> int:
-    """Return how many frames of the film ``source`` are shown before ``moment``, in seconds from its beginning.
+    """Count the frames of the film ``source`` shown before ``moment``, in seconds from its start.
 
-    All its packets are read. ``rate`` is that of folders of numbered pictures. Raises `InputError` for films that
-    cannot be read.
+    Reads all its packets. ``rate`` is the frame rate for folders of numbered pictures. Raises `InputError` for films
+    that cannot be read.
     """
     if source.is_dir():
         return int(moment * find_sequence(source, rate).rate)
@@ -87,10 +87,10 @@ def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None
 
 
 def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = _LACKING) -> Options:
-    """Return ``options`` for the part of a film between two of its times, in seconds.
+    """Return ``options`` for the part of a film between two times, in seconds.
 
-    ``lacking`` seconds may be missing at its end.
-    Hints of what lies outside are left out, and the place to look for references, which are found for the whole film.
+    ``lacking`` seconds may be missing at its end. Hints outside the part are left out, and so is the location of
+    references, which are found for the whole film.
     """
     times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
     inside = float(end - start) - lacking
@@ -99,18 +99,18 @@ def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = 
 
 
 class Renamed:
-    """Texts that name ``film`` where they mean the ``part`` of it that was cut out: nobody knows the name of that."""
+    """Changes texts to name ``film`` instead of the ``part`` cut from it, whose name means nothing to users."""
 
     def __init__(self, part: Path, film: Path) -> None:
         self._part, self._film = str(part), str(film)
 
     def __call__(self, text: str) -> str:
-        """Return ``text`` with the film's name."""
+        """Return ``text`` with the name of the film."""
         return text.replace(self._part, self._film)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Let errors of the block have such texts."""
+        """Change the texts of errors raised in the block."""
         try:
             yield
         except AutochromeError as error:
@@ -146,7 +146,7 @@ def _copied(
         packet.stream = kept[packet.stream.index]
         writing.mux(packet)
     if first is None or not reached:
-        # A search beyond the end finds the last key frame, which may be the first.
+        # Seeking beyond the end finds the last key frame, which may be the first.
         raise UsageError(
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
@@ -154,13 +154,13 @@ def _copied(
 
 
 def _read(source: Path, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-    """Yield ``packets`` of ``source``; what reading them raises is told of it. Raises `InputError`."""
+    """Yield ``packets`` of ``source``. Raises `InputError`, which names it, if they cannot be read."""
     with reporting(source):
         yield from packets
 
 
 def _until(packets: Iterator[AnyPacket], end: Fraction, video: av.VideoStream) -> Iterator[AnyPacket]:
-    """Yield packets up to the first of the picture that is to be decoded at ``end``; those of the sound before it."""
+    """Yield picture packets up to the first one to be decoded at ``end``, and sound packets before that."""
     for packet in packets:
         at = packet.dts if packet.dts is not None else packet.pts
         if not packet.size or at is None:
@@ -178,7 +178,7 @@ def _place(packet: AnyPacket) -> Fraction:
 
 
 def _length(packet: AnyPacket) -> Fraction:
-    """Return how long a frame is shown; a frame of unknown length counts as an instant."""
+    """Return how long a frame is shown; if that is unknown, an instant."""
     return _seconds(packet.duration or 1, packet.stream)
 
 

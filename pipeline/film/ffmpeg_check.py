@@ -1,4 +1,4 @@
-"""What the ffmpeg program has to say about a finished film and its source."""
+"""Check of a finished film and its source by the ffmpeg program."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NAME = "ffmpeg program"
 
 @dataclass
 class Findings:
-    """What was checked and found, what could not be and why, and what is wrong, if anything.
+    """What was checked, what could not be checked and why, and what is wrong, if anything.
 
-    ``times`` are those of all frames of the result in seconds, empty if it was not decoded.
+    ``times`` are the times of all frames of the result in seconds, empty if it was not decoded.
     """
 
     checks: dict[str, str] = field(default_factory=dict)
@@ -31,9 +31,9 @@ class Findings:
 
 
 def ffmpeg_check(source: FilmInfo, found: FilmInfo, written: Written, *, frames: int) -> Findings:
-    """Let the ffmpeg program decode the result ``found`` of ``frames`` frames, and compare streams with ``source``.
+    """Decode the result ``found`` of ``frames`` frames with the ffmpeg program, and compare streams with ``source``.
 
-    For a lossless result it decodes ``source`` as well, and luma must be the same, frame by frame.
+    For a lossless result, ``source`` is decoded as well, and luma must be equal, frame by frame.
     """
     findings = Findings()
     try:

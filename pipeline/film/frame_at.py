@@ -1,4 +1,4 @@
-"""One frame of a film as a picture, for those who look at it."""
+"""A single frame of a film as a picture, for viewing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LARGEST = 1280
 
 
 def frame_at(info: FilmInfo, seconds: float, *, largest: int = _LARGEST) -> npt.NDArray[np.uint8]:
-    """Return the frame of the film ``info`` that is shown at ``seconds``, by the film's own times.
+    """Return the frame of the film ``info`` shown at ``seconds``, by the film's own times.
 
     It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most ``largest`` pixels
-    on its longer side. Raises `InputError` for films that cannot be read, or end before.
+    on its longer side. Raises `InputError` for films that cannot be read or end earlier.
     """
     moment = Fraction(seconds)
     found: av.VideoFrame | None = None

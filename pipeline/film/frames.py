@@ -1,4 +1,4 @@
-"""A film to colour, and the ends of its frames' way: decoded and reduced for the network; upsampled and painted."""
+"""A film to colour: its frames are decoded and reduced for the network, and in the end upsampled and written."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ from pipeline.sizes import size_within
 # Less than for photographs: frames are softer, and the network sees more of the scene at once.
 _EVIDENCE_SIDE = 64
 _SAMPLES = 12
-# What the metadata of every result begin with, in a comment or in a tag of its own.
+# Start of the declaration in the metadata of every result, in a comment or a separate tag.
 DECLARATION = "Colour made by artificial intelligence: Autochrome"
-# What stands there where every shot kept the colours that it had; no longer than the declaration.
+# Its replacement if every shot kept its colours; must be no longer than the declaration.
 NO_NEW_COLOUR = "The source's own colours, kept: Autochrome"
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class FilmFrame(FrameRecord):
-    """The record of a frame with the frame itself at full size: final luma, and chroma to be painted."""
+    """Record of a frame with the frame itself at full size: its luma is final, its chroma will be written."""
 
     frame: Frame
 
     @property
     def begins_shot(self) -> bool:
-        """Whether nothing of what was before this frame has to do with what comes from it on."""
+        """Whether the frames from this one on are independent of the frames before it."""
         return self.link is Link.CUT
 
 
 @dataclass(frozen=True)
 class FilmSource:
-    """A film to colour, and how: everything that decoding, colouring and encoding must agree on.
+    """A film to colour and its settings: everything that decoding, colouring and encoding must agree on.
 
-    ``is_own`` says that it is a result of this program, by its own word, and is therefore taken for coloured.
+    ``is_own`` tells that the film declares itself a result of this program, so it is treated as coloured.
     """
 
     info: FilmInfo
@@ -65,12 +65,12 @@ class FilmSource:
 
     @property
     def colors(self) -> ColorTags:
-        """The colour tags of the result: the source's, with what was assumed now said; the chroma was made with it."""
+        """Colour tags of the result: those of the source, plus the assumed ones, with which the chroma was made."""
         matrix = self.color_spec.matrix_tag if self.color_spec.assumed_matrix else self.info.colors.matrix
         return replace(self.info.colors, matrix=matrix, range=self.color_spec.range_tag)
 
     def decode(self, read_log: ReadLog) -> Generator[Frame, None, None]:
-        """Yield every frame of the film as it is; ``read_log`` counts them."""
+        """Yield every frame of the film unchanged; ``read_log`` counts them."""
         return frames(
             self.info,
             self.plan.pixel_format,
@@ -81,12 +81,12 @@ class FilmSource:
         )
 
     def record(self, index: int, frame: Frame, colorizer: Colorizer) -> FilmFrame:
-        """Return the record of a decoded frame, the film's number ``index``, with its model input."""
+        """Return the record of decoded frame number ``index``, with its model input."""
         luma = frame.luma
         return FilmFrame(index=index, model_input=self.model_input(luma, colorizer), weight=luma.nbytes, frame=frame)
 
     def model_input(self, luma: Plane, colorizer: Colorizer) -> ModelInput:
-        """Return what the network sees of a frame's ``luma`` (H, W)."""
+        """Return the model input for a frame's ``luma`` (H, W)."""
         return colorizer.model_input(
             luma,
             self.color_spec,
@@ -96,7 +96,7 @@ class FilmSource:
         )
 
     def model_shape(self, colorizer: Colorizer) -> tuple[int, int]:
-        """Return the rows and columns of model inputs, upright."""
+        """Return rows and columns of the upright model inputs."""
         size, width = colorizer.spec.size, self.info.width * float(self.info.sample_aspect_ratio)
         rows, columns = size.shape(size.film, width=width, height=self.info.height)
         return (columns, rows) if self._turn.quarters % 2 else (rows, columns)
@@ -107,7 +107,7 @@ class FilmSource:
 
     @cached_property
     def usual_tone(self) -> SourceTone | None:
-        """What most of the film is, by a few frames from all over it; None if that decides nothing."""
+        """The tone of most of the film, by a few frames from all over it; None if unclear or not needed."""
         if self.info.pixel_format.is_grey or self.options.treat_as is not TreatAs.AUTO:
             return None
         weights = self.color_spec.matrix.value
@@ -115,7 +115,7 @@ class FilmSource:
         return usual_tone(map(self._evidence, pictures))
 
     def tone_evidence(self, record: FilmFrame) -> ToneEvidence:
-        """Return what the frame's own chroma, not yet painted over, says about its tone."""
+        """Return the evidence on tone in the frame's own chroma, before it is overwritten."""
         return self._evidence(record.frame)
 
     def _evidence(self, frame: Frame) -> ToneEvidence:
@@ -124,12 +124,12 @@ class FilmSource:
         return evidence(self.color_spec.luma(reduced(frame.luma)), *self.small_chroma(frame))
 
     def small_chroma(self, frame: Frame) -> list[F32]:
-        """Return the frame's own Cb and Cr, each (h, w), -0.5..0.5, at no more than 64 pixels a side."""
+        """Return the frame's own Cb and Cr, each (h, w), -0.5..0.5, at most 64 pixels a side."""
         return [self.color_spec.chroma(reduced(plane)) for plane in frame.chroma]
 
 
 def paint(record: FilmFrame, spec: ColorSpec) -> None:
-    """Write the chroma of a frame, upsampled along its luma; where there is none, the source's own is kept."""
+    """Write a frame's chroma, upsampled along its luma; without new chroma, that of the source is kept."""
     if record.ab is None:
         record.frame.keep()
         return
@@ -142,9 +142,9 @@ def paint(record: FilmFrame, spec: ColorSpec) -> None:
 def film_source(
     info: FilmInfo, plan: VideoPlan, options: Options, references: FilmReferences = NO_REFERENCES
 ) -> FilmSource:
-    """Return the film ``info`` with the colours that its tags, or else its size, say it has.
+    """Return the film ``info`` with its colour specification from its tags, or else from its size.
 
-    A result of this program is not coloured again, unless ``options`` say what it is to be taken for.
+    A result of this program is not coloured again, unless ``options`` say how to treat it.
     """
     spec = resolve_film(
         matrix_tag=info.colors.matrix,
@@ -163,17 +163,17 @@ def film_source(
 
 
 def upright_size(info: FilmInfo) -> tuple[int, int]:
-    """Return width and height, in pixels, of the frames of a film as they are shown."""
+    """Return width and height, in pixels, of a film's frames as shown."""
     return (info.height, info.width) if info.rotation // 90 % 2 else (info.width, info.height)
 
 
 def beside(source: Path, suffix: str) -> Path:
-    """Return the path beside ``source``, a film or a folder of pictures, of its name with another ``suffix``."""
+    """Return the path of ``source``, a film or a folder of pictures, with its suffix replaced by ``suffix``."""
     whole = source if source.name not in ("", "..") else source.resolve()
     return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{suffix}")
 
 
 def reduced(plane: Plane) -> Plane:
-    """Return a plane of codes (H, W) at no more than 64 pixels a side, by area."""
+    """Reduce a plane of codes (H, W) to at most 64 pixels a side, by area."""
     size = size_within(_EVIDENCE_SIDE, plane.shape[1], plane.shape[0])
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

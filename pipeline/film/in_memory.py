@@ -1,4 +1,4 @@
-"""Films in memory: an iterator of frames as arrays in, one of coloured frames out; no file, codec or container."""
+"""Colouring of films in memory: frames in and out as iterators of arrays, without file, codec or container."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipeline.progress import Silent
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class _ArrayFrame(FrameRecord):
-    """The record of a frame with its ``pixels`` as they were given, and as luma and chroma."""
+    """Record of a frame with its ``pixels`` as given, and as luma and chroma."""
 
     pixels: NDArray[Any]
     still: Still
@@ -39,12 +39,12 @@ def colorize_frames(
 ) -> Generator[NDArray[Any], None, None]:
     """Colour the frames of a film and yield each as an array (H, W, 3) of R, G and B, one to one and in order.
 
-    ``frames`` are arrays (H, W) of grey or (H, W, 3) of R, G and B, uint8 or uint16, full range, in sRGB. Cuts are
-    found, and colours held together within each shot, as `colorize_video` does; for that, up to some ninety frames are
-    read ahead, so memory does not grow with the film. BT.601 luma of the result is that of the source to within the
-    rounding of R, G and B. Shots in colour come back as they are. Of ``options`` those count that are not about files:
-    engine, device, model, every, tone, treat_as, saturation. An engine is opened for the film, or ``colorizer`` is
-    used and left open. Raises the errors of `pipeline.errors`: `UsageError` for arrays of other kinds.
+    ``frames`` are arrays (H, W) of grey or (H, W, 3) of R, G and B, uint8 or uint16, full range, in sRGB. As in
+    `colorize_video`, cuts are found and colours are kept coherent within each shot; this reads up to some ninety frames
+    ahead, so memory does not grow with the film. BT.601 luma of the result is that of the source to within the rounding
+    of R, G and B. Shots in colour are returned unchanged. Only ``options`` that do not concern files are used: engine,
+    device, model, every, tone, treat_as, saturation. An engine is opened for the film, unless ``colorizer`` is given,
+    which is left open. Raises the errors of `pipeline.errors`: `UsageError` for arrays of other kinds.
     """
     options = options or Options()
     if options.hints:

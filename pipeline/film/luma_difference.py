@@ -1,4 +1,4 @@
-"""How far the luma of a finished film is from its source's."""
+"""Luma difference between a finished film and its source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.results import LumaCheck, Proof
 
 
 class _Errors:
-    """Squared and greatest differences, summed up frame by frame."""
+    """Squared and greatest differences, accumulated frame by frame."""
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
@@ -55,9 +55,9 @@ class _Errors:
 
 
 def measure_all(source: Iterable[Frame], found: FilmInfo) -> LumaCheck:
-    """Compare every frame of ``source``, in the result's depth, with the film ``found``.
+    """Compare every frame of ``source``, at the result's bit depth, with the film ``found``.
 
-    Raises `InputError` for what cannot be decoded, `ValueError` if one has more frames than the other.
+    Raises `InputError` for decoding errors, `ValueError` if one has more frames than the other.
     """
     errors = _Errors(found.pixel_format.bits)
     for wanted, got in zip(source, frames(found, found.pixel_format), strict=True):
@@ -68,10 +68,10 @@ def measure_all(source: Iterable[Frame], found: FilmInfo) -> LumaCheck:
 def measure_samples(
     planes: Mapping[int, Plane], times: Mapping[int, int], keys: Sequence[int], found: FilmInfo
 ) -> LumaCheck:
-    """Compare the luma of a few frames by number, ascending, with what the film ``found`` shows at ``times``.
+    """Compare the luma of a few frames by number, ascending, with the film ``found`` at ``times``.
 
-    ``times`` count the film's time base, ``keys`` are those of its key frames, ascending: nothing is decoded twice.
-    Raises `InputError` if a frame is not there.
+    ``times`` are in the film's time base, ``keys`` are those of its key frames, ascending, so that no frame is decoded
+    twice. Raises `InputError` if a frame is missing.
     """
     errors = _Errors(found.pixel_format.bits)
     with open_source(found.path) as container:

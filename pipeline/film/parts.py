@@ -1,8 +1,8 @@
-"""A film in parts that are coloured each for itself: one after another by one process, or side by side by many.
+"""Division of a film into parts that are coloured independently: in turn by one process, or in parallel by many.
 
-A part begins at a cut. Of what comes before it, it rests on the last frames of the six shots before alone, which
-whoever passes by has seen: not on how these were coloured. So parts need not wait for each other, and a film of parts
-is the same whoever coloured which of them.
+A part begins at a cut. Of the film before it, it depends only on the last frames of the six preceding shots, which
+every process has read, not on how these were coloured. So parts need not wait for each other, and the result is the
+same whichever process colours which part.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.temporal import Scenes, smoothed
 from pipeline.film.frames import FilmFrame
 
-# docs/temporal.md tells what fewer or more frames bring. Of large model inputs, so many bytes for each shot.
+# docs/temporal.md shows the effect of the number. With large model inputs, so many bytes per shot.
 _SHOTS, _FRAMES = 6, 24
 _BYTES = 4 << 20
 
 
 class Part:
-    """One part of a film: ``frames``, to be read once, and the model inputs of the ends of the shots ``before`` it.
+    """One part of a film: ``frames``, which can be read once, and the model inputs at the ends of the shots ``before``.
 
-    ``first`` is the number of its first frame; ``count`` is how many have passed.
+    ``first`` is the number of its first frame; ``count`` is how many frames have been read.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Part:
 
 
 def in_parts(frames: Iterator[FilmFrame], *, at_least: int | None) -> Generator[Part, None, None]:
-    """Yield a film's frames, of which the shots are known, in parts; what is not read of one is passed over.
+    """Yield a film's frames, whose shots are known, in parts; frames of a part that are not read are skipped.
 
-    Each ends at the first cut after ``at_least`` frames; None makes one part of the film.
+    Each part ends at the first cut after ``at_least`` frames; with None, the film is one part.
     """
     ends = _ShotEnds()
     others = map(ends.seen, frames)
@@ -77,7 +77,7 @@ def in_parts(frames: Iterator[FilmFrame], *, at_least: int | None) -> Generator[
 
 
 class _ShotEnds:
-    """The last frames of the last shots that passed, without their pictures."""
+    """Keeps the last frames of the latest shots, without their pictures."""
 
     def __init__(self) -> None:
         self._shots: deque[deque[FrameRecord]] = deque(maxlen=_SHOTS + 1)
@@ -90,7 +90,7 @@ class _ShotEnds:
         return frame
 
     def before(self) -> tuple[FrameRecord, ...]:
-        """Return those of the shots before the one that has just begun, each as a shot of its own."""
+        """Return the ends of the shots before the one that has just begun, each as a separate shot."""
         found = []
         for shot in list(self._shots)[:-1]:
             for number, frame in enumerate(shot):
@@ -107,9 +107,9 @@ def _without_picture(frame: FrameRecord) -> FrameRecord:
 
 
 def known_before(before: Sequence[FrameRecord], settings: PredictionSettings) -> SceneMemory:
-    """Return the memory of scenes that a part begins with, by the ends of the shots ``before`` it.
+    """Return the memory of scenes at the start of a part, from the ends of the shots ``before`` it.
 
-    Asks the network about two or three frames of each; about one where it gives no evidence.
+    Runs the network on two or three frames of each; on one if it gives no evidence.
     """
     scenes = Scenes()
     if not before:

@@ -1,7 +1,7 @@
-"""Coloured pictures that lend their colours to a film: some are frames of it, others lend wherever it looks like them.
+"""Coloured pictures as references for a film: some are frames of it, others apply wherever the film looks like them.
 
-``film.refs/000123.png`` beside ``film.mp4`` is frame 123 of it, counted from 0; so is ``ref_000123.png``, as HAVC and
-other programs write it. ``film.ref.jpg``, or any other ``film.ref.*``, is of no frame.
+``film.refs/000123.png`` beside ``film.mp4`` is frame 123 of it, counted from 0; so is ``ref_000123.png``, as written
+by HAVC and other programs. ``film.ref.jpg``, or any other ``film.ref.*``, belongs to no frame.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _NUMBERED = re.compile(r"(?:ref_)?(\d{1,9})\.[A-Za-z0-9]+", re.ASCII)
 
 @dataclass(frozen=True)
 class FilmReferences:
-    """References by the number of their frame, and those of no frame, which lend wherever it looks like them."""
+    """References by frame number, and those of no frame, which apply wherever the film looks like them."""
 
     numbered: Mapping[int, Path] = field(default_factory=dict)
     anywhere: tuple[Path, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All references."""
         return (*self.numbered.values(), *self.anywhere)
 
     def and_of(self, other: FilmReferences) -> FilmReferences:
-        """Return both; where they are of one frame, that of ``other`` holds."""
+        """Return both combined; if both have the same frame, ``other`` wins."""
         return FilmReferences({**self.numbered, **other.numbered}, (*self.anywhere, *other.anywhere))
 
     def of_part(self, first: int) -> FilmReferences:
-        """Return them for the part of the film that begins with frame ``first``: those before have numbers below 0."""
+        """Return them for the part that begins with frame ``first``; earlier ones get numbers below 0."""
         return FilmReferences({number - first: path for number, path in self.numbered.items()}, self.anywhere)
 
 
@@ -45,13 +45,13 @@ NO_REFERENCES = FilmReferences()
 def film_references(
     film: Path, files: ReferenceFiles, *, item: PurePath | None = None, chosen: Iterable[Path] = ()
 ) -> FilmReferences:
-    """Return what lends its colours to ``film``: the pictures ``chosen`` for it, and those that a run finds.
+    """Return the references for ``film``: the pictures ``chosen`` for it, and those that a run finds.
 
-    Of a film of an archive, ``item`` is its path below the tree of sources: ``film.refs`` and ``film.ref.*`` lend that
-    lie beside it, or else in the folder that ``files`` are given, in the same tree, or else the picture that they are
-    given. Without ``item`` a folder that is given holds frames of this film, and what is given comes before what lies
-    beside it. Raises `InputError` for a reference that cannot be listed, for one in a folder of frames that is not
-    named after its frame and for two of one frame.
+    For a film of an archive, ``item`` is its path below the tree of sources: ``film.refs`` and ``film.ref.*`` beside it
+    are used, or else those in the folder given to ``files``, in the same tree, or else the picture given to them.
+    Without ``item``, a given folder holds frames of this film, and given references precede those beside it. Raises
+    `InputError` for a reference that cannot be listed, for one in a folder of frames that is not named after its frame
+    and for two of one frame.
     """
     return _found(film, files, item).and_of(_sorted(chosen, film))
 

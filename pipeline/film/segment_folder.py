@@ -1,4 +1,4 @@
-"""A film in segments: encoded packets of whole shots, kept on disk; many processes may write them, each its own."""
+"""Segments of a film: encoded packets of whole shots, kept on disk; several processes may write different ones."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from pipeline.publish import PARTIAL, PARTIAL_PREFIX, publishing
 LOCK = "lock"
 _RECIPE = "recipe.json"
 _SUFFIX, _CLAIM = ".segment", ".claim"
-# Each packet: pts, duration, key frame or not, size of the data that follow.
+# Header of each packet: pts, duration, key frame or not, size of the data that follow.
 _PACKET = struct.Struct("<qq?Q")
-# The last bytes of a segment: size of the summary before them, fingerprint of everything before this, and a mark.
+# Trailer of a segment: size of the summary before it, fingerprint of everything before that field, and a mark.
 _END = struct.Struct("<Q16s8s")
 _MARK = b"SEGMDONE"
 _BLOCK = 1 << 20
@@ -41,7 +41,7 @@ _OWN = re.compile(rf"\d{{6,}}\.(segment|claim)|recipe\.json|{PARTIAL.pattern}", 
 
 
 def segment_folder(final: Path) -> Path:
-    """Return where the segments of the result ``final`` lie: a hidden folder beside it."""
+    """Return the folder of the segments of the result ``final``, a hidden one beside it."""
     name = final.name
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest()
@@ -49,7 +49,7 @@ def segment_folder(final: Path) -> Path:
 
 
 def check_segment_folder(final: Path, *, originals: Originals) -> None:
-    """Raise `UsageError` if the segments of ``final`` would lie elsewhere, through a link, or among ``originals``."""
+    """Raise `UsageError` if the segments of ``final`` would be elsewhere, by a link, or among ``originals``."""
     folder = segment_folder(final)
     originals.check(folder)
     if folder.is_symlink():
@@ -60,7 +60,7 @@ def check_segment_folder(final: Path, *, originals: Originals) -> None:
 
 
 def bytes_in_segments(final: Path) -> int:
-    """Return how many bytes of the film ``final`` are on the disk in complete segments."""
+    """Return the number of bytes in complete segments of the film ``final``."""
     try:
         return sum(path.stat().st_size for path in _complete(segment_folder(final)))
     except OSError:
@@ -73,7 +73,7 @@ def _complete(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment of ``frames`` frames from number ``first`` on; ``summary`` (JSON values) is its maker's."""
+    """A complete segment of ``frames`` frames from number ``first`` on, with its writer's ``summary`` (JSON values)."""
 
     path: Path
     first: int
@@ -82,9 +82,9 @@ class Segment:
 
 
 class SegmentFolder:
-    """The segments of one result, which several processes may write; each of them claims those that it writes.
+    """The segments of one result, which several processes may write; each claims a segment before writing it.
 
-    ``segments`` are the finished ones that were found, by number. One process is the owner: it holds the lock of the
+    ``segments`` are the complete ones found so far, by number. One process is the owner: it holds the lock of the
     result, calls `prepare` first, joins the segments, and calls `remove`.
     """
 
@@ -98,7 +98,7 @@ class SegmentFolder:
         self.segments: dict[int, Segment] = {}
 
     def prepare(self) -> None:
-        """Delete segments of other recipes and damaged ones, and find the others. Raises `OutputError`."""
+        """Delete segments that are damaged or of other recipes, and find the rest. Raises `OutputError`."""
         try:
             if not self.is_open():
                 self.remove()
@@ -114,7 +114,7 @@ class SegmentFolder:
             ) from error
 
     def is_open(self) -> bool:
-        """Say whether there are to be segments by this recipe: from `prepare` to `remove`. Raises `OSError`."""
+        """Tell whether segments of this recipe are in use: from `prepare` to `remove`. Raises `OSError`."""
         try:
             return (self._folder / _RECIPE).read_text(encoding="utf-8") == self._recipe
         except FileNotFoundError:
@@ -122,11 +122,11 @@ class SegmentFolder:
 
     @property
     def frames(self) -> int:
-        """How many frames the segments hold that were found."""
+        """Number of frames in the segments found."""
         return sum(segment.frames for segment in self.segments.values())
 
     def look(self) -> int:
-        """Find the segments that are new; return how many frames they hold. Raises `OSError`."""
+        """Find new segments; return the number of frames in them. Raises `OSError`."""
         before = self.frames
         for path in sorted(_complete(self._folder)):
             number = int(path.stem)
@@ -136,18 +136,18 @@ class SegmentFolder:
 
     @contextmanager
     def claimed(self, number: int, *, first: int, is_owner: bool) -> Iterator[SegmentWriter | None]:
-        """Claim segment ``number``, from frame ``first`` on, for the block, and give its writer.
+        """Claim segment ``number``, from frame ``first`` on, for the block, and yield its writer.
 
-        When the block ends well, the segment counts. None if it is there, which the owner alone makes sure of to the
-        last byte, or if another process has claimed it. Where a disk has no locks, only the owner gets any. Raises
-        `OSError`.
+        The segment is added if the block ends without an error. Yields None if the segment exists, which only the owner
+        verifies to the last byte, or if another process has claimed it. On a disk without locks, only the owner gets
+        a writer. Raises `OSError`.
         """
         with ExitStack() as stack:
             claim = None if number in self.segments else self._claim(number, stack, is_owner=is_owner)
             if claim is None or self._is_done(number, whole=is_owner):
                 yield None
             elif not self.is_open():
-                # In this order: the owner may have been removing all that there was.
+                # Checked in this order, as the owner may just have been removing everything.
                 delete_locked(claim, self._path(number, _CLAIM))
                 yield None
             else:
@@ -155,12 +155,12 @@ class SegmentFolder:
                 yield stack.enter_context(SegmentWriter(self, number, path, first=first, mark=self._mark))
 
     def is_claimed(self, number: int) -> bool:
-        """Say whether a process has claimed segment ``number``. Raises `OSError`."""
+        """Tell whether a process has claimed segment ``number``. Raises `OSError`."""
         with ExitStack() as stack:
             return self._claim(number, stack, is_owner=True) is None
 
     def _claim(self, number: int, stack: ExitStack, *, is_owner: bool) -> IO[str] | None:
-        """Claim segment ``number`` until ``stack`` is left, and return the file; None if another process has."""
+        """Claim segment ``number`` until ``stack`` closes, and return the file; None if another process has it."""
         path = self._path(number, _CLAIM)
         check_own(path)
         try:
@@ -195,15 +195,15 @@ class SegmentFolder:
                 yield packet
 
     def join(self, writer: FilmWriter) -> Written:
-        """Write the packets of all segments, and all that is carried along, with ``writer``, and finish it."""
+        """Write the packets of all segments and the other streams with ``writer``, and finish it."""
         with writer:
             writer.append(self.packets(), frames=self.frames)
             return writer.finish()
 
     def remove(self) -> None:
-        """Delete all segments; first of all what tells other processes that there are to be any.
+        """Delete all segments, beginning with the file that tells other processes that they are in use.
 
-        What these have open, Windows does not let go: they `sweep`.
+        Windows does not delete files that these have open: they `sweep`.
         """
         delete(self._folder / _RECIPE)
         self.segments.clear()
@@ -215,23 +215,23 @@ class SegmentFolder:
                     raise
 
     def is_to_sweep(self) -> bool:
-        """Say whether there is something left where there are to be no segments. Raises `OSError`."""
+        """Tell whether files are left although segments are no longer in use. Raises `OSError`."""
         if (self._folder / _RECIPE).exists():
             return False
-        # On Windows one who helps deletes its claim when the owner has gone, which had to leave the folder for that.
+        # On Windows a helping process deletes its claim after the owner has gone, which had to leave the folder for it.
         return self._folder.exists() and (sys.platform == "win32" or any(self._own()))
 
     def sweep(self) -> None:
-        """Delete what is left where there are to be no segments, by whatever recipe."""
+        """Delete what is left, of any recipe, if segments are no longer in use."""
         if self._folder.exists() and not (self._folder / _RECIPE).exists():
             self.remove()
 
     def _own(self) -> Iterator[Path]:
-        """Yield what a folder of segments holds, but for the lock: whatever else is there is somebody's."""
+        """Yield the files of a folder of segments, except the lock; other files are not ours."""
         return (path for path in self._folder.iterdir() if _OWN.fullmatch(path.name))
 
     def _clean_up(self) -> None:
-        """Delete what does not count: what is damaged or half-made, unless a process is at work here."""
+        """Delete damaged and incomplete files, unless a process has claimed a segment."""
         claims = [int(path.stem) for path in self._folder.glob(f"[0-9]*{_CLAIM}")]
         if any(self.is_claimed(number) for number in claims):
             return
@@ -277,7 +277,7 @@ class SegmentWriter:
                 self._file.write(part)
 
     def finish(self, *, frames: int, summary: Mapping[str, Any]) -> None:
-        """Close the segment, which holds the packets of ``frames`` frames; ``summary`` is kept with them.
+        """Close the segment with the packets of ``frames`` frames; ``summary`` is stored with them.
 
         Raises `OSError` if the disk refuses.
         """
@@ -290,9 +290,9 @@ class SegmentWriter:
 
 
 def _read(path: Path, mark: str, *, whole: bool = True) -> Segment | None:
-    """Return the segment at ``path``, or None if it is damaged or of another recipe than that with ``mark``.
+    """Return the segment at ``path``, or None if it is damaged or its recipe has another ``mark``.
 
-    Without ``whole`` only its end is looked at.
+    Without ``whole``, only its end is read.
     """
     with path.open("rb") as file:
         end = _find_end(file)
@@ -312,7 +312,7 @@ def _read(path: Path, mark: str, *, whole: bool = True) -> Segment | None:
 
 
 def _fingerprint(file: BinaryIO, size: int) -> bytes:
-    """Return that of the first ``size`` bytes."""
+    """Hash the first ``size`` bytes."""
     hasher = hashlib.blake2b(digest_size=16)
     file.seek(0)
     for place in range(0, size, _BLOCK):
@@ -325,7 +325,7 @@ def _digest(data: bytes) -> str:
 
 
 def _find_end(file: BinaryIO) -> tuple[int, int, bytes] | None:
-    """Return place and size of the summary, and the fingerprint."""
+    """Return position and size of the summary, and the fingerprint."""
     whole = file.seek(0, os.SEEK_END)
     if whole < _END.size:
         return None
@@ -355,8 +355,8 @@ def _walk(path: Path, *, data: bool) -> Iterator[tuple[int, int, bool, bytes]]:
 def _decoding_times(coded: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return rising decoding times, none behind its presentation time, for presentation times in coding order.
 
-    Every encoder starts its segment anew, so the decoding times of two segments may overlap where frame times vary. As
-    H.264 encoders do, a packet is decoded when the frame is shown that comes ``delay`` places earlier.
+    Each segment has its own encoder, so decoding times of two segments may overlap if frame times vary. As in H.264
+    encoders, a packet is decoded when the frame ``delay`` places earlier is shown.
     """
     shown = np.sort(coded)
     place = np.arange(len(coded))

@@ -1,4 +1,4 @@
-"""A long film on its way to disk in segments: a run that died resumes with them, and many processes can share them."""
+"""Writing of a long film in segments, so that a run that died can resume and several processes can share the work."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from pipeline.wording import count
 
 logger = logging.getLogger(__name__)
 
-# A film that is no longer than so many segments is written in one go.
+# A film of at most so many segments is written in one go.
 _TOO_FEW = 2
-# Bytes at both ends of a source by which it is told from another.
+# Bytes at both ends of a source that are hashed to identify it.
 _HASHED_ENDS = 1 << 20
-# Seconds after which an owner who waits for others looks again, and after which it says so.
+# Seconds after which an owner waiting for other processes looks again, and after which it reports the wait.
 _LOOKS_EVERY, _SAYS_IT_WAITS = 0.2, 60.0
-# Seconds in which one who sweeps up behind others lets go of the lock.
+# Seconds within which a process that sweeps up releases the lock.
 _PATIENCE = 1.0
-# Frames passed over before one who helps looks whether the film is done.
+# Frames that a helping process skips before it checks whether the film is done.
 _CHECKED_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentJob:
-    """A ``film`` on its way to the result ``final``, as its owner and all who help with it see it.
+    """The job of colouring ``film`` into ``final``, as seen by its owner and by helping processes.
 
     Each segment holds ``segment_frames`` frames or more. None of ``originals`` is ever replaced.
     """
@@ -66,22 +66,22 @@ class SegmentJob:
 
     @property
     def name(self) -> str:
-        """The film, as progress and messages name it."""
+        """Name of the film in progress and messages."""
         return str(self.film.info.path)
 
     def segments(self) -> SegmentFolder:
-        """Return the folder of the segments: the same for all who make them of the same film in the same way."""
+        """Return the folder of segments: the same for all processes with the same film and settings."""
         recipe = {**_recipe(self.film, self.colorizer), "segment_frames": self.segment_frames}
         return SegmentFolder(segment_folder(self.final), self.final, recipe, originals=self.originals)
 
 
 @contextmanager
 def kept_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
-    """Keep other runs from the result, and give its segments; None if the film is short.
+    """Lock the result against other runs, and yield its segments; None if the film is short.
 
-    Those that an earlier run left are kept if film, options, weights and program are the same. At the end all are
-    removed, except after an interruption or an error that may pass: then they stay for the next run. Raises
-    `LockedError` while another run is at work on the result, `OutputError`.
+    Segments left by an earlier run are kept if film, options, weights and program are the same. At the end all are
+    removed, except after an interruption or a temporary error: then they stay for the next run. Raises `LockedError`
+    while another run is working on the result, `OutputError`.
     """
     with _alone(job.final, job.progress):
         count = job.film.info.frame_count
@@ -105,7 +105,7 @@ def kept_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
 
 @contextmanager
 def _counting(segments: SegmentFolder | None) -> Iterator[None]:
-    """Let a `Cancelled` that comes out of the block say how many frames are kept."""
+    """Add the number of frames kept to a `Cancelled` raised in the block."""
     try:
         yield
     except Cancelled as cancelled:
@@ -115,13 +115,13 @@ def _counting(segments: SegmentFolder | None) -> Iterator[None]:
 
 @contextmanager
 def helped_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
-    """Give the segments of the result that another process makes; None if it makes none in this way."""
+    """Yield the segments of a result made by another process; None if it makes none with these settings."""
     segments = job.segments()
     try:
         yield segments if segments.is_open() else None
     finally:
         with suppress(OSError, OutputError, LockedError):
-            # Without need the lock is left to an owner who begins.
+            # The lock is taken only if needed, so that an owner can begin.
             if segments.is_to_sweep():
                 with _alone(job.final, job.progress):
                     segments.sweep()
@@ -129,7 +129,7 @@ def helped_segments(job: SegmentJob) -> Iterator[SegmentFolder | None]:
 
 @contextmanager
 def _alone(final: Path, progress: Progress) -> Iterator[None]:
-    """Lock the folder of the segments of ``final`` for the block; where nothing is left in it, it is removed."""
+    """Lock the folder of segments of ``final`` for the block; at the end, remove it if it is empty."""
     folder = segment_folder(final)
     try:
         with ExitStack() as stack:
@@ -145,7 +145,7 @@ def _alone(final: Path, progress: Progress) -> Iterator[None]:
 
 
 def _remove_if_empty(folder: Path, final: Path) -> None:
-    """Remove the folder if nothing but the lock is in it, unless another run holds that."""
+    """Remove the folder if it holds only the lock, unless another run holds the lock."""
     lock = folder / LOCK
     with ExitStack() as stack:
         own = None
@@ -175,9 +175,9 @@ def _recipe(film: FilmSource, colorizer: Colorizer) -> dict[str, Any]:
 
 
 def fingerprint(source: Path) -> list[str]:
-    """Return what tells a source from another: its name, size and time of change, and a hash of both its ends.
+    """Return what identifies a source: its name, size and modification time, and a hash of both its ends.
 
-    Of a folder: the same of every file in it, without the hashes.
+    For a folder: the same of every file in it, without the hashes.
     """
     if source.is_dir():
         files = sorted(source.iterdir())
@@ -191,9 +191,9 @@ def fingerprint(source: Path) -> list[str]:
 
 
 class SegmentMaker:
-    """What one process does for the ``segments`` of ``job``.
+    """Writes one process's share of the ``segments`` of ``job``.
 
-    `complete` is for their owner, `help` for others. Both raise `Cancelled` between two segments where the job's
+    `complete` is for their owner, `help` for others. Both raise `Cancelled` between two segments when the job's
     ``stop`` is made; `OutputError`, `InputError`.
     """
 
@@ -203,9 +203,9 @@ class SegmentMaker:
         self._colouring = Colouring(job.film, job.colorizer)
 
     def complete(self, read_log: ReadLog) -> ShotLog:
-        """Write what nobody else has claimed, and wait for the others; return the shots of the film.
+        """Write all unclaimed segments, and wait for the others; return the shots of the film.
 
-        ``read_log`` counts its frames. What was claimed by a process that died is done in another reading.
+        ``read_log`` counts its frames. Segments claimed by a process that died are written in another pass.
         """
         segments, name = self._segments, self._job.name
         if segments.frames:
@@ -226,11 +226,11 @@ class SegmentMaker:
         return ShotLog.joined(self._job.film, (segments.segments[number].summary for number in range(len(extents))))
 
     def help(self) -> None:
-        """Write what nobody else has claimed, until the film has been read or its owner is done."""
+        """Write unclaimed segments until the film has been read or its owner is done."""
         self._read(ReadLog(luma=False), is_owner=False)
 
     def _read(self, read_log: ReadLog, *, is_owner: bool) -> list[tuple[int, int]]:
-        """Read the film, write the segments that nobody has claimed, and return first frame and length of all."""
+        """Read the film, write all unclaimed segments, and return first frame and length of every segment."""
         extents: list[tuple[int, int]] = []
         with closing(self._colouring.parts(read_log, at_least=self._job.segment_frames)) as parts:
             for part in parts:
@@ -247,7 +247,7 @@ class SegmentMaker:
         return extents
 
     def _goes_on(self, *, is_owner: bool) -> bool:
-        """Say whether there are still to be segments; their owner raises `OutputError` if there are not."""
+        """Tell whether segments are still in use; if not, their owner raises `OutputError`."""
         self._job.stop.check_at_once()
         if self._segments.is_open():
             return True
@@ -256,7 +256,7 @@ class SegmentMaker:
         return False
 
     def _count_others(self) -> bool:
-        """Count what other processes have done; say whether there was anything."""
+        """Count the work of other processes; tell whether there was any."""
         found = self._segments.look()
         if found:
             self._job.progress.advance(self._job.name, found)
@@ -282,7 +282,7 @@ class SegmentMaker:
 
 
 def _missing(segments: SegmentFolder, extents: Sequence[tuple[int, int]]) -> list[int]:
-    """Return which segments are not there, after those were deleted that do not hold the frames they should."""
+    """Delete segments that do not hold the frames they should; return the numbers of all that are missing."""
     for number, segment in list(segments.segments.items()):
         if number >= len(extents) or (segment.first, segment.frames) != extents[number]:
             logger.warning("%s: by one who found other cuts; deleted", segment.path)

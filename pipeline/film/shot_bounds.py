@@ -1,4 +1,4 @@
-"""Where the shots of a film lie in it, for those who look at them."""
+"""Positions of the shots in a film, for viewing them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.media.source import reporting
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """A part of a film, from ``start`` to ``end``, in seconds; ``label`` is the time of its small picture."""
+    """A part of a film, from ``start`` to ``end``, in seconds; ``label`` is the time of its thumbnail."""
 
     label: str
     start: float
@@ -22,7 +22,7 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True)
 class Shots:
-    """The parts of a film that a review shows, in order, and how long one ``frame`` of it is shown, in seconds."""
+    """The parts of a film shown in a review, in order, and the duration of one ``frame``, in seconds."""
 
     frame: float
     shots: tuple[Shot, ...]
@@ -36,9 +36,9 @@ class Shots:
         *,
         frames: int,
     ) -> Shots:
-        """Return those of the film ``info``. An end that is infinite is the film's.
+        """Return the shots of the film ``info``. An infinite end stands for the end of the film.
 
-        That is told by the film, or by the ``frames`` of the shot where it does not say how long it is.
+        That is taken from the film, or from the ``frames`` of the shot if the film states no duration.
         """
         frame = _frame(info)
         stated = _stated_end(info)
@@ -54,9 +54,9 @@ class Shots:
 
     @staticmethod
     def even(info: FilmInfo, parts: int) -> Shots:
-        """Return ``parts`` of the film ``info`` that are equally long, with labels of their middles.
+        """Divide the film ``info`` into ``parts`` of equal length, with labels at their middles.
 
-        A film that does not say how long it is is read through. Raises `InputError`.
+        A film that states no duration is read through. Raises `InputError`.
         """
         frame = _frame(info)
         begin = float(info.start)
@@ -78,7 +78,7 @@ def _frame(info: FilmInfo) -> float:
 
 
 def _stated_end(info: FilmInfo) -> float:
-    """Return when a film says that it ends, 0 if it does not: Matroska says when, other containers how long it is."""
+    """Return the stated end of a film, 0 if there is none: Matroska states the end, other containers the duration."""
     if not info.duration:
         return 0
     return float(info.duration if "matroska" in info.container else info.start + info.duration)

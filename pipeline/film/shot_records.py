@@ -1,4 +1,4 @@
-"""What a film's shots were taken for and what became of them, written down while it goes by."""
+"""Records of how a film's shots were judged and treated, collected frame by frame."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.film_time import time_text
 from pipeline.results import Doubt, Measures, Note, NoteKind, Preview, ShotRecord, SourceTone, Treatment, has_new_colour
 from pipeline.wording import count
 
-# The frames of a shot by which it is shown and measured: the last of these that it has.
+# Each shot is shown and measured by one frame: the last of these that it has.
 _LOOKED_AT = {0, 12, 48, 192, 768}
-# More previews than this would be no overview.
+# With more previews there would be no overview.
 _PREVIEWS = 60
 _DESCRIPTIONS = {
     Treatment.KEPT: "are taken for coloured already: their colours are the source's own",
     Treatment.TINT_KEPT: "are taken for tinted: the tint was kept",
 }
 _REPLACED = {Treatment.COLOURED: "colour", Treatment.GREY: "grey"}
-# Doubt from which a shot's tone is named as doubtful; that of shots which are black, white or flat is 1, and means
+# Doubt from which a shot's tone is reported as doubtful; it is 1 for black, white and flat shots, where it means
 # nothing.
 _UNSURE = 0.5
 _IN_DOUBT = {
@@ -46,12 +46,12 @@ class _Shot:
 
 
 def previewed(shots: int) -> range:
-    """Return the numbers of those of so many ``shots`` that have previews: at most 60, spread evenly."""
+    """Return which of ``shots`` shots have previews: at most 60, spread evenly."""
     return range(0, shots, -(-shots // _PREVIEWS) or 1)
 
 
 class ShotLog:
-    """The shots of ``film``, or of a part of it, in order; ``first_frame`` is the number of the first frame to come."""
+    """The shots of ``film``, or of a part of it, in order; ``first_frame`` is the number of its first frame."""
 
     def __init__(self, film: FilmSource, first_frame: int = 0) -> None:
         self._film = film
@@ -74,9 +74,9 @@ class ShotLog:
         return {"shots": to_json(self._shots)}
 
     def add(self, record: FilmFrame) -> None:
-        """Write down the next frame. Where the judgement changes inside a shot, a record of its own begins.
+        """Add the next frame. If the judgement changes within a shot, a new record begins.
 
-        Raises `ValueError` for another frame: some stage on the way has dropped, repeated or reordered frames.
+        Raises `ValueError` for any other frame: some stage has dropped, repeated or reordered frames.
         """
         if record.index != self._next:
             raise ValueError(f"frame {record.index} comes where frame {self._next} should")
@@ -102,7 +102,7 @@ class ShotLog:
 
     @property
     def frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         return self._next - self._first
 
     @property
@@ -112,7 +112,7 @@ class ShotLog:
 
     @property
     def has_new_colour(self) -> bool:
-        """Whether colour was made in any of them."""
+        """Whether any shot got new colour."""
         return has_new_colour(shot.record.treatment for shot in self._shots)
 
     @property
@@ -122,7 +122,7 @@ class ShotLog:
 
     @property
     def measures(self) -> Measures | None:
-        """The mean over the shots; None without any."""
+        """Mean over the shots; None without shots."""
         if not self._shots:
             return None
         changes = sum(shot.changes for shot in self._shots)
@@ -131,7 +131,7 @@ class ShotLog:
 
     @property
     def doubts(self) -> tuple[Doubt, ...]:
-        """The judgements that are in doubt, with how much of the film they are of and where they begin."""
+        """Doubtful judgements, with their share of the film and where they begin."""
         found = []
         for treatment, (text, instead) in _IN_DOUBT.items():
             shots = [shot for shot in self._shots if shot.record.treatment is treatment]
@@ -143,7 +143,7 @@ class ShotLog:
         return tuple(found)
 
     def notes(self) -> tuple[Note, ...]:
-        """Return a note for each judgement that is not simply black and white, and for each that is in doubt."""
+        """Return a note for each judgement that is not plain black and white, and for each doubtful one."""
         frames = Counter[tuple[Treatment, SourceTone]]()
         for shot in self._shots:
             frames[shot.record.treatment, shot.record.tone] += shot.record.frames

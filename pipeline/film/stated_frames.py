@@ -1,4 +1,4 @@
-"""What a person states about frames of a film, looked at before the first frame is coloured: hints and references."""
+"""A person's statements about frames of a film, hints and references, evaluated before any frame is coloured."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from pipeline.options import Hint
 
 @dataclass(frozen=True, eq=False)
 class StatedFrames:
-    """Statements by the number of their frame, counted from 0, and by the time, in seconds, at which it is shown.
+    """Statements by frame number, counted from 0, and by the time, in seconds, at which a frame is shown.
 
-    Those ``anywhere`` are of no frame.
+    Those in ``anywhere`` belong to no frame.
     """
 
     numbered: Mapping[int, Statement]
@@ -36,22 +36,22 @@ class StatedFrames:
     anywhere: tuple[Statement, ...] = ()
 
     def statements(self) -> tuple[Statement, ...]:
-        """All of them."""
+        """All statements."""
         return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere)
 
     def about(self, index: int, begin: Fraction, until: Fraction | None) -> tuple[Statement, ...]:
-        """Return what is stated about frame ``index``, shown from ``begin`` up to ``until``, in seconds, or the end."""
-        # What is stated of a time before the first frame is about that.
+        """Return the statements about frame ``index``, shown from ``begin`` up to ``until``, in seconds, or the end."""
+        # Statements about a time before the first frame apply to that frame.
         shown = (made for time, made in self.timed if (begin <= time or not index) and (until is None or time < until))
         numbered = self.numbered.get(index)
         return tuple(shown) if numbered is None else (numbered, *shown)
 
 
 def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
-    """Return what the film's options and its references state, each with what the network sees there.
+    """Return the statements from the film's options and references, each with the network's answer there.
 
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
-    be used, `UsageError` for those of no frame if the network does not tell enough.
+    be used, `UsageError` for those of no frame if the network gives too little.
     """
     if any(hint.time is None for hint in film.options.hints):
         raise UsageError(
@@ -68,7 +68,7 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
 
 
 def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:
-    """Return those of ``hints`` that are about a time, in seconds, by it; times rise."""
+    """Group ``hints`` that have a time by that time, in seconds, ascending."""
     found = defaultdict[float, list[Hint]](list)
     for hint in hints:
         if hint.time is not None:
@@ -88,10 +88,10 @@ def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Col
 
 
 def reference_statement(path: Path, colorizer: Colorizer, shape: tuple[int, ...] | None = None) -> Statement:
-    """Return what the picture at ``path`` states of a frame, seen in ``shape``, or, in its own if None, of no frame.
+    """Return the statement of the picture at ``path`` about a frame, in ``shape``; if None, in its own, of no frame.
 
-    Raises `InputError` for pictures that cannot be references, `UsageError` for those of no frame if the network does
-    not tell enough.
+    Raises `InputError` for pictures that cannot be references, `UsageError` for those of no frame if the network
+    gives too little.
     """
     still = read_still(path)
     if still.chroma is None:

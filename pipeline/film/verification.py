@@ -45,16 +45,16 @@ _ADVICE = "The result was not kept. Run again; if it happens again, try another 
 # Matroska readers round the ratio to numbers of at most 255.
 _RATIO_TOLERANCE = Fraction(1, 500)
 _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time")
-# MP4 marks the first track of each kind as the default one, whatever the source said.
+# MP4 marks the first track of each kind as default, whatever the source has.
 _CARRIED_DISPOSITIONS = ~int(av.stream.Disposition.default)
-# Containers state the same packets of these differently: start codes or lengths, delimiters and headers or none.
+# Containers store packets of these differently: start codes or lengths, with or without delimiters and headers.
 _REWRITTEN = ("h264", "hevc", "vvc", "av1", "prores", "wavpack", "truehd", "webvtt")
-# MP4 has one name for all layers of MPEG audio, Matroska one for plain text and that of SubRip.
+# MP4 has one name for all layers of MPEG audio, Matroska one for plain text and SubRip.
 _NAMED_ALIKE = (("mp2", "mp3"), ("text", "subrip"))
-# Matroska keeps all segments of one picture of Blu-ray subtitles in one packet; other containers have one for each.
+# Matroska keeps all segments of one Blu-ray subtitle picture in one packet; other containers use one for each.
 _MERGED = ("hdmv_pgs_subtitle",)
-# A twentieth of a second between sound and picture is seen by nobody (ITU-R BT.1359 allows 45 ms); no rounding of
-# containers comes near it.
+# A twentieth of a second between sound and picture is not noticed (ITU-R BT.1359 allows 45 ms); rounding in
+# containers is far smaller.
 _STEP_SECONDS = 0.04
 _CHAPTER_SECONDS = Fraction(1, 100)
 _FIRST_FIELDS = {**dict.fromkeys(TOP_FIRST, "top"), **dict.fromkeys(BOTTOM_FIRST, "bottom")}
@@ -69,15 +69,15 @@ def verify(
     final: Path | None = None,
     again: Callable[[], Iterable[Frame]] | None = None,
 ) -> tuple[Verification, tuple[Note, ...]]:
-    """Check the finished file ``output`` against its source; also return notes on small things its container lost.
+    """Check the finished file ``output`` against its source; also return notes on minor losses of its container.
 
     Always checked: number and exact time of all frames, duration, size, sample aspect ratio, rotation, colour tags,
     field order; every stream with its codec, its packets bit for bit and their times; chapters, tags, attachments. For
     a lossless encoder every luma sample (``read_log`` holds its fingerprint), otherwise the luma of a few frames.
 
-    ``again`` asks for all: it reads the source's frames once more, in the format of the result, for the luma error of
-    every frame; and the ffmpeg program, where there is one, checks it too. That takes about as long as decoding
-    source and result twice. ``final`` is the name that errors mention. Raises `VerificationError`.
+    With ``again``, which reads the source's frames once more, in the format of the result, the luma error of every
+    frame is measured, and the ffmpeg program, if installed, checks the result too. That takes about as long as
+    decoding source and result twice. ``final`` is the name used in errors. Raises `VerificationError`.
     """
     started = time.monotonic()
     name = final or output
@@ -101,7 +101,7 @@ def verify(
 
 @dataclass
 class _Contents:
-    """What a demuxer finds in the finished file: of the picture all times and those of key frames, both sorted."""
+    """Contents of the finished file as demuxed: for the picture, all times and those of key frames, both sorted."""
 
     times: array[int]
     keys: array[int]
@@ -110,7 +110,7 @@ class _Contents:
 
 
 class _Check:
-    """Compares source and result, and keeps a record of it."""
+    """Compares source and result, and records the outcome."""
 
     def __init__(self, name: Path, source: FilmInfo, written: Written, found: FilmInfo) -> None:
         self.checks: dict[str, str] = {}
@@ -134,7 +134,7 @@ class _Check:
             if wanted not in _SAYS_NOTHING:
                 self.equal(f"colour tag {tag}", wanted, getattr(found.colors, tag))
                 tags.append(f"{tag} {wanted}")
-        # H.264 leaves limited range unsaid where nothing else is tagged.
+        # H.264 omits limited range if nothing else is tagged.
         is_full = written.colors.range == FULL_RANGE
         self.equal("full range", is_full, found.colors.range == FULL_RANGE)
         self.checks["picture"] = (
@@ -173,7 +173,7 @@ class _Check:
             yield Note(NoteKind.CONVERTED, f"frame times are rounded to {unit} s, as Matroska does")
 
     def _duration(self, contents: _Contents, read_log: ReadLog) -> Iterator[Note]:
-        """All frames have their times; only how long the last one is shown is still open."""
+        """Check how long the last frame is shown; the times of all frames have been checked."""
         if not contents.times:
             return
         unit, wanted = self.found.time_base, read_log.last_duration * self.source.time_base
@@ -184,7 +184,7 @@ class _Check:
         self.checks["duration"] = f"{float((contents.end - contents.times[0]) * unit):.3f} s"
 
     def _may_shift(self) -> bool:
-        """Sound that begins before zero makes the Matroska muxer move all streams by the same time."""
+        """Tell whether Matroska may move all streams by the same time, as it does if sound begins before zero."""
         is_matroska = self.written.video.container is Container.MATROSKA
         return is_matroska and 0 < self.shift * self.found.time_base < 1
 
@@ -241,7 +241,7 @@ class _Check:
             self.fail(f"{plan}: packet {wrong[0]}, due at {when:.3f} s, is {late[wrong[0]]:+.3f} s out of step")
 
     def _among(self, plan: StreamPlan, sent: PacketLog, packets: PacketLog) -> None:
-        """Check the times of packets that are several of the source's in a row: each has that of one of them."""
+        """Check the times of packets that merge several of the source: each must be that of one of these."""
         due = np.sort(sent.seconds()) + float(self.shift * self.found.time_base)
         got = packets.seconds()
         if len(due) and len(got):
@@ -374,7 +374,7 @@ def _attached(film: FilmInfo, indices: Iterable[int]) -> list[tuple[str, str, by
 
 
 def _rescaled(times: Iterable[int], old: Fraction, new: Fraction) -> array[int]:
-    """Return times in units of ``new`` instead of ``old``, rounded as FFmpeg does: half away from zero."""
+    """Convert times from units of ``old`` to ``new``, rounded as FFmpeg does: half away from zero."""
     ratio = old / new
     top, bottom = 2 * ratio.numerator, 2 * ratio.denominator
     half = ratio.denominator
