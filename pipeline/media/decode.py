@@ -1,4 +1,4 @@
-"""A film as frames, in order; damage is an error, or concealed and reported."""
+"""Read a film as frames, in order; damage is an error, or concealed and reported."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from pipeline.options import OnDamage
 from pipeline.results import NoteKind
 from pipeline.wording import count
 
-# Without a picture count, a file that ends this much before its stated end was cut off.
+# Without a picture count, a file that ends this long before its stated end is truncated.
 _MISSING_SECONDS = Fraction(1, 2)
-# As many pictures of another format in a row are no accident: the film itself changes.
+# So many consecutive pictures of another format mean that the film itself changes.
 _MISFITS = 25
-# Demuxers whose duration is the header's word, not an estimate.
+# Demuxers whose duration comes from the header, not an estimate.
 _STATES_DURATION = {"matroska", "mov", "mxf"}
 
 
@@ -46,14 +46,14 @@ def frames(
 ) -> Generator[Frame, None, None]:
     """Yield every frame of the film ``info`` describes, in display order, ready for new chroma, in format ``target``.
 
-    ``read_log`` counts what is yielded, and at the end has notes on all that is not as it should be. ``luma_weights``
-    are those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
+    ``read_log`` counts the yielded frames, and at the end has notes on everything irregular. ``luma_weights`` are
+    those of `Frame`; ``deinterlace`` makes whole pictures of fields. Closing the generator closes the file.
 
-    Under FAIL raises `InputError` naming the file and the frame for anything that cannot be decoded cleanly, before
-    the first frame if the file's structure is broken, and at the end if the film is shorter than its header says.
-    Under CONCEAL, which needs a ``read_log``, damaged frames stay as the decoder conceals them, those that cannot be
-    decoded are replaced by the one before at their own times, and a film that was cut off ends where it ends. It
-    still raises `InputError` where nothing is decodable or the pictures change their format for good.
+    FAIL raises `InputError` naming the file and the frame for anything that cannot be decoded cleanly, before the
+    first frame if the file's structure is broken, and at the end if the film is shorter than its header states.
+    CONCEAL, which needs a ``read_log``, leaves damaged frames as the decoder conceals them, replaces those that cannot
+    be decoded by the previous frame at their own times, and ends a truncated film where its file ends. It still
+    raises `InputError` if nothing can be decoded or the pictures change their format permanently.
     """
     if on_damage is OnDamage.CONCEAL and read_log is None:
         raise ValueError("concealment needs a read log that reports it")
@@ -85,12 +85,12 @@ def frames(
 
 
 class _Reader:
-    """The state of one pass over a film: where it is, and what it has seen."""
+    """The state of one pass over a film: its position, and what it has read."""
 
     def __init__(
         self, info: FilmInfo, container: av.container.InputContainer, damage: Damage, *, in_place: bool
     ) -> None:
-        """With ``in_place`` pictures are changed where they are, and repeated ones must be copies."""
+        """With ``in_place``, pictures are modified in place, and repeated ones must be copies."""
         self._info = info
         self._container = container
         self._damage = damage
@@ -111,9 +111,9 @@ class _Reader:
         self._repeated: set[int | None] = set()
 
     def shown(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[av.VideoFrame, Timestamp]]:
-        """Return ``picture`` with its time, and again in the places of those lost before ``following``, None: the end.
+        """Return ``picture`` with its time, and again for each one lost before ``following`` (None: the end).
 
-        Begins the film with it, too, where those before it were lost.
+        If pictures at the start of the film were lost, it also replaces those.
         """
         places = self._places(picture, following)
         copies = [copy_picture(picture) if self._in_place else picture for _ in places[1:]]
@@ -123,7 +123,7 @@ class _Reader:
         ]
 
     def _places(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[int, Remedy | None]]:
-        """Return the times at which ``picture`` is to be shown, in order: its own, and those of lost neighbours."""
+        """Return the times at which to show ``picture``, in order: its own, and those of lost neighbours."""
         if picture.is_corrupt and not self._damage.conceals:
             raise self._error("is damaged")
         pts = self._time(picture)
@@ -170,13 +170,13 @@ class _Reader:
     # Packets and pictures -------------------------------------------------------------------------------------------
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
-        """Yield every picture that can be decoded, in the order of display; reads the packets of all streams.
+        """Yield every picture that can be decoded, in display order.
 
-        Only together do they show where the file ends.
+        Reads the packets of all streams, because only all of them show where the file ends.
         """
         self._stream.thread_type = av.codec.context.ThreadType.AUTO
         bound_pixels(self._stream)
-        # Of films whose decoder gives pictures as they are stored, so many wait for one that is shown before them.
+        # If the decoder returns pictures in stored order, this many wait for one that is shown before them.
         crossing = self._info.timeline.crossing
         waiting: list[av.VideoFrame] = []
         for demuxed in demux_all(self._container, met=self._cannot_read, drained=self._stream):
@@ -185,7 +185,7 @@ class _Reader:
             for picture in self._decode(packet):
                 self._set_time(picture)
                 if self._fits(picture):
-                    # What is decoded at one time, or has none, keeps its place.
+                    # Pictures with equal times, or with none, keep their order.
                     insort(waiting, picture, key=lambda one: self._time(one) or 0)
                     if len(waiting) > crossing:
                         yield waiting.pop(0)
@@ -196,7 +196,7 @@ class _Reader:
         self._damage.met(f"frame {self._number} cannot be read: {said(error)}")
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
-        # An empty packet with a time is AVI's "show the last picture again"; without one, the stream's end.
+        # An empty packet with a time means "show the last picture again" in AVI; without one, the stream's end.
         if packet.stream.index != self._info.stream_index or (packet.size == 0 and packet.dts is not None):
             return []
         try:
@@ -225,7 +225,7 @@ class _Reader:
                 self._expected_frames.add(time, packet.duration or 0)
 
     def _fits(self, picture: av.VideoFrame) -> bool:
-        """Tell whether ``picture`` has the format of the film; another one is an error, or a damaged header."""
+        """Return whether ``picture`` has the film's format; any other is an error, or a damaged header."""
         expected = (self._info.pixel_format.name, self._info.width, self._info.height)
         found = (picture.format.name, picture.width, picture.height)
         if found == expected:
@@ -245,7 +245,7 @@ class _Reader:
     # Times ----------------------------------------------------------------------------------------------------------
 
     def _retimed(self, packet: AnyPacket) -> tuple[AnyPacket, bool]:
-        """Return ``packet`` with the time that the film's timeline gives it; and whether two recordings meet there."""
+        """Return ``packet`` with its time by the film's timeline, and whether two recordings are joined there."""
         number = self._retimer.apply(packet)
         timeline = self._info.timeline
         is_at_joint = timeline.is_at_joint(packet.stream_index, number)
@@ -258,7 +258,7 @@ class _Reader:
         return packet, is_at_joint
 
     def _set_time(self, picture: av.VideoFrame) -> None:
-        """Give ``picture`` the time that its file does not say, or says wrongly."""
+        """Set the time of ``picture`` if it is missing or wrong in the file."""
         times = self._info.timeline.frame_times
         if times:
             beyond = max(0, self._decoded - len(times) + 1)
@@ -270,7 +270,7 @@ class _Reader:
 
     def _time(self, timed: av.VideoFrame | AnyPacket) -> int | None:
         if timed.pts is None and not self._info.reorders_frames:
-            # Without reordering, decoding and display order are the same, and so are their times.
+            # Without reordering, decoding and display order are the same, and so are the times.
             return timed.dts
         return timed.pts
 
@@ -286,7 +286,7 @@ class _Reader:
         return pts
 
     def _repaired(self, picture: av.VideoFrame, after: int | None) -> tuple[int, Remedy | None]:
-        """Return a time for ``picture`` after the one before it and, if that can be, before ``after``."""
+        """Return a time for ``picture`` after the previous one and, if possible, before ``after``."""
         pts = self._time(picture)
         last = None if self._last is None else self._last.pts
         if pts is not None and (last is None or pts > last) and (after is None or pts <= after or after <= (last or 0)):
@@ -318,7 +318,7 @@ class _Reader:
             self._check_avi_count(self._info.frame_count or 0)
 
     def _check_avi_count(self, stated: int) -> None:
-        """Compare with the header, which counts dropped frames too: their chunks are empty, but take their time."""
+        """Compare with the header, which also counts dropped frames: their chunks are empty, but have a duration."""
         entries = self._stream.index_entries
         covered = max(self._packets, entries[len(entries) - 1].timestamp + 1 if len(entries) else 0)
         ends_early = self._file_end < (stated * self._step) * self._info.time_base - _MISSING_SECONDS

@@ -1,7 +1,7 @@
-"""One pass over all packets of a film before any work, without decoding: what headers leave out or say wrongly.
+"""Scan all packets of a film before any work, without decoding, for what headers omit or state wrongly.
 
-It finds streams that begin late, joints between recordings, the time where the film begins, frames whose time stamps
-are missing or are not times of display, encryption, captions, and changes of the pixel aspect.
+The scan finds streams that begin late, joints between recordings, the start time of the film, frames whose time stamps
+are missing or are not display times, encryption, captions, and changes of the pixel aspect.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from pipeline.media.timeline import Timeline, offset_of
 from pipeline.results import Note, NoteKind
 from pipeline.wording import count
 
-# How far FFmpeg may look for streams: it keeps in memory what it reads meanwhile.
+# How far FFmpeg may read in search of streams: it keeps this data in memory.
 _FIRST_LOOK, _FARTHEST_LOOK = 10 << 20, 320 << 20
 _CLOCK_RATE = 90_000
 _CLOCKED = ("mpeg", "mpegts")
-# Elementary streams hold no time stamps at all; FFmpeg makes some up from the order of decoding.
+# Elementary streams have no time stamps; FFmpeg invents some from the decoding order.
 _UNTIMED = ("mpegvideo",)
 _NO_TIME = -(1 << 63)
-# A decoder holds back as many frames in these files; without times of display their edit lists hide the first ones.
+# A decoder delays this many frames in these files; without display times their edit lists hide the first ones.
 _HELD_BACK = 2
 _RATES = (
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
@@ -47,18 +47,18 @@ _RATES = (
 _RATE_TOLERANCE = Fraction(1, 100)
 _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
-# Different headers that are asked for the size of their pictures; a film has one or two, a hostile file any number.
+# Different headers that are parsed for the picture size; a film has one or two, a hostile file any number.
 _MOST_HEADERS = 32
-# Frames that wait for one which is stored after them and shown before; more than any encoder reorders.
+# Frames that wait for one stored after but shown before them; more than any encoder reorders.
 _FARTHEST_CROSSING = 16
 
 
 @contextmanager
 def surveyed(path: Path, *, rate: Fraction | None = None) -> Iterator[tuple[FilmInfo, av.container.InputContainer]]:
-    """Describe the film at ``path`` after reading all its packets once; also give it open, read to the end.
+    """Yield the film at ``path`` described after reading all its packets once; and still open, read to the end.
 
-    Adds to what `probe` returns what the packets say. A damaged file is read as far as it goes: what becomes of damage
-    is for the reader of the frames to decide. Raises `InputError` as `probe` does, and if the film is encrypted.
+    Adds data from the packets to the result of `probe`. A damaged file is read as far as possible: the reader of the
+    frames decides how to treat damage. Raises `InputError` like `probe`, and if the film is encrypted.
     """
     with opened(path, rate=rate) as film:
         if film.info.sequence is not None:
@@ -194,12 +194,12 @@ class _Scan:
         )
 
     def _frames(self) -> int:
-        """Return how many frames the packets are that are not hidden."""
+        """Return the number of frames in the packets that are not hidden."""
         shown = len(self._pts) - self._is_hidden.count(1)
         return (shown + 1) // 2 if self._has_field_packets() else shown
 
     def _has_field_packets(self) -> bool:
-        """Tell whether each field is a packet of its own: then there are twice as many packets as the rate allows."""
+        """Return whether each field is a separate packet: there are twice as many packets as the rate allows."""
         shown, rate = sorted(set(self._pts) - {_NO_TIME}), self._info.average_rate
         if not self._info.is_interlaced or not rate or len(shown) < 2:
             return False
@@ -207,7 +207,7 @@ class _Scan:
         return abs(found / (2 * rate) - 1) <= _FIELD_TOLERANCE
 
     def _check_size(self) -> None:
-        """Raise `InputError` for another picture size; a single header that says so may be damaged."""
+        """Raise `InputError` if the picture size changes; a single header with another one may be damaged."""
         sizes = [size for size, count in self._sizes.most_common() if count > 1]
         if len(sizes) > 1:
             raise InputError(
@@ -224,7 +224,7 @@ class _Scan:
         )
 
     def _offsets(self, notes: list[Note]) -> dict[int, tuple[tuple[int, int], ...]]:
-        """Return what makes the parts of a joined recording follow each other, the first at zero."""
+        """Return offsets by which the parts of a joined recording follow each other, the first at zero."""
         if self._clock is None or (start := self._clock.start()) is None:
             return {}
         if self._clock.joints:
@@ -243,7 +243,7 @@ class _Scan:
     def _from_zero(
         self, info: FilmInfo, times: array[int] | None, notes: list[Note]
     ) -> dict[int, tuple[tuple[int, int], ...]]:
-        """Return what moves all streams alike so that no frame is shown before time zero."""
+        """Return equal offsets for all streams so that no frame is shown before time zero."""
         shown = [
             time for time, hidden in zip(self._pts, self._is_hidden, strict=True) if not hidden and time != _NO_TIME
         ]
@@ -266,7 +266,7 @@ class _Scan:
                 times[number] = time if time == _NO_TIME else time + offset_of(offsets, number)
 
     def _frame_times(self) -> tuple[array[int] | None, bool]:
-        """Return the times of all frames where the packets' are not times of display; and whether hidden ones count."""
+        """Return the times of all frames if the packets' are not display times; and whether hidden ones count."""
         hidden = self._is_hidden.count(1)
         shown = [pts for pts, is_hidden in zip(self._pts, self._is_hidden, strict=True) if not is_hidden]
         has_times = _NO_TIME not in shown and len(set(shown)) == len(shown)
@@ -287,7 +287,7 @@ class _Scan:
         return array("q", (time + late for time in times)), shows_hidden
 
     def _decoding_times(self) -> list[int]:
-        """Return one time for each packet, ascending; those that have none are due a frame after the one before."""
+        """Return one time for each packet, ascending; those without a time are due a frame after the previous."""
         step = self._step()
         times: list[int] = []
         self._untimed = 0
@@ -304,7 +304,7 @@ class _Scan:
         return max(round(1 / rate / self._info.time_base), 1)
 
     def _rate(self, info: FilmInfo, times: array[int] | None) -> Fraction | None:
-        """Return the header's frame rate, or where that is absurd the one that the times of the frames show."""
+        """Return the header's frame rate or, if that is absurd, the one found from the frame times."""
         if self._has_field_packets():
             return info.average_rate
         shown = sorted(set(times or self._pts) - {_NO_TIME})
@@ -318,7 +318,7 @@ class _Scan:
 
 
 def _timecode_notes(info: FilmInfo, rate: Fraction | None) -> list[Note]:
-    """Return a note if the timecode counts other numbers than frames, as that of cameras at double rate does."""
+    """Return a note if the timecode does not count frames one by one, as that of cameras at double rate."""
     is_counted = "mov" in info.container and any("timecode" in stream.metadata for stream in info.streams)
     numbers = timecode_numbers(info.path) if is_counted else None
     if numbers is None or rate is None or numbers == round(rate):
@@ -334,7 +334,7 @@ def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, 
 
 
 def _crossing(times: array[int]) -> int:
-    """Return how many frames, at most, are stored before one that is shown before them."""
+    """Return the maximum number of frames stored before one that is shown before them."""
     latest: list[int] = []
     most = 0
     for time in times:
@@ -346,7 +346,7 @@ def _crossing(times: array[int]) -> int:
 
 
 def _close_first_gap(times: list[int]) -> None:
-    """Move the first time up to the second: some writers put the delay of reordering between the first two frames."""
+    """Move the first time closer to the second: some writers put the reordering delay between these frames."""
     steps = [b - a for a, b in pairwise(times[:8])]
     if len(steps) > 2 and steps[0] > steps[1] == steps[2] and steps[0] <= (_HELD_BACK + 1) * steps[1]:
         times[0] = times[1] - steps[1]
@@ -356,7 +356,7 @@ def _close_first_gap(times: list[int]) -> None:
 
 
 def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
-    """Return ``info`` read again with a look far enough to know all streams, or a note on those that begin too late."""
+    """Return ``info``, read again far enough to know all streams, or with notes on those that begin too late."""
     missing = _missing(info, found)
     size, look, latest = info.path.stat().st_size, _FIRST_LOOK, info
     while missing and look <= _FARTHEST_LOOK:
@@ -381,7 +381,7 @@ def _indices(info: FilmInfo) -> set[int]:
 
 
 def _missing(info: FilmInfo, found: _Scan) -> set[int]:
-    """Return the indices of streams with packets that are not known, or not enough to be copied."""
+    """Return the indices of streams with packets that are unknown, or too little known to be copied."""
     late = set(found.known) - _indices(info)
     unclear = {stream.index for stream in info.streams if not stream.is_clear and found.packets[stream.index]}
     return late | unclear

@@ -1,4 +1,4 @@
-"""What a film is: opened with care, described as data."""
+"""Open a film safely, and describe it as data."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class ColorTags:
 class StreamInfo:
     """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown.
 
-    ``layout`` names the channels of sound as FFmpeg does, and ``sample_rate`` is 0 where FFmpeg has not seen enough
-    (then ``is_clear`` is False). ``packets``, those that an edit list hides and ``is_encrypted`` are found by
-    `pipeline.media.packet_scan`.
+    ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it
+    (then ``is_clear`` is False). `pipeline.media.packet_scan` determines ``packets``, ``hidden_packets`` (by an edit
+    list) and ``is_encrypted``.
     """
 
     index: int
@@ -83,7 +83,7 @@ class StreamInfo:
 
     @property
     def has_custom_layout(self) -> bool:
-        """Whether the channels of sound are in an order of their own."""
+        """Whether the channels of sound are in a non-standard order."""
         return " channels (" in self.layout
 
     @property
@@ -103,15 +103,15 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmInfo:
-    """A film as found: nothing here is assumed, and what the file does not say is None or its "unspecified" code.
+    """A film as found: nothing is assumed, and whatever the file does not state is None or its "unspecified" code.
 
     ``start``, the time of the first frame, and ``duration`` are in seconds; ``rotation`` is in degrees
     counter-clockwise, ``display_matrix`` its nine raw integers.
     ``field_order`` is FFmpeg's: 0 unknown, 1 progressive, 2 to 5 interlaced, by which field is coded and shown first.
-    ``frame_count`` is exact in most files when it stands in the header, otherwise duration times rate.
-    ``sequence`` is set when ``path`` is a folder of numbered pictures. ``hdr`` is what the first picture says of the
-    display it was made for. What follows it comes from `pipeline.media.packet_scan`, which sets ``is_scanned``, as does
-    ``average_rate`` where the header's is absurd; ``broken`` says how the structure of the file breaks.
+    ``frame_count`` is exact in most files if the header has it, otherwise duration times rate.
+    ``sequence`` is set if ``path`` is a folder of numbered pictures. ``hdr`` is the first picture's data on the display
+    it was made for. The fields after it are set by `pipeline.media.packet_scan`, which sets ``is_scanned``, and so is
+    ``average_rate`` if the header's is absurd; ``broken`` tells how the structure of the file breaks.
     """
 
     path: Path
@@ -154,12 +154,12 @@ class FilmInfo:
 
     @property
     def usual_rate(self) -> Fraction:
-        """Frames a second, on average; 25 for a film that does not say."""
+        """Average frames per second; 25 for a film that does not state it."""
         return self.average_rate or Fraction(25)
 
 
 def open_film(info: FilmInfo) -> AbstractContextManager[av.container.InputContainer]:
-    """Open the film ``info`` again, be it a file or a folder of pictures. Raises `InputError`."""
+    """Open the film ``info`` again, a file or a folder of pictures. Raises `InputError`."""
     if info.sequence is not None:
         return open_sequence(info.sequence)
     return open_source(info.path, probe_size=info.probe_size)
@@ -167,7 +167,7 @@ def open_film(info: FilmInfo) -> AbstractContextManager[av.container.InputContai
 
 @contextmanager
 def open_picture(info: FilmInfo) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open the film ``info`` again, and give its video stream as well, bounded in pixels. Raises `InputError`."""
+    """Open the film ``info`` again, with its video stream, which is limited in pixels. Raises `InputError`."""
     with open_film(info) as container:
         stream = container.streams[info.stream_index]
         assert isinstance(stream, av.VideoStream)
@@ -176,19 +176,19 @@ def open_picture(info: FilmInfo) -> Iterator[tuple[av.container.InputContainer, 
 
 
 def probe(path: Path, *, rate: Fraction | None = None) -> FilmInfo:
-    """Describe the film at ``path``; its first picture is decoded to learn what headers leave out.
+    """Describe the film at ``path``; its first picture is decoded for data that headers omit.
 
-    ``path`` is a file, or a folder of numbered pictures, for which ``rate`` sets the frames a second. Raises
-    `InputError` if there is nothing in it that this program can colour, `UsageError` for the ``rate`` of a file.
+    ``path`` is a file, or a folder of numbered pictures, for which ``rate`` sets the frames per second. Raises
+    `InputError` if it contains nothing that this program can colour, `UsageError` for the ``rate`` of a file.
     """
     with opened(path, rate=rate) as film:
         return film.info
 
 
 class Probes:
-    """What films are, each looked at once for as long as its file stays as it is. Calls may come from several threads.
+    """Cached descriptions of films, each made again only if its file has changed. Several threads may call it.
 
-    ``rate`` is that of folders of numbered pictures.
+    ``rate`` is for folders of numbered pictures.
     """
 
     def __init__(self, rate: Fraction | None = None) -> None:
@@ -196,7 +196,7 @@ class Probes:
         self._known: dict[Path, tuple[tuple[int, int, int], FilmInfo]] = {}
 
     def of(self, path: Path) -> FilmInfo:
-        """Return what `probe` says of the film at ``path``. Raises the errors of `probe`."""
+        """Return `probe`'s description of the film at ``path``. Raises the errors of `probe`."""
         with reporting(path):
             state = path.stat()
         version = state.st_ino, state.st_size, state.st_mtime_ns
@@ -207,9 +207,9 @@ class Probes:
 
 @dataclass(frozen=True)
 class OpenFilm:
-    """A film that is open; ``info`` is what `probe` returns.
+    """An open film; ``info`` is the result of `probe`.
 
-    ``packets`` of all streams were read from ``container`` to learn it; None where they are too many to keep.
+    ``packets`` of all streams were read from ``container`` to obtain it; None if there were too many to keep.
     """
 
     info: FilmInfo
@@ -219,9 +219,9 @@ class OpenFilm:
 
 @contextmanager
 def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> Iterator[OpenFilm]:
-    """Open the film at ``path`` and describe it; errors as `probe`.
+    """Open the film at ``path`` and describe it; errors as for `probe`.
 
-    FFmpeg looks at ``probe_size`` bytes of a file first, see `open_source`.
+    FFmpeg first reads ``probe_size`` bytes of a file, see `open_source`.
     """
     sequence = find_sequence(path, rate) if path.is_dir() else None
     if rate is not None and sequence is None:
@@ -257,7 +257,7 @@ def _described(
 
 
 def _of_sequence(info: FilmInfo, sequence: Sequence, picture: av.VideoFrame) -> FilmInfo:
-    # Of all that DPX headers say, FFmpeg passes on the timecode.
+    # Of the data in DPX headers, FFmpeg passes on the timecode.
     timecode = picture.metadata.get("timecode")
     return replace(
         info,
@@ -288,7 +288,7 @@ def _describe(
     count, from_header = _frame_count(stream, duration)
     matrix = display_matrix(picture)
     description = descriptions.get(stream.index, "")
-    # WebM keeps alpha in blocks of its own, and says so where FFmpeg shows it as a tag.
+    # WebM stores alpha in separate blocks, and declares it in what FFmpeg shows as a tag.
     tags = {name: text for name, text in stream.metadata.items() if name.lower() != "alpha_mode"}
     has_alpha = len(tags) < len(stream.metadata)
     return FilmInfo(
@@ -327,7 +327,7 @@ def _describe(
 
 
 def _reel_name(container: av.container.InputContainer) -> dict[str, str]:
-    """Return the name of the reel, which QuickTime keeps with the timecode and writes from the picture's tags."""
+    """Return the ``reel_name``, which QuickTime stores with the timecode and writes from the picture's tags."""
     names = [stream.metadata["reel_name"] for stream in container.streams if "reel_name" in stream.metadata]
     return {"reel_name": names[0]} if names else {}
 
@@ -361,7 +361,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
 
 
 def _codec_name(stream: av.stream.Stream, description: str) -> str:
-    """Return the name of an attachment's file, or what FFmpeg calls a codec that it does not decode."""
+    """Return the file name of an attachment, or FFmpeg's name of a codec that it does not decode."""
     if stream.type == "attachment":
         return getattr(stream, "name", None) or ""
     name = re.match(r"[^:]*: \w+: (\w+)", description)
@@ -369,7 +369,7 @@ def _codec_name(stream: av.stream.Stream, description: str) -> str:
 
 
 def _sound(description: str) -> tuple[int, str]:
-    """Return sampling rate and channels from FFmpeg's own line; 0 and an empty text where it knows no rate."""
+    """Return sampling rate and channels from FFmpeg's own line; 0 and an empty string if it knows no rate."""
     found = re.search(r", (\d+) Hz, (\d+ channels(?: \([^)]*\))?|[^,\n]+)", description)
     return (int(found[1]), found[2]) if found else (0, "")
 
@@ -391,7 +391,7 @@ def _chapter(raw: av.container.core.Chapter) -> Chapter:
 def _color_tags(picture: av.VideoFrame, pixels: PixelFormat, description: str) -> ColorTags:
     named = re.search(r"Video: .*[(,] ?(left|center|topleft|top|bottomleft|bottom)\)", description)
     return ColorTags(
-        # 0 says that there is no matrix, which is true of RGB and grey, but not of the YUV that is made of them.
+        # 0 means that there is no matrix, which is true of RGB and grey, but not of the YUV made from them.
         matrix=int(picture.colorspace) or UNSPECIFIED,
         primaries=int(picture.color_primaries),
         transfer=int(picture.color_trc),

@@ -1,4 +1,4 @@
-"""Remuxing of all streams but the picture: read a second time from the source, returned in order of time."""
+"""Remux all streams except the picture: read a second time from the source, returned in order of time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.media.stream_plan import Action, StreamPlan
 from pipeline.media.timeline import Retimer
 from pipeline.results import NoteKind
 
-# Written anew by the muxer, or true of the source's coding only.
+# Rewritten by the muxer, or true only of the source's coding.
 _STALE = ("duration", "encoder", "vendor_id")
 _GAP = b"\0\0"
 _MILLISECONDS = Fraction(1, 1000)
@@ -30,17 +30,17 @@ _PAUSE = Fraction(1, 10)
 
 
 class _Transfer(Protocol):
-    """The way of one stream from source to result."""
+    """The transfer of one stream from source to result."""
 
     def take(self, packet: AnyPacket) -> Iterable[AnyPacket]:
-        """Turn one packet of the source into packets of the result; an empty packet ends the stream."""
+        """Convert one packet of the source to packets of the result; an empty packet ends the stream."""
         ...
 
 
 class Remuxer:
     """Copies and conversions of the streams in ``plans``, added to ``result``, whose header is not written yet.
 
-    ``sent`` logs, by index in the source, what went into the result. ``damage`` decides what becomes of packets
+    ``sent`` logs, by index in the source, the packets sent to the result. ``damage`` decides how to treat packets
     that cannot be read or decoded, or that go back in time.
     """
 
@@ -76,7 +76,7 @@ class Remuxer:
             self._packets = self._cleanup.enter_context(closing(self._read(source)))
 
     def until(self, seconds: Fraction | None) -> Iterator[AnyPacket]:
-        """Yield all packets due at or before ``seconds``, for None all that are left. Raises `InputError`."""
+        """Yield all packets due at or before ``seconds``, for None all remaining ones. Raises `InputError`."""
         while packet := self._waiting or next(self._packets, None):
             self._waiting = packet
             if seconds is not None and _due(packet) > seconds:
@@ -109,11 +109,11 @@ class Remuxer:
                 yield from (ready for ready in self._taken(index, packet) if self._is_in_order(index, ready))
 
     def _leaves_out_hidden(self, index: int) -> bool:
-        """Tell whether hidden packets stay out: Matroska has no edit list that could hide them again."""
+        """Return whether to omit hidden packets: Matroska has no edit list that could hide them again."""
         return self._container is Container.MATROSKA and self._streams[index].hides_much
 
     def _is_whole(self, index: int, packet: AnyPacket) -> bool:
-        """Tell whether the muxer takes ``packet``: it refuses AAC that lost the header that all others have."""
+        """Return whether the muxer accepts ``packet``: it refuses AAC without the header that all others have."""
         if index in self._with_headers and packet.size and not adts_header(bytes(packet)):
             self._damage.met(f"audio {index} is damaged: packets without their header are left out")
             return False
@@ -127,7 +127,7 @@ class Remuxer:
             return []
 
     def _is_in_order(self, index: int, packet: AnyPacket) -> bool:
-        """Tell whether the muxer takes ``packet``, and log it; those that go back in time it refuses."""
+        """Return whether the muxer accepts ``packet``, and log it; it refuses any that go back in time."""
         stream, dts = self._streams[index], packet.dts
         last = self._latest.get(index)
         if dts is not None and last is not None:
@@ -145,7 +145,7 @@ class Remuxer:
         return True
 
     def _leave_out_hidden(self, index: int) -> None:
-        """Note that packets which the edit list hides, behind the end, have no times of their own and stay out."""
+        """Note that packets hidden by the edit list, after the end, have no valid times and are left out."""
         if index not in self._trimmed:
             self._trimmed.add(index)
             name = f"{self._streams[index].type} {index}"
@@ -176,7 +176,7 @@ class Remuxer:
 
 
 def travelling_metadata(metadata: Any) -> dict[str, str]:
-    """Return the tags of a stream that stay true when it is written elsewhere."""
+    """Return the tags of a stream that remain true when it is written elsewhere."""
     kept = {key: value for key, value in metadata.items() if key.lower() not in _STALE}
     if "name" in kept and "title" not in kept:
         kept["title"] = kept.pop("name")
@@ -184,7 +184,7 @@ def travelling_metadata(metadata: Any) -> dict[str, str]:
 
 
 def is_gap(packet: AnyPacket) -> bool:
-    """Tell whether ``packet`` is the silence between two MP4 subtitles, which muxers write and readers return."""
+    """Return whether ``packet`` is the gap between two MP4 subtitles, which muxers write and readers return."""
     return packet.size == len(_GAP) and packet.stream.type == "subtitle" and bytes(packet) == _GAP
 
 
@@ -194,7 +194,7 @@ def _due(packet: AnyPacket) -> Fraction:
 
 
 class _Copy:
-    """Packets pass untouched; sound of unknown duration gets that of the packet before."""
+    """Packets pass unchanged; sound of unknown duration gets that of the previous packet."""
 
     def __init__(self, made: av.stream.Stream) -> None:
         self._made = made
@@ -204,7 +204,7 @@ class _Copy:
         if packet.size and not is_gap(packet):
             pts, before = packet.pts, self._latest
             if packet.stream.type == "audio" and not packet.duration and pts is not None and before is not None:
-                # Without one, MP4 takes the last packet for nothing, and players leave it out.
+                # Without one, the last packet has no length in MP4, and players omit it.
                 packet.duration = max(0, pts - before)
             self._latest = pts
             packet.stream = self._made
@@ -212,7 +212,7 @@ class _Copy:
 
 
 class _Text:
-    """Subtitles are decoded to text with simple styles and encoded again; their times are the packets' own."""
+    """Subtitles are decoded to text with simple styles and encoded again; the packets' times are kept."""
 
     def __init__(self, original: SubtitleStream, made: SubtitleStream) -> None:
         self._original = original
@@ -228,10 +228,10 @@ class _Text:
 
 
 class _Sound:
-    """Sound is decoded and encoded, without loss where the codec of the result has none.
+    """Sound is decoded and encoded, without loss if the codec of the result is lossless.
 
-    Frames follow each other sample by sample, whatever small steps the time stamps of their packets make, as those of
-    Windows Media and old QuickTime do; only after a real pause the time stamps count again.
+    Frames follow each other without gaps, regardless of small steps in their packets' time stamps, as in Windows Media
+    and old QuickTime; only after a real pause are the time stamps used again.
     """
 
     def __init__(self, original: AudioStream, made: AudioStream) -> None:
@@ -272,7 +272,7 @@ def _text_transfer(
     assert isinstance(made, SubtitleStream)
     made.time_base = _MILLISECONDS
     made.codec_context.time_base = _MILLISECONDS
-    # The encoder will not open without the style sheet that the decoder makes up.
+    # The encoder does not open without the style sheet that the decoder generates.
     made.codec_context.subtitle_header = original.codec_context.subtitle_header
     return made, _Text(original, made)
 
@@ -284,7 +284,7 @@ def _sound_transfer(
     assert isinstance(made, AudioStream)
     layout = plan.stream.layout
     if plan.stream.has_custom_layout:
-        # PyAV frees the map of a custom layout twice, of frames as well; a mere number of channels has none.
+        # PyAV frees the map of a custom layout twice, also in frames; a plain number of channels has no map.
         layout = layout.partition(" (")[0]
         original.codec_context.layout = layout
     made.codec_context.layout = layout
@@ -293,9 +293,9 @@ def _sound_transfer(
 
 
 def _sampling_rate(original: AudioStream, codec: str) -> int:
-    """Return the rate of ``original`` if ``codec`` knows it, else the next above, or the highest; FLAC knows all.
+    """Return the rate of ``original`` if ``codec`` has it, else the next above, or the highest; FLAC has all.
 
-    PyAV's encoder resamples what has another rate than its own.
+    PyAV's encoder resamples sound of any other rate.
     """
     rate, known = original.codec_context.sample_rate, av.codec.Codec(codec, "w").audio_rates
     return min((at for at in known if at >= rate), default=max(known)) if known else rate

@@ -1,4 +1,4 @@
-"""Opening a source: known formats and local files only, bounded in pixels; and reading its packets."""
+"""Open a source, known formats and local files only, with a limit on pixels; and read its packets."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pipeline.os_errors import check_is_no_stream, unreadable
 
 MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
-# A disk or a demuxer that fails this often in a row has nothing more to give.
+# A disk or a demuxer that fails this often in a row will return nothing more.
 _FAILURES = 100
-# The system's own function, by descriptor, place and from where.
+# The system's own function: descriptor, offset and origin.
 _lseek = ctypes.cdll.ucrtbase._lseeki64 if sys.platform == "win32" else ctypes.CDLL(None).lseek
 _lseek.argtypes, _lseek.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
 
@@ -35,12 +35,12 @@ AnyPacket: TypeAlias = "av.Packet[Any]"
 
 
 class _SourceFile:
-    """What FFmpeg reads a film from; a disk that fails is an `UnreadableError` here.
+    """The file from which FFmpeg reads a film; a disk that fails is an `UnreadableError` here.
 
-    FFmpeg takes such a disk for the end of the film in most containers, and for damage in others. What is raised while
-    it reads is therefore kept, FFmpeg is told that nothing more comes, and `check` raises it afterwards. So is what
-    signals raise in the main thread: they are noticed as soon as Python goes on, before the first line of a function
-    that is called back, and PyAV drops what that raises. So none is.
+    FFmpeg treats a failing disk as the end of the film in most containers, and as damage in others. Exceptions raised
+    while it reads are therefore kept, FFmpeg gets no more data, and `check` raises them afterwards. This includes
+    exceptions of signals in the main thread: Python raises them as soon as it continues, before the first line of a
+    callback function, and PyAV drops them there. So no Python function is called back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,12 +54,12 @@ class _SourceFile:
         reads = self._reads()
         next(reads)
         self.read = reads.send
-        # A damaged file points anywhere: this returns a negative number where `os.lseek` raises.
+        # A damaged file may point anywhere: this returns a negative number where `os.lseek` raises.
         self.seek = partial(_lseek, self._file.fileno())
         self.tell = self._file.tell
 
     def _reads(self) -> Generator[bytes, int, None]:
-        """Answer every size that is sent with as many bytes, or fewer; the whole body stands in ``try``."""
+        """Yield as many bytes as each size sent asks for, or fewer; the whole body is inside ``try``."""
         data, has_failed = b"", False
         while True:
             try:
@@ -76,7 +76,7 @@ class _SourceFile:
         self._file.close()
 
     def check(self) -> None:
-        """Raise what was raised while FFmpeg read, once: `UnreadableError`, or the exception of a signal."""
+        """Raise, once, the exception kept while FFmpeg read: `UnreadableError`, or that of a signal."""
         raised, self._raised = self._raised, None
         if raised is not None:
             raise raised
@@ -86,8 +86,8 @@ class _SourceFile:
 def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.InputContainer]:
     """Open ``path`` for reading: known film formats only, local files only. Raises `InputError`.
 
-    FFmpeg reads ``probe_size`` bytes, for 0 its usual 5 MB or seven seconds, before it says which streams there are.
-    Raises `UnreadableError`, also while it is read, or at the latest when it is left, if the disk refuses.
+    FFmpeg reads ``probe_size`` bytes, for 0 its default of 5 MB or seven seconds, before it lists the streams.
+    Raises `UnreadableError` if the disk fails, also during reading, at the latest on leaving the context.
     """
     with reporting(path):
         check_is_no_stream(path)
@@ -112,7 +112,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
 
 @contextmanager
 def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
-    """Open a folder of numbered pictures for reading. Raises `InputError`, and `UnreadableError` as `open_source`."""
+    """Open a folder of numbered pictures for reading. Raises `InputError`, and `UnreadableError` like `open_source`."""
     with reporting(sequence.folder):
         container = open_container(
             sequence.pattern,
@@ -134,9 +134,9 @@ def open_sequence(sequence: Sequence) -> Iterator[av.container.InputContainer]:
 
 @called_from_native
 def _picture_file(name: str, *_: object) -> BytesIO:
-    """Read one of numbered pictures for FFmpeg, which gives up at an empty one.
+    """Read one of the numbered pictures for FFmpeg, which stops at an empty one.
 
-    A byte in its place is damage of this picture, as if it were cut off.
+    A single byte instead is damage to this picture alone, as if truncated.
     """
     path = Path(name)
     try:
@@ -148,7 +148,7 @@ def _picture_file(name: str, *_: object) -> BytesIO:
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
     """Return an iterator over the packets of ``streams``, by default of all, each stream ended by an empty one.
 
-    Packets of streams that FFmpeg meets after opening, which PyAV does not know, are left out.
+    Packets of streams that FFmpeg finds after opening, which PyAV does not know, are left out.
     """
     return iter(partial(_next_of, container, container.demux(*streams)), None)
 
@@ -159,9 +159,9 @@ def demux_all(
     met: Callable[[Exception], None] | None = None,
     drained: av.stream.Stream | None = None,
 ) -> Iterator[AnyPacket]:
-    """Yield what `demux` does, going on behind what cannot be read, up to 100 times in a row.
+    """Yield packets like `demux`, but continue after unreadable data, up to 100 times in a row.
 
-    ``met`` is told of each. Where the end is not reached, no stream is ended by an empty packet but ``drained``: its
+    ``met`` is called with each error. If the end is not reached, only ``drained`` is ended by an empty packet: its
     decoder still holds pictures.
     """
     failures, packets = 0, container.demux(*streams)
@@ -187,7 +187,7 @@ def _next_of(container: av.container.InputContainer, packets: Iterator[AnyPacket
     try:
         return next(packets, None)
     except IndexError:
-        # Raised at the very end, by the first stream that PyAV does not know; all others are flushed by then.
+        # Raised at the very end, for the first stream that PyAV does not know; all others are flushed by then.
         return None
     finally:
         # None: numbered pictures.
@@ -196,7 +196,7 @@ def _next_of(container: av.container.InputContainer, packets: Iterator[AnyPacket
 
 
 def without_discard(packet: AnyPacket) -> AnyPacket:
-    """Return a copy of ``packet`` that the decoder does not throw away, whatever the container says."""
+    """Return a copy of ``packet`` that the decoder does not discard, whatever the container states."""
     copy = av.Packet(bytes(packet))
     copy.stream, copy.time_base = packet.stream, packet.time_base
     copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
@@ -204,15 +204,15 @@ def without_discard(packet: AnyPacket) -> AnyPacket:
 
 
 def bound_pixels(stream: av.VideoStream) -> None:
-    """Make the decoder of ``stream`` refuse pictures beyond `MAX_PIXELS` before it allocates them."""
+    """Make the decoder of ``stream`` refuse pictures above `MAX_PIXELS` before it allocates them."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
 
 def describe_streams(container: av.container.InputContainer) -> Mapping[int, str]:
-    """Return FFmpeg's own lines about each stream, by index, those included that PyAV does not know.
+    """Return FFmpeg's own lines about each stream, by index, including streams that PyAV does not know.
 
-    Nothing else tells Python the location of chroma, cropping, and channel layouts: PyAV's own attribute of a custom
-    layout frees memory that is not its own. Asked before the first picture is decoded: afterwards cropping is no
+    Only they give Python the chroma location, cropping, and channel layouts: PyAV's attribute of a custom layout frees
+    memory that it does not own. They must be read before the first picture is decoded: afterwards cropping is no
     longer listed.
     """
     with verbose_log():
@@ -223,7 +223,7 @@ def describe_streams(container: av.container.InputContainer) -> Mapping[int, str
 
 @contextmanager
 def reporting(path: Path) -> Iterator[None]:
-    """Turn what disk and FFmpeg raise on opening the source ``path`` into `InputError`."""
+    """Convert errors of disk and FFmpeg on opening the source ``path`` to `InputError`."""
     try:
         yield
     except InputError:
@@ -241,7 +241,7 @@ def reporting(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except av.FFmpegError as error:
-        # Some have errno's numbers, and mean what is in the file.
+        # Some have errno's numbers, but refer to the file's contents.
         raise InputError(f"{path}: cannot be read: {said(error)}", advice="Check the disk and the file.") from error
     except OSError as error:
         raise unreadable(path, error) from error

@@ -1,4 +1,4 @@
-"""What happens to every stream beside the picture, decided before the first frame is decoded."""
+"""Decide what happens to every stream beside the picture, before the first frame is decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.results import Note, NoteKind
 
 
 class Action(StrEnum):
-    """COPY bit for bit; CONVERT to ``codec``; REBUILD: the muxer writes it anew from other facts; DROP."""
+    """COPY bit for bit; CONVERT to ``codec``; REBUILD: the muxer rewrites it from other data; DROP."""
 
     COPY = "copy"
     CONVERT = "convert"
@@ -30,9 +30,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPlan:
-    """The fate of one stream. ``codec`` is what it will be; ``reason`` says why, for anything but a copy.
+    """The plan for one stream. ``codec`` is that of the result; ``reason`` explains anything but a copy.
 
-    ``remark`` says what a copy is not, or does not keep.
+    ``remark`` tells how a copy is limited, or what it loses.
     """
 
     stream: StreamInfo
@@ -42,7 +42,7 @@ class StreamPlan:
     remark: Note | None = None
 
     def __str__(self) -> str:
-        """Return one line for people."""
+        """Return one readable line."""
         name = f"{self.stream.type} {self.stream.index} ({self.stream.codec or 'unknown'})"
         return f"{name}: {self.action}" + (f" to {self.codec}" if self.action is Action.CONVERT else "")
 
@@ -54,15 +54,15 @@ _SOUND_TARGET = {Container.MP4: "flac", Container.MOV: "pcm_s32le", Container.MA
 
 
 def plan_streams(info: FilmInfo, video: VideoPlan, source: av.container.InputContainer) -> tuple[StreamPlan, ...]:
-    """Decide for every stream of ``source``, which ``info`` describes, but the picture.
+    """Plan every stream of ``source``, which ``info`` describes, except the picture.
 
-    The container is asked whether it takes a stream, by writing a header to memory.
+    Whether the container accepts a stream is tested by writing a header to memory.
     """
     return tuple(_plan(info, video.container, stream, source.streams[stream.index]) for stream in info.streams)
 
 
 def stream_notes(plans: Iterable[StreamPlan]) -> tuple[Note, ...]:
-    """Return a note for every stream that is converted or dropped, and for moving pictures that stay as they are."""
+    """Return a note for every stream that is converted or dropped, and for moving pictures that stay unchanged."""
     return tuple(note for plan in plans for note in _notes(plan))
 
 
@@ -109,7 +109,7 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
 
 
 def _remark(container: Container, stream: StreamInfo) -> Note | None:
-    """Return what a copy of ``stream`` is not, or does not keep."""
+    """Return how a copy of ``stream`` is limited, or what it loses."""
     if stream.type == "video" and not stream.is_cover:
         return Note(
             NoteKind.ASSUMED, "without new colour: of several video streams, the one with the most frames is coloured"
@@ -137,13 +137,13 @@ def _converted_sound(container: Container, stream: StreamInfo) -> StreamPlan:
 
 
 def _fits_flac(stream: StreamInfo, *, floating: bool = False) -> bool:
-    # A layout made from its name is safe; that of a stream is not, if it is custom.
+    # A layout made from its name is safe; that of a stream is not if it is custom.
     is_whole = floating or not stream.codec.startswith("pcm_f")
     return is_whole and not stream.has_custom_layout and av.AudioLayout(stream.layout).nb_channels <= _FLAC_CHANNELS
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:
-    # QuickTime keeps chapters as a text track, which FFmpeg shows as data beside the chapters it read from it.
+    # QuickTime stores chapters as a text track, which FFmpeg returns as data beside the chapters read from it.
     handler = stream.metadata.get("handler_name", "").lower()
     return stream.type == "data" and stream.codec == "bin_data" and ("text" in handler or "subtitle" in handler)
 
@@ -153,13 +153,13 @@ def _because(stream: StreamInfo, action: Action, reason: str, codec: str = "") -
 
 
 def _lacks_layout(container: Container, stream: StreamInfo) -> str:
-    # Found out only when the file is finished: MP4 writes down which channel of PCM is which, Matroska may not say it.
+    # Otherwise found only on finishing the file: MP4 records which channel of PCM is which, Matroska need not.
     is_told = not stream.layout.endswith("channels") or container is not Container.MP4 or stream.codec[:4] != "pcm_"
     return "" if is_told else "no layout"
 
 
 def _refusal(container: Container, stream: av.stream.Stream) -> str:
-    """Return why ``container`` refuses a copy of ``stream``; an empty text if it does not."""
+    """Return why ``container`` refuses a copy of ``stream``; an empty string if it does not."""
     trial = open_container(io.BytesIO(), "w", format=container.muxer)
     try:
         trial.add_stream_from_template(stream, opaque=True)

@@ -1,8 +1,8 @@
-"""Completeness of a file by the structure of its container; no picture is decoded.
+"""Check a file for completeness by the structure of its container; no picture is decoded.
 
-Demuxers search on in silence for the next thing they know when a part is cut off, zeroed or overwritten, and the frames
-in between are simply gone. Every container, though, is a chain of parts that say how long they are: where the chain
-breaks, something is missing.
+If a part is cut off, zeroed or overwritten, demuxers silently search for the next element they know, and the frames in
+between are simply lost. But every container is a chain of parts that state their lengths: where the chain breaks,
+something is missing.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _Walk = Callable[[BinaryIO, int], "str | None"]
 def find_break(path: Path, container: str) -> str | None:
     """Return where and how the structure of the file breaks, or None if no break is found.
 
-    ``container`` is FFmpeg's name of the demuxer. Known are Matroska and WebM (RFC 9559), MP4 and QuickTime
+    ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
     (ISO/IEC 14496-12), AVI (with OpenDML), MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1);
-    others are taken as whole. Reads transport streams to the end, of all others only the headers of their parts.
-    Raises `UnreadableError` if the disk refuses.
+    others are assumed complete. Transport streams are read to the end, of all others only the headers of the parts.
+    Raises `UnreadableError` if the disk fails.
     """
     walk = next((walk for name, walk in _WALKS.items() if name in container.split(",")), None)
     if walk is None:
@@ -61,7 +61,7 @@ _SEEK_HEAD, _INFO, _TRACKS, _CUES, _CHAPTERS, _TAGS, _ATTACHMENTS = (
 )  # fmt: skip
 _IN_FILE = {_EBML, _SEGMENT, _VOID, _CRC}
 _IN_SEGMENT = {_CLUSTER, _SEEK_HEAD, _INFO, _TRACKS, _CUES, _CHAPTERS, _TAGS, _ATTACHMENTS, _VOID, _CRC}
-# Timestamp, silent tracks, position, size of the one before, block, group of blocks, encrypted block.
+# Timestamp, silent tracks, position, size of the previous one, block, group of blocks, encrypted block.
 _IN_CLUSTER = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, _VOID, _CRC}
 _TRACK, _TRACK_NUMBER, _BLOCK_GROUP, _BLOCKS = 0xAE, 0xD7, 0xA0, (0xA3, 0xA1)
 _ANYTHING: Set[int] = frozenset()
@@ -110,7 +110,7 @@ def _walk_matroska(file: BinaryIO, size: int) -> str | None:
 
 
 def _may_be_skipped(file: BinaryIO, level: _Level, place: int, head: int, length: int | None) -> bool:
-    """Tell whether an element that is not known here is whole: what follows it is known, or it ends its level."""
+    """Return whether an unknown element is complete: a known one follows it, or it ends its level."""
     end = place + head + (length or 0)
     if length is None or end > level.end:
         return False
@@ -119,7 +119,7 @@ def _may_be_skipped(file: BinaryIO, level: _Level, place: int, head: int, length
 
 
 def _ebml(data: bytes) -> tuple[int, int, int | None] | None:
-    """Return name, length of the header and length of the contents (None: unknown) of an element (RFC 8794)."""
+    """Return name, header length and content length (None: unknown) of an element (RFC 8794)."""
     if len(data) < 2 or data[0] < 0x10:
         return None
     name_length = 9 - data[0].bit_length()
@@ -132,7 +132,7 @@ def _ebml(data: bytes) -> tuple[int, int, int | None] | None:
 
 
 def _vint(data: bytes) -> int | None:
-    """Return the number of variable length that ``data`` begins with (RFC 8794, 4)."""
+    """Return the variable-length number at the start of ``data`` (RFC 8794, 4)."""
     if not data or data[0] == 0:
         return None
     length = 9 - data[0].bit_length()
@@ -170,7 +170,7 @@ def _nested(file: BinaryIO, start: int, stop: int) -> str | None:
 
 
 def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield place, name and end of the boxes that follow each other; an end before the place says that it is none."""
+    """Yield position, name and end of consecutive boxes; an end not after the position means that it is none."""
     place = start
     while place + 8 <= stop:
         length, name = struct.unpack(">I4s", _at(file, place, 8))
@@ -214,7 +214,7 @@ def _walk_avi(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-# What else lists hold, tags and notes of programs, is not always made of chunks.
+# Other contents of lists, tags and notes of programs, do not always consist of chunks.
 _LISTS_OF_CHUNKS = (b"hdrl", b"strl", b"odml", b"movi", b"rec ")
 # Chunks of DV type 1 are named 00__.
 _CHUNK_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _")
@@ -281,7 +281,7 @@ def _only_zeros(file: BinaryIO, place: int) -> bool:
 
 # MPEG transport streams ----------------------------------------------------------------------------------------------
 
-# Plain, with four bytes of arrival time before each packet, with sixteen of error correction behind it.
+# Plain; with four bytes of arrival time before each packet; with sixteen of error correction after it.
 _PACKET_SIZES = (188, 192, 204)
 _SYNC = 0x47
 
@@ -302,7 +302,7 @@ def _walk_transport(file: BinaryIO, size: int) -> str | None:
 
 
 def _packets(start: bytes) -> tuple[int, int]:
-    """Return length of packets and place of the first, such that most of them begin with the mark that they must."""
+    """Return packet length and position of the first, such that most packets begin with the sync byte."""
     data = np.frombuffer(start, np.uint8)
     best = (-1.0, 188, 0)
     for length in _PACKET_SIZES:

@@ -1,4 +1,4 @@
-"""When the packets and frames of a source are due, where its own time stamps do not say."""
+"""Times of the packets and frames of a source, where its own time stamps do not give them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Timeline:
     """Corrections of time stamps, found by `pipeline.media.packet_scan`.
 
     ``offsets`` holds for each stream, by index, pairs in ascending order: the number of a packet of that stream and
-    what is added to the time stamps from it on, in the stream's time base. ``frame_times`` are the times of the
-    picture's frames in the order of display, offsets included, for sources whose time stamps do not give that order;
-    None where they do. ``crossing`` is how many frames, at most, are stored before one that is shown before them, in
-    sources without prediction between frames, which their decoders do not reorder. ``shows_hidden`` says that packets
-    which the container hides are shown.
+    the offset of all time stamps from it on, in the stream's time base. ``frame_times`` are the times of the picture's
+    frames in display order, offsets included, for sources whose time stamps do not give that order; None if they do.
+    ``crossing`` is the maximum number of frames stored before one that is shown before them, in sources without
+    prediction between frames, which their decoders do not reorder. ``shows_hidden``: packets hidden by the container
+    are shown.
     """
 
     offsets: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
@@ -29,15 +29,15 @@ class Timeline:
     shows_hidden: bool = False
 
     def is_at_joint(self, index: int, number: int) -> bool:
-        """Tell whether packet ``number`` of stream ``index`` is next to where two recordings were joined.
+        """Return whether packet ``number`` of stream ``index`` is next to the joint of two recordings.
 
-        FFmpeg's parser is up to two packets late when it marks what the demuxer found there as incomplete.
+        FFmpeg's parser is up to two packets late in marking data that the demuxer found incomplete there.
         """
         return any(first - 3 <= number <= first for first, _ in self.offsets.get(index, ())[1:])
 
 
 class Retimer:
-    """Applies a `Timeline` to the packets of one pass over a source."""
+    """Apply a `Timeline` to the packets of one pass over a source."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
@@ -56,6 +56,6 @@ class Retimer:
 
 
 def offset_of(offsets: tuple[tuple[int, int], ...], number: int) -> int:
-    """Return the offset that holds for packet ``number`` of a stream, 0 before the first of ``offsets``."""
+    """Return the offset that applies to packet ``number`` of a stream, 0 before the first of ``offsets``."""
     place = bisect_right(offsets, number, key=lambda pair: pair[0])
     return offsets[place - 1][1] if place else 0

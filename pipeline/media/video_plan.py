@@ -1,4 +1,4 @@
-"""How a film is to be written: encoder, pixel format and container, decided from data before anything is opened."""
+"""Plan how to write a film: encoder, pixel format and container, decided from data before anything is opened."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipeline.media.probe import FULL_RANGE, PROGRESSIVE, FilmInfo
 from pipeline.options import Codec, Quality
 from pipeline.results import Note, NoteKind
 
-# FFV1 in these formats is younger than FFmpeg 5.1, which Debian 12 and others ship.
+# FFV1 in these formats is newer than FFmpeg 5.1, which is in Debian 12 and others.
 _NEW_ALPHA_BITS = 12
-# Where chroma may go, best first. The source's own chroma says nothing (the film is black and white), so grey takes
-# 4:2:0 for access and master alike: chroma is computed far smaller than that, and it plays everywhere.
+# Possible chroma layouts, best first. The source's own chroma is meaningless (the film is black and white), so grey
+# becomes 4:2:0 for both access and master: chroma is computed far smaller, and this plays everywhere.
 _LAYOUTS = {
     GREY: ("4:2:0", "4:2:2", "4:4:4"),
     "4:2:0": ("4:2:0", "4:2:2", "4:4:4"),
@@ -33,7 +33,7 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPlan:
-    """The decisions. ``options`` are the encoder's; ``notes`` say what the user would not expect.
+    """The decisions. ``options`` are the encoder's; ``notes`` tell what the user would not expect.
 
     ``field_order`` is FFmpeg's number for the result; ``deinterlaces`` asks for whole pictures made of fields.
     """
@@ -57,10 +57,10 @@ class VideoPlan:
 def plan_video(
     info: FilmInfo, codec: Codec, quality: Quality, *, suffix: str | None = None, deinterlace: bool = False
 ) -> VideoPlan:
-    """Decide how the film ``info`` is written. Luma never loses a bit of depth.
+    """Decide how the film ``info`` is written. Luma never loses bit depth.
 
-    The result has the ``suffix`` asked for, or stays in the family of its source where its codec can.
-    ``deinterlace`` makes whole pictures of interlaced film and is nothing to any other. Raises `UsageError` when
+    The result has the requested ``suffix``, or stays in the container family of its source if its codec allows.
+    ``deinterlace`` makes whole pictures of interlaced film and has no effect on any other. Raises `UsageError` if
     ``codec`` or ``suffix`` cannot hold this film, or contradict ``quality``.
     """
     deinterlaces = deinterlace and info.is_interlaced
@@ -110,7 +110,7 @@ def _codec(info: FilmInfo, codec: Codec, quality: Quality) -> Codec:
             f"{info.path}: has {bits} bits, {codec} holds {encoder.deepest}",
             advice="Use --codec ffv1 or --quality master to keep them all.",
         )
-    # Grey without a word about its range is full, as FFmpeg makes and reads it.
+    # Grey of unspecified range is full, as FFmpeg writes and reads it.
     is_full = info.colors.range == FULL_RANGE or (info.pixel_format.is_grey and not info.colors.range)
     if is_full and not encoder.marks_full_range:
         raise UsageError(
@@ -135,7 +135,7 @@ def _pixel_format(info: FilmInfo, encoder: Encoder) -> PixelFormat:
 
 
 def _with_alpha(source: PixelFormat, encoder: Encoder, name: str) -> str:
-    """Return the source's own format instead of ``name`` where only that keeps its alpha channel."""
+    """Return the source's own format instead of ``name`` if only that keeps its alpha channel."""
     held = {held.name for held in av.codec.Codec(encoder.name, "w").video_formats or ()}
     keeps = encoder.is_lossless and source.name == name.replace("yuv", "yuva") and source.name in held
     return source.name if keeps else name
@@ -182,12 +182,12 @@ def _picture_notes(info: FilmInfo, encoder: Encoder, target: PixelFormat, contai
 
 
 def _lost(info: FilmInfo, encoder: Encoder, container: Container) -> Iterator[Note]:
-    """Yield a note on everything that pictures carry and the encoder has no place for."""
+    """Yield a note on each kind of picture data that the encoder cannot store."""
     if info.has_captions and not encoder.keeps_captions:
         yield Note(NoteKind.DROPPED, f"closed captions (EIA-608/708): {encoder.title} is written without them")
     if info.hdr and encoder.hdr is None:
         yield Note(NoteKind.DROPPED, f"HDR metadata (mastering display, light levels): {encoder.title} has no place")
-    # Matroska keeps it where it was a tag.
+    # Matroska keeps it if it was a tag.
     keeps_stereo = container is Container.MATROSKA and "stereo_mode" in info.stream_metadata
     for name in info.hdr.lost:
         if keeps_stereo and name.startswith(STEREO_MARK):

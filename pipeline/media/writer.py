@@ -1,4 +1,4 @@
-"""Writing a film: frames are encoded, all other streams are remuxed, in order of time."""
+"""Write a film: frames are encoded, all other streams are remuxed, in order of time."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from pipeline.results import Note
 
 _WRITE_SIZE = 1 << 20
 _FINEST_SCALE = 10_000_000
-# Packets arrive in order of time, so the muxer need not wait for streams that are silent, as subtitles are for minutes:
-# it would keep all that comes meanwhile in memory.
+# Packets arrive in order of time, so the muxer need not wait for silent streams, such as subtitles, which have no
+# packets for minutes: it would keep all others in memory meanwhile.
 _INTERLEAVE_MICROSECONDS = 100_000
-# Facts of the source's own file, which the muxer states for the new one.
+# Properties of the source file, which the muxer writes for the new one.
 _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-# What the two keep in their own places. Any other key needs the table of free keys, which some players do not read.
+# Keys that the two store in their own places. Any other needs the table of free keys, which some players do not read.
 _KNOWN_KEYS = {"title", "artist", "album", "comment", "date", "genre", "copyright", "creation_time", "location"}
 _CONTAINER_KEYS = {
     Container.MP4: _KNOWN_KEYS
@@ -50,10 +50,10 @@ _CONTAINER_KEYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a finished file must hold.
+    """What a finished file must contain.
 
-    ``packets`` logs those of each source stream that was copied or converted, by its index; ``notes`` report damage in
-    them.
+    ``packets`` logs the packets of each source stream that was copied or converted, by index; ``notes`` report damage
+    in them.
     """
 
     video: VideoPlan
@@ -67,10 +67,10 @@ class Written:
 class FilmWriter:
     """Writes one film to ``output``; use it in a ``with`` block, `write` every frame, then `finish`.
 
-    Leaving the block without `finish` abandons the file: threads end, handles close, what was written stays behind for
-    the caller to remove. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ
-    from the source's; ``metadata`` is added to the film's; ``on_damage`` is for the streams beside the picture. Raises
-    `OutputError` when encoder or disk refuse.
+    Leaving the block without `finish` abandons the file: threads end, handles are closed, and the caller has to remove
+    what was written. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ from
+    the source's; ``metadata`` is added to the film's; ``on_damage`` is for the streams beside the picture. Raises
+    `OutputError` if encoder or disk fail.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class FilmWriter:
         self._abandon()
 
     def write(self, frame: Frame) -> None:
-        """Encode a coloured frame and write whatever is due. Raises `OutputError`, `InputError`."""
+        """Encode a coloured frame and write all packets that are due. Raises `OutputError`, `InputError`."""
         if frame.timestamp.pts < 0:
             raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
         with refusals(self._final, self._plan):
@@ -121,7 +121,7 @@ class FilmWriter:
         self._frames += 1
 
     def append(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
-        """Write the packets of ``frames`` frames, coded elsewhere by `pipeline.media.encoder.new_encoder`."""
+        """Write the packets of ``frames`` frames, encoded elsewhere by `pipeline.media.encoder.new_encoder`."""
         with refusals(self._final, self._plan):
             for packet in packets:
                 packet.time_base = self._info.time_base
@@ -129,7 +129,7 @@ class FilmWriter:
         self._frames += frames
 
     def finish(self) -> Written:
-        """Write what the encoder still holds, close the file and say what it holds.
+        """Write the encoder's remaining packets, close the file and return its contents.
 
         Raises `OutputError`, `InputError`.
         """
@@ -158,7 +158,7 @@ class FilmWriter:
         )
 
     def _open(self) -> None:
-        # A handle of our own: PyAV would leave its own open if the header cannot be written.
+        # A separate handle: PyAV would leave its own open if the header cannot be written.
         file = self._cleanup.enter_context(_WholeWrites(self._output, "x+"))
         self._result = open_container(
             file,
@@ -198,7 +198,7 @@ class FilmWriter:
         kept = {key: value for key, value in self._info.metadata.items() if key.lower() not in _OWN_TAGS}
         own = dict(self._metadata)
         if self._holds_cover():
-            # Free keys and a cover exclude each other in FFmpeg's MP4 muxer; what is said here must not get lost.
+            # FFmpeg's MP4 muxer writes either free keys or a cover; the new metadata must not get lost.
             free = [own.pop(key) for key in list(own) if key.lower() not in _CONTAINER_KEYS[Container.MP4]]
             if free:
                 own["comment"] = "\n".join([*(value for key, value in kept.items() if key.lower() == "comment"), *free])
@@ -209,7 +209,7 @@ class FilmWriter:
         return is_kept and self._plan.container is Container.MP4
 
     def _uses_free_keys(self) -> bool:
-        """Tell whether some tag has no place of its own in the container, which then needs the table of free keys."""
+        """Return whether a tag has no place of its own in the container, which then needs the table of free keys."""
         known = _CONTAINER_KEYS.get(self._plan.container)
         return (
             known is not None
@@ -218,7 +218,7 @@ class FilmWriter:
         )
 
     def _finest_scale(self) -> int:
-        """Return the least number of parts of a second in which the times of picture and sound are whole."""
+        """Return the smallest number of units per second in which the times of picture and sound are integers."""
         scale = self._info.time_base.denominator
         for plan in self._streams:
             base = plan.stream.time_base
@@ -236,7 +236,7 @@ class FilmWriter:
 
     def _abandon(self) -> None:
         self._cleanup.close()
-        # Encoders end their threads when nothing refers to them any more.
+        # Encoders end their threads when nothing refers to them any longer.
         for name in ("_video", "_result", "_remuxer"):
             self.__dict__.pop(name, None)
 
@@ -260,12 +260,12 @@ def _video_metadata(info: FilmInfo) -> dict[str, str]:
 
 
 def _muxer_options(container: Container, scale: int, *, free_keys: bool) -> dict[str, str]:
-    # Bit-exact: nothing random and no clock, so that one film, coloured twice, gives one file.
+    # Bit-exact: no random data and no clock, so that a film coloured twice gives identical files.
     options = {"max_interleave_delta": str(_INTERLEAVE_MICROSECONDS), "fflags": "+bitexact"}
     if container is Container.MATROSKA:
         return options
     flags = "+faststart+use_metadata_tags" if free_keys else "+faststart"
-    # Delays at the start are written in this unit, cut down to whole ones; the muxer's own is a millisecond.
+    # Delays at the start are written in this unit, rounded down; the muxer's default is a millisecond.
     return {**options, "movflags": flags, "movie_timescale": str(scale)}
 
 
@@ -284,6 +284,6 @@ def _chapters(info: FilmInfo) -> list[Any]:
 
 
 def _close_quietly(result: av.container.OutputContainer) -> None:
-    # After an error the trailer usually fails for the same reason; that error is already on its way.
+    # After an error the trailer usually fails for the same reason; that error is already being raised.
     with contextlib.suppress(av.FFmpegError, OSError, ValueError):
         result.close()
